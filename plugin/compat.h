@@ -1,0 +1,93 @@
+/*
+ * compat.h
+ *		The differences between PostgreSQL 13 and 18: the only file that names
+ *		a version of the server.
+ */
+#ifndef WALSPOUT_COMPAT_H
+#define WALSPOUT_COMPAT_H
+
+#include "postgres.h"
+
+#include "replication/logical.h"
+#include "replication/reorderbuffer.h"
+#include "utils/timestamp.h"
+
+#if PG_VERSION_NUM < 130000 || PG_VERSION_NUM >= 190000
+#error "walspout needs PostgreSQL 13 to 18"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* Row filters, column lists and schemas of publications. */
+#if PG_VERSION_NUM >= 150000
+#define HAVE_PUBLICATION_FILTERS 1
+#endif
+
+/* Publications may include stored generated columns. */
+#if PG_VERSION_NUM >= 180000
+#define HAVE_PUBLISHED_GENERATED_COLUMNS 1
+#endif
+
+/* Conversions that stop at a bad byte instead of raising. */
+#if PG_VERSION_NUM >= 140000
+#define HAVE_CONVERSION_WITHOUT_ERROR 1
+#endif
+
+/* The server reports progress on changes that a plugin leaves out. */
+#if PG_VERSION_NUM >= 160000
+#define HAVE_PROGRESS_BY_SERVER 1
+#endif
+
+#if PG_VERSION_NUM >= 170000
+#define INTERVAL_IS_MINUS_INFINITY(i) INTERVAL_IS_NOBEGIN(i)
+#define INTERVAL_IS_PLUS_INFINITY(i) INTERVAL_IS_NOEND(i)
+#else
+#define INTERVAL_IS_MINUS_INFINITY(i) false
+#define INTERVAL_IS_PLUS_INFINITY(i) false
+#endif
+
+#if PG_VERSION_NUM >= 170000
+#define change_tuple(buffer) (buffer)
+#else
+#define change_tuple(buffer) ((buffer) ? &(buffer)->tuple : NULL)
+#endif
+
+#if PG_VERSION_NUM >= 150000
+#define txn_commit_time(txn) ((txn)->xact_time.commit_time)
+#define update_progress(ctx, skipped) OutputPluginUpdateProgress((ctx), (skipped))
+#else
+#define txn_commit_time(txn) ((txn)->commit_time)
+#define update_progress(ctx, skipped) OutputPluginUpdateProgress(ctx)
+#endif
+
+/* The lexer of the JSON parser came to the caller's stack in 17. */
+#if PG_VERSION_NUM >= 170000
+#define json_lexer(json, length, encoding) \
+	makeJsonLexContextCstringLen(NULL, (json), (length), (encoding), false)
+#else
+#define json_lexer(json, length, encoding) \
+	makeJsonLexContextCstringLen((json), (int) (length), (encoding), false)
+#endif
+
+/* Since 17 a deferrable primary key is in rd_pkindex, too. */
+#if PG_VERSION_NUM >= 170000
+#define primary_key_is_deferrable(rel) ((rel)->rd_ispkdeferrable)
+#else
+#define primary_key_is_deferrable(rel) false
+#endif
+
+/* Virtual generated columns are not stored. */
+#if PG_VERSION_NUM >= 180000
+#define attribute_is_virtual(att) ((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#else
+#define attribute_is_virtual(att) false
+#endif
+
+/* The struct with which the stack's limit is asked moved in 18. */
+#if PG_VERSION_NUM >= 180000
+#include "miscadmin.h"
+#endif
+
+#endif

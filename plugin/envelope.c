@@ -1,0 +1,254 @@
+/*
+ * envelope.c
+ *		The document of a change, around its row.
+ *
+ * Each member is appended with a comma before it; close_object() makes the
+ * first comma a brace. So any member can be left out.
+ */
+#include "postgres.h"
+
+#include "envelope.h"
+
+#include "common/jsonapi.h"
+#include "compat.h"
+#include "format.h"
+#include "guard.h"
+#include "mb/pg_wchar.h"
+#include "replication/origin.h"
+#include "text.h"
+
+#define append_to(p, literal) (memcpy((p), (literal), sizeof(literal) - 1), (p) + sizeof(literal) - 1)
+
+static void
+set_id(Transaction *txn)
+{
+	char	   *p = append_to(txn->id, ",\"id\":\"");
+
+	p = format_uint64(p, txn->lsn);
+	*p++ = '-';
+	txn->id_size = p - txn->id;
+}
+
+static void
+set_stamp(Transaction *txn, const Options *options)
+{
+	/* year_month_day() stores 32 bytes at once: leave it room */
+	char		stamp[128];
+	char	   *p = stamp;
+
+	if (!TransactionIdIsValid(txn->xid))
+		return;
+	if (!(options->omit & OMIT_TS))
+	{
+		p = append_to(p, ",\"ts\":\"");
+		p = format_rfc3339(p, txn->commit_time);
+		*p++ = '"';
+	}
+	if (!(options->omit & OMIT_XID))
+	{
+		p = append_to(p, ",\"xid\":");
+		p = format_uint64(p, txn->xid);
+	}
+	txn->stamp_size = p - stamp;
+	memcpy(txn->stamp, stamp, txn->stamp_size);
+}
+
+static void
+set_source(Transaction *txn)
+{
+	StringInfoData s;
+	char	   *name;
+	Out			o;
+
+	if (txn->origin == InvalidRepOriginId || !replorigin_by_oid(txn->origin, true, &name))
+		return;
+	initStringInfo(&s);
+	out_open(&o, &s);
+	append_literal(&o, ",\"origin\":");
+	text_string(&o, name, strlen(name));
+	out_close(&o);
+	txn->source = s.data;
+	txn->source_size = s.len;
+}
+
+void
+envelope_begin(Transaction *txn, const Options *options)
+{
+	txn->id_size = txn->stamp_size = txn->source_size = 0;
+	set_id(txn);
+	set_stamp(txn, options);
+	if (!(options->omit & OMIT_ORIGIN))
+		set_source(txn);
+}
+
+/* id, op, and for changes of tables their names; then ts and xid. */
+static inline void
+write_head(Out *o, const Transaction *txn, const Options *options, uint64 index, char op,
+		   const CachedRelation *relation)
+{
+	int			names_size = relation ? relation->names_size : 0;
+
+	out_reserve(o, sizeof(txn->id) + sizeof(txn->stamp) + names_size + FORMAT_WIDTH);
+	if (!(options->omit & OMIT_ID))
+	{
+		put(o, txn->id, txn->id_size);
+		o->p = format_uint64(o->p, index);
+		put_char(o, '"');
+	}
+	if (!(options->omit & OMIT_OP))
+	{
+		put_literal(o, ",\"op\":\"");
+		put_char(o, op);
+		put_char(o, '"');
+	}
+	if (relation)
+		put(o, relation->names, names_size);
+	put(o, txn->stamp, txn->stamp_size);
+}
+
+static inline void
+write_source(Out *o, const Transaction *txn)
+{
+	if (unlikely(txn->source_size > 0))
+		append(o, txn->source, txn->source_size);
+}
+
+void
+envelope_row(Out *o, const Transaction *txn, const Options *options, uint64 index, char op,
+			 Row *row)
+{
+	write_head(o, txn, options, index, op, row->relation);
+	row_write(o, row);
+	write_source(o, txn);
+	close_object(o, 0);
+}
+
+static void
+append_bool(Out *o, const char *label, bool value)
+{
+	append(o, label, strlen(label));
+	if (value)
+		append_literal(o, "true");
+	else
+		append_literal(o, "false");
+}
+
+void
+envelope_truncate(Out *o, const Transaction *txn, const Options *options, uint64 index,
+				  const CachedRelation *relation, bool cascade, bool restart_identity)
+{
+	write_head(o, txn, options, index, 't', relation);
+	write_source(o, txn);
+	append_bool(o, ",\"cascade\":", cascade);
+	append_bool(o, ",\"restart_identity\":", restart_identity);
+	close_object(o, 0);
+}
+
+typedef struct JsonCheck
+{
+	const Message *message;
+	int			encoding;
+	bool		valid;
+} JsonCheck;
+
+static void
+check_json(void *arg)
+{
+	JsonCheck  *check = arg;
+	JsonLexContext *lexer = json_lexer(unconstify(char *, check->message->content),
+									   check->message->size, check->encoding);
+
+	check->valid = pg_parse_json(lexer, &nullSemAction) == JSON_SUCCESS;
+}
+
+/* What a message's content is; the parser raises where it nests too deep. */
+static bool
+is_json(const Message *message, int encoding)
+{
+	JsonCheck	check = {message, encoding, false};
+
+	return guarded(GUARD_BUILTIN, check_json, &check) && check.valid;
+}
+
+static bool
+write_content(Out *o, const Message *message)
+{
+	/* in SQL_ASCII anything goes: take for text what is text */
+	int			encoding = GetDatabaseEncoding() == PG_SQL_ASCII ? PG_UTF8 : GetDatabaseEncoding();
+	Size		n = message->size;
+
+	if (message->size > DOCUMENT_LIMIT)
+		return false;
+	if (!pg_verify_mbstr(encoding, message->content, (int) n, true))
+	{
+		append_literal(o, ",\"content_base64\":\"");
+		if (!out_room(o, (n + 2) / 3 * 4))
+			return false;
+		o->p = format_base64(o->p, (const unsigned char *) message->content, n);
+		append_literal(o, "\"");
+		return true;
+	}
+	append_literal(o, ",\"content\":");
+	return is_json(message, encoding) ? text_raw(o, message->content, n) :
+		text_string(o, message->content, n);
+}
+
+void
+envelope_message(Out *o, const Transaction *txn, const Options *options, uint64 index,
+				 const Message *message)
+{
+	Size		begin;
+
+	write_head(o, txn, options, index, 'm', NULL);
+	write_source(o, txn);
+	append_literal(o, ",\"prefix\":");
+	begin = out_tell(o);
+	if (!text_string_unchecked(o, message->prefix, strlen(message->prefix)))
+	{
+		/* a prefix of hundreds of megabytes: keep the document whole */
+		out_rewind(o, begin);
+		append_literal(o, "null");
+	}
+	append_bool(o, ",\"transactional\":", message->transactional);
+	begin = out_tell(o);
+	if ((options->max_value_bytes > 0 && message->size > (Size) options->max_value_bytes) ||
+		!write_content(o, message))
+	{
+		out_rewind(o, begin);
+		row_write_elided(o, "content", message->size);
+	}
+	close_object(o, 0);
+}
+
+/* {"op":"begin","lsn":"...","ts":"...","xid":N,"origin":"..." */
+static void
+write_transaction(Out *o, const char *op, const Transaction *txn)
+{
+	out_reserve(o, sizeof(txn->stamp) + FORMAT_WIDTH);
+	put_literal(o, ",\"op\":\"");
+	put(o, op, strlen(op));
+	put_literal(o, "\",\"lsn\":\"");
+	o->p = format_uint64(o->p, txn->lsn);
+	put_char(o, '"');
+	put(o, txn->stamp, txn->stamp_size);
+	write_source(o, txn);
+}
+
+void
+envelope_begin_document(Out *o, const Transaction *txn)
+{
+	write_transaction(o, "begin", txn);
+	close_object(o, 0);
+}
+
+void
+envelope_commit_document(Out *o, const Transaction *txn)
+{
+	write_transaction(o, "commit", txn);
+	out_reserve(o, FORMAT_WIDTH);
+	put_literal(o, ",\"end_lsn\":\"");
+	o->p = format_uint64(o->p, txn->end_lsn);
+	put_literal(o, "\",\"events\":");
+	o->p = format_uint64(o->p, txn->events);
+	close_object(o, 0);
+}

@@ -1,0 +1,63 @@
+/*
+ * envelope.h
+ *		The document of a change, around its row.
+ */
+#ifndef WALSPOUT_ENVELOPE_H
+#define WALSPOUT_ENVELOPE_H
+
+#include "access/xlogdefs.h"
+#include "options.h"
+#include "row.h"
+
+/*
+ * A transaction as far as its documents tell about it. A non-transactional
+ * message is a transaction of one event with xid 0, its own LSN and no time.
+ */
+typedef struct Transaction
+{
+	XLogRecPtr	lsn;			/* of the commit record, or of the message */
+	XLogRecPtr	end_lsn;		/* the position to confirm when all of it is durable */
+	TransactionId xid;			/* top-level */
+	TimestampTz commit_time;	/* meaningless if xid is 0 */
+	RepOriginId origin;
+
+	uint64		next_index;		/* of the next change, sent or not */
+	uint64		events;			/* sent so far */
+
+	/* what all documents have in common, set by envelope_begin() */
+	char		id[32];			/* ,"id":"LSN- */
+	int			id_size;
+	char		stamp[64];		/* ,"ts":"...","xid":N */
+	int			stamp_size;
+	char	   *source;			/* ,"origin":"name" */
+	int			source_size;
+} Transaction;
+
+/* A logical message. */
+typedef struct Message
+{
+	const char *prefix;
+	const char *content;
+	Size		size;
+	bool		transactional;
+} Message;
+
+/*
+ * Prepare what a transaction's documents share, before its first one. Reads
+ * the catalog of origins; allocates in the current context.
+ */
+extern void envelope_begin(Transaction *txn, const Options *options);
+
+/* Append one document each; index is that of the change in the transaction. */
+extern void envelope_row(Out *o, const Transaction *txn, const Options *options, uint64 index,
+						 char op, Row *row);
+extern void envelope_truncate(Out *o, const Transaction *txn, const Options *options, uint64 index,
+							  const CachedRelation *relation, bool cascade, bool restart_identity);
+extern void envelope_message(Out *o, const Transaction *txn, const Options *options, uint64 index,
+							 const Message *message);
+
+/* The documents around a transaction that the option "transactions" asks for. */
+extern void envelope_begin_document(Out *o, const Transaction *txn);
+extern void envelope_commit_document(Out *o, const Transaction *txn);
+
+#endif

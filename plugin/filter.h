@@ -1,0 +1,62 @@
+/*
+ * filter.h
+ *		Which tables, operations, rows and columns: what publications say.
+ */
+#ifndef WALSPOUT_FILTER_H
+#define WALSPOUT_FILTER_H
+
+#include "postgres.h"
+
+#include "nodes/bitmapset.h"
+#include "options.h"
+#include "utils/rel.h"
+
+/* One tuple, deformed; the arrays have an entry for each attribute. */
+typedef struct Deformed
+{
+	Datum	   *values;
+	bool	   *nulls;
+} Deformed;
+
+typedef struct RowFilter RowFilter;
+
+/* What is published of a table. */
+typedef struct Published
+{
+	Oid			relid;			/* of the table it is published as: itself or an ancestor */
+	bool		insert;
+	bool		update;
+	bool		delete;
+	bool		truncate;
+	bool		all_columns;	/* but generated ones, unless .generated */
+	bool		generated;		/* stored generated columns, too */
+	Bitmapset  *columns;		/* attribute numbers in relid, if not all_columns */
+	RowFilter  *filter;			/* NULL: all rows */
+} Published;
+
+/*
+ * Begin with these options, which must outlive the plugin's run. Raises if a
+ * publication does not exist.
+ */
+extern void filter_startup(const Options *options, MemoryContext context);
+
+/* A publication was created, changed or dropped: read them again. */
+extern void filter_invalidate(void);
+
+/*
+ * Find out what is published of the relation. Reads catalogs; allocates in
+ * the current context, which must live as long as the result.
+ */
+extern void filter_relation(Relation relation, Published *published);
+
+/*
+ * Is the row published? Call it only where published->filter is set. An
+ * update whose old row passes and whose new row does not is a delete, and the
+ * other way round an insert: *op changes accordingly. old or new is NULL where
+ * the change has no such tuple. attributes[i] is the index in their arrays of
+ * attribute i of the table published as.
+ */
+extern bool filter_row(const Published *published, const int *attributes, char *op,
+					   const Deformed *old, const Deformed *new);
+
+#endif

@@ -1,0 +1,546 @@
+/*
+ * format.c
+ *		Fixed-size values as the server's output functions print them.
+ *
+ * The server's own functions allocate a string for each value and read the
+ * session's settings; these write digits into the message and know no setting.
+ * What they print is compared with the server's in the regression tests.
+ */
+#include "postgres.h"
+
+#include "format.h"
+
+#include "common/shortest_dec.h"
+#include "compat.h"
+
+static const char digit_pairs[] =
+	"00010203040506070809101112131415161718192021222324"
+	"25262728293031323334353637383940414243444546474849"
+	"50515253545556575859606162636465666768697071727374"
+	"75767778798081828384858687888990919293949596979899";
+
+static inline char *
+two_digits(char *p, unsigned value)
+{
+	memcpy(p, digit_pairs + value * 2, 2);
+	return p + 2;
+}
+
+static inline char *
+four_digits(char *p, unsigned value)
+{
+	return two_digits(two_digits(p, value / 100), value % 100);
+}
+
+static inline char *
+text_of(char *p, const char *s)
+{
+	Size		n = strlen(s);
+
+	memcpy(p, s, n);
+	return p + n;
+}
+
+char *
+format_uint64(char *p, uint64 value)
+{
+	char		buf[20];
+	char	   *b = buf + sizeof(buf);
+
+	while (value >= 100)
+	{
+		b -= 2;
+		memcpy(b, digit_pairs + (value % 100) * 2, 2);
+		value /= 100;
+	}
+	if (value >= 10)
+	{
+		b -= 2;
+		memcpy(b, digit_pairs + value * 2, 2);
+	}
+	else
+		*--b = '0' + (char) value;
+	memcpy(p, b, buf + sizeof(buf) - b);
+	return p + (buf + sizeof(buf) - b);
+}
+
+char *
+format_int64(char *p, int64 value)
+{
+	uint64		magnitude = value;
+
+	if (value < 0)
+	{
+		*p++ = '-';
+		magnitude = -magnitude;
+	}
+	return format_uint64(p, magnitude);
+}
+
+static inline bool
+is_number(const char *p)
+{
+	return p[0] == '-' ? p[1] <= '9' : p[0] <= '9';
+}
+
+/* Quote what stands from p to end unless JSON takes it for a number. */
+static inline char *
+quote_unless_number(char *p, char *end)
+{
+	if (likely(is_number(p)))
+		return end;
+	memmove(p + 1, p, end - p);
+	*p = '"';
+	end[1] = '"';
+	return end + 2;
+}
+
+char *
+format_float4(char *p, float4 value)
+{
+	return quote_unless_number(p, p + float_to_shortest_decimal_bufn(value, p));
+}
+
+char *
+format_float8(char *p, float8 value)
+{
+	return quote_unless_number(p, p + double_to_shortest_decimal_bufn(value, p));
+}
+
+/*
+ * The stored form of a numeric: two bytes of header, of which the two top
+ * bits tell the form, two more bytes of weight in the long form, then digits
+ * in base 10000. The form is part of the data directory's format and so does
+ * not change between releases that pg_upgrade can bridge.
+ */
+typedef struct NumericParts
+{
+	const char *special;		/* NaN or an infinity, in quotes; else NULL */
+	bool		negative;
+	int			weight;			/* of the first digit, in digits */
+	int			dscale;			/* decimal digits after the point */
+	int			ndigits;
+	const char *digits;			/* int16 each, perhaps not aligned */
+} NumericParts;
+
+static inline NumericParts
+numeric_parts(const char *data, Size n)
+{
+	NumericParts parts = {0};
+	uint16		header;
+	Size		header_size = 2;
+
+	memcpy(&header, data, 2);
+	switch (header & 0xC000)
+	{
+		case 0xC000:
+			parts.special = (header & 0xF000) == 0xC000 ? "\"NaN\"" :
+				(header & 0xF000) == 0xD000 ? "\"Infinity\"" : "\"-Infinity\"";
+			return parts;
+		case 0x8000:
+			parts.negative = (header & 0x2000) != 0;
+			parts.dscale = (header & 0x1F80) >> 7;
+			parts.weight = (header & 0x003F) - (header & 0x0040);
+			break;
+		default:
+			{
+				int16		weight;
+
+				memcpy(&weight, data + 2, 2);
+				parts.negative = (header & 0x4000) != 0;
+				parts.dscale = header & 0x3FFF;
+				parts.weight = weight;
+				header_size = 4;
+			}
+	}
+	parts.digits = data + header_size;
+	parts.ndigits = (int) ((n - header_size) / 2);
+	return parts;
+}
+
+Size
+numeric_room(const char *digits, Size n)
+{
+	NumericParts parts = numeric_parts(digits, n);
+
+	/* sign, a digit before the point, the point, a last group of four */
+	return FORMAT_WIDTH + (Size) Max(parts.weight + 1, 0) * 4 + parts.dscale;
+}
+
+static inline unsigned
+numeric_digit(const NumericParts *parts, int i)
+{
+	int16		digit;
+
+	if (i < 0 || i >= parts->ndigits)
+		return 0;
+	memcpy(&digit, parts->digits + (Size) i * 2, 2);
+	return (unsigned) digit % 10000;
+}
+
+char *
+format_numeric(char *p, const char *digits, Size n)
+{
+	NumericParts parts = numeric_parts(digits, n);
+	int			d = parts.weight + 1;
+
+	if (unlikely(parts.special != NULL))
+		return text_of(p, parts.special);
+	if (parts.negative)
+		*p++ = '-';
+	if (parts.weight < 0)
+		*p++ = '0';
+	else
+	{
+		p = format_uint64(p, numeric_digit(&parts, 0));
+		for (d = 1; d <= parts.weight; d++)
+			p = four_digits(p, numeric_digit(&parts, d));
+	}
+	if (parts.dscale > 0)
+	{
+		char	   *end;
+
+		*p++ = '.';
+		end = p + parts.dscale;
+		for (; p < end; d++)
+			p = four_digits(p, numeric_digit(&parts, d));
+		p = end;
+	}
+	return p;
+}
+
+/* Year, month and day of the proleptic Gregorian calendar; 0 is 1 BC. */
+typedef struct CivilDay
+{
+	int64		year;
+	unsigned	month;
+	unsigned	day;
+} CivilDay;
+
+/* days counts from 2000-01-01. */
+static CivilDay
+civil_day(int64 days)
+{
+	/*
+	 * Years that begin on the first of March put the leap day last. 400 of
+	 * them have 146097 days, whichever they are.
+	 */
+	int64		since = days + 730425;	/* from 0000-03-01 */
+	int64		era = (since >= 0 ? since : since - 146096) / 146097;
+	unsigned	day_of_era = (unsigned) (since - era * 146097);
+	unsigned	year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
+							   day_of_era / 146096) / 365;
+	unsigned	day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 -
+											year_of_era / 100);
+	unsigned	march_month = (5 * day_of_year + 2) / 153;
+	CivilDay	civil;
+
+	civil.day = day_of_year - (153 * march_month + 2) / 5 + 1;
+	civil.month = march_month < 10 ? march_month + 3 : march_month - 9;
+	civil.year = era * 400 + year_of_era + (civil.month <= 2);
+	return civil;
+}
+
+/*
+ * YYYY-MM-DD; *bc tells that " BC" belongs after what follows. Rows that are
+ * written together often carry the same day, so the last one is kept.
+ */
+static char *
+year_month_day(char *p, int64 days, bool *bc)
+{
+	static struct
+	{
+		int64		days;
+		bool		bc;
+		int			length;
+		char		text[32];
+	}			last = {.days = PG_INT64_MIN};
+
+	if (unlikely(days != last.days))
+	{
+		CivilDay	civil = civil_day(days);
+		char	   *t = last.text;
+		uint64		year;
+
+		last.days = days;
+		last.bc = civil.year <= 0;
+		year = last.bc ? 1 - civil.year : civil.year;
+		t = year < 10000 ? four_digits(t, (unsigned) year) : format_uint64(t, year);
+		*t++ = '-';
+		t = two_digits(t, civil.month);
+		*t++ = '-';
+		t = two_digits(t, civil.day);
+		last.length = t - last.text;
+	}
+	memcpy(p, last.text, sizeof(last.text));
+	*bc = last.bc;
+	return p + last.length;
+}
+
+static inline char *
+era(char *p, bool bc)
+{
+	return bc ? text_of(p, " BC") : p;
+}
+
+/* HH:MM:SS, and the microseconds without the zeros at their end. */
+static inline char *
+hours_minutes_seconds(char *p, uint64 hours, unsigned minutes, unsigned seconds, unsigned micros)
+{
+	p = hours < 100 ? two_digits(p, (unsigned) hours) : format_uint64(p, hours);
+	*p++ = ':';
+	p = two_digits(p, minutes);
+	*p++ = ':';
+	p = two_digits(p, seconds);
+	if (micros != 0)
+	{
+		*p++ = '.';
+		p = two_digits(p, micros / 10000);
+		p = four_digits(p, micros % 10000);
+		while (p[-1] == '0')
+			p--;
+	}
+	return p;
+}
+
+static inline char *
+time_of_day(char *p, int64 micros)
+{
+	unsigned	seconds = (unsigned) (micros / USECS_PER_SEC);
+
+	return hours_minutes_seconds(p, seconds / SECS_PER_HOUR, seconds / SECS_PER_MINUTE % 60,
+								 seconds % 60, (unsigned) (micros % USECS_PER_SEC));
+}
+
+char *
+format_date(char *p, DateADT date)
+{
+	bool		bc;
+
+	if (DATE_IS_NOBEGIN(date))
+		return text_of(p, "-infinity");
+	if (DATE_IS_NOEND(date))
+		return text_of(p, "infinity");
+	p = year_month_day(p, date, &bc);
+	return era(p, bc);
+}
+
+/* The date, a T, the time; *bc as in year_month_day(). */
+static inline char *
+date_and_time(char *p, Timestamp ts, bool *bc)
+{
+	int64		days = ts / USECS_PER_DAY;
+	int64		micros = ts - days * USECS_PER_DAY;
+
+	if (micros < 0)
+	{
+		micros += USECS_PER_DAY;
+		days--;
+	}
+	p = year_month_day(p, days, bc);
+	*p++ = 'T';
+	return time_of_day(p, micros);
+}
+
+char *
+format_timestamp(char *p, Timestamp ts)
+{
+	bool		bc;
+
+	if (TIMESTAMP_IS_NOBEGIN(ts))
+		return text_of(p, "-infinity");
+	if (TIMESTAMP_IS_NOEND(ts))
+		return text_of(p, "infinity");
+	p = date_and_time(p, ts, &bc);
+	return era(p, bc);
+}
+
+char *
+format_timestamptz(char *p, TimestampTz ts)
+{
+	bool		bc;
+
+	if (TIMESTAMP_NOT_FINITE(ts))
+		return format_timestamp(p, ts);
+	p = date_and_time(p, ts, &bc);
+	p = text_of(p, "+00:00");
+	return era(p, bc);
+}
+
+char *
+format_rfc3339(char *p, TimestampTz ts)
+{
+	int64		micros = ts % USECS_PER_SEC;
+	bool		bc;
+
+	if (micros < 0)
+		micros += USECS_PER_SEC;
+	p = date_and_time(p, ts - micros, &bc);
+	*p++ = '.';
+	p = two_digits(p, (unsigned) (micros / 10000));
+	p = four_digits(p, (unsigned) (micros % 10000));
+	*p++ = 'Z';
+	return p;
+}
+
+char *
+format_time(char *p, TimeADT time)
+{
+	return time_of_day(p, time);
+}
+
+char *
+format_timetz(char *p, const TimeTzADT *time)
+{
+	/* zone counts seconds west of Greenwich */
+	unsigned	offset = time->zone < 0 ? -(unsigned) time->zone : (unsigned) time->zone;
+
+	p = time_of_day(p, time->time);
+	*p++ = time->zone <= 0 ? '+' : '-';
+	p = two_digits(p, offset / SECS_PER_HOUR % 100);
+	if (offset % SECS_PER_HOUR != 0)
+	{
+		*p++ = ':';
+		p = two_digits(p, offset / SECS_PER_MINUTE % 60);
+	}
+	if (offset % SECS_PER_MINUTE != 0)
+	{
+		*p++ = ':';
+		p = two_digits(p, offset % 60);
+	}
+	return p;
+}
+
+/*
+ * One part of an interval, with the sign rule of the postgres style: a plus
+ * is written where the part before it was negative.
+ */
+static char *
+interval_part(char *p, int value, const char *unit, bool *first, bool *negative)
+{
+	if (value == 0)
+		return p;
+	if (!*first)
+		*p++ = ' ';
+	if (*negative && value > 0)
+		*p++ = '+';
+	p = format_int64(p, value);
+	p = text_of(p, unit);
+	if (value != 1)
+		*p++ = 's';
+	*first = false;
+	*negative = value < 0;
+	return p;
+}
+
+char *
+format_interval(char *p, const Interval *interval)
+{
+	bool		first = true;
+	bool		negative = false;
+	uint64		micros = interval->time;
+
+	if (INTERVAL_IS_MINUS_INFINITY(interval))
+		return text_of(p, "-infinity");
+	if (INTERVAL_IS_PLUS_INFINITY(interval))
+		return text_of(p, "infinity");
+	p = interval_part(p, interval->month / MONTHS_PER_YEAR, " year", &first, &negative);
+	p = interval_part(p, interval->month % MONTHS_PER_YEAR, " mon", &first, &negative);
+	p = interval_part(p, interval->day, " day", &first, &negative);
+	if (first || interval->time != 0)
+	{
+		uint64		seconds;
+
+		if (!first)
+			*p++ = ' ';
+		if (interval->time < 0)
+		{
+			*p++ = '-';
+			micros = -micros;
+		}
+		else if (negative)
+			*p++ = '+';
+		seconds = micros / USECS_PER_SEC;
+		p = hours_minutes_seconds(p, seconds / SECS_PER_HOUR,
+								  (unsigned) (seconds / SECS_PER_MINUTE % 60),
+								  (unsigned) (seconds % 60),
+								  (unsigned) (micros % USECS_PER_SEC));
+	}
+	return p;
+}
+
+char *
+format_money(char *p, int64 cents)
+{
+	uint64		magnitude = cents;
+	char		digits[24];
+	int			n;
+
+	if (cents < 0)
+	{
+		*p++ = '-';
+		magnitude = -magnitude;
+	}
+	*p++ = '$';
+	n = (int) (format_uint64(digits, magnitude / 100) - digits);
+	for (int i = 0; i < n; i++)
+	{
+		if (i > 0 && (n - i) % 3 == 0)
+			*p++ = ',';
+		*p++ = digits[i];
+	}
+	*p++ = '.';
+	return two_digits(p, (unsigned) (magnitude % 100));
+}
+
+char *
+format_hex(char *p, const unsigned char *bytes, Size n)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (Size i = 0; i < n; i++)
+	{
+		*p++ = hex[bytes[i] >> 4];
+		*p++ = hex[bytes[i] & 15];
+	}
+	return p;
+}
+
+char *
+format_uuid(char *p, const unsigned char *bytes)
+{
+	static const int groups[] = {4, 2, 2, 2, 6};
+
+	for (int i = 0; i < 5; i++)
+	{
+		if (i > 0)
+			*p++ = '-';
+		p = format_hex(p, bytes, groups[i]);
+		bytes += groups[i];
+	}
+	return p;
+}
+
+char *
+format_base64(char *p, const unsigned char *bytes, Size n)
+{
+	static const char letters[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (; n > 0; bytes += 3)
+	{
+		uint32		group = (uint32) bytes[0] << 16;
+
+		if (n > 1)
+			group |= (uint32) bytes[1] << 8;
+		if (n > 2)
+			group |= bytes[2];
+		p[0] = letters[group >> 18];
+		p[1] = letters[group >> 12 & 63];
+		p[2] = n > 1 ? letters[group >> 6 & 63] : '=';
+		p[3] = n > 2 ? letters[group & 63] : '=';
+		p += 4;
+		n -= Min(n, 3);
+	}
+	return p;
+}

@@ -1,0 +1,50 @@
+/*
+ * frames.h
+ *		The layout of messages in the format "frames".
+ *
+ * A message is a header and then frames, one after the other, each whole.
+ * Numbers are in network byte order. plugin/README.md is the specification;
+ * a reader checks FRAMES_VERSION and skips frames of a kind it does not know.
+ */
+#ifndef WALSPOUT_FRAMES_H
+#define WALSPOUT_FRAMES_H
+
+#include "envelope.h"
+
+#define FRAMES_MAGIC "WS"
+#define FRAMES_VERSION 1
+#define FRAMES_HEADER_SIZE 4
+
+/* Frames of events have the event's op as their kind, a lower-case letter. */
+#define FRAME_BEGIN 'B'
+#define FRAME_COMMIT 'C'
+#define FRAME_RELATION 'R'
+
+/* Flag: no lane may run ahead of or behind this event. */
+#define FRAME_BARRIER 0x01
+
+/* What a reader is told of an event, beside its document. */
+typedef struct FrameEvent
+{
+	char		op;
+	bool		barrier;
+	uint64		index;			/* in the transaction */
+	Oid			relation;		/* id that a relation frame named; 0: none */
+	uint64		hash;			/* equal for equal keys of a relation */
+	Size		key_begin;		/* position of the key in the document */
+	Size		key_size;		/* 0: no key */
+} FrameEvent;
+
+extern void frames_header(StringInfo s);
+extern void frames_begin(StringInfo s, const Transaction *txn);
+extern void frames_commit(StringInfo s, const Transaction *txn);
+extern void frames_relation(StringInfo s, const CachedRelation *relation);
+
+/*
+ * Begin an event's frame; the document is appended to s behind it. Returns
+ * what frames_event_end() needs.
+ */
+extern int	frames_event_begin(StringInfo s);
+extern void frames_event_end(StringInfo s, int begin, const FrameEvent *event);
+
+#endif

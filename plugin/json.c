@@ -1,0 +1,209 @@
+/*
+ * json.c
+ *		The bytes of JSON: a growing output buffer and string escaping.
+ *
+ * Strings are scanned sixteen bytes at a time and copied as they are scanned;
+ * only a byte that needs an escape is looked at alone. Every routine writes
+ * into room made for the worst case, six bytes for one, so that the inner
+ * loops check nothing. Long strings go in chunks, so that the worst case of a
+ * 400 MB value is never asked for at once.
+ */
+#include "postgres.h"
+
+#include "json.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define CHUNK ((Size) 8192)
+#define WORST_ESCAPE ((Size) 6)
+
+/* Slack that lets the copying loops store a whole word over the end. */
+#define OVERSHOOT ((Size) 16)
+
+#define ONES (~UINT64CONST(0) / 255)
+#define HIGHS (ONES * 0x80)
+
+void
+out_grow(Out *o, Size n)
+{
+	o->s->len = o->p - o->s->data;
+	enlargeStringInfo(o->s, (int) n);
+	o->p = o->s->data + o->s->len;
+	o->end = o->s->data + o->s->maxlen - 1;
+}
+
+/*
+ * What an ASCII byte becomes in a JSON string: 0 itself, 'u' \u00XX, else a
+ * backslash and this letter.
+ */
+static const char escapes[256] = {
+	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'b', 't', 'n', 'u', 'f', 'r', 'u', 'u',
+	'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u', 'u',
+	['"'] = '"', ['\\'] = '\\',
+};
+
+/* True if one of the eight bytes is a quote, a backslash or below a space. */
+static inline bool
+word_needs_escape(uint64 w)
+{
+	uint64		quote = w ^ (ONES * '"');
+	uint64		backslash = w ^ (ONES * '\\');
+
+	return (((w - ONES * ' ') & ~w) | ((quote - ONES) & ~quote) |
+			((backslash - ONES) & ~backslash)) & HIGHS;
+}
+
+static inline char *
+escape_byte(char *p, unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef";
+	char		e = escapes[c];
+
+	if (likely(e == 0))
+		*p++ = c;
+	else if (e != 'u')
+	{
+		*p++ = '\\';
+		*p++ = e;
+	}
+	else
+	{
+		memcpy(p, "\\u00", 4);
+		p[4] = hex[c >> 4];
+		p[5] = hex[c & 15];
+		p += 6;
+	}
+	return p;
+}
+
+/* Escape n bytes to p, which has room for the worst case and OVERSHOOT. */
+static inline char *
+escape_run(char *p, const char *s, Size n)
+{
+	const char *end = s + n;
+
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"');
+	const __m128i backslash = _mm_set1_epi8('\\');
+	const __m128i control = _mm_set1_epi8(0x1f);
+
+	while (end - s >= 16)
+	{
+		__m128i		v = _mm_loadu_si128((const __m128i *) s);
+		__m128i		bad = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote),
+													_mm_cmpeq_epi8(v, backslash)),
+									   _mm_cmpeq_epi8(_mm_min_epu8(v, control), v));
+		int			mask = _mm_movemask_epi8(bad);
+
+		_mm_storeu_si128((__m128i *) p, v);
+		if (likely(mask == 0))
+		{
+			s += 16;
+			p += 16;
+		}
+		else
+		{
+			int			clean = __builtin_ctz(mask);
+
+			p = escape_byte(p + clean, s[clean]);
+			s += clean + 1;
+		}
+	}
+#endif
+	while (end - s >= 8)
+	{
+		uint64		w;
+
+		memcpy(&w, s, 8);
+		if (unlikely(word_needs_escape(w)))
+		{
+			for (int i = 0; i < 8; i++)
+				p = escape_byte(p, *s++);
+			continue;
+		}
+		memcpy(p, &w, 8);
+		s += 8;
+		p += 8;
+	}
+	while (s < end)
+		p = escape_byte(p, *s++);
+	return p;
+}
+
+bool
+json_escape(Out *o, const char *s, Size n)
+{
+	while (n > 0)
+	{
+		Size		chunk = Min(n, CHUNK);
+
+		if (unlikely(!out_room(o, chunk * WORST_ESCAPE + OVERSHOOT)))
+			return false;
+		o->p = escape_run(o->p, s, chunk);
+		s += chunk;
+		n -= chunk;
+	}
+	return true;
+}
+
+bool
+json_string(Out *o, const char *s, Size n)
+{
+	if (likely(n <= CHUNK))
+	{
+		if (unlikely(!out_room(o, n * WORST_ESCAPE + OVERSHOOT + 2)))
+			return false;
+		put_char(o, '"');
+		o->p = escape_run(o->p, s, n);
+		put_char(o, '"');
+		return true;
+	}
+	append_literal(o, "\"");
+	if (!json_escape(o, s, n))
+		return false;
+	append_literal(o, "\"");
+	return true;
+}
+
+bool
+json_raw(Out *o, const char *s, Size n)
+{
+	if (!out_room(o, n))
+		return false;
+	put(o, s, n);
+	for (char *p = o->p - n; p < o->p; p++)
+	{
+		p = memchr(p, '\n', o->p - p);
+		if (p == NULL)
+			break;
+		*p = ' ';
+	}
+	for (char *p = o->p - n; p < o->p; p++)
+	{
+		p = memchr(p, '\r', o->p - p);
+		if (p == NULL)
+			break;
+		*p = ' ';
+	}
+	return true;
+}
+
+Size
+ascii_prefix(const char *s, Size n)
+{
+	Size		i = 0;
+
+	for (; n - i >= 8; i += 8)
+	{
+		uint64		w;
+
+		memcpy(&w, s + i, 8);
+		if (w & HIGHS)
+			break;
+	}
+	while (i < n && !IS_HIGHBIT_SET(s[i]))
+		i++;
+	return i;
+}

@@ -1,0 +1,159 @@
+/*
+ * json.h
+ *		The bytes of JSON: a growing output buffer and string escaping.
+ *
+ * Knows no type, no catalog and no encoding but UTF-8. Never raises: whoever
+ * appends data of a user first asks out_room(), which says no when the
+ * document would pass its limit, and then leaves the value out.
+ */
+#ifndef WALSPOUT_JSON_H
+#define WALSPOUT_JSON_H
+
+#include "postgres.h"
+
+#include "lib/stringinfo.h"
+
+/*
+ * The largest document, in bytes. The server limits one message to
+ * MaxAllocSize (1 GB - 1): what is left is for the batch that the document
+ * is appended to (at most 16 MB), for names, and for the message's row on its
+ * way through a tuplestore and the protocol.
+ */
+#define DOCUMENT_LIMIT ((Size) 1000 * 1000 * 1000)
+
+/*
+ * A cursor over a StringInfo. Between out_open() and out_close() the
+ * StringInfo's len is stale and nobody else may append to it.
+ */
+typedef struct Out
+{
+	char	   *p;				/* next byte to write */
+	char	   *end;			/* end of what is allocated */
+	StringInfo	s;
+	Size		start;			/* offset in s of the document's first byte */
+} Out;
+
+extern void out_grow(Out *o, Size n);
+
+static inline void
+out_open(Out *o, StringInfo s)
+{
+	o->s = s;
+	o->start = s->len;
+	o->p = s->data + s->len;
+	o->end = s->data + s->maxlen - 1;
+}
+
+static inline void
+out_close(Out *o)
+{
+	o->s->len = o->p - o->s->data;
+	*o->p = '\0';
+}
+
+/* Where the next byte goes, counted from the document's first byte. */
+static inline Size
+out_tell(const Out *o)
+{
+	return (o->p - o->s->data) - o->start;
+}
+
+/* Forget everything from position pos of the document on. */
+static inline void
+out_rewind(Out *o, Size pos)
+{
+	o->p = o->s->data + o->start + pos;
+}
+
+/* The byte at position pos of the document; valid until the next append. */
+static inline const char *
+out_at(const Out *o, Size pos)
+{
+	return o->s->data + o->start + pos;
+}
+
+/*
+ * Make room for n bytes of our own making (names, digits, punctuation: small
+ * and bounded). Bytes of a user go through out_room().
+ */
+static inline void
+out_reserve(Out *o, Size n)
+{
+	if (unlikely((Size) (o->end - o->p) < n))
+		out_grow(o, n);
+}
+
+/* Make room for n bytes, or say that the document has none for them. */
+static inline bool
+out_room(Out *o, Size n)
+{
+	if (likely((Size) (o->end - o->p) >= n && out_tell(o) + n <= DOCUMENT_LIMIT))
+		return true;
+	if (n > DOCUMENT_LIMIT || out_tell(o) + n > DOCUMENT_LIMIT)
+		return false;
+	out_grow(o, n);
+	return true;
+}
+
+/* Append; the room must have been made. */
+static inline void
+put(Out *o, const char *bytes, Size n)
+{
+	memcpy(o->p, bytes, n);
+	o->p += n;
+}
+
+static inline void
+put_char(Out *o, char c)
+{
+	*o->p++ = c;
+}
+
+#define put_literal(o, literal) put((o), (literal), sizeof(literal) - 1)
+
+/* Append with the room made; for short strings of our own. */
+static inline void
+append(Out *o, const char *bytes, Size n)
+{
+	out_reserve(o, n);
+	put(o, bytes, n);
+}
+
+#define append_literal(o, literal) append((o), (literal), sizeof(literal) - 1)
+
+/*
+ * End the object whose members were appended from position begin on, each
+ * with a comma before it: the first comma becomes the brace.
+ */
+static inline void
+close_object(Out *o, Size begin)
+{
+	out_reserve(o, 2);
+	if (out_tell(o) == begin)
+		put_char(o, '{');
+	else
+		o->s->data[o->start + begin] = '{';
+	put_char(o, '}');
+}
+
+/*
+ * Append s, n bytes of valid UTF-8 (or at least of text in which no byte
+ * below 0x80 is part of a longer character), as a JSON string in quotes,
+ * escaped as escape_json() of the server does it. False, with an unknown
+ * number of bytes appended, if the document has no room.
+ */
+extern bool json_string(Out *o, const char *s, Size n);
+
+/* The same without the quotes; for a string that comes in pieces. */
+extern bool json_escape(Out *o, const char *s, Size n);
+
+/*
+ * Append n bytes that are JSON already, line breaks replaced by spaces: in
+ * valid JSON they stand only between tokens. False if there is no room.
+ */
+extern bool json_raw(Out *o, const char *s, Size n);
+
+/* The number of bytes at the start of s that are plain ASCII. */
+extern Size ascii_prefix(const char *s, Size n);
+
+#endif

@@ -1,0 +1,312 @@
+/*
+ * options.c
+ *		The slot options that START_REPLICATION and the SQL functions take.
+ *
+ * One row of the table below is one option: only this file knows their names.
+ */
+#include "postgres.h"
+
+#include "options.h"
+
+#include <limits.h>
+
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/varlena.h"
+
+/* A word that an option takes, and what it stands for. */
+typedef struct Word
+{
+	const char *name;
+	int			value;
+} Word;
+
+static const Word formats[] = {{"json", FORMAT_JSON}, {"frames", FORMAT_FRAMES}, {NULL, 0}};
+static const Word origins[] = {{"any", false}, {"none", true}, {NULL, 0}};
+static const Word metadata[] = {
+	{"id", OMIT_ID}, {"op", OMIT_OP}, {"schema", OMIT_SCHEMA}, {"table", OMIT_TABLE},
+	{"ts", OMIT_TS}, {"xid", OMIT_XID}, {"origin", OMIT_ORIGIN}, {NULL, 0}
+};
+
+typedef struct OptionSpec OptionSpec;
+typedef void (*Parse) (const OptionSpec *spec, const char *value, Options *options);
+
+struct OptionSpec
+{
+	const char *name;
+	Parse		parse;
+	Size		field;			/* offset in Options of where the value goes */
+	Size		given;			/* of the flag that tells a list was given */
+	const Word *words;
+	int64		min;
+	int64		max;
+	int			unit;			/* of GUC_UNIT, or 0 */
+};
+
+static void parse_boolean(const OptionSpec *spec, const char *value, Options *options);
+static void parse_word(const OptionSpec *spec, const char *value, Options *options);
+static void parse_flag(const OptionSpec *spec, const char *value, Options *options);
+static void parse_words(const OptionSpec *spec, const char *value, Options *options);
+static void parse_identifiers(const OptionSpec *spec, const char *value, Options *options);
+static void parse_prefixes(const OptionSpec *spec, const char *value, Options *options);
+static void parse_number(const OptionSpec *spec, const char *value, Options *options);
+
+#define FIELD(name) offsetof(Options, name)
+
+static const OptionSpec specs[] = {
+	{"format", parse_word, FIELD(format), .words = formats},
+	{"publications", parse_identifiers, FIELD(publications), FIELD(has_publications)},
+	{"messages", parse_boolean, FIELD(messages)},
+	{"message_prefixes", parse_prefixes, FIELD(message_prefixes), FIELD(has_prefixes)},
+	{"origin", parse_flag, FIELD(local_origin_only), .words = origins},
+	{"transactions", parse_boolean, FIELD(transactions)},
+	{"omit", parse_words, FIELD(omit), .words = metadata},
+	{"batch_bytes", parse_number, FIELD(batch_bytes), .min = 1, .max = 16 * 1024 * 1024,
+	.unit = GUC_UNIT_BYTE},
+	{"max_value_bytes", parse_number, FIELD(max_value_bytes), .min = 0, .max = INT_MAX,
+	.unit = GUC_UNIT_BYTE},
+	{"proto_version", parse_number, FIELD(proto_version), .min = PROTO_VERSION,
+	.max = PROTO_VERSION},
+};
+
+#define field_of(type, options, offset) ((type *) ((char *) (options) + (offset)))
+
+/* The words, or the options, as a list to show: "a, b, c". */
+static char *
+list_of_words(const Word *words)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	for (; words->name != NULL; words++)
+		appendStringInfo(&s, "%s%s", s.len > 0 ? ", " : "", words->name);
+	return s.data;
+}
+
+static char *
+list_of_options(void)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	for (int i = 0; i < lengthof(specs); i++)
+		appendStringInfo(&s, "%s%s", i > 0 ? ", " : "", specs[i].name);
+	return s.data;
+}
+
+/* The option whose name is nearest to a wrong one, or NULL if none is near. */
+static const char *
+nearest_option(const char *name)
+{
+	const char *nearest = NULL;
+	int			least = 4;
+
+	if (strlen(name) > 64)
+		return NULL;
+	for (int i = 0; i < lengthof(specs); i++)
+	{
+		int			distance = varstr_levenshtein(name, strlen(name), specs[i].name,
+												  strlen(specs[i].name), 1, 1, 1, true);
+
+		if (distance < least && distance < (int) strlen(specs[i].name))
+		{
+			least = distance;
+			nearest = specs[i].name;
+		}
+	}
+	return nearest;
+}
+
+static void
+refuse_value(const OptionSpec *spec, const char *value, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for walspout option \"%s\": \"%s\"", spec->name, value),
+			 errhint("%s", hint)));
+}
+
+static void
+parse_boolean(const OptionSpec *spec, const char *value, Options *options)
+{
+	if (!parse_bool(value, field_of(bool, options, spec->field)))
+		refuse_value(spec, value, "Valid values are true and false.");
+}
+
+static const Word *
+find_word(const OptionSpec *spec, const char *name, const char *value)
+{
+	for (const Word *w = spec->words; w->name != NULL; w++)
+		if (pg_strcasecmp(w->name, name) == 0)
+			return w;
+	refuse_value(spec, value, psprintf("Valid values are: %s.", list_of_words(spec->words)));
+	return NULL;				/* not reached */
+}
+
+static void
+parse_word(const OptionSpec *spec, const char *value, Options *options)
+{
+	*field_of(int, options, spec->field) = find_word(spec, value, value)->value;
+}
+
+static void
+parse_flag(const OptionSpec *spec, const char *value, Options *options)
+{
+	*field_of(bool, options, spec->field) = find_word(spec, value, value)->value;
+}
+
+/* The parts of value between commas, without the spaces around them. */
+static List *
+split(const char *value)
+{
+	List	   *parts = NIL;
+	char	   *rest = pstrdup(value);
+	char	   *part;
+
+	while ((part = strsep(&rest, ",")) != NULL)
+	{
+		char	   *end;
+
+		while (isspace((unsigned char) *part))
+			part++;
+		for (end = part + strlen(part); end > part && isspace((unsigned char) end[-1]);)
+			*--end = '\0';
+		parts = lappend(parts, part);
+	}
+	return parts;
+}
+
+static void
+parse_words(const OptionSpec *spec, const char *value, Options *options)
+{
+	ListCell   *lc;
+
+	if (value[0] == '\0')
+		return;
+	foreach(lc, split(value))
+		*field_of(int, options, spec->field) |= find_word(spec, lfirst(lc), value)->value;
+}
+
+static bool
+holds(List *strings, const char *s)
+{
+	ListCell   *lc;
+
+	foreach(lc, strings)
+		if (strcmp(lfirst(lc), s) == 0)
+			return true;
+	return false;
+}
+
+static void
+add_all(const OptionSpec *spec, List *strings, Options *options)
+{
+	List	  **list = field_of(List *, options, spec->field);
+	ListCell   *lc;
+
+	*field_of(bool, options, spec->given) = true;
+	foreach(lc, strings)
+		if (!holds(*list, lfirst(lc)))
+			*list = lappend(*list, lfirst(lc));
+}
+
+/* Names as SQL writes them: folded to lower case unless in double quotes. */
+static void
+parse_identifiers(const OptionSpec *spec, const char *value, Options *options)
+{
+	List	   *names;
+
+	if (!SplitIdentifierString(pstrdup(value), ',', &names) || names == NIL)
+		refuse_value(spec, value, "Give names separated by commas, as in \"orders,customers\"; "
+					 "in double quotes where SQL would need them.");
+	add_all(spec, names, options);
+}
+
+static void
+parse_prefixes(const OptionSpec *spec, const char *value, Options *options)
+{
+	List	   *prefixes = split(value);
+
+	if (holds(prefixes, ""))
+		refuse_value(spec, value, "Give prefixes separated by commas, as in \"outbox,audit\"; "
+					 "to leave out all messages use messages=false.");
+	add_all(spec, prefixes, options);
+}
+
+/* Raises unless value is a number, with a unit if the option has one. */
+static void
+parse_number(const OptionSpec *spec, const char *value, Options *options)
+{
+	int			number;
+
+	if (!parse_int(value, &number, spec->unit, NULL) || number < spec->min || number > spec->max)
+		refuse_value(spec, value,
+					 spec->min == spec->max ?
+					 psprintf("This version of walspout knows " INT64_FORMAT " only.", spec->min) :
+					 psprintf("Give a number of bytes from " INT64_FORMAT " to " INT64_FORMAT
+							  "; units are B, kB, MB and GB.", spec->min, spec->max));
+	*field_of(int64, options, spec->field) = number;
+}
+
+static const OptionSpec *
+find_option(const char *name)
+{
+	const char *nearest;
+
+	for (int i = 0; i < lengthof(specs); i++)
+		if (strcmp(specs[i].name, name) == 0)
+			return &specs[i];
+	nearest = nearest_option(name);
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("unrecognized walspout option \"%s\"", name),
+			 nearest ? errhint("Did you mean \"%s\"? Options are: %s.", nearest,
+							   list_of_options()) :
+			 errhint("Options are: %s.", list_of_options())));
+	return NULL;				/* not reached */
+}
+
+void
+options_parse(List *given, Options *options)
+{
+	bool		seen[lengthof(specs)] = {false};
+	ListCell   *lc;
+
+	memset(options, 0, sizeof(*options));
+	options->messages = true;
+	options->batch_bytes = 65536;
+	options->proto_version = PROTO_VERSION;
+
+	foreach(lc, given)
+	{
+		DefElem    *elem = lfirst_node(DefElem, lc);
+		const OptionSpec *spec = find_option(elem->defname);
+
+		if (seen[spec - specs])
+			ereport(ERROR,
+					(errcode(ERRCODE_SYNTAX_ERROR),
+					 errmsg("walspout option \"%s\" is given more than once", spec->name),
+					 errhint("Give it once; lists are separated by commas.")));
+		seen[spec - specs] = true;
+		if (elem->arg == NULL)
+		{
+			/* pg_recvlogical -o transactions: a bare name switches on */
+			if (spec->parse != parse_boolean)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("walspout option \"%s\" needs a value", spec->name),
+						 errhint("Give it as %s=VALUE.", spec->name)));
+			*field_of(bool, options, spec->field) = true;
+			continue;
+		}
+		spec->parse(spec, strVal(elem->arg), options);
+	}
+	if (options->transactions && options->format == FORMAT_FRAMES)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("walspout option \"transactions\" is for format json only"),
+				 errhint("Frames always tell where a transaction begins and ends.")));
+}

@@ -1,0 +1,55 @@
+/*
+ * options.h
+ *		The slot options that START_REPLICATION and the SQL functions take.
+ */
+#ifndef WALSPOUT_OPTIONS_H
+#define WALSPOUT_OPTIONS_H
+
+#include "postgres.h"
+
+#include "nodes/pg_list.h"
+
+#define PROTO_VERSION 1
+
+typedef enum Format
+{
+	FORMAT_JSON,				/* one message, one document */
+	FORMAT_FRAMES				/* many documents in a message: frames.h */
+} Format;
+
+/* Metadata of the envelope that can be left out. */
+typedef enum Omit
+{
+	OMIT_ID = 1 << 0,
+	OMIT_OP = 1 << 1,
+	OMIT_SCHEMA = 1 << 2,
+	OMIT_TABLE = 1 << 3,
+	OMIT_TS = 1 << 4,
+	OMIT_XID = 1 << 5,
+	OMIT_ORIGIN = 1 << 6
+} Omit;
+
+typedef struct Options
+{
+	int			format;			/* a Format */
+	bool		has_publications;	/* false: every table */
+	List	   *publications;	/* of char *, in the order given, none twice */
+	bool		messages;
+	bool		has_prefixes;	/* false: every prefix */
+	List	   *message_prefixes;	/* of char * */
+	bool		local_origin_only;
+	bool		transactions;
+	int			omit;			/* of Omit */
+	int64		batch_bytes;	/* a batch is written when it has grown past this */
+	int64		max_value_bytes;	/* 0: no limit but the document's */
+	int64		proto_version;
+} Options;
+
+/*
+ * Read the DefElems that the client gave. Raises, and names what would have
+ * been right, on a name or value that is none. Allocates in the current
+ * context.
+ */
+extern void options_parse(List *given, Options *options);
+
+#endif

@@ -1,0 +1,166 @@
+/*
+ * output.c
+ *		Documents to messages: one message each, or frames in batches.
+ *
+ * Documents are written where the server sends them from, ctx->out, and not
+ * copied. A batch is a message that stays open over several callbacks; it is
+ * sent when it has grown past batch_bytes, and at commit at the latest, so
+ * that it delays nothing.
+ */
+#include "postgres.h"
+
+#include "output.h"
+
+#include "lib/stringinfo.h"
+#include "text.h"
+#include "utils/memutils.h"
+
+/* Changes between two reports of progress, as pgoutput has it. */
+#define REPORT_EVERY 100
+
+/* A buffer that one huge row made larger than this is not kept. */
+#define KEEP_BUFFER (4 * 1024 * 1024)
+
+void
+output_startup(Output *output, LogicalDecodingContext *ctx, const Options *options)
+{
+	memset(output, 0, sizeof(*output));
+	output->ctx = ctx;
+	output->options = options;
+}
+
+static void
+shrink_buffer(LogicalDecodingContext *ctx, int64 batch_bytes)
+{
+	StringInfo	s = ctx->out;
+	MemoryContext old;
+
+	if (likely(s->maxlen <= KEEP_BUFFER || s->maxlen <= batch_bytes * 4))
+		return;
+	old = MemoryContextSwitchTo(GetMemoryChunkContext(s->data));
+	pfree(s->data);
+	initStringInfo(s);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+send_message(Output *output)
+{
+	OutputPluginWrite(output->ctx, true);
+	output->batch_open = false;
+	shrink_buffer(output->ctx, output->options->batch_bytes);
+}
+
+static void
+open_batch(Output *output)
+{
+	if (output->batch_open)
+		return;
+	OutputPluginPrepareWrite(output->ctx, true);
+	frames_header(output->ctx->out);
+	output->batch_open = true;
+}
+
+/* Begin a message that is one document. */
+static Out *
+open_document(Output *output)
+{
+	OutputPluginPrepareWrite(output->ctx, true);
+	output->event_begin = output->ctx->out->len;
+	out_open(&output->out, output->ctx->out);
+	return &output->out;
+}
+
+static void
+close_document(Output *output)
+{
+	out_close(&output->out);
+	text_to_server(output->ctx->out, output->event_begin);
+	send_message(output);
+}
+
+static void
+begin_transaction(Output *output, Transaction *txn)
+{
+	envelope_begin(txn, output->options);
+	if (output->options->format == FORMAT_FRAMES)
+	{
+		open_batch(output);
+		frames_begin(output->ctx->out, txn);
+	}
+	else if (output->options->transactions && TransactionIdIsValid(txn->xid))
+	{
+		envelope_begin_document(open_document(output), txn);
+		close_document(output);
+	}
+}
+
+Out *
+output_event_begin(Output *output, Transaction *txn, CachedRelation *relation)
+{
+	StringInfo	s = output->ctx->out;
+
+	if (unlikely(txn->events++ == 0))
+		begin_transaction(output, txn);
+	if (output->options->format == FORMAT_JSON)
+		return open_document(output);
+	open_batch(output);
+	if (relation != NULL && unlikely(!relation->announced))
+	{
+		frames_relation(s, relation);
+		relation->announced = true;
+	}
+	output->event_begin = frames_event_begin(s);
+	out_open(&output->out, s);
+	return &output->out;
+}
+
+void
+output_event_end(Output *output, Transaction *txn, const FrameEvent *event)
+{
+	StringInfo	s = output->ctx->out;
+
+	if (output->options->format == FORMAT_JSON)
+	{
+		close_document(output);
+		return;
+	}
+	out_close(&output->out);
+	frames_event_end(s, output->event_begin, event);
+	if (s->len >= output->options->batch_bytes)
+		send_message(output);
+}
+
+void
+output_commit(Output *output, Transaction *txn)
+{
+	if (txn->events == 0)
+	{
+		update_progress(output->ctx, true);
+		return;
+	}
+	if (output->options->format == FORMAT_FRAMES)
+	{
+		open_batch(output);
+		frames_commit(output->ctx->out, txn);
+		send_message(output);
+	}
+	else if (output->options->transactions && TransactionIdIsValid(txn->xid))
+	{
+		envelope_commit_document(open_document(output), txn);
+		close_document(output);
+	}
+	update_progress(output->ctx, false);
+}
+
+void
+output_tick(Output *output)
+{
+#ifndef HAVE_PROGRESS_BY_SERVER
+	if (++output->unreported >= REPORT_EVERY)
+	{
+		output->unreported = 0;
+		update_progress(output->ctx, false);
+	}
+#endif
+}

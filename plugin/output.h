@@ -1,0 +1,39 @@
+/*
+ * output.h
+ *		Documents to messages: one message each, or frames in batches.
+ */
+#ifndef WALSPOUT_OUTPUT_H
+#define WALSPOUT_OUTPUT_H
+
+#include "compat.h"
+#include "frames.h"
+
+typedef struct Output
+{
+	LogicalDecodingContext *ctx;
+	const Options *options;
+	bool		batch_open;		/* frames: a message has been begun */
+	int			event_begin;	/* where the frame or document being written begins */
+	Out			out;			/* its cursor */
+	int			unreported;		/* changes since progress was last reported */
+} Output;
+
+extern void output_startup(Output *output, LogicalDecodingContext *ctx, const Options *options);
+
+/*
+ * Begin the document of an event; relation is NULL for a message. Append to
+ * the cursor that is returned, then call output_event_end().
+ */
+extern Out *output_event_begin(Output *output, Transaction *txn, CachedRelation *relation);
+extern void output_event_end(Output *output, Transaction *txn, const FrameEvent *event);
+
+/* The transaction is over: send what is left of it, and report progress. */
+extern void output_commit(Output *output, Transaction *txn);
+
+/*
+ * Call it for each change, sent or not, before anything else: keeps the
+ * connection alive while a long transaction yields no output.
+ */
+extern void output_tick(Output *output);
+
+#endif

@@ -1,0 +1,404 @@
+/*
+ * relation.c
+ *		The cache of what each relation needs to be rendered.
+ *
+ * An entry is built when a relation is first seen and holds all that depends
+ * on catalogs, so that a row costs no look-up. Callbacks only mark entries as
+ * stale: they may come in the middle of a row, while the entry is in use.
+ * An entry's memory is one context, which goes when the entry is rebuilt or
+ * evicted: the cache has a fixed number of places.
+ */
+#include "postgres.h"
+
+#include "relation.h"
+
+#include "access/htup_details.h"
+#include "compat.h"
+#include "text.h"
+#include "types.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/relcache.h"
+#include "utils/syscache.h"
+#include "watch.h"
+
+#define PLACES 2048
+
+/*
+ * The callbacks below stay registered for the life of the process, so what
+ * they read is static, and cleared when the memory behind it goes.
+ */
+static const Options *options;
+static MemoryContext cache_context = NULL;
+static HTAB *cache = NULL;		/* NULL: no plugin is running */
+static dlist_head by_recency;
+static int	nentries;
+static bool all_stale;
+static CachedRelation *last;	/* the entry used last, to save a look-up */
+
+static void
+relcache_changed(Datum arg, Oid relid)
+{
+	CachedRelation *entry;
+
+	if (cache == NULL)
+		return;
+	if (!OidIsValid(relid) || watched_relation(relid))
+		all_stale = true;
+	else if ((entry = hash_search(cache, &relid, HASH_FIND, NULL)) != NULL)
+		entry->valid = false;
+}
+
+static void
+syscache_changed(Datum arg, int cacheid, uint32 hash)
+{
+	if (cache != NULL && watched_syscache(cacheid, hash))
+		all_stale = true;
+}
+
+/* Casts, labels of enums, names of schemas: seldom enough to start afresh. */
+static void
+anything_changed(Datum arg, int cacheid, uint32 hash)
+{
+	all_stale = true;
+}
+
+static void
+publications_changed(Datum arg, int cacheid, uint32 hash)
+{
+	filter_invalidate();
+	all_stale = true;
+}
+
+static void
+register_callbacks(void)
+{
+	static bool registered = false;
+
+	if (registered)
+		return;
+	registered = true;
+	CacheRegisterRelcacheCallback(relcache_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, syscache_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, syscache_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(CASTSOURCETARGET, anything_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(ENUMOID, anything_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, anything_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(PUBLICATIONOID, publications_changed, (Datum) 0);
+	CacheRegisterSyscacheCallback(PUBLICATIONRELMAP, publications_changed, (Datum) 0);
+#ifdef HAVE_PUBLICATION_FILTERS
+	CacheRegisterSyscacheCallback(PUBLICATIONNAMESPACEMAP, publications_changed, (Datum) 0);
+#endif
+}
+
+/* The cache's memory goes, at the end or because of an error. */
+static void
+cache_is_gone(void *arg)
+{
+	cache = NULL;
+	cache_context = NULL;
+	last = NULL;
+	watch_forget();
+}
+
+void
+relation_startup(const Options *given, MemoryContext context)
+{
+	HASHCTL		ctl = {0};
+	MemoryContextCallback *callback;
+
+	options = given;
+	cache_context = AllocSetContextCreate(context, "walspout relations", ALLOCSET_DEFAULT_SIZES);
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(CachedRelation);
+	ctl.hcxt = cache_context;
+	cache = hash_create("walspout relations", 128, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	dlist_init(&by_recency);
+	nentries = 0;
+	all_stale = false;
+	last = NULL;
+	watch_reset(cache_context);
+	callback = MemoryContextAllocZero(cache_context, sizeof(*callback));
+	callback->func = cache_is_gone;
+	MemoryContextRegisterResetCallback(cache_context, callback);
+	register_callbacks();
+}
+
+/* The columns of an index as a set of attribute numbers. */
+static Bitmapset *
+index_attributes(Oid index)
+{
+	Relation	relation = RelationIdGetRelation(index);
+	Bitmapset  *attributes = NULL;
+
+	if (!RelationIsValid(relation))
+		return NULL;
+	for (int i = 0; i < IndexRelationGetNumberOfKeyAttributes(relation); i++)
+		if (relation->rd_index->indkey.values[i] > 0)
+			attributes = bms_add_member(attributes, relation->rd_index->indkey.values[i]);
+	RelationClose(relation);
+	return attributes;
+}
+
+/* What is in an old tuple when the replica identity is not FULL. */
+static Bitmapset *
+identity_attributes(Relation relation)
+{
+	Oid			index = RelationGetReplicaIndex(relation);
+
+	return OidIsValid(index) ? index_attributes(index) : NULL;
+}
+
+/*
+ * What tells a row from others. That is the replica identity; under FULL,
+ * which names no columns, the primary key.
+ */
+static Bitmapset *
+key_attributes(Relation relation)
+{
+	if (relation->rd_rel->relreplident != REPLICA_IDENTITY_FULL)
+		return identity_attributes(relation);
+	list_free(RelationGetIndexList(relation));	/* sets rd_pkindex */
+	if (!OidIsValid(relation->rd_pkindex) || primary_key_is_deferrable(relation))
+		return NULL;
+	return index_attributes(relation->rd_pkindex);
+}
+
+static bool
+is_published(const Published *published, Form_pg_attribute att)
+{
+	if (att->attisdropped || attribute_is_virtual(att))
+		return false;
+	if (published->columns != NULL && bms_is_member(att->attnum, published->columns))
+		return true;
+	return published->all_columns && (published->generated || !att->attgenerated);
+}
+
+/* The attribute of that name, or -1; names are the same in all partitions. */
+static int
+index_by_name(TupleDesc desc, const char *name)
+{
+	for (int i = 0; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped &&
+			strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+			return i;
+	return -1;
+}
+
+/*
+ * The table published as may be an ancestor: its columns give the order, the
+ * relation's own tuples the values.
+ */
+static void
+build_columns(CachedRelation *entry, Relation relation, Relation as)
+{
+	TupleDesc	own = RelationGetDescr(relation);
+	TupleDesc	desc = RelationGetDescr(as);
+	Bitmapset  *identity = identity_attributes(relation);
+
+	entry->attributes = palloc(sizeof(int) * Max(desc->natts, 1));
+	entry->columns = palloc0(sizeof(Column) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		int			index = relation == as ? i :
+			att->attisdropped ? -1 : index_by_name(own, NameStr(att->attname));
+		Column	   *column;
+
+		entry->attributes[i] = index;
+		if (index < 0 || !is_published(&entry->published, att))
+			continue;
+		column = &entry->columns[entry->ncolumns++];
+		column->field = make_field(att);
+		column->field.index = index;
+		column->in_identity = bms_is_member(index + 1, identity);
+	}
+	bms_free(identity);
+}
+
+/* No key is better than one that lacks a column which is not published. */
+static void
+build_key(CachedRelation *entry, Relation relation)
+{
+	Bitmapset  *attributes = key_attributes(relation);
+
+	entry->key = palloc(sizeof(Field *) * Max(entry->ncolumns, 1));
+	for (int i = 0; i < entry->ncolumns; i++)
+		if (bms_is_member(entry->columns[i].field.index + 1, attributes))
+			entry->key[entry->nkey++] = &entry->columns[i].field;
+	if (entry->nkey < bms_num_members(attributes))
+		entry->nkey = 0;
+	bms_free(attributes);
+}
+
+static void
+append_name(Out *o, const char *label, const char *name)
+{
+	append(o, label, strlen(label));
+	text_string(o, name, strlen(name));
+}
+
+static const char *
+utf8_name(const char *name)
+{
+	StringInfoData s;
+	Out			o;
+
+	initStringInfo(&s);
+	out_open(&o, &s);
+	text_utf8(&o, name, strlen(name));
+	out_close(&o);
+	return s.data;
+}
+
+static void
+build_names(CachedRelation *entry, Relation as)
+{
+	const char *schema = get_namespace_name(RelationGetNamespace(as));
+	const char *table = RelationGetRelationName(as);
+	StringInfoData s;
+	Out			o;
+
+	if (schema == NULL)
+		schema = "";			/* dropped under our feet; there is no row to come */
+	initStringInfo(&s);
+	out_open(&o, &s);
+	if (!(options->omit & OMIT_SCHEMA))
+		append_name(&o, ",\"schema\":", schema);
+	if (!(options->omit & OMIT_TABLE))
+		append_name(&o, ",\"table\":", table);
+	out_close(&o);
+	entry->names = s.data;
+	entry->names_size = s.len;
+	entry->schema = utf8_name(schema);
+	entry->table = utf8_name(table);
+}
+
+static Deformed
+make_deformed(int natts)
+{
+	Deformed	d = {palloc0(sizeof(Datum) * Max(natts, 1)), palloc0(sizeof(bool) * Max(natts, 1))};
+
+	return d;
+}
+
+static void
+build(CachedRelation *entry, Relation relation)
+{
+	MemoryContext old = MemoryContextSwitchTo(entry->context);
+	int			natts = RelationGetNumberOfAttributes(relation);
+
+	entry->natts = natts;
+	filter_relation(relation, &entry->published);
+	if (entry->published.insert || entry->published.update || entry->published.delete ||
+		entry->published.truncate)
+	{
+		Relation	as = relation;
+
+		if (entry->published.relid != RelationGetRelid(relation))
+		{
+			as = RelationIdGetRelation(entry->published.relid);
+			if (!RelationIsValid(as))
+				elog(ERROR, "could not open relation with OID %u", entry->published.relid);
+			watch_relation(entry->published.relid);
+		}
+		build_columns(entry, relation, as);
+		build_key(entry, relation);
+		build_names(entry, as);
+		entry->full = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
+		entry->new = make_deformed(natts);
+		entry->old = make_deformed(natts);
+		if (as != relation)
+			RelationClose(as);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+/* Empty the entry; only its key and its place in the lists stay. */
+static void
+clear(CachedRelation *entry)
+{
+	Oid			relid = entry->relid;
+	dlist_node	recency = entry->recency;
+
+	if (entry->context != NULL)
+		MemoryContextDelete(entry->context);
+	memset(entry, 0, sizeof(*entry));
+	entry->relid = relid;
+	entry->recency = recency;
+}
+
+static void
+evict(CachedRelation *entry)
+{
+	Oid			relid = entry->relid;
+
+	clear(entry);
+	dlist_delete(&entry->recency);
+	hash_search(cache, &relid, HASH_REMOVE, NULL);
+	nentries--;
+	last = NULL;
+}
+
+static void
+mark_all_stale(void)
+{
+	HASH_SEQ_STATUS scan;
+	CachedRelation *entry;
+
+	hash_seq_init(&scan, cache);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		entry->valid = false;
+	watch_reset(cache_context);
+	all_stale = false;
+}
+
+static CachedRelation *
+find_or_enter(Oid relid)
+{
+	CachedRelation *entry;
+	bool		found;
+
+	entry = hash_search(cache, &relid, HASH_ENTER, &found);
+	if (found)
+		dlist_delete(&entry->recency);
+	else
+	{
+		memset(entry, 0, sizeof(*entry));
+		entry->relid = relid;
+		if (++nentries > PLACES)
+			evict(dlist_tail_element(CachedRelation, recency, &by_recency));
+	}
+	dlist_push_head(&by_recency, &entry->recency);
+	return entry;
+}
+
+CachedRelation *
+relation_get(Relation relation)
+{
+	Oid			relid = RelationGetRelid(relation);
+	CachedRelation *entry;
+
+	if (likely(last != NULL && last->relid == relid && last->valid && !all_stale))
+		return last;
+	if (all_stale)
+		mark_all_stale();
+	entry = find_or_enter(relid);
+	if (!entry->valid || entry->natts != RelationGetNumberOfAttributes(relation))
+	{
+		clear(entry);
+		entry->context = AllocSetContextCreate(cache_context, "walspout relation",
+											   ALLOCSET_SMALL_SIZES);
+
+		/*
+		 * Said before the catalogs are read: what changes while they are being
+		 * read makes it stale again. If reading raises, the cache goes, too.
+		 */
+		entry->valid = true;
+		build(entry, relation);
+	}
+	last = entry;
+	return entry;
+}

@@ -1,0 +1,54 @@
+/*
+ * relation.h
+ *		The cache of what each relation needs to be rendered.
+ */
+#ifndef WALSPOUT_RELATION_H
+#define WALSPOUT_RELATION_H
+
+#include "filter.h"
+#include "lib/ilist.h"
+#include "nested.h"
+
+/* A column that is published. */
+typedef struct Column
+{
+	Field		field;			/* index is that in the relation's own tuples */
+	bool		in_identity;	/* part of the replica identity: in every old tuple */
+} Column;
+
+typedef struct CachedRelation
+{
+	Oid			relid;			/* hash key: must be first */
+	bool		valid;			/* false: rebuild before use */
+	dlist_node	recency;		/* least recently used ones go first */
+	MemoryContext context;		/* of everything below */
+
+	Published	published;		/* what, and as which table */
+	int		   *attributes;		/* for filter_row() */
+	const char *names;			/* ,"schema":"s","table":"t" as the options want it */
+	int			names_size;
+	const char *schema;			/* of the table published as, in UTF-8 */
+	const char *table;
+	bool		announced;		/* frames: its names have been sent */
+
+	int			natts;			/* of the relation's own tuples */
+	int			ncolumns;
+	Column	   *columns;		/* in the order of the table published as */
+	bool		full;			/* REPLICA IDENTITY FULL: old tuples are whole */
+	int			nkey;
+	const Field **key;			/* columns that identify a row; none if nkey is 0 */
+
+	Deformed	new;			/* room for one tuple each */
+	Deformed	old;
+} CachedRelation;
+
+/* Begin with an empty cache, in context. Registers callbacks once a process. */
+extern void relation_startup(const Options *options, MemoryContext context);
+
+/*
+ * The entry of the relation, built if there is none or what it says is stale.
+ * Valid until the next call. Reads catalogs when it has to build.
+ */
+extern CachedRelation *relation_get(Relation relation);
+
+#endif

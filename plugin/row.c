@@ -1,0 +1,231 @@
+/*
+ * row.c
+ *		One changed row: its key, its old and its new values.
+ *
+ * A value that cannot be rendered, for whatever reason, is taken back byte
+ * for byte and named in "elided": the row always goes out.
+ */
+#include "postgres.h"
+
+#include "row.h"
+
+#include "format.h"
+#include "values.h"
+
+static void
+note_elided(Row *row, const Field *field, Size size)
+{
+	for (int i = 0; i < row->nelided; i++)
+		if (row->elided[i].field == field)
+		{
+			/* the new value is rendered last and counts */
+			row->elided[i].size = size;
+			return;
+		}
+	if (row->elided == NULL)
+		row->elided = palloc(sizeof(Elided) * row->relation->ncolumns);
+	row->elided[row->nelided].field = field;
+	row->elided[row->nelided].size = size;
+	row->nelided++;
+}
+
+static void
+note_unchanged(Row *row, const Field *field)
+{
+	if (row->unchanged == NULL)
+		row->unchanged = palloc(sizeof(Field *) * row->relation->ncolumns);
+	row->unchanged[row->nunchanged++] = field;
+}
+
+/* Append ,"name":value or nothing, if the value is left out. */
+static inline void
+write_member(Out *o, Row *row, const Field *field, Datum value, bool isnull)
+{
+	const Encoder *e = field->encoder;
+	Size		begin;
+
+	out_reserve(o, field->label_size + 4);
+	begin = out_tell(o);
+	put(o, field->label, field->label_size);
+	if (isnull)
+	{
+		put_literal(o, "null");
+		return;
+	}
+	if (likely(row->max_value == 0 || e->typlen != -1 || value_size(value, -1) <= row->max_value) &&
+		likely(e->encode(o, e, value)))
+		return;
+	out_rewind(o, begin);
+	note_elided(row, field, value_size(value, e->typlen));
+}
+
+/*
+ * The new row's value, or the old row's where the new one did not change and
+ * is not in the WAL. False if neither is there.
+ */
+static inline bool
+new_value(const Row *row, const Column *column, Datum *value, bool *isnull)
+{
+	int			i = column->field.index;
+
+	*isnull = row->new->nulls[i];
+	*value = row->new->values[i];
+	if (likely(*isnull || !value_is_unchanged_toast(*value, column->field.encoder->typlen)))
+		return true;
+	if (row->old == NULL || row->old->nulls[i] ||
+		value_is_unchanged_toast(row->old->values[i], column->field.encoder->typlen))
+		return false;
+	*value = row->old->values[i];
+	return true;
+}
+
+static void
+write_after(Out *o, Row *row)
+{
+	const CachedRelation *r = row->relation;
+	Size		begin;
+
+	append_literal(o, ",\"after\":");
+	begin = out_tell(o);
+	for (int i = 0; i < r->ncolumns; i++)
+	{
+		const Column *column = &r->columns[i];
+		Datum		value;
+		bool		isnull;
+
+		if (likely(new_value(row, column, &value, &isnull)))
+			write_member(o, row, &column->field, value, isnull);
+		else
+			note_unchanged(row, &column->field);
+	}
+	close_object(o, begin);
+}
+
+/* The old row as far as the WAL has it. */
+static void
+write_before(Out *o, Row *row)
+{
+	const CachedRelation *r = row->relation;
+	Size		begin;
+
+	append_literal(o, ",\"before\":");
+	begin = out_tell(o);
+	for (int i = 0; i < r->ncolumns; i++)
+	{
+		const Field *field = &r->columns[i].field;
+
+		if (r->full || r->columns[i].in_identity)
+			write_member(o, row, field, row->old->values[field->index],
+						 row->old->nulls[field->index]);
+	}
+	close_object(o, begin);
+}
+
+static void
+write_key_object(Out *o, Row *row, bool of_new)
+{
+	const CachedRelation *r = row->relation;
+	Size		begin = out_tell(o);
+
+	for (int i = 0; i < r->nkey; i++)
+	{
+		const Field *field = r->key[i];
+		Datum		value = row->old ? row->old->values[field->index] : (Datum) 0;
+		bool		isnull = row->old ? row->old->nulls[field->index] : true;
+
+		if (of_new && !new_value(row, (const Column *) field, &value, &isnull))
+			continue;
+		write_member(o, row, field, value, isnull);
+	}
+	close_object(o, begin);
+}
+
+/* An update may have moved the row to another key: only then is the order of two keys at stake. */
+static bool
+old_key_differs(Out *o, Row *row)
+{
+	Size		begin = out_tell(o);
+	bool		differs;
+
+	write_key_object(o, row, false);
+	differs = out_tell(o) - begin != row->key_size ||
+		memcmp(out_at(o, begin), out_at(o, row->key_begin), row->key_size) != 0;
+	out_rewind(o, begin);
+	return differs;
+}
+
+static void
+write_key(Out *o, Row *row)
+{
+	if (row->relation->nkey == 0 || (row->new == NULL && row->old == NULL))
+		return;
+	append_literal(o, ",\"key\":");
+	row->key_begin = out_tell(o);
+	write_key_object(o, row, row->new != NULL);
+	row->key_size = out_tell(o) - row->key_begin;
+	if (row->new != NULL && row->old != NULL && !row->hide_old)
+		row->key_changed = old_key_differs(o, row);
+}
+
+/* The field's name as a member's label, ,"name": or as a string, "name". */
+static void
+append_field_name(Out *o, const Field *field)
+{
+	append(o, field->label + 1, field->label_size - 2);
+}
+
+static void
+write_unchanged(Out *o, const Row *row)
+{
+	append_literal(o, ",\"unchanged\":[");
+	for (int i = 0; i < row->nunchanged; i++)
+	{
+		if (i > 0)
+			append_literal(o, ",");
+		append_field_name(o, row->unchanged[i]);
+	}
+	append_literal(o, "]");
+}
+
+static void
+write_elided(Out *o, const Row *row)
+{
+	Size		begin;
+
+	append_literal(o, ",\"elided\":");
+	begin = out_tell(o);
+	for (int i = 0; i < row->nelided; i++)
+	{
+		const Field *field = row->elided[i].field;
+
+		append(o, field->label, field->label_size);
+		out_reserve(o, FORMAT_WIDTH);
+		o->p = format_uint64(o->p, row->elided[i].size);
+	}
+	close_object(o, begin);
+}
+
+void
+row_write_elided(Out *o, const char *name, Size size)
+{
+	append_literal(o, ",\"elided\":{\"");
+	append(o, name, strlen(name));
+	append_literal(o, "\":");
+	out_reserve(o, FORMAT_WIDTH);
+	o->p = format_uint64(o->p, size);
+	append_literal(o, "}");
+}
+
+void
+row_write(Out *o, Row *row)
+{
+	write_key(o, row);
+	if (row->old != NULL && !row->hide_old)
+		write_before(o, row);
+	if (row->new != NULL)
+		write_after(o, row);
+	if (row->nunchanged > 0)
+		write_unchanged(o, row);
+	if (row->nelided > 0)
+		write_elided(o, row);
+}

@@ -1,0 +1,45 @@
+/*
+ * row.h
+ *		One changed row: its key, its old and its new values.
+ */
+#ifndef WALSPOUT_ROW_H
+#define WALSPOUT_ROW_H
+
+#include "relation.h"
+
+/* A value that was left out. */
+typedef struct Elided
+{
+	const Field *field;
+	Size		size;			/* in bytes, as value_size() */
+} Elided;
+
+/* A changed row and what was noted while it was rendered. */
+typedef struct Row
+{
+	CachedRelation *relation;
+	const Deformed *new;		/* NULL: the change has none */
+	const Deformed *old;		/* NULL: the WAL has none */
+	bool		hide_old;		/* old only serves to complete new: an update seen as insert */
+	Size		max_value;		/* values that are longer are left out; 0: none */
+
+	Size		key_begin;		/* position of the key's object in the document */
+	Size		key_size;		/* 0: there is no key */
+	bool		key_changed;
+
+	int			nelided;
+	Elided	   *elided;
+	int			nunchanged;
+	const Field **unchanged;
+} Row;
+
+/*
+ * Append ,"key":... ,"before":... ,"after":... ,"unchanged":... ,"elided":...
+ * as far as the row has them. Never fails: what has no room is elided.
+ */
+extern void row_write(Out *o, Row *row);
+
+/* Append ,"elided":{...} for a single value that is not a column's. */
+extern void row_write_elided(Out *o, const char *name, Size size);
+
+#endif

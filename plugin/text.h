@@ -1,0 +1,40 @@
+/*
+ * text.h
+ *		Text of the database, in the database's encoding, to JSON in UTF-8.
+ *
+ * Never raises. Bytes that have no meaning in the database's encoding, or no
+ * counterpart in Unicode, become U+FFFD. Each routine returns false, with an
+ * unknown number of bytes appended, when the document has no room.
+ */
+#ifndef WALSPOUT_TEXT_H
+#define WALSPOUT_TEXT_H
+
+#include "json.h"
+
+/*
+ * Look up the database's encoding; once for each start of the plugin.
+ * sql says that the output is for an SQL function, whose result is text in
+ * the database's encoding.
+ */
+extern void text_startup(bool sql);
+
+/* Text that the server checked when it was stored, as a JSON string. */
+extern bool text_string(Out *o, const char *s, Size n);
+
+/* Text of unknown origin, say of an output function, as a JSON string. */
+extern bool text_string_unchecked(Out *o, const char *s, Size n);
+
+/* Text that is JSON already, line breaks replaced by spaces. */
+extern bool text_raw(Out *o, const char *s, Size n);
+
+/* Text that the server checked, in UTF-8 and nothing more: for names in frames. */
+extern bool text_utf8(Out *o, const char *s, Size n);
+
+/*
+ * If the document in s from start on is for an SQL function, and the
+ * database's encoding is not UTF-8, bring it into that encoding; what the
+ * encoding does not have is written as \uXXXX.
+ */
+extern void text_to_server(StringInfo s, Size start);
+
+#endif

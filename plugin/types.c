@@ -1,0 +1,303 @@
+/*
+ * types.c
+ *		The choice of an encoder for a type.
+ *
+ * The rules are json_categorize_type()'s: domains are looked through; arrays
+ * and composites are JSON arrays and objects; types of users that have a
+ * cast to json go through it; the rest is what its output function prints, as
+ * a string. For types without an encoder of their own the functions are
+ * looked up here once and called in a guard for each value.
+ */
+#include "postgres.h"
+
+#include "types.h"
+
+#include "access/htup_details.h"
+#include "access/transam.h"
+#include "catalog/pg_enum.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
+#include "guard.h"
+#include "parser/parse_coerce.h"
+#include "text.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+#include "utils/typcache.h"
+#include "values.h"
+#include "watch.h"
+
+/* Encoder.detail of a type that is rendered by calling a function. */
+typedef struct Call
+{
+	GuardLevel	level;
+	bool		is_cast;		/* to json; else it is an output function */
+	FmgrInfo	function;
+} Call;
+
+/* One run of such a function. */
+typedef struct CallRun
+{
+	Call	   *call;
+	Datum		value;
+	const char *result;
+	Size		size;
+} CallRun;
+
+static void
+run_call(void *arg)
+{
+	CallRun    *run = arg;
+
+	if (run->call->is_cast)
+	{
+		struct varlena *json = PG_DETOAST_DATUM_PACKED(FunctionCall1(&run->call->function,
+																	 run->value));
+
+		run->result = VARDATA_ANY(json);
+		run->size = VARSIZE_ANY_EXHDR(json);
+	}
+	else
+	{
+		run->result = OutputFunctionCall(&run->call->function, run->value);
+		run->size = strlen(run->result);
+	}
+}
+
+static bool
+encode_by_call(Out *o, const Encoder *e, Datum value)
+{
+	CallRun		run = {.call = e->detail, .value = value};
+
+	if (e->typlen == -1)
+	{
+		struct varlena *v = varlena_packed(value);
+
+		if (v == NULL)
+			return false;
+		run.value = PointerGetDatum(v);
+	}
+	if (!guarded(run.call->level, run_call, &run))
+		return false;
+	return run.call->is_cast ? text_raw(o, run.result, run.size) :
+		text_string_unchecked(o, run.result, run.size);
+}
+
+static bool
+encode_nothing(Out *o, const Encoder *e, Datum value)
+{
+	return false;
+}
+
+/*
+ * Labels of an enum, in quotes and escaped, by their OID's last bits. A label
+ * that shares its place with another is looked up again.
+ */
+#define ENUM_PLACES 64
+
+typedef struct EnumLabels
+{
+	MemoryContext context;
+	struct
+	{
+		Oid			oid;
+		int			size;
+		char	   *json;
+	}			places[ENUM_PLACES];
+} EnumLabels;
+
+static bool
+look_up_label(EnumLabels *labels, Oid oid)
+{
+	HeapTuple	tuple = SearchSysCache1(ENUMOID, ObjectIdGetDatum(oid));
+	MemoryContext old;
+	StringInfoData json;
+	const char *label;
+	Out			o;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	label = NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel);
+	old = MemoryContextSwitchTo(labels->context);
+	initStringInfo(&json);
+	out_open(&o, &json);
+	text_string(&o, label, strlen(label));
+	out_close(&o);
+	if (labels->places[oid % ENUM_PLACES].json != NULL)
+		pfree(labels->places[oid % ENUM_PLACES].json);
+	labels->places[oid % ENUM_PLACES].oid = oid;
+	labels->places[oid % ENUM_PLACES].size = json.len;
+	labels->places[oid % ENUM_PLACES].json = json.data;
+	MemoryContextSwitchTo(old);
+	ReleaseSysCache(tuple);
+	return true;
+}
+
+static bool
+encode_enum(Out *o, const Encoder *e, Datum value)
+{
+	EnumLabels *labels = e->detail;
+	Oid			oid = DatumGetObjectId(value);
+	int			place = oid % ENUM_PLACES;
+
+	if (labels->places[place].oid != oid && !look_up_label(labels, oid))
+		return false;
+	append(o, labels->places[place].json, labels->places[place].size);
+	return true;
+}
+
+static Encoder *
+make_encoder(Oid type, Encode encode, void *detail)
+{
+	Encoder    *e = palloc0(sizeof(Encoder));
+
+	e->encode = encode;
+	e->type = type;
+	e->detail = detail;
+	get_typlenbyvalalign(type, &e->typlen, &e->typbyval, &e->typalign);
+	return e;
+}
+
+static Encoder *
+make_enum(Oid type)
+{
+	EnumLabels *labels = palloc0(sizeof(EnumLabels));
+
+	labels->context = CurrentMemoryContext;
+	return make_encoder(type, encode_enum, labels);
+}
+
+static Encoder *
+make_array(Oid type, Oid element)
+{
+	Elements   *elements = palloc0(sizeof(Elements));
+
+	elements->type = element;
+	elements->encoder = types_encoder(element);
+	return make_encoder(type, encode_array, elements);
+}
+
+Field
+make_field(Form_pg_attribute att)
+{
+	const char *name = NameStr(att->attname);
+	StringInfoData label;
+	Field		f;
+	Out			o;
+
+	initStringInfo(&label);
+	out_open(&o, &label);
+	append_literal(&o, ",");
+	text_string(&o, name, strlen(name));
+	append_literal(&o, ":");
+	out_close(&o);
+	f.label = label.data;
+	f.label_size = label.len;
+	f.index = att->attnum - 1;
+	f.encoder = types_encoder(att->atttypid);
+	return f;
+}
+
+static Encoder *
+make_composite(Oid type)
+{
+	Composite  *c = palloc0(sizeof(Composite));
+	TupleDesc	desc = lookup_rowtype_tupdesc_noerror(type, -1, true);
+
+	if (desc == NULL)
+		return make_encoder(type, encode_nothing, NULL);
+	watch_relation(get_typ_typrelid(type));
+	c->desc = CreateTupleDescCopyConstr(desc);
+	ReleaseTupleDesc(desc);
+	c->values = palloc0(sizeof(Datum) * c->desc->natts);
+	c->nulls = palloc0(sizeof(bool) * c->desc->natts);
+	c->fields = palloc0(sizeof(Field) * c->desc->natts);
+	for (int i = 0; i < c->desc->natts; i++)
+		if (!TupleDescAttr(c->desc, i)->attisdropped)
+			c->fields[c->nfields++] = make_field(TupleDescAttr(c->desc, i));
+	return make_encoder(type, encode_composite, c);
+}
+
+/* Output functions of the server's own that look at the search path. */
+static bool
+prints_names(Oid type)
+{
+	switch (type)
+	{
+		case REGPROCOID:
+		case REGPROCEDUREOID:
+		case REGOPEROID:
+		case REGOPERATOROID:
+		case REGCLASSOID:
+		case REGCOLLATIONOID:
+		case REGTYPEOID:
+		case REGCONFIGOID:
+		case REGDICTIONARYOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+typedef struct LookUp
+{
+	Oid			type;
+	Call	   *call;
+} LookUp;
+
+/* Find the function that renders the type; raises if its library is gone. */
+static void
+look_up_function(void *arg)
+{
+	LookUp	   *l = arg;
+	Oid			function = InvalidOid;
+	bool		is_varlena;
+
+	if (l->type >= FirstNormalObjectId &&
+		find_coercion_pathway(JSONOID, l->type, COERCION_EXPLICIT, &function) ==
+		COERCION_PATH_FUNC && OidIsValid(function))
+		l->call->is_cast = true;
+	else
+		getTypeOutputInfo(l->type, &function, &is_varlena);
+	fmgr_info_cxt(function, &l->call->function, GetMemoryChunkContext(l->call));
+	watch_syscache(PROCOID, function);
+}
+
+static Encoder *
+make_call(Oid type)
+{
+	Call	   *call = palloc0(sizeof(Call));
+	LookUp		look_up = {type, call};
+
+	call->level = type >= FirstNormalObjectId ? GUARD_FOREIGN :
+		prints_names(type) ? GUARD_NAMES : GUARD_BUILTIN;
+	if (!guarded(call->level, look_up_function, &look_up))
+		return make_encoder(type, encode_nothing, NULL);
+	if (!call->is_cast && call->function.fn_addr == textout)
+		return make_encoder(type, encode_text, NULL);
+	return make_encoder(type, encode_by_call, call);
+}
+
+const Encoder *
+types_encoder(Oid type)
+{
+	const Encoder *scalar;
+	Oid			element;
+
+	type = getBaseType(type);
+	if ((scalar = scalar_encoder(type)) != NULL)
+		return scalar;
+	if (type == JSONBOID)
+		return make_encoder(type, encode_jsonb, NULL);
+	if (type >= FirstNormalObjectId)
+		watch_syscache(TYPEOID, type);
+	if (OidIsValid(element = get_element_type(type)))
+		return make_array(type, element);
+	if (type_is_rowtype(type))
+		return make_composite(type);
+	if (type_is_enum(type))
+		return make_enum(type);
+	return make_call(type);
+}

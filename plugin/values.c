@@ -1,0 +1,266 @@
+/*
+ * values.c
+ *		Encoders of scalar types, and access to values of variable length.
+ *
+ * Encoders of fixed-size types reserve FORMAT_WIDTH bytes and cannot fail.
+ * The others ask for room first: that is where a document's limit is kept.
+ */
+#include "postgres.h"
+
+#include "values.h"
+
+#include "access/detoast.h"
+#include "catalog/pg_type.h"
+#include "format.h"
+#include "guard.h"
+#include "text.h"
+#include "utils/builtins.h"
+#include "utils/cash.h"
+#include "utils/inet.h"
+#include "utils/uuid.h"
+
+typedef struct Detoast
+{
+	struct varlena *value;
+	struct varlena *plain;
+} Detoast;
+
+static void
+detoast(void *arg)
+{
+	Detoast    *d = arg;
+
+	d->plain = detoast_attr(d->value);
+}
+
+struct varlena *
+varlena_packed(Datum value)
+{
+	struct varlena *v = (struct varlena *) DatumGetPointer(value);
+
+	if (likely(!VARATT_IS_EXTENDED(v) || VARATT_IS_SHORT(v)))
+		return v;
+	if (VARATT_IS_EXTERNAL_INDIRECT(v))
+	{
+		/* a TOASTed value that the reorder buffer put together from the WAL */
+		struct varatt_indirect redirect;
+
+		VARATT_EXTERNAL_GET_POINTER(redirect, v);
+		return varlena_packed(PointerGetDatum(redirect.pointer));
+	}
+	if (VARATT_IS_COMPRESSED(v))
+	{
+		Detoast		d = {.value = v};
+
+		return guarded(GUARD_BUILTIN, detoast, &d) ? d.plain : NULL;
+	}
+	return NULL;
+}
+
+struct varlena *
+varlena_aligned(Datum value, AlignedScratch *scratch)
+{
+	struct varlena *v = varlena_packed(value);
+	struct varlena *copy = (struct varlena *) scratch->bytes;
+
+	if (v == NULL || !VARATT_IS_SHORT(v))
+		return v;
+	SET_VARSIZE(copy, VARSIZE_ANY_EXHDR(v) + VARHDRSZ);
+	memcpy(VARDATA(copy), VARDATA_SHORT(v), VARSIZE_ANY_EXHDR(v));
+	return copy;
+}
+
+Size
+value_size(Datum value, int16 typlen)
+{
+	if (typlen == -1)
+		return toast_raw_datum_size(value) - VARHDRSZ;
+	if (typlen == -2)
+		return strlen(DatumGetCString(value));
+	return typlen;
+}
+
+static bool
+encode_bool(Out *o, const Encoder *e, Datum value)
+{
+	if (DatumGetBool(value))
+		append_literal(o, "true");
+	else
+		append_literal(o, "false");
+	return true;
+}
+
+static bool
+encode_int2(Out *o, const Encoder *e, Datum value)
+{
+	out_reserve(o, FORMAT_WIDTH);
+	o->p = format_int64(o->p, DatumGetInt16(value));
+	return true;
+}
+
+static bool
+encode_int4(Out *o, const Encoder *e, Datum value)
+{
+	out_reserve(o, FORMAT_WIDTH);
+	o->p = format_int64(o->p, DatumGetInt32(value));
+	return true;
+}
+
+static bool
+encode_int8(Out *o, const Encoder *e, Datum value)
+{
+	out_reserve(o, FORMAT_WIDTH);
+	o->p = format_int64(o->p, DatumGetInt64(value));
+	return true;
+}
+
+static bool
+encode_float4(Out *o, const Encoder *e, Datum value)
+{
+	out_reserve(o, FORMAT_WIDTH);
+	o->p = format_float4(o->p, DatumGetFloat4(value));
+	return true;
+}
+
+static bool
+encode_float8(Out *o, const Encoder *e, Datum value)
+{
+	out_reserve(o, FORMAT_WIDTH);
+	o->p = format_float8(o->p, DatumGetFloat8(value));
+	return true;
+}
+
+static bool
+encode_numeric(Out *o, const Encoder *e, Datum value)
+{
+	struct varlena *v = varlena_packed(value);
+
+	if (v == NULL || !out_room(o, numeric_room(VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v))))
+		return false;
+	o->p = format_numeric(o->p, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+	return true;
+}
+
+/* A value that format() prints, in quotes. */
+#define ENCODE_QUOTED(name, format) \
+	static bool \
+	name(Out *o, const Encoder *e, Datum value) \
+	{ \
+		out_reserve(o, FORMAT_WIDTH); \
+		put_char(o, '"'); \
+		o->p = format; \
+		put_char(o, '"'); \
+		return true; \
+	}
+
+ENCODE_QUOTED(encode_date, format_date(o->p, DatumGetDateADT(value)))
+ENCODE_QUOTED(encode_timestamp, format_timestamp(o->p, DatumGetTimestamp(value)))
+ENCODE_QUOTED(encode_timestamptz, format_timestamptz(o->p, DatumGetTimestampTz(value)))
+ENCODE_QUOTED(encode_time, format_time(o->p, DatumGetTimeADT(value)))
+ENCODE_QUOTED(encode_timetz, format_timetz(o->p, DatumGetTimeTzADTP(value)))
+ENCODE_QUOTED(encode_interval, format_interval(o->p, DatumGetIntervalP(value)))
+ENCODE_QUOTED(encode_money, format_money(o->p, DatumGetCash(value)))
+ENCODE_QUOTED(encode_uuid, format_uuid(o->p, DatumGetUUIDP(value)->data))
+ENCODE_QUOTED(encode_oid, format_uint64(o->p, DatumGetObjectId(value)))
+
+bool
+encode_text(Out *o, const Encoder *e, Datum value)
+{
+	struct varlena *v = varlena_packed(value);
+
+	return v != NULL && text_string(o, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+}
+
+static bool
+encode_name(Out *o, const Encoder *e, Datum value)
+{
+	const char *name = NameStr(*DatumGetName(value));
+
+	return text_string(o, name, strnlen(name, NAMEDATALEN));
+}
+
+static bool
+encode_json(Out *o, const Encoder *e, Datum value)
+{
+	struct varlena *v = varlena_packed(value);
+
+	return v != NULL && text_raw(o, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+}
+
+static bool
+encode_bytea(Out *o, const Encoder *e, Datum value)
+{
+	struct varlena *v = varlena_packed(value);
+	Size		n;
+
+	if (v == NULL)
+		return false;
+	n = VARSIZE_ANY_EXHDR(v);
+	if (!out_room(o, n * 2 + 5))
+		return false;
+	put_literal(o, "\"\\\\x");
+	o->p = format_hex(o->p, (unsigned char *) VARDATA_ANY(v), n);
+	put_char(o, '"');
+	return true;
+}
+
+/* An address, and the length of its network unless that is the whole of it. */
+static bool
+encode_inet(Out *o, const Encoder *e, Datum value)
+{
+	inet	   *address = (inet *) varlena_packed(value);
+	char	   *printed;
+
+	if (address == NULL)
+		return false;
+	out_reserve(o, FORMAT_WIDTH);
+	put_char(o, '"');
+	printed = pg_inet_net_ntop(ip_family(address), ip_addr(address), ip_bits(address),
+							o->p, FORMAT_WIDTH - 8);
+	if (printed == NULL)
+		return false;
+	o->p += strlen(printed);
+	if (e->type == CIDROID && strchr(printed, '/') == NULL)
+	{
+		put_char(o, '/');
+		o->p = format_uint64(o->p, ip_bits(address));
+	}
+	put_char(o, '"');
+	return true;
+}
+
+static const Encoder scalars[] = {
+	{encode_bool, BOOLOID, 1, true, TYPALIGN_CHAR},
+	{encode_int2, INT2OID, 2, true, TYPALIGN_SHORT},
+	{encode_int4, INT4OID, 4, true, TYPALIGN_INT},
+	{encode_int8, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	{encode_float4, FLOAT4OID, 4, true, TYPALIGN_INT},
+	{encode_float8, FLOAT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	{encode_numeric, NUMERICOID, -1, false, TYPALIGN_INT},
+	{encode_text, TEXTOID, -1, false, TYPALIGN_INT},
+	{encode_text, VARCHAROID, -1, false, TYPALIGN_INT},
+	{encode_text, BPCHAROID, -1, false, TYPALIGN_INT},
+	{encode_name, NAMEOID, NAMEDATALEN, false, TYPALIGN_CHAR},
+	{encode_oid, OIDOID, 4, true, TYPALIGN_INT},
+	{encode_date, DATEOID, 4, true, TYPALIGN_INT},
+	{encode_time, TIMEOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	{encode_timetz, TIMETZOID, 12, false, TYPALIGN_DOUBLE},
+	{encode_timestamp, TIMESTAMPOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	{encode_timestamptz, TIMESTAMPTZOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	{encode_interval, INTERVALOID, 16, false, TYPALIGN_DOUBLE},
+	{encode_uuid, UUIDOID, 16, false, TYPALIGN_CHAR},
+	{encode_json, JSONOID, -1, false, TYPALIGN_INT},
+	{encode_bytea, BYTEAOID, -1, false, TYPALIGN_INT},
+	{encode_inet, INETOID, -1, false, TYPALIGN_INT},
+	{encode_inet, CIDROID, -1, false, TYPALIGN_INT},
+	{encode_money, CASHOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+};
+
+const Encoder *
+scalar_encoder(Oid type)
+{
+	for (int i = 0; i < lengthof(scalars); i++)
+		if (scalars[i].type == type)
+			return &scalars[i];
+	return NULL;
+}

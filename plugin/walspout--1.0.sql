@@ -1,0 +1,69 @@
+-- The SQL side of the output plugin: what its slots hold back, what they
+-- would send next, and a way to send something that is no row.
+
+\echo Use "CREATE EXTENSION walspout" to load this file. \quit
+
+CREATE VIEW walspout.slots AS
+SELECT s.slot_name,
+       s.database,
+       s.active,
+       s.active_pid,
+       s.wal_status,
+       s.confirmed_flush_lsn AS confirmed_lsn,
+       pg_catalog.pg_wal_lsn_diff(here.lsn, s.confirmed_flush_lsn)::bigint AS lag_bytes,
+       s.restart_lsn,
+       pg_catalog.pg_wal_lsn_diff(here.lsn, s.restart_lsn)::bigint AS retained_bytes,
+       s.safe_wal_size
+  FROM pg_catalog.pg_replication_slots s,
+       LATERAL (SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
+                            THEN pg_catalog.pg_last_wal_replay_lsn()
+                            ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) here
+ WHERE s.plugin = 'walspout';
+
+COMMENT ON VIEW walspout.slots IS
+  'replication slots of walspout: lag_bytes is WAL not yet confirmed, retained_bytes WAL kept on disk';
+
+CREATE FUNCTION walspout.peek(slot name, n integer DEFAULT 10,
+                              OUT id text, OUT envelope jsonb)
+RETURNS SETOF record
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+-- the server stops after whole transactions only, so cut the rest off here
+AS $$
+  SELECT c.data::jsonb ->> 'id', c.data::jsonb
+    FROM pg_catalog.pg_logical_slot_peek_changes(slot, NULL, greatest(n, 1)) WITH ORDINALITY c
+   WHERE n > 0
+   ORDER BY c.ordinality
+   LIMIT greatest(n, 0)
+$$;
+
+COMMENT ON FUNCTION walspout.peek(name, integer) IS
+  'the first changes that the slot would send, without consuming them';
+
+CREATE FUNCTION walspout.emit(prefix text, content text)
+RETURNS pg_catalog.pg_lsn
+LANGUAGE sql STRICT VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT pg_catalog.pg_logical_emit_message(true, prefix, content) $$;
+
+CREATE FUNCTION walspout.emit(prefix text, content jsonb)
+RETURNS pg_catalog.pg_lsn
+LANGUAGE sql STRICT VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$ SELECT pg_catalog.pg_logical_emit_message(true, prefix, content::text) $$;
+
+COMMENT ON FUNCTION walspout.emit(text, text) IS
+  'a message that is sent if and when the transaction commits: an outbox without a table';
+COMMENT ON FUNCTION walspout.emit(text, jsonb) IS
+  'a message that is sent if and when the transaction commits: an outbox without a table';
+
+-- Nothing for everybody. Slots say how the server is run, peek() shows rows
+-- whatever the privileges on their tables are, and emit() writes to what other
+-- systems read.
+REVOKE ALL ON SCHEMA walspout FROM PUBLIC;
+REVOKE ALL ON walspout.slots FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.peek(name, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.emit(text, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.emit(text, jsonb) FROM PUBLIC;
+GRANT USAGE ON SCHEMA walspout TO pg_monitor;
+GRANT SELECT ON walspout.slots TO pg_monitor;

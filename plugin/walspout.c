@@ -1,0 +1,306 @@
+/*
+ * walspout.c
+ *		Logical decoding output plugin: row changes as JSON.
+ *
+ * The server's callbacks, and in which order the other files see a change:
+ * filter and relation decide what it becomes, row and envelope render it,
+ * output and frames make messages of it.
+ *
+ * Nothing here may raise because of data; see guard.c.
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "common/hashfn.h"
+#include "compat.h"
+#include "fmgr.h"
+#include "output.h"
+#include "replication/origin.h"
+#include "replication/output_plugin.h"
+#include "text.h"
+#include "utils/memutils.h"
+
+PG_MODULE_MAGIC;
+
+extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
+
+/* ctx->output_plugin_private, in ctx->context */
+typedef struct Walspout
+{
+	Options		options;
+	Output		output;
+	Transaction txn;			/* the one being decoded */
+	MemoryContext per_change;	/* reset after each change */
+	MemoryContext per_txn;		/* reset at the begin of each transaction */
+} Walspout;
+
+static void
+on_startup(LogicalDecodingContext *ctx, OutputPluginOptions *output, bool is_init)
+{
+	MemoryContext old = MemoryContextSwitchTo(ctx->context);
+	Walspout   *w = palloc0(sizeof(Walspout));
+
+	ctx->output_plugin_private = w;
+	options_parse(ctx->output_plugin_options, &w->options);
+	output->output_type = w->options.format == FORMAT_FRAMES ? OUTPUT_PLUGIN_BINARY_OUTPUT :
+		OUTPUT_PLUGIN_TEXTUAL_OUTPUT;
+	output->receive_rewrites = false;
+	w->per_change = AllocSetContextCreate(ctx->context, "walspout change",
+										  ALLOCSET_DEFAULT_SIZES);
+	w->per_txn = AllocSetContextCreate(ctx->context, "walspout transaction",
+									   ALLOCSET_SMALL_SIZES);
+
+	/* a slot that is being created has no options and decodes nothing yet */
+	if (!is_init)
+	{
+		/* SQL functions run in a transaction, a walsender at this point does not */
+		text_startup(IsTransactionState());
+		filter_startup(&w->options, ctx->context);
+		relation_startup(&w->options, ctx->context);
+		output_startup(&w->output, ctx, &w->options);
+	}
+	MemoryContextSwitchTo(old);
+}
+
+static void
+on_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
+{
+	Walspout   *w = ctx->output_plugin_private;
+
+	MemoryContextReset(w->per_txn);
+	memset(&w->txn, 0, sizeof(w->txn));
+	w->txn.lsn = txn->final_lsn;
+	w->txn.end_lsn = txn->end_lsn;
+	w->txn.xid = txn->xid;
+	w->txn.commit_time = txn_commit_time(txn);
+	w->txn.origin = txn->origin_id;
+}
+
+/*
+ * Origins are filtered here and not by the server's callback for them: that
+ * would drop changes before they are counted, and the events' ids would
+ * depend on the option.
+ */
+static bool
+is_foreign(const Walspout *w, RepOriginId origin)
+{
+	return w->options.local_origin_only &&
+		(w->txn.origin != InvalidRepOriginId || origin != InvalidRepOriginId);
+}
+
+/* The first event of a transaction prepares what all of them share. */
+static Out *
+event_begin(Walspout *w, CachedRelation *relation)
+{
+	MemoryContext old = MemoryContextSwitchTo(w->per_txn);
+	Out		   *o = output_event_begin(&w->output, &w->txn, relation);
+
+	MemoryContextSwitchTo(old);
+	return o;
+}
+
+static const Deformed *
+deform(HeapTuple tuple, Relation relation, Deformed *room)
+{
+	if (tuple == NULL)
+		return NULL;
+	heap_deform_tuple(tuple, RelationGetDescr(relation), room->values, room->nulls);
+	return room;
+}
+
+static void
+send_row(Walspout *w, uint64 index, char op, Row *row)
+{
+	CachedRelation *relation = row->relation;
+	FrameEvent	event = {.op = op, .index = index, .relation = relation->published.relid};
+	Out		   *o = event_begin(w, relation);
+
+	/* what the row filter made of an update has one side only */
+	row->hide_old = op == 'c';
+	if (op == 'd')
+		row->new = NULL;
+	envelope_row(o, &w->txn, &w->options, index, op, row);
+	event.key_begin = row->key_begin;
+	event.key_size = row->key_size;
+	event.barrier = row->key_changed;
+	if (w->options.format == FORMAT_FRAMES)
+		event.hash = hash_bytes_extended((const unsigned char *) out_at(o, row->key_begin),
+										 (int) row->key_size, relation->published.relid);
+	output_event_end(&w->output, &w->txn, &event);
+}
+
+static void
+render_change(Walspout *w, Relation relation, ReorderBufferChange *change, uint64 index)
+{
+	CachedRelation *entry = relation_get(relation);
+	const Published *published = &entry->published;
+	HeapTuple	new = NULL;
+	HeapTuple	old = NULL;
+	Row			row = {.relation = entry, .max_value = (Size) w->options.max_value_bytes};
+	char		op;
+	bool		wanted;
+
+	switch (change->action)
+	{
+		case REORDER_BUFFER_CHANGE_INSERT:
+			op = 'c';
+			wanted = published->insert;
+			new = change_tuple(change->data.tp.newtuple);
+			break;
+		case REORDER_BUFFER_CHANGE_UPDATE:
+			op = 'u';
+			wanted = published->update;
+			new = change_tuple(change->data.tp.newtuple);
+			old = change_tuple(change->data.tp.oldtuple);
+			break;
+		case REORDER_BUFFER_CHANGE_DELETE:
+			op = 'd';
+			wanted = published->delete;
+			old = change_tuple(change->data.tp.oldtuple);
+			break;
+		default:
+			return;
+	}
+	if (!wanted)
+		return;
+	row.new = deform(new, relation, &entry->new);
+	row.old = deform(old, relation, &entry->old);
+	if (published->filter != NULL &&
+		!filter_row(published, entry->attributes, &op, row.old, row.new))
+		return;
+	send_row(w, index, op, &row);
+}
+
+static void
+on_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
+		  ReorderBufferChange *change)
+{
+	Walspout   *w = ctx->output_plugin_private;
+	uint64		index = w->txn.next_index++;
+	MemoryContext old;
+
+	output_tick(&w->output);
+	if (is_foreign(w, change->origin_id))
+		return;
+	old = MemoryContextSwitchTo(w->per_change);
+	render_change(w, relation, change, index);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(w->per_change);
+}
+
+static void
+truncate_table(Walspout *w, Relation relation, ReorderBufferChange *change, uint64 index)
+{
+	CachedRelation *entry = relation_get(relation);
+	FrameEvent	event = {.op = 't', .barrier = true, .index = index};
+	Out		   *o;
+
+	/* where the root is published, its own TRUNCATE tells it all */
+	if (!entry->published.truncate || entry->published.relid != RelationGetRelid(relation))
+		return;
+	o = event_begin(w, entry);
+	envelope_truncate(o, &w->txn, &w->options, index, entry, change->data.truncate.cascade,
+					  change->data.truncate.restart_seqs);
+	event.relation = entry->published.relid;
+	output_event_end(&w->output, &w->txn, &event);
+}
+
+static void
+on_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
+			Relation relations[], ReorderBufferChange *change)
+{
+	Walspout   *w = ctx->output_plugin_private;
+	MemoryContext old = MemoryContextSwitchTo(w->per_change);
+
+	output_tick(&w->output);
+	for (int i = 0; i < nrelations; i++)
+	{
+		uint64		index = w->txn.next_index++;
+
+		if (!is_foreign(w, change->origin_id))
+			truncate_table(w, relations[i], change, index);
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(w->per_change);
+}
+
+static bool
+wants_message(const Options *options, const char *prefix)
+{
+	ListCell   *lc;
+
+	if (!options->messages)
+		return false;
+	if (!options->has_prefixes)
+		return true;
+	foreach(lc, options->message_prefixes)
+		if (strcmp(lfirst(lc), prefix) == 0)
+			return true;
+	return false;
+}
+
+static void
+send_message(Walspout *w, uint64 index, const Message *message)
+{
+	FrameEvent	event = {.op = 'm', .barrier = true, .index = index};
+
+	envelope_message(event_begin(w, NULL), &w->txn, &w->options, index, message);
+	output_event_end(&w->output, &w->txn, &event);
+}
+
+static void
+on_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn, bool transactional,
+		   const char *prefix, Size size, const char *content)
+{
+	Walspout   *w = ctx->output_plugin_private;
+	Message		m = {prefix, content, size, transactional};
+	MemoryContext old;
+	uint64		index;
+
+	output_tick(&w->output);
+	if (!transactional)
+	{
+		/*
+		 * Decoded where it stands: a transaction of its own. The LSN that the
+		 * server gives is that of the record's end, where a commit record may
+		 * begin, which would get the same id.
+		 */
+		MemoryContextReset(w->per_txn);
+		memset(&w->txn, 0, sizeof(w->txn));
+		w->txn.lsn = ctx->reader->ReadRecPtr;
+		w->txn.end_lsn = ctx->reader->EndRecPtr;
+		w->txn.origin = XLogRecGetOrigin(ctx->reader);
+	}
+	index = w->txn.next_index++;
+	if (!wants_message(&w->options, prefix) || is_foreign(w, InvalidRepOriginId))
+		return;
+	old = MemoryContextSwitchTo(w->per_change);
+	send_message(w, index, &m);
+	if (!transactional)
+		output_commit(&w->output, &w->txn);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(w->per_change);
+}
+
+static void
+on_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr commit_lsn)
+{
+	Walspout   *w = ctx->output_plugin_private;
+	MemoryContext old = MemoryContextSwitchTo(w->per_change);
+
+	output_commit(&w->output, &w->txn);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(w->per_change);
+}
+
+void
+_PG_output_plugin_init(OutputPluginCallbacks *cb)
+{
+	cb->startup_cb = on_startup;
+	cb->begin_cb = on_begin;
+	cb->change_cb = on_change;
+	cb->truncate_cb = on_truncate;
+	cb->message_cb = on_message;
+	cb->commit_cb = on_commit;
+}
