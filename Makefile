@@ -1,0 +1,199 @@
+# walspout: the output plugin and its extension. `make help` lists the targets.
+#
+# Everything built outside plugin/*.o goes to build/. Tests start servers of their own from a
+# private copy of the installation: no target but install and deps changes anything in the system.
+
+PG_CONFIG ?= pg_config
+PYTHON ?= /usr/bin/python3
+FUZZ_SECONDS ?= 20
+
+## The plugin: stages in the order in which a change meets them #################################
+
+MODULE_big = walspout
+OBJS = \
+	plugin/walspout.o \
+	plugin/options.o \
+	plugin/filter.o \
+	plugin/relation.o \
+	plugin/watch.o \
+	plugin/types.o \
+	plugin/row.o \
+	plugin/values.o \
+	plugin/nested.o \
+	plugin/guard.o \
+	plugin/text.o \
+	plugin/format.o \
+	plugin/json.o \
+	plugin/envelope.o \
+	plugin/frames.o \
+	plugin/output.o
+
+EXTENSION = plugin/walspout
+DATA = plugin/walspout--1.0.sql
+
+# Files that call nothing of the server but palloc and StringInfo: unit tests link them.
+PURE_OBJS = \
+	plugin/format.o \
+	plugin/json.o
+
+WARNINGS = \
+	-Wall \
+	-Wextra \
+	-Wshadow \
+	-Wstrict-prototypes \
+	-Wno-missing-field-initializers \
+	-Wno-sign-compare \
+	-Wno-unused-parameter \
+	$(if $(WERROR),-Werror)
+
+PG_CPPFLAGS = -Iplugin -MMD -MP
+PG_CFLAGS = $(WARNINGS)
+export PG_CONFIG PYTHON
+
+EXTRA_CLEAN = build $(OBJS:.o=.d)
+
+# No bitcode: it would need the clang that the server was built with.
+override with_llvm = no
+
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+else
+all install:
+	@echo "no server headers ($(PG_CONFIG) --pgxs): 'make deps' installs them" >&2; exit 1
+endif
+
+-include $(OBJS:.o=.d)
+
+.PHONY: help check check-unit check-sql check-e2e check-asan check-bench check-format \
+	fuzz bench bench-plugins format deps deps-test
+
+help:
+	@echo 'make               build walspout.so'
+	@echo 'make install       install it and its extension (PG_CONFIG=... chooses the server)'
+	@echo 'make check         all tests of the plugin; installs what they need where it can'
+	@echo '  check-unit       files that need no server (cmocka)'
+	@echo '  check-sql        regression and isolation tests (TESTS="name ..." for some of them)'
+	@echo '  check-e2e        end to end, through pg_recvlogical (PYTEST_FLAGS="-k name")'
+	@echo '  check-asan       unit, regression and isolation tests under the address sanitizer'
+	@echo '  check-bench      the benchmark on very little data'
+	@echo '  check-format     layout of the sources'
+	@echo 'make fuzz          fuzz the pure files (FUZZ_SECONDS=20 for each program)'
+	@echo 'make bench         compare with other plugins (BENCH_FLAGS="--help")'
+	@echo 'make format        lay out the sources as check-format wants them'
+	@echo 'make deps          install what building needs'
+	@echo 'make deps-test     install what building and testing need'
+	@echo 'WERROR=1           makes warnings errors'
+
+## Tests ########################################################################################
+
+SUITES = check-format check-unit check-sql check-asan check-e2e check-bench
+
+# PGXS has a recipe for check, which only says that it cannot: it is run by a shell that does
+# nothing, and the work is done by what check depends on.
+check: private SHELL = /bin/true
+check: check-all
+
+.PHONY: check-all
+check-all:
+	@.ci/packages check || $(MAKE) --no-print-directory deps-test
+	@failed=; \
+	for suite in $(SUITES); do \
+		echo "== $$suite"; \
+		$(MAKE) --no-print-directory WERROR=1 $$suite || failed="$$failed $$suite"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "make check: failed:$$failed"; exit 1; fi; \
+	echo 'make check: all passed: $(SUITES)'
+
+# Unit tests: each test_*.c is a program, linked with the pure files.
+
+UNIT_TESTS = $(patsubst plugin/test/%.c,build/unit/%,$(wildcard plugin/test/test_*.c))
+UNIT_LIBS = -lcmocka -L$(pkglibdir) -lpgcommon -lpgport -lm
+
+check-unit: $(UNIT_TESTS)
+	@for test in $(UNIT_TESTS); do echo "$$test"; $$test || exit 1; done
+
+build/unit/%: plugin/test/%.c $(PURE_OBJS)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(PURE_OBJS) $(LDFLAGS) $(UNIT_LIBS)
+
+check-sql: all
+	$(PYTHON) regress/run_sql $(TESTS)
+
+check-e2e: all bench-plugins
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/e2e $(PYTEST_FLAGS)
+
+check-bench: all bench-plugins
+	$(PYTHON) regress/bench/run --scale 0.01 --rounds 1
+
+# The address sanitizer: all sources compiled at once, beside the ordinary objects.
+
+ASAN_FLAGS = -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined
+PLUGIN_SOURCES = $(OBJS:.o=.c)
+PURE_SOURCES = $(PURE_OBJS:.o=.c)
+PLUGIN_HEADERS = $(wildcard plugin/*.h)
+ASAN_TESTS = $(UNIT_TESTS:build/unit/%=build/asan/%)
+
+check-asan: all build/asan/walspout.so build/asan/preload.so $(ASAN_TESTS)
+	@for test in $(ASAN_TESTS); do echo "$$test"; ASAN_OPTIONS=detect_leaks=0 $$test || exit 1; done
+	$(PYTHON) regress/run_sql --asan build/asan $(TESTS)
+
+build/asan/walspout.so: $(PLUGIN_SOURCES) $(PLUGIN_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(CFLAGS) $(ASAN_FLAGS) -shared -o $@ $(PLUGIN_SOURCES)
+
+build/asan/preload.so: regress/asan_preload.c
+	@mkdir -p $(@D)
+	$(CC) -shared -fPIC -o $@ $<
+
+build/asan/%: plugin/test/%.c $(PURE_SOURCES) $(PLUGIN_HEADERS)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(CFLAGS) $(ASAN_FLAGS) -o $@ $< $(PURE_SOURCES) $(LDFLAGS) $(UNIT_LIBS)
+
+# Fuzzing: each fuzz_*.c is a libFuzzer program, linked with the pure files.
+
+FUZZ_CC ?= clang
+FUZZERS = $(patsubst plugin/test/%.c,build/fuzz/%,$(wildcard plugin/test/fuzz_*.c))
+FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+	-fno-strict-aliasing -fwrapv
+
+fuzz: $(FUZZERS)
+	@for fuzzer in $(FUZZERS); do \
+		mkdir -p $$fuzzer.corpus; \
+		ASAN_OPTIONS=detect_leaks=0 $$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix=$$fuzzer. $$fuzzer.corpus || exit 1; \
+		echo "$$fuzzer: nothing found in $(FUZZ_SECONDS) s"; \
+	done
+
+build/fuzz/%: plugin/test/%.c $(PURE_SOURCES) $(PLUGIN_HEADERS)
+	@mkdir -p $(@D)
+	$(FUZZ_CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(FUZZ_FLAGS) -o $@ $< $(PURE_SOURCES) -L$(pkglibdir) -lpgcommon -lpgport -lm
+
+## Benchmark ####################################################################################
+
+BENCH_PLUGINS = \
+	build/bench/bench_null.so \
+	build/bench/bench_floor.so
+
+bench: all bench-plugins
+	$(PYTHON) regress/bench/run $(BENCH_FLAGS)
+
+bench-plugins: $(BENCH_PLUGINS)
+
+build/bench/%.so: regress/bench/plugins/%.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(CFLAGS) -shared -o $@ $<
+
+## Layout of the sources, packages ##############################################################
+
+format:
+	$(PYTHON) .ci/indent
+
+check-format:
+	$(PYTHON) .ci/indent --check
+
+deps:
+	.ci/packages install build
+
+deps-test:
+	.ci/packages install test

@@ -1,0 +1,95 @@
+"""Fixtures: one private server for all tests, a fresh database for each.
+
+WALSPOUT_TEST_FULL=1 makes the tests of size as large as the promises they stand for.
+"""
+
+import json
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import cluster as pg  # noqa: E402
+
+FULL = bool(os.environ.get("WALSPOUT_TEST_FULL"))
+BENCH_NULL = os.path.join(pg.TOP, "build", "bench", "bench_null.so")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes more than ten seconds or a gigabyte")
+    pg.exit_on_sigterm()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Adds the end of the server's log to a failure."""
+    report = (yield).get_result()
+    server = item.funcargs.get("server") if hasattr(item, "funcargs") else None
+    if report.failed and server:
+        report.sections.append(("server log, last lines", server.log_tail()))
+
+
+@pytest.fixture(scope="session")
+def server():
+    with pg.WorkDir() as work:
+        cluster = pg.Cluster(pg.Installation(work, modules=[BENCH_NULL]))
+        cluster.start()
+        yield cluster
+
+
+@pytest.fixture
+def db(server, request):
+    """A database of the test's own. No server process may have crashed when the test is over."""
+    server.databases = getattr(server, "databases", 0) + 1
+    name = f"test_{server.databases}"
+    server.createdb(name)
+    before = len(server.log())
+    yield Database(server, name)
+    server.dropdb(name)
+    assert "terminated by signal" not in server.log()[before:]
+
+
+@pytest.fixture(scope="session")
+def full():
+    """Whether to test at full size."""
+    return FULL
+
+
+class Database:
+    """A database, and slots in it."""
+
+    def __init__(self, server, name):
+        self.server = server
+        self.name = name
+
+    def psql(self, sql):
+        return self.server.psql(sql, self.name)
+
+    def value(self, sql, args=None):
+        return self.server.value(sql, self.name, args)
+
+    def create_slot(self, suffix="slot", plugin="walspout"):
+        """Makes a slot; its name, which is unique in the server."""
+        slot = f"{self.name}_{suffix}"
+        self.server.create_slot(slot, plugin, self.name)
+        return slot
+
+    def stream(self, slot, options=None, args=(), **more):
+        return self.server.recvlogical(slot, self.name, options, args, **more)
+
+    def lines(self, slot, options=None, timeout=60):
+        """All that pg_recvlogical prints up to the end of the WAL; it confirms it, too."""
+        end = self.server.current_lsn()
+        with self.stream(slot, options, [f"--endpos={end}"]) as receiver:
+            return receiver.lines(timeout)
+
+    def events(self, slot, options=None, timeout=60):
+        """The same as parsed documents."""
+        return [json.loads(line) for line in self.lines(slot, options, timeout)]
+
+    def confirmed_lsn(self, slot):
+        return pg.lsn(self.server.slot(slot)["confirmed_flush_lsn"])
+
+    def current_lsn(self):
+        return pg.lsn(self.server.current_lsn())

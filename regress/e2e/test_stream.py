@@ -1,0 +1,106 @@
+"""The plugin through pg_recvlogical: what a reader sees, and what becomes of the slot."""
+
+import json
+
+import cluster as pg
+import pytest
+
+# More rows than a server decodes in the timeout that is tested, by far.
+LONG_TRANSACTION = 3_000_000
+
+
+def test_a_line_is_a_change(db):
+    db.psql("CREATE TABLE t (id int PRIMARY KEY, body text)")
+    slot = db.create_slot()
+    db.psql("""
+        INSERT INTO t VALUES (1, E'one\\ntwo'), (2, NULL);
+        UPDATE t SET body = 'three' WHERE id = 1;
+        DELETE FROM t WHERE id = 2;
+        TRUNCATE t;
+    """)
+    lines = db.lines(slot)
+    events = [json.loads(line) for line in lines]
+    assert [event["op"] for event in events] == ["c", "c", "u", "d", "t"]
+    assert events[0]["after"] == {"id": 1, "body": "one\ntwo"}
+    assert events[2]["key"] == {"id": 1}
+    assert all(event["table"] == "t" for event in events)
+    ids = [tuple(map(int, event["id"].split("-"))) for event in events]
+    assert ids == sorted(set(ids))
+
+
+def test_a_change_is_sent_at_once(db):
+    db.psql("CREATE TABLE t (id int PRIMARY KEY)")
+    slot = db.create_slot()
+    with db.stream(slot) as receiver:
+        receiver.walsender()
+        for number in (1, 2):
+            db.psql(f"INSERT INTO t VALUES ({number})")
+            assert json.loads(receiver.line(timeout=5))["after"] == {"id": number}
+
+
+def test_a_confirmed_change_does_not_come_again(db):
+    db.psql("CREATE TABLE t (id int PRIMARY KEY)")
+    slot = db.create_slot()
+    db.psql("INSERT INTO t VALUES (1)")
+    assert [event["after"]["id"] for event in db.events(slot)] == [1]
+    db.psql("INSERT INTO t VALUES (2)")
+    assert [event["after"]["id"] for event in db.events(slot)] == [2]
+
+
+def test_bytes_are_the_same_after_a_crash(db):
+    db.psql("CREATE TABLE t (id int PRIMARY KEY, at timestamptz, amount float8)")
+    slot = db.create_slot()
+    db.psql("INSERT INTO t SELECT i, '2026-03-01 10:00+02', i / 3.0 FROM generate_series(1, 50) i")
+    peek = f"SELECT string_agg(data, '\n') FROM pg_logical_slot_peek_changes('{slot}', NULL, NULL)"
+    before = db.value(peek)
+    db.server.kill9()
+    db.server.start()
+    db.psql(f"ALTER DATABASE {db.name} SET timezone = 'Asia/Tokyo'; "
+            f"ALTER DATABASE {db.name} SET extra_float_digits = -5")
+    assert db.value(peek) == before
+    assert "\n".join(db.lines(slot)) == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output_format", ["json", "frames"])
+def test_a_long_filtered_transaction_outlives_the_timeout(db, output_format):
+    db.psql("""
+        CREATE TABLE kept (id int PRIMARY KEY);
+        CREATE TABLE filtered (id int);
+        CREATE PUBLICATION p FOR TABLE kept;
+    """)
+    slots = {plugin: db.create_slot(plugin, plugin) for plugin in ("walspout", "bench_null")}
+    db.psql(f"INSERT INTO filtered SELECT generate_series(1, {LONG_TRANSACTION})")
+    end = db.current_lsn()
+    # A reader that says nothing by itself, but answers when it is asked.
+    quiet = {"args": ["--status-interval=3600"], "settings": {"wal_sender_timeout": "1s"}}
+
+    # The transaction is long enough: a plugin that reports no progress is thrown out.
+    with db.stream(slots["bench_null"], **quiet) as receiver:
+        receiver.process.wait(60)
+        assert receiver.process.returncode != 0
+
+    options = {"publications": "p", "format": output_format}
+    with db.stream(slots["walspout"], options, **quiet) as receiver:
+        walsender = receiver.walsender()
+        pg.wait_until(lambda: receiver.sent_lsn() >= end, 60, what="end of the transaction")
+        pg.wait_until(lambda: db.confirmed_lsn(slots["walspout"]) >= end, 10,
+                      what="slot that has moved past the transaction")
+        assert receiver.walsender() == walsender
+        receiver.stop()
+        assert receiver.process.stdout.closed
+
+
+def test_a_filtered_database_moves_the_slot(db):
+    db.psql("""
+        CREATE TABLE kept (id int PRIMARY KEY);
+        CREATE TABLE filtered (id int);
+        CREATE PUBLICATION p FOR TABLE kept;
+    """)
+    slot = db.create_slot()
+    with db.stream(slot, {"publications": "p"}, ["--status-interval=1"]) as receiver:
+        receiver.walsender()
+        for _ in range(20):
+            db.psql("INSERT INTO filtered VALUES (1)")
+        end = db.current_lsn()
+        pg.wait_until(lambda: db.confirmed_lsn(slot) >= end, 15, what="slot that has moved")
