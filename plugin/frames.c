@@ -10,6 +10,7 @@
 
 #include "frames.h"
 
+#include "access/transam.h"
 #include "port/pg_bswap.h"
 
 /* Seconds between the epochs of Unix and of Postgres. */

@@ -19,7 +19,7 @@
 #define LARGEST (3 * CHUNK)
 
 static char expected[LARGEST * 6];
-static char memory[LARGEST * 6 + GUARD_SIZE + 64];
+static char memory[LARGEST * 6 + 128 + GUARD_SIZE];
 
 /* An empty buffer with room for so many bytes and a guard behind. */
 static void
@@ -50,11 +50,11 @@ pretend_left(Out *o, Size left)
 }
 
 static void
-assert_document(Out *o, const char *text)
+assert_document(Out *o, const char *document)
 {
 	out_close(o);
-	assert_string_equal(o->s->data + o->start, text);
-	assert_int_equal(o->s->len - o->start, strlen(text));
+	assert_string_equal(o->s->data + o->start, document);
+	assert_int_equal(o->s->len - o->start, strlen(document));
 }
 
 /* Compare with the reference; what is said in case of failure is for (byte, position, length). */
@@ -313,7 +313,7 @@ static void
 what_has_no_room_allocates_nothing(void **state)
 {
 	static const Size sizes[] = {
-		100001, DOCUMENT_LIMIT, DOCUMENT_LIMIT + 1, (Size) INT_MAX + 1, SIZE_MAX / 2,
+		100001, DOCUMENT_LIMIT, DOCUMENT_LIMIT + 1, (Size) PG_INT32_MAX + 1, SIZE_MAX / 2,
 		SIZE_MAX - DOCUMENT_LIMIT, SIZE_MAX - 1, SIZE_MAX
 	};
 	StringInfoData s;
@@ -335,8 +335,8 @@ what_has_no_room_allocates_nothing(void **state)
 
 	/* the pointers are not even looked at */
 	assert_false(json_raw(&o, NULL, 100001));
-	assert_false(json_string(&o, NULL, CHUNK));
 	pretend_left(&o, CHUNK);
+	assert_false(json_string(&o, NULL, CHUNK));
 	assert_false(json_escape(&o, NULL, CHUNK));
 	assert_ptr_equal(s.data, data);
 	assert_int_equal(s.maxlen, maxlen);
