@@ -57,7 +57,8 @@ struct RowFilter
 static const Options *options;
 static MemoryContext publications_context;
 static List *publications;		/* of Publication *, those that exist */
-static List *warned;			/* of char *: names that were said to be missing */
+static MemoryContext run_context;	/* lives as long as the plugin's run */
+static List *warned;			/* of char *: names that were said to be missing, once a run */
 static bool publications_valid;
 
 static void
@@ -84,6 +85,7 @@ filter_startup(const Options *given, MemoryContext context)
 	ListCell   *lc;
 
 	options = given;
+	run_context = context;
 	publications_context = AllocSetContextCreate(context, "walspout publications",
 												 ALLOCSET_SMALL_SIZES);
 	publications = NIL;
@@ -140,6 +142,7 @@ exists_now(const char *name)
 static void
 publication_is_missing(const char *name)
 {
+	MemoryContext old;
 	ListCell   *lc;
 
 	if (!exists_now(name))
@@ -147,7 +150,9 @@ publication_is_missing(const char *name)
 	foreach(lc, warned)
 		if (strcmp(lfirst(lc), name) == 0)
 			return;
+	old = MemoryContextSwitchTo(run_context);
 	warned = lappend(warned, pstrdup(name));
+	MemoryContextSwitchTo(old);
 	ereport(LOG,
 			(errmsg("publication \"%s\" did not exist yet at this position of the slot",
 					name),
@@ -164,7 +169,6 @@ load_publications(void)
 		return;
 	MemoryContextReset(publications_context);
 	publications = NIL;
-	warned = NIL;
 	old = MemoryContextSwitchTo(publications_context);
 	foreach(lc, options->publications)
 	{

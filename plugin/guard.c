@@ -24,6 +24,7 @@
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 
 typedef struct Settings
 {
@@ -93,16 +94,41 @@ set_search_path(void)
 							 GUC_ACTION_SAVE, true, 0, false);
 }
 
-bool
-guarded(GuardLevel level, GuardedCall call, void *arg)
+/*
+ * Code of a user's sees what decoding sees, the catalogs as of the change:
+ * in a walsender it would have no snapshot at all, in an SQL function that
+ * of the query. XactReadOnly is put back at the end of the subtransaction, as
+ * is the rest if there is an error.
+ */
+static void
+begin_foreign(Oid user, int security)
+{
+	PushActiveSnapshot(GetTransactionSnapshot());
+	SetUserIdAndSecContext(user, security | SECURITY_LOCAL_USERID_CHANGE |
+						   SECURITY_RESTRICTED_OPERATION);
+	XactReadOnly = true;
+}
+
+static void
+end_foreign(Oid self, int security)
+{
+	SetUserIdAndSecContext(self, security);
+	PopActiveSnapshot();
+}
+
+static bool
+run(GuardLevel level, Oid user, GuardedCall call, void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	Settings	settings = current_settings();
+	Oid			self;
+	int			security;
 	volatile int nest_level = 0;
 	volatile bool subtransaction = false;
 	volatile bool returned = true;
 
+	GetUserIdAndSecContext(&self, &security);
 	if (level == GUARD_FOREIGN)
 	{
 		BeginInternalSubTransaction(NULL);
@@ -118,7 +144,11 @@ guarded(GuardLevel level, GuardedCall call, void *arg)
 			nest_level = NewGUCNestLevel();
 			set_search_path();
 		}
+		if (OidIsValid(user))
+			begin_foreign(user, security);
 		call(arg);
+		if (OidIsValid(user))
+			end_foreign(self, security);
 		apply_settings(settings);
 		if (nest_level > 0)
 			AtEOXact_GUC(true, nest_level);
@@ -151,4 +181,16 @@ guarded(GuardLevel level, GuardedCall call, void *arg)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return returned;
+}
+
+bool
+guarded(GuardLevel level, GuardedCall call, void *arg)
+{
+	return run(level, InvalidOid, call, arg);
+}
+
+bool
+guarded_as(Oid user, GuardedCall call, void *arg)
+{
+	return run(GUARD_FOREIGN, user, call, arg);
 }

@@ -11,7 +11,7 @@ typedef enum GuardLevel
 {
 	GUARD_BUILTIN,				/* pure code of the server's own */
 	GUARD_NAMES,				/* of the server's own, and prints names by search_path */
-	GUARD_FOREIGN				/* an extension's or a user's */
+	GUARD_FOREIGN				/* an extension's or a user's: see guarded_as() */
 } GuardLevel;
 
 typedef void (*GuardedCall) (void *arg);
@@ -24,5 +24,12 @@ typedef void (*GuardedCall) (void *arg);
  * disk) pass through: the same change comes again when they are over.
  */
 extern bool guarded(GuardLevel level, GuardedCall call, void *arg);
+
+/*
+ * The same for code of a user's, at the level GUARD_FOREIGN: it runs with the
+ * privileges of that user, who is its owner, and cannot write. The walsender
+ * itself is often a superuser.
+ */
+extern bool guarded_as(Oid user, GuardedCall call, void *arg);
 
 #endif

@@ -33,6 +33,7 @@
 typedef struct Call
 {
 	GuardLevel	level;
+	Oid			owner;			/* of the function, if the level is GUARD_FOREIGN */
 	bool		is_cast;		/* to json; else it is an output function */
 	FmgrInfo	function;
 } Call;
@@ -79,7 +80,8 @@ encode_by_call(Out *o, const Encoder *e, Datum value)
 			return false;
 		run.value = PointerGetDatum(v);
 	}
-	if (!guarded(run.call->level, run_call, &run))
+	if (!(run.call->level == GUARD_FOREIGN ? guarded_as(run.call->owner, run_call, &run) :
+		  guarded(run.call->level, run_call, &run)))
 		return false;
 	return run.call->is_cast ? text_raw(o, run.result, run.size) :
 		text_string_unchecked(o, run.result, run.size);
@@ -241,35 +243,60 @@ prints_names(Oid type)
 	}
 }
 
+/* The function of a cast to json, for types that row_to_json() looks for one. */
+static Oid
+cast_to_json(Oid type)
+{
+	Oid			function = InvalidOid;
+
+	if (type < FirstNormalObjectId ||
+		find_coercion_pathway(JSONOID, type, COERCION_EXPLICIT, &function) !=
+		COERCION_PATH_FUNC)
+		return InvalidOid;
+	return function;
+}
+
 typedef struct LookUp
 {
 	Oid			type;
+	Oid			cast;			/* to json, or InvalidOid */
 	Call	   *call;
 } LookUp;
+
+static Oid
+owner_of_function(Oid function)
+{
+	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	Oid			owner;
+
+	if (!HeapTupleIsValid(tuple))
+		elog(ERROR, "cache lookup failed for function %u", function);
+	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	ReleaseSysCache(tuple);
+	return owner;
+}
 
 /* Find the function that renders the type; raises if its library is gone. */
 static void
 look_up_function(void *arg)
 {
 	LookUp	   *l = arg;
-	Oid			function = InvalidOid;
+	Oid			function = l->cast;
 	bool		is_varlena;
 
-	if (l->type >= FirstNormalObjectId &&
-		find_coercion_pathway(JSONOID, l->type, COERCION_EXPLICIT, &function) ==
-		COERCION_PATH_FUNC && OidIsValid(function))
-		l->call->is_cast = true;
-	else
+	l->call->is_cast = OidIsValid(function);
+	if (!l->call->is_cast)
 		getTypeOutputInfo(l->type, &function, &is_varlena);
+	l->call->owner = owner_of_function(function);
 	fmgr_info_cxt(function, &l->call->function, GetMemoryChunkContext(l->call));
 	watch_syscache(PROCOID, function);
 }
 
 static Encoder *
-make_call(Oid type)
+make_call(Oid type, Oid cast)
 {
 	Call	   *call = palloc0(sizeof(Call));
-	LookUp		look_up = {type, call};
+	LookUp		look_up = {type, cast, call};
 
 	call->level = type >= FirstNormalObjectId ? GUARD_FOREIGN :
 		prints_names(type) ? GUARD_NAMES : GUARD_BUILTIN;
@@ -285,6 +312,7 @@ types_encoder(Oid type)
 {
 	const Encoder *scalar;
 	Oid			element;
+	Oid			cast;
 
 	type = getBaseType(type);
 	if ((scalar = scalar_encoder(type)) != NULL)
@@ -297,7 +325,8 @@ types_encoder(Oid type)
 		return make_array(type, element);
 	if (type_is_rowtype(type))
 		return make_composite(type);
-	if (type_is_enum(type))
+	cast = cast_to_json(type);
+	if (!OidIsValid(cast) && type_is_enum(type))
 		return make_enum(type);
-	return make_call(type);
+	return make_call(type, cast);
 }

@@ -38,7 +38,8 @@ varlena_packed(Datum value)
 {
 	struct varlena *v = (struct varlena *) DatumGetPointer(value);
 
-	if (likely(!VARATT_IS_EXTENDED(v) || VARATT_IS_SHORT(v)))
+	/* a TOAST pointer looks short, too */
+	if (likely(!VARATT_IS_EXTENDED(v) || (VARATT_IS_SHORT(v) && !VARATT_IS_EXTERNAL(v))))
 		return v;
 	if (VARATT_IS_EXTERNAL_INDIRECT(v))
 	{

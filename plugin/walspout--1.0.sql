@@ -24,6 +24,7 @@ COMMENT ON VIEW walspout.slots IS
   'replication slots of walspout: lag_bytes is WAL not yet confirmed, retained_bytes WAL kept on disk';
 
 CREATE FUNCTION walspout.peek(slot name, n integer DEFAULT 10,
+                              VARIADIC options text[] DEFAULT '{}',
                               OUT id text, OUT envelope jsonb)
 RETURNS SETOF record
 LANGUAGE sql
@@ -31,14 +32,15 @@ SET search_path = pg_catalog, pg_temp
 -- the server stops after whole transactions only, so cut the rest off here
 AS $$
   SELECT c.data::jsonb ->> 'id', c.data::jsonb
-    FROM pg_catalog.pg_logical_slot_peek_changes(slot, NULL, greatest(n, 1)) WITH ORDINALITY c
+    FROM pg_catalog.pg_logical_slot_peek_changes(slot, NULL, greatest(n, 1), VARIADIC options)
+         WITH ORDINALITY c
    WHERE n > 0
    ORDER BY c.ordinality
    LIMIT greatest(n, 0)
 $$;
 
-COMMENT ON FUNCTION walspout.peek(name, integer) IS
-  'the first changes that the slot would send, without consuming them';
+COMMENT ON FUNCTION walspout.peek(name, integer, text[]) IS
+  'the first changes that the slot would send with these options, without consuming them';
 
 CREATE FUNCTION walspout.emit(prefix text, content text)
 RETURNS pg_catalog.pg_lsn
@@ -62,7 +64,7 @@ COMMENT ON FUNCTION walspout.emit(text, jsonb) IS
 -- systems read.
 REVOKE ALL ON SCHEMA walspout FROM PUBLIC;
 REVOKE ALL ON walspout.slots FROM PUBLIC;
-REVOKE ALL ON FUNCTION walspout.peek(name, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.peek(name, integer, text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.emit(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.emit(text, jsonb) FROM PUBLIC;
 GRANT USAGE ON SCHEMA walspout TO pg_monitor;

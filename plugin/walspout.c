@@ -51,15 +51,11 @@ on_startup(LogicalDecodingContext *ctx, OutputPluginOptions *output, bool is_ini
 	w->per_txn = AllocSetContextCreate(ctx->context, "walspout transaction",
 									   ALLOCSET_SMALL_SIZES);
 
-	/* a slot that is being created has no options and decodes nothing yet */
-	if (!is_init)
-	{
-		/* SQL functions run in a transaction, a walsender at this point does not */
-		text_startup(IsTransactionState());
-		filter_startup(&w->options, ctx->context);
-		relation_startup(&w->options, ctx->context);
-		output_startup(&w->output, ctx, &w->options);
-	}
+	/* SQL functions run in a transaction, a walsender at this point does not */
+	text_startup(IsTransactionState());
+	filter_startup(&w->options, ctx->context);
+	relation_startup(&w->options, ctx->context);
+	output_startup(&w->output, ctx, &w->options);
 	MemoryContextSwitchTo(old);
 }
 

@@ -1,0 +1,36 @@
+/*
+ * fuzz.h
+ *		What a fuzzer is: a function of bytes that must not fail.
+ *
+ * Linked with libFuzzer, or with driver.c, which needs nothing but a
+ * compiler and is what other fuzzers, that feed a program, start.
+ */
+#ifndef WALSPOUT_FUZZ_H
+#define WALSPOUT_FUZZ_H
+
+#include "postgres.h"
+
+extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+/* Fail, so that the fuzzer keeps the input, unless the condition holds. */
+#define must(condition) \
+	do { \
+		if (!(condition)) \
+		{ \
+			fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
+			abort(); \
+		} \
+	} while (0)
+
+/* A copy that ends where its memory ends, for the address sanitizer to see. */
+static inline void *
+exact_copy(const void *bytes, Size n)
+{
+	void	   *copy = malloc(n);
+
+	if (n > 0)
+		memcpy(copy, bytes, n);
+	return copy;
+}
+
+#endif

@@ -1,0 +1,224 @@
+/*
+ * fuzz_frames.c
+ *		Fuzzer of frames.c and of the tests' reader of frames.
+ *
+ * The input is taken for a message, which the reader must survive; and for a
+ * list of frames to write, which the reader must find again.
+ */
+#include "fuzz.h"
+
+#include "frames.h"
+#include "naive_frames.h"
+
+static uint64 sum;
+
+/* Read every byte, so that the sanitizer sees those that are not ours. */
+static void
+touch(const unsigned char *bytes, Size n)
+{
+	while (n-- > 0)
+		sum += *bytes++;
+}
+
+static void
+read_message(const uint8_t *data, Size n)
+{
+	unsigned char *message = exact_copy(data, n);
+	NaiveReader reader;
+	NaiveFrame	frame;
+
+	if (naive_open(&reader, message, n))
+		while (naive_next(&reader, &frame) == NAIVE_FRAME)
+		{
+			touch(frame.schema, frame.schema_size);
+			touch(frame.table, frame.table_size);
+			touch(frame.document, frame.document_size);
+			if (frame.key_size > 0)
+				touch(frame.document + frame.key_begin, frame.key_size);
+		}
+	free(message);
+}
+
+/* The same bytes behind a header, so that no luck is needed to get past it. */
+static void
+read_frames(const uint8_t *data, Size n)
+{
+	uint8_t    *message = malloc(n + 4);
+
+	memcpy(message, "WS\1", 4);
+	if (n > 0)
+		memcpy(message + 4, data, n);
+	read_message(message, n + 4);
+	free(message);
+}
+
+/* The input as a source of numbers; zeros when it is at its end. */
+typedef struct Script
+{
+	const uint8_t *p;
+	const uint8_t *end;
+} Script;
+
+static uint64
+take(Script *script, int bytes)
+{
+	uint64		value = 0;
+
+	while (bytes-- > 0)
+		value = value << 8 | (script->p < script->end ? *script->p++ : 0);
+	return value;
+}
+
+static const char *
+take_bytes(Script *script, Size most, Size *n)
+{
+	const char *bytes;
+
+	*n = Min(take(script, 2) % (most + 1), (Size) (script->end - script->p));
+	bytes = (const char *) script->p;
+	script->p += *n;
+	return bytes;
+}
+
+static void
+same_bytes(const unsigned char *a, Size a_size, const char *b, Size b_size)
+{
+	must(a_size == b_size);
+	must(b_size == 0 || memcmp(a, b, b_size) == 0);
+}
+
+/* Read the frame that was written at the end of the message, and nothing more. */
+static void
+read_back(StringInfo s, int begin, NaiveFrame *frame)
+{
+	NaiveReader reader = {
+		(unsigned char *) s->data + begin, (unsigned char *) s->data + s->len
+	};
+	NaiveFrame	none;
+
+	must(naive_next(&reader, frame) == NAIVE_FRAME);
+	must(naive_next(&reader, &none) == NAIVE_END);
+}
+
+static void
+write_transaction(StringInfo s, Script *script, char kind)
+{
+	int			begin = s->len;
+	Transaction txn = {0};
+	NaiveFrame	frame;
+
+	txn.lsn = take(script, 8);
+	txn.end_lsn = take(script, 8);
+	txn.events = take(script, 8);
+	txn.xid = (TransactionId) take(script, 4);
+	txn.commit_time = (TimestampTz) (take(script, 8) >> 2);
+	if (kind == 'B')
+		frames_begin(s, &txn);
+	else
+		frames_commit(s, &txn);
+	read_back(s, begin, &frame);
+	must(frame.kind == kind && frame.lsn == txn.lsn);
+	if (kind == 'B')
+	{
+		int64		epoch = INT64CONST(946684800000000);
+
+		must(frame.xid == txn.xid);
+		must(frame.commit_time == (txn.xid ? txn.commit_time + epoch : 0));
+	}
+	else
+		must(frame.end_lsn == txn.end_lsn && frame.events == txn.events);
+}
+
+static void
+write_relation(StringInfo s, Script *script)
+{
+	int			begin = s->len;
+	CachedRelation relation = {0};
+	Size		schema_size;
+	Size		table_size;
+	const char *bytes;
+	char	   *schema;
+	char	   *table;
+	NaiveFrame	frame;
+
+	relation.published.relid = (Oid) take(script, 4);
+	bytes = take_bytes(script, 300, &schema_size);
+	relation.schema = schema = pnstrdup(bytes, schema_size);
+	bytes = take_bytes(script, 300, &table_size);
+	relation.table = table = pnstrdup(bytes, table_size);
+	frames_relation(s, &relation);
+	read_back(s, begin, &frame);
+	must(frame.kind == 'R' && frame.relation == relation.published.relid);
+	same_bytes(frame.schema, frame.schema_size, schema, strlen(schema));
+	same_bytes(frame.table, frame.table_size, table, strlen(table));
+	pfree(schema);
+	pfree(table);
+}
+
+static void
+write_event(StringInfo s, Script *script, char op)
+{
+	int			begin = s->len;
+	int			after_header;
+	FrameEvent	event = {.op = op};
+	Size		size;
+	const char *document;
+	NaiveFrame	frame;
+
+	event.barrier = take(script, 1) & 1;
+	event.index = take(script, 8);
+	event.relation = (Oid) take(script, 4);
+	event.hash = take(script, 8);
+	document = take_bytes(script, 4000, &size);
+	event.key_begin = take(script, 2) % (size + 1);
+	event.key_size = take(script, 2) % (size - event.key_begin + 1);
+
+	after_header = frames_event_begin(s);
+	appendBinaryStringInfo(s, document, (int) size);
+	frames_event_end(s, after_header, &event);
+	read_back(s, begin, &frame);
+	must(frame.kind == op && frame.barrier == event.barrier && frame.index == event.index);
+	must(frame.relation == event.relation && frame.hash == event.hash);
+	must(frame.key_begin == event.key_begin && frame.key_size == event.key_size);
+	same_bytes(frame.document, frame.document_size, document, size);
+}
+
+static void
+write_message(const uint8_t *data, Size n)
+{
+	static const char kinds[] = "BCRcudtmr";
+	Script		script = {data, data + n};
+	StringInfoData s;
+	NaiveReader reader;
+	NaiveFrame	frame;
+	int			frames = 0;
+
+	initStringInfo(&s);
+	frames_header(&s);
+	while (script.p < script.end)
+	{
+		char		kind = kinds[take(&script, 1) % (sizeof(kinds) - 1)];
+
+		if (kind == 'B' || kind == 'C')
+			write_transaction(&s, &script, kind);
+		else if (kind == 'R')
+			write_relation(&s, &script);
+		else
+			write_event(&s, &script, kind);
+		frames++;
+	}
+	must(naive_open(&reader, s.data, s.len));
+	while (frames-- > 0)
+		must(naive_next(&reader, &frame) == NAIVE_FRAME);
+	must(naive_next(&reader, &frame) == NAIVE_END);
+	pfree(s.data);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	read_message(data, n);
+	read_frames(data, n);
+	write_message(data, n);
+	return 0;
+}

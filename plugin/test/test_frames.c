@@ -1,0 +1,370 @@
+/*
+ * test_frames.c
+ *		Tests of frames.c: the bytes of each frame, and messages read back by
+ *		naive_frames.h.
+ *
+ * The bytes are written out here because another program reads them: a change
+ * that both ends in this repository agree on still breaks every reader that
+ * is older.
+ */
+#include "unit.h"
+
+#include "frames.h"
+#include "naive_frames.h"
+
+#define YEAR_2000 (INT64CONST(946684800) * 1000000) /* in microseconds since 1970 */
+
+static StringInfoData message;
+
+static void
+check_bytes(const void *bytes, Size n)
+{
+	assert_int_equal(message.len, n);
+	assert_memory_equal(message.data, bytes, n);
+	pfree(message.data);
+}
+
+static void
+header_is_magic_and_version(void **state)
+{
+	initStringInfo(&message);
+	frames_header(&message);
+	check_bytes("WS\1\0", 4);
+}
+
+static void
+begin_has_lsn_time_and_xid(void **state)
+{
+	static const unsigned char bytes[] = {
+		'B', 0, 0, 0, 0, 0, 0, 20,
+		0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08,
+		0x00, 0x03, 0x5D, 0x01, 0x3B, 0x37, 0xE0, 0x01, /* 946684800000001 */
+		0xFF, 0xEE, 0xDD, 0xCC
+	};
+	Transaction txn = {
+		.lsn = UINT64CONST(0x0102030405060708), .commit_time = 1, .xid = 0xFFEEDDCC
+	};
+
+	initStringInfo(&message);
+	frames_begin(&message, &txn);
+	check_bytes(bytes, sizeof(bytes));
+}
+
+/* A message outside of transactions: its time, whatever it holds, is none. */
+static void
+begin_without_a_transaction_has_no_time(void **state)
+{
+	static const unsigned char bytes[28] = {
+		'B', 0, 0, 0, 0, 0, 0, 20, 0, 0, 0, 0, 0, 0, 0, 9
+	};
+	Transaction txn = {.lsn = 9, .commit_time = 123456789};
+
+	initStringInfo(&message);
+	frames_begin(&message, &txn);
+	check_bytes(bytes, sizeof(bytes));
+}
+
+static void
+commit_has_both_lsns_and_the_count(void **state)
+{
+	static const unsigned char bytes[] = {
+		'C', 0, 0, 0, 0, 0, 0, 24,
+		0, 0, 0, 1, 0, 0, 0, 2,
+		0, 0, 0, 1, 0, 0, 0, 0x42,
+		0, 0, 0, 0, 0, 1, 0x86, 0xA0	/* 100000 */
+	};
+	Transaction txn = {
+		.lsn = UINT64CONST(0x100000002), .end_lsn = UINT64CONST(0x100000042), .events = 100000,
+		.next_index = 200000
+	};
+
+	initStringInfo(&message);
+	frames_commit(&message, &txn);
+	check_bytes(bytes, sizeof(bytes));
+}
+
+/* The relation is the one published as, which may be the root of a partition. */
+static void
+relation_has_its_names(void **state)
+{
+	static const unsigned char bytes[] = {
+		'R', 0, 0, 0, 0, 0, 0, 8 + 6 + 7,
+		0xDE, 0xAD, 0xBE, 0xEF, 0, 6, 0, 7,
+		'p', 'u', 'b', 'l', 'i', 'c', 'b', 0xC3, 0xBC, 'c', 'h', 'e', 'r'
+	};
+	CachedRelation relation = {
+		.relid = 77, .published = {.relid = 0xDEADBEEF}, .schema = "public",
+		.table = "b\xC3\xBC" "cher"
+	};
+
+	initStringInfo(&message);
+	frames_relation(&message, &relation);
+	check_bytes(bytes, sizeof(bytes));
+}
+
+static void
+append_event(StringInfo s, const FrameEvent *event, const char *document, Size n)
+{
+	int			begin = frames_event_begin(s);
+
+	appendBinaryStringInfo(s, document, (int) n);
+	frames_event_end(s, begin, event);
+}
+
+static void
+event_has_its_header_before_the_document(void **state)
+{
+	static const unsigned char bytes[] = {
+		'u', 1, 0x01, 0x02, 0, 0, 0, 24 + 2,
+		0, 0, 0x40, 0x01,
+		0x0A, 0x0B, 0x0C, 0x0D,
+		0xF1, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8,
+		0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18,
+		'{', '}'
+	};
+	FrameEvent	event = {
+		.op = 'u', .barrier = true, .index = UINT64CONST(0x1112131415161718),
+		.relation = 0x4001, .hash = UINT64CONST(0xF1F2F3F4F5F6F7F8), .key_begin = 0x0102,
+		.key_size = 0x0A0B0C0D
+	};
+
+	initStringInfo(&message);
+	append_event(&message, &event, "{}", 2);
+	check_bytes(bytes, sizeof(bytes));
+}
+
+static void
+event_without_anything_is_zeros(void **state)
+{
+	static const unsigned char bytes[32] = {'m', 0, 0, 0, 0, 0, 0, 24};
+	FrameEvent	event = {.op = 'm'};
+
+	initStringInfo(&message);
+	append_event(&message, &event, "", 0);
+	check_bytes(bytes, sizeof(bytes));
+}
+
+/* The header is written last, when the document may have moved the message. */
+static void
+event_header_goes_where_the_message_has_moved_to(void **state)
+{
+	FrameEvent	event = {.op = 'c', .index = 3};
+	char	   *document = malloc(100000);
+	NaiveReader reader;
+	NaiveFrame	frame;
+
+	memset(document, 'x', 100000);
+	initStringInfo(&message);
+	frames_header(&message);
+	append_event(&message, &event, document, 100000);
+	assert_int_equal(message.len, 4 + 32 + 100000);
+	assert_true(naive_open(&reader, message.data, message.len));
+	assert_int_equal(naive_next(&reader, &frame), NAIVE_FRAME);
+	assert_int_equal(frame.index, 3);
+	assert_int_equal(frame.document_size, 100000);
+	assert_memory_equal(frame.document, document, 100000);
+	assert_int_equal(naive_next(&reader, &frame), NAIVE_END);
+	pfree(message.data);
+	free(document);
+}
+
+/* Random numbers of random size: small ones are as likely as large ones. */
+static uint64
+some_number(int bits)
+{
+	return next_random() >> (64 - bits) >> random_below(bits);
+}
+
+/* What was appended, in the reader's terms. */
+static void
+append_random_frame(StringInfo s, NaiveFrame *expected, char *space)
+{
+	static const char kinds[] = "BCRcudtmr";
+	Transaction txn = {.lsn = some_number(64), .end_lsn = some_number(64)};
+
+	memset(expected, 0, sizeof(*expected));
+	expected->kind = kinds[random_below(sizeof(kinds) - 1)];
+	if (expected->kind == 'B')
+	{
+		txn.xid = (TransactionId) some_number(32);
+		txn.commit_time = (TimestampTz) some_number(62);
+		frames_begin(s, &txn);
+		expected->lsn = txn.lsn;
+		expected->xid = txn.xid;
+		expected->commit_time = txn.xid ? txn.commit_time + YEAR_2000 : 0;
+	}
+	else if (expected->kind == 'C')
+	{
+		txn.events = some_number(64);
+		frames_commit(s, &txn);
+		expected->lsn = txn.lsn;
+		expected->end_lsn = txn.end_lsn;
+		expected->events = txn.events;
+	}
+	else if (expected->kind == 'R')
+	{
+		CachedRelation relation = {.published = {.relid = (Oid) some_number(32)}};
+
+		expected->schema_size = random_below(256);
+		expected->table_size = random_below(256);
+		memset(space, 's', 256);
+		memset(space + 256, 't', 256);
+		space[expected->schema_size] = space[256 + expected->table_size] = '\0';
+		relation.schema = space;
+		relation.table = space + 256;
+		frames_relation(s, &relation);
+		expected->relation = relation.published.relid;
+		expected->schema = (unsigned char *) relation.schema;
+		expected->table = (unsigned char *) relation.table;
+	}
+	else
+	{
+		FrameEvent	event = {.op = expected->kind};
+
+		expected->document = (unsigned char *) space;
+		expected->document_size = random_below(512);
+		for (Size i = 0; i < expected->document_size; i++)
+			space[i] = (char) next_random();
+		event.barrier = expected->barrier = random_below(2);
+		event.index = expected->index = some_number(64);
+		event.hash = expected->hash = some_number(64);
+		event.relation = expected->relation = (uint32) some_number(32);
+		event.key_begin = expected->key_begin = random_below(expected->document_size + 1);
+		event.key_size = expected->key_size =
+			random_below(expected->document_size - event.key_begin + 1);
+		append_event(s, &event, space, expected->document_size);
+	}
+}
+
+static void
+assert_same_frame(const NaiveFrame *frame, const NaiveFrame *expected)
+{
+	assert_int_equal(frame->kind, expected->kind);
+	assert_int_equal(frame->barrier, expected->barrier);
+	assert_true(frame->lsn == expected->lsn);
+	assert_true(frame->commit_time == expected->commit_time);
+	assert_true(frame->xid == expected->xid);
+	assert_true(frame->end_lsn == expected->end_lsn);
+	assert_true(frame->events == expected->events);
+	assert_true(frame->relation == expected->relation);
+	assert_true(frame->hash == expected->hash);
+	assert_true(frame->index == expected->index);
+	assert_int_equal(frame->key_begin, expected->key_begin);
+	assert_int_equal(frame->key_size, expected->key_size);
+	assert_int_equal(frame->schema_size, expected->schema_size);
+	assert_int_equal(frame->table_size, expected->table_size);
+	assert_int_equal(frame->document_size, expected->document_size);
+	if (expected->schema_size > 0)
+		assert_memory_equal(frame->schema, expected->schema, expected->schema_size);
+	if (expected->table_size > 0)
+		assert_memory_equal(frame->table, expected->table, expected->table_size);
+	if (expected->document_size > 0)
+		assert_memory_equal(frame->document, expected->document, expected->document_size);
+}
+
+#define MOST_FRAMES 40
+
+static void
+random_messages_read_back(void **state)
+{
+	static char space[MOST_FRAMES][512];
+	NaiveFrame	expected[MOST_FRAMES];
+
+	for (int round = 0; round < 3000; round++)
+	{
+		int			nframes = (int) random_below(MOST_FRAMES + 1);
+		NaiveReader reader;
+		NaiveFrame	frame;
+
+		initStringInfo(&message);
+		frames_header(&message);
+		for (int i = 0; i < nframes; i++)
+			append_random_frame(&message, &expected[i], space[i]);
+		assert_true(naive_open(&reader, message.data, message.len));
+		for (int i = 0; i < nframes; i++)
+		{
+			assert_int_equal(naive_next(&reader, &frame), NAIVE_FRAME);
+			assert_same_frame(&frame, &expected[i]);
+		}
+		assert_int_equal(naive_next(&reader, &frame), NAIVE_END);
+		pfree(message.data);
+	}
+}
+
+/* A message that was cut is never taken for a whole one, but between two frames. */
+static void
+a_cut_message_is_malformed(void **state)
+{
+	FrameEvent	event = {.op = 'd', .key_begin = 1, .key_size = 3};
+	Transaction txn = {.lsn = 1};
+	int			ends[4];
+
+	initStringInfo(&message);
+	frames_header(&message);
+	ends[0] = message.len;
+	frames_begin(&message, &txn);
+	ends[1] = message.len;
+	append_event(&message, &event, "{\"k\"}", 5);
+	ends[2] = message.len;
+	frames_commit(&message, &txn);
+	ends[3] = message.len;
+
+	for (int n = 0; n <= message.len; n++)
+	{
+		NaiveReader reader;
+		NaiveFrame	frame;
+		NaiveResult result = NAIVE_MALFORMED;
+		bool		whole = false;
+
+		for (int i = 0; i < lengthof(ends); i++)
+			whole = whole || n == ends[i];
+		if (naive_open(&reader, message.data, n))
+			while ((result = naive_next(&reader, &frame)) == NAIVE_FRAME)
+				;
+		assert_int_equal(result, whole ? NAIVE_END : NAIVE_MALFORMED);
+	}
+	pfree(message.data);
+}
+
+/* Of a newer writer: kinds to come are skipped, bodies may have got longer. */
+static void
+frames_of_unknown_kinds_are_skipped(void **state)
+{
+	static const unsigned char bytes[] = {
+		'W', 'S', 1, 0,
+		'X', 0xFF, 0, 0, 0, 0, 0, 3, 'a', 'b', 'c',
+		0, 0, 0, 0, 0, 0, 0, 0,
+		'C', 0, 0, 0, 0, 0, 0, 26,
+		0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 'n', 'w'
+	};
+	NaiveReader reader;
+	NaiveFrame	frame;
+
+	assert_true(naive_open(&reader, bytes, sizeof(bytes)));
+	assert_int_equal(naive_next(&reader, &frame), NAIVE_FRAME);
+	assert_int_equal(frame.kind, 'C');
+	assert_int_equal(frame.events, 3);
+	assert_int_equal(naive_next(&reader, &frame), NAIVE_END);
+	assert_false(naive_open(&reader, "WS\2\0", 4));
+	assert_false(naive_open(&reader, "WX\1\0", 4));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(header_is_magic_and_version),
+		cmocka_unit_test(begin_has_lsn_time_and_xid),
+		cmocka_unit_test(begin_without_a_transaction_has_no_time),
+		cmocka_unit_test(commit_has_both_lsns_and_the_count),
+		cmocka_unit_test(relation_has_its_names),
+		cmocka_unit_test(event_has_its_header_before_the_document),
+		cmocka_unit_test(event_without_anything_is_zeros),
+		cmocka_unit_test(event_header_goes_where_the_message_has_moved_to),
+		cmocka_unit_test(random_messages_read_back),
+		cmocka_unit_test(a_cut_message_is_malformed),
+		cmocka_unit_test(frames_of_unknown_kinds_are_skipped),
+	};
+
+	return cmocka_run_group_tests_name("frames", tests, NULL, NULL);
+}
