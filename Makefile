@@ -34,7 +34,8 @@ DATA = plugin/walspout--1.0.sql
 # Files that call nothing of the server but palloc and StringInfo: unit tests link them.
 PURE_OBJS = \
 	plugin/format.o \
-	plugin/json.o
+	plugin/json.o \
+	plugin/frames.o
 
 WARNINGS = \
 	-Wall \
@@ -73,12 +74,13 @@ help:
 	@echo 'make install       install it and its extension (PG_CONFIG=... chooses the server)'
 	@echo 'make check         all tests of the plugin; installs what they need where it can'
 	@echo '  check-unit       files that need no server (cmocka)'
+	@echo '  check-fuzz       the fuzzers, a few seconds each'
 	@echo '  check-sql        regression and isolation tests (TESTS="name ..." for some of them)'
 	@echo '  check-e2e        end to end, through pg_recvlogical (PYTEST_FLAGS="-k name")'
 	@echo '  check-asan       unit, regression and isolation tests under the address sanitizer'
 	@echo '  check-bench      the benchmark on very little data'
 	@echo '  check-format     layout of the sources'
-	@echo 'make fuzz          fuzz the pure files (FUZZ_SECONDS=20 for each program)'
+	@echo 'make fuzz          fuzz pure files and slot options (FUZZ_SECONDS=20 each, FUZZ_SEED=1)'
 	@echo 'make bench         compare with other plugins (BENCH_FLAGS="--help")'
 	@echo 'make format        lay out the sources as check-format wants them'
 	@echo 'make deps          install what building needs'
@@ -87,7 +89,7 @@ help:
 
 ## Tests ########################################################################################
 
-SUITES = check-format check-unit check-sql check-asan check-e2e check-bench
+SUITES = check-format check-unit check-fuzz check-sql check-asan check-e2e check-bench
 
 # PGXS has a recipe for check, which only says that it cannot: it is run by a shell that does
 # nothing, and the work is done by what check depends on.
@@ -113,7 +115,7 @@ UNIT_LIBS = -lcmocka -L$(pkglibdir) -lpgcommon -lpgport -lm
 check-unit: $(UNIT_TESTS)
 	@for test in $(UNIT_TESTS); do echo "$$test"; $$test || exit 1; done
 
-build/unit/%: plugin/test/%.c $(PURE_OBJS)
+build/unit/%: plugin/test/%.c $(PURE_OBJS) $(wildcard plugin/test/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(PURE_OBJS) $(LDFLAGS) $(UNIT_LIBS)
 
@@ -146,26 +148,43 @@ build/asan/preload.so: regress/asan_preload.c
 	@mkdir -p $(@D)
 	$(CC) -shared -fPIC -o $@ $<
 
-build/asan/%: plugin/test/%.c $(PURE_SOURCES) $(PLUGIN_HEADERS)
+build/asan/%: plugin/test/%.c $(PURE_SOURCES) $(PLUGIN_HEADERS) $(wildcard plugin/test/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(CFLAGS) $(ASAN_FLAGS) -o $@ $< $(PURE_SOURCES) $(LDFLAGS) $(UNIT_LIBS)
 
-# Fuzzing: each fuzz_*.c is a libFuzzer program, linked with the pure files.
+# Fuzzing: each fuzz_*.c is a program, linked with the pure files and with libFuzzer; where clang has
+# none, or is not there, with driver.c, which makes up random inputs without looking at coverage.
 
-FUZZ_CC ?= clang
 FUZZERS = $(patsubst plugin/test/%.c,build/fuzz/%,$(wildcard plugin/test/fuzz_*.c))
-FUZZ_FLAGS = -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \
+FUZZ_FLAGS = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
 	-fno-strict-aliasing -fwrapv
+LIBFUZZER = $(shell mkdir -p build/fuzz; echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' | \
+	clang -fsanitize=fuzzer,address -x c -o build/fuzz/probe - 2>/dev/null && echo yes)
+FUZZ_CC ?= $(if $(LIBFUZZER),clang -Wno-ignored-attributes -fsanitize=fuzzer,$(CC) plugin/test/driver.c)
+ifndef FUZZ_SEED
+FUZZ_SEED := $(shell date +%s)
+endif
 
-fuzz: $(FUZZERS)
+fuzz: fuzz-files fuzz-options
+
+check-fuzz:
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=4
+
+.PHONY: check-fuzz fuzz-files fuzz-options
+fuzz-files: $(FUZZERS)
 	@for fuzzer in $(FUZZERS); do \
 		mkdir -p $$fuzzer.corpus; \
-		ASAN_OPTIONS=detect_leaks=0 $$fuzzer -max_total_time=$(FUZZ_SECONDS) -print_final_stats=1 -verbosity=0 \
-			-artifact_prefix=$$fuzzer. $$fuzzer.corpus || exit 1; \
-		echo "$$fuzzer: nothing found in $(FUZZ_SECONDS) s"; \
+		echo "$$fuzzer: $(FUZZ_SECONDS) s, FUZZ_SEED=$(FUZZ_SEED)"; \
+		ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=16 $$fuzzer -max_total_time=$(FUZZ_SECONDS) \
+			-seed=$(FUZZ_SEED) -print_final_stats=1 -verbosity=0 -artifact_prefix=$$fuzzer. \
+			$$fuzzer.corpus >$$fuzzer.log 2>&1 || { cat $$fuzzer.log; exit 1; }; \
+		sed -n 's/^stat::number_of_executed_units: *\(.*\)/\1 inputs/p; /random inputs/p' $$fuzzer.log; \
 	done
 
-build/fuzz/%: plugin/test/%.c $(PURE_SOURCES) $(PLUGIN_HEADERS)
+fuzz-options: all
+	$(PYTHON) -B regress/fuzz_options.py --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
+
+build/fuzz/%: plugin/test/%.c $(PURE_SOURCES) $(PLUGIN_HEADERS) $(wildcard plugin/test/*.h)
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(FUZZ_FLAGS) -o $@ $< $(PURE_SOURCES) -L$(pkglibdir) -lpgcommon -lpgport -lm
 

@@ -241,40 +241,48 @@ civil_day(int64 days)
 	return civil;
 }
 
+/* A day as text. */
+typedef struct DayText
+{
+	int64		days;
+	bool		bc;
+	int			length;			/* 0: not filled in */
+	char		text[32];
+} DayText;
+
+static void
+fill_day(DayText *day, int64 days)
+{
+	CivilDay	civil = civil_day(days);
+	char	   *t = day->text;
+	uint64		year;
+
+	day->days = days;
+	day->bc = civil.year <= 0;
+	year = day->bc ? 1 - civil.year : civil.year;
+	t = year < 10000 ? four_digits(t, (unsigned) year) : format_uint64(t, year);
+	*t++ = '-';
+	t = two_digits(t, civil.month);
+	*t++ = '-';
+	t = two_digits(t, civil.day);
+	day->length = t - day->text;
+}
+
 /*
  * YYYY-MM-DD; *bc tells that " BC" belongs after what follows. Rows that are
- * written together often carry the same day, so the last one is kept.
+ * written together often carry the same few days, so these are kept.
  */
 static char *
 year_month_day(char *p, int64 days, bool *bc)
 {
-	static struct
-	{
-		int64		days;
-		bool		bc;
-		int			length;
-		char		text[32];
-	}			last = {.days = PG_INT64_MIN};
+	static DayText kept[16];
+	DayText    *day = &kept[days & 15];
 
-	if (unlikely(days != last.days))
-	{
-		CivilDay	civil = civil_day(days);
-		char	   *t = last.text;
-		uint64		year;
-
-		last.days = days;
-		last.bc = civil.year <= 0;
-		year = last.bc ? 1 - civil.year : civil.year;
-		t = year < 10000 ? four_digits(t, (unsigned) year) : format_uint64(t, year);
-		*t++ = '-';
-		t = two_digits(t, civil.month);
-		*t++ = '-';
-		t = two_digits(t, civil.day);
-		last.length = t - last.text;
-	}
-	memcpy(p, last.text, sizeof(last.text));
-	*bc = last.bc;
-	return p + last.length;
+	if (unlikely(day->days != days || day->length == 0))
+		fill_day(day, days);
+	memcpy(p, day->text, sizeof(day->text));
+	*bc = day->bc;
+	return p + day->length;
 }
 
 static inline char *
@@ -306,10 +314,13 @@ hours_minutes_seconds(char *p, uint64 hours, unsigned minutes, unsigned seconds,
 static inline char *
 time_of_day(char *p, int64 micros)
 {
-	unsigned	seconds = (unsigned) (micros / USECS_PER_SEC);
+	/* unsigned, so that a damaged value yields nonsense and not a crash */
+	uint64		time = (uint64) micros;
+	uint64		seconds = time / USECS_PER_SEC;
 
-	return hours_minutes_seconds(p, seconds / SECS_PER_HOUR, seconds / SECS_PER_MINUTE % 60,
-								 seconds % 60, (unsigned) (micros % USECS_PER_SEC));
+	return hours_minutes_seconds(p, seconds / SECS_PER_HOUR,
+								 (unsigned) (seconds / SECS_PER_MINUTE % 60),
+								 (unsigned) (seconds % 60), (unsigned) (time % USECS_PER_SEC));
 }
 
 char *

@@ -13,6 +13,7 @@
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
+#include "parser/scansup.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
@@ -170,9 +171,9 @@ split(const char *value)
 	{
 		char	   *end;
 
-		while (isspace((unsigned char) *part))
+		while (scanner_isspace(*part))
 			part++;
-		for (end = part + strlen(part); end > part && isspace((unsigned char) end[-1]);)
+		for (end = part + strlen(part); end > part && scanner_isspace(end[-1]);)
 			*--end = '\0';
 		parts = lappend(parts, part);
 	}

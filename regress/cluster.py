@@ -352,7 +352,8 @@ class Cluster:
         import psycopg2
         connection = psycopg2.connect(host=self.host, port=self.port, user=SUPERUSER, dbname=db,
                                       **more)
-        connection.autocommit = autocommit
+        if connection.autocommit != autocommit:     # of a replication connection it is fixed
+            connection.autocommit = autocommit
         return connection
 
     def query(self, sql, db="postgres", args=None):
@@ -503,7 +504,7 @@ class Receiver:
                                f"{self.errors()}") from None
         if self.process.returncode:
             raise ServerError(f"pg_recvlogical failed: {self.errors()}")
-        return output.decode().splitlines()
+        return output.decode().split("\n")[:-1]
 
     def line(self, timeout=30):
         """The next line, which is a message of the plugin's."""

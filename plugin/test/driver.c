@@ -224,15 +224,15 @@ int
 main(int argc, char **argv)
 {
 	double		seconds = 0;
+	uint64		seed_number = (uint64) time(NULL);
 	int			ran = 0;
 
-	state = (uint64) time(NULL);
 	for (int i = 1; i < argc; i++)
 	{
 		if (strncmp(argv[i], "-max_total_time=", 16) == 0)
 			seconds = atof(argv[i] + 16);
 		else if (strncmp(argv[i], "-seed=", 6) == 0)
-			state = strtoul(argv[i] + 6, NULL, 10);
+			seed_number = strtoul(argv[i] + 6, NULL, 10);
 		else if (strncmp(argv[i], "-artifact_prefix=", 17) == 0)
 			artifact_prefix = argv[i] + 17;
 		else if (argv[i][0] != '-' && !read_folder(argv[i]))
@@ -256,7 +256,9 @@ main(int argc, char **argv)
 		signal(SIGABRT, on_signal);
 		if (!__sanitizer_set_death_callback)
 			signal(SIGSEGV, on_signal);
-		printf("seed %lu: " UINT64_FORMAT " inputs\n", (unsigned long) state, run_random(seconds));
+		state = seed_number;
+		printf(UINT64_FORMAT " random inputs, seed " UINT64_FORMAT "\n", run_random(seconds),
+			   seed_number);
 	}
 	else if (ran == 0)
 	{

@@ -72,9 +72,10 @@ take(Script *script, int bytes)
 static const char *
 take_bytes(Script *script, Size most, Size *n)
 {
+	Size		wanted = take(script, 2) % (most + 1);
 	const char *bytes;
 
-	*n = Min(take(script, 2) % (most + 1), (Size) (script->end - script->p));
+	*n = Min(wanted, (Size) (script->end - script->p));
 	bytes = (const char *) script->p;
 	script->p += *n;
 	return bytes;

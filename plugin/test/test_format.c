@@ -268,7 +268,23 @@ dates_at_their_limits(void **state)
 	check(format_date(start(), DATEVAL_NOEND), "infinity");
 }
 
-/* The formatter keeps the last day: it must not take one for another. */
+static void
+check_date_by_walking(DateADT date)
+{
+	int			day = date;
+	int			year = 2000;
+	int			month = 1;
+
+	for (; day < 0; day += 365 + is_leap(year))
+		year--;
+	for (; day >= 365 + is_leap(year); year++)
+		day -= 365 + is_leap(year);
+	for (; day >= days_of_month(year, month); month++)
+		day -= days_of_month(year, month);
+	check_date(date, year, month, day + 1);
+}
+
+/* The formatter keeps days that it has printed: it must not take one for another. */
 static void
 dates_that_alternate_are_not_mixed_up(void **state)
 {
@@ -280,6 +296,15 @@ dates_that_alternate_are_not_mixed_up(void **state)
 		check(format_timestamp(start(), 7 * USECS_PER_DAY + 1), "2000-01-08T00:00:00.000001");
 		check(format_timestamp(start(), -730120 * USECS_PER_DAY), "0001-12-31T00:00:00 BC");
 		check(format_date(start(), DATEVAL_NOEND), "infinity");
+	}
+
+	/* days that a table of some power of two would keep in one place */
+	for (int distance = 1; distance <= 65536; distance *= 2)
+	{
+		const DateADT days[] = {0, distance, -distance, distance * 2, 0, distance * 3};
+
+		for (int i = 0; i < lengthof(days); i++)
+			check_date_by_walking(days[i]);
 	}
 }
 
@@ -349,8 +374,10 @@ times_of_day(void **state)
 static void
 check_timetz(int64 micros, int32 seconds_west, const char *expected)
 {
-	TimeTzADT	time = {.time = micros, .zone = seconds_west};
+	TimeTzADT	time;
 
+	time.time = micros;
+	time.zone = seconds_west;
 	check(format_timetz(start(), &time), expected);
 }
 
@@ -375,8 +402,11 @@ times_with_zones(void **state)
 static void
 check_interval(int32 month, int32 day, int64 micros, const char *expected)
 {
-	Interval	interval = {.time = micros, .day = day, .month = month};
+	Interval	interval;
 
+	interval.time = micros;
+	interval.day = day;
+	interval.month = month;
 	check(format_interval(start(), &interval), expected);
 }
 
@@ -418,7 +448,7 @@ intervals_of_all_combinations_of_signs(void **state)
 					char		expected[128] = "";
 					int			before = 0;
 
-					/* stored in months: years and months never have different signs */
+					/* stored as months: the two never have different signs */
 					if (years * months < 0)
 						continue;
 					naive_interval_part(expected, years, "year", &before);
@@ -435,7 +465,7 @@ intervals_of_all_combinations_of_signs(void **state)
 static void
 intervals_at_their_limits(void **state)
 {
-	/* one less than the greatest: all three at their limits are an infinity in newer servers */
+	/* not quite: all three at their limits are an infinity in newer servers */
 	check_interval(PG_INT32_MAX, PG_INT32_MAX, PG_INT64_MAX - 1,
 				   "178956970 years 7 mons 2147483647 days 2562047788:00:54.775806");
 	check_interval(PG_INT32_MIN, PG_INT32_MIN, PG_INT64_MIN + 1,
@@ -709,7 +739,7 @@ numeric_room_is_enough_for_any_payload(void **state)
 
 		for (Size k = 0; k < n; k++)
 			payload[k] = (char) next_random();
-		/* keep most weights small: they make the text long, not the test better */
+		/* most weights are kept small: large ones only take their time */
 		if (random_below(50) != 0)
 			payload[3] = random_below(2) ? 0 : '\xff';
 		free(format_payload(payload, n, i % 2, &size));

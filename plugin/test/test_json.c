@@ -252,11 +252,11 @@ reserved_room_is_there_to_the_last_byte(void **state)
 		open_new(&o, &s);
 		out_reserve(&o, n);
 		assert_true((Size) (o.end - o.p) >= n);
-		memset(o.p, 'x', n);
-		o.p += n;
+		/* all that is said to be there, of which n bytes are a part */
+		memset(o.p, 'x', o.end - o.p);
+		o.p = o.end;
 		out_close(&o);
 		assert_true(s.len < s.maxlen);
-		assert_int_equal(s.len, n);
 		pfree(s.data);
 	}
 }

@@ -1,0 +1,350 @@
+#!/usr/bin/python3
+"""Fuzzes the slot options of the plugin in a real server.
+
+    regress/fuzz_options.py [--seconds N] [--seed N]
+
+Random, mutated and good names and values go in through the SQL function and through
+START_REPLICATION. The server must answer with changes, or refuse and say what would have been
+right; it must never crash or report an internal error, and the session's settings must be the ones
+from before. The seed is printed: with it a run makes the same calls in the same order.
+"""
+
+import argparse
+import collections
+import random
+import sys
+import time
+
+sys.dont_write_bytecode = True
+import cluster as pg  # noqa: E402
+import psycopg2  # noqa: E402
+import psycopg2.extras  # noqa: E402
+
+WORDS = {
+    "format": ["json", "frames"],
+    "origin": ["any", "none"],
+    "omit": ["id", "op", "schema", "table", "ts", "xid", "origin"],
+}
+BOOLEANS = ["messages", "transactions"]
+NUMBERS = {"batch_bytes": (1, 16 * 1024 * 1024), "max_value_bytes": (0, 2**31 - 1),
+           "proto_version": (1, 1)}
+LISTS = ["publications", "message_prefixes"]
+OPTIONS = [*WORDS, *BOOLEANS, *NUMBERS, *LISTS]
+PUBLICATIONS = ["p", "q", '"Odd, name"']
+
+# What must always be accepted, whatever else is refused.
+GOOD_VALUES = {
+    "format": ["json", "frames", "JSON"],
+    "origin": ["any", "none"],
+    "omit": ["", "id", "ts,xid", " schema , table ", "origin,op"],
+    "messages": ["true", "false", "on", "off", "1", "0", "yes", "no"],
+    "transactions": ["true", "false"],
+    "batch_bytes": ["1", "65536", "64kB", "16MB"],
+    "max_value_bytes": ["0", "1", "1MB", "2147483647"],
+    "proto_version": ["1"],
+    "publications": ["p", "p,q", "P", '"p"', '"Odd, name",q', " p , q "],
+    "message_prefixes": ["outbox", "outbox,audit", "a b"],
+}
+
+# What a value may be made of: whatever a parser could stumble over.
+PIECES = ["", " ", ",", ",,", '"', '""', "'", "\\", "\\n", "\n", "\r\n", "\t", "\x01", "\x7f",
+          "\xa0", "%", "%s", "%n%n", "%*d", "$1", ";", "--", "/*", "NULL", "null", "{", "}", "=",
+          "ä", "日本", "\U0001f418", "\u202e", "\ufeff", "e\u0301", "\uffff",
+          "0", "1", "-1", "+1", "00", "0x10", "1e3", "1.5", "1e400", "nan", "inf", "-0", "1 kB",
+          "2147483647", "2147483648", "-2147483649", "9223372036854775808", "99999999999999999999",
+          "kB", "MB", "TB", "B", "true", "TRUE", "tru", "t", "of", "o", "json", "frames", "p", "q",
+          "nothing_of_that_name", "pg_catalog", "x" * 63, "x" * 64, "ä" * 40, "x" * 300]
+
+# SQLSTATEs of a refusal: invalid_parameter_value, syntax_error, undefined_object.
+REFUSALS = ["22023", "42601", "42704"]
+
+SETTINGS = """SELECT string_agg(name || '=' || coalesce(setting, '') || ' ' || source, E'\n'
+              ORDER BY name) FROM pg_settings"""
+SESSION_SETTINGS = {"DateStyle": ["German", "ISO, YMD"], "IntervalStyle": ["iso_8601", "postgres"],
+                    "TimeZone": ["Asia/Kathmandu", "UTC"], "bytea_output": ["escape", "hex"],
+                    "extra_float_digits": ["-10", "3"], "search_path": ["odd, public", "public"],
+                    "standard_conforming_strings": ["on"], "xmloption": ["document"],
+                    "row_security": ["off", "on"], "client_encoding": ["UTF8"]}
+
+SETUP = """
+    CREATE TABLE t (id int PRIMARY KEY, body text);
+    CREATE PUBLICATION p FOR TABLE t;
+    CREATE PUBLICATION q FOR ALL TABLES;
+    CREATE PUBLICATION "Odd, name" FOR TABLE t;
+"""
+CHANGES = """
+    INSERT INTO t SELECT i, repeat('x', i) FROM generate_series(1, 5) i;
+    UPDATE t SET body = E'two\\n' WHERE id = 2;
+    DELETE FROM t WHERE id = 3;
+    SELECT pg_logical_emit_message(true, 'outbox', '{"a": 1}'),
+           pg_logical_emit_message(false, 'audit', 'b');
+    TRUNCATE t;
+"""
+
+
+class Finding(Exception):
+    """The server did what it must not."""
+
+
+# Inputs
+
+
+def mutate(rng, text):
+    """Text with a few characters changed, left out, doubled or put in."""
+    for _ in range(rng.randint(1, 3)):
+        at = rng.randint(0, len(text))
+        kind = rng.randrange(5)
+        if kind == 0:
+            text = text[:at] + rng.choice(PIECES) + text[at:]
+        elif kind == 1:
+            text = text[:at] + text[at + 1:]
+        elif kind == 2:
+            text = text[:at] + chr(rng.choice([rng.randint(1, 127), rng.randint(128, 0xd7ff)])) + \
+                text[at + 1:]
+        elif kind == 3:
+            text = text[:at].swapcase() + text[at:]
+        else:
+            text = text[:at] + text[max(at - 2, 0):]
+    return text
+
+
+def some_name(rng):
+    kind = rng.randrange(10)
+    if kind < 7:
+        return rng.choice(OPTIONS)
+    if kind < 9:
+        return mutate(rng, rng.choice(OPTIONS))
+    return rng.choice(PIECES)
+
+
+def some_value(rng, name):
+    kind = rng.randrange(10)
+    if kind < 4:
+        return rng.choice(GOOD_VALUES.get(name) or PIECES)
+    if kind < 6:
+        return mutate(rng, rng.choice(rng.choice(list(GOOD_VALUES.values()))))
+    if kind < 7:
+        low, high = rng.choice(list(NUMBERS.values()))
+        number = rng.choice([low, high, 2**rng.randint(0, 70)]) + rng.randint(-1, 1)
+        return f"{number}{rng.choice(['', '', 'B', 'kB', 'MB', 'GB', ' kB ', 'kb', 's'])}"
+    if kind < 9:
+        return rng.choice(["", ","]).join(rng.choice(PIECES) for _ in range(rng.randint(0, 5)))
+    return ",".join(rng.choice(PIECES) for _ in range(rng.randint(0, 300)))
+
+
+def some_options(rng):
+    """Pairs of name and value; a value may be None, which only START_REPLICATION can say."""
+    count = rng.choice([0, 1, 1, 1, 1, 2, 2, 3, 5, 12])
+    options = []
+    for _ in range(count):
+        name = some_name(rng)
+        options.append((name, some_value(rng, name)))
+    return options
+
+
+# Oracles
+
+
+def must_be_accepted(options):
+    names = [name for name, _ in options]
+    return (len(set(names)) == len(names)
+            and all(value in GOOD_VALUES.get(name, []) for name, value in options)
+            and not (dict(options).get("transactions") == "true"
+                     and dict(options).get("format") == "frames"))
+
+
+def must_be_refused(options):
+    names = [name for name, _ in options]
+    return len(set(names)) < len(names) or any(name not in OPTIONS for name in names)
+
+
+def good_values_shown(name, hint):
+    """Whether a hint shows what would have been right for an option."""
+    if name in WORDS:
+        return all(word in hint for word in WORDS[name])
+    if name in BOOLEANS:
+        return "true" in hint and "false" in hint
+    if name in NUMBERS:
+        return all(str(limit) in hint for limit in NUMBERS[name])
+    return "separated by commas" in hint or "VALUE" in hint
+
+
+def check_refusal(state, message, hint, options):
+    """Raises unless a refusal names the culprit and lists what is right."""
+    if state not in REFUSALS:
+        raise Finding(f"SQLSTATE {state}")
+    hint = hint or ""
+    if message.startswith("publication ") and state == "42704":
+        if "CREATE PUBLICATION" not in hint or '"publications"' not in hint:
+            raise Finding("hint does not say how to mend it")
+        if "publications" not in [name for name, _ in options]:
+            raise Finding("publication missing that nobody asked for")
+        return
+    culprits = [name for name, _ in options if f'option "{name}"' in message]
+    if not culprits:
+        raise Finding("message does not name the option")
+    if "unrecognized" in message:
+        if any(name in OPTIONS for name in culprits):
+            raise Finding("option that is known is called unrecognized")
+        if not all(name in hint for name in OPTIONS):
+            raise Finding("hint does not list the options")
+    elif "more than once" in message:
+        if all([name for name, _ in options].count(name) < 2 for name in culprits):
+            raise Finding("option was given once only")
+    elif "needs a value" in message:
+        if not any((name, None) in options for name in culprits):
+            raise Finding("option has a value")
+    elif "for format json only" in message:
+        if not {"transactions", "format"} <= {name for name, _ in options}:
+            raise Finding("options do not contradict each other")
+    elif not any(good_values_shown(name, hint) for name in culprits):
+        raise Finding("hint does not list good values")
+
+
+class Fuzzer:
+    def __init__(self, server, rng):
+        self.server = server
+        self.rng = rng
+        self.answers = collections.Counter()
+        self.log_size = len(server.log())
+        self.session = None
+        self.walsender = None
+        for slot in ("sql", "stream"):
+            server.create_slot(slot)
+        server.psql(CHANGES)
+        self.new_session()
+
+    def new_session(self):
+        """A session with settings of its own."""
+        if self.session:
+            self.session.close()
+        self.session = self.server.connect()
+        with self.session.cursor() as cursor:
+            for name, values in SESSION_SETTINGS.items():
+                cursor.execute(f"SET {name} = {self.rng.choice(values)}" if name == "search_path"
+                               else f"SET {name} = '{self.rng.choice(values)}'")
+            cursor.execute(SETTINGS)
+            self.settings = cursor.fetchone()[0]
+
+    def refused(self, error, options):
+        if error.pgcode is None:
+            raise Finding(f"connection lost: {error}")
+        if error.diag.severity_nonlocalized not in (None, "ERROR"):
+            raise Finding(f"severity {error.diag.severity_nonlocalized}")
+        check_refusal(error.pgcode, error.diag.message_primary, error.diag.message_hint, options)
+        if must_be_accepted(options):
+            raise Finding("options that are good are refused")
+        self.answers[error.pgcode] += 1
+
+    def accepted(self, options):
+        if must_be_refused(options):
+            raise Finding("options that are wrong are accepted")
+        self.answers["accepted"] += 1
+
+    def call_function(self, options):
+        """Through SQL: text for format json, bytea for frames."""
+        function = self.rng.choice(["pg_logical_slot_peek_changes",
+                                    "pg_logical_slot_peek_binary_changes"])
+        array = [part for pair in options for part in pair]
+        with self.session.cursor() as cursor:
+            try:
+                cursor.execute(f"SELECT data FROM {function}('sql', NULL, NULL, "
+                               "VARIADIC %s::text[])", (array,))
+                rows = cursor.fetchall()
+            except psycopg2.Error as error:
+                text_asked = function == "pg_logical_slot_peek_changes"
+                # The server's own: binary output, and a function for text.
+                if text_asked and error.pgcode == "0A000" and ("format", "frames") in [
+                        (name, (value or "").lower()) for name, value in options]:
+                    self.answers["0A000"] += 1
+                else:
+                    self.refused(error, options)
+            else:
+                self.accepted(options)
+                if not options and len(rows) != 10:
+                    raise Finding(f"{len(rows)} rows without an option")
+            cursor.execute(SETTINGS)
+            after = cursor.fetchone()[0]
+        if after != self.settings:
+            lines = set(self.settings.split("\n")) ^ set(after.split("\n"))
+            raise Finding("settings have changed: " + ", ".join(sorted(lines)))
+
+    def stream(self, options):
+        """Through START_REPLICATION: names may stand without a value."""
+        options = [(name, None if self.rng.randrange(5) == 0 else value)
+                   for name, value in options if 0 < len(name.encode()) < 64]
+        if not self.walsender:
+            self.walsender = psycopg2.connect(
+                host=self.server.host, port=self.server.port, user=pg.SUPERUSER, dbname="postgres",
+                connection_factory=psycopg2.extras.LogicalReplicationConnection)
+        listed = ", ".join(
+            '"' + name.replace('"', '""') + '"' +
+            ("" if value is None else " '" + value.replace("'", "''") + "'")
+            for name, value in options)
+        command = 'START_REPLICATION SLOT "stream" LOGICAL 0/0' + (f" ({listed})" if listed else "")
+        try:
+            with self.walsender.cursor() as cursor:
+                cursor.start_replication_expert(command)
+        except psycopg2.Error as error:
+            self.refused(error, options)
+            return
+        self.accepted(options)
+        # It streams: only the end of the connection ends that.
+        self.walsender.close()
+        self.walsender = None
+        pg.wait_until(lambda: not self.server.walsender("stream"), every=0.005,
+                      what="end of the walsender")
+
+    def check_log(self):
+        """Raises if a server process has failed in a way that no client was told of."""
+        log = self.server.log()[self.log_size:]
+        for bad in ("PANIC:", "FATAL:  ", "terminated by signal", "TRAP:", "XX000"):
+            if bad in log:
+                raise Finding(f"{bad.strip()} in the server's log:\n{self.server.log_tail()}")
+
+    def run(self, seconds):
+        """Calls until the time is over; how many that were."""
+        end = time.monotonic() + seconds
+        calls = 0
+        while time.monotonic() < end:
+            options = some_options(self.rng)
+            through = self.rng.choice([self.call_function] * 9 + [self.stream])
+            try:
+                through(options)
+                if calls % 100 == 99:
+                    self.check_log()
+                    self.new_session()
+            except (Finding, psycopg2.Error, TimeoutError) as e:
+                raise Finding(f"{e}\ncall {calls}, {through.__name__}: {options!r}\n"
+                              f"{self.last_words(e)}") from None
+            calls += 1
+        self.check_log()
+        return calls
+
+    def last_words(self, error):
+        return "" if "server's log" in str(error) else self.server.log_tail(10)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--seconds", type=float, default=10, help="for how long (10)")
+    parser.add_argument("--seed", type=int, default=int(time.time()), help="of the random numbers")
+    args = parser.parse_args()
+
+    pg.exit_on_sigterm()
+    print(f"fuzz_options: {args.seconds:g} s, seed {args.seed}", flush=True)
+    with pg.WorkDir() as work:
+        server = pg.Cluster(pg.Installation(work), conf={"log_error_verbosity": "verbose"})
+        server.start()
+        server.psql(SETUP)
+        fuzzer = Fuzzer(server, random.Random(args.seed))
+        try:
+            calls = fuzzer.run(args.seconds)
+        except Finding as finding:
+            sys.exit(f"fuzz_options: seed {args.seed}: {finding}")
+    answers = ", ".join(f"{answer} {count}" for answer, count in sorted(fuzzer.answers.items()))
+    print(f"fuzz_options: {calls} calls: {answers}")
+
+
+if __name__ == "__main__":
+    main()

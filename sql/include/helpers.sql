@@ -1,0 +1,329 @@
+\set ECHO none
+-- What the tests share: reading a slot, comparing what it says with
+-- row_to_json(), with pgoutput and with frames. Included by each test, so that
+-- each can be run alone. Everything here is temporary or in the schema h; the
+-- schema stays, for the slots of the next test know nothing of it.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS walspout;
+CREATE SCHEMA IF NOT EXISTS h;
+
+-- The documents that were read last.
+CREATE TEMP TABLE doc (n int, data text);
+
+CREATE OR REPLACE PROCEDURE h.slot(name text, plugin text DEFAULT 'walspout',
+                                   two_phase boolean DEFAULT false)
+LANGUAGE sql AS $$
+  SELECT pg_create_logical_replication_slot(name, plugin, false, two_phase)
+$$;
+
+CREATE OR REPLACE PROCEDURE h.drop(VARIADIC names text[]) LANGUAGE sql AS $$
+  SELECT pg_drop_replication_slot(n) FROM unnest(names) n
+$$;
+
+-- Go on from here: what was read is not read again.
+CREATE OR REPLACE PROCEDURE h.skip(slot text) LANGUAGE sql AS $$
+  SELECT pg_replication_slot_advance(slot, pg_current_wal_flush_lsn())
+$$;
+
+-- The documents, without what differs from run to run.
+CREATE OR REPLACE FUNCTION h.changes(slot text, VARIADIC options text[] DEFAULT '{}')
+RETURNS TABLE (data text) LANGUAGE sql AS $$
+  SELECT data FROM pg_logical_slot_peek_changes(slot, NULL, NULL,
+           VARIADIC options || CASE WHEN 'omit' = ANY (options) THEN '{}'
+                                    ELSE '{omit,"id,ts,xid"}'::text[] END)
+$$;
+
+-- A run of one character, longer than a reader likes, by its length.
+CREATE OR REPLACE FUNCTION h.short(t text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  run text;
+BEGIN
+  LOOP
+    run := substring(t FROM '(.)\1{99}');
+    EXIT WHEN run IS NULL;
+    run := substring(substr(t, strpos(t, repeat(run, 100))) FROM format('^[%s]+', run));
+    t := replace(t, run, format('(%s %s)', length(run), left(run, 1)));
+  END LOOP;
+  RETURN t;
+END
+$$;
+
+-- The same into table doc.
+CREATE OR REPLACE PROCEDURE h.read(slot text, VARIADIC options text[] DEFAULT '{}')
+LANGUAGE sql AS $$
+  DELETE FROM doc;
+  INSERT INTO doc SELECT ordinality, data
+    FROM h.changes(slot, VARIADIC options) WITH ORDINALITY;
+$$;
+
+-- What row_to_json() makes of a table's rows in the session that is the
+-- specification, by the values of column "id".
+CREATE OR REPLACE FUNCTION h.oracle(tbl regclass) RETURNS TABLE (id text, row_text text)
+LANGUAGE plpgsql
+SET TimeZone = 'UTC' SET DateStyle = 'ISO, MDY' SET IntervalStyle = 'postgres'
+SET bytea_output = 'hex' SET extra_float_digits = 1 SET lc_monetary = 'C'
+SET quote_all_identifiers = off SET search_path = public
+AS $$
+BEGIN
+  RETURN QUERY EXECUTE format('SELECT this_row.id::text, row_to_json(this_row)::text FROM %s this_row', tbl);
+END
+$$;
+
+-- Compare "after" of each row's last document in table doc with the oracle,
+-- as text, column by column where they differ. Line breaks are spaces in both.
+CREATE OR REPLACE FUNCTION h.compare_after(tbl regclass) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  c record;
+  equal int := 0;
+  differ int := 0;
+  names text[] := ARRAY(SELECT v FROM pg_class k JOIN pg_namespace n ON n.oid = relnamespace,
+                               unnest(ARRAY[nspname, relname]) v WHERE k.oid = tbl);
+BEGIN
+  FOR r IN
+    SELECT coalesce(o.id, d.id) AS id, translate(o.row_text, E'\n\r', '  ') AS want, d.got, d.elided
+      FROM h.oracle(tbl) o
+      FULL JOIN (SELECT DISTINCT ON (id) j -> 'after' ->> 'id' AS id, (j -> 'after')::text AS got,
+                        (j -> 'elided')::text AS elided
+                   FROM (SELECT n, data::json j FROM doc) x
+                  WHERE j ->> 'op' IN ('c', 'u')
+                    AND (names[1] = j ->> 'schema') IS NOT FALSE
+                    AND (names[2] = j ->> 'table') IS NOT FALSE
+                  ORDER BY id, n DESC) d ON d.id = o.id
+     ORDER BY 1
+  LOOP
+    IF r.want = r.got AND r.elided IS NULL THEN
+      equal := equal + 1;
+      CONTINUE;
+    END IF;
+    differ := differ + 1;
+    CONTINUE WHEN differ > 10;
+    IF r.want IS NULL OR r.got IS NULL THEN
+      RETURN NEXT format('row %s: %s', r.id, CASE WHEN r.got IS NULL THEN 'not sent' ELSE 'not there' END);
+      CONTINUE;
+    END IF;
+    FOR c IN SELECT coalesce(w.key, g.key) AS key, w.value::text AS want, g.value::text AS got
+               FROM json_each(r.want::json) w FULL JOIN json_each(r.got::json) g ON g.key = w.key
+              WHERE w.value::text IS DISTINCT FROM g.value::text
+              LIMIT 3
+    LOOP
+      RETURN NEXT format('row %s, column %s: %s instead of %s', r.id, c.key,
+                         coalesce(left(c.got, 200), 'nothing'), coalesce(left(c.want, 200), 'nothing'));
+    END LOOP;
+    RETURN NEXT format('row %s differs%s', r.id, coalesce(', elided ' || r.elided, ''));
+  END LOOP;
+  RETURN NEXT format('%s rows equal', equal) || CASE WHEN differ > 0 THEN format(', %s differ', differ) ELSE '' END;
+END
+$$;
+
+-- Read the slot and compare.
+CREATE OR REPLACE FUNCTION h.compare(slot text, tbl regclass) RETURNS SETOF text LANGUAGE sql AS $$
+  CALL h.read(slot);
+  SELECT h.compare_after(tbl);
+$$;
+
+-- Big-endian numbers of a bytea.
+CREATE OR REPLACE FUNCTION h.number(b bytea, at int, size int) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
+  SELECT sum(get_byte(b, at + i) * 256::numeric ^ (size - 1 - i)) FROM generate_series(0, size - 1) i
+$$;
+
+-- Messages of the format "frames", taken apart.
+CREATE OR REPLACE FUNCTION h.frames(slot text, VARIADIC options text[] DEFAULT '{}')
+RETURNS TABLE (message int, kind text, flags int, sixteen int, relation numeric, key_size int,
+               hash numeric, index numeric, document text, key text, body bytea)
+LANGUAGE plpgsql AS $$
+DECLARE
+  m record;
+  at int;
+  size int;
+BEGIN
+  FOR m IN SELECT ordinality::int AS n, data
+             FROM pg_logical_slot_peek_binary_changes(slot, NULL, NULL,
+                    VARIADIC options || ARRAY['format', 'frames']
+                    || CASE WHEN 'omit' = ANY (options) THEN '{}'
+                            ELSE '{omit,"id,ts,xid"}'::text[] END) WITH ORDINALITY
+  LOOP
+    IF substr(m.data, 1, 4) <> '\x57530100' THEN
+      RAISE 'message % has the header %', m.n, substr(m.data, 1, 4);
+    END IF;
+    at := 4;
+    WHILE at < length(m.data) LOOP
+      message := m.n;
+      kind := chr(get_byte(m.data, at));
+      flags := get_byte(m.data, at + 1);
+      sixteen := h.number(m.data, at + 2, 2);
+      size := h.number(m.data, at + 4, 4);
+      body := substr(m.data, at + 9, size);
+      relation := NULL; key_size := NULL; hash := NULL; index := NULL; document := NULL; key := NULL;
+      IF length(body) <> size THEN
+        RAISE 'message %: a frame of % bytes has % only', m.n, size, length(body);
+      END IF;
+      IF kind BETWEEN 'a' AND 'z' THEN
+        relation := h.number(body, 0, 4);
+        key_size := h.number(body, 4, 4);
+        hash := h.number(body, 8, 8);
+        index := h.number(body, 16, 8);
+        document := convert_from(substr(body, 25), 'UTF8');
+        key := convert_from(substr(body, 25 + sixteen, key_size), 'UTF8');
+      ELSIF kind = 'R' THEN
+        relation := h.number(body, 0, 4);
+        document := convert_from(substr(body, 9, h.number(body, 4, 2)::int), 'UTF8') || '.'
+                 || convert_from(substr(body, 9 + h.number(body, 4, 2)::int), 'UTF8');
+      END IF;
+      RETURN NEXT;
+      at := at + 8 + size;
+    END LOOP;
+  END LOOP;
+END
+$$;
+
+-- A change in a form that both plugins' output can be brought to: all values
+-- are text, the key columns only of an old row that is no whole one.
+CREATE OR REPLACE FUNCTION h.read_tuple(b bytea, at int, names text[], wanted boolean[],
+                                        OUT row_object jsonb, OUT unchanged jsonb, OUT next int)
+LANGUAGE plpgsql AS $$
+DECLARE
+  size int;
+BEGIN
+  row_object := '{}';
+  unchanged := '[]';
+  next := at + 2;
+  FOR i IN 1 .. h.number(b, at, 2) LOOP
+    CASE chr(get_byte(b, next))
+      WHEN 'n' THEN
+        IF wanted IS NULL OR wanted[i] THEN
+          row_object := row_object || jsonb_build_object(names[i], NULL);
+        END IF;
+        next := next + 1;
+      WHEN 'u' THEN
+        unchanged := unchanged || to_jsonb(names[i]);
+        next := next + 1;
+      WHEN 't' THEN
+        size := h.number(b, next + 1, 4);
+        row_object := row_object || jsonb_build_object(names[i],
+                        convert_from(substr(b, next + 6, size), current_setting('server_encoding')));
+        next := next + 5 + size;
+    END CASE;
+  END LOOP;
+END
+$$;
+
+-- A string that ends with a zero byte, and its size with that byte.
+CREATE OR REPLACE FUNCTION h.cstring_size(b bytea, at int) RETURNS int LANGUAGE sql IMMUTABLE AS $$
+  SELECT position('\x00'::bytea IN substr(b, at + 1))
+$$;
+CREATE OR REPLACE FUNCTION h.cstring(b bytea, at int) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+  SELECT convert_from(substr(b, at + 1, h.cstring_size(b, at) - 1), current_setting('server_encoding'))
+$$;
+
+CREATE OR REPLACE FUNCTION h.pgoutput(slot text, publications text)
+RETURNS SETOF jsonb LANGUAGE plpgsql AS $$
+DECLARE
+  m bytea;
+  at int;
+  n int;
+  relations jsonb := '{}';
+  rel jsonb;
+  oid text;
+  names text[];
+  keys boolean[];
+  change jsonb;
+  t record;
+BEGIN
+  FOR m IN SELECT data FROM pg_logical_slot_peek_binary_changes(slot, NULL, NULL,
+                'proto_version', '1', 'publication_names', publications)
+  LOOP
+    CASE chr(get_byte(m, 0))
+      WHEN 'R' THEN
+        oid := h.number(m, 1, 4)::text;
+        at := 5;
+        rel := jsonb_build_object('schema', h.cstring(m, at));
+        at := at + h.cstring_size(m, at);
+        rel := rel || jsonb_build_object('table', h.cstring(m, at));
+        at := at + h.cstring_size(m, at) + 1;
+        names := '{}';
+        keys := '{}';
+        FOR i IN 1 .. h.number(m, at, 2) LOOP
+          keys := keys || (get_byte(m, at + 2) = 1);
+          names := names || h.cstring(m, at + 3);
+          at := at + 1 + h.cstring_size(m, at + 3) + 8;
+        END LOOP;
+        relations := relations || jsonb_build_object(oid,
+                       rel || jsonb_build_object('names', names, 'keys', keys));
+      WHEN 'I', 'U', 'D' THEN
+        rel := relations -> h.number(m, 1, 4)::text;
+        names := ARRAY(SELECT jsonb_array_elements_text(rel -> 'names'));
+        keys := ARRAY(SELECT jsonb_array_elements(rel -> 'keys')::boolean);
+        change := jsonb_build_object('schema', rel -> 'schema', 'table', rel -> 'table', 'op',
+                    CASE chr(get_byte(m, 0)) WHEN 'I' THEN 'c' WHEN 'U' THEN 'u' ELSE 'd' END);
+        at := 5;
+        IF chr(get_byte(m, at)) IN ('K', 'O') THEN
+          t := h.read_tuple(m, at + 1, names, keys);
+          change := change || jsonb_build_object('before', t.row_object);
+          at := t.next;
+        END IF;
+        IF at < length(m) THEN
+          t := h.read_tuple(m, at + 1, names, NULL);
+          change := change || jsonb_build_object('after', t.row_object);
+          IF t.unchanged <> '[]' THEN
+            change := change || jsonb_build_object('unchanged', t.unchanged);
+          END IF;
+        END IF;
+        RETURN NEXT change;
+      WHEN 'T' THEN
+        FOR i IN 0 .. h.number(m, 1, 4) - 1 LOOP
+          rel := relations -> h.number(m, 6 + i::int * 4, 4)::text;
+          RETURN NEXT jsonb_build_object('op', 't', 'schema', rel -> 'schema', 'table', rel -> 'table',
+            'cascade', (get_byte(m, 5) & 1) = 1, 'restart_identity', (get_byte(m, 5) & 2) = 2);
+        END LOOP;
+      ELSE
+        NULL;
+    END CASE;
+  END LOOP;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION h.as_text(o json) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
+  SELECT coalesce(jsonb_object_agg(key, value), '{}') FROM json_each_text(o)
+$$;
+
+-- Both plugins' changes side by side, for tables of numbers and text: those
+-- that differ, and the number of those that are the same.
+CREATE OR REPLACE FUNCTION h.compare_pgoutput(slot text, slot_pgoutput text, publications text)
+RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+  r record;
+  equal int := 0;
+BEGIN
+  FOR r IN
+    SELECT ours.change AS ours, theirs.change AS theirs
+      FROM (SELECT ordinality AS n,
+                   (jsonb_strip_nulls(jsonb_build_object('op', j -> 'op', 'schema', j -> 'schema',
+                      'table', j -> 'table', 'unchanged', j -> 'unchanged', 'cascade', j -> 'cascade',
+                      'restart_identity', j -> 'restart_identity')))
+                   || CASE WHEN j -> 'before' IS NULL THEN '{}'
+                           ELSE jsonb_build_object('before', h.as_text(j -> 'before')) END
+                   || CASE WHEN j -> 'after' IS NULL THEN '{}'
+                           ELSE jsonb_build_object('after', h.as_text(j -> 'after')) END AS change
+              FROM (SELECT data::json AS j, ordinality
+                      FROM h.changes(slot, 'publications', publications, 'messages', 'false')
+                           WITH ORDINALITY) d) ours
+      FULL JOIN (SELECT change, ordinality AS n
+                   FROM h.pgoutput(slot_pgoutput, publications) WITH ORDINALITY p(change)) theirs
+        ON theirs.n = ours.n
+     ORDER BY coalesce(ours.n, theirs.n)
+  LOOP
+    IF r.ours = r.theirs THEN
+      equal := equal + 1;
+    ELSE
+      RETURN NEXT format('%s instead of %s', coalesce(r.ours::text, 'nothing'),
+                         coalesce(r.theirs::text, 'nothing'));
+    END IF;
+  END LOOP;
+  RETURN NEXT format('%s changes equal', equal);
+END
+$$;
+RESET client_min_messages;
+\pset format unaligned
+\pset tuples_only on
+\set ECHO all
