@@ -167,7 +167,7 @@ is_json(const Message *message, int encoding)
 {
 	JsonCheck	check = {message, encoding, false};
 
-	return guarded(GUARD_BUILTIN, check_json, &check) && check.valid;
+	return guarded(GUARD_BUILTIN, InvalidOid, check_json, &check) && check.valid;
 }
 
 static bool

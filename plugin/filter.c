@@ -32,6 +32,7 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "values.h"
+#include "watch.h"
 
 #ifdef HAVE_PUBLICATION_FILTERS
 #include "catalog/pg_publication_namespace.h"
@@ -380,6 +381,9 @@ filter_relation(Relation relation, Published *published)
 	load_publications();
 	if (relation->rd_rel->relispartition)
 		ancestors = get_partition_ancestors(relid);
+	/* one that moves to another schema may be published from then on, or no more */
+	foreach(lc, ancestors)
+		watch_relation(lfirst_oid(lc));
 	foreach(lc, publications)
 	{
 		Publication *p = lfirst(lc);
@@ -490,7 +494,7 @@ passes(RowFilter *filter, Action action, TupleTableSlot *slot)
 		if (i >= 0 && slot_value_is_unchanged_toast(slot, i))
 			return true;
 	}
-	if (guarded(GUARD_BUILTIN, evaluate, &e))
+	if (guarded(GUARD_BUILTIN, InvalidOid, evaluate, &e))
 		return e.passes;
 	if (!told)
 		ereport(LOG,

@@ -73,25 +73,54 @@ pinned_settings(void)
 	return s;
 }
 
+/*
+ * Did the error come from outside, so that the change will do when it comes
+ * again? Code of users can raise any SQLSTATE it likes, and could stop the
+ * slot with it: of such errors, only those that the server itself raised count.
+ */
 static bool
-comes_from_without(int sqlerrcode)
+comes_from_without(const ErrorData *error, GuardLevel level)
 {
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
-	{
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_SYSTEM_ERROR:
-			return true;
-		default:
-			return false;
-	}
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	if (level == GUARD_USER)
+		return (category == ERRCODE_OPERATOR_INTERVENTION &&
+				strcmp(error->filename, "postgres.c") == 0) ||
+			(error->sqlerrcode == ERRCODE_OUT_OF_MEMORY &&
+			 strcmp(error->filename, "mcxt.c") == 0);
+	return category == ERRCODE_OPERATOR_INTERVENTION ||
+		category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR;
 }
 
 static void
-set_search_path(void)
+set(const char *name, const char *value)
 {
-	(void) set_config_option("search_path", "public", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
+}
+
+/*
+ * Settings that are not a variable, or that code of users may look at, set
+ * and set back by itself. Taken back with the nest level that is returned.
+ */
+static int
+set_settings(GuardLevel level)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	/* temporary objects last: they are the session's */
+	set("search_path", "pg_catalog, public, pg_temp");
+	if (level == GUARD_USER)
+	{
+		set("DateStyle", "ISO");
+		set("IntervalStyle", "postgres");
+		set("TimeZone", "UTC");
+		set("bytea_output", "hex");
+		set("extra_float_digits", "1");
+		set("quote_all_identifiers", "off");
+		set("lc_monetary", "C");
+	}
+	return nest_level;
 }
 
 /*
@@ -101,7 +130,7 @@ set_search_path(void)
  * is the rest if there is an error.
  */
 static void
-begin_foreign(Oid user, int security)
+begin_as(Oid user, int security)
 {
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SetUserIdAndSecContext(user, security | SECURITY_LOCAL_USERID_CHANGE |
@@ -110,49 +139,45 @@ begin_foreign(Oid user, int security)
 }
 
 static void
-end_foreign(Oid self, int security)
+end_as(Oid self, int security)
 {
 	SetUserIdAndSecContext(self, security);
 	PopActiveSnapshot();
 }
 
-static bool
-run(GuardLevel level, Oid user, GuardedCall call, void *arg)
+bool
+guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	Settings	settings = current_settings();
+	bool		in_subtransaction = level >= GUARD_LIBRARY;
+	volatile int nest_level = 0;
+	volatile bool returned = true;
 	Oid			self;
 	int			security;
-	volatile int nest_level = 0;
-	volatile bool subtransaction = false;
-	volatile bool returned = true;
 
 	GetUserIdAndSecContext(&self, &security);
-	if (level == GUARD_FOREIGN)
+	if (in_subtransaction)
 	{
 		BeginInternalSubTransaction(NULL);
 		MemoryContextSwitchTo(context);
-		subtransaction = true;
 	}
 
 	PG_TRY();
 	{
-		apply_settings(pinned_settings());
 		if (level != GUARD_BUILTIN)
-		{
-			nest_level = NewGUCNestLevel();
-			set_search_path();
-		}
+			nest_level = set_settings(level);
+		apply_settings(pinned_settings());
 		if (OidIsValid(user))
-			begin_foreign(user, security);
+			begin_as(user, security);
 		call(arg);
 		if (OidIsValid(user))
-			end_foreign(self, security);
+			end_as(self, security);
 		apply_settings(settings);
 		if (nest_level > 0)
 			AtEOXact_GUC(true, nest_level);
-		if (subtransaction)
+		if (in_subtransaction)
 			ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
@@ -163,13 +188,13 @@ run(GuardLevel level, Oid user, GuardedCall call, void *arg)
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
-		if (subtransaction)
+		if (in_subtransaction)
 			RollbackAndReleaseCurrentSubTransaction();
 		else if (nest_level > 0)
 			AtEOXact_GUC(false, nest_level);
 		MemoryContextSwitchTo(context);
 		CurrentResourceOwner = owner;
-		if (comes_from_without(error->sqlerrcode))
+		if (comes_from_without(error, level))
 			ReThrowError(error);
 		ereport(DEBUG1,
 				(errmsg_internal("walspout leaves a value out: %s", error->message)));
@@ -181,16 +206,4 @@ run(GuardLevel level, Oid user, GuardedCall call, void *arg)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	return returned;
-}
-
-bool
-guarded(GuardLevel level, GuardedCall call, void *arg)
-{
-	return run(level, InvalidOid, call, arg);
-}
-
-bool
-guarded_as(Oid user, GuardedCall call, void *arg)
-{
-	return run(GUARD_FOREIGN, user, call, arg);
 }

@@ -11,7 +11,8 @@ typedef enum GuardLevel
 {
 	GUARD_BUILTIN,				/* pure code of the server's own */
 	GUARD_NAMES,				/* of the server's own, and prints names by search_path */
-	GUARD_FOREIGN				/* an extension's or a user's: see guarded_as() */
+	GUARD_LIBRARY,				/* an extension's, in C: only superusers can create it */
+	GUARD_USER					/* anybody's, in SQL or a procedural language */
 } GuardLevel;
 
 typedef void (*GuardedCall) (void *arg);
@@ -22,14 +23,10 @@ typedef void (*GuardedCall) (void *arg);
  * of what it was given; its side effects are undone and it is as if it had not
  * been called. Errors that come from without (cancel, shutdown, no memory, no
  * disk) pass through: the same change comes again when they are over.
+ *
+ * user: from GUARD_LIBRARY on, whose privileges the code has: its owner's, for
+ * the walsender is often a superuser. InvalidOid: those of the session.
  */
-extern bool guarded(GuardLevel level, GuardedCall call, void *arg);
-
-/*
- * The same for code of a user's, at the level GUARD_FOREIGN: it runs with the
- * privileges of that user, who is its owner, and cannot write. The walsender
- * itself is often a superuser.
- */
-extern bool guarded_as(Oid user, GuardedCall call, void *arg);
+extern bool guarded(GuardLevel level, Oid user, GuardedCall call, void *arg);
 
 #endif

@@ -15,6 +15,7 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_enum.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "guard.h"
@@ -33,7 +34,7 @@
 typedef struct Call
 {
 	GuardLevel	level;
-	Oid			owner;			/* of the function, if the level is GUARD_FOREIGN */
+	Oid			owner;			/* of the function, if it is not the server's own */
 	bool		is_cast;		/* to json; else it is an output function */
 	FmgrInfo	function;
 } Call;
@@ -80,8 +81,7 @@ encode_by_call(Out *o, const Encoder *e, Datum value)
 			return false;
 		run.value = PointerGetDatum(v);
 	}
-	if (!(run.call->level == GUARD_FOREIGN ? guarded_as(run.call->owner, run_call, &run) :
-		  guarded(run.call->level, run_call, &run)))
+	if (!guarded(run.call->level, run.call->owner, run_call, &run))
 		return false;
 	return run.call->is_cast ? text_raw(o, run.result, run.size) :
 		text_string_unchecked(o, run.result, run.size);
@@ -263,17 +263,25 @@ typedef struct LookUp
 	Call	   *call;
 } LookUp;
 
-static Oid
-owner_of_function(Oid function)
+/* How much the function is to be trusted, and as whom it runs. */
+static void
+judge_function(Call *call, Oid type, Oid function)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Oid			owner;
+	Form_pg_proc proc;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function);
-	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	if (proc->prolang != INTERNALlanguageId && proc->prolang != ClanguageId)
+		call->level = GUARD_USER;
+	else if (type >= FirstNormalObjectId)
+		call->level = GUARD_LIBRARY;
+	else
+		call->level = prints_names(type) ? GUARD_NAMES : GUARD_BUILTIN;
+	if (call->level >= GUARD_LIBRARY)
+		call->owner = proc->proowner;
 	ReleaseSysCache(tuple);
-	return owner;
 }
 
 /* Find the function that renders the type; raises if its library is gone. */
@@ -287,7 +295,7 @@ look_up_function(void *arg)
 	l->call->is_cast = OidIsValid(function);
 	if (!l->call->is_cast)
 		getTypeOutputInfo(l->type, &function, &is_varlena);
-	l->call->owner = owner_of_function(function);
+	judge_function(l->call, l->type, function);
 	fmgr_info_cxt(function, &l->call->function, GetMemoryChunkContext(l->call));
 	watch_syscache(PROCOID, function);
 }
@@ -298,9 +306,8 @@ make_call(Oid type, Oid cast)
 	Call	   *call = palloc0(sizeof(Call));
 	LookUp		look_up = {type, cast, call};
 
-	call->level = type >= FirstNormalObjectId ? GUARD_FOREIGN :
-		prints_names(type) ? GUARD_NAMES : GUARD_BUILTIN;
-	if (!guarded(call->level, look_up_function, &look_up))
+	if (!guarded(type >= FirstNormalObjectId ? GUARD_LIBRARY : GUARD_BUILTIN, InvalidOid,
+				 look_up_function, &look_up))
 		return make_encoder(type, encode_nothing, NULL);
 	if (!call->is_cast && call->function.fn_addr == textout)
 		return make_encoder(type, encode_text, NULL);
