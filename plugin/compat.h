@@ -62,15 +62,6 @@
 #define update_progress(ctx, skipped) OutputPluginUpdateProgress(ctx)
 #endif
 
-/* The lexer of the JSON parser came to the caller's stack in 17. */
-#if PG_VERSION_NUM >= 170000
-#define json_lexer(json, length, encoding) \
-	makeJsonLexContextCstringLen(NULL, (json), (length), (encoding), false)
-#else
-#define json_lexer(json, length, encoding) \
-	makeJsonLexContextCstringLen((json), (int) (length), (encoding), false)
-#endif
-
 /* Since 17 a deferrable primary key is in rd_pkindex, too. */
 #if PG_VERSION_NUM >= 170000
 #define primary_key_is_deferrable(rel) ((rel)->rd_ispkdeferrable)
@@ -83,11 +74,6 @@
 #define attribute_is_virtual(att) ((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 #else
 #define attribute_is_virtual(att) false
-#endif
-
-/* The struct with which the stack's limit is asked moved in 18. */
-#if PG_VERSION_NUM >= 180000
-#include "miscadmin.h"
 #endif
 
 #endif

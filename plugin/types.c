@@ -19,6 +19,7 @@
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "guard.h"
+#include "miscadmin.h"
 #include "parser/parse_coerce.h"
 #include "text.h"
 #include "utils/builtins.h"
@@ -324,6 +325,8 @@ types_encoder(Oid type)
 	type = getBaseType(type);
 	if ((scalar = scalar_encoder(type)) != NULL)
 		return scalar;
+	if (stack_is_too_deep())	/* a composite in a composite in a composite ... */
+		return make_encoder(type, encode_nothing, NULL);
 	if (type == JSONBOID)
 		return make_encoder(type, encode_jsonb, NULL);
 	if (type >= FirstNormalObjectId)
