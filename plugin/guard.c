@@ -15,8 +15,10 @@
 #include "guard.h"
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
 #include "miscadmin.h"
 #include "pgtime.h"
+#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/elog.h"
@@ -25,6 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 
 typedef struct Settings
 {
@@ -75,19 +78,20 @@ pinned_settings(void)
 
 /*
  * Did the error come from outside, so that the change will do when it comes
- * again? Code of users can raise any SQLSTATE it likes, and could stop the
- * slot with it: of such errors, only those that the server itself raised count.
+ * again? That is what the server says of interrupts, whatever the SQLSTATE:
+ * cancel, shutdown, conflict with recovery. Beside that, what the SQLSTATE
+ * says, but not from code of users: it can raise any, and stop the slot so.
  */
 static bool
 comes_from_without(const ErrorData *error, GuardLevel level)
 {
 	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
+	if (strcmp(error->filename, "postgres.c") == 0)
+		return true;
 	if (level == GUARD_USER)
-		return (category == ERRCODE_OPERATOR_INTERVENTION &&
-				strcmp(error->filename, "postgres.c") == 0) ||
-			(error->sqlerrcode == ERRCODE_OUT_OF_MEMORY &&
-			 strcmp(error->filename, "mcxt.c") == 0);
+		return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY &&
+			strcmp(error->filename, "mcxt.c") == 0;
 	return category == ERRCODE_OPERATOR_INTERVENTION ||
 		category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR;
 }
@@ -97,6 +101,55 @@ set(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 							 false);
+}
+
+/*
+ * The time limit of users' code: a timer of ours that asks for what a cancel
+ * asks for, and a flag that tells it from one.
+ */
+static volatile sig_atomic_t expired;
+
+static void
+expire(void)
+{
+	expired = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+static TimeoutId
+clock_id(void)
+{
+	static TimeoutId id;
+	static bool registered = false;
+
+	if (!registered)
+		id = RegisterTimeout(USER_TIMEOUT, expire);
+	registered = true;
+	return id;
+}
+
+static void
+start_clock(void)
+{
+	expired = false;
+	enable_timeout_after(clock_id(), USER_CODE_MS);
+}
+
+static void
+stop_clock(void)
+{
+	disable_timeout(clock_id(), false);
+	/* it may have come when the code had just ended: do not cancel what is next */
+	if (expired)
+		QueryCancelPending = false;
+}
+
+bool
+guard_expired(void)
+{
+	return expired;
 }
 
 /*
@@ -124,10 +177,9 @@ set_settings(GuardLevel level)
 }
 
 /*
- * Code of a user's sees what decoding sees, the catalogs as of the change:
- * in a walsender it would have no snapshot at all, in an SQL function that
- * of the query. XactReadOnly is put back at the end of the subtransaction, as
- * is the rest if there is an error.
+ * Code of others sees what decoding sees, the catalogs as of the change: in a
+ * walsender it would have no snapshot at all, in an SQL function that of the
+ * query. The end of the subtransaction takes all of it back.
  */
 static void
 begin_as(Oid user, int security)
@@ -138,13 +190,6 @@ begin_as(Oid user, int security)
 	XactReadOnly = true;
 }
 
-static void
-end_as(Oid self, int security)
-{
-	SetUserIdAndSecContext(self, security);
-	PopActiveSnapshot();
-}
-
 bool
 guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 {
@@ -153,11 +198,12 @@ guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 	Settings	settings = current_settings();
 	bool		in_subtransaction = level >= GUARD_LIBRARY;
 	volatile int nest_level = 0;
-	volatile bool returned = true;
+	ErrorData  *volatile error = NULL;
 	Oid			self;
 	int			security;
 
 	GetUserIdAndSecContext(&self, &security);
+	expired = false;
 	if (in_subtransaction)
 	{
 		BeginInternalSubTransaction(NULL);
@@ -171,39 +217,45 @@ guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 		apply_settings(pinned_settings());
 		if (OidIsValid(user))
 			begin_as(user, security);
+		else if (level == GUARD_NAMES)
+			SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, security);	/* sees every schema */
+		if (level == GUARD_USER)
+			start_clock();
 		call(arg);
-		if (OidIsValid(user))
-			end_as(self, security);
-		apply_settings(settings);
-		if (nest_level > 0)
-			AtEOXact_GUC(true, nest_level);
-		if (in_subtransaction)
-			ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		apply_settings(settings);
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
-		if (in_subtransaction)
-			RollbackAndReleaseCurrentSubTransaction();
-		else if (nest_level > 0)
-			AtEOXact_GUC(false, nest_level);
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (comes_from_without(error, level))
-			ReThrowError(error);
-		ereport(DEBUG1,
-				(errmsg_internal("walspout leaves a value out: %s", error->message)));
-		FreeErrorData(error);
-		returned = false;
 	}
 	PG_END_TRY();
+	if (level == GUARD_USER)
+		stop_clock();
 
+	/*
+	 * Rolled back even if all went well: settings, locks and cursors of the
+	 * code that ran must not outlive it. Its result is in our context.
+	 */
+	if (in_subtransaction)
+		RollbackAndReleaseCurrentSubTransaction();
+	else
+	{
+		if (nest_level > 0)
+			AtEOXact_GUC(false, nest_level);
+		SetUserIdAndSecContext(self, security);
+	}
+	apply_settings(settings);
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	return returned;
+
+	if (error == NULL)
+		return true;
+	if (!(expired && error->sqlerrcode == ERRCODE_QUERY_CANCELED) &&
+		comes_from_without(error, level))
+		ReThrowError(error);
+	ereport(DEBUG1,
+			(errmsg_internal("walspout leaves a value out: %s", error->message)));
+	FreeErrorData(error);
+	return false;
 }

@@ -29,4 +29,13 @@ typedef void (*GuardedCall) (void *arg);
  */
 extern bool guarded(GuardLevel level, Oid user, GuardedCall call, void *arg);
 
+/*
+ * Code at GUARD_USER has this long, in milliseconds; then it is interrupted as
+ * by pg_cancel_backend(), which counts as raising because of what it was given.
+ */
+#define USER_CODE_MS 1000
+
+/* Was that why guarded() last returned false? */
+extern bool guard_expired(void);
+
 #endif

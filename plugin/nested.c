@@ -71,6 +71,7 @@ encode_array(Out *o, const Encoder *e, Datum value)
 	ArrayType  *array = (ArrayType *) varlena_aligned(value, &scratch);
 	const Elements *elements = e->detail;
 	Walk		w = {.element = elements->encoder};
+	EncoderSet	made = {0};
 
 	if (array == NULL || stack_is_too_deep())
 		return false;
@@ -82,7 +83,7 @@ encode_array(Out *o, const Encoder *e, Datum value)
 	if (unlikely(ARR_ELEMTYPE(array) != elements->type))
 	{
 		/* cannot be, but an array says itself what is in it */
-		w.element = types_encoder(ARR_ELEMTYPE(array));
+		w.element = types_encoder(ARR_ELEMTYPE(array), &made);
 	}
 	w.p = ARR_DATA_PTR(array);
 	w.nulls = ARR_NULLBITMAP(array);
@@ -118,13 +119,14 @@ encode_composite(Out *o, const Encoder *e, Datum value)
 	HeapTupleHeader header = (HeapTupleHeader) varlena_aligned(value, &scratch);
 	const Composite *c = e->detail;
 	HeapTupleData tuple = {0};
+	EncoderSet	made = {0};
 
 	if (header == NULL || stack_is_too_deep())
 		return false;
 	if (unlikely(HeapTupleHeaderGetTypeId(header) != e->type))
 	{
 		/* cannot be, but a tuple says itself what it is */
-		e = types_encoder(HeapTupleHeaderGetTypeId(header));
+		e = types_encoder(HeapTupleHeaderGetTypeId(header), &made);
 		if (e->encode != encode_composite)
 			return false;
 		c = e->detail;
