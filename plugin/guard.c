@@ -16,8 +16,10 @@
 
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
+#include "compat.h"
 #include "miscadmin.h"
 #include "pgtime.h"
+#include "replication/slot.h"
 #include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
@@ -161,8 +163,12 @@ set_settings(GuardLevel level)
 {
 	int			nest_level = NewGUCNestLevel();
 
-	/* temporary objects last: they are the session's */
-	set("search_path", "pg_catalog, public, pg_temp");
+	/*
+	 * Temporary objects come last: they are the session's. Code of others may
+	 * find nothing that a third party could have put in its way; a function
+	 * that needs more has a SET clause.
+	 */
+	set("search_path", level == GUARD_NAMES ? "pg_catalog, public, pg_temp" : "pg_catalog, pg_temp");
 	if (level == GUARD_USER)
 	{
 		set("DateStyle", "ISO");
@@ -179,15 +185,39 @@ set_settings(GuardLevel level)
 /*
  * Code of others sees what decoding sees, the catalogs as of the change: in a
  * walsender it would have no snapshot at all, in an SQL function that of the
- * query. The end of the subtransaction takes all of it back.
+ * query. Rows of tables are not kept for that snapshot: a user's code gets an
+ * error when it scans one. Parallel mode forbids what would leave a trace:
+ * transaction ids, settings, advisory locks. The end of the subtransaction
+ * takes all of it back.
  */
 static void
-begin_as(Oid user, int security)
+begin_as(Oid user, int security, GuardLevel level)
 {
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SetUserIdAndSecContext(user, security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	XactReadOnly = true;
+	EnterParallelMode();
+	if (level == GUARD_USER)
+		forbid_table_scans();
+}
+
+/*
+ * A function of a role that may use slots could use one, which ends the
+ * decoding that it is called from. There is no way back to where that was.
+ */
+static void
+check_slot(ReplicationSlot *slot)
+{
+	if (MyReplicationSlot == slot && HistoricSnapshotActive())
+		return;
+	if (MyReplicationSlot != NULL && MyReplicationSlot != slot)
+		ReplicationSlotRelease();
+	MyReplicationSlot = slot;
+	ereport(FATAL,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("a cast or output function of a type used a replication slot while walspout called it"),
+			 errhint("Drop the cast, or replace the function.")));
 }
 
 bool
@@ -195,6 +225,7 @@ guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	ReplicationSlot *slot = MyReplicationSlot;
 	Settings	settings = current_settings();
 	bool		in_subtransaction = level >= GUARD_LIBRARY;
 	volatile int nest_level = 0;
@@ -216,7 +247,7 @@ guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 			nest_level = set_settings(level);
 		apply_settings(pinned_settings());
 		if (OidIsValid(user))
-			begin_as(user, security);
+			begin_as(user, security, level);
 		else if (level == GUARD_NAMES)
 			SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, security);	/* sees every schema */
 		if (level == GUARD_USER)
@@ -248,6 +279,8 @@ guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 	apply_settings(settings);
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
+	if (OidIsValid(user))
+		check_slot(slot);
 
 	if (error == NULL)
 		return true;

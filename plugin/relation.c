@@ -110,6 +110,10 @@ relation_startup(const Options *given, MemoryContext context)
 	HASHCTL		ctl = {0};
 	MemoryContextCallback *callback;
 
+	if (cache != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("walspout is decoding in this session already")));
 	options = given;
 	cache_context = AllocSetContextCreate(context, "walspout relations", ALLOCSET_DEFAULT_SIZES);
 	ctl.keysize = sizeof(Oid);

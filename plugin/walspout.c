@@ -53,9 +53,9 @@ on_startup(LogicalDecodingContext *ctx, OutputPluginOptions *output, bool is_ini
 									   ALLOCSET_SMALL_SIZES);
 
 	/* SQL functions run in a transaction, a walsender at this point does not */
+	relation_startup(&w->options, ctx->context);
 	text_startup(IsTransactionState());
 	filter_startup(&w->options, ctx->context);
-	relation_startup(&w->options, ctx->context);
 	output_startup(&w->output, ctx, &w->options);
 	MemoryContextSwitchTo(old);
 }
