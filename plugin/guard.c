@@ -89,7 +89,8 @@ comes_from_without(const ErrorData *error, GuardLevel level)
 {
 	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
-	if (strcmp(error->filename, "postgres.c") == 0)
+	/* ProcessInterrupts() and what it calls */
+	if (strcmp(error->filename, "postgres.c") == 0 && strncmp(error->funcname, "Process", 7) == 0)
 		return true;
 	if (level == GUARD_USER)
 		return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY &&
