@@ -22,6 +22,15 @@ SELECT h.changes('filters', 'publications', 'divides');
 SELECT h.changes('filters', 'publications', 'divides');
 CALL h.skip('filters');
 
+-- one that raises whatever the row is
+CREATE PUBLICATION always_raises FOR TABLE filtered WHERE (id > 1 / 0) WITH (publish = 'insert');
+CREATE PUBLICATION raises_or_not FOR TABLE filtered WHERE (id = 2 OR id > 1 / 0) WITH (publish = 'insert');
+INSERT INTO filtered (id) VALUES (1), (2);
+DELETE FROM filtered;
+SELECT h.changes('filters', 'publications', 'always_raises');
+SELECT h.changes('filters', 'publications', 'raises_or_not');
+CALL h.skip('filters');
+
 -- under FULL an unchanged value is in the old row
 INSERT INTO filtered (id, n, t) VALUES (1, 1, repeat('a', 3000)), (2, 2, repeat('b', 50));
 UPDATE filtered SET n = n + 1;
@@ -87,5 +96,5 @@ DELETE FROM parted;
 SELECT p, h.compare_pgoutput('filters', 'filters_pgoutput', p)
   FROM unnest(ARRAY['of_root', 'of_root_columns', 'of_leaves', 'of_both', 'of_leaf', 'of_root,of_leaves', 'of_root_columns,of_leaf']) p;
 CALL h.drop('filters', 'filters_pgoutput');
-DROP PUBLICATION divides, long_texts, starts, dates, jsons, by_texts, of_root, of_root_columns, of_leaves, of_both, of_leaf;
+DROP PUBLICATION divides, always_raises, raises_or_not, long_texts, starts, dates, jsons, by_texts, of_root, of_root_columns, of_leaves, of_both, of_leaf;
 DROP TABLE filtered, by_text, parted;
