@@ -18,7 +18,7 @@ typedef struct Scan
 } Scan;
 
 static inline bool
-accept(Scan *s, char c)
+take_char(Scan *s, char c)
 {
 	if (s->p < s->end && *s->p == c)
 	{
@@ -59,15 +59,15 @@ scan_digits(Scan *s)
 static bool
 scan_number(Scan *s)
 {
-	(void) accept(s, '-');
-	if (!accept(s, '0') && !scan_digits(s))
+	(void) take_char(s, '-');
+	if (!take_char(s, '0') && !scan_digits(s))
 		return false;
-	if (accept(s, '.') && !scan_digits(s))
+	if (take_char(s, '.') && !scan_digits(s))
 		return false;
-	if (accept(s, 'e') || accept(s, 'E'))
+	if (take_char(s, 'e') || take_char(s, 'E'))
 	{
-		if (!accept(s, '+'))
-			(void) accept(s, '-');
+		if (!take_char(s, '+'))
+			(void) take_char(s, '-');
 		return scan_digits(s);
 	}
 	return true;
@@ -91,7 +91,7 @@ scan_escape(Scan *s)
 static bool
 scan_string(Scan *s)
 {
-	if (!accept(s, '"'))
+	if (!take_char(s, '"'))
 		return false;
 	while (s->p < s->end)
 	{
@@ -136,7 +136,7 @@ scan_name(Scan *s)
 	if (!scan_string(s))
 		return false;
 	skip_space(s);
-	return accept(s, ':');
+	return take_char(s, ':');
 }
 
 /*
@@ -160,7 +160,7 @@ scan_value(Scan *s, bool *entered)
 				if (!enter(s, *s->p++ == '{'))
 					return false;
 				skip_space(s);
-				if (accept(s, close))
+				if (take_char(s, close))
 				{
 					s->depth--;
 					return true;
@@ -191,12 +191,12 @@ scan_after_value(Scan *s, bool *more)
 		skip_space(s);
 		if (s->depth == 0)
 			return s->p == s->end;
-		if (accept(s, ','))
+		if (take_char(s, ','))
 		{
 			*more = true;
 			return scan_name(s);
 		}
-		if (!accept(s, in_object(s) ? '}' : ']'))
+		if (!take_char(s, in_object(s) ? '}' : ']'))
 			return false;
 		s->depth--;
 	}
