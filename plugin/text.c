@@ -91,7 +91,7 @@ call_conversion(Conversion *c, const char *s, int n, char *dest)
 	 * leave behind, so it can be caught without a subtransaction.
 	 */
 	MemoryContext context = CurrentMemoryContext;
-	int			converted = n;
+	volatile int converted = n;
 
 	PG_TRY();
 	{
