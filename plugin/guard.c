@@ -89,8 +89,9 @@ comes_from_without(const ErrorData *error, GuardLevel level)
 {
 	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
-	/* ProcessInterrupts() and what it calls */
-	if (strcmp(error->filename, "postgres.c") == 0 && strncmp(error->funcname, "Process", 7) == 0)
+	/* ProcessInterrupts() and what it calls; a deadlock is somebody else's doing, too */
+	if ((strcmp(error->filename, "postgres.c") == 0 && strncmp(error->funcname, "Process", 7) == 0) ||
+		strcmp(error->filename, "deadlock.c") == 0)
 		return true;
 	if (level == GUARD_USER)
 		return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY &&
