@@ -35,6 +35,7 @@ SELECT h.compare('encoded', 'every');
 CALL h.skip('encoded');
 INSERT INTO every (v) VALUES ('a' || chr(129) || '€' || chr(141) || chr(143)), (chr(157)), (repeat('€', 5000) || chr(144) || repeat('“', 5000));
 SELECT h.short(h.changes('encoded'));
+SELECT id ~ '^\d+-\d+$', jsonb_typeof(envelope) FROM walspout.peek('encoded');
 -- messages have any byte
 CALL h.skip('encoded');
 SELECT pg_logical_emit_message(true, 'p', b) IS NOT NULL FROM unnest('{"\\x80","\\x81","\\x228122","\\x00"}'::bytea[]) b;

@@ -29,6 +29,13 @@ SELECT count(*) FROM walspout.peek('extension', 2147483647);
 SELECT count(*) FROM walspout.peek('no_such_slot', 1);
 INSERT INTO extended SELECT g FROM generate_series(10, 30) g;
 SELECT count(*) FROM walspout.peek('extension');
+-- documents that jsonb cannot hold are shown as text
+CREATE TABLE odd (j json);
+CALL h.skip('extension');
+INSERT INTO odd VALUES ('"\u0000"'), ('"\ud800"'), ('1e1000000'), ('{"a":1,"a":2}');
+SELECT id ~ '^\d+-\d+$', jsonb_typeof(envelope) FROM walspout.peek('extension');
+SELECT envelope FROM walspout.peek('extension', 10, 'omit', 'ts,xid,id');
+SELECT walspout.peek('extension', 1, 'no_option', 'x');
 CALL h.skip('extension');
 
 -- emit
@@ -99,4 +106,4 @@ SELECT count(*) FROM h.changes('extension');
 CREATE EXTENSION walspout;
 SELECT count(*) FROM walspout.slots WHERE slot_name LIKE 'extension%';
 CALL h.drop('extension', 'extension_other');
-DROP TABLE extended;
+DROP TABLE extended, odd;
