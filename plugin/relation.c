@@ -210,7 +210,7 @@ build_columns(CachedRelation *entry, Relation relation, Relation as)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		int			index = relation == as ? i :
-			att->attisdropped ? -1 : index_by_name(own, NameStr(att->attname));
+		att->attisdropped ? -1 : index_by_name(own, NameStr(att->attname));
 		Column	   *column;
 
 		entry->attributes[i] = index;
