@@ -74,17 +74,35 @@ $$;
 COMMENT ON FUNCTION walspout.peek(name, integer, text[]) IS
   'the first changes that the slot would send with these options, without consuming them';
 
+-- pg_logical_emit_message() sends nothing, and says nothing, if an argument is
+-- null: in an outbox that would be an event lost.
 CREATE FUNCTION walspout.emit(prefix text, content text)
 RETURNS pg_catalog.pg_lsn
-LANGUAGE sql STRICT VOLATILE
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT pg_catalog.pg_logical_emit_message(true, prefix, content) $$;
+AS $$
+BEGIN
+    IF prefix IS NULL OR content IS NULL THEN
+        RAISE null_value_not_allowed
+              USING MESSAGE = 'prefix and content of a message must not be null';
+    END IF;
+    RETURN pg_logical_emit_message(true, prefix, content);
+END
+$$;
 
 CREATE FUNCTION walspout.emit(prefix text, content jsonb)
 RETURNS pg_catalog.pg_lsn
-LANGUAGE sql STRICT VOLATILE
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT pg_catalog.pg_logical_emit_message(true, prefix, content::text) $$;
+AS $$
+BEGIN
+    IF prefix IS NULL OR content IS NULL THEN
+        RAISE null_value_not_allowed
+              USING MESSAGE = 'prefix and content of a message must not be null';
+    END IF;
+    RETURN pg_logical_emit_message(true, prefix, content::text);
+END
+$$;
 
 COMMENT ON FUNCTION walspout.emit(text, text) IS
   'a message that is sent if and when the transaction commits: an outbox without a table';
