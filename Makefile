@@ -49,8 +49,11 @@ WARNINGS = \
 	-Wno-unused-parameter \
 	$(if $(WERROR),-Werror)
 
+# Nobody is to replace one of our functions by one of the same name: so the compiler may inline
+# them, and calls between files need no table.
 PG_CPPFLAGS = -Iplugin -MMD -MP
-PG_CFLAGS = $(WARNINGS)
+PG_CFLAGS = $(WARNINGS) -fno-semantic-interposition
+SHLIB_LINK = -Wl,-Bsymbolic
 export PG_CONFIG PYTHON
 
 EXTRA_CLEAN = build $(OBJS:.o=.d)

@@ -210,26 +210,24 @@ json_string(Out *o, const char *s, Size n)
 	return true;
 }
 
+static void
+replace(char *s, Size n, char from, char to)
+{
+	for (char *p; (p = memchr(s, from, n)) != NULL; s = p)
+	{
+		n -= p - s;
+		*p = to;
+	}
+}
+
 bool
 json_raw(Out *o, const char *s, Size n)
 {
 	if (!out_room(o, n))
 		return false;
 	put(o, s, n);
-	for (char *p = o->p - n; p < o->p; p++)
-	{
-		p = memchr(p, '\n', o->p - p);
-		if (p == NULL)
-			break;
-		*p = ' ';
-	}
-	for (char *p = o->p - n; p < o->p; p++)
-	{
-		p = memchr(p, '\r', o->p - p);
-		if (p == NULL)
-			break;
-		*p = ' ';
-	}
+	replace(o->p - n, n, '\n', ' ');
+	replace(o->p - n, n, '\r', ' ');
 	return true;
 }
 
