@@ -14,6 +14,7 @@ OBJS = \
 	plugin/walspout.o \
 	plugin/options.o \
 	plugin/filter.o \
+	plugin/row_filter.o \
 	plugin/relation.o \
 	plugin/watch.o \
 	plugin/types.o \
@@ -72,7 +73,7 @@ endif
 -include $(OBJS:.o=.d)
 
 .PHONY: help check check-unit check-sql check-e2e check-asan check-bench check-format \
-	fuzz bench bench-plugins format deps deps-test
+	check-boundaries fuzz bench bench-plugins format deps deps-test
 
 help:
 	@echo 'make               build walspout.so'
@@ -85,6 +86,7 @@ help:
 	@echo '  check-asan       unit, regression and isolation tests under the address sanitizer'
 	@echo '  check-bench      the benchmark on very little data'
 	@echo '  check-format     layout of the sources'
+	@echo '  check-boundaries which file may know what'
 	@echo 'make fuzz          fuzz pure files and slot options (FUZZ_SECONDS=20 each, FUZZ_SEED=1)'
 	@echo 'make bench         compare with other plugins (BENCH_FLAGS="--help")'
 	@echo 'make format        lay out the sources as check-format wants them'
@@ -94,7 +96,7 @@ help:
 
 ## Tests ########################################################################################
 
-SUITES = check-format check-unit check-fuzz check-sql check-asan check-e2e check-bench
+SUITES = check-format check-boundaries check-unit check-fuzz check-sql check-asan check-e2e check-bench
 
 # PGXS has a recipe for check, which only says that it cannot: it is run by a shell that does
 # nothing, and the work is done by what check depends on.
@@ -212,6 +214,9 @@ build/bench/%.so: regress/bench/plugins/%.c
 
 format:
 	$(PYTHON) .ci/indent
+
+check-boundaries:
+	@.ci/boundaries
 
 check-format:
 	$(PYTHON) .ci/indent --check
