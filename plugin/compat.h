@@ -12,6 +12,8 @@
 #include "access/xact.h"
 #include "replication/logical.h"
 #include "replication/reorderbuffer.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/timestamp.h"
 
 #if PG_VERSION_NUM < 130000 || PG_VERSION_NUM >= 190000
@@ -73,6 +75,20 @@
 #define forbid_table_scans() (CheckXidAlive = FrozenTransactionId, bsysscan = false)
 #else
 #define forbid_table_scans() ((void) 0)
+#endif
+
+/* A setting by its name, or NULL. */
+#if PG_VERSION_NUM >= 160000
+#define find_setting(name) find_option((name), false, true, DEBUG5)
+#else
+static inline struct config_generic *
+find_setting(const char *name)
+{
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+		if (strcmp(get_guc_variables()[i]->name, name) == 0)
+			return get_guc_variables()[i];
+	return NULL;
+}
 #endif
 
 /* Since 17 a deferrable primary key is in rd_pkindex, too. */

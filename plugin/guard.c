@@ -20,7 +20,9 @@
 #include "miscadmin.h"
 #include "pgtime.h"
 #include "replication/slot.h"
+#include "replication/walsender.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/elog.h"
@@ -185,11 +187,37 @@ set_settings(GuardLevel level)
 }
 
 /*
+ * A function's SET clause is let through even in parallel mode, and some
+ * settings turn an error into the end of the session, or into an interrupt.
+ * Those cannot be set in a security-restricted operation any more.
+ */
+static void
+protect_settings(void)
+{
+	static const char *const names[] = {
+		"exit_on_error", "lock_timeout", "statement_timeout", "transaction_timeout",
+		"idle_in_transaction_session_timeout", "idle_session_timeout", "wal_sender_timeout"
+	};
+	static bool protected = false;
+
+	if (protected)
+		return;
+	protected = true;
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		struct config_generic *setting = find_setting(names[i]);
+
+		if (setting != NULL)
+			setting->flags |= GUC_NOT_WHILE_SEC_REST;
+	}
+}
+
+/*
  * Code of others sees what decoding sees, the catalogs as of the change: in a
  * walsender it would have no snapshot at all, in an SQL function that of the
  * query. Rows of tables are not kept for that snapshot: a user's code gets an
- * error when it scans one. Parallel mode forbids what would leave a trace:
- * transaction ids, settings, advisory locks. The end of the subtransaction
+ * error when it scans one. Parallel mode forbids what would leave a trace, a
+ * transaction id above all. The end of the subtransaction
  * takes all of it back.
  */
 static void
@@ -201,7 +229,10 @@ begin_as(Oid user, int security, GuardLevel level)
 	XactReadOnly = true;
 	EnterParallelMode();
 	if (level == GUARD_USER)
+	{
+		protect_settings();
 		forbid_table_scans();
+	}
 }
 
 /*
@@ -279,6 +310,9 @@ guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 		SetUserIdAndSecContext(self, security);
 	}
 	apply_settings(settings);
+	/* advisory locks outlive a rollback; a walsender has none of its own */
+	if (level == GUARD_USER && am_walsender)
+		LockReleaseSession(USER_LOCKMETHOD);
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	if (OidIsValid(user))
