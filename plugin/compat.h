@@ -8,8 +8,6 @@
 
 #include "postgres.h"
 
-#include "access/transam.h"
-#include "access/xact.h"
 #include "replication/logical.h"
 #include "replication/reorderbuffer.h"
 #include "utils/guc.h"
@@ -64,17 +62,6 @@
 #else
 #define txn_commit_time(txn) ((txn)->commit_time)
 #define update_progress(ctx, skipped) OutputPluginUpdateProgress(ctx)
-#endif
-
-/*
- * What decoding of transactions in progress uses to catch scans of tables
- * other than catalogs; a transaction that has ended is no obstacle to those.
- * Aborting a subtransaction takes it back.
- */
-#if PG_VERSION_NUM >= 140000
-#define forbid_table_scans() (CheckXidAlive = FrozenTransactionId, bsysscan = false)
-#else
-#define forbid_table_scans() ((void) 0)
 #endif
 
 /* A setting by its name, or NULL. */

@@ -56,6 +56,21 @@ typedef struct CallRun
 	Size		size;
 } CallRun;
 
+/* A cast may also take the target's type modifier, and whether it is explicit. */
+static Datum
+call_cast(FmgrInfo *function, Datum value)
+{
+	switch (function->fn_nargs)
+	{
+		case 1:
+			return FunctionCall1(function, value);
+		case 2:
+			return FunctionCall2(function, value, Int32GetDatum(-1));
+		default:
+			return FunctionCall3(function, value, Int32GetDatum(-1), BoolGetDatum(true));
+	}
+}
+
 static void
 run_call(void *arg)
 {
@@ -63,8 +78,7 @@ run_call(void *arg)
 
 	if (run->call->is_cast)
 	{
-		struct varlena *json = PG_DETOAST_DATUM_PACKED(FunctionCall1(&run->call->function,
-																	 run->value));
+		struct varlena *json = PG_DETOAST_DATUM_PACKED(call_cast(&run->call->function, run->value));
 
 		run->result = VARDATA_ANY(json);
 		run->size = VARSIZE_ANY_EXHDR(json);
