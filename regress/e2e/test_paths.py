@@ -135,6 +135,29 @@ def test_a_cast_that_does_not_end_costs_its_value_only(db):
     assert all(event["elided"] == {"h": 4} for event in events)
 
 
+def test_a_cast_that_fails_to_compile_leaks_no_memory_for_long(server, db):
+    """PL/pgSQL keeps some 9 kB for each attempt, as long as the process lives."""
+    db.psql("""
+        SET check_function_bodies = off;
+        CREATE TYPE hue AS ENUM ('red');
+        CREATE FUNCTION to_json(hue) RETURNS json LANGUAGE plpgsql AS $$
+          DECLARE missing no_such_type; BEGIN RETURN '1'; END $$;
+        CREATE CAST (hue AS json) WITH FUNCTION to_json(hue);
+        CREATE TABLE t (id int PRIMARY KEY, h hue);
+    """)
+    slot = db.create_slot()
+    db.psql("INSERT INTO t SELECT i, 'red' FROM generate_series(1, 20000) i")
+    connection = server.connect(db.name)
+    cursor = connection.cursor()
+    cursor.execute("SELECT count(*), count(*) FILTER (WHERE data LIKE '%%elided%%') "
+                   "FROM pg_logical_slot_peek_changes(%s, NULL, NULL)", (slot,))
+    assert cursor.fetchone() == (20000, 20000)
+    if server.installation.major >= 14:
+        cursor.execute("SELECT sum(total_bytes) FROM pg_backend_memory_contexts")
+        assert cursor.fetchone()[0] < 32e6
+    connection.close()
+
+
 def test_dump_and_restore(server, db):
     db.psql("CREATE EXTENSION walspout; CREATE ROLE dump_app; "
             "GRANT USAGE ON SCHEMA walspout TO dump_app; "
