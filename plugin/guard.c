@@ -17,6 +17,7 @@
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
+#include "catalog/pg_class.h"
 #include "compat.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
@@ -43,6 +44,7 @@ typedef struct Settings
 	int			bytea_output;
 	int			extra_float_digits;
 	bool		quote_all_identifiers;
+	bool		exit_on_error;	/* an error would end the session, and be caught by nobody */
 	pg_tz	   *timezone;
 } Settings;
 
@@ -50,7 +52,7 @@ static Settings
 current_settings(void)
 {
 	Settings	s = {DateStyle, IntervalStyle, bytea_output, extra_float_digits,
-	quote_all_identifiers, session_timezone};
+	quote_all_identifiers, ExitOnAnyError, session_timezone};
 
 	return s;
 }
@@ -63,6 +65,7 @@ apply_settings(Settings s)
 	bytea_output = s.bytea_output;
 	extra_float_digits = s.extra_float_digits;
 	quote_all_identifiers = s.quote_all_identifiers;
+	ExitOnAnyError = s.exit_on_error;
 	session_timezone = s.timezone;
 }
 
@@ -75,7 +78,7 @@ static Settings
 pinned_settings(void)
 {
 	static pg_tz *utc = NULL;
-	Settings	s = {USE_ISO_DATES, INTSTYLE_POSTGRES, BYTEA_OUTPUT_HEX, 1, false, NULL};
+	Settings	s = {USE_ISO_DATES, INTSTYLE_POSTGRES, BYTEA_OUTPUT_HEX, 1, false, false, NULL};
 
 	if (utc == NULL)
 		utc = pg_tzset("GMT");	/* the one zone that needs no file */
@@ -235,7 +238,8 @@ start_executor(QueryDesc *query, int flags)
 		{
 			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
 
-			if (rte->rtekind == RTE_RELATION && rte->relid >= FirstNormalObjectId)
+			if (rte->rtekind == RTE_RELATION && rte->relkind != RELKIND_VIEW &&
+				rte->relid >= FirstNormalObjectId)
 				ereport(ERROR,
 						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 						 errmsg("cannot read table \"%s\" while changes are decoded",

@@ -91,6 +91,7 @@ HARMFUL_CASTS = {
     "raises a cancel": ("", "RAISE 'x' USING ERRCODE = '57014'"),
     "raises disk full": ("", "RAISE 'x' USING ERRCODE = '53100'"),
     "ends the session with an error": ("SET exit_on_error = on", "RAISE 'x'"),
+    "divides by zero": ("", "PERFORM 1 / 0"),
     "waits for no lock": ("SET lock_timeout = 1", "PERFORM pg_advisory_lock(1)"),
     "gets a transaction id": ("", "PERFORM txid_current()"),
     "sends a message": ("", "PERFORM pg_logical_emit_message(true, 'p', 'x')"),
@@ -113,6 +114,7 @@ def test_a_harmful_cast_costs_its_value_only(server, db, clause, statement):
     """)
     slot = db.create_slot()
     db.psql("INSERT INTO t VALUES (1, 'red'), (2, NULL), (3, 'red')")
+    db.psql(f"ALTER DATABASE {db.name} SET exit_on_error = on")
     by_sql, by_walsender = both_paths(server, db.name, slot)
     assert by_walsender == by_sql
     events = [json.loads(line) for line in by_walsender]
