@@ -102,8 +102,7 @@ comes_from_without(const ErrorData *error, GuardLevel level)
 		strcmp(error->filename, "deadlock.c") == 0)
 		return true;
 	if (level == GUARD_USER)
-		return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY &&
-			strcmp(error->filename, "mcxt.c") == 0;
+		return false;
 	return category == ERRCODE_OPERATOR_INTERVENTION ||
 		category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR;
 }
