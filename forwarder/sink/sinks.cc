@@ -1,0 +1,29 @@
+#include "sink/sinks.h"
+
+#include "sink/file.h"
+#include "sink/null.h"
+#include "sink/redis.h"
+#include "sink/stdout.h"
+
+namespace walspout {
+namespace {
+
+// One line a sink.
+struct Make {
+  using Made = Result<std::unique_ptr<Sink>>;
+
+  Made operator()(const NullConfig& config) const { return std::make_unique<NullSink>(config); }
+  Made operator()(const StdoutConfig& config) const { return std::make_unique<StdoutSink>(config); }
+  Made operator()(const FileConfig& config) const { return std::make_unique<FileSink>(config); }
+  Made operator()(const RedisConfig& config) const { return RedisSink::create(config); }
+  Made operator()(const HttpConfig&) const { return fatal("not built yet"); }
+  Made operator()(const RabbitmqConfig&) const { return fatal("not built yet"); }
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config) {
+  return std::visit(Make(), config.options);
+}
+
+}  // namespace walspout
