@@ -1,6 +1,7 @@
 #include "sink/sinks.h"
 
 #include "sink/file.h"
+#include "sink/http.h"
 #include "sink/null.h"
 #include "sink/redis.h"
 #include "sink/stdout.h"
@@ -16,7 +17,7 @@ struct Make {
   Made operator()(const StdoutConfig& config) const { return std::make_unique<StdoutSink>(config); }
   Made operator()(const FileConfig& config) const { return std::make_unique<FileSink>(config); }
   Made operator()(const RedisConfig& config) const { return RedisSink::create(config); }
-  Made operator()(const HttpConfig&) const { return fatal("not built yet"); }
+  Made operator()(const HttpConfig& config) const { return HttpSink::create(config); }
   Made operator()(const RabbitmqConfig&) const { return fatal("not built yet"); }
 };
 
