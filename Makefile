@@ -25,6 +25,7 @@ OBJS = \
 	plugin/format.o \
 	plugin/json.o \
 	plugin/envelope.o \
+	plugin/syntax.o \
 	plugin/frames.o \
 	plugin/output.o
 
@@ -35,6 +36,7 @@ DATA = plugin/walspout--1.0.sql
 PURE_OBJS = \
 	plugin/format.o \
 	plugin/json.o \
+	plugin/syntax.o \
 	plugin/frames.o
 
 WARNINGS = \

@@ -8,6 +8,8 @@
 
 #include "postgres.h"
 
+#include "access/transam.h"
+#include "access/xact.h"
 #include "replication/logical.h"
 #include "replication/reorderbuffer.h"
 #include "utils/timestamp.h"
@@ -62,13 +64,15 @@
 #define update_progress(ctx, skipped) OutputPluginUpdateProgress(ctx)
 #endif
 
-/* The lexer of the JSON parser came to the caller's stack in 17. */
-#if PG_VERSION_NUM >= 170000
-#define json_lexer(json, length, encoding) \
-	makeJsonLexContextCstringLen(NULL, (json), (length), (encoding), false)
+/*
+ * What decoding of transactions in progress uses to catch scans of tables
+ * other than catalogs; a transaction that has ended is no obstacle to those.
+ * Aborting a subtransaction takes it back.
+ */
+#if PG_VERSION_NUM >= 140000
+#define forbid_table_scans() (CheckXidAlive = FrozenTransactionId, bsysscan = false)
 #else
-#define json_lexer(json, length, encoding) \
-	makeJsonLexContextCstringLen((json), (int) (length), (encoding), false)
+#define forbid_table_scans() ((void) 0)
 #endif
 
 /* Since 17 a deferrable primary key is in rd_pkindex, too. */
@@ -83,11 +87,6 @@
 #define attribute_is_virtual(att) ((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
 #else
 #define attribute_is_virtual(att) false
-#endif
-
-/* The struct with which the stack's limit is asked moved in 18. */
-#if PG_VERSION_NUM >= 180000
-#include "miscadmin.h"
 #endif
 
 #endif

@@ -9,12 +9,11 @@
 
 #include "envelope.h"
 
-#include "common/jsonapi.h"
 #include "compat.h"
 #include "format.h"
-#include "guard.h"
 #include "mb/pg_wchar.h"
 #include "replication/origin.h"
+#include "syntax.h"
 #include "text.h"
 
 #define append_to(p, literal) (memcpy((p), (literal), sizeof(literal) - 1), (p) + sizeof(literal) - 1)
@@ -144,32 +143,6 @@ envelope_truncate(Out *o, const Transaction *txn, const Options *options, uint64
 	close_object(o, 0);
 }
 
-typedef struct JsonCheck
-{
-	const Message *message;
-	int			encoding;
-	bool		valid;
-} JsonCheck;
-
-static void
-check_json(void *arg)
-{
-	JsonCheck  *check = arg;
-	JsonLexContext *lexer = json_lexer(unconstify(char *, check->message->content),
-									   check->message->size, check->encoding);
-
-	check->valid = pg_parse_json(lexer, &nullSemAction) == JSON_SUCCESS;
-}
-
-/* What a message's content is; the parser raises where it nests too deep. */
-static bool
-is_json(const Message *message, int encoding)
-{
-	JsonCheck	check = {message, encoding, false};
-
-	return guarded(GUARD_BUILTIN, check_json, &check) && check.valid;
-}
-
 static bool
 write_content(Out *o, const Message *message)
 {
@@ -189,7 +162,7 @@ write_content(Out *o, const Message *message)
 		return true;
 	}
 	append_literal(o, ",\"content\":");
-	return is_json(message, encoding) ? text_raw(o, message->content, n) :
+	return syntax_is_json(message->content, n) ? text_raw(o, message->content, n) :
 		text_string(o, message->content, n);
 }
 

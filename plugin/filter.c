@@ -32,6 +32,8 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "values.h"
+#include "watch.h"
+#include "watch.h"
 
 #ifdef HAVE_PUBLICATION_FILTERS
 #include "catalog/pg_publication_namespace.h"
@@ -48,7 +50,8 @@ typedef enum Action
 struct RowFilter
 {
 	EState	   *estate;
-	ExprState  *expr[ACTIONS];	/* NULL: every row */
+	bool		active[ACTIONS];	/* false: every row */
+	ExprState  *expr[ACTIONS];	/* NULL: it raises whatever the row */
 	Bitmapset  *used[ACTIONS];	/* attributes that expr reads, by pull_varattnos() */
 	TupleTableSlot *old;
 	TupleTableSlot *new;
@@ -264,6 +267,30 @@ make_slot(Relation relation)
 									&TTSOpsVirtual);
 }
 
+/* A filter that is being prepared for one operation. */
+typedef struct Preparation
+{
+	RowFilter  *filter;
+	Action		action;
+	List	   *quals;			/* of char * */
+} Preparation;
+
+/* Constants are folded here, so that a filter may raise without any row. */
+static void
+prepare(void *arg)
+{
+	Preparation *p = arg;
+	List	   *exprs = NIL;
+	Expr	   *expr;
+	ListCell   *lc;
+
+	foreach(lc, p->quals)
+		exprs = lappend(exprs, stringToNode(lfirst(lc)));
+	expr = list_length(exprs) == 1 ? linitial(exprs) : make_orclause(exprs);
+	pull_varattnos((Node *) expr, 1, &p->filter->used[p->action]);
+	p->filter->expr[p->action] = ExecPrepareExpr(expr, p->filter->estate);
+}
+
 /*
  * The filters of several publications are united for each operation; one that
  * has none for it lets every row pass.
@@ -288,21 +315,21 @@ make_row_filter(List *pubs, Oid relid)
 			if (on[a] && qual == NULL)
 				unfiltered[a] = true;
 			else if (on[a])
-				quals[a] = lappend(quals[a], stringToNode(qual));
+				quals[a] = lappend(quals[a], qual);
 	}
 
 	filter = palloc0(sizeof(RowFilter));
 	for (int a = 0; a < ACTIONS; a++)
 	{
-		Expr	   *expr;
+		Preparation p = {filter, a, quals[a]};
 
 		if (unfiltered[a] || quals[a] == NIL)
 			continue;
 		if (filter->estate == NULL)
 			filter->estate = CreateExecutorState();
-		expr = list_length(quals[a]) == 1 ? linitial(quals[a]) : make_orclause(quals[a]);
-		pull_varattnos((Node *) expr, 1, &filter->used[a]);
-		filter->expr[a] = ExecPrepareExpr(expr, filter->estate);
+		filter->active[a] = true;
+		if (!guarded(GUARD_BUILTIN, InvalidOid, prepare, &p))
+			filter->expr[a] = NULL;
 	}
 	if (filter->estate == NULL)
 		return NULL;
@@ -380,6 +407,11 @@ filter_relation(Relation relation, Published *published)
 	load_publications();
 	if (relation->rd_rel->relispartition)
 		ancestors = get_partition_ancestors(relid);
+	foreach(lc, ancestors)
+		watch_relation(lfirst_oid(lc));
+	/* one that moves to another schema may be published from then on, or no more */
+	foreach(lc, ancestors)
+		watch_relation(lfirst_oid(lc));
 	foreach(lc, publications)
 	{
 		Publication *p = lfirst(lc);
@@ -490,7 +522,7 @@ passes(RowFilter *filter, Action action, TupleTableSlot *slot)
 		if (i >= 0 && slot_value_is_unchanged_toast(slot, i))
 			return true;
 	}
-	if (guarded(GUARD_BUILTIN, evaluate, &e))
+	if (filter->expr[action] != NULL && guarded(GUARD_BUILTIN, InvalidOid, evaluate, &e))
 		return e.passes;
 	if (!told)
 		ereport(LOG,
@@ -509,7 +541,7 @@ filter_row(const Published *published, const int *attributes, char *op,
 	bool		old_passes;
 	bool		new_passes;
 
-	if (filter->expr[action] == NULL)
+	if (!filter->active[action])
 		return true;
 	ResetPerTupleExprContext(filter->estate);
 	if (old != NULL)

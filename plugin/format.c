@@ -14,10 +14,10 @@
 #include "compat.h"
 
 static const char digit_pairs[] =
-	"00010203040506070809101112131415161718192021222324"
-	"25262728293031323334353637383940414243444546474849"
-	"50515253545556575859606162636465666768697071727374"
-	"75767778798081828384858687888990919293949596979899";
+"00010203040506070809101112131415161718192021222324"
+"25262728293031323334353637383940414243444546474849"
+"50515253545556575859606162636465666768697071727374"
+"75767778798081828384858687888990919293949596979899";
 
 static inline char *
 two_digits(char *p, unsigned value)
@@ -217,15 +217,15 @@ typedef struct CivilDay
 	unsigned	day;
 } CivilDay;
 
-/* days counts from 2000-01-01. */
+/* Days are numbered from 2000-01-01 on. */
 static CivilDay
-civil_day(int64 days)
+civil_day(int64 day_number)
 {
 	/*
 	 * Years that begin on the first of March put the leap day last. 400 of
 	 * them have 146097 days, whichever they are.
 	 */
-	int64		since = days + 730425;	/* from 0000-03-01 */
+	int64		since = day_number + 730425;	/* from 0000-03-01 */
 	int64		era = (since >= 0 ? since : since - 146096) / 146097;
 	unsigned	day_of_era = (unsigned) (since - era * 146097);
 	unsigned	year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 -
@@ -244,20 +244,20 @@ civil_day(int64 days)
 /* A day as text. */
 typedef struct DayText
 {
-	int64		days;
+	int64		number;
 	bool		bc;
 	int			length;			/* 0: not filled in */
 	char		text[32];
 } DayText;
 
 static void
-fill_day(DayText *day, int64 days)
+fill_day(DayText *day, int64 number)
 {
-	CivilDay	civil = civil_day(days);
+	CivilDay	civil = civil_day(number);
 	char	   *t = day->text;
 	uint64		year;
 
-	day->days = days;
+	day->number = number;
 	day->bc = civil.year <= 0;
 	year = day->bc ? 1 - civil.year : civil.year;
 	t = year < 10000 ? four_digits(t, (unsigned) year) : format_uint64(t, year);
@@ -273,13 +273,13 @@ fill_day(DayText *day, int64 days)
  * written together often carry the same few days, so these are kept.
  */
 static char *
-year_month_day(char *p, int64 days, bool *bc)
+year_month_day(char *p, int64 number, bool *bc)
 {
 	static DayText kept[16];
-	DayText    *day = &kept[days & 15];
+	DayText    *day = &kept[number & 15];
 
-	if (unlikely(day->days != days || day->length == 0))
-		fill_day(day, days);
+	if (unlikely(day->number != number || day->length == 0))
+		fill_day(day, number);
 	memcpy(p, day->text, sizeof(day->text));
 	*bc = day->bc;
 	return p + day->length;
@@ -340,15 +340,15 @@ format_date(char *p, DateADT date)
 static inline char *
 date_and_time(char *p, Timestamp ts, bool *bc)
 {
-	int64		days = ts / USECS_PER_DAY;
-	int64		micros = ts - days * USECS_PER_DAY;
+	int64		number = ts / USECS_PER_DAY;
+	int64		micros = ts - number * USECS_PER_DAY;
 
 	if (micros < 0)
 	{
 		micros += USECS_PER_DAY;
-		days--;
+		number--;
 	}
-	p = year_month_day(p, days, bc);
+	p = year_month_day(p, number, bc);
 	*p++ = 'T';
 	return time_of_day(p, micros);
 }
@@ -536,7 +536,7 @@ char *
 format_base64(char *p, const unsigned char *bytes, Size n)
 {
 	static const char letters[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 	for (; n > 0; bytes += 3)
 	{

@@ -15,8 +15,12 @@
 #include "guard.h"
 
 #include "access/xact.h"
+#include "catalog/pg_authid.h"
+#include "compat.h"
 #include "miscadmin.h"
 #include "pgtime.h"
+#include "replication/slot.h"
+#include "storage/latch.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/elog.h"
@@ -25,6 +29,7 @@
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
+#include "utils/timeout.h"
 
 typedef struct Settings
 {
@@ -73,124 +78,219 @@ pinned_settings(void)
 	return s;
 }
 
+/*
+ * Did the error come from outside, so that the change will do when it comes
+ * again? That is what the server says of interrupts, whatever the SQLSTATE:
+ * cancel, shutdown, conflict with recovery. Beside that, what the SQLSTATE
+ * says, but not from code of users: it can raise any, and stop the slot so.
+ */
 static bool
-comes_from_without(int sqlerrcode)
+comes_from_without(const ErrorData *error, GuardLevel level)
 {
-	switch (ERRCODE_TO_CATEGORY(sqlerrcode))
-	{
-		case ERRCODE_INSUFFICIENT_RESOURCES:
-		case ERRCODE_OPERATOR_INTERVENTION:
-		case ERRCODE_SYSTEM_ERROR:
-			return true;
-		default:
-			return false;
-	}
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	/* ProcessInterrupts() and what it calls; a deadlock is somebody else's doing, too */
+	if ((strcmp(error->filename, "postgres.c") == 0 && strncmp(error->funcname, "Process", 7) == 0) ||
+		strcmp(error->filename, "deadlock.c") == 0)
+		return true;
+	if (level == GUARD_USER)
+		return error->sqlerrcode == ERRCODE_OUT_OF_MEMORY &&
+			strcmp(error->filename, "mcxt.c") == 0;
+	return category == ERRCODE_OPERATOR_INTERVENTION ||
+		category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_SYSTEM_ERROR;
 }
 
 static void
-set_search_path(void)
+set(const char *name, const char *value)
 {
-	(void) set_config_option("search_path", "public", PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_SAVE, true, 0, false);
+	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+							 false);
 }
 
 /*
- * Code of a user's sees what decoding sees, the catalogs as of the change:
- * in a walsender it would have no snapshot at all, in an SQL function that
- * of the query. XactReadOnly is put back at the end of the subtransaction, as
- * is the rest if there is an error.
+ * The time limit of users' code: a timer of ours that asks for what a cancel
+ * asks for, and a flag that tells it from one.
+ */
+static volatile sig_atomic_t expired;
+
+static void
+expire(void)
+{
+	expired = true;
+	InterruptPending = true;
+	QueryCancelPending = true;
+	SetLatch(MyLatch);
+}
+
+static TimeoutId
+clock_id(void)
+{
+	static TimeoutId id;
+	static bool registered = false;
+
+	if (!registered)
+		id = RegisterTimeout(USER_TIMEOUT, expire);
+	registered = true;
+	return id;
+}
+
+static void
+start_clock(void)
+{
+	expired = false;
+	enable_timeout_after(clock_id(), USER_CODE_MS);
+}
+
+static void
+stop_clock(void)
+{
+	disable_timeout(clock_id(), false);
+	/* it may have come when the code had just ended: do not cancel what is next */
+	if (expired)
+		QueryCancelPending = false;
+}
+
+bool
+guard_expired(void)
+{
+	return expired;
+}
+
+/*
+ * Settings that are not a variable, or that code of users may look at, set
+ * and set back by itself. Taken back with the nest level that is returned.
+ */
+static int
+set_settings(GuardLevel level)
+{
+	int			nest_level = NewGUCNestLevel();
+
+	/*
+	 * Temporary objects come last: they are the session's. Code of others may
+	 * find nothing that a third party could have put in its way; a function
+	 * that needs more has a SET clause.
+	 */
+	set("search_path", level == GUARD_NAMES ? "pg_catalog, public, pg_temp" : "pg_catalog, pg_temp");
+	if (level == GUARD_USER)
+	{
+		set("DateStyle", "ISO");
+		set("IntervalStyle", "postgres");
+		set("TimeZone", "UTC");
+		set("bytea_output", "hex");
+		set("extra_float_digits", "1");
+		set("quote_all_identifiers", "off");
+		set("lc_monetary", "C");
+	}
+	return nest_level;
+}
+
+/*
+ * Code of others sees what decoding sees, the catalogs as of the change: in a
+ * walsender it would have no snapshot at all, in an SQL function that of the
+ * query. Rows of tables are not kept for that snapshot: a user's code gets an
+ * error when it scans one. Parallel mode forbids what would leave a trace:
+ * transaction ids, settings, advisory locks. The end of the subtransaction
+ * takes all of it back.
  */
 static void
-begin_foreign(Oid user, int security)
+begin_as(Oid user, int security, GuardLevel level)
 {
 	PushActiveSnapshot(GetTransactionSnapshot());
 	SetUserIdAndSecContext(user, security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	XactReadOnly = true;
+	EnterParallelMode();
+	if (level == GUARD_USER)
+		forbid_table_scans();
 }
 
+/*
+ * A function of a role that may use slots could use one, which ends the
+ * decoding that it is called from. There is no way back to where that was.
+ */
 static void
-end_foreign(Oid self, int security)
+check_slot(ReplicationSlot *slot)
 {
-	SetUserIdAndSecContext(self, security);
-	PopActiveSnapshot();
+	if (MyReplicationSlot == slot && HistoricSnapshotActive())
+		return;
+	if (MyReplicationSlot != NULL && MyReplicationSlot != slot)
+		ReplicationSlotRelease();
+	MyReplicationSlot = slot;
+	ereport(FATAL,
+			(errcode(ERRCODE_OBJECT_IN_USE),
+			 errmsg("a cast or output function of a type used a replication slot while walspout called it"),
+			 errhint("Drop the cast, or replace the function.")));
 }
 
-static bool
-run(GuardLevel level, Oid user, GuardedCall call, void *arg)
+bool
+guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
+	ReplicationSlot *slot = MyReplicationSlot;
 	Settings	settings = current_settings();
+	bool		in_subtransaction = level >= GUARD_LIBRARY;
+	volatile int nest_level = 0;
+	ErrorData  *volatile error = NULL;
 	Oid			self;
 	int			security;
-	volatile int nest_level = 0;
-	volatile bool subtransaction = false;
-	volatile bool returned = true;
 
 	GetUserIdAndSecContext(&self, &security);
-	if (level == GUARD_FOREIGN)
+	expired = false;
+	if (in_subtransaction)
 	{
 		BeginInternalSubTransaction(NULL);
 		MemoryContextSwitchTo(context);
-		subtransaction = true;
 	}
 
 	PG_TRY();
 	{
-		apply_settings(pinned_settings());
 		if (level != GUARD_BUILTIN)
-		{
-			nest_level = NewGUCNestLevel();
-			set_search_path();
-		}
+			nest_level = set_settings(level);
+		apply_settings(pinned_settings());
 		if (OidIsValid(user))
-			begin_foreign(user, security);
+			begin_as(user, security, level);
+		else if (level == GUARD_NAMES)
+			SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, security);	/* sees every schema */
+		if (level == GUARD_USER)
+			start_clock();
 		call(arg);
-		if (OidIsValid(user))
-			end_foreign(self, security);
-		apply_settings(settings);
-		if (nest_level > 0)
-			AtEOXact_GUC(true, nest_level);
-		if (subtransaction)
-			ReleaseCurrentSubTransaction();
 	}
 	PG_CATCH();
 	{
-		ErrorData  *error;
-
-		apply_settings(settings);
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
-		if (subtransaction)
-			RollbackAndReleaseCurrentSubTransaction();
-		else if (nest_level > 0)
-			AtEOXact_GUC(false, nest_level);
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
-		if (comes_from_without(error->sqlerrcode))
-			ReThrowError(error);
-		ereport(DEBUG1,
-				(errmsg_internal("walspout leaves a value out: %s", error->message)));
-		FreeErrorData(error);
-		returned = false;
 	}
 	PG_END_TRY();
+	if (level == GUARD_USER)
+		stop_clock();
 
+	/*
+	 * Rolled back even if all went well: settings, locks and cursors of the
+	 * code that ran must not outlive it. Its result is in our context.
+	 */
+	if (in_subtransaction)
+		RollbackAndReleaseCurrentSubTransaction();
+	else
+	{
+		if (nest_level > 0)
+			AtEOXact_GUC(false, nest_level);
+		SetUserIdAndSecContext(self, security);
+	}
+	apply_settings(settings);
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	return returned;
-}
+	if (OidIsValid(user))
+		check_slot(slot);
 
-bool
-guarded(GuardLevel level, GuardedCall call, void *arg)
-{
-	return run(level, InvalidOid, call, arg);
-}
-
-bool
-guarded_as(Oid user, GuardedCall call, void *arg)
-{
-	return run(GUARD_FOREIGN, user, call, arg);
+	if (error == NULL)
+		return true;
+	if (!(expired && error->sqlerrcode == ERRCODE_QUERY_CANCELED) &&
+		comes_from_without(error, level))
+		ReThrowError(error);
+	ereport(DEBUG1,
+			(errmsg_internal("walspout leaves a value out: %s", error->message)));
+	FreeErrorData(error);
+	return false;
 }

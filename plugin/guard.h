@@ -11,7 +11,8 @@ typedef enum GuardLevel
 {
 	GUARD_BUILTIN,				/* pure code of the server's own */
 	GUARD_NAMES,				/* of the server's own, and prints names by search_path */
-	GUARD_FOREIGN				/* an extension's or a user's: see guarded_as() */
+	GUARD_LIBRARY,				/* an extension's, in C: only superusers can create it */
+	GUARD_USER					/* anybody's, in SQL or a procedural language */
 } GuardLevel;
 
 typedef void (*GuardedCall) (void *arg);
@@ -22,14 +23,19 @@ typedef void (*GuardedCall) (void *arg);
  * of what it was given; its side effects are undone and it is as if it had not
  * been called. Errors that come from without (cancel, shutdown, no memory, no
  * disk) pass through: the same change comes again when they are over.
+ *
+ * user: from GUARD_LIBRARY on, whose privileges the code has: its owner's, for
+ * the walsender is often a superuser. InvalidOid: those of the session.
  */
-extern bool guarded(GuardLevel level, GuardedCall call, void *arg);
+extern bool guarded(GuardLevel level, Oid user, GuardedCall call, void *arg);
 
 /*
- * The same for code of a user's, at the level GUARD_FOREIGN: it runs with the
- * privileges of that user, who is its owner, and cannot write. The walsender
- * itself is often a superuser.
+ * Code at GUARD_USER has this long, in milliseconds; then it is interrupted as
+ * by pg_cancel_backend(), which counts as raising because of what it was given.
  */
-extern bool guarded_as(Oid user, GuardedCall call, void *arg);
+#define USER_CODE_MS 1000
+
+/* Was that why guarded() last returned false? */
+extern bool guard_expired(void);
 
 #endif

@@ -71,6 +71,7 @@ encode_array(Out *o, const Encoder *e, Datum value)
 	ArrayType  *array = (ArrayType *) varlena_aligned(value, &scratch);
 	const Elements *elements = e->detail;
 	Walk		w = {.element = elements->encoder};
+	EncoderSet	made = {0};
 
 	if (array == NULL || stack_is_too_deep())
 		return false;
@@ -82,7 +83,7 @@ encode_array(Out *o, const Encoder *e, Datum value)
 	if (unlikely(ARR_ELEMTYPE(array) != elements->type))
 	{
 		/* cannot be, but an array says itself what is in it */
-		w.element = types_encoder(ARR_ELEMTYPE(array));
+		w.element = types_encoder(ARR_ELEMTYPE(array), &made);
 	}
 	w.p = ARR_DATA_PTR(array);
 	w.nulls = ARR_NULLBITMAP(array);
@@ -118,13 +119,14 @@ encode_composite(Out *o, const Encoder *e, Datum value)
 	HeapTupleHeader header = (HeapTupleHeader) varlena_aligned(value, &scratch);
 	const Composite *c = e->detail;
 	HeapTupleData tuple = {0};
+	EncoderSet	made = {0};
 
 	if (header == NULL || stack_is_too_deep())
 		return false;
 	if (unlikely(HeapTupleHeaderGetTypeId(header) != e->type))
 	{
 		/* cannot be, but a tuple says itself what it is */
-		e = types_encoder(HeapTupleHeaderGetTypeId(header));
+		e = types_encoder(HeapTupleHeaderGetTypeId(header), &made);
 		if (e->encode != encode_composite)
 			return false;
 		c = e->detail;
@@ -135,35 +137,97 @@ encode_composite(Out *o, const Encoder *e, Datum value)
 	return encode_fields(o, c);
 }
 
-static bool encode_container(Out *o, JsonbContainer *c);
-
-/* The value of entry je, whose bytes begin at offset in base. */
+/* A scalar in jsonb: entry je, length bytes from offset on in base. */
 static bool
-encode_jsonb_entry(Out *o, JEntry je, char *base, uint32 offset, uint32 length)
+encode_jsonb_scalar(Out *o, JEntry je, const char *base, uint32 offset, uint32 length)
 {
 	if (JBE_ISSTRING(je))
 		return text_string(o, base + offset, length);
 	if (JBE_ISNUMERIC(je))
 	{
 		/* padding for alignment is part of the entry */
-		struct varlena *numeric = (struct varlena *) (base + INTALIGN(offset));
+		const char *numeric = base + INTALIGN(offset);
 
 		if (!out_room(o, numeric_room(VARDATA_ANY(numeric), VARSIZE_ANY_EXHDR(numeric))))
 			return false;
 		o->p = format_numeric(o->p, VARDATA_ANY(numeric), VARSIZE_ANY_EXHDR(numeric));
 		return true;
 	}
-	if (JBE_ISCONTAINER(je))
-		return encode_container(o, (JsonbContainer *) (base + INTALIGN(offset)));
-	if (!out_room(o, 5))
-		return false;
 	if (JBE_ISNULL(je))
-		put_literal(o, "null");
+		append_literal(o, "null");
 	else if (JBE_ISBOOL_TRUE(je))
-		put_literal(o, "true");
+		append_literal(o, "true");
 	else
-		put_literal(o, "false");
+		append_literal(o, "false");
 	return true;
+}
+
+/* An array or object of a jsonb value that is being written. */
+typedef struct Level
+{
+	const JsonbContainer *c;
+	const char *base;			/* where offsets count from */
+	uint32		count;			/* of elements or members */
+	uint32		next;			/* the one to be written next */
+	uint32		key_end;		/* offsets of where the last ones ended */
+	uint32		value_end;
+} Level;
+
+/*
+ * jsonb nests as deep as the session that stored it had stack: levels are kept
+ * here and not by recursion, so that it can always be printed.
+ */
+typedef struct Levels
+{
+	Level	   *levels;
+	int			depth;
+	int			room;
+	Level		first[16];
+} Levels;
+
+static void
+enter_container(Out *o, Levels *l, const JsonbContainer *c)
+{
+	Level	   *level;
+
+	if (l->depth == l->room)
+	{
+		Level	   *larger = palloc(sizeof(Level) * l->room * 2);
+
+		memcpy(larger, l->levels, sizeof(Level) * l->room);
+		if (l->levels != l->first)
+			pfree(l->levels);
+		l->levels = larger;
+		l->room *= 2;
+	}
+	level = &l->levels[l->depth++];
+	level->c = c;
+	level->count = JsonContainerSize(c);
+	level->next = 0;
+	level->key_end = level->value_end = 0;
+	if (JsonContainerIsObject(c))
+	{
+		level->base = (const char *) &c->children[level->count * 2];
+		level->value_end = getJsonbOffset(c, level->count);
+		append_literal(o, "{");
+	}
+	else
+	{
+		level->base = (const char *) &c->children[level->count];
+		if (!JsonContainerIsScalar(c))
+			append_literal(o, "[");
+	}
+}
+
+static void
+leave_container(Out *o, Levels *l)
+{
+	const JsonbContainer *c = l->levels[--l->depth].c;
+
+	if (JsonContainerIsObject(c))
+		append_literal(o, "}");
+	else if (!JsonContainerIsScalar(c))
+		append_literal(o, "]");
 }
 
 /* The length of entry je that begins at offset, which moves to its end. */
@@ -176,63 +240,34 @@ next_entry(JEntry je, uint32 *offset)
 	return *offset - begin;
 }
 
+/* Write the level's next element or member; a container is only entered. */
 static bool
-encode_object(Out *o, JsonbContainer *c, uint32 count)
+encode_next(Out *o, Levels *l, Level *level)
 {
-	char	   *base = (char *) &c->children[count * 2];
-	uint32		key_end = 0;
-	uint32		value_end = getJsonbOffset(c, count);
+	uint32		i = level->next++;
+	const JEntry *entry = &level->c->children[i];
+	uint32		begin;
+	uint32		length;
 
-	append_literal(o, "{");
-	for (uint32 i = 0; i < count; i++)
+	if (!out_room(o, FORMAT_WIDTH))
+		return false;
+	if (i > 0)
+		put_literal(o, ", ");
+	if (JsonContainerIsObject(level->c))
 	{
-		uint32		key = key_end;
-		uint32		value = value_end;
-		uint32		key_length = next_entry(c->children[i], &key_end);
-		uint32		value_length = next_entry(c->children[count + i], &value_end);
-
-		if (i > 0)
-			append_literal(o, ", ");
-		if (!text_string(o, base + key, key_length))
+		begin = level->key_end;
+		length = next_entry(*entry, &level->key_end);
+		if (!text_string(o, level->base + begin, length))
 			return false;
 		append_literal(o, ": ");
-		if (!encode_jsonb_entry(o, c->children[count + i], base, value, value_length))
-			return false;
+		entry += level->count;
 	}
-	append_literal(o, "}");
+	begin = level->value_end;
+	length = next_entry(*entry, &level->value_end);
+	if (!JBE_ISCONTAINER(*entry))
+		return encode_jsonb_scalar(o, *entry, level->base, begin, length);
+	enter_container(o, l, (const JsonbContainer *) (level->base + INTALIGN(begin)));
 	return true;
-}
-
-static bool
-encode_elements(Out *o, JsonbContainer *c, uint32 count)
-{
-	char	   *base = (char *) &c->children[count];
-	uint32		end = 0;
-
-	if (!JsonContainerIsScalar(c))
-		append_literal(o, "[");
-	for (uint32 i = 0; i < count; i++)
-	{
-		uint32		begin = end;
-		uint32		length = next_entry(c->children[i], &end);
-
-		if (i > 0)
-			append_literal(o, ", ");
-		if (!encode_jsonb_entry(o, c->children[i], base, begin, length))
-			return false;
-	}
-	if (!JsonContainerIsScalar(c))
-		append_literal(o, "]");
-	return true;
-}
-
-static bool
-encode_container(Out *o, JsonbContainer *c)
-{
-	if (stack_is_too_deep() || !out_room(o, FORMAT_WIDTH))
-		return false;
-	return JsonContainerIsObject(c) ? encode_object(o, c, JsonContainerSize(c)) :
-		encode_elements(o, c, JsonContainerSize(c));
 }
 
 bool
@@ -240,6 +275,22 @@ encode_jsonb(Out *o, const Encoder *e, Datum value)
 {
 	AlignedScratch scratch;
 	struct varlena *v = varlena_aligned(value, &scratch);
+	Levels		l;
 
-	return v != NULL && encode_container(o, (JsonbContainer *) VARDATA(v));
+	if (v == NULL)
+		return false;
+	l.levels = l.first;
+	l.depth = 0;
+	l.room = lengthof(l.first);
+	enter_container(o, &l, (const JsonbContainer *) VARDATA(v));
+	while (l.depth > 0)
+	{
+		Level	   *level = &l.levels[l.depth - 1];
+
+		if (level->next == level->count)
+			leave_container(o, &l);
+		else if (!encode_next(o, &l, level))
+			return false;
+	}
+	return true;
 }

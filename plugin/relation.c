@@ -6,7 +6,7 @@
  * on catalogs, so that a row costs no look-up. Callbacks only mark entries as
  * stale: they may come in the middle of a row, while the entry is in use.
  * An entry's memory is one context, which goes when the entry is rebuilt or
- * evicted: the cache has a fixed number of places.
+ * evicted: the least recently used ones go when all together hold too much.
  */
 #include "postgres.h"
 
@@ -24,7 +24,8 @@
 #include "utils/syscache.h"
 #include "watch.h"
 
-#define PLACES 2048
+/* Some thousand tables of ordinary width. */
+#define CACHE_BYTES ((Size) 8 * 1024 * 1024)
 
 /*
  * The callbacks below stay registered for the life of the process, so what
@@ -34,7 +35,7 @@ static const Options *options;
 static MemoryContext cache_context = NULL;
 static HTAB *cache = NULL;		/* NULL: no plugin is running */
 static dlist_head by_recency;
-static int	nentries;
+static Size cache_bytes;		/* of all entries' contexts */
 static bool all_stale;
 static CachedRelation *last;	/* the entry used last, to save a look-up */
 
@@ -109,6 +110,10 @@ relation_startup(const Options *given, MemoryContext context)
 	HASHCTL		ctl = {0};
 	MemoryContextCallback *callback;
 
+	if (cache != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_IN_USE),
+				 errmsg("walspout is decoding in this session already")));
 	options = given;
 	cache_context = AllocSetContextCreate(context, "walspout relations", ALLOCSET_DEFAULT_SIZES);
 	ctl.keysize = sizeof(Oid);
@@ -116,7 +121,7 @@ relation_startup(const Options *given, MemoryContext context)
 	ctl.hcxt = cache_context;
 	cache = hash_create("walspout relations", 128, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	dlist_init(&by_recency);
-	nentries = 0;
+	cache_bytes = 0;
 	all_stale = false;
 	last = NULL;
 	watch_reset(cache_context);
@@ -197,6 +202,7 @@ build_columns(CachedRelation *entry, Relation relation, Relation as)
 	TupleDesc	own = RelationGetDescr(relation);
 	TupleDesc	desc = RelationGetDescr(as);
 	Bitmapset  *identity = identity_attributes(relation);
+	EncoderSet	made = {0};
 
 	entry->attributes = palloc(sizeof(int) * Max(desc->natts, 1));
 	entry->columns = palloc0(sizeof(Column) * Max(desc->natts, 1));
@@ -204,18 +210,20 @@ build_columns(CachedRelation *entry, Relation relation, Relation as)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		int			index = relation == as ? i :
-			att->attisdropped ? -1 : index_by_name(own, NameStr(att->attname));
+		att->attisdropped ? -1 : index_by_name(own, NameStr(att->attname));
 		Column	   *column;
 
 		entry->attributes[i] = index;
 		if (index < 0 || !is_published(&entry->published, att))
 			continue;
 		column = &entry->columns[entry->ncolumns++];
-		column->field = make_field(att);
+		column->field = make_field(att, &made);
 		column->field.index = index;
 		column->in_identity = bms_is_member(index + 1, identity);
 	}
 	bms_free(identity);
+	if (made.encoders != NULL)
+		pfree(made.encoders);
 }
 
 /* No key is better than one that lacks a column which is not published. */
@@ -234,46 +242,21 @@ build_key(CachedRelation *entry, Relation relation)
 }
 
 static void
-append_name(Out *o, const char *label, const char *name)
-{
-	append(o, label, strlen(label));
-	text_string(o, name, strlen(name));
-}
-
-static const char *
-utf8_name(const char *name)
-{
-	StringInfoData s;
-	Out			o;
-
-	initStringInfo(&s);
-	out_open(&o, &s);
-	text_utf8(&o, name, strlen(name));
-	out_close(&o);
-	return s.data;
-}
-
-static void
 build_names(CachedRelation *entry, Relation as)
 {
 	const char *schema = get_namespace_name(RelationGetNamespace(as));
 	const char *table = RelationGetRelationName(as);
-	StringInfoData s;
-	Out			o;
 
 	if (schema == NULL)
 		schema = "";			/* dropped under our feet; there is no row to come */
-	initStringInfo(&s);
-	out_open(&o, &s);
-	if (!(options->omit & OMIT_SCHEMA))
-		append_name(&o, ",\"schema\":", schema);
-	if (!(options->omit & OMIT_TABLE))
-		append_name(&o, ",\"table\":", table);
-	out_close(&o);
-	entry->names = s.data;
-	entry->names_size = s.len;
-	entry->schema = utf8_name(schema);
-	entry->table = utf8_name(table);
+	entry->names = psprintf("%s%s",
+							options->omit & OMIT_SCHEMA ? "" :
+							text_label(",\"schema\":", schema, ""),
+							options->omit & OMIT_TABLE ? "" :
+							text_label(",\"table\":", table, ""));
+	entry->names_size = strlen(entry->names);
+	entry->schema = text_plain(schema);
+	entry->table = text_plain(table);
 }
 
 static Deformed
@@ -323,6 +306,7 @@ clear(CachedRelation *entry)
 	Oid			relid = entry->relid;
 	dlist_node	recency = entry->recency;
 
+	cache_bytes -= entry->bytes;
 	if (entry->context != NULL)
 		MemoryContextDelete(entry->context);
 	memset(entry, 0, sizeof(*entry));
@@ -338,8 +322,20 @@ evict(CachedRelation *entry)
 	clear(entry);
 	dlist_delete(&entry->recency);
 	hash_search(cache, &relid, HASH_REMOVE, NULL);
-	nentries--;
 	last = NULL;
+}
+
+static void
+make_room(CachedRelation *keep)
+{
+	while (cache_bytes > CACHE_BYTES)
+	{
+		CachedRelation *oldest = dlist_tail_element(CachedRelation, recency, &by_recency);
+
+		if (oldest == keep)
+			break;
+		evict(oldest);
+	}
 }
 
 static void
@@ -368,8 +364,6 @@ find_or_enter(Oid relid)
 	{
 		memset(entry, 0, sizeof(*entry));
 		entry->relid = relid;
-		if (++nentries > PLACES)
-			evict(dlist_tail_element(CachedRelation, recency, &by_recency));
 	}
 	dlist_push_head(&by_recency, &entry->recency);
 	return entry;
@@ -398,6 +392,9 @@ relation_get(Relation relation)
 		 */
 		entry->valid = true;
 		build(entry, relation);
+		entry->bytes = sizeof(*entry) + MemoryContextMemAllocated(entry->context, true);
+		cache_bytes += entry->bytes;
+		make_room(entry);
 	}
 	last = entry;
 	return entry;

@@ -21,6 +21,7 @@ typedef struct CachedRelation
 	Oid			relid;			/* hash key: must be first */
 	bool		valid;			/* false: rebuild before use */
 	dlist_node	recency;		/* least recently used ones go first */
+	Size		bytes;			/* of memory that it holds */
 	MemoryContext context;		/* of everything below */
 
 	Published	published;		/* what, and as which table */

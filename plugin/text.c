@@ -91,7 +91,7 @@ call_conversion(Conversion *c, const char *s, int n, char *dest)
 	 * leave behind, so it can be caught without a subtransaction.
 	 */
 	MemoryContext context = CurrentMemoryContext;
-	int			converted = n;
+	volatile int converted = n;
 
 	PG_TRY();
 	{
@@ -276,10 +276,42 @@ copy(Out *o, const char *s, Size n)
 	return true;
 }
 
-bool
-text_utf8(Out *o, const char *s, Size n)
+/* What was appended, in memory of just its size: names are kept by the thousand. */
+static char *
+take(Out *o)
 {
-	return emit_text(o, s, n, true, copy);
+	char	   *result;
+
+	out_close(o);
+	result = pnstrdup(o->s->data, o->s->len);
+	pfree(o->s->data);
+	return result;
+}
+
+char *
+text_plain(const char *name)
+{
+	StringInfoData s;
+	Out			o;
+
+	initStringInfo(&s);
+	out_open(&o, &s);
+	emit_text(&o, name, strlen(name), true, copy);
+	return take(&o);
+}
+
+char *
+text_label(const char *before, const char *name, const char *after)
+{
+	StringInfoData s;
+	Out			o;
+
+	initStringInfo(&s);
+	out_open(&o, &s);
+	append(&o, before, strlen(before));
+	text_string(&o, name, strlen(name));
+	append(&o, after, strlen(after));
+	return take(&o);
 }
 
 /* A character of UTF-8 as JSON writes it in ASCII. */

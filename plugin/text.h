@@ -2,6 +2,8 @@
  * text.h
  *		Text of the database, in the database's encoding, to JSON in UTF-8.
  *
+ * Names are allocated in the current context, no larger than they are.
+ *
  * Never raises. Bytes that have no meaning in the database's encoding, or no
  * counterpart in Unicode, become U+FFFD. Each routine returns false, with an
  * unknown number of bytes appended, when the document has no room.
@@ -27,8 +29,9 @@ extern bool text_string_unchecked(Out *o, const char *s, Size n);
 /* Text that is JSON already, line breaks replaced by spaces. */
 extern bool text_raw(Out *o, const char *s, Size n);
 
-/* Text that the server checked, in UTF-8 and nothing more: for names in frames. */
-extern bool text_utf8(Out *o, const char *s, Size n);
+/* Names, in UTF-8: as they are, and as a JSON string between two pieces of JSON. */
+extern char *text_plain(const char *name);
+extern char *text_label(const char *before, const char *name, const char *after);
 
 /*
  * If the document in s from start on is for an SQL function, and the

@@ -15,9 +15,11 @@
 #include "access/htup_details.h"
 #include "access/transam.h"
 #include "catalog/pg_enum.h"
+#include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "guard.h"
+#include "miscadmin.h"
 #include "parser/parse_coerce.h"
 #include "text.h"
 #include "utils/builtins.h"
@@ -33,10 +35,17 @@
 typedef struct Call
 {
 	GuardLevel	level;
-	Oid			owner;			/* of the function, if the level is GUARD_FOREIGN */
+	Oid			owner;			/* of the function, if it is not the server's own */
 	bool		is_cast;		/* to json; else it is an output function */
+	int			timeouts;		/* how often it did not end in time */
 	FmgrInfo	function;
 } Call;
+
+/*
+ * After so many times that it did not end in time, a user's function is not
+ * called any more for this relation: the rest of the rows must go on.
+ */
+#define TIMEOUTS 3
 
 /* One run of such a function. */
 typedef struct CallRun
@@ -80,9 +89,13 @@ encode_by_call(Out *o, const Encoder *e, Datum value)
 			return false;
 		run.value = PointerGetDatum(v);
 	}
-	if (!(run.call->level == GUARD_FOREIGN ? guarded_as(run.call->owner, run_call, &run) :
-		  guarded(run.call->level, run_call, &run)))
+	if (run.call->timeouts >= TIMEOUTS)
 		return false;
+	if (!guarded(run.call->level, run.call->owner, run_call, &run))
+	{
+		run.call->timeouts += guard_expired();
+		return false;
+	}
 	return run.call->is_cast ? text_raw(o, run.result, run.size) :
 		text_string_unchecked(o, run.result, run.size);
 }
@@ -114,24 +127,18 @@ static bool
 look_up_label(EnumLabels *labels, Oid oid)
 {
 	HeapTuple	tuple = SearchSysCache1(ENUMOID, ObjectIdGetDatum(oid));
+	int			place = oid % ENUM_PLACES;
 	MemoryContext old;
-	StringInfoData json;
-	const char *label;
-	Out			o;
 
 	if (!HeapTupleIsValid(tuple))
 		return false;
-	label = NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel);
 	old = MemoryContextSwitchTo(labels->context);
-	initStringInfo(&json);
-	out_open(&o, &json);
-	text_string(&o, label, strlen(label));
-	out_close(&o);
-	if (labels->places[oid % ENUM_PLACES].json != NULL)
-		pfree(labels->places[oid % ENUM_PLACES].json);
-	labels->places[oid % ENUM_PLACES].oid = oid;
-	labels->places[oid % ENUM_PLACES].size = json.len;
-	labels->places[oid % ENUM_PLACES].json = json.data;
+	if (labels->places[place].json != NULL)
+		pfree(labels->places[place].json);
+	labels->places[place].json =
+		text_label("", NameStr(((Form_pg_enum) GETSTRUCT(tuple))->enumlabel), "");
+	labels->places[place].size = strlen(labels->places[place].json);
+	labels->places[place].oid = oid;
 	MemoryContextSwitchTo(old);
 	ReleaseSysCache(tuple);
 	return true;
@@ -172,38 +179,29 @@ make_enum(Oid type)
 }
 
 static Encoder *
-make_array(Oid type, Oid element)
+make_array(Oid type, Oid element, EncoderSet *made)
 {
 	Elements   *elements = palloc0(sizeof(Elements));
 
 	elements->type = element;
-	elements->encoder = types_encoder(element);
+	elements->encoder = types_encoder(element, made);
 	return make_encoder(type, encode_array, elements);
 }
 
 Field
-make_field(Form_pg_attribute att)
+make_field(Form_pg_attribute att, EncoderSet *made)
 {
-	const char *name = NameStr(att->attname);
-	StringInfoData label;
 	Field		f;
-	Out			o;
 
-	initStringInfo(&label);
-	out_open(&o, &label);
-	append_literal(&o, ",");
-	text_string(&o, name, strlen(name));
-	append_literal(&o, ":");
-	out_close(&o);
-	f.label = label.data;
-	f.label_size = label.len;
+	f.label = text_label(",", NameStr(att->attname), ":");
+	f.label_size = strlen(f.label);
 	f.index = att->attnum - 1;
-	f.encoder = types_encoder(att->atttypid);
+	f.encoder = types_encoder(att->atttypid, made);
 	return f;
 }
 
 static Encoder *
-make_composite(Oid type)
+make_composite(Oid type, EncoderSet *made)
 {
 	Composite  *c = palloc0(sizeof(Composite));
 	TupleDesc	desc = lookup_rowtype_tupdesc_noerror(type, -1, true);
@@ -218,7 +216,7 @@ make_composite(Oid type)
 	c->fields = palloc0(sizeof(Field) * c->desc->natts);
 	for (int i = 0; i < c->desc->natts; i++)
 		if (!TupleDescAttr(c->desc, i)->attisdropped)
-			c->fields[c->nfields++] = make_field(TupleDescAttr(c->desc, i));
+			c->fields[c->nfields++] = make_field(TupleDescAttr(c->desc, i), made);
 	return make_encoder(type, encode_composite, c);
 }
 
@@ -263,17 +261,25 @@ typedef struct LookUp
 	Call	   *call;
 } LookUp;
 
-static Oid
-owner_of_function(Oid function)
+/* How much the function is to be trusted, and as whom it runs. */
+static void
+judge_function(Call *call, Oid type, Oid function)
 {
 	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Oid			owner;
+	Form_pg_proc proc;
 
 	if (!HeapTupleIsValid(tuple))
 		elog(ERROR, "cache lookup failed for function %u", function);
-	owner = ((Form_pg_proc) GETSTRUCT(tuple))->proowner;
+	proc = (Form_pg_proc) GETSTRUCT(tuple);
+	if (proc->prolang != INTERNALlanguageId && proc->prolang != ClanguageId)
+		call->level = GUARD_USER;
+	else if (type >= FirstNormalObjectId)
+		call->level = GUARD_LIBRARY;
+	else
+		call->level = prints_names(type) ? GUARD_NAMES : GUARD_BUILTIN;
+	if (call->level >= GUARD_LIBRARY)
+		call->owner = proc->proowner;
 	ReleaseSysCache(tuple);
-	return owner;
 }
 
 /* Find the function that renders the type; raises if its library is gone. */
@@ -287,7 +293,7 @@ look_up_function(void *arg)
 	l->call->is_cast = OidIsValid(function);
 	if (!l->call->is_cast)
 		getTypeOutputInfo(l->type, &function, &is_varlena);
-	l->call->owner = owner_of_function(function);
+	judge_function(l->call, l->type, function);
 	fmgr_info_cxt(function, &l->call->function, GetMemoryChunkContext(l->call));
 	watch_syscache(PROCOID, function);
 }
@@ -298,35 +304,61 @@ make_call(Oid type, Oid cast)
 	Call	   *call = palloc0(sizeof(Call));
 	LookUp		look_up = {type, cast, call};
 
-	call->level = type >= FirstNormalObjectId ? GUARD_FOREIGN :
-		prints_names(type) ? GUARD_NAMES : GUARD_BUILTIN;
-	if (!guarded(call->level, look_up_function, &look_up))
+	if (!guarded(type >= FirstNormalObjectId ? GUARD_LIBRARY : GUARD_BUILTIN, InvalidOid,
+				 look_up_function, &look_up))
 		return make_encoder(type, encode_nothing, NULL);
 	if (!call->is_cast && call->function.fn_addr == textout)
 		return make_encoder(type, encode_text, NULL);
 	return make_encoder(type, encode_by_call, call);
 }
 
-const Encoder *
-types_encoder(Oid type)
+static const Encoder *
+make(Oid type, EncoderSet *made)
 {
-	const Encoder *scalar;
 	Oid			element;
 	Oid			cast;
 
-	type = getBaseType(type);
-	if ((scalar = scalar_encoder(type)) != NULL)
-		return scalar;
+	if (stack_is_too_deep())	/* a composite in a composite in a composite ... */
+		return make_encoder(type, encode_nothing, NULL);
 	if (type == JSONBOID)
 		return make_encoder(type, encode_jsonb, NULL);
 	if (type >= FirstNormalObjectId)
 		watch_syscache(TYPEOID, type);
 	if (OidIsValid(element = get_element_type(type)))
-		return make_array(type, element);
+		return make_array(type, element, made);
 	if (type_is_rowtype(type))
-		return make_composite(type);
+		return make_composite(type, made);
 	cast = cast_to_json(type);
 	if (!OidIsValid(cast) && type_is_enum(type))
 		return make_enum(type);
 	return make_call(type, cast);
+}
+
+static void
+remember(EncoderSet *made, const Encoder *e)
+{
+	if (made->n == made->room)
+	{
+		made->room = Max(made->room * 2, 8);
+		made->encoders = made->encoders ?
+			repalloc(made->encoders, sizeof(Encoder *) * made->room) :
+			palloc(sizeof(Encoder *) * made->room);
+	}
+	made->encoders[made->n++] = e;
+}
+
+const Encoder *
+types_encoder(Oid type, EncoderSet *made)
+{
+	const Encoder *e;
+
+	type = getBaseType(type);
+	if ((e = scalar_encoder(type)) != NULL)
+		return e;
+	for (int i = 0; i < made->n; i++)
+		if (made->encoders[i]->type == type)
+			return made->encoders[i];
+	e = make(type, made);
+	remember(made, e);
+	return e;
 }

@@ -10,13 +10,24 @@
 #include "nested.h"
 
 /*
+ * The encoders that were made for one relation: each type has one, however
+ * often the relation and its composite types use it. Begin with zeros.
+ */
+typedef struct EncoderSet
+{
+	int			n;
+	int			room;
+	const Encoder **encoders;
+} EncoderSet;
+
+/*
  * The encoder of values of this type, by the rules of row_to_json(). Reads
  * catalogs; what it allocates is in the current context. Never NULL: a type
  * that cannot be rendered gets an encoder that always says so.
  */
-extern const Encoder *types_encoder(Oid type);
+extern const Encoder *types_encoder(Oid type, EncoderSet *made);
 
-/* A column's or attribute's label, in the current context. */
-extern Field make_field(Form_pg_attribute att);
+/* A column or attribute with its label, in the current context. */
+extern Field make_field(Form_pg_attribute att, EncoderSet *made);
 
 #endif

@@ -53,7 +53,7 @@ varlena_packed(Datum value)
 	{
 		Detoast		d = {.value = v};
 
-		return guarded(GUARD_BUILTIN, detoast, &d) ? d.plain : NULL;
+		return guarded(GUARD_BUILTIN, InvalidOid, detoast, &d) ? d.plain : NULL;
 	}
 	return NULL;
 }
@@ -217,7 +217,7 @@ encode_inet(Out *o, const Encoder *e, Datum value)
 	out_reserve(o, FORMAT_WIDTH);
 	put_char(o, '"');
 	printed = pg_inet_net_ntop(ip_family(address), ip_addr(address), ip_bits(address),
-							o->p, FORMAT_WIDTH - 8);
+							   o->p, FORMAT_WIDTH - 8);
 	if (printed == NULL)
 		return false;
 	o->p += strlen(printed);

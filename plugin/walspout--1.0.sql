@@ -3,6 +3,20 @@
 
 \echo Use "CREATE EXTENSION walspout" to load this file. \quit
 
+-- Whoever owns the schema can put functions beside ours, under names that calls
+-- of ours would find first.
+DO $$
+BEGIN
+    IF EXISTS (SELECT FROM pg_catalog.pg_namespace n
+                 JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
+                WHERE n.nspname = 'walspout' AND NOT r.rolsuper AND r.rolname <> current_user)
+    THEN
+        RAISE EXCEPTION 'schema "walspout" exists and belongs to another role'
+            USING HINT = 'Rename or drop it; CREATE EXTENSION walspout makes its own.';
+    END IF;
+END
+$$;
+
 CREATE VIEW walspout.slots AS
 SELECT s.slot_name,
        s.database,
@@ -23,20 +37,38 @@ SELECT s.slot_name,
 COMMENT ON VIEW walspout.slots IS
   'replication slots of walspout: lag_bytes is WAL not yet confirmed, retained_bytes WAL kept on disk';
 
+-- jsonb cannot hold all that JSON can (\u0000, numbers of a million digits):
+-- such a document is shown as text, so that one of them does not hide the rest.
 CREATE FUNCTION walspout.peek(slot name, n integer DEFAULT 10,
                               VARIADIC options text[] DEFAULT '{}',
                               OUT id text, OUT envelope jsonb)
 RETURNS SETOF record
-LANGUAGE sql
+LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
--- the server stops after whole transactions only, so cut the rest off here
 AS $$
-  SELECT c.data::jsonb ->> 'id', c.data::jsonb
-    FROM pg_catalog.pg_logical_slot_peek_changes(slot, NULL, greatest(n, 1), VARIADIC options)
-         WITH ORDINALITY c
-   WHERE n > 0
-   ORDER BY c.ordinality
-   LIMIT greatest(n, 0)
+DECLARE
+    document text;
+BEGIN
+    IF n <= 0 THEN
+        RETURN;
+    END IF;
+    -- the server stops after whole transactions only: cut off what is more
+    FOR document IN
+        SELECT c.data
+          FROM pg_logical_slot_peek_changes(slot, NULL, n, VARIADIC options)
+               WITH ORDINALITY c
+         ORDER BY c.ordinality
+         LIMIT n
+    LOOP
+        id := substring(document FROM '^\{"id":"([0-9]+-[0-9]+)"');
+        BEGIN
+            envelope := document::jsonb;
+        EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+            envelope := jsonb_build_object('text', document);
+        END;
+        RETURN NEXT;
+    END LOOP;
+END
 $$;
 
 COMMENT ON FUNCTION walspout.peek(name, integer, text[]) IS

@@ -20,6 +20,7 @@
 #include "replication/output_plugin.h"
 #include "text.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 PG_MODULE_MAGIC;
 
@@ -52,9 +53,9 @@ on_startup(LogicalDecodingContext *ctx, OutputPluginOptions *output, bool is_ini
 									   ALLOCSET_SMALL_SIZES);
 
 	/* SQL functions run in a transaction, a walsender at this point does not */
+	relation_startup(&w->options, ctx->context);
 	text_startup(IsTransactionState());
 	filter_startup(&w->options, ctx->context);
-	relation_startup(&w->options, ctx->context);
 	output_startup(&w->output, ctx, &w->options);
 	MemoryContextSwitchTo(old);
 }
@@ -236,12 +237,49 @@ wants_message(const Options *options, const char *prefix)
 	return false;
 }
 
+/*
+ * A message that is not transactional is decoded where it stands, and the
+ * server has no transaction open then: catalogs can be read in one only. It is
+ * aborted as the server does with those it decodes in.
+ */
+typedef struct OwnTransaction
+{
+	bool		opened;
+	MemoryContext context;
+	ResourceOwner owner;
+} OwnTransaction;
+
+static OwnTransaction
+open_transaction(void)
+{
+	OwnTransaction t = {!IsTransactionState(), CurrentMemoryContext, CurrentResourceOwner};
+
+	if (t.opened)
+	{
+		StartTransactionCommand();
+		MemoryContextSwitchTo(t.context);
+	}
+	return t;
+}
+
+static void
+close_transaction(OwnTransaction t)
+{
+	if (!t.opened)
+		return;
+	AbortCurrentTransaction();
+	MemoryContextSwitchTo(t.context);
+	CurrentResourceOwner = t.owner;
+}
+
 static void
 send_message(Walspout *w, uint64 index, const Message *message)
 {
 	FrameEvent	event = {.op = 'm', .barrier = true, .index = index};
+	OwnTransaction t = open_transaction();
 
 	envelope_message(event_begin(w, NULL), &w->txn, &w->options, index, message);
+	close_transaction(t);
 	output_event_end(&w->output, &w->txn, &event);
 }
 

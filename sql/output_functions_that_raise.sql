@@ -50,6 +50,19 @@ SELECT current_setting('bytea_output'), current_setting('search_path'), pg_curre
 -- and once more, now that it has been decoded
 SELECT count(*) FROM h.changes('raise');
 
+-- whatever the error says that it is
+CALL h.skip('raise');
+CREATE FUNCTION fails(code text) RETURNS json LANGUAGE plpgsql AS 'BEGIN RAISE ''no'' USING ERRCODE = code; END';
+SELECT format('CREATE TYPE fails_%s AS RANGE (subtype = int4)', c),
+       format('CREATE FUNCTION to_json(fails_%s) RETURNS json LANGUAGE sql AS $$ SELECT public.fails(%L) $$', c, c),
+       format('CREATE CAST (fails_%s AS json) WITH FUNCTION to_json(fails_%1$s)', c),
+       format('CREATE TABLE tf_%s (v fails_%1$s)', c), format('INSERT INTO tf_%s VALUES (''[1,2)'')', c)
+  FROM unnest('{53100,53200,53400,57014,57P01,57P02,58030,58P01,40001,40P01,55P03,25006,XX000,XX001,P0004,72000}'::text[]) c
+\set ECHO none
+\gexec
+\set ECHO all
+SELECT h.changes('raise');
+
 -- in the middle of a transaction of others, and as a part of the key
 CALL h.skip('raise');
 CREATE TABLE keyed (k divides PRIMARY KEY, v int);
@@ -85,4 +98,8 @@ DROP TABLE t_divides, t_raises, t_reads, t_writes, t_recurses, t_bad_json, t_giv
 SELECT format('DROP CAST (%I AS json)', t), format('DROP FUNCTION to_json(%I)', t), format('DROP TYPE %I', t)
   FROM unnest('{raises,reads,writes,recurses,bad_json,gives_null,sets,catches,works,ddl}'::text[]) t \gexec
 DROP TYPE divides;
-DROP FUNCTION forever;
+SET client_min_messages = warning;
+\set ECHO none
+SELECT format('DROP TABLE %I', relname), format('DROP TYPE %I CASCADE', replace(relname, 'tf_', 'fails_')) FROM pg_class WHERE relname LIKE 'tf\_%' \gexec
+\set ECHO all
+DROP FUNCTION forever, fails;

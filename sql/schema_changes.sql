@@ -84,6 +84,23 @@ UPDATE generated SET a = 3;
 ALTER TABLE generated ADD h text GENERATED ALWAYS AS ('h' || a) STORED;
 SELECT h.changes('ddl');
 
+-- types of columns that change under them
+CALL h.skip('ddl');
+CREATE TYPE mood AS ENUM ('sad', 'ok');
+CREATE TYPE pair AS (a int, m mood);
+CREATE TABLE typed (id int PRIMARY KEY, m mood, p pair, ps pair[]);
+INSERT INTO typed VALUES (1, 'sad', ROW(1, 'sad'), ARRAY[ROW(1, 'ok')]::pair[]);
+ALTER TYPE mood RENAME VALUE 'sad' TO 'glad';
+INSERT INTO typed VALUES (2, 'glad', ROW(1, 'glad'), ARRAY[ROW(1, 'ok')]::pair[]);
+ALTER TYPE pair RENAME ATTRIBUTE a TO b;
+INSERT INTO typed VALUES (3, 'glad', ROW(1, 'glad'), ARRAY[ROW(1, 'ok')]::pair[]);
+ALTER TYPE pair ADD ATTRIBUTE c text, DROP ATTRIBUTE b;
+INSERT INTO typed VALUES (4, 'glad', ROW('glad', 'c'), ARRAY[ROW('ok', NULL)]::pair[]);
+ALTER TABLE typed REPLICA IDENTITY FULL;
+UPDATE typed SET m = 'ok' WHERE id = 1;
+SELECT h.changes('ddl');
+
 CALL h.drop('ddl');
-DROP TABLE newer.changed, fast, mixed_2, generated;
+DROP TABLE newer.changed, fast, mixed_2, generated, typed;
+DROP TYPE pair, mood;
 DROP SCHEMA newer;

@@ -8,7 +8,7 @@ SET check_function_bodies = off;
 CREATE TYPE stamps AS RANGE (subtype = timestamptz);
 CREATE FUNCTION stamps_json(stamps) RETURNS json LANGUAGE sql STABLE AS
   $$ SELECT json_build_object('from', lower($1)::text, 'length', (upper($1) - lower($1))::text, 'bytes', E'\\x00ff'::bytea::text,
-                              'number', (0.1::float8 + 0.2)::text, 'table', 'settings'::regclass::text) $$;
+                              'number', (0.1::float8 + 0.2)::text) $$;
 CREATE CAST (stamps AS json) WITH FUNCTION stamps_json(stamps);
 CREATE TYPE broken AS RANGE (subtype = int4);
 CREATE FUNCTION broken_json(broken) RETURNS json LANGUAGE plpgsql IMMUTABLE AS
@@ -85,10 +85,58 @@ END
 $$;
 RESET ALL;
 
+
+-- names are printed for the search path "public", whatever else is in sight
+CALL h.skip('settings');
+UPDATE settings SET rc = 'settings', rcs = '{settings,pg_class}', rt = 'stamps';
+CREATE TEMP TABLE settings ();
+CREATE TYPE pg_temp.stamps AS ();
+SELECT data::json #>> '{after,rc}', data::json #>> '{after,rcs}', data::json #>> '{after,rt}' FROM h.changes('settings');
+DROP TABLE pg_temp.settings;
+DROP TYPE pg_temp.stamps;
+
+-- code of users cannot set anything, and nothing is left of its attempts
+CREATE TYPE sets AS RANGE (subtype = int4);
+CREATE FUNCTION sets_json(sets) RETURNS json LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config(name, value, lower($1) = 1)
+     FROM (VALUES ('bytea_output', 'hex'), ('extra_float_digits', '2'), ('intervalstyle', 'iso_8601'), ('datestyle', 'German'),
+                  ('timezone', 'Asia/Kathmandu'), ('statement_timeout', '1h'), ('lock_timeout', '1h'), ('work_mem', '64kB'),
+                  ('search_path', 'pg_catalog'), ('walspout.made_up', 'x')) v(name, value);
+  RETURN to_json(1 / (lower($1) - 3));
+END
+$$;
+CREATE CAST (sets AS json) WITH FUNCTION sets_json(sets);
+CREATE TABLE setting (id serial, s sets, d date DEFAULT '2024-02-29', f float8 DEFAULT 0.1, b bytea DEFAULT '\x41', i interval DEFAULT '1 day');
+SET DateStyle = 'SQL, DMY';
+SET IntervalStyle = sql_standard;
+SET bytea_output = escape;
+SET extra_float_digits = -15;
+SET TimeZone = 'America/St_Johns';
+CALL h.skip('settings');
+-- for the transaction, for the session, and before it raises
+INSERT INTO setting (s) VALUES (NULL), ('[1,9)'), ('[2,9)'), ('[3,9)'), (NULL);
+SELECT h.changes('settings');
+SELECT name, setting FROM pg_settings WHERE name IN ('bytea_output', 'extra_float_digits', 'IntervalStyle', 'DateStyle', 'TimeZone',
+  'statement_timeout', 'lock_timeout', 'work_mem', 'search_path') ORDER BY name;
+SELECT current_setting('walspout.made_up', true) IN ('', NULL) IS NOT FALSE AS not_made_up;
+SELECT date '2024-02-29', interval '1 day', '\x41'::bytea, 1 / 3.0::float8, timestamptz '2024-02-29 00:00+00';
+-- and a function that has settings of its own
+CREATE FUNCTION german() RETURNS text LANGUAGE plpgsql SET DateStyle = 'German' SET IntervalStyle = iso_8601 AS
+  $$ BEGIN RETURN date '2024-02-29'::text || ' ' || interval '1 day'::text; END $$;
+CREATE OR REPLACE FUNCTION sets_json(sets) RETURNS json LANGUAGE sql AS
+  $$ SELECT json_build_array(date '2024-02-29'::text, public.german(), date '2024-02-29'::text, interval '1 day'::text) $$;
+CALL h.skip('settings');
+INSERT INTO setting (s) VALUES ('[1,9)'), ('[2,9)');
+SELECT h.changes('settings');
+SHOW DateStyle;
+SHOW IntervalStyle;
+RESET ALL;
 CALL h.drop('settings');
-DROP TABLE settings;
+DROP TABLE settings, setting;
 DROP CAST (stamps AS json);
 DROP CAST (broken AS json);
-DROP FUNCTION stamps_json, broken_json;
-DROP TYPE stamps, broken;
+DROP CAST (sets AS json);
+DROP FUNCTION stamps_json, broken_json, sets_json, german;
+DROP TYPE stamps, broken, sets;
 DROP SCHEMA other;

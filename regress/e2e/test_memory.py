@@ -10,7 +10,8 @@ import threading
 import cluster as pg
 import pytest
 
-MEGABYTE = 1 << 20
+CACHE = 8 << 20         # what the plugin lets its cache of relations grow to
+MARGIN = 2 << 20
 
 # Little memory for the reorder buffer: its ups and downs would hide a leak.
 SETTINGS = {"logical_decoding_work_mem": "1MB"}
@@ -58,26 +59,26 @@ def test_rows_of_a_transaction(db, full, output_format):
         INSERT INTO t SELECT i, i / 7.0, array['a', i::text], '{{"a": [1, 2.5, "x"]}}'
         FROM generate_series(1, {rows}) i;
     """
-    assert growth(db, sql, output_format) < 4 * MEGABYTE
+    assert growth(db, sql, output_format) < 2 * MARGIN
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("output_format", FORMATS)
-def test_tables(db, full, output_format):
+def test_tables(db, full):
+    """What we keep is bounded; the server keeps an index of each table, too, that we looked at."""
     tables = 10_000 if full else 2_000
     create = "\n".join(f"CREATE TABLE t{i} (id int PRIMARY KEY, body text, at timestamptz);"
                        for i in range(tables))
     db.psql(create)
     rows = "\n".join(f"INSERT INTO t{i} VALUES (1, 'x', now());" for i in range(tables))
-    assert growth(db, f"BEGIN; {rows} COMMIT;", output_format) < 2 * MEGABYTE + tables * 4096
+    assert growth(db, rows, "json") < CACHE + MARGIN + tables * 4096
 
 
-@pytest.mark.parametrize("output_format", FORMATS)
-def test_tables_that_are_dropped(db, output_format):
-    tables = 1_000
+@pytest.mark.slow
+def test_tables_that_are_dropped(db):
+    """Of these the server keeps nothing: more of them than our cache could hold leave no trace."""
     sql = "\n".join(f"CREATE TABLE t{i} (id int PRIMARY KEY, body text);"
-                    f"INSERT INTO t{i} VALUES (1, 'x'); DROP TABLE t{i};" for i in range(tables))
-    assert growth(db, sql, output_format) < 2 * MEGABYTE
+                    f"INSERT INTO t{i} VALUES (1, 'x'); DROP TABLE t{i};" for i in range(3_000))
+    assert growth(db, sql, "json") < CACHE + MARGIN
 
 
 @pytest.mark.parametrize("output_format", FORMATS)
@@ -86,4 +87,4 @@ def test_a_table_that_is_altered_again_and_again(db, output_format):
     sql = "\n".join("ALTER TABLE t ADD extra int; INSERT INTO t (body) VALUES ('x');"
                     "ALTER TABLE t DROP extra; INSERT INTO t (body) VALUES ('y');"
                     for _ in range(500))
-    assert growth(db, sql, output_format) < 2 * MEGABYTE
+    assert growth(db, sql, output_format) < MARGIN

@@ -124,7 +124,7 @@ $$;
 
 -- Big-endian numbers of a bytea.
 CREATE OR REPLACE FUNCTION h.number(b bytea, at int, size int) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
-  SELECT sum(get_byte(b, at + i) * 256::numeric ^ (size - 1 - i)) FROM generate_series(0, size - 1) i
+  SELECT trunc(sum(get_byte(b, at + i) * 256::numeric ^ (size - 1 - i))) FROM generate_series(0, size - 1) i
 $$;
 
 -- Messages of the format "frames", taken apart.
@@ -264,8 +264,13 @@ BEGIN
         END IF;
         IF at < length(m) THEN
           t := h.read_tuple(m, at + 1, names, NULL);
-          change := change || jsonb_build_object('after', t.row_object);
-          IF t.unchanged <> '[]' THEN
+          -- an unchanged value that the old row has is in "after" with us
+          change := change || jsonb_build_object('after', t.row_object || coalesce(
+            (SELECT jsonb_object_agg(k, change -> 'before' -> k)
+               FROM jsonb_array_elements_text(t.unchanged) k WHERE change -> 'before' ? k), '{}'));
+          t.unchanged := (SELECT jsonb_agg(k) FROM jsonb_array_elements_text(t.unchanged) k
+                           WHERE (change -> 'before' ? k) IS NOT TRUE);
+          IF t.unchanged IS NOT NULL THEN
             change := change || jsonb_build_object('unchanged', t.unchanged);
           END IF;
         END IF;
