@@ -36,6 +36,7 @@ Result<void> Deliverer::run() {
       between_batches();
       continue;
     }
+    stats_.taken_at.store(time_.wall(), std::memory_order_relaxed);
     result = deliver(batch);
     if (result && batch.empty()) queue_.done(cursor_);
     if (reopen_) between_batches();

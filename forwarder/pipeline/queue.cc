@@ -102,6 +102,11 @@ uint64_t EventQueue::pushed() const {
   return pushed_;
 }
 
+int64_t EventQueue::oldest_commit() const {
+  std::lock_guard lock(mutex_);
+  return chunks_.empty() ? 0 : chunks_.front().events.front().commit_time;
+}
+
 uint64_t EventQueue::handled() const {
   std::lock_guard lock(mutex_);
   return handled_locked();

@@ -59,6 +59,7 @@ class EventQueue {
   size_t bytes() const;             // of chunks that some sink is not done with
   size_t capacity() const { return capacity_; }
   uint64_t pushed() const;          // events ever
+  int64_t oldest_commit() const;    // commit time of the first event that is kept; 0: none
   uint64_t handled(size_t sink) const;
 
  private:

@@ -64,6 +64,7 @@ struct SinkStats {
   std::atomic<uint64_t> failures{0};  // attempts since the last success
   std::atomic<SinkState> state{SinkState::kConnecting};
   std::atomic<int64_t> progress_at{0};  // wall clock, microseconds: last event done with
+  std::atomic<int64_t> taken_at{0};     // likewise: last batch begun
   LatencyHistogram latency;             // from the commit until durable
   SharedText last_error;
 };
