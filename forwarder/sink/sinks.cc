@@ -3,6 +3,7 @@
 #include "sink/file.h"
 #include "sink/http.h"
 #include "sink/null.h"
+#include "sink/rabbitmq.h"
 #include "sink/redis.h"
 #include "sink/stdout.h"
 
@@ -18,7 +19,7 @@ struct Make {
   Made operator()(const FileConfig& config) const { return std::make_unique<FileSink>(config); }
   Made operator()(const RedisConfig& config) const { return RedisSink::create(config); }
   Made operator()(const HttpConfig& config) const { return HttpSink::create(config); }
-  Made operator()(const RabbitmqConfig&) const { return fatal("not built yet"); }
+  Made operator()(const RabbitmqConfig& config) const { return RabbitmqSink::create(config); }
 };
 
 }  // namespace
