@@ -472,6 +472,71 @@ TEST_F(RedisSinkTest, ReconnectsUnnoticedAfterBeingCutOff) {
   EXPECT_EQ(documents(), events_.documents());
 }
 
+#ifdef WALSPOUT_REDIS_TLS
+
+TEST(RedisTlsTest, TrustsWhomItIsTold) {
+  TempDir directory;
+  Process openssl;
+  ASSERT_TRUE(
+      openssl.start({{"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+                      "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost",
+                      "-keyout", directory.file("key"), "-out", directory.file("cert")},
+                     {},
+                     directory.file("log"),
+                     "openssl"}));
+  ASSERT_TRUE(wait_for(std::chrono::seconds(20), [&] { return !openssl.running(); }));
+  const std::string port = std::to_string(free_port());
+  RedisServer server({"--tls-port", port, "--tls-cert-file", directory.file("cert"),
+                      "--tls-key-file", directory.file("key"), "--tls-auth-clients", "no"});
+  RedisConfig config = config_for("rediss://localhost:" + port);
+  config.tls.ca_file = directory.file("cert");
+  Events events;
+  for (int i = 0; i < 2000; ++i) events.add(i, 500);
+  events.add(1, 5u << 20);
+  auto sink = sink_for(config);
+  ASSERT_TRUE(deliver_all(*sink, events.span()));
+  std::vector<std::string> documents;
+  for (auto& [id, document] : server.entries(kStream)) documents.push_back(std::move(document));
+  EXPECT_TRUE(documents == events.documents());
+
+  const auto failure = [&](const RedisConfig& bad) {
+    const auto checked = sink_for(bad)->check({}, in_seconds(5));
+    EXPECT_FALSE(checked);
+    return checked ? Error() : checked.error();
+  };
+  RedisConfig stranger = config;
+  stranger.tls.ca_file.clear();
+  EXPECT_EQ(failure(stranger).kind, ErrorKind::kRetry);
+  EXPECT_THAT(failure(stranger).what, HasSubstr("ca_file"));
+  RedisConfig other_name = config;
+  other_name.url = Secret("rediss://127.0.0.1:" + port);
+  EXPECT_EQ(failure(other_name).kind, ErrorKind::kRetry);
+  other_name.tls.verify = false;
+  EXPECT_TRUE(sink_for(other_name)->check({}, in_seconds(5)));
+  RedisConfig missing = config;
+  missing.tls.ca_file = directory.file("none");
+  EXPECT_EQ(failure(missing).kind, ErrorKind::kFatal);
+  // A freeze in the middle of it.
+  server.freeze();
+  Progress progress(events.size());
+  const TimePoint begin = Clock::now();
+  ASSERT_FALSE(sink->deliver(events.span(), in_seconds(0.5), progress));
+  EXPECT_LT(Clock::now() - begin, Milliseconds(1000));
+  server.thaw();
+  ASSERT_TRUE(deliver_all(*sink, events.span()));
+}
+
+#else
+
+TEST(RedisTlsTest, IsRefusedWhereTheLibraryHasNone) {
+  const auto made = RedisSink::create(config_for("rediss://localhost"));
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().kind, ErrorKind::kFatal);
+  EXPECT_THAT(made.error().what, HasSubstr("hiredis 1.0"));
+}
+
+#endif
+
 TEST(RedisEndpointTest, UnderstandsUrls) {
   auto full = RedisEndpoint::parse("redis://me:p%3Aw@example.com:1234/5");
   ASSERT_TRUE(full);
