@@ -42,7 +42,11 @@ void write(LogLevel level, std::string_view text, std::initializer_list<LogField
   spdlog::level::level_enum spdlog_level = level_of(level);
   if (!logger->should_log(spdlog_level)) return;
   std::string line = json ? "\"msg\":" : "msg=";
-  append_json(line, text);
+  if (!json && is_plain(text)) {
+    line += text;
+  } else {
+    append_json(line, text);
+  }
   for (const LogField& field : fields) {
     if (json) {
       line += ',';

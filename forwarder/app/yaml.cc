@@ -239,7 +239,10 @@ void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
 
 std::optional<size_t> YamlMap::choice(const std::string& key,
                                       const std::vector<std::string>& words) {
-  auto value = scalar(key);
+  // YAML has a null of its own; where a word is wanted it is the word.
+  YAML::Node node = find(key);
+  std::optional<std::string> value;
+  if (node.IsDefined()) value = node.IsNull() ? "null" : expand(node, key);
   if (!value) return std::nullopt;
   auto found = std::find(words.begin(), words.end(), *value);
   if (found != words.end()) return static_cast<size_t>(found - words.begin());

@@ -18,7 +18,7 @@ struct ServerState {
   std::string timeline;
   Lsn wal_end;            // flushed
   Lsn slot_confirmed;     // confirmed_flush_lsn
-  bool slot_in_use = false;  // by anybody
+  std::string slot_user;  // the process that streams it; empty: none
 };
 
 // Of this process, since it started.

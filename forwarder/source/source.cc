@@ -120,15 +120,19 @@ Result<void> Source::stream_once() {
     server = *looked;
     received_.end = acks_.received_end();
     from = resume(received_, server);
-    bool in_use = false;
-    Result<void> started = start(*connection, from.start, in_use);
-    if (started) break;
-    if (!in_use) return started;
+    // Trying in vain would put an error into the server's log each time.
+    if (server.slot_user.empty()) {
+      bool in_use = false;
+      Result<void> started = start(*connection, from.start, in_use);
+      if (started) break;
+      if (!in_use) return started;
+      server.slot_user = "somebody else";
+    }
     stats_.state = SourcePhase::kWaiting;
-    stats_.last_error.set(started.error().message());
+    stats_.last_error.set("slot \"" + config_.slot + "\" is active for PID " + server.slot_user);
     if (!waiting_said_) {
       log(LogLevel::kInfo, "slot is in use, waiting to take over",
-          {{"pipeline", pipeline_}, {"slot", config_.slot}, {"error", started.error().message()}});
+          {{"pipeline", pipeline_}, {"slot", config_.slot}, {"active_pid", server.slot_user}});
       waiting_said_ = true;
     }
     pause(timing_.slot_in_use);
@@ -145,8 +149,7 @@ Result<void> Source::stream_once() {
   if (!from.warning.empty()) {
     log(LogLevel::kError, from.warning, {{"pipeline", pipeline_}, {"slot", config_.slot}});
   }
-  // Whoever had the slot a moment ago may have gone on after we looked.
-  stats_.start_lsn = server.slot_in_use ? 0 : server.wal_end.value;
+  stats_.start_lsn = server.wal_end.value;
   log(LogLevel::kInfo, "streaming",
       {{"pipeline", pipeline_},
        {"slot", config_.slot},
@@ -170,13 +173,6 @@ Result<Connection> Source::connect() {
 Result<ServerState> Source::look_at_slot(Connection& connection) {
   TimePoint deadline = Clock::now() + timing_.answer;
   ServerState state;
-  auto system = connection.query("IDENTIFY_SYSTEM", deadline);
-  if (!system) return Failure(std::move(system.error().error));
-  if (!system->empty()) {
-    state.system = column(system->front(), 0);
-    state.timeline = column(system->front(), 1);
-    state.wal_end = parse_lsn(column(system->front(), 2)).value_or(Lsn{});
-  }
   auto timeout = connection.query(
       "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'", deadline);
   if (!timeout) return Failure(std::move(timeout.error().error));
@@ -229,7 +225,15 @@ Result<ServerState> Source::look_at_slot(Connection& connection) {
                    connection.endpoint());
     }
     state.slot_confirmed = parse_lsn(column(slot, 4)).value_or(Lsn{});
-    state.slot_in_use = slot.size() > 5 && slot[5].has_value();
+    state.slot_user = column(slot, 5);
+    // Asked after the slot was seen free: whatever another reader has delivered is before this position.
+    auto system = connection.query("IDENTIFY_SYSTEM", deadline);
+    if (!system) return Failure(std::move(system.error().error));
+    if (!system->empty()) {
+      state.system = column(system->front(), 0);
+      state.timeline = column(system->front(), 1);
+      state.wal_end = parse_lsn(column(system->front(), 2)).value_or(Lsn{});
+    }
     stats_.server_lsn = state.wal_end.value;
     if (!received_.any) stats_.confirmed_lsn = state.slot_confirmed.value;
     return state;
