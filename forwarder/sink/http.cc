@@ -136,7 +136,7 @@ Result<std::unique_ptr<Sink>> HttpSink::create(const HttpConfig& config) {
 
 BatchLimits HttpSink::limits() const {
   BatchLimits limits;
-  limits.events = std::min(limits.events, config_.lanes * config_.batch_events * kRounds);
+  limits.events = config_.lanes * config_.batch_events * kRounds;
   return limits;
 }
 

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <array>
+#include <system_error>
 
 #include "sink/rabbitmq_errors.h"
 
@@ -132,7 +133,12 @@ Result<void> RabbitmqLink::judge(const amqp_rpc_reply_t& reply, std::string_view
 Result<std::unique_ptr<RabbitmqLink>> RabbitmqLink::open(const RabbitmqEndpoint& endpoint,
                                                          const RabbitmqConfig& config,
                                                          TimePoint deadline) {
-  std::unique_ptr<RabbitmqLink> link(new RabbitmqLink(endpoint.name()));
+  std::unique_ptr<RabbitmqLink> link;
+  try {
+    link.reset(new RabbitmqLink(endpoint.name()));
+  } catch (const std::system_error& error) {  // the watchdog's thread
+    return retry(std::string("could not start a thread: ") + error.what(), endpoint.name());
+  }
   auto outcome = link->connect(endpoint, config.tls, deadline);
   if (outcome) {
     link->watchdog_.watch(amqp_get_sockfd(link->state_.get()));

@@ -28,6 +28,12 @@ class RedisServer {
   }
 
   void start() {
+    launch();
+    ASSERT_TRUE(wait_for(std::chrono::seconds(20), [this] { return ask({"PING"}) == "PONG"; }));
+  }
+
+  // Does not wait until it is ready, only until it listens.
+  void launch() {
     Process::Command command;
     command.argv = {"redis-server",
                     "--port",
@@ -49,7 +55,6 @@ class RedisServer {
     ASSERT_TRUE(process_.start(command));
     ASSERT_TRUE(wait_for(std::chrono::seconds(20), [this] { return accepts(socket()); }))
         << read_file(directory_.file("log"));
-    ASSERT_TRUE(wait_for(std::chrono::seconds(20), [this] { return ask({"PING"}) == "PONG"; }));
   }
 
   void stop() { process_.stop(SIGTERM); }
@@ -64,6 +69,7 @@ class RedisServer {
     start();
   }
 
+  std::string file(const std::string& name) const { return directory_.file(name); }
   std::string socket() const { return directory_.file("socket"); }
   std::string url() const { return "unix://" + socket(); }
   int port() const { return port_; }
@@ -332,6 +338,52 @@ TEST_F(RedisSinkTest, TooFewReplicasAreRetry) {
   const DeliveryError error = failure(*sink);
   EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
   EXPECT_THAT(error.error.what, HasSubstr("min-replicas-to-write"));
+}
+
+TEST(RedisTroubleTest, ADiskThatCannotBeSavedToIsRetry) {
+  RedisServer server({"--save", "3600 1"});
+  // A directory where the dump is to be: saving fails, for root, too.
+  std::filesystem::create_directories(server.file("dump.rdb") + "/x");
+  auto sink = sink_for(config_for(server.url()));
+  Events events;
+  events.add(1);
+  events.add(2);
+  ASSERT_TRUE(deliver_all(*sink, events.span().first(1)));
+  server.ask({"BGSAVE"});
+  ASSERT_TRUE(wait_for(std::chrono::seconds(10), [&] {
+    return server.ask({"INFO", "persistence"}).find("rdb_last_bgsave_status:err") !=
+           std::string::npos;
+  }));
+  Progress progress(2);
+  const auto delivery = sink->deliver(events.span(), in_seconds(5), progress);
+  ASSERT_FALSE(delivery);
+  EXPECT_EQ(delivery.error().error.kind, ErrorKind::kRetry);
+  EXPECT_THAT(delivery.error().error.what, HasSubstr("MISCONF"));
+  EXPECT_THAT(delivery.error().error.what, HasSubstr("disk"));
+  std::filesystem::remove_all(server.file("dump.rdb"));
+  server.ask({"SAVE"});
+  ASSERT_TRUE(deliver_all(*sink, events.span()));
+}
+
+TEST(RedisTroubleTest, LoadingIsRetryAndPasses) {
+  RedisServer server({"--appendonly", "yes", "--aof-use-rdb-preamble", "no",
+                      "--loading-process-events-interval-bytes", "1024", "--key-load-delay",
+                      "500"});
+  auto sink = sink_for(config_for(server.url()));
+  Events events;
+  for (int i = 0; i < 2000; ++i) events.add(i, 500);
+  ASSERT_TRUE(deliver_all(*sink, events.span().first(1999)));
+  server.stop();
+  server.launch();
+  Progress progress(1);
+  const auto delivery = sink->deliver(events.span().subspan(1999), in_seconds(5), progress);
+  ASSERT_FALSE(delivery);
+  EXPECT_EQ(delivery.error().error.kind, ErrorKind::kRetry);
+  EXPECT_THAT(delivery.error().error.what, HasSubstr("LOADING"));
+  ASSERT_TRUE(deliver_all(*sink, events.span().subspan(1999)));
+  std::vector<std::string> documents;
+  for (auto& [id, document] : server.entries(kStream)) documents.push_back(std::move(document));
+  EXPECT_TRUE(documents == events.documents());
 }
 
 TEST_F(RedisSinkTest, AKeyOfAnotherTypeIsFatal) {
