@@ -1,5 +1,5 @@
-// `walspout check`: the doctor. Looks at the configuration, the server, the tables, the slot and the sinks,
-// and says of everything that is wrong how it is mended. Changes nothing.
+// `walspout check`: the doctor. Looks at the configuration, the server, the tables, the slot and
+// the sinks, and says of everything that is wrong how it is mended. Changes nothing.
 #include <charconv>
 #include <cstdio>
 #include <map>
@@ -15,8 +15,8 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(10);
 
-// The first minor release of each major one without known defects of logical decoding: earlier ones may
-// lose changes of a table that is added to a publication meanwhile, or run out of memory.
+// The first minor release of each major one without known defects of logical decoding: earlier ones
+// may lose changes of a table that is added to a publication meanwhile, or run out of memory.
 const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, {17, 6}};
 
 class Doctor {
@@ -55,7 +55,9 @@ class Doctor {
   bool failed_ = false;
 };
 
-std::string text(const Row& row, size_t i) { return i < row.size() ? row[i].value_or("") : ""; }
+std::string text(const Row& row, size_t i) {
+  return i < row.size() ? row[i].value_or("") : "";
+}
 
 int64_t number(const std::string& text) {
   int64_t value = 0;
@@ -176,11 +178,10 @@ void Doctor::tables() {
 
 void Doctor::slot() {
   const std::string& name = config_.source.slot;
-  wal_position_ =
-      parse_lsn(value("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
-                      "THEN pg_catalog.pg_last_wal_replay_lsn() "
-                      "ELSE pg_catalog.pg_current_wal_lsn() END"))
-          .value_or(Lsn{});
+  wal_position_ = parse_lsn(value("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
+                                  "THEN pg_catalog.pg_last_wal_replay_lsn() "
+                                  "ELSE pg_catalog.pg_current_wal_lsn() END"))
+                      .value_or(Lsn{});
   std::vector<Row> found = rows(
       "SELECT plugin, database = current_database(), active_pid, wal_status, confirmed_flush_lsn "
       "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +

@@ -1,4 +1,5 @@
-// `walspout drop`: drops the slots of a configuration. The server then forgets what was not delivered.
+// `walspout drop`: drops the slots of a configuration. The server then forgets what was not
+// delivered.
 #include <unistd.h>
 
 #include <cstdio>
@@ -27,8 +28,8 @@ bool drop_slot(const PipelineConfig& pipeline) {
           Connection::quote_literal(pipeline.source.slot),
       Clock::now() + kPatience);
   if (!dropped) {
-    std::fprintf(stderr, "walspout: could not drop slot \"%s\": %s\n",
-                 pipeline.source.slot.c_str(), dropped.error().error.message().c_str());
+    std::fprintf(stderr, "walspout: could not drop slot \"%s\": %s\n", pipeline.source.slot.c_str(),
+                 dropped.error().error.message().c_str());
     return false;
   }
   std::printf("%s slot \"%s\"\n", dropped->empty() ? "there is no" : "dropped",

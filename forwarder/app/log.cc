@@ -71,8 +71,7 @@ void write(LogLevel level, std::string_view text, std::initializer_list<LogField
 void start_log(const LogConfig& config) {
   json = config.json;
   configured = level_of(config.level);
-  logger =
-      std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  logger = std::make_shared<spdlog::logger>("", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   logger->set_level(configured);
   constexpr char kTime[] = "%Y-%m-%dT%H:%M:%S.%fZ";
   std::string pattern = json ? std::string("{\"time\":\"") + kTime + "\",\"level\":\"%l\",%v}"

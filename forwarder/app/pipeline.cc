@@ -25,7 +25,9 @@ Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
   source_ = std::make_unique<Source>(config.name, config.source, *queue_, source_stats_, wake_);
 }
 
-Pipeline::~Pipeline() { join(); }
+Pipeline::~Pipeline() {
+  join();
+}
 
 Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
                                                  std::function<void()> ended) {
@@ -42,18 +44,17 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
     auto lane = std::make_unique<Lane>();
     lane->sink = std::move(*sink);
     lane->endpoint = lane->sink->endpoint();
-    DeliverConfig deliver{config.name, sink_config.name, config.retry,
-                          sink_config.deliver_timeout,
+    DeliverConfig deliver{config.name, sink_config.name, config.retry, sink_config.deliver_timeout,
                           config.dead_letter ? config.dead_letter->after : 0};
     const SourceStats& source = pipeline->source_stats_;
-    lane->deliverer = std::make_unique<Deliverer>(
-        *lane->sink, *pipeline->queue_, pipeline->lanes_.size(), deliver,
-        pipeline->dead_letters_.get(), lane->stats, lane->sleeper,
-        [&source]() -> std::optional<SourceState> {
-          uint64_t start = source.start_lsn;
-          if (start == SourceStats::kNotYet) return std::nullopt;
-          return SourceState{Lsn{start}};
-        });
+    lane->deliverer =
+        std::make_unique<Deliverer>(*lane->sink, *pipeline->queue_, pipeline->lanes_.size(),
+                                    deliver, pipeline->dead_letters_.get(), lane->stats,
+                                    lane->sleeper, [&source]() -> std::optional<SourceState> {
+                                      uint64_t start = source.start_lsn;
+                                      if (start == SourceStats::kNotYet) return std::nullopt;
+                                      return SourceState{Lsn{start}};
+                                    });
     pipeline->lanes_.push_back(std::move(lane));
   }
   return pipeline;

@@ -1,7 +1,7 @@
 // A pipeline in operation: one thread that reads, one for each sink, and the queue between them.
 //
-// It ends when it is stopped, or when something failed that only an operator can mend; until then it
-// goes on trying, whatever happens to other pipelines.
+// It ends when it is stopped, or when something failed that only an operator can mend; until then
+// it goes on trying, whatever happens to other pipelines.
 #pragma once
 
 #include <atomic>
@@ -23,8 +23,8 @@ namespace walspout {
 
 class Pipeline {
  public:
-  // Makes sinks and files, and connects nothing. `ended` is called once, on a thread of the pipeline,
-  // when the last of its threads is about to end.
+  // Makes sinks and files, and connects nothing. `ended` is called once, on a thread of the
+  // pipeline, when the last of its threads is about to end.
   static Result<std::unique_ptr<Pipeline>> make(const PipelineConfig& config,
                                                 std::function<void()> ended);
   ~Pipeline();

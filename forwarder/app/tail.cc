@@ -28,8 +28,7 @@ void on_signal(int) {
 
 class Tail {
  public:
-  explicit Tail(const TailOptions& options)
-      : options_(options), terminal_(isatty(STDOUT_FILENO)) {}
+  explicit Tail(const TailOptions& options) : options_(options), terminal_(isatty(STDOUT_FILENO)) {}
 
   Result<void> run();
 
@@ -58,19 +57,19 @@ Result<void> Tail::run() {
   Secret dsn(options_.dsn);
   Result<void> good = Connection::check_dsn(dsn);
   if (!good) return good;
-  auto connection = Connection::open(dsn, Connection::Mode::kReplication,
-                                     Clock::now() + std::chrono::seconds(10), wake_,
-                                     [] { return interrupted.load(); });
+  auto connection =
+      Connection::open(dsn, Connection::Mode::kReplication, Clock::now() + std::chrono::seconds(10),
+                       wake_, [] { return interrupted.load(); });
   if (!connection) return Failure(std::move(connection.error()));
 
   SourceConfig source;
   source.slot = "walspout_tail_" + std::to_string(getpid());
   source.publications = options_.publications;
   source.batch_bytes = 8192;
-  auto created = connection->query("CREATE_REPLICATION_SLOT " +
-                                       Connection::quote_name(source.slot) +
-                                       " TEMPORARY LOGICAL walspout NOEXPORT_SNAPSHOT",
-                                   TimePoint::max());
+  auto created =
+      connection->query("CREATE_REPLICATION_SLOT " + Connection::quote_name(source.slot) +
+                            " TEMPORARY LOGICAL walspout NOEXPORT_SNAPSHOT",
+                        TimePoint::max());
   if (!created) return in("could not make a temporary slot", std::move(created.error().error));
   auto started = connection->start_streaming(start_replication(source, Lsn{}),
                                              Clock::now() + std::chrono::seconds(30));

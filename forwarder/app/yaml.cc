@@ -75,7 +75,9 @@ YAML::Node YamlMap::find(const std::string& key) {
   return YAML::Node(YAML::NodeType::Undefined);
 }
 
-bool YamlMap::has(const std::string& key) { return find(key).IsDefined(); }
+bool YamlMap::has(const std::string& key) {
+  return find(key).IsDefined();
+}
 
 bool YamlMap::is_map(const std::string& key) {
   YAML::Node value = find(key);
@@ -178,8 +180,9 @@ void YamlMap::size(const std::string& key, uint64_t& target, uint64_t least, uin
   if (!value) return;
   auto bytes = parse_size(*value);
   if (!bytes) {
-    problem(key, "\"" + key + "\" must be a size with a unit, such as 64MiB (B, kB, MB, GB, KiB, MiB, "
-                 "GiB)");
+    problem(key, "\"" + key +
+                     "\" must be a size with a unit, such as 64MiB (B, kB, MB, GB, KiB, MiB, "
+                     "GiB)");
   } else if (*bytes < least || *bytes > most) {
     problem(key, "\"" + key + "\" must be between " + std::to_string(least) + "B and " +
                      std::to_string(most) + "B");
@@ -296,7 +299,9 @@ void YamlMap::problem(const std::string& key, std::string what) {
   note(value.IsDefined() ? value.Mark() : node_.Mark(), std::move(what));
 }
 
-void YamlMap::problem(std::string what) { note(node_.Mark(), std::move(what)); }
+void YamlMap::problem(std::string what) {
+  note(node_.Mark(), std::move(what));
+}
 
 void YamlMap::note(const YAML::Mark& mark, std::string what) {
   problems_.push_back({mark.line + 1, mark.column + 1, std::move(what)});

@@ -65,7 +65,7 @@ class YamlMap {
 
   void require(const std::string& key);
   void problem(const std::string& key, std::string what);  // at the key's value
-  void problem(std::string what);                           // at the mapping
+  void problem(std::string what);                          // at the mapping
   void finish();
 
  private:

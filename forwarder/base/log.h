@@ -32,7 +32,8 @@ inline LogWriter& log_writer() {
   return writer;
 }
 
-inline void log(LogLevel level, std::string_view text, std::initializer_list<LogField> fields = {}) {
+inline void log(LogLevel level, std::string_view text,
+                std::initializer_list<LogField> fields = {}) {
   if (log_writer()) log_writer()(level, text, fields);
 }
 

@@ -11,7 +11,9 @@ class Message {
  public:
   using Free = void (*)(void*);
 
-  Message() : data_(nullptr, +[](void*) {}) {}
+  Message()
+      : data_(
+            nullptr, +[](void*) {}) {}
 
   // Takes over `data`; the message proper are its last `size` bytes, from `offset`.
   Message(char* data, size_t offset, size_t size, Free free)

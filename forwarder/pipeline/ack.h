@@ -1,5 +1,5 @@
-// What may be confirmed to the server: the ends of those transactions all of whose events every sink is
-// done with, and, when nothing is under way, the position that a keepalive names.
+// What may be confirmed to the server: the ends of those transactions all of whose events every
+// sink is done with, and, when nothing is under way, the position that a keepalive names.
 //
 // Two kinds of numbers, never mixed. *Received*: how many events have come, in this life of the
 // process, over all connections; an event that comes again after a reconnect counts again.
@@ -36,8 +36,8 @@ class AckTracker {
   // The connection is gone: a transaction that is not complete will come again from its start.
   void disconnect() { open_ = false; }
 
-  // From now on positions are those of another history of the log: whatever is to be confirmed in it has
-  // not been received yet.
+  // From now on positions are those of another history of the log: whatever is to be confirmed in
+  // it has not been received yet.
   void forget() {
     disconnect();
     marks_.clear();
@@ -47,8 +47,8 @@ class AckTracker {
   // All sinks are done with the first `events` received events. Never falls.
   void handled(uint64_t events);
 
-  // The position to confirm. Never falls but by forget(). 0 as long as there is none: the server is then told 0,
-  // which it takes for "nothing new".
+  // The position to confirm. Never falls but by forget(). 0 as long as there is none: the server is
+  // then told 0, which it takes for "nothing new".
   Lsn confirmed() const { return confirmed_; }
 
   // The end of the last complete transaction that was received, or a later keepalive.

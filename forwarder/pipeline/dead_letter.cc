@@ -79,7 +79,9 @@ Result<std::unique_ptr<DeadLetterFile>> DeadLetterFile::open(std::string path,
       new DeadLetterFile(std::move(path), std::move(pipeline), fd));
 }
 
-DeadLetterFile::~DeadLetterFile() { ::close(fd_); }
+DeadLetterFile::~DeadLetterFile() {
+  ::close(fd_);
+}
 
 Result<void> DeadLetterFile::put(const Event& event, std::string_view sink, const Error& reason) {
   std::string line = dead_letter_line(event, pipeline_, sink, reason);

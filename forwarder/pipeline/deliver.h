@@ -1,9 +1,10 @@
-// Takes events from the queue and sees to it that a sink is done with them: the policy that sinks do
-// not have. One Deliverer and one thread for each sink.
+// Takes events from the queue and sees to it that a sink is done with them: the policy that sinks
+// do not have. One Deliverer and one thread for each sink.
 //
 // - Retry: the same events again, in the same order, after the backoff; for ever, unless
 //   dead letters are configured.
-// - Reject, and an event that has failed as often as the configuration allows: dead letter, then on.
+// - Reject, and an event that has failed as often as the configuration allows: dead letter, then
+// on.
 //   Without dead letters, stop.
 // - Fatal: stop. Nothing after the last durable event is acknowledged.
 #pragma once
@@ -78,10 +79,10 @@ class Deliverer {
   const std::function<std::optional<SourceState>()> source_;
   Backoff backoff_;
   TimePoint failing_since_;
-  uint64_t failures_ = 0;       // attempts in a row that failed
-  Lsn troubled_lsn_;            // the event that failed last,
+  uint64_t failures_ = 0;  // attempts in a row that failed
+  Lsn troubled_lsn_;       // the event that failed last,
   uint64_t troubled_index_ = 0;
-  uint64_t troubled_times_ = 0; // and how often in a row
+  uint64_t troubled_times_ = 0;  // and how often in a row
   std::atomic<TimePoint::rep> limit_{TimePoint::max().time_since_epoch().count()};
   std::atomic<bool> reopen_{false};
 };

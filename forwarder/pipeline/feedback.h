@@ -1,5 +1,5 @@
-// When to send the server a status update: at once when it asks, soon after the confirmed position has
-// moved, and now and then in any case, so that it does not take us for dead.
+// When to send the server a status update: at once when it asks, soon after the confirmed position
+// has moved, and now and then in any case, so that it does not take us for dead.
 //
 // Pure: it is told what time it is. Owned by the source's thread.
 #pragma once
@@ -12,8 +12,8 @@
 namespace walspout {
 
 struct FeedbackConfig {
-  Duration moved = std::chrono::seconds(1);    // at most one in this time because of progress
-  Duration silence = std::chrono::seconds(10); // at least one in this time
+  Duration moved = std::chrono::seconds(1);     // at most one in this time because of progress
+  Duration silence = std::chrono::seconds(10);  // at least one in this time
 };
 
 class Feedback {

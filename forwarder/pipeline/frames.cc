@@ -159,8 +159,8 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t key_begin, Rea
   if (!body.good()) return malformed("an event's frame is too short");
   if (!open_) return malformed("an event outside of a transaction");
   if (event.document.empty()) return malformed("an event without a document");
-  if (event.key_size && (key_begin > event.document.size() ||
-                         event.key_size > event.document.size() - key_begin)) {
+  if (event.key_size &&
+      (key_begin > event.document.size() || event.key_size > event.document.size() - key_begin)) {
     return malformed("a key that is not in its document");
   }
   if (event.index < next_index_) return malformed("the events' indexes do not grow");

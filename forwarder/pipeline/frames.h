@@ -1,7 +1,7 @@
 // Messages of the plugin's format "frames" become events. plugin/README.md specifies the format.
 //
-// The decoder does no I/O and trusts nothing: a message is checked to its last byte, and one that is
-// not well-formed yields an error and no event. Documents are not looked into, and not copied.
+// The decoder does no I/O and trusts nothing: a message is checked to its last byte, and one that
+// is not well-formed yields an error and no event. Documents are not looked into, and not copied.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,9 @@ inline constexpr int kFramesVersion = 1;
 
 // The end of a transaction: all of its events are among those received so far.
 struct Commit {
-  Lsn lsn;                  // as in the events' ids
-  Lsn end_lsn;              // the position to confirm
-  size_t events_before = 0; // how many of the chunk's events belong to it or precede it
+  Lsn lsn;                   // as in the events' ids
+  Lsn end_lsn;               // the position to confirm
+  size_t events_before = 0;  // how many of the chunk's events belong to it or precede it
 };
 
 // One message and the events in it, which point into it: they live and go together.
@@ -71,10 +71,10 @@ class FrameDecoder {
   std::unordered_map<uint32_t, Known> relations_;
   uint64_t chunks_ = 0;
   bool open_ = false;
-  Lsn lsn_;                   // of the open transaction
-  int64_t commit_time_ = 0;   // likewise
-  uint64_t events_ = 0;       // received of it
-  uint64_t next_index_ = 0;   // least index that its next event may have
+  Lsn lsn_;                  // of the open transaction
+  int64_t commit_time_ = 0;  // likewise
+  uint64_t events_ = 0;      // received of it
+  uint64_t next_index_ = 0;  // least index that its next event may have
 };
 
 }  // namespace walspout

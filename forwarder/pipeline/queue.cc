@@ -15,11 +15,18 @@ bool EventQueue::has_room() {
 }
 
 void EventQueue::push(Chunk chunk) {
+  std::lock_guard lock(mutex_);
+  bytes_ += chunk.bytes();
+  pushed_ += chunk.events.size();
+  chunks_.push_back(std::move(chunk));
+  announced_ = false;
+}
+
+void EventQueue::announce() {
   {
     std::lock_guard lock(mutex_);
-    bytes_ += chunk.bytes();
-    pushed_ += chunk.events.size();
-    chunks_.push_back(std::move(chunk));
+    if (announced_) return;
+    announced_ = true;
   }
   arrived_.notify_all();
 }

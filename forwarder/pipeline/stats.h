@@ -60,7 +60,7 @@ struct SinkStats {
   std::atomic<uint64_t> retries{0};
   std::atomic<uint64_t> rejects{0};
   std::atomic<uint64_t> dead_letters{0};
-  std::atomic<uint64_t> dropped{0};  // mapped nowhere, by configuration
+  std::atomic<uint64_t> dropped{0};   // mapped nowhere, by configuration
   std::atomic<uint64_t> failures{0};  // attempts since the last success
   std::atomic<SinkState> state{SinkState::kConnecting};
   std::atomic<int64_t> progress_at{0};  // wall clock, microseconds: last event done with
@@ -78,13 +78,14 @@ struct SourceStats {
   std::atomic<uint64_t> bytes{0};
   std::atomic<uint64_t> transactions{0};
   std::atomic<uint64_t> events{0};
-  std::atomic<uint64_t> received_lsn{0};   // end of what was received, or is known not to be there
+  std::atomic<uint64_t> received_lsn{0};  // end of what was received, or is known not to be there
   std::atomic<uint64_t> confirmed_lsn{0};
-  std::atomic<uint64_t> server_lsn{0};     // as of the last message
-  // The end of the server's log when streaming began last: 0 if unknown, kNotYet if it has not begun.
+  std::atomic<uint64_t> server_lsn{0};  // as of the last message
+  // The end of the server's log when streaming began last: 0 if unknown, kNotYet if it has not
+  // begun.
   static constexpr uint64_t kNotYet = UINT64_MAX;
   std::atomic<uint64_t> start_lsn{kNotYet};
-  std::atomic<uint64_t> pauses{0};         // times that the queue was full
+  std::atomic<uint64_t> pauses{0};  // times that the queue was full
   SharedText last_error;
 };
 

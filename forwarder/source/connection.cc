@@ -47,7 +47,9 @@ int poll_until(pollfd* fds, nfds_t count, TimePoint deadline) {
 
 }  // namespace
 
-void Connection::Finish::operator()(pg_conn* conn) const { PQfinish(conn); }
+void Connection::Finish::operator()(pg_conn* conn) const {
+  PQfinish(conn);
+}
 
 Result<void> Connection::check_dsn(const Secret& dsn) {
   char* text = nullptr;
@@ -64,10 +66,24 @@ Result<void> Connection::check_dsn(const Secret& dsn) {
 Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint deadline,
                                     const Wake& wake, std::function<bool()> interrupted) {
   // Later ones win.
-  std::array keys = {"fallback_application_name", "keepalives", "keepalives_idle",
-                     "keepalives_interval", "keepalives_count", "tcp_user_timeout", "dbname",
-                     "client_encoding", "replication", static_cast<const char*>(nullptr)};
-  std::array values = {"walspout", "1", "10", "5", "3", "20000", dsn.reveal().c_str(), "UTF8",
+  std::array keys = {"fallback_application_name",
+                     "keepalives",
+                     "keepalives_idle",
+                     "keepalives_interval",
+                     "keepalives_count",
+                     "tcp_user_timeout",
+                     "dbname",
+                     "client_encoding",
+                     "replication",
+                     static_cast<const char*>(nullptr)};
+  std::array values = {"walspout",
+                       "1",
+                       "10",
+                       "5",
+                       "3",
+                       "20000",
+                       dsn.reveal().c_str(),
+                       "UTF8",
                        mode == Mode::kReplication ? "database" : "false",
                        static_cast<const char*>(nullptr)};
   Connection connection(Handle(PQconnectStartParams(keys.data(), values.data(), 1)), wake,
@@ -120,8 +136,7 @@ Result<void> Connection::wait_for_result(TimePoint deadline) {
   }
 }
 
-ServerResult<std::vector<Row>> Connection::query(const std::string& statement,
-                                                 TimePoint deadline) {
+ServerResult<std::vector<Row>> Connection::query(const std::string& statement, TimePoint deadline) {
   PGconn* conn = conn_.get();
   if (!PQsendQuery(conn, statement.c_str())) return tl::unexpected(broken());
   std::vector<Row> rows;
@@ -256,7 +271,9 @@ void Connection::finish_streaming(TimePoint deadline) {
   }
 }
 
-int Connection::server_version() const { return PQserverVersion(conn_.get()); }
+int Connection::server_version() const {
+  return PQserverVersion(conn_.get());
+}
 
 std::string Connection::endpoint() const {
   auto text = [](const char* s) { return std::string(s ? s : ""); };

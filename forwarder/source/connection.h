@@ -37,8 +37,8 @@ using ServerResult = tl::expected<T, ServerError>;
 // What the server sends while it streams.
 struct StreamMessage {
   enum class Kind { kNone, kData, kKeepalive } kind = Kind::kNone;
-  Message data;           // kData: the plugin's bytes
-  Lsn server_lsn;         // how far the server has sent
+  Message data;    // kData: the plugin's bytes
+  Lsn server_lsn;  // how far the server has sent
   bool reply_requested = false;
 };
 
@@ -51,8 +51,8 @@ class Connection {
 
   // Connects. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
   // application_name.
-  static Result<Connection> open(const Secret& dsn, Mode mode, TimePoint deadline,
-                                 const Wake& wake, std::function<bool()> interrupted);
+  static Result<Connection> open(const Secret& dsn, Mode mode, TimePoint deadline, const Wake& wake,
+                                 std::function<bool()> interrupted);
 
   // Runs a statement, of SQL or of the replication protocol; its rows.
   ServerResult<std::vector<Row>> query(const std::string& statement, TimePoint deadline);
@@ -66,8 +66,8 @@ class Connection {
   // Reads what has arrived, without waiting, for next() to find.
   Result<void> read();
 
-  // Waits until there is something to read (if that is wanted), what could not be sent can be sent on,
-  // the Wake was called, or the deadline has come.
+  // Waits until there is something to read (if that is wanted), what could not be sent can be sent
+  // on, the Wake was called, or the deadline has come.
   void wait(bool for_reading, TimePoint deadline);
 
   // Tells the server what was received and what it may forget. Does not wait.
@@ -76,8 +76,8 @@ class Connection {
   // Ends the stream so that the server has read all that it was sent.
   void finish_streaming(TimePoint deadline);
 
-  int server_version() const;         // 150020
-  std::string endpoint() const;       // "host:port/database"
+  int server_version() const;    // 150020
+  std::string endpoint() const;  // "host:port/database"
   static std::string quote_name(std::string_view name);
   static std::string quote_literal(std::string_view text);
 

@@ -39,7 +39,9 @@ uint64_t number(const std::string& text) {
   return value;
 }
 
-std::string column(const Row& row, size_t i) { return i < row.size() ? row[i].value_or("") : ""; }
+std::string column(const Row& row, size_t i) {
+  return i < row.size() ? row[i].value_or("") : "";
+}
 
 }  // namespace
 
@@ -110,8 +112,8 @@ Result<void> Source::stream_once() {
   Result<Connection> connection = connect();
   if (!connection) return Failure(std::move(connection.error()));
 
-  // Whoever holds the slot may hold it for long; the connection is kept, so as to be quick. Each attempt
-  // looks at the slot anew: it moves while somebody else streams it.
+  // Whoever holds the slot may hold it for long; the connection is kept, so as to be quick. Each
+  // attempt looks at the slot anew: it moves while somebody else streams it.
   ServerState server;
   Resume from;
   while (!stopping()) {
@@ -203,11 +205,11 @@ Result<ServerState> Source::look_at_slot(Connection& connection) {
     const Row& slot = slots->front();
     std::string plugin = column(slot, 0);
     if (plugin != "walspout") {
-      return fatal("slot \"" + config_.slot + "\" belongs to " +
-                       (plugin.empty() ? "physical replication"
-                                       : "the output plugin \"" + plugin + "\"") +
-                       ": choose another name for `slot`",
-                   connection.endpoint());
+      return fatal(
+          "slot \"" + config_.slot + "\" belongs to " +
+              (plugin.empty() ? "physical replication" : "the output plugin \"" + plugin + "\"") +
+              ": choose another name for `slot`",
+          connection.endpoint());
     }
     if (column(slot, 1) != column(slot, 2)) {
       return fatal("slot \"" + config_.slot + "\" is one of database \"" + column(slot, 1) +
@@ -226,7 +228,8 @@ Result<ServerState> Source::look_at_slot(Connection& connection) {
     }
     state.slot_confirmed = parse_lsn(column(slot, 4)).value_or(Lsn{});
     state.slot_user = column(slot, 5);
-    // Asked after the slot was seen free: whatever another reader has delivered is before this position.
+    // Asked after the slot was seen free: whatever another reader has delivered is before this
+    // position.
     auto system = connection.query("IDENTIFY_SYSTEM", deadline);
     if (!system) return Failure(std::move(system.error().error));
     if (!system->empty()) {
@@ -261,8 +264,8 @@ Result<void> Source::create_slot(Connection& connection) {
 }
 
 Result<void> Source::start(Connection& connection, Lsn from, bool& in_use) {
-  auto started = connection.start_streaming(start_replication(config_, from),
-                                            Clock::now() + timing_.answer);
+  auto started =
+      connection.start_streaming(start_replication(config_, from), Clock::now() + timing_.answer);
   if (started) return {};
   in_use = started.error().sqlstate == kObjectInUse;
   return Failure(std::move(started.error().error));
@@ -280,12 +283,14 @@ Result<void> Source::stream(Connection& connection) {
     bool more = false;
     if (room) {
       Result<bool> received = receive(connection);
+      queue_.announce();
       if (!received) return Failure(std::move(received.error()));
       more = *received;
     }
     Result<void> answered = answer(connection, false);
     if (!answered) return answered;
-    // For messages that are in the library's buffer already, the socket would be waited for in vain.
+    // For messages that are in the library's buffer already, the socket would be waited for in
+    // vain.
     room = queue_.has_room();
     if (room && more) continue;
     connection.wait(room, feedback_.due(acks_.in_flight() ? Lsn{UINT64_MAX} : acks_.confirmed()));

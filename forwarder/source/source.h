@@ -71,7 +71,7 @@ class Source {
   AckTracker acks_;
   Feedback feedback_;
   Backoff backoff_;
-  ReceivedState received_;   // end and told are kept by acks_ and feedback_
+  ReceivedState received_;  // end and told are kept by acks_ and feedback_
   bool waiting_said_ = false;
   std::atomic<bool> stop_{false};
   std::atomic<TimePoint::rep> drain_until_{0};

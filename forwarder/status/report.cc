@@ -218,8 +218,8 @@ Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now) 
     SourcePhase phase = pipeline->source_stats().state;
     if (phase != SourcePhase::kStreaming) {
       std::string error = pipeline->source_stats().last_error.get();
-      not_ready(*pipeline, std::string("source is ") + name_of(phase) +
-                               (error.empty() ? "" : ": " + error));
+      not_ready(*pipeline,
+                std::string("source is ") + name_of(phase) + (error.empty() ? "" : ": " + error));
     }
     for (size_t i = 0; i < pipeline->config().sinks.size(); i++) {
       const SinkStats& stats = pipeline->sink_stats(i);

@@ -1,4 +1,5 @@
-// What the status server says, as text: made anew for each request from the counters of the pipelines.
+// What the status server says, as text: made anew for each request from the counters of the
+// pipelines.
 #pragma once
 
 #include <cstdint>

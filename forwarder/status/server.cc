@@ -22,7 +22,9 @@ struct StatusServer::Impl {
 
 StatusServer::StatusServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
-StatusServer::~StatusServer() { stop(); }
+StatusServer::~StatusServer() {
+  stop();
+}
 
 Result<std::unique_ptr<StatusServer>> StatusServer::start(const StatusConfig& config,
                                                           std::vector<const Pipeline*> pipelines) {

@@ -28,8 +28,8 @@ Config good(const std::string& text) {
 // A configuration with one pipeline and one sink, to which lines may be added.
 std::string with(const std::string& source, const std::string& sink = "{type: null}",
                  const std::string& rest = "") {
-  return "pipelines:\n- name: p\n  source: {dsn: x, slot: s" + (source.empty() ? "" : ", " + source) +
-         "}\n  sinks: [" + sink + "]\n" + rest;
+  return "pipelines:\n- name: p\n  source: {dsn: x, slot: s" +
+         (source.empty() ? "" : ", " + source) + "}\n  sinks: [" + sink + "]\n" + rest;
 }
 
 TEST(Config, ReadsAWholeOne) {
@@ -163,7 +163,8 @@ drain: 3s
 }
 
 TEST(Config, TellsAllProblemsAtOnceWhereTheyAre) {
-  EXPECT_EQ(problems(R"(pipelines:
+  EXPECT_EQ(
+      problems(R"(pipelines:
   - name: p
     source: {dsn: x, slot: Bad, publicatons: [a]}
     sinks:
@@ -174,16 +175,16 @@ TEST(Config, TellsAllProblemsAtOnceWhereTheyAre) {
     retry: {initial: 5 parsecs, max: 1s}
 statsu: {}
 )"),
-            "f:3:28: \"slot\" must be up to 63 lower case letters, digits and underscores\n"
-            "f:3:33: unknown key \"publicatons\" in \"source\": did you mean \"publications\"?\n"
-            "f:5:15: \"type\" must be one of redis, http, rabbitmq, file, stdout, null, not "
-            "\"redys\"; did you mean \"redis\"?\n"
-            "f:6:9: an item of \"sinks\" needs \"path\"\n"
-            "f:7:9: unknown key \"pth\" in an item of \"sinks\": did you mean \"path\"?\n"
-            "f:8:13: \"memory\" must be a size with a unit, such as 64MiB (B, kB, MB, GB, KiB, MiB, "
-            "GiB)\n"
-            "f:9:22: \"initial\" must be a duration with a unit, such as 30s (ms, s, m, h, d)\n"
-            "f:10:1: unknown key \"statsu\" in the configuration: did you mean \"status\"?\n");
+      "f:3:28: \"slot\" must be up to 63 lower case letters, digits and underscores\n"
+      "f:3:33: unknown key \"publicatons\" in \"source\": did you mean \"publications\"?\n"
+      "f:5:15: \"type\" must be one of redis, http, rabbitmq, file, stdout, null, not "
+      "\"redys\"; did you mean \"redis\"?\n"
+      "f:6:9: an item of \"sinks\" needs \"path\"\n"
+      "f:7:9: unknown key \"pth\" in an item of \"sinks\": did you mean \"path\"?\n"
+      "f:8:13: \"memory\" must be a size with a unit, such as 64MiB (B, kB, MB, GB, KiB, MiB, "
+      "GiB)\n"
+      "f:9:22: \"initial\" must be a duration with a unit, such as 30s (ms, s, m, h, d)\n"
+      "f:10:1: unknown key \"statsu\" in the configuration: did you mean \"status\"?\n");
 }
 
 TEST(Config, KnowsWrongTypes) {
@@ -209,8 +210,8 @@ TEST(Config, KnowsWrongTypes) {
 TEST(Config, SecretsComeFromFilesAndTheEnvironment) {
   std::string path = testing::TempDir() + "secret";
   std::ofstream(path, std::ios::trunc) << "from-file\n";
-  Config config =
-      good("pipelines: [{name: p, source: {dsn: \"file:" + path + "\", slot: s}, sinks: [{type: null}]}]");
+  Config config = good("pipelines: [{name: p, source: {dsn: \"file:" + path +
+                       "\", slot: s}, sinks: [{type: null}]}]");
   EXPECT_EQ(config.pipelines[0].source.dsn.reveal(), "from-file");
   EXPECT_THAT(problems(with("", "{type: redis, url: \"file:/nonexistent\"}")),
               HasSubstr("could not read file"));

@@ -21,7 +21,8 @@ TEST(Lsn, IsReadBack) {
   for (uint64_t value : {uint64_t{0}, uint64_t{0x16B374D848}, UINT64_MAX}) {
     EXPECT_EQ(parse_lsn(to_string(Lsn{value})), Lsn{value});
   }
-  for (const char* bad : {"", "/", "1/", "/1", "1", "1/1/1", "G/1", "123456789/1", "-1/1", " 1/1"}) {
+  for (const char* bad :
+       {"", "/", "1/", "/1", "1", "1/1/1", "G/1", "123456789/1", "-1/1", " 1/1"}) {
     EXPECT_FALSE(parse_lsn(bad)) << bad;
   }
 }

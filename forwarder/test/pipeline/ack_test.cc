@@ -107,8 +107,8 @@ TEST(AckTracker, ConfirmsNothingThatIsNotHandled) {
 
     AckTracker acks;
     std::vector<std::pair<size_t, uint64_t>> received;  // transaction and event of each number
-    size_t next = 0;      // transaction to send
-    uint64_t event = 0;   // in it
+    size_t next = 0;                                    // transaction to send
+    uint64_t event = 0;                                 // in it
     uint64_t handled = 0;
     uint64_t confirmed = 0;
     auto first_unhandled = [&] {
@@ -211,7 +211,9 @@ TEST(Feedback, TheServersPatienceBoundsOurSilence) {
   EXPECT_EQ(feedback.due(Lsn{1}), start + milliseconds(300));
 }
 
-TEST(Resume, TheFirstTimeTheSlotKnows) { EXPECT_EQ(resume({}, {}).start, Lsn{}); }
+TEST(Resume, TheFirstTimeTheSlotKnows) {
+  EXPECT_EQ(resume({}, {}).start, Lsn{});
+}
 
 TEST(Resume, WhatWasReceivedIsNotAskedForAgain) {
   Resume from = resume({true, "1", "1", Lsn{100}}, {"1", "1", Lsn{200}, Lsn{50}, {}});

@@ -226,8 +226,7 @@ TEST_F(DelivererTest, TheSinkIsCheckedFirst) {
 
   sink.checks = {fatal("another writer")};
   EventQueue other(1, 1000, [] {});
-  Deliverer deliverer(sink, other, 0, config, nullptr, stats, time,
-                      [] { return SourceState{}; });
+  Deliverer deliverer(sink, other, 0, config, nullptr, stats, time, [] { return SourceState{}; });
   EXPECT_FALSE(deliverer.run());
 }
 
@@ -258,7 +257,8 @@ TEST(DeadLetter, TheFileIsPrivateAndMendsAHalfLine) {
   EXPECT_THAT(second, HasSubstr("10-0"));
   EXPECT_FALSE(std::getline(in, third));
   ::remove(path.c_str());
-  EXPECT_THAT(DeadLetterFile::open("/nonexistent/x", "p").error().what, HasSubstr("could not open"));
+  EXPECT_THAT(DeadLetterFile::open("/nonexistent/x", "p").error().what,
+              HasSubstr("could not open"));
 }
 
 }  // namespace

@@ -10,8 +10,8 @@
 namespace walspout {
 namespace {
 
-using test::transaction;
 using std::chrono::milliseconds;
+using test::transaction;
 
 constexpr Duration kNoWait = Duration::zero();
 constexpr BatchLimits kAll{1000, 1 << 20, true};
@@ -129,6 +129,7 @@ TEST(EventQueue, ThreadsSeeEveryEventOnceInOrder) {
   for (uint64_t i = 1; i <= kTransactions; i++) {
     while (!queue.has_room()) std::this_thread::yield();
     queue.push(transaction(i * 10, 1 + i % 3));
+    queue.announce();
     EXPECT_LT(queue.bytes(), 6000u);
   }
   while (queue.handled() < queue.pushed()) std::this_thread::yield();

@@ -26,8 +26,7 @@ TEST(StartReplication, QuotesWhatUsersWrite) {
   config.omit = {"ts", "xid"};
   config.max_value_bytes = 100;
   std::string statement = start_replication(config, Lsn{});
-  EXPECT_THAT(statement,
-              HasSubstr("\"publications\" '\"Mixed\",\"o''brien\",\"with\"\"quote\"'"));
+  EXPECT_THAT(statement, HasSubstr("\"publications\" '\"Mixed\",\"o''brien\",\"with\"\"quote\"'"));
   EXPECT_THAT(statement, HasSubstr("\"messages\" 'false'"));
   EXPECT_THAT(statement, HasSubstr("\"message_prefixes\" 'a,b'"));
   EXPECT_THAT(statement, HasSubstr("\"origin\" 'none'"));
