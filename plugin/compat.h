@@ -8,10 +8,10 @@
 
 #include "postgres.h"
 
-#include "access/transam.h"
-#include "access/xact.h"
 #include "replication/logical.h"
 #include "replication/reorderbuffer.h"
+#include "utils/guc.h"
+#include "utils/guc_tables.h"
 #include "utils/timestamp.h"
 
 #if PG_VERSION_NUM < 130000 || PG_VERSION_NUM >= 190000
@@ -64,15 +64,18 @@
 #define update_progress(ctx, skipped) OutputPluginUpdateProgress(ctx)
 #endif
 
-/*
- * What decoding of transactions in progress uses to catch scans of tables
- * other than catalogs; a transaction that has ended is no obstacle to those.
- * Aborting a subtransaction takes it back.
- */
-#if PG_VERSION_NUM >= 140000
-#define forbid_table_scans() (CheckXidAlive = FrozenTransactionId, bsysscan = false)
+/* A setting by its name, or NULL. */
+#if PG_VERSION_NUM >= 160000
+#define find_setting(name) find_option((name), false, true, DEBUG5)
 #else
-#define forbid_table_scans() ((void) 0)
+static inline struct config_generic *
+find_setting(const char *name)
+{
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+		if (strcmp(get_guc_variables()[i]->name, name) == 0)
+			return get_guc_variables()[i];
+	return NULL;
+}
 #endif
 
 /* Since 17 a deferrable primary key is in rd_pkindex, too. */

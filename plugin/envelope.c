@@ -150,7 +150,7 @@ write_content(Out *o, const Message *message)
 	int			encoding = GetDatabaseEncoding() == PG_SQL_ASCII ? PG_UTF8 : GetDatabaseEncoding();
 	Size		n = message->size;
 
-	if (message->size > DOCUMENT_LIMIT)
+	if (message->size > document_limit)
 		return false;
 	if (!pg_verify_mbstr(encoding, message->content, (int) n, true))
 	{

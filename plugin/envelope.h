@@ -56,7 +56,7 @@ extern void envelope_truncate(Out *o, const Transaction *txn, const Options *opt
 extern void envelope_message(Out *o, const Transaction *txn, const Options *options, uint64 index,
 							 const Message *message);
 
-/* The documents around a transaction that the option "transactions" asks for. */
+/* The documents around a transaction, where Options.transactions asks for them. */
 extern void envelope_begin_document(Out *o, const Transaction *txn);
 extern void envelope_commit_document(Out *o, const Transaction *txn);
 

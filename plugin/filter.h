@@ -9,16 +9,8 @@
 
 #include "nodes/bitmapset.h"
 #include "options.h"
+#include "row_filter.h"
 #include "utils/rel.h"
-
-/* One tuple, deformed; the arrays have an entry for each attribute. */
-typedef struct Deformed
-{
-	Datum	   *values;
-	bool	   *nulls;
-} Deformed;
-
-typedef struct RowFilter RowFilter;
 
 /* What is published of a table. */
 typedef struct Published
@@ -48,15 +40,5 @@ extern void filter_invalidate(void);
  * the current context, which must live as long as the result.
  */
 extern void filter_relation(Relation relation, Published *published);
-
-/*
- * Is the row published? Call it only where published->filter is set. An
- * update whose old row passes and whose new row does not is a delete, and the
- * other way round an insert: *op changes accordingly. old or new is NULL where
- * the change has no such tuple. attributes[i] is the index in their arrays of
- * attribute i of the table published as.
- */
-extern bool filter_row(const Published *published, const int *attributes, char *op,
-					   const Deformed *old, const Deformed *new);
 
 #endif

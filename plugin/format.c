@@ -41,27 +41,42 @@ text_of(char *p, const char *s)
 	return p + n;
 }
 
+static inline int
+count_digits(uint64 value)
+{
+	static const uint64 powers[] = {
+		UINT64CONST(0), UINT64CONST(10), UINT64CONST(100), UINT64CONST(1000),
+		UINT64CONST(10000), UINT64CONST(100000), UINT64CONST(1000000), UINT64CONST(10000000),
+		UINT64CONST(100000000), UINT64CONST(1000000000), UINT64CONST(10000000000),
+		UINT64CONST(100000000000), UINT64CONST(1000000000000), UINT64CONST(10000000000000),
+		UINT64CONST(100000000000000), UINT64CONST(1000000000000000),
+		UINT64CONST(10000000000000000), UINT64CONST(100000000000000000),
+		UINT64CONST(1000000000000000000), UINT64CONST(10000000000000000000)
+	};
+	int			bits = 64 - __builtin_clzll(value | 1);
+	int			guess = bits * 1233 >> 12;	/* 1233 / 4096 is a little over log10(2) */
+
+	return guess + (value >= powers[guess] || guess == 0);
+}
+
+/* The digits are written where they belong, from the last one to the first. */
 char *
 format_uint64(char *p, uint64 value)
 {
-	char		buf[20];
-	char	   *b = buf + sizeof(buf);
+	char	   *end = p + count_digits(value);
+	char	   *d = end;
 
 	while (value >= 100)
 	{
-		b -= 2;
-		memcpy(b, digit_pairs + (value % 100) * 2, 2);
+		d -= 2;
+		memcpy(d, digit_pairs + (value % 100) * 2, 2);
 		value /= 100;
 	}
 	if (value >= 10)
-	{
-		b -= 2;
-		memcpy(b, digit_pairs + value * 2, 2);
-	}
+		memcpy(d - 2, digit_pairs + value * 2, 2);
 	else
-		*--b = '0' + (char) value;
-	memcpy(p, b, buf + sizeof(buf) - b);
-	return p + (buf + sizeof(buf) - b);
+		d[-1] = '0' + (char) value;
+	return end;
 }
 
 char *

@@ -14,18 +14,23 @@
 
 #include "guard.h"
 
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_authid.h"
 #include "compat.h"
+#include "executor/executor.h"
 #include "miscadmin.h"
 #include "pgtime.h"
 #include "replication/slot.h"
+#include "replication/walsender.h"
 #include "storage/latch.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/elog.h"
 #include "utils/float.h"
 #include "utils/guc.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
@@ -185,11 +190,88 @@ set_settings(GuardLevel level)
 }
 
 /*
+ * A function's SET clause is let through even in parallel mode, and some
+ * settings turn an error into the end of the session, or into an interrupt.
+ * While users' code runs they cannot be set: it runs in a security-restricted
+ * operation, and they are marked as not to be set in one.
+ */
+static void
+protect_settings(bool protect)
+{
+	static const char *const names[] = {
+		"exit_on_error", "lock_timeout", "statement_timeout", "transaction_timeout",
+		"idle_in_transaction_session_timeout", "idle_session_timeout", "wal_sender_timeout"
+	};
+	static struct config_generic *settings[lengthof(names)];
+	static bool found = false;
+
+	for (int i = 0; i < lengthof(names); i++)
+	{
+		if (!found)
+			settings[i] = find_setting(names[i]);
+		if (settings[i] != NULL && protect)
+			settings[i]->flags |= GUC_NOT_WHILE_SEC_REST;
+		else if (settings[i] != NULL)
+			settings[i]->flags &= ~GUC_NOT_WHILE_SEC_REST;
+	}
+	found = true;
+}
+
+/*
+ * Rows of tables are not kept for the snapshot that decoding has, and reading
+ * them would make bytes depend on when a change is decoded. So queries of users'
+ * code may use catalogs only.
+ */
+static bool catalogs_only = false;
+static ExecutorStart_hook_type next_executor_start;
+
+static void
+start_executor(QueryDesc *query, int flags)
+{
+	ListCell   *lc;
+
+	if (catalogs_only)
+		foreach(lc, query->plannedstmt->rtable)
+		{
+			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
+
+			if (rte->rtekind == RTE_RELATION && rte->relid >= FirstNormalObjectId)
+				ereport(ERROR,
+						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+						 errmsg("cannot read table \"%s\" while changes are decoded",
+								get_rel_name(rte->relid))));
+		}
+	if (next_executor_start)
+		next_executor_start(query, flags);
+	else
+		standard_ExecutorStart(query, flags);
+}
+
+static void
+watch_executor(void)
+{
+	static bool installed = false;
+
+	if (installed)
+		return;
+	installed = true;
+	next_executor_start = ExecutorStart_hook;
+	ExecutorStart_hook = start_executor;
+}
+
+static void
+restrict_user_code(bool restrict_it)
+{
+	watch_executor();
+	protect_settings(restrict_it);
+	catalogs_only = restrict_it;
+}
+
+/*
  * Code of others sees what decoding sees, the catalogs as of the change: in a
  * walsender it would have no snapshot at all, in an SQL function that of the
- * query. Rows of tables are not kept for that snapshot: a user's code gets an
- * error when it scans one. Parallel mode forbids what would leave a trace:
- * transaction ids, settings, advisory locks. The end of the subtransaction
+ * query. Parallel mode forbids what would leave a trace, a
+ * transaction id above all. The end of the subtransaction
  * takes all of it back.
  */
 static void
@@ -201,7 +283,7 @@ begin_as(Oid user, int security, GuardLevel level)
 	XactReadOnly = true;
 	EnterParallelMode();
 	if (level == GUARD_USER)
-		forbid_table_scans();
+		restrict_user_code(true);
 }
 
 /*
@@ -264,7 +346,10 @@ guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 	}
 	PG_END_TRY();
 	if (level == GUARD_USER)
+	{
 		stop_clock();
+		restrict_user_code(false);
+	}
 
 	/*
 	 * Rolled back even if all went well: settings, locks and cursors of the
@@ -279,6 +364,9 @@ guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 		SetUserIdAndSecContext(self, security);
 	}
 	apply_settings(settings);
+	/* advisory locks outlive a rollback; a walsender has none of its own */
+	if (level == GUARD_USER && am_walsender)
+		LockReleaseSession(USER_LOCKMETHOD);
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	if (OidIsValid(user))

@@ -25,6 +25,8 @@
 #define ONES (~UINT64CONST(0) / 255)
 #define HIGHS (ONES * 0x80)
 
+Size		document_limit = DOCUMENT_LIMIT;
+
 void
 out_grow(Out *o, Size n)
 {
@@ -78,6 +80,45 @@ escape_byte(char *p, unsigned char c)
 	return p;
 }
 
+/*
+ * Most strings are short and have nothing to escape: up to sixteen bytes, two
+ * words that overlap hold all of it. Copies the string and returns true, or
+ * returns false and the copy is of no use.
+ */
+static inline bool
+copy_clean_short(char *p, const char *s, Size n)
+{
+	if (n >= 8)
+	{
+		uint64		first;
+		uint64		last;
+
+		memcpy(&first, s, 8);
+		memcpy(&last, s + n - 8, 8);
+		memcpy(p, &first, 8);
+		memcpy(p + n - 8, &last, 8);
+		return !word_needs_escape(first) && !word_needs_escape(last);
+	}
+	if (n >= 4)
+	{
+		uint32		first;
+		uint32		last;
+
+		memcpy(&first, s, 4);
+		memcpy(&last, s + n - 4, 4);
+		memcpy(p, &first, 4);
+		memcpy(p + n - 4, &last, 4);
+		return !word_needs_escape((uint64) first << 32 | last);
+	}
+	for (Size i = 0; i < n; i++)
+	{
+		if (escapes[(unsigned char) s[i]] != 0)
+			return false;
+		p[i] = s[i];
+	}
+	return true;
+}
+
 /* Escape n bytes to p, which has room for the worst case and OVERSHOOT. */
 static inline char *
 escape_run(char *p, const char *s, Size n)
@@ -89,7 +130,7 @@ escape_run(char *p, const char *s, Size n)
 	const __m128i backslash = _mm_set1_epi8('\\');
 	const __m128i control = _mm_set1_epi8(0x1f);
 
-	while (end - s >= 16)
+	while (end - s > 16)
 	{
 		__m128i		v = _mm_loadu_si128((const __m128i *) s);
 		__m128i		bad = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote),
@@ -112,7 +153,7 @@ escape_run(char *p, const char *s, Size n)
 		}
 	}
 #endif
-	while (end - s >= 8)
+	while (end - s > 16)
 	{
 		uint64		w;
 
@@ -127,6 +168,8 @@ escape_run(char *p, const char *s, Size n)
 		s += 8;
 		p += 8;
 	}
+	if (likely(copy_clean_short(p, s, end - s)))
+		return p + (end - s);
 	while (s < end)
 		p = escape_byte(p, *s++);
 	return p;
@@ -167,26 +210,24 @@ json_string(Out *o, const char *s, Size n)
 	return true;
 }
 
+static void
+replace(char *s, Size n, char from, char to)
+{
+	for (char *p; (p = memchr(s, from, n)) != NULL; s = p)
+	{
+		n -= p - s;
+		*p = to;
+	}
+}
+
 bool
 json_raw(Out *o, const char *s, Size n)
 {
 	if (!out_room(o, n))
 		return false;
 	put(o, s, n);
-	for (char *p = o->p - n; p < o->p; p++)
-	{
-		p = memchr(p, '\n', o->p - p);
-		if (p == NULL)
-			break;
-		*p = ' ';
-	}
-	for (char *p = o->p - n; p < o->p; p++)
-	{
-		p = memchr(p, '\r', o->p - p);
-		if (p == NULL)
-			break;
-		*p = ' ';
-	}
+	replace(o->p - n, n, '\n', ' ');
+	replace(o->p - n, n, '\r', ' ');
 	return true;
 }
 

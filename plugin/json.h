@@ -21,6 +21,9 @@
  */
 #define DOCUMENT_LIMIT ((Size) 1000 * 1000 * 1000)
 
+/* The limit in force: lower where a document grows once more before it is sent. */
+extern Size document_limit;
+
 /*
  * A cursor over a StringInfo. Between out_open() and out_close() the
  * StringInfo's len is stale and nobody else may append to it.
@@ -87,9 +90,9 @@ out_reserve(Out *o, Size n)
 static inline bool
 out_room(Out *o, Size n)
 {
-	if (likely((Size) (o->end - o->p) >= n && out_tell(o) + n <= DOCUMENT_LIMIT))
+	if (likely((Size) (o->end - o->p) >= n && out_tell(o) + n <= document_limit))
 		return true;
-	if (n > DOCUMENT_LIMIT || out_tell(o) + n > DOCUMENT_LIMIT)
+	if (n > document_limit || out_tell(o) + n > document_limit)
 		return false;
 	out_grow(o, n);
 	return true;
@@ -110,6 +113,22 @@ put_char(Out *o, char c)
 }
 
 #define put_literal(o, literal) put((o), (literal), sizeof(literal) - 1)
+
+/*
+ * Labels stand before every value and are nearly always short. They are kept
+ * in memory of LABEL_ROOM(size) bytes, so that whole words can be copied; room
+ * for that many must have been made.
+ */
+#define LABEL_ROOM(size) ((Size) (size) + 32)
+
+static inline void
+put_label(Out *o, const char *label, int size)
+{
+	memcpy(o->p, label, 32);
+	if (unlikely(size > 32))
+		memcpy(o->p + 32, label + 32, size - 32);
+	o->p += size;
+}
 
 /* Append with the room made; for short strings of our own. */
 static inline void

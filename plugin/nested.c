@@ -100,9 +100,9 @@ encode_fields(Out *o, const Composite *c)
 	{
 		const Field *f = &c->fields[i];
 
-		if (!out_room(o, f->label_size + FORMAT_WIDTH))
+		if (!out_room(o, LABEL_ROOM(f->label_size) + FORMAT_WIDTH))
 			return false;
-		put(o, f->label, f->label_size);
+		put_label(o, f->label, f->label_size);
 		if (c->nulls[f->index])
 			put_literal(o, "null");
 		else if (!f->encoder->encode(o, f->encoder, c->values[f->index]))

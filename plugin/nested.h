@@ -12,7 +12,7 @@
 /* An attribute of a composite type, or a column of a table. */
 typedef struct Field
 {
-	const char *label;			/* ,"name": in UTF-8, escaped */
+	const char *label;			/* ,"name": in UTF-8, escaped; for put_label() */
 	int			label_size;
 	int			index;			/* of the value in the deformed tuple */
 	const Encoder *encoder;

@@ -25,7 +25,7 @@ typedef struct CachedRelation
 	MemoryContext context;		/* of everything below */
 
 	Published	published;		/* what, and as which table */
-	int		   *attributes;		/* for filter_row() */
+	int		   *attributes;		/* for row_filter_passes() */
 	const char *names;			/* ,"schema":"s","table":"t" as the options want it */
 	int			names_size;
 	const char *schema;			/* of the table published as, in UTF-8 */

@@ -44,9 +44,9 @@ write_member(Out *o, Row *row, const Field *field, Datum value, bool isnull)
 	const Encoder *e = field->encoder;
 	Size		begin;
 
-	out_reserve(o, field->label_size + 4);
+	out_reserve(o, LABEL_ROOM(field->label_size));
 	begin = out_tell(o);
-	put(o, field->label, field->label_size);
+	put_label(o, field->label, field->label_size);
 	if (isnull)
 	{
 		put_literal(o, "null");

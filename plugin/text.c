@@ -26,6 +26,9 @@
 
 typedef bool (*Emit) (Out *o, const char *s, Size n);
 
+/* text_to_server() makes \uXXXX, six bytes, of at least two. */
+#define SERVER_GROWTH 3
+
 /* A conversion of pg_catalog's, found when it is first needed. */
 typedef struct Conversion
 {
@@ -36,7 +39,7 @@ typedef struct Conversion
 } Conversion;
 
 static int	encoding;
-static bool for_sql;
+static bool to_server;			/* documents are brought into the database's encoding */
 static Conversion to_utf8;
 static Conversion from_utf8;
 
@@ -44,7 +47,8 @@ void
 text_startup(bool sql)
 {
 	encoding = GetDatabaseEncoding();
-	for_sql = sql;
+	to_server = sql && encoding != PG_UTF8 && encoding != PG_SQL_ASCII;
+	document_limit = to_server ? DOCUMENT_LIMIT / SERVER_GROWTH : DOCUMENT_LIMIT;
 	memset(&to_utf8, 0, sizeof(to_utf8));
 	memset(&from_utf8, 0, sizeof(from_utf8));
 	to_utf8.from = from_utf8.to = encoding;
@@ -276,14 +280,15 @@ copy(Out *o, const char *s, Size n)
 	return true;
 }
 
-/* What was appended, in memory of just its size: names are kept by the thousand. */
+/* What was appended, without the buffer's size: names are kept by the thousand. */
 static char *
 take(Out *o)
 {
 	char	   *result;
 
 	out_close(o);
-	result = pnstrdup(o->s->data, o->s->len);
+	result = palloc0(LABEL_ROOM(o->s->len));
+	memcpy(result, o->s->data, o->s->len);
 	pfree(o->s->data);
 	return result;
 }
@@ -335,7 +340,7 @@ text_to_server(StringInfo s, Size start)
 	const char *p;
 	Size		n;
 
-	if (!for_sql || encoding == PG_UTF8 || encoding == PG_SQL_ASCII)
+	if (!to_server)
 		return;
 	if (ascii_prefix(s->data + start, s->len - start) == s->len - start)
 		return;

@@ -38,14 +38,18 @@ typedef struct Call
 	Oid			owner;			/* of the function, if it is not the server's own */
 	bool		is_cast;		/* to json; else it is an output function */
 	int			timeouts;		/* how often it did not end in time */
+	int			failures;		/* in a row */
 	FmgrInfo	function;
 } Call;
 
 /*
- * After so many times that it did not end in time, a user's function is not
- * called any more for this relation: the rest of the rows must go on.
+ * After so many times that it did not end in time, or failures in a row, a
+ * user's function is not called any more for this relation: the rows behind
+ * must go on, and PL/pgSQL leaves memory behind for good whenever it fails to
+ * compile a function.
  */
 #define TIMEOUTS 3
+#define FAILURES 1000
 
 /* One run of such a function. */
 typedef struct CallRun
@@ -56,6 +60,21 @@ typedef struct CallRun
 	Size		size;
 } CallRun;
 
+/* A cast may also take the target's type modifier, and whether it is explicit. */
+static Datum
+call_cast(FmgrInfo *function, Datum value)
+{
+	switch (function->fn_nargs)
+	{
+		case 1:
+			return FunctionCall1(function, value);
+		case 2:
+			return FunctionCall2(function, value, Int32GetDatum(-1));
+		default:
+			return FunctionCall3(function, value, Int32GetDatum(-1), BoolGetDatum(true));
+	}
+}
+
 static void
 run_call(void *arg)
 {
@@ -63,8 +82,7 @@ run_call(void *arg)
 
 	if (run->call->is_cast)
 	{
-		struct varlena *json = PG_DETOAST_DATUM_PACKED(FunctionCall1(&run->call->function,
-																	 run->value));
+		struct varlena *json = PG_DETOAST_DATUM_PACKED(call_cast(&run->call->function, run->value));
 
 		run->result = VARDATA_ANY(json);
 		run->size = VARSIZE_ANY_EXHDR(json);
@@ -89,13 +107,15 @@ encode_by_call(Out *o, const Encoder *e, Datum value)
 			return false;
 		run.value = PointerGetDatum(v);
 	}
-	if (run.call->timeouts >= TIMEOUTS)
+	if (run.call->timeouts >= TIMEOUTS || run.call->failures >= FAILURES)
 		return false;
 	if (!guarded(run.call->level, run.call->owner, run_call, &run))
 	{
 		run.call->timeouts += guard_expired();
+		run.call->failures += run.call->level == GUARD_USER;
 		return false;
 	}
+	run.call->failures = 0;
 	return run.call->is_cast ? text_raw(o, run.result, run.size) :
 		text_string_unchecked(o, run.result, run.size);
 }

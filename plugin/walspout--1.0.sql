@@ -3,19 +3,9 @@
 
 \echo Use "CREATE EXTENSION walspout" to load this file. \quit
 
--- Whoever owns the schema can put functions beside ours, under names that calls
--- of ours would find first.
-DO $$
-BEGIN
-    IF EXISTS (SELECT FROM pg_catalog.pg_namespace n
-                 JOIN pg_catalog.pg_roles r ON r.oid = n.nspowner
-                WHERE n.nspname = 'walspout' AND NOT r.rolsuper AND r.rolname <> current_user)
-    THEN
-        RAISE EXCEPTION 'schema "walspout" exists and belongs to another role'
-            USING HINT = 'Rename or drop it; CREATE EXTENSION walspout makes its own.';
-    END IF;
-END
-$$;
+-- A schema of the extension's own: if there is one already this fails, for
+-- whoever owns it could put functions beside ours that calls would find first.
+CREATE SCHEMA walspout;
 
 CREATE VIEW walspout.slots AS
 SELECT s.slot_name,
@@ -74,17 +64,35 @@ $$;
 COMMENT ON FUNCTION walspout.peek(name, integer, text[]) IS
   'the first changes that the slot would send with these options, without consuming them';
 
+-- pg_logical_emit_message() sends nothing, and says nothing, if an argument is
+-- null: in an outbox that would be an event lost.
 CREATE FUNCTION walspout.emit(prefix text, content text)
 RETURNS pg_catalog.pg_lsn
-LANGUAGE sql STRICT VOLATILE
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT pg_catalog.pg_logical_emit_message(true, prefix, content) $$;
+AS $$
+BEGIN
+    IF prefix IS NULL OR content IS NULL THEN
+        RAISE null_value_not_allowed
+              USING MESSAGE = 'prefix and content of a message must not be null';
+    END IF;
+    RETURN pg_logical_emit_message(true, prefix, content);
+END
+$$;
 
 CREATE FUNCTION walspout.emit(prefix text, content jsonb)
 RETURNS pg_catalog.pg_lsn
-LANGUAGE sql STRICT VOLATILE
+LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
-AS $$ SELECT pg_catalog.pg_logical_emit_message(true, prefix, content::text) $$;
+AS $$
+BEGIN
+    IF prefix IS NULL OR content IS NULL THEN
+        RAISE null_value_not_allowed
+              USING MESSAGE = 'prefix and content of a message must not be null';
+    END IF;
+    RETURN pg_logical_emit_message(true, prefix, content::text);
+END
+$$;
 
 COMMENT ON FUNCTION walspout.emit(text, text) IS
   'a message that is sent if and when the transaction commits: an outbox without a table';

@@ -164,7 +164,7 @@ render_change(Walspout *w, Relation relation, ReorderBufferChange *change, uint6
 	row.new = deform(new, relation, &entry->new);
 	row.old = deform(old, relation, &entry->old);
 	if (published->filter != NULL &&
-		!filter_row(published, entry->attributes, &op, row.old, row.new))
+		!row_filter_passes(published->filter, entry->attributes, &op, row.old, row.new))
 		return;
 	send_row(w, index, op, &row);
 }

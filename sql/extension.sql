@@ -41,8 +41,10 @@ CALL h.skip('extension');
 -- emit
 BEGIN;
 SELECT walspout.emit('outbox', 'text') IS NOT NULL, walspout.emit('outbox', '{"b":1, "a" : 2}'::jsonb) IS NOT NULL, walspout.emit('outbox', '{"b":1, "a" : 2}') IS NOT NULL;
-SELECT walspout.emit(NULL, 'text'), walspout.emit('outbox', NULL::text), walspout.emit('outbox', NULL::jsonb);
 COMMIT;
+SELECT walspout.emit(NULL, 'text');
+SELECT walspout.emit('outbox', NULL::text);
+SELECT walspout.emit('outbox', NULL::jsonb);
 BEGIN;
 SELECT walspout.emit('outbox', 'never') IS NOT NULL;
 ROLLBACK;

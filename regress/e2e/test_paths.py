@@ -87,6 +87,39 @@ def test_casts_of_users_on_both_paths(server, db):
         "hue": "red", "path": "pg_catalog, pg_temp", "date": "2024-02-29", "user": "postgres"}
 
 
+HARMFUL_CASTS = {
+    "raises a cancel": ("", "RAISE 'x' USING ERRCODE = '57014'"),
+    "raises disk full": ("", "RAISE 'x' USING ERRCODE = '53100'"),
+    "ends the session with an error": ("SET exit_on_error = on", "RAISE 'x'"),
+    "waits for no lock": ("SET lock_timeout = 1", "PERFORM pg_advisory_lock(1)"),
+    "gets a transaction id": ("", "PERFORM txid_current()"),
+    "sends a message": ("", "PERFORM pg_logical_emit_message(true, 'p', 'x')"),
+    "sets a setting": ("", "PERFORM set_config('wal_sender_timeout', '1', false)"),
+    "reads a table": ("", "PERFORM count(*) FROM t"),
+    "writes a table": ("", "INSERT INTO t VALUES (0)"),
+    "overflows the stack": ("", "PERFORM to_json($1)"),
+    "gives no JSON": ("", "RETURN NULL"),
+}
+
+
+@pytest.mark.parametrize("clause, statement", HARMFUL_CASTS.values(), ids=HARMFUL_CASTS)
+def test_a_harmful_cast_costs_its_value_only(server, db, clause, statement):
+    db.psql(f"""
+        CREATE TYPE hue AS ENUM ('red');
+        CREATE FUNCTION to_json(hue) RETURNS json LANGUAGE plpgsql {clause} AS $$
+          BEGIN {statement}; RETURN '1'; END $$;
+        CREATE CAST (hue AS json) WITH FUNCTION to_json(hue);
+        CREATE TABLE t (id int PRIMARY KEY, h hue);
+    """)
+    slot = db.create_slot()
+    db.psql("INSERT INTO t VALUES (1, 'red'), (2, NULL), (3, 'red')")
+    by_sql, by_walsender = both_paths(server, db.name, slot)
+    assert by_walsender == by_sql
+    events = [json.loads(line) for line in by_walsender]
+    assert [event["after"] for event in events] == [{"id": 1}, {"id": 2, "h": None}, {"id": 3}]
+    assert [event.get("elided") for event in events] == [{"h": 4}, None, {"h": 4}]
+
+
 def test_a_cast_that_does_not_end_costs_its_value_only(db):
     db.psql("""
         CREATE TYPE hue AS ENUM ('red');
@@ -100,6 +133,29 @@ def test_a_cast_that_does_not_end_costs_its_value_only(db):
     events = db.events(slot, timeout=30)
     assert [event["after"] for event in events] == [{"id": i} for i in range(1, 101)]
     assert all(event["elided"] == {"h": 4} for event in events)
+
+
+def test_a_cast_that_fails_to_compile_leaks_no_memory_for_long(server, db):
+    """PL/pgSQL keeps some 9 kB for each attempt, as long as the process lives."""
+    db.psql("""
+        SET check_function_bodies = off;
+        CREATE TYPE hue AS ENUM ('red');
+        CREATE FUNCTION to_json(hue) RETURNS json LANGUAGE plpgsql AS $$
+          DECLARE missing no_such_type; BEGIN RETURN '1'; END $$;
+        CREATE CAST (hue AS json) WITH FUNCTION to_json(hue);
+        CREATE TABLE t (id int PRIMARY KEY, h hue);
+    """)
+    slot = db.create_slot()
+    db.psql("INSERT INTO t SELECT i, 'red' FROM generate_series(1, 20000) i")
+    connection = server.connect(db.name)
+    cursor = connection.cursor()
+    cursor.execute("SELECT count(*), count(*) FILTER (WHERE data LIKE '%%elided%%') "
+                   "FROM pg_logical_slot_peek_changes(%s, NULL, NULL)", (slot,))
+    assert cursor.fetchone() == (20000, 20000)
+    if server.installation.major >= 14:
+        cursor.execute("SELECT sum(total_bytes) FROM pg_backend_memory_contexts")
+        assert cursor.fetchone()[0] < 32e6
+    connection.close()
 
 
 def test_dump_and_restore(server, db):

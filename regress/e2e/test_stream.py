@@ -72,8 +72,10 @@ def test_a_long_filtered_transaction_outlives_the_timeout(db, output_format):
     slots = {plugin: db.create_slot(plugin, plugin) for plugin in ("walspout", "bench_null")}
     db.psql(f"INSERT INTO filtered SELECT generate_series(1, {LONG_TRANSACTION})")
     end = db.current_lsn()
-    # A reader that says nothing by itself, but answers when it is asked.
-    quiet = {"args": ["--status-interval=3600"], "settings": {"wal_sender_timeout": "1s"}}
+    # A reader that says nothing by itself, but answers when it is asked. While the server spills
+    # changes to disk it asks nobody, whatever the plugin is: let it spill little at a time.
+    quiet = {"args": ["--status-interval=3600"],
+             "settings": {"wal_sender_timeout": "1s", "logical_decoding_work_mem": "8MB"}}
 
     # The transaction is long enough: a plugin that reports no progress is thrown out.
     with db.stream(slots["bench_null"], **quiet) as receiver:

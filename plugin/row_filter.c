@@ -1,0 +1,280 @@
+/*
+ * row_filter.c
+ *		Which rows: the WHERE clauses of publications.
+ *
+ * The same answers as pgoutput's, with one exception, where that raises and so
+ * stops the slot: a row whose filter raises is sent.
+ */
+#include "postgres.h"
+
+#include "row_filter.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "catalog/pg_publication.h"
+#include "catalog/pg_publication_rel.h"
+#include "compat.h"
+#include "executor/executor.h"
+#include "guard.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+#include "values.h"
+
+typedef enum Action
+{
+	ON_INSERT,
+	ON_UPDATE,
+	ON_DELETE,
+	ACTIONS
+} Action;
+
+struct RowFilter
+{
+	EState	   *estate;
+	bool		active[ACTIONS];	/* false: every row */
+	ExprState  *expr[ACTIONS];	/* NULL: it raises whatever the row */
+	Bitmapset  *used[ACTIONS];	/* attributes that expr reads, by pull_varattnos() */
+	TupleTableSlot *old;
+	TupleTableSlot *new;
+};
+
+#ifdef HAVE_PUBLICATION_FILTERS
+
+/*
+ * An attribute of the publication's entry for the table, NULL if it has no
+ * entry or the attribute is not set. Publications of all tables and of the
+ * table's schema win over the entry.
+ */
+static char *
+row_filter_text(const Publication *p, Oid relid)
+{
+	HeapTuple	tuple;
+	char	   *qual = NULL;
+
+	if (p->alltables ||
+		SearchSysCacheExists2(PUBLICATIONNAMESPACEMAP,
+							  ObjectIdGetDatum(get_rel_namespace(relid)),
+							  ObjectIdGetDatum(p->oid)))
+		return NULL;
+	tuple = SearchSysCache2(PUBLICATIONRELMAP, ObjectIdGetDatum(relid), ObjectIdGetDatum(p->oid));
+	if (HeapTupleIsValid(tuple))
+	{
+		bool		isnull;
+		Datum		value = SysCacheGetAttr(PUBLICATIONRELMAP, tuple,
+											Anum_pg_publication_rel_prqual, &isnull);
+
+		if (!isnull)
+			qual = TextDatumGetCString(value);
+		ReleaseSysCache(tuple);
+	}
+	return qual;
+}
+
+static TupleTableSlot *
+make_slot(Relation relation)
+{
+	return MakeSingleTupleTableSlot(CreateTupleDescCopyConstr(RelationGetDescr(relation)),
+									&TTSOpsVirtual);
+}
+
+/* A filter that is being prepared for one operation. */
+typedef struct Preparation
+{
+	RowFilter  *filter;
+	Action		action;
+	List	   *quals;			/* of char * */
+} Preparation;
+
+/* Constants are folded here, so that a filter may raise without any row. */
+static void
+prepare(void *arg)
+{
+	Preparation *p = arg;
+	List	   *exprs = NIL;
+	Expr	   *expr;
+	ListCell   *lc;
+
+	foreach(lc, p->quals)
+		exprs = lappend(exprs, stringToNode(lfirst(lc)));
+	expr = list_length(exprs) == 1 ? linitial(exprs) : make_orclause(exprs);
+	pull_varattnos((Node *) expr, 1, &p->filter->used[p->action]);
+	p->filter->expr[p->action] = ExecPrepareExpr(expr, p->filter->estate);
+}
+
+/*
+ * The filters of several publications are united for each operation; one that
+ * has none for it lets every row pass.
+ */
+RowFilter *
+row_filter_make(List *pubs, Oid relid)
+{
+	List	   *quals[ACTIONS] = {NIL, NIL, NIL};
+	bool		unfiltered[ACTIONS] = {false, false, false};
+	RowFilter  *filter;
+	Relation	relation;
+	ListCell   *lc;
+
+	foreach(lc, pubs)
+	{
+		const Publication *p = lfirst(lc);
+		bool		on[ACTIONS] = {p->pubactions.pubinsert, p->pubactions.pubupdate,
+		p->pubactions.pubdelete};
+		char	   *qual = row_filter_text(p, relid);
+
+		for (int a = 0; a < ACTIONS; a++)
+			if (on[a] && qual == NULL)
+				unfiltered[a] = true;
+			else if (on[a])
+				quals[a] = lappend(quals[a], qual);
+	}
+
+	filter = palloc0(sizeof(RowFilter));
+	for (int a = 0; a < ACTIONS; a++)
+	{
+		Preparation p = {filter, a, quals[a]};
+
+		if (unfiltered[a] || quals[a] == NIL)
+			continue;
+		if (filter->estate == NULL)
+			filter->estate = CreateExecutorState();
+		filter->active[a] = true;
+		if (!guarded(GUARD_BUILTIN, InvalidOid, prepare, &p))
+			filter->expr[a] = NULL;
+	}
+	if (filter->estate == NULL)
+		return NULL;
+	relation = RelationIdGetRelation(relid);
+	filter->old = make_slot(relation);
+	filter->new = make_slot(relation);
+	RelationClose(relation);
+	return filter;
+}
+
+#else
+
+RowFilter *
+row_filter_make(List *pubs, Oid relid)
+{
+	return NULL;
+}
+
+#endif
+
+static void
+fill_slot(TupleTableSlot *slot, const int *attributes, const Deformed *tuple)
+{
+	ExecClearTuple(slot);
+	for (int i = 0; i < slot->tts_tupleDescriptor->natts; i++)
+	{
+		int			index = attributes[i];
+
+		slot->tts_isnull[i] = index < 0 || tuple->nulls[index];
+		slot->tts_values[i] = index < 0 ? (Datum) 0 : tuple->values[index];
+	}
+	ExecStoreVirtualTuple(slot);
+}
+
+static bool
+slot_value_is_unchanged_toast(TupleTableSlot *slot, int i)
+{
+	return !slot->tts_isnull[i] &&
+		value_is_unchanged_toast(slot->tts_values[i],
+								 TupleDescAttr(slot->tts_tupleDescriptor, i)->attlen);
+}
+
+/*
+ * The new row has no value where a TOASTed one did not change; the old row
+ * has it if it belongs to the replica identity.
+ */
+static void
+take_unchanged(TupleTableSlot *new, TupleTableSlot *old)
+{
+	for (int i = 0; i < new->tts_tupleDescriptor->natts; i++)
+		if (slot_value_is_unchanged_toast(new, i) && !old->tts_isnull[i])
+			new->tts_values[i] = old->tts_values[i];
+}
+
+typedef struct Evaluation
+{
+	RowFilter  *filter;
+	Action		action;
+	TupleTableSlot *slot;
+	bool		passes;
+} Evaluation;
+
+static void
+evaluate(void *arg)
+{
+	Evaluation *e = arg;
+	ExprContext *context = GetPerTupleExprContext(e->filter->estate);
+	bool		isnull;
+	Datum		result;
+
+	context->ecxt_scantuple = e->slot;
+	result = ExecEvalExprSwitchContext(e->filter->expr[e->action], context, &isnull);
+	e->passes = !isnull && DatumGetBool(result);
+}
+
+/*
+ * Does the row pass? If that cannot be known, because the filter raises or
+ * reads a value that is not in the WAL, it does: nothing may be lost.
+ */
+static bool
+passes(RowFilter *filter, Action action, TupleTableSlot *slot)
+{
+	static bool told = false;
+	Evaluation	e = {filter, action, slot, false};
+	int			attribute = -1;
+
+	while ((attribute = bms_next_member(filter->used[action], attribute)) >= 0)
+	{
+		int			i = attribute + FirstLowInvalidHeapAttributeNumber - 1;
+
+		if (i >= 0 && slot_value_is_unchanged_toast(slot, i))
+			return true;
+	}
+	if (filter->expr[action] != NULL && guarded(GUARD_BUILTIN, InvalidOid, evaluate, &e))
+		return e.passes;
+	if (!told)
+		ereport(LOG,
+				(errmsg("a row filter of a publication raised an error; walspout sends such rows"),
+				 errhint("Set log_min_messages to debug1 to see the errors.")));
+	told = true;
+	return true;
+}
+
+bool
+row_filter_passes(RowFilter *filter, const int *attributes, char *op, const Deformed *old,
+				  const Deformed *new)
+{
+	Action		action = *op == 'c' ? ON_INSERT : *op == 'u' ? ON_UPDATE : ON_DELETE;
+	bool		old_passes;
+	bool		new_passes;
+
+	if (!filter->active[action])
+		return true;
+	ResetPerTupleExprContext(filter->estate);
+	if (old != NULL)
+		fill_slot(filter->old, attributes, old);
+	if (new != NULL)
+		fill_slot(filter->new, attributes, new);
+	if (old == NULL || new == NULL)
+	{
+		/* with neither there is nothing to look at: a delete with no identity */
+		if (old == NULL && new == NULL)
+			return true;
+		return passes(filter, action, new != NULL ? filter->new : filter->old);
+	}
+	take_unchanged(filter->new, filter->old);
+	old_passes = passes(filter, action, filter->old);
+	new_passes = passes(filter, action, filter->new);
+	if (!old_passes && new_passes)
+		*op = 'c';
+	else if (old_passes && !new_passes)
+		*op = 'd';
+	return old_passes || new_passes;
+}
