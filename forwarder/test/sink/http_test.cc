@@ -307,7 +307,7 @@ TEST_F(HttpSinkTest, CloudEventsPutAttributesIntoHeaders) {
 TEST_F(HttpSinkTest, AKeyStaysInItsLane) {
   config_.lanes = 8;
   Events events;
-  for (int i = 0; i < 400; ++i) events.add(i % 16);
+  for (int i = 0; i < 400; ++i) events.add(i / 3 % 16);
   server_.behave("{\"default\": {\"delay\": 0.002}}");
   ASSERT_TRUE(deliver_all(*sink_for(config_), events.span()));
   std::map<std::string, std::vector<unsigned long>> by_key;
@@ -321,7 +321,7 @@ TEST_F(HttpSinkTest, AKeyStaysInItsLane) {
   EXPECT_LE(most, 8);
   EXPECT_EQ(by_key.size(), 16u);
   for (const auto& [key, indexes] : by_key) {
-    EXPECT_EQ(indexes.size(), 25u);
+    EXPECT_GE(indexes.size(), 24u);
     EXPECT_TRUE(std::is_sorted(indexes.begin(), indexes.end())) << key;
   }
 }
