@@ -72,11 +72,14 @@ endif
 
 -include $(OBJS:.o=.d)
 
+# `forwarder` is a folder, too.
+.PHONY: forwarder check-forwarder check-forwarder-asan check-forwarder-tsan
 .PHONY: help check check-unit check-sql check-e2e check-asan check-bench check-format \
 	check-boundaries fuzz bench bench-plugins format deps deps-test
 
 help:
 	@echo 'make               build walspout.so'
+	@echo 'make forwarder     build build/forwarder/walspout'
 	@echo 'make install       install it and its extension (PG_CONFIG=... chooses the server)'
 	@echo 'make check         all tests of the plugin; installs what they need where it can'
 	@echo '  check-unit       files that need no server (cmocka)'
@@ -84,6 +87,7 @@ help:
 	@echo '  check-sql        regression and isolation tests (TESTS="name ..." for some of them)'
 	@echo '  check-e2e        end to end, through pg_recvlogical (PYTEST_FLAGS="-k name")'
 	@echo '  check-asan       unit, regression and isolation tests under the address sanitizer'
+	@echo '  check-forwarder  the forwarder: unit tests, sinks, end to end (also -asan, -tsan)'
 	@echo '  check-bench      the benchmark on very little data'
 	@echo '  check-format     layout of the sources'
 	@echo '  check-boundaries which file may know what'
@@ -96,7 +100,8 @@ help:
 
 ## Tests ########################################################################################
 
-SUITES = check-format check-boundaries check-unit check-fuzz check-sql check-asan check-e2e check-bench
+SUITES = check-format check-boundaries check-unit check-fuzz check-sql check-asan check-e2e \
+	check-forwarder check-bench
 
 # PGXS has a recipe for check, which only says that it cannot: it is run by a shell that does
 # nothing, and the work is done by what check depends on.
@@ -130,10 +135,35 @@ check-sql: all
 	$(PYTHON) regress/run_sql $(TESTS)
 
 check-e2e: all bench-plugins
-	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/e2e $(PYTEST_FLAGS)
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/e2e \
+		--ignore=regress/e2e/test_forwarder.py $(PYTEST_FLAGS)
 
 check-bench: all bench-plugins
 	$(PYTHON) regress/bench/run --scale 0.01 --rounds 1
+
+# The forwarder: built by CMake; FORWARDER_FLAGS go to it.
+
+FORWARDER_BUILD = build/forwarder
+JOBS ?= 2
+
+forwarder: $(FORWARDER_BUILD)/build.ninja
+	@ninja -C $(FORWARDER_BUILD) -j$(JOBS) walspout
+
+$(FORWARDER_BUILD)/build.ninja: CMakeLists.txt
+	cmake -S . -B $(FORWARDER_BUILD) -G Ninja $(FORWARDER_FLAGS)
+
+check-forwarder: all bench-plugins $(FORWARDER_BUILD)/build.ninja
+	$(PYTHON) .ci/includes
+	@ninja -C $(FORWARDER_BUILD) -j$(JOBS)
+	cd $(FORWARDER_BUILD) && ctest --output-on-failure
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/e2e/test_forwarder.py $(PYTEST_FLAGS)
+
+# Its tests again, instrumented.
+check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
+	cmake -S . -B $(FORWARDER_BUILD)-$* -G Ninja $(FORWARDER_FLAGS) \
+		-DWALSPOUT_SANITIZE=$(if $(filter asan,$*),address,thread)
+	@ninja -C $(FORWARDER_BUILD)-$* -j$(JOBS) core_tests
+	$(FORWARDER_BUILD)-$*/core_tests --gtest_brief=1
 
 # The address sanitizer: all sources compiled at once, beside the ordinary objects.
 

@@ -1,0 +1,256 @@
+// `walspout check`: the doctor. Looks at the configuration, the server, the tables, the slot and
+// the sinks, and says of everything that is wrong how it is mended. Changes nothing.
+#include <charconv>
+#include <cstdio>
+#include <map>
+#include <set>
+
+#include "app/commands.h"
+#include "sink/sinks.h"
+#include "source/connection.h"
+
+namespace walspout {
+
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(10);
+
+// The first minor release of each major one without known defects of logical decoding: earlier ones
+// may lose changes of a table that is added to a publication meanwhile, or run out of memory.
+const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, {17, 6}};
+
+class Doctor {
+ public:
+  explicit Doctor(const PipelineConfig& config) : config_(config) {}
+
+  // Whether `run` could work.
+  bool examine();
+
+ private:
+  void good(const std::string& text) { std::printf("  ok    %s\n", text.c_str()); }
+  void warn(const std::string& text, const std::string& remedy) { say("warn ", text, remedy); }
+  void bad(const std::string& text, const std::string& remedy) {
+    failed_ = true;
+    say("ERROR", text, remedy);
+  }
+  void say(const char* level, const std::string& text, const std::string& remedy) {
+    std::printf("  %s %s\n", level, text.c_str());
+    if (!remedy.empty()) std::printf("        -> %s\n", remedy.c_str());
+  }
+
+  std::vector<Row> rows(const std::string& sql);
+  std::string value(const std::string& sql);
+  std::string setting(const std::string& name);
+  void server();
+  void privileges();
+  void publications();
+  void tables();
+  void slot();
+  void sinks();
+
+  const PipelineConfig& config_;
+  Wake wake_;
+  std::optional<Connection> connection_;
+  Lsn wal_position_;
+  bool failed_ = false;
+};
+
+std::string text(const Row& row, size_t i) {
+  return i < row.size() ? row[i].value_or("") : "";
+}
+
+int64_t number(const std::string& text) {
+  int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+std::vector<Row> Doctor::rows(const std::string& sql) {
+  auto result = connection_->query(sql, Clock::now() + kPatience);
+  if (result) return std::move(*result);
+  bad("a query failed: " + result.error().error.message(), "");
+  return {};
+}
+
+std::string Doctor::value(const std::string& sql) {
+  std::vector<Row> result = rows(sql);
+  return result.empty() ? "" : text(result.front(), 0);
+}
+
+std::string Doctor::setting(const std::string& name) {
+  return value("SELECT setting FROM pg_catalog.pg_settings WHERE name = '" + name + "'");
+}
+
+bool Doctor::examine() {
+  std::printf("pipeline %s\n", config_.name.c_str());
+  auto connection = Connection::open(config_.source.dsn, Connection::Mode::kOrdinary,
+                                     Clock::now() + kPatience, wake_, [] { return false; });
+  if (connection) {
+    connection_.emplace(std::move(*connection));
+    good("server " + connection_->endpoint() + ", version " + setting("server_version"));
+    server();
+    privileges();
+    publications();
+    tables();
+    slot();
+  } else {
+    bad(connection.error().message(), "check `dsn`, and that the server runs and lets you in");
+  }
+  sinks();
+  return !failed_;
+}
+
+void Doctor::server() {
+  int version = connection_->server_version();
+  auto minor = kGoodMinors.find(version / 10000);
+  if (minor != kGoodMinors.end() && version % 10000 < minor->second) {
+    warn("this minor release has known defects of logical decoding",
+         "update to " + std::to_string(minor->first) + "." + std::to_string(minor->second) +
+             " or later");
+  }
+  if (setting("wal_level") != "logical") {
+    bad("wal_level is " + setting("wal_level"),
+        "ALTER SYSTEM SET wal_level = logical; then restart the server");
+  } else {
+    good("wal_level is logical");
+  }
+  std::string plugins = setting("output_plugin_libraries");
+  if (!plugins.empty() && plugins.find("walspout") == std::string::npos) {
+    bad("output_plugin_libraries does not list walspout",
+        "ALTER SYSTEM SET output_plugin_libraries = " + plugins +
+            ", walspout; SELECT pg_reload_conf()");
+  }
+  if (setting("max_slot_wal_keep_size") == "-1") {
+    warn("max_slot_wal_keep_size is not set: while a sink is down the log fills the disk",
+         "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf()");
+  }
+  if (value("SELECT count(*) FROM pg_catalog.pg_available_extensions WHERE name = 'walspout'") ==
+      "0") {
+    warn("the extension's files are not where this server looks; its plugin may be missing, too",
+         "run `make install` with this server's PG_CONFIG");
+  }
+}
+
+void Doctor::privileges() {
+  std::string role = value("SELECT current_user");
+  if (value("SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = "
+            "current_user") != "t") {
+    bad("role \"" + role + "\" may not replicate",
+        "ALTER ROLE " + Connection::quote_name(role) + " REPLICATION");
+  } else {
+    good("role \"" + role + "\" may replicate");
+  }
+}
+
+void Doctor::publications() {
+  for (const std::string& name : config_.source.publications) {
+    if (value("SELECT count(*) FROM pg_catalog.pg_publication WHERE pubname = " +
+              Connection::quote_literal(name)) == "1") {
+      good("publication \"" + name + "\" exists");
+    } else {
+      bad("publication \"" + name + "\" does not exist",
+          "CREATE PUBLICATION " + Connection::quote_name(name) + " FOR TABLE ...");
+    }
+  }
+}
+
+void Doctor::tables() {
+  std::string sql =
+      "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c "
+      "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+      "WHERE c.relkind = 'r' AND c.relpersistence = 'p' "
+      "AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND (c.relreplident = 'n' OR "
+      "c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i "
+      "WHERE i.indrelid = c.oid AND i.indisprimary))";
+  if (!config_.source.publications.empty()) {
+    std::string names;
+    for (const std::string& name : config_.source.publications) {
+      names += (names.empty() ? "" : ", ") + Connection::quote_literal(name);
+    }
+    sql += " AND EXISTS (SELECT FROM pg_catalog.pg_publication_tables t WHERE t.pubname IN (" +
+           names + ") AND t.schemaname = n.nspname AND t.tablename = c.relname)";
+  }
+  for (const Row& row : rows(sql + " ORDER BY 1 LIMIT 20")) {
+    warn("table " + text(row, 0) + " has no replica identity: its updates and deletes carry no key",
+         "add a primary key, or ALTER TABLE " + text(row, 0) + " REPLICA IDENTITY FULL");
+  }
+}
+
+void Doctor::slot() {
+  const std::string& name = config_.source.slot;
+  wal_position_ = parse_lsn(value("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
+                                  "THEN pg_catalog.pg_last_wal_replay_lsn() "
+                                  "ELSE pg_catalog.pg_current_wal_lsn() END"))
+                      .value_or(Lsn{});
+  std::vector<Row> found = rows(
+      "SELECT plugin, database = current_database(), active_pid, wal_status, confirmed_flush_lsn "
+      "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+      Connection::quote_literal(name));
+  if (found.empty()) {
+    int64_t used = number(value("SELECT count(*) FROM pg_catalog.pg_replication_slots"));
+    if (used >= number(setting("max_replication_slots"))) {
+      bad("all " + std::to_string(used) + " replication slots are taken",
+          "drop one that nobody needs, or ALTER SYSTEM SET max_replication_slots = " +
+              std::to_string(used + 10) + " and restart the server");
+    } else if (!config_.source.create_slot) {
+      bad("slot \"" + name + "\" does not exist, and create_slot is false",
+          "SELECT pg_create_logical_replication_slot(" + Connection::quote_literal(name) +
+              ", 'walspout')");
+    } else {
+      good("slot \"" + name + "\" does not exist yet; `run` makes it");
+    }
+    return;
+  }
+  const Row& slot = found.front();
+  std::string drop = "SELECT pg_drop_replication_slot(" + Connection::quote_literal(name) + ")";
+  if (text(slot, 0) != "walspout") {
+    bad("slot \"" + name + "\" is of the plugin \"" + text(slot, 0) + "\"", "choose another name");
+  } else if (text(slot, 1) != "t") {
+    bad("slot \"" + name + "\" is another database's", "choose another name");
+  } else if (text(slot, 3) == "lost") {
+    bad("slot \"" + name + "\" is lost: changes after " + text(slot, 4) +
+            " are no longer in the server's log",
+        "backfill what is missing; " + drop + "; start again");
+  } else {
+    Lsn confirmed = parse_lsn(text(slot, 4)).value_or(wal_position_);
+    uint64_t lag = wal_position_ > confirmed ? wal_position_.value - confirmed.value : 0;
+    good("slot \"" + name + "\" is " + std::to_string(lag) + " bytes behind" +
+         (slot.size() > 2 && slot[2] ? ", streamed by process " + *slot[2] : ", not in use"));
+    if (text(slot, 3) == "unreserved") {
+      warn("slot \"" + name + "\" will be lost at the next checkpoint",
+           "let the sinks catch up, or raise max_slot_wal_keep_size");
+    }
+  }
+}
+
+void Doctor::sinks() {
+  for (const SinkConfig& config : config_.sinks) {
+    auto sink = make_sink(config);
+    if (!sink) {
+      bad("sink \"" + config.name + "\": " + sink.error().message(), "");
+      continue;
+    }
+    Result<void> checked = (*sink)->check(SourceState{wal_position_}, Clock::now() + kPatience);
+    std::string name = "sink \"" + config.name + "\" at " + std::string((*sink)->endpoint());
+    if (checked) {
+      good(name + " is reachable");
+    } else {
+      bad(name + ": " + checked.error().message(), "");
+    }
+  }
+}
+
+}  // namespace
+
+int check_command(const std::string& path) {
+  std::optional<Config> config = configuration(path);
+  if (!config) return kUsage;
+  std::printf("configuration %s is good\n", path.c_str());
+  bool well = true;
+  for (const PipelineConfig& pipeline : config->pipelines) {
+    well = Doctor(pipeline).examine() && well;
+  }
+  return well ? kClean : kFailed;
+}
+
+}  // namespace walspout

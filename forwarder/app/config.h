@@ -1,0 +1,68 @@
+// The configuration file: YAML, and strict. Whatever is not understood is an error that says where
+// it is and what was probably meant; all of them are found in one go.
+//
+// ${NAME} in a value is the environment's variable of that name. A secret may be `file:PATH`: what
+// the file holds, without the line break at its end.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "sink/config.h"
+#include "source/config.h"
+
+namespace walspout {
+
+struct DeadLetterConfig {
+  uint64_t after = 0;  // failed attempts of an event; 0: only events that are refused
+  std::string path;
+};
+
+struct PipelineConfig {
+  std::string name;
+  SourceConfig source;
+  std::vector<SinkConfig> sinks;
+  uint64_t memory = 64u << 20;
+  BackoffConfig retry;
+  std::optional<DeadLetterConfig> dead_letter;
+};
+
+struct StatusConfig {
+  std::string host = "127.0.0.1";
+  int port = 9187;
+};
+
+struct LogConfig {
+  LogLevel level = LogLevel::kInfo;
+  bool json = false;
+};
+
+struct Config {
+  std::vector<PipelineConfig> pipelines;
+  std::optional<StatusConfig> status;
+  LogConfig log;
+  Milliseconds drain{10'000};  // how long SIGTERM waits for the sinks
+};
+
+struct ConfigProblem {
+  int line = 0;  // from 1; 0: of the file as a whole
+  int column = 0;
+  std::string what;
+};
+
+struct LoadedConfig {
+  Config config;
+  std::vector<ConfigProblem> problems;  // none: the configuration is good
+};
+
+LoadedConfig parse_config(const std::string& text);
+LoadedConfig load_config(const std::string& path);
+
+// "file:line:column: what", one a line.
+std::string describe(const std::string& path, const std::vector<ConfigProblem>& problems);
+
+}  // namespace walspout

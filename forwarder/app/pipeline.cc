@@ -1,0 +1,122 @@
+#include "app/pipeline.h"
+
+#include <exception>
+
+#include "base/log.h"
+#include "sink/sinks.h"
+
+namespace walspout {
+
+void Pipeline::Sleeper::sleep(Duration time) {
+  std::unique_lock lock(mutex_);
+  woken_.wait_for(lock, time, [this] { return awake_; });
+}
+
+void Pipeline::Sleeper::wake() {
+  {
+    std::lock_guard lock(mutex_);
+    awake_ = true;
+  }
+  woken_.notify_all();
+}
+
+Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
+  queue_ = std::make_unique<EventQueue>(config.sinks.size(), config.memory, [this] { wake_(); });
+  source_ = std::make_unique<Source>(config.name, config.source, *queue_, source_stats_, wake_);
+}
+
+Pipeline::~Pipeline() {
+  join();
+}
+
+Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
+                                                 std::function<void()> ended) {
+  std::unique_ptr<Pipeline> pipeline(new Pipeline(config));
+  pipeline->ended_ = std::move(ended);
+  if (config.dead_letter) {
+    auto file = DeadLetterFile::open(config.dead_letter->path, config.name);
+    if (!file) return Failure(std::move(file.error()));
+    pipeline->dead_letters_ = std::move(*file);
+  }
+  for (const SinkConfig& sink_config : config.sinks) {
+    Result<std::unique_ptr<Sink>> sink = make_sink(sink_config);
+    if (!sink) return in("sink \"" + sink_config.name + "\"", std::move(sink.error()));
+    auto lane = std::make_unique<Lane>();
+    lane->sink = std::move(*sink);
+    lane->endpoint = lane->sink->endpoint();
+    DeliverConfig deliver{config.name, sink_config.name, config.retry, sink_config.deliver_timeout,
+                          config.dead_letter ? config.dead_letter->after : 0};
+    const SourceStats& source = pipeline->source_stats_;
+    lane->deliverer =
+        std::make_unique<Deliverer>(*lane->sink, *pipeline->queue_, pipeline->lanes_.size(),
+                                    deliver, pipeline->dead_letters_.get(), lane->stats,
+                                    lane->sleeper, [&source]() -> std::optional<SourceState> {
+                                      uint64_t start = source.start_lsn;
+                                      if (start == SourceStats::kNotYet) return std::nullopt;
+                                      return SourceState{Lsn{start}};
+                                    });
+    pipeline->lanes_.push_back(std::move(lane));
+  }
+  return pipeline;
+}
+
+void Pipeline::start() {
+  running_ = lanes_.size() + 1;
+  threads_.emplace_back([this] {
+    run(
+        [this] {
+          Result<void> result = source_->run();
+          close();
+          return result;
+        },
+        "source");
+  });
+  for (auto& lane : lanes_) {
+    Deliverer* deliverer = lane->deliverer.get();
+    threads_.emplace_back([this, deliverer] { run([=] { return deliverer->run(); }, "sink"); });
+  }
+}
+
+// The top of each thread.
+void Pipeline::run(std::function<Result<void>()> body, const char* what) {
+  Result<void> result;
+  try {
+    result = body();
+  } catch (const std::exception& error) {
+    result = fatal(std::string("a library threw: ") + error.what());
+  }
+  if (!result) {
+    failed_ = true;
+    log(LogLevel::kError, "pipeline stops",
+        {{"pipeline", config_.name}, {"at", what}, {"error", result.error().message()}});
+    source_->stop(Clock::now());
+    // The source's thread may be the one that has just ended.
+    if (what == std::string_view("source")) close();
+  }
+  if (--running_ == 0) ended_();
+}
+
+void Pipeline::close() {
+  queue_->close();
+  for (auto& lane : lanes_) {
+    lane->deliverer->limit(Clock::now());
+    lane->sleeper.wake();
+  }
+}
+
+void Pipeline::stop(TimePoint drain_until) {
+  for (auto& lane : lanes_) lane->deliverer->limit(drain_until);
+  source_->stop(drain_until);
+}
+
+void Pipeline::join() {
+  for (std::thread& thread : threads_) {
+    if (thread.joinable()) thread.join();
+  }
+}
+
+void Pipeline::reopen() {
+  for (auto& lane : lanes_) lane->deliverer->reopen();
+}
+
+}  // namespace walspout

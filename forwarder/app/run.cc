@@ -1,0 +1,178 @@
+// `walspout run`: all pipelines until a signal says stop, or until none is left.
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "app/commands.h"
+#include "app/log.h"
+#include "app/pipeline.h"
+#include "app/version.h"
+#include "base/log.h"
+#include "status/server.h"
+
+namespace walspout {
+
+namespace {
+
+// Beyond the drain: saying good-bye to the server.
+constexpr Duration kGrace = std::chrono::seconds(4);
+
+class Runner {
+ public:
+  explicit Runner(const Config& config) : config_(config) {}
+  ~Runner() { close(signals_); }
+
+  int run();
+
+ private:
+  bool make();
+  void take_signals();
+  void signal(uint32_t number);
+  bool ended() const;
+  bool failed() const;
+
+  const Config& config_;
+  Wake ended_;
+  std::vector<std::unique_ptr<Pipeline>> pipelines_;
+  std::unique_ptr<StatusServer> status_;
+  int signals_ = -1;
+  bool stopping_ = false;
+  TimePoint give_up_ = TimePoint::max();
+};
+
+bool Runner::make() {
+  for (const PipelineConfig& config : config_.pipelines) {
+    auto pipeline = Pipeline::make(config, [this] { ended_(); });
+    if (!pipeline) {
+      std::fprintf(stderr, "pipeline \"%s\": %s\n", config.name.c_str(),
+                   pipeline.error().message().c_str());
+      return false;
+    }
+    pipelines_.push_back(std::move(*pipeline));
+  }
+  return true;
+}
+
+void Runner::take_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set, number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+  signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int Runner::run() {
+  take_signals();
+  if (!make()) return kUsage;
+  log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"pipelines", pipelines_.size()}});
+  if (config_.status) {
+    std::vector<const Pipeline*> pipelines;
+    for (const auto& pipeline : pipelines_) pipelines.push_back(pipeline.get());
+    auto status = StatusServer::start(*config_.status, std::move(pipelines));
+    if (!status) {
+      log(LogLevel::kError, "no status server", {{"error", status.error().message()}});
+      return kFailed;
+    }
+    status_ = std::move(*status);
+  }
+  for (auto& pipeline : pipelines_) pipeline->start();
+  sd_notify(0, "READY=1");
+
+  while (!ended()) {
+    pollfd fds[2] = {{signals_, POLLIN, 0}, {ended_.fd(), POLLIN, 0}};
+    int timeout = -1;
+    if (stopping_) {
+      auto left = std::chrono::ceil<Milliseconds>(give_up_ - Clock::now()).count();
+      if (left <= 0) break;
+      timeout = static_cast<int>(left);
+    }
+    poll(fds, 2, timeout);
+    if (fds[1].revents) ended_.clear();
+    signalfd_siginfo info;
+    while (read(signals_, &info, sizeof(info)) == sizeof(info)) signal(info.ssi_signo);
+  }
+
+  sd_notify(0, "STOPPING=1");
+  if (status_) status_->stop();
+  if (!ended()) {
+    // A client library does not come back; what was confirmed is confirmed.
+    log(LogLevel::kWarn, "a sink did not end in time, leaving it");
+    flush_log();
+    std::_Exit(failed() ? kFailed : kClean);
+  }
+  for (auto& pipeline : pipelines_) pipeline->join();
+  flush_log();
+  return failed() ? kFailed : kClean;
+}
+
+void Runner::signal(uint32_t number) {
+  switch (number) {
+    case SIGHUP:
+      log(LogLevel::kInfo, "opening files again");
+      for (auto& pipeline : pipelines_) pipeline->reopen();
+      break;
+    case SIGUSR1:
+      toggle_debug();
+      log(LogLevel::kInfo, "log level switched");
+      break;
+    default:
+      if (stopping_) {
+        log(LogLevel::kWarn, "second signal, leaving at once");
+        flush_log();
+        std::_Exit(kFailed);
+      }
+      stopping_ = true;
+      sd_notify(0, "STOPPING=1");
+      log(LogLevel::kInfo, "stopping", {{"drain_ms", config_.drain.count()}});
+      give_up_ = Clock::now() + config_.drain + kGrace;
+      for (auto& pipeline : pipelines_) pipeline->stop(Clock::now() + config_.drain);
+  }
+}
+
+bool Runner::ended() const {
+  for (const auto& pipeline : pipelines_) {
+    if (!pipeline->has_ended()) return false;
+  }
+  return true;
+}
+
+bool Runner::failed() const {
+  for (const auto& pipeline : pipelines_) {
+    if (pipeline->has_failed()) return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+std::optional<Config> configuration(const std::string& path) {
+  LoadedConfig loaded = load_config(path);
+  if (loaded.problems.empty()) {
+    for (const PipelineConfig& pipeline : loaded.config.pipelines) {
+      Result<void> good = Connection::check_dsn(pipeline.source.dsn);
+      if (!good) {
+        loaded.problems.push_back(
+            {0, 0, "pipeline \"" + pipeline.name + "\": dsn: " + good.error().what});
+      }
+    }
+  }
+  if (loaded.problems.empty()) return std::move(loaded.config);
+  std::fputs(describe(path, loaded.problems).c_str(), stderr);
+  return std::nullopt;
+}
+
+int run_command(const std::string& path) {
+  std::optional<Config> config = configuration(path);
+  if (!config) return kUsage;
+  start_log(config->log);
+  Runner runner(*config);
+  return runner.run();
+}
+
+}  // namespace walspout

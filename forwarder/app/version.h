@@ -1,0 +1,7 @@
+#pragma once
+
+namespace walspout {
+
+inline constexpr char kVersion[] = "1.0";
+
+}  // namespace walspout

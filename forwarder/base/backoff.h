@@ -1,0 +1,52 @@
+// How long to wait before the next attempt: exponential, capped, with full jitter.
+//
+// One for each endpoint. Full jitter (anything from 0 to the cap of this attempt) is what spreads
+// many clients of a server that comes back the fastest; the first attempt after a success waits
+// at most `initial`.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <random>
+
+namespace walspout {
+
+struct BackoffConfig {
+  std::chrono::milliseconds initial{100};
+  std::chrono::milliseconds max{30'000};
+};
+
+class Backoff {
+ public:
+  explicit Backoff(BackoffConfig config, uint64_t seed = std::random_device{}())
+      : config_(config), random_(seed) {}
+
+  // The time to wait before the next attempt; each call counts as a failed attempt.
+  std::chrono::milliseconds next() {
+    std::uniform_int_distribution<int64_t> any(0, std::max<int64_t>(0, cap().count()));
+    attempts_++;
+    return std::chrono::milliseconds(any(random_));
+  }
+
+  // After a success.
+  void reset() { attempts_ = 0; }
+
+  // Failed attempts since the last success.
+  uint64_t attempts() const { return attempts_; }
+
+ private:
+  std::chrono::milliseconds cap() const {
+    if (attempts_ >= 32) return config_.max;
+    int64_t most = config_.max.count();
+    int64_t initial = std::max<int64_t>(1, config_.initial.count());
+    if (initial >= most || initial > (most >> attempts_)) return config_.max;
+    return std::chrono::milliseconds(initial << attempts_);
+  }
+
+  BackoffConfig config_;
+  std::mt19937_64 random_;
+  uint64_t attempts_ = 0;
+};
+
+}  // namespace walspout

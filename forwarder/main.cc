@@ -1,0 +1,61 @@
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <exception>
+
+#include "app/commands.h"
+#include "app/version.h"
+
+namespace {
+
+int dispatch(int argc, char** argv) {
+  CLI::App app("Row changes in Postgres, pushed to where they are needed.", "walspout");
+  app.require_subcommand(1);
+
+  std::string file;
+  CLI::App* run = app.add_subcommand("run", "deliver changes until told to stop (SIGTERM)");
+  run->add_option("FILE", file, "configuration")->required();
+
+  CLI::App* check = app.add_subcommand("check", "say whether `run` would work, and what to mend");
+  check->add_option("FILE", file, "configuration")->required();
+
+  walspout::TailOptions tail_options;
+  bool plain = false;
+  CLI::App* tail = app.add_subcommand("tail", "print changes as they come; needs no configuration");
+  tail->add_option("DSN", tail_options.dsn, "postgresql://user@host/database")->required();
+  tail->add_option("-p,--publication", tail_options.publications,
+                   "only what this publication has; may be repeated");
+  tail->add_flag("--no-color", plain, "plain text on a terminal");
+
+  bool yes = false;
+  CLI::App* drop = app.add_subcommand("drop", "drop the slots of a configuration");
+  drop->add_option("FILE", file, "configuration")->required();
+  drop->add_flag("--yes", yes, "do not ask");
+
+  CLI::App* version = app.add_subcommand("version", "print the version");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? walspout::kClean : walspout::kUsage;
+  }
+  if (*run) return walspout::run_command(file);
+  if (*check) return walspout::check_command(file);
+  if (*tail) {
+    tail_options.color = !plain;
+    return walspout::tail_command(tail_options);
+  }
+  if (*drop) return walspout::drop_command(file, yes);
+  if (*version) std::printf("walspout %s\n", walspout::kVersion);
+  return walspout::kClean;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return dispatch(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "walspout: %s\n", error.what());
+    return walspout::kFailed;
+  }
+}

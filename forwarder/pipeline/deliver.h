@@ -1,0 +1,90 @@
+// Takes events from the queue and sees to it that a sink is done with them: the policy that sinks
+// do not have. One Deliverer and one thread for each sink.
+//
+// - Retry: the same events again, in the same order, after the backoff; for ever, unless
+//   dead letters are configured.
+// - Reject, and an event that has failed as often as the configuration allows: dead letter, then
+// on.
+//   Without dead letters, stop.
+// - Fatal: stop. Nothing after the last durable event is acknowledged.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "pipeline/dead_letter.h"
+#include "pipeline/queue.h"
+#include "pipeline/stats.h"
+#include "sink/sink.h"
+
+namespace walspout {
+
+// Time as a Deliverer sees it. Tests have one that does not wait.
+class Timekeeper {
+ public:
+  virtual ~Timekeeper() = default;
+  virtual TimePoint now() { return Clock::now(); }
+  virtual int64_t wall() { return wall_micros(); }
+  virtual void sleep(Duration time) = 0;  // returns early when the pipeline stops
+};
+
+struct DeliverConfig {
+  std::string pipeline;  // for logs
+  std::string sink;      // likewise, and in dead letters
+  BackoffConfig retry;
+  Duration timeout = std::chrono::seconds(60);  // of one call of the sink
+  uint64_t dead_letter_after = 0;               // failed attempts of an event; 0: never
+};
+
+class Deliverer {
+ public:
+  // All are outlived by what they refer to. `dead_letters` may be null: there are none. `source`
+  // yields nothing until the source streams; the sink is left alone until then.
+  Deliverer(Sink& sink, EventQueue& queue, size_t cursor, DeliverConfig config,
+            DeadLetters* dead_letters, SinkStats& stats, Timekeeper& time,
+            std::function<std::optional<SourceState>()> source);
+
+  // Delivers until the queue is closed, or until an error that stops the pipeline.
+  Result<void> run();
+
+  // No call of the sink may last beyond this time from now on. From any thread.
+  void limit(TimePoint deadline) { limit_.store(deadline.time_since_epoch().count()); }
+
+  // The sink is to open its files again, soon. From any thread.
+  void reopen() { reopen_ = true; }
+
+ private:
+  Result<void> connect();
+  Result<void> deliver(std::vector<Event>& pending);
+  Result<void> failed(std::vector<Event>& pending, const DeliveryError& error);
+  Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);
+  void settle(std::vector<Event>& pending, const Progress& progress);
+  void back_off(const Error& error, std::optional<Milliseconds> at_least);
+  void succeeded();
+  void between_batches();
+  TimePoint deadline();
+
+  Sink& sink_;
+  EventQueue& queue_;
+  const size_t cursor_;
+  const DeliverConfig config_;
+  DeadLetters* const dead_letters_;
+  SinkStats& stats_;
+  Timekeeper& time_;
+  const std::function<std::optional<SourceState>()> source_;
+  Backoff backoff_;
+  TimePoint failing_since_;
+  uint64_t failures_ = 0;  // attempts in a row that failed
+  Lsn troubled_lsn_;       // the event that failed last,
+  uint64_t troubled_index_ = 0;
+  uint64_t troubled_times_ = 0;  // and how often in a row
+  std::atomic<TimePoint::rep> limit_{TimePoint::max().time_since_epoch().count()};
+  std::atomic<bool> reopen_{false};
+};
+
+}  // namespace walspout

@@ -1,0 +1,80 @@
+// Messages of the plugin's format "frames" become events. plugin/README.md specifies the format.
+//
+// The decoder does no I/O and trusts nothing: a message is checked to its last byte, and one that
+// is not well-formed yields an error and no event. Documents are not looked into, and not copied.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "base/lsn.h"
+#include "base/message.h"
+#include "base/result.h"
+#include "pipeline/event.h"
+
+namespace walspout {
+
+// The version of the format, which START_REPLICATION asks for and each message names.
+inline constexpr int kFramesVersion = 1;
+
+// The end of a transaction: all of its events are among those received so far.
+struct Commit {
+  Lsn lsn;                   // as in the events' ids
+  Lsn end_lsn;               // the position to confirm
+  size_t events_before = 0;  // how many of the chunk's events belong to it or precede it
+};
+
+// One message and the events in it, which point into it: they live and go together.
+struct Chunk {
+  Message message;
+  std::vector<Event> events;
+  std::vector<Commit> commits;
+  std::vector<std::shared_ptr<const Table>> tables;  // those that the events point to
+
+  // What it costs to keep it.
+  size_t bytes() const {
+    return message.bytes().size() + events.capacity() * sizeof(Event) + kOverhead;
+  }
+
+ private:
+  static constexpr size_t kOverhead = 256;
+};
+
+class FrameDecoder {
+ public:
+  // Decodes one message. After an error the decoder is to be reset: what the connection sends
+  // from there on has no meaning.
+  Result<Chunk> decode(Message message);
+
+  // For a new connection: relations are named again, and no transaction is open.
+  void reset();
+
+  // Whether a transaction has begun whose commit has not been seen.
+  bool in_transaction() const { return open_; }
+
+ private:
+  struct Known {
+    std::shared_ptr<const Table> table;
+    uint64_t chunk = 0;  // the last one that keeps it
+  };
+  class Reader;
+
+  Result<void> frame(char kind, uint8_t flags, uint16_t sixteen, std::string_view body,
+                     Chunk& chunk);
+  Result<void> begin(Reader body);
+  Result<void> relation(Reader body);
+  Result<void> commit(Reader body, Chunk& chunk);
+  Result<void> event(char op, uint8_t flags, uint16_t key_begin, Reader body, Chunk& chunk);
+
+  std::unordered_map<uint32_t, Known> relations_;
+  uint64_t chunks_ = 0;
+  bool open_ = false;
+  Lsn lsn_;                  // of the open transaction
+  int64_t commit_time_ = 0;  // likewise
+  uint64_t events_ = 0;      // received of it
+  uint64_t next_index_ = 0;  // least index that its next event may have
+};
+
+}  // namespace walspout

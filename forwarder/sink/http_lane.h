@@ -1,0 +1,65 @@
+// One request at a time to the receiver: a curl handle, what it sends and what came back.
+#pragma once
+
+#include <curl/curl.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "sink/config.h"
+#include "sink/http_answer.h"
+#include "sink/sink.h"
+
+namespace walspout {
+
+class HttpLane {
+ public:
+  // The configuration outlives the lane.
+  explicit HttpLane(const HttpConfig& config);
+  HttpLane(const HttpLane&) = delete;
+  HttpLane& operator=(const HttpLane&) = delete;
+
+  // Makes the handle ready to be given to curl. The body is the pieces, which stay where they are
+  // until the request is over or was taken from curl; headers are copied.
+  void prepare(std::vector<std::string_view> body, const std::vector<std::string>& headers,
+               TimePoint deadline);
+
+  // After an answer that sends us elsewhere on the same server, as often as the configuration
+  // allows: makes the handle ready to go there. False: there is no such answer.
+  [[nodiscard]] bool follow(TimePoint deadline);
+
+  CURL* handle() const { return handle_.get(); }
+
+  // Of the request that is over. Success is a 2xx. Error: as in judge_answer(), or kRetry if there
+  // was no answer, kFatal if the configuration forbids there ever being one.
+  [[nodiscard]] Delivery outcome(CURLcode code, int64_t now) const;
+
+ private:
+  struct Free {
+    void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+    void operator()(curl_slist* list) const { curl_slist_free_all(list); }
+  };
+
+  static size_t read(char* buffer, size_t size, size_t count, void* lane);
+  static int seek(void* lane, curl_off_t offset, int origin);
+  static size_t write(char* data, size_t size, size_t count, void* lane);
+  static size_t header(char* data, size_t size, size_t count, void* lane);
+
+  void set_tls();
+  void rewind(TimePoint deadline);
+
+  const HttpConfig& config_;
+  std::unique_ptr<CURL, Free> handle_;
+  std::unique_ptr<curl_slist, Free> headers_;
+  std::vector<std::string_view> body_;
+  size_t piece_ = 0;   // the next byte to send: of which piece
+  size_t offset_ = 0;  // and where in it
+  size_t redirects_ = 0;
+  HttpAnswer answer_;
+  size_t received_ = 0;  // bytes of the answer's body
+  std::string why_;      // curl's own words on what failed
+};
+
+}  // namespace walspout

@@ -1,0 +1,36 @@
+// Standard Webhooks signatures: what the receiver checks to know that a request is ours, is not
+// changed, and is not an old one sent again.
+//
+// The header webhook-signature holds, for each secret, "v1," and the base64 of the HMAC-SHA256 of
+// "<webhook-id>.<webhook-timestamp>.<body>", separated by spaces. Several secrets let a receiver
+// change over from one to the next. OpenSSL, which libcurl brings along, does the hashing.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "base/secret.h"
+
+namespace walspout {
+
+class HttpSigner {
+ public:
+  // A secret is "whsec_" and base64 of the key. A secret without the prefix is the key itself.
+  // Error: kFatal; names the secret by its position, never by its text.
+  [[nodiscard]] static Result<HttpSigner> create(std::span<const Secret> secrets);
+
+  bool enabled() const { return !keys_.empty(); }
+
+  // The value of webhook-signature. The body is the pieces, one after the other.
+  std::string sign(std::string_view id, int64_t timestamp,
+                   std::span<const std::string_view> body) const;
+
+ private:
+  std::vector<std::string> keys_;  // raw bytes
+};
+
+}  // namespace walspout

@@ -1,0 +1,119 @@
+// One connection to Redis that never waits past a deadline.
+//
+// hiredis connects, speaks TLS and parses replies; this class moves the bytes. The socket does not
+// block: while commands go out, replies come in, so that neither side's buffers can fill up and
+// stop both. Replies to a transaction are counted as they are parsed and never become objects.
+#pragma once
+
+#include <hiredis/hiredis.h>
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "sink/config.h"
+
+namespace walspout {
+
+// Where Redis is and who we are there.
+struct RedisEndpoint {
+  std::string host;  // empty: unix socket
+  int port = 6379;
+  std::string unix_socket;  // path; empty: TCP
+  std::string user;         // empty: the default user
+  Secret password;          // empty: no AUTH
+  int database = 0;
+  bool tls = false;
+  TlsConfig files;  // for TLS
+
+  // redis://[[user]:password@]host[:port][/db], rediss:// for TLS,
+  // unix://[[user]:password@]/path[?db=n]. Error: kFatal; it does
+  // not repeat the url.
+  [[nodiscard]] static Result<RedisEndpoint> parse(std::string_view url);
+
+  // For people: without user and password.
+  std::string name() const;
+};
+
+// What to say where TLS is asked for and hiredis has none: kFatal.
+[[nodiscard]] Failure redis_without_tls(std::string where);
+
+// What came back for MULTI, n commands and EXEC.
+struct RedisTransaction {
+  struct Refusal {
+    size_t index;  // of the command in the transaction, from 0
+    std::string text;
+  };
+
+  size_t replies = 0;             // complete ones, EXEC's included
+  std::string queue_error;        // why a command was not even queued; nothing was executed
+  size_t queue_error_reply = 0;   // which reply that was, from 0
+  std::string exec_error;         // EXEC itself was refused; nothing was executed
+  std::vector<Refusal> refusals;  // executed and refused; the others were done
+  size_t executed = 0;            // elements of EXEC's reply
+};
+
+class RedisLink {
+ public:
+  struct FreeReply {
+    void operator()(redisReply* reply) const { freeReplyObject(reply); }
+  };
+  using Reply = std::unique_ptr<redisReply, FreeReply>;
+
+  // Connects, authenticates, selects the database. Error: kRetry if the server is not there or not
+  // ready, kFatal if it does not want us as configured.
+  [[nodiscard]] static Result<std::unique_ptr<RedisLink>> open(const RedisEndpoint& endpoint,
+                                                               TimePoint deadline);
+  ~RedisLink();
+  RedisLink(const RedisLink&) = delete;
+  RedisLink& operator=(const RedisLink&) = delete;
+
+  // False if the server has closed the connection meanwhile. Does not wait.
+  [[nodiscard]] bool alive();
+
+  // After an error of any of these the connection is of no use: replies to what was sent may still
+  // be under way.
+
+  // One command, its reply. Error replies are replies. Errors: kRetry.
+  [[nodiscard]] Result<Reply> command(const std::vector<std::string_view>& words,
+                                      TimePoint deadline);
+  // Sends without waiting for the reply; receive() has them in order.
+  [[nodiscard]] Result<void> send(const std::vector<std::string_view>& words, TimePoint deadline);
+  [[nodiscard]] Result<Reply> receive(TimePoint deadline);
+
+  // Replies are counted into `transaction`, which the caller keeps alive, until end().
+  void begin(RedisTransaction* transaction);
+  // Hands all of `head`, then all of `body`, to the kernel.
+  [[nodiscard]] Result<void> write(std::string_view head, std::string_view body,
+                                   TimePoint deadline);
+  // Waits until so many replies have been counted.
+  [[nodiscard]] Result<void> await(size_t replies, TimePoint deadline);
+  void end();
+
+ private:
+  struct FreeContext {
+    void operator()(redisContext* context) const { redisFree(context); }
+  };
+
+  explicit RedisLink(redisContext* context, std::string name);
+  [[nodiscard]] Result<void> introduce(const RedisEndpoint& endpoint, TimePoint deadline);
+  [[nodiscard]] Result<size_t> write_some(std::string_view head, std::string_view body);
+  [[nodiscard]] Result<void> read_some();
+  // Waits for the socket: readable, or writable if asked for. True if readable.
+  [[nodiscard]] Result<bool> wait(bool want_write, TimePoint deadline);
+  Failure broken(std::string_view doing) const;
+
+  std::unique_ptr<redisContext, FreeContext> context_;
+  std::string name_;                              // where errors happen
+  bool plain_ = true;                             // no TLS: the socket can be written to directly
+  redisReplyObjectFunctions* objects_ = nullptr;  // hiredis' own
+  RedisTransaction* transaction_ = nullptr;
+};
+
+}  // namespace walspout

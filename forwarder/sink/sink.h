@@ -1,0 +1,123 @@
+// What a sink is: something that takes responsibility for events.
+//
+// A sink moves bytes and says what became of them. It owns no policy: when to try again, how long
+// to wait, what to do with an event that is refused, and what to confirm to the server is decided
+// by who calls it. It does not log; it returns errors that name the remedy.
+//
+// All functions are called on one thread. A sink connects when it is first used and whenever it
+// finds itself without a connection; a constructor does no I/O.
+#pragma once
+
+#include <chrono>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/lsn.h"
+#include "base/result.h"
+#include "pipeline/event.h"
+
+namespace walspout {
+
+// Which events of a batch are done with. What is not marked is handed in again, in the same order.
+class Progress {
+ public:
+  explicit Progress(size_t events) : done_(events, false) {}
+
+  // The receiver has taken responsibility for event i (or had it already).
+  void durable(size_t i) {
+    if (!done_[i]) durable_++;
+    done_[i] = true;
+  }
+
+  // The same for all events before i.
+  void durable_before(size_t i) {
+    for (size_t j = 0; j < i; j++) durable(j);
+  }
+
+  // Event i goes nowhere, because the configuration says so.
+  void drop(size_t i) {
+    if (!done_[i]) dropped_++;
+    done_[i] = true;
+  }
+
+  bool is_done(size_t i) const { return done_[i]; }
+  size_t durable_count() const { return durable_; }
+  size_t dropped_count() const { return dropped_; }
+
+ private:
+  std::vector<bool> done_;
+  size_t durable_ = 0;
+  size_t dropped_ = 0;
+};
+
+struct DeliveryError {
+  Error error;
+  size_t event = 0;                         // kReject: which one of the batch
+  std::optional<Milliseconds> retry_after;  // kRetry: the receiver asked for at least this
+};
+
+using Delivery = tl::expected<void, DeliveryError>;
+
+// `return undelivered(ErrorKind::kReject, "...", endpoint, i);`
+inline tl::unexpected<DeliveryError> undelivered(ErrorKind kind, std::string what,
+                                                 std::string where = {}, size_t event = 0) {
+  return tl::unexpected(
+      DeliveryError{Error{kind, std::move(what), std::move(where)}, event, std::nullopt});
+}
+
+// How much one call of deliver() is given at most. A single event may be larger.
+struct BatchLimits {
+  size_t events = 4096;
+  size_t bytes = 4u << 20;
+  bool barriers_alone = true;  // a sink that keeps one order may do without
+};
+
+// What a sink may want to know of the source before anything is delivered.
+struct SourceState {
+  Lsn wal_position;  // how far the server's log reaches: no event has a greater LSN yet. 0: unknown
+};
+
+class Sink {
+ public:
+  virtual ~Sink() = default;
+
+  // "redis", "http", ...
+  virtual std::string_view type() const = 0;
+
+  // Where it delivers to, for people: no credentials.
+  virtual std::string_view endpoint() const = 0;
+
+  virtual BatchLimits limits() const { return {}; }
+
+  // Connects if need be and looks whether the receiver is reachable and would accept events,
+  // without delivering any. Called by the doctor, and before the first delivery. kRetry: not
+  // reachable now. kFatal: reachable and not acceptable.
+  virtual Result<void> check(const SourceState& source, TimePoint deadline) = 0;
+
+  // Delivers events, in order: events of one key always, all of them if the sink keeps one order.
+  // Returns when every event is durable at the receiver, or an error of a kind that decides what
+  // happens next; then `progress` says which events are done. After a failed one, no later event
+  // of the same lane may be delivered in that call.
+  //
+  // A span holds either no barrier, or one barrier and nothing else, unless limits() says otherwise:
+  // sinks that work in lanes finish all lanes before they return and need not look at barriers.
+  //
+  // Returns soon after the deadline, with kRetry if not all is durable. What was sent and not
+  // answered then is not durable; the connection is given up, so that no late answer is mistaken.
+  virtual Delivery deliver(std::span<const Event> events, TimePoint deadline,
+                           Progress& progress) = 0;
+
+  // About once a second while there is nothing to deliver: heartbeats.
+  virtual void idle() {}
+
+  // SIGHUP: files are opened again.
+  virtual Result<void> reopen() { return {}; }
+};
+
+}  // namespace walspout

@@ -1,0 +1,31 @@
+#include "sink/sinks.h"
+
+#include "sink/file.h"
+#include "sink/http.h"
+#include "sink/null.h"
+#include "sink/rabbitmq.h"
+#include "sink/redis.h"
+#include "sink/stdout.h"
+
+namespace walspout {
+namespace {
+
+// One line a sink.
+struct Make {
+  using Made = Result<std::unique_ptr<Sink>>;
+
+  Made operator()(const NullConfig& config) const { return std::make_unique<NullSink>(config); }
+  Made operator()(const StdoutConfig& config) const { return std::make_unique<StdoutSink>(config); }
+  Made operator()(const FileConfig& config) const { return std::make_unique<FileSink>(config); }
+  Made operator()(const RedisConfig& config) const { return RedisSink::create(config); }
+  Made operator()(const HttpConfig& config) const { return HttpSink::create(config); }
+  Made operator()(const RabbitmqConfig& config) const { return RabbitmqSink::create(config); }
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config) {
+  return std::visit(Make(), config.options);
+}
+
+}  // namespace walspout

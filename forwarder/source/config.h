@@ -1,0 +1,27 @@
+// What a source needs, as plain data.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/secret.h"
+
+namespace walspout {
+
+struct SourceConfig {
+  Secret dsn;
+  std::string slot;
+  std::vector<std::string> publications;  // none: every table
+  bool messages = true;
+  std::vector<std::string> message_prefixes;  // none: all
+  std::string origin = "any";                 // or none
+  std::vector<std::string> omit;              // fields of the envelope
+  uint64_t batch_bytes = 65536;
+  uint64_t max_value_bytes = 0;  // 0: only what does not fit a message is elided
+  bool create_slot = true;       // when it is missing
+  bool failover = false;         // of a slot that is created, on servers that know it
+};
+
+}  // namespace walspout

@@ -1,0 +1,103 @@
+// A connection to the server that can be given up at any moment: libpq without its blocking calls.
+//
+// Every function that waits takes a deadline and returns early, with kRetry, once `interrupted`
+// says so (asked whenever the Wake was called). Not synchronized.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/lsn.h"
+#include "base/message.h"
+#include "base/result.h"
+#include "base/secret.h"
+#include "source/wake.h"
+
+struct pg_conn;
+
+namespace walspout {
+
+using Row = std::vector<std::optional<std::string>>;
+
+// An error the server reported, with its SQLSTATE; without one if the connection broke.
+struct ServerError {
+  std::string sqlstate;
+  Error error;
+};
+
+template <typename T>
+using ServerResult = tl::expected<T, ServerError>;
+
+// What the server sends while it streams.
+struct StreamMessage {
+  enum class Kind { kNone, kData, kKeepalive } kind = Kind::kNone;
+  Message data;    // kData: the plugin's bytes
+  Lsn server_lsn;  // how far the server has sent
+  bool reply_requested = false;
+};
+
+class Connection {
+ public:
+  enum class Mode { kOrdinary, kReplication };
+
+  // Whether `dsn` can be understood at all; what is wrong with it if not.
+  static Result<void> check_dsn(const Secret& dsn);
+
+  // Connects. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
+  // application_name.
+  static Result<Connection> open(const Secret& dsn, Mode mode, TimePoint deadline, const Wake& wake,
+                                 std::function<bool()> interrupted);
+
+  // Runs a statement, of SQL or of the replication protocol; its rows.
+  ServerResult<std::vector<Row>> query(const std::string& statement, TimePoint deadline);
+
+  // Runs START_REPLICATION; from then on only the functions below may be used.
+  ServerResult<void> start_streaming(const std::string& statement, TimePoint deadline);
+
+  // The next message, if it is there already; kNone if not. Does not wait.
+  Result<StreamMessage> next();
+
+  // Reads what has arrived, without waiting, for next() to find.
+  Result<void> read();
+
+  // Waits until there is something to read (if that is wanted), what could not be sent can be sent
+  // on, the Wake was called, or the deadline has come.
+  void wait(bool for_reading, TimePoint deadline);
+
+  // Tells the server what was received and what it may forget. Does not wait.
+  Result<void> send_status(Lsn received, Lsn confirmed);
+
+  // Ends the stream so that the server has read all that it was sent.
+  void finish_streaming(TimePoint deadline);
+
+  int server_version() const;    // 150020
+  std::string endpoint() const;  // "host:port/database"
+  static std::string quote_name(std::string_view name);
+  static std::string quote_literal(std::string_view text);
+
+ private:
+  struct Finish {
+    void operator()(pg_conn* conn) const;
+  };
+  using Handle = std::unique_ptr<pg_conn, Finish>;
+
+  Connection(Handle conn, const Wake& wake, std::function<bool()> interrupted)
+      : conn_(std::move(conn)), wake_(&wake), interrupted_(std::move(interrupted)) {}
+
+  Result<void> wait_for_result(TimePoint deadline);
+  ServerError broken() const;
+  Failure lost(std::string_view doing) const;
+
+  Handle conn_;
+  const Wake* wake_;
+  std::function<bool()> interrupted_;
+  bool unsent_ = false;
+};
+
+}  // namespace walspout

@@ -1,0 +1,400 @@
+#include "source/source.h"
+
+#include <poll.h>
+
+#include <charconv>
+#include <utility>
+
+#include "base/log.h"
+
+namespace walspout {
+
+namespace {
+
+constexpr std::string_view kObjectInUse = "55006";
+constexpr int kSlotFailoverVersion = 170000;
+constexpr Duration kGoodbye = std::chrono::seconds(2);
+
+std::string join_quoted(const std::vector<std::string>& names) {
+  std::string list;
+  for (const std::string& name : names) {
+    if (!list.empty()) list += ',';
+    list += Connection::quote_name(name);
+  }
+  return list;
+}
+
+std::string join(const std::vector<std::string>& parts) {
+  std::string list;
+  for (const std::string& part : parts) {
+    if (!list.empty()) list += ',';
+    list += part;
+  }
+  return list;
+}
+
+uint64_t number(const std::string& text) {
+  uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+std::string column(const Row& row, size_t i) {
+  return i < row.size() ? row[i].value_or("") : "";
+}
+
+}  // namespace
+
+std::string start_replication(const SourceConfig& config, Lsn from) {
+  std::string statement = "START_REPLICATION SLOT " + Connection::quote_name(config.slot) +
+                          " LOGICAL " + to_string(from) + " (";
+  auto option = [&](std::string_view name, const std::string& value) {
+    if (statement.back() != '(') statement += ", ";
+    statement += Connection::quote_name(name) + " " + Connection::quote_literal(value);
+  };
+  option("format", "frames");
+  option("proto_version", std::to_string(kFramesVersion));
+  option("batch_bytes", std::to_string(config.batch_bytes) + "B");
+  if (!config.publications.empty()) option("publications", join_quoted(config.publications));
+  if (!config.messages) option("messages", "false");
+  if (!config.message_prefixes.empty()) option("message_prefixes", join(config.message_prefixes));
+  if (config.origin != "any") option("origin", config.origin);
+  if (!config.omit.empty()) option("omit", join(config.omit));
+  if (config.max_value_bytes) {
+    option("max_value_bytes", std::to_string(config.max_value_bytes) + "B");
+  }
+  return statement + ")";
+}
+
+Source::Source(std::string pipeline, SourceConfig config, EventQueue& queue, SourceStats& stats,
+               const Wake& wake, SourceTiming timing)
+    : pipeline_(std::move(pipeline)),
+      config_(std::move(config)),
+      queue_(queue),
+      stats_(stats),
+      wake_(wake),
+      timing_(timing),
+      feedback_(timing.feedback, Clock::now()),
+      backoff_(timing.reconnect) {}
+
+void Source::stop(TimePoint drain_until) {
+  drain_until_ = drain_until.time_since_epoch().count();
+  stop_ = true;
+  queue_.wake_always();
+  wake_();
+}
+
+Result<void> Source::run() {
+  while (!stopping()) {
+    Result<void> ended = stream_once();
+    if (stopping()) break;
+    if (ended) continue;
+    stats_.last_error.set(ended.error().message());
+    if (ended.error().kind == ErrorKind::kFatal) {
+      stats_.state = SourcePhase::kStopped;
+      return ended;
+    }
+    stats_.state = SourcePhase::kConnecting;
+    Milliseconds wait = backoff_.next();
+    log(LogLevel::kWarn, "source failed, will connect again",
+        {{"pipeline", pipeline_},
+         {"attempt", backoff_.attempts()},
+         {"wait_ms", wait.count()},
+         {"error", ended.error().message()}});
+    pause(wait);
+  }
+  stats_.state = SourcePhase::kStopped;
+  return {};
+}
+
+// Connects, and streams until that ends.
+Result<void> Source::stream_once() {
+  Result<Connection> connection = connect();
+  if (!connection) return Failure(std::move(connection.error()));
+
+  // Whoever holds the slot may hold it for long; the connection is kept, so as to be quick. Each
+  // attempt looks at the slot anew: it moves while somebody else streams it.
+  ServerState server;
+  Resume from;
+  while (!stopping()) {
+    Result<ServerState> looked = look_at_slot(*connection);
+    if (!looked) return Failure(std::move(looked.error()));
+    server = *looked;
+    received_.end = acks_.received_end();
+    from = resume(received_, server);
+    // Trying in vain would put an error into the server's log each time.
+    if (server.slot_user.empty()) {
+      bool in_use = false;
+      Result<void> started = start(*connection, from.start, in_use);
+      if (started) break;
+      if (!in_use) return started;
+      server.slot_user = "somebody else";
+    }
+    stats_.state = SourcePhase::kWaiting;
+    stats_.last_error.set("slot \"" + config_.slot + "\" is active for PID " + server.slot_user);
+    if (!waiting_said_) {
+      log(LogLevel::kInfo, "slot is in use, waiting to take over",
+          {{"pipeline", pipeline_}, {"slot", config_.slot}, {"active_pid", server.slot_user}});
+      waiting_said_ = true;
+    }
+    pause(timing_.slot_in_use);
+  }
+  if (stopping()) return {};
+  waiting_said_ = false;
+  received_.any = true;
+  received_.system = server.system;
+  received_.timeline = server.timeline;
+  if (from.forget) {
+    acks_.forget();
+    feedback_.forget();
+  }
+  if (!from.warning.empty()) {
+    log(LogLevel::kError, from.warning, {{"pipeline", pipeline_}, {"slot", config_.slot}});
+  }
+  stats_.start_lsn = server.wal_end.value;
+  log(LogLevel::kInfo, "streaming",
+      {{"pipeline", pipeline_},
+       {"slot", config_.slot},
+       {"server", connection->endpoint()},
+       {"slot_at", to_string(server.slot_confirmed)},
+       {"from", to_string(std::max(from.start, server.slot_confirmed))}});
+  stats_.state = SourcePhase::kStreaming;
+  stats_.connects++;
+  stats_.last_error.set(from.warning);
+  Result<void> ended = stream(*connection);
+  acks_.disconnect();
+  return ended;
+}
+
+Result<Connection> Source::connect() {
+  return Connection::open(config_.dsn, Connection::Mode::kReplication,
+                          Clock::now() + timing_.connect, wake_, [this] { return stopping(); });
+}
+
+// The state of server and slot; makes the slot if it is missing and there never was one.
+Result<ServerState> Source::look_at_slot(Connection& connection) {
+  TimePoint deadline = Clock::now() + timing_.answer;
+  ServerState state;
+  auto timeout = connection.query(
+      "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'", deadline);
+  if (!timeout) return Failure(std::move(timeout.error().error));
+  if (!timeout->empty()) {
+    feedback_.server_timeout(Milliseconds(number(column(timeout->front(), 0))));
+  }
+
+  for (int attempt = 0; attempt < 2; attempt++) {
+    auto slots = connection.query(
+        "SELECT plugin, database, current_database(), wal_status, confirmed_flush_lsn, active_pid "
+        "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+            Connection::quote_literal(config_.slot),
+        deadline);
+    if (!slots) return Failure(std::move(slots.error().error));
+    if (slots->empty()) {
+      if (received_.any) {
+        return fatal("slot \"" + config_.slot +
+                         "\" is gone: somebody dropped it. What was delivered reaches " +
+                         to_string(acks_.confirmed()) +
+                         "; changes after that are not kept for this pipeline. Start again to make "
+                         "a new slot, and backfill what happened in between",
+                     connection.endpoint());
+      }
+      Result<void> created = create_slot(connection);
+      if (!created) return Failure(std::move(created.error()));
+      continue;
+    }
+    const Row& slot = slots->front();
+    std::string plugin = column(slot, 0);
+    if (plugin != "walspout") {
+      return fatal(
+          "slot \"" + config_.slot + "\" belongs to " +
+              (plugin.empty() ? "physical replication" : "the output plugin \"" + plugin + "\"") +
+              ": choose another name for `slot`",
+          connection.endpoint());
+    }
+    if (column(slot, 1) != column(slot, 2)) {
+      return fatal("slot \"" + config_.slot + "\" is one of database \"" + column(slot, 1) +
+                       "\": connect to that, or choose another name for `slot`",
+                   connection.endpoint());
+    }
+    if (column(slot, 3) == "lost") {
+      return fatal("slot \"" + config_.slot +
+                       "\" is lost: the server has removed log that was not delivered yet "
+                       "(max_slot_wal_keep_size). Changes after " +
+                       column(slot, 4) +
+                       " are missing. When that has been dealt with: SELECT "
+                       "pg_drop_replication_slot('" +
+                       config_.slot + "'), and start again",
+                   connection.endpoint());
+    }
+    state.slot_confirmed = parse_lsn(column(slot, 4)).value_or(Lsn{});
+    state.slot_user = column(slot, 5);
+    // Asked after the slot was seen free: whatever another reader has delivered is before this
+    // position.
+    auto system = connection.query("IDENTIFY_SYSTEM", deadline);
+    if (!system) return Failure(std::move(system.error().error));
+    if (!system->empty()) {
+      state.system = column(system->front(), 0);
+      state.timeline = column(system->front(), 1);
+      state.wal_end = parse_lsn(column(system->front(), 2)).value_or(Lsn{});
+    }
+    stats_.server_lsn = state.wal_end.value;
+    if (!received_.any) stats_.confirmed_lsn = state.slot_confirmed.value;
+    return state;
+  }
+  return retry("slot \"" + config_.slot + "\" is gone as soon as it was made");
+}
+
+Result<void> Source::create_slot(Connection& connection) {
+  if (!config_.create_slot) {
+    return retry("slot \"" + config_.slot + "\" does not exist", connection.endpoint());
+  }
+  log(LogLevel::kInfo, "making the slot; this waits for transactions that run now",
+      {{"pipeline", pipeline_}, {"slot", config_.slot}});
+  std::string statement =
+      "CREATE_REPLICATION_SLOT " + Connection::quote_name(config_.slot) + " LOGICAL walspout ";
+  if (config_.failover && connection.server_version() >= kSlotFailoverVersion) {
+    statement += "(SNAPSHOT 'nothing', FAILOVER true)";
+  } else {
+    statement += "NOEXPORT_SNAPSHOT";
+  }
+  auto created = connection.query(statement, TimePoint::max());
+  if (!created) return in("could not make the slot", std::move(created.error().error));
+  log(LogLevel::kInfo, "made the slot", {{"pipeline", pipeline_}, {"slot", config_.slot}});
+  return {};
+}
+
+Result<void> Source::start(Connection& connection, Lsn from, bool& in_use) {
+  auto started =
+      connection.start_streaming(start_replication(config_, from), Clock::now() + timing_.answer);
+  if (started) return {};
+  in_use = started.error().sqlstate == kObjectInUse;
+  return Failure(std::move(started.error().error));
+}
+
+Result<void> Source::stream(Connection& connection) {
+  decoder_.reset();
+  // The server may have crashed and forgotten what it was told: it is told again at once.
+  feedback_.request();
+  bool full = false;
+  while (!stopping()) {
+    bool room = queue_.has_room();
+    if (!room && !full) stats_.pauses++;
+    full = !room;
+    bool more = false;
+    if (room) {
+      Result<bool> received = receive(connection);
+      queue_.announce();
+      if (!received) return Failure(std::move(received.error()));
+      more = *received;
+    }
+    Result<void> answered = answer(connection, false);
+    if (!answered) return answered;
+    // For messages that are in the library's buffer already, the socket would be waited for in
+    // vain.
+    room = queue_.has_room();
+    if (room && more) continue;
+    connection.wait(room, feedback_.due(acks_.in_flight() ? Lsn{UINT64_MAX} : acks_.confirmed()));
+  }
+  drain(connection);
+  return {};
+}
+
+// Takes whatever has arrived, as long as there is room; whether there may be more in the buffer.
+Result<bool> Source::receive(Connection& connection) {
+  Result<void> read = connection.read();
+  if (!read) return Failure(std::move(read.error()));
+  do {
+    Result<StreamMessage> message = connection.next();
+    if (!message) return Failure(std::move(message.error()));
+    switch (message->kind) {
+      case StreamMessage::Kind::kNone:
+        return false;
+      case StreamMessage::Kind::kKeepalive:
+        if (!decoder_.in_transaction()) acks_.keepalive(message->server_lsn);
+        if (message->reply_requested) feedback_.request();
+        break;
+      case StreamMessage::Kind::kData: {
+        stats_.messages.fetch_add(1, std::memory_order_relaxed);
+        Result<void> taken = take(std::move(message->data));
+        if (!taken) return Failure(std::move(taken.error()));
+        break;
+      }
+    }
+    stats_.server_lsn.store(
+        std::max(stats_.server_lsn.load(std::memory_order_relaxed), message->server_lsn.value),
+        std::memory_order_relaxed);
+    if (feedback_.due(acks_.confirmed()) <= Clock::now()) {
+      Result<void> answered = answer(connection, false);
+      if (!answered) return Failure(std::move(answered.error()));
+    }
+  } while (queue_.has_room() && !stopping());
+  return true;
+}
+
+Result<void> Source::take(Message message) {
+  size_t size = message.bytes().size();
+  Result<Chunk> chunk = decoder_.decode(std::move(message));
+  if (!chunk) return Failure(std::move(chunk.error()));
+  backoff_.reset();
+  stats_.bytes.fetch_add(size, std::memory_order_relaxed);
+  stats_.events.fetch_add(chunk->events.size(), std::memory_order_relaxed);
+  stats_.transactions.fetch_add(chunk->commits.size(), std::memory_order_relaxed);
+  uint64_t before = 0;
+  for (const Commit& commit : chunk->commits) {
+    acks_.receive(commit.events_before - before);
+    acks_.commit(commit.end_lsn);
+    before = commit.events_before;
+  }
+  acks_.receive(chunk->events.size() - before);
+  if (!chunk->events.empty()) queue_.push(std::move(*chunk));
+  return {};
+}
+
+// Sends a status update if one is due, or in any case.
+Result<void> Source::answer(Connection& connection, bool now) {
+  take_stock();
+  TimePoint time = Clock::now();
+  if (!now && feedback_.due(acks_.confirmed()) > time) return {};
+  Result<void> sent = connection.send_status(acks_.received_end(), acks_.confirmed());
+  if (!sent) return sent;
+  feedback_.sent(acks_.confirmed(), time);
+  return {};
+}
+
+void Source::take_stock() {
+  acks_.handled(queue_.handled());
+  stats_.received_lsn.store(acks_.received_end().value, std::memory_order_relaxed);
+  if (acks_.confirmed()) {
+    stats_.confirmed_lsn.store(acks_.confirmed().value, std::memory_order_relaxed);
+  }
+}
+
+// No more is read; the sinks finish what they have, and the server is told.
+void Source::drain(Connection& connection) {
+  log(LogLevel::kInfo, "draining",
+      {{"pipeline", pipeline_}, {"events", queue_.pushed() - queue_.handled()}});
+  auto until = [this] { return TimePoint(Duration(drain_until_.load())); };
+  while (!sinks_done() && !queue_.closed() && Clock::now() < until()) {
+    if (!answer(connection, false)) return;
+    connection.wait(false, std::min(until(), Clock::now() + std::chrono::seconds(1)));
+  }
+  if (!answer(connection, true)) return;
+  log(LogLevel::kInfo, "stopped",
+      {{"pipeline", pipeline_},
+       {"confirmed", to_string(feedback_.told())},
+       {"left", queue_.pushed() - queue_.handled()}});
+  connection.finish_streaming(Clock::now() + kGoodbye);
+}
+
+// Sleeps, unless it is to stop.
+void Source::pause(Duration time) {
+  TimePoint until = Clock::now() + time;
+  while (!stopping() && Clock::now() < until) {
+    pollfd fd{wake_.fd(), POLLIN, 0};
+    auto left = std::chrono::ceil<Milliseconds>(until - Clock::now()).count();
+    poll(&fd, 1, static_cast<int>(std::max<int64_t>(0, left)));
+    if (fd.revents) wake_.clear();
+  }
+}
+
+}  // namespace walspout

@@ -1,0 +1,83 @@
+// The reading side of a pipeline: one thread that reads a slot and answers the server, whatever the
+// sinks do.
+//
+// It connects for ever: every failure but those that only an operator can mend leads to another
+// attempt. A slot that somebody else streams is waited for. What is received goes into the
+// queue; while that has no room nothing is read, and the server still gets its answers.
+#pragma once
+
+#include <atomic>
+#include <string>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "pipeline/ack.h"
+#include "pipeline/feedback.h"
+#include "pipeline/frames.h"
+#include "pipeline/queue.h"
+#include "pipeline/resume.h"
+#include "pipeline/stats.h"
+#include "source/config.h"
+#include "source/connection.h"
+#include "source/wake.h"
+
+namespace walspout {
+
+struct SourceTiming {
+  FeedbackConfig feedback;
+  BackoffConfig reconnect{Milliseconds(100), Milliseconds(10'000)};
+  Duration slot_in_use = std::chrono::milliseconds(500);  // between attempts to get the slot
+  Duration connect = std::chrono::seconds(10);
+  Duration answer = std::chrono::seconds(30);
+};
+
+class Source {
+ public:
+  // All are outlived by what they refer to.
+  Source(std::string pipeline, SourceConfig config, EventQueue& queue, SourceStats& stats,
+         const Wake& wake, SourceTiming timing = {});
+
+  // Reads until stop(), then waits for the sinks until the deadline of stop(), confirms what they
+  // are done with, and returns. An error needs an operator: a lost slot, another plugin's slot.
+  Result<void> run();
+
+  // Ends run(). From any thread; may be called again with an earlier deadline.
+  void stop(TimePoint drain_until);
+
+ private:
+  Result<void> stream_once();
+  Result<Connection> connect();
+  Result<ServerState> look_at_slot(Connection& connection);
+  Result<void> create_slot(Connection& connection);
+  Result<void> start(Connection& connection, Lsn from, bool& in_use);
+  Result<void> stream(Connection& connection);
+  Result<bool> receive(Connection& connection);
+  Result<void> take(Message message);
+  Result<void> answer(Connection& connection, bool now);
+  void drain(Connection& connection);
+  void take_stock();
+  void pause(Duration time);
+  bool stopping() const { return stop_.load(); }
+  bool sinks_done() const { return queue_.handled() >= queue_.pushed(); }
+
+  const std::string pipeline_;
+  const SourceConfig config_;
+  EventQueue& queue_;
+  SourceStats& stats_;
+  const Wake& wake_;
+  const SourceTiming timing_;
+  FrameDecoder decoder_;
+  AckTracker acks_;
+  Feedback feedback_;
+  Backoff backoff_;
+  ReceivedState received_;  // end and told are kept by acks_ and feedback_
+  bool waiting_said_ = false;
+  std::atomic<bool> stop_{false};
+  std::atomic<TimePoint::rep> drain_until_{0};
+};
+
+// The statement that starts the stream, with the plugin's options.
+std::string start_replication(const SourceConfig& config, Lsn from);
+
+}  // namespace walspout

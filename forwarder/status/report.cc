@@ -1,0 +1,288 @@
+#include "status/report.h"
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+
+#include "app/pipeline.h"
+#include "app/version.h"
+#include "base/json.h"
+
+namespace walspout {
+
+namespace {
+
+constexpr int64_t kStuck = 60'000'000;  // microseconds with work and without progress
+
+const char* name_of(SourcePhase phase) {
+  switch (phase) {
+    case SourcePhase::kConnecting:
+      return "connecting";
+    case SourcePhase::kWaiting:
+      return "waiting for the slot";
+    case SourcePhase::kStreaming:
+      return "streaming";
+    default:
+      return "stopped";
+  }
+}
+
+const char* name_of(SinkState state) {
+  switch (state) {
+    case SinkState::kConnecting:
+      return "connecting";
+    case SinkState::kDelivering:
+      return "delivering";
+    case SinkState::kRetrying:
+      return "retrying";
+    default:
+      return "stopped";
+  }
+}
+
+uint64_t lag_bytes(const SourceStats& source) {
+  uint64_t server = source.server_lsn;
+  uint64_t confirmed = source.confirmed_lsn;
+  return confirmed && server > confirmed ? server - confirmed : 0;
+}
+
+double lag_seconds(const Pipeline& pipeline, int64_t now) {
+  int64_t oldest = pipeline.queue().oldest_commit();
+  return oldest && now > oldest ? static_cast<double>(now - oldest) / 1e6 : 0;
+}
+
+bool is_stuck(const Pipeline& pipeline, size_t sink, int64_t now) {
+  const SinkStats& stats = pipeline.sink_stats(sink);
+  int64_t moved = std::max(stats.progress_at.load(), stats.taken_at.load());
+  return pipeline.waiting(sink) > 0 && moved && now - moved > kStuck;
+}
+
+// Members of a JSON object, one after the other.
+class Object {
+ public:
+  explicit Object(std::string& out) : out_(out) { out_ += '{'; }
+  ~Object() { out_ += '}'; }
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+
+  std::string& key(std::string_view name) {
+    if (!first_) out_ += ',';
+    first_ = false;
+    append_json(out_, name);
+    return out_ += ':';
+  }
+  void text(std::string_view name, std::string_view value) { append_json(key(name), value); }
+  void number(std::string_view name, uint64_t value) { key(name) += std::to_string(value); }
+  void real(std::string_view name, double value) { key(name) += std::to_string(value); }
+  void flag(std::string_view name, bool value) { key(name) += value ? "true" : "false"; }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
+void sink_json(std::string& out, const Pipeline& pipeline, size_t i) {
+  const SinkStats& stats = pipeline.sink_stats(i);
+  Object sink(out);
+  sink.text("name", pipeline.config().sinks[i].name);
+  sink.text("endpoint", pipeline.endpoint(i));
+  sink.text("state", name_of(stats.state));
+  sink.number("waiting", pipeline.waiting(i));
+  sink.number("events", stats.events);
+  sink.number("bytes", stats.bytes);
+  sink.number("retries", stats.retries);
+  sink.number("failures_in_a_row", stats.failures);
+  sink.number("rejects", stats.rejects);
+  sink.number("dead_letters", stats.dead_letters);
+  sink.number("dropped", stats.dropped);
+  sink.text("last_error", stats.last_error.get());
+}
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+using Labels = std::vector<ClientMetric::Label>;
+
+class Families {
+ public:
+  void add(const char* name, MetricType type, const char* help, const Labels& labels,
+           double value) {
+    ClientMetric metric;
+    metric.label = labels;
+    if (type == MetricType::Counter) {
+      metric.counter.value = value;
+    } else {
+      metric.gauge.value = value;
+    }
+    family(name, type, help).metric.push_back(std::move(metric));
+  }
+
+  void histogram(const char* name, const char* help, const Labels& labels,
+                 const LatencyHistogram& counts) {
+    ClientMetric metric;
+    metric.label = labels;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < LatencyHistogram::kBuckets; i++) {
+      sum += counts.count(i);
+      bool last = i + 1 == LatencyHistogram::kBuckets;
+      if (i < kFirstBucket && !last) continue;
+      double bound = last ? std::numeric_limits<double>::infinity() : counts.bound_seconds(i);
+      metric.histogram.bucket.push_back({sum, bound});
+    }
+    metric.histogram.sample_count = sum;
+    metric.histogram.sample_sum = static_cast<double>(counts.sum_micros()) / 1e6;
+    family(name, MetricType::Histogram, help).metric.push_back(std::move(metric));
+  }
+
+  std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
+
+ private:
+  static constexpr size_t kFirstBucket = 6;  // 64 microseconds
+
+  MetricFamily& family(const char* name, MetricType type, const char* help) {
+    for (MetricFamily& family : families_) {
+      if (family.name == name) return family;
+    }
+    MetricFamily& family = families_.emplace_back();
+    family.name = name;
+    family.help = help;
+    family.type = type;
+    return family;
+  }
+
+  std::vector<MetricFamily> families_;
+};
+
+void source_metrics(Families& families, const Pipeline& pipeline, int64_t now) {
+  const SourceStats& source = pipeline.source_stats();
+  const Labels labels = {{"pipeline", pipeline.config().name}};
+  auto gauge = [&](const char* name, const char* help, double value) {
+    families.add(name, MetricType::Gauge, help, labels, value);
+  };
+  auto counter = [&](const char* name, const char* help, uint64_t value) {
+    families.add(name, MetricType::Counter, help, labels, static_cast<double>(value));
+  };
+  gauge("walspout_up", "Whether the pipeline streams.",
+        source.state == SourcePhase::kStreaming ? 1 : 0);
+  gauge("walspout_lag_bytes", "Log that the server keeps for what is not confirmed.",
+        static_cast<double>(lag_bytes(source)));
+  gauge("walspout_lag_seconds", "Age of the oldest event that a sink is not done with.",
+        lag_seconds(pipeline, now));
+  gauge("walspout_in_flight_bytes", "Received, and kept until all sinks are done with it.",
+        static_cast<double>(pipeline.queue().bytes()));
+  gauge("walspout_memory_limit_bytes", "The most that is kept.",
+        static_cast<double>(pipeline.queue().capacity()));
+  gauge("walspout_confirmed_lsn", "Position confirmed to the server.",
+        static_cast<double>(source.confirmed_lsn.load()));
+  counter("walspout_source_connects_total", "Times that streaming began.", source.connects);
+  counter("walspout_source_transactions_total", "Transactions received.", source.transactions);
+  counter("walspout_source_events_total", "Events received, repetitions included.", source.events);
+  counter("walspout_source_bytes_total", "Bytes received.", source.bytes);
+  counter("walspout_source_pauses_total", "Times that reading waited for room.", source.pauses);
+}
+
+void sink_metrics(Families& families, const Pipeline& pipeline, size_t i) {
+  const SinkStats& stats = pipeline.sink_stats(i);
+  const Labels labels = {{"pipeline", pipeline.config().name},
+                         {"sink", pipeline.config().sinks[i].name}};
+  auto counter = [&](const char* name, const char* help, uint64_t value) {
+    families.add(name, MetricType::Counter, help, labels, static_cast<double>(value));
+  };
+  families.add("walspout_sink_up", MetricType::Gauge, "Whether the last attempt succeeded.", labels,
+               stats.state == SinkState::kDelivering ? 1 : 0);
+  families.add("walspout_sink_waiting_events", MetricType::Gauge,
+               "Events received that the sink is not done with.", labels,
+               static_cast<double>(pipeline.waiting(i)));
+  counter("walspout_sink_events_total", "Events durable at the receiver.", stats.events);
+  counter("walspout_sink_bytes_total", "Bytes of their documents.", stats.bytes);
+  counter("walspout_sink_batches_total", "Batches tried.", stats.batches);
+  counter("walspout_sink_retries_total", "Attempts that failed and were repeated.", stats.retries);
+  counter("walspout_sink_rejects_total", "Events refused.", stats.rejects);
+  counter("walspout_sink_dead_letters_total", "Events set aside.", stats.dead_letters);
+  counter("walspout_sink_dropped_total", "Events that are mapped nowhere.", stats.dropped);
+  families.histogram("walspout_sink_latency_seconds", "From the commit until durable.", labels,
+                     stats.latency);
+}
+
+}  // namespace
+
+Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now) {
+  Readiness result;
+  auto not_ready = [&](const Pipeline& pipeline, const std::string& why) {
+    result.ready = false;
+    result.why += pipeline.config().name + ": " + why + "\n";
+  };
+  for (const Pipeline* pipeline : pipelines) {
+    SourcePhase phase = pipeline->source_stats().state;
+    if (phase != SourcePhase::kStreaming) {
+      std::string error = pipeline->source_stats().last_error.get();
+      not_ready(*pipeline,
+                std::string("source is ") + name_of(phase) + (error.empty() ? "" : ": " + error));
+    }
+    for (size_t i = 0; i < pipeline->config().sinks.size(); i++) {
+      const SinkStats& stats = pipeline->sink_stats(i);
+      SinkState state = stats.state;
+      std::string sink = "sink " + pipeline->config().sinks[i].name;
+      if (state != SinkState::kDelivering) {
+        std::string error = stats.last_error.get();
+        not_ready(*pipeline, sink + " is " + name_of(state) + (error.empty() ? "" : ": " + error));
+      } else if (is_stuck(*pipeline, i, now)) {
+        not_ready(*pipeline, sink + " has work and makes no progress");
+      }
+    }
+  }
+  return result;
+}
+
+std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now) {
+  std::string out;
+  {
+    Object root(out);
+    root.text("version", kVersion);
+    root.flag("ready", readiness(pipelines, now).ready);
+    root.key("pipelines") += '[';
+    bool first = true;
+    for (const Pipeline* each : pipelines) {
+      if (!first) out += ',';
+      first = false;
+      const SourceStats& source = each->source_stats();
+      Object pipeline(out);
+      pipeline.text("name", each->config().name);
+      pipeline.flag("ready", readiness({each}, now).ready);
+      pipeline.text("state", name_of(source.state));
+      pipeline.text("slot", each->config().source.slot);
+      pipeline.number("lag_bytes", lag_bytes(source));
+      pipeline.real("lag_seconds", lag_seconds(*each, now));
+      pipeline.text("received_lsn", to_string(Lsn{source.received_lsn}));
+      pipeline.text("confirmed_lsn", to_string(Lsn{source.confirmed_lsn}));
+      pipeline.number("in_flight_bytes", each->queue().bytes());
+      pipeline.number("transactions", source.transactions);
+      pipeline.number("events", source.events);
+      pipeline.number("connects", source.connects);
+      pipeline.text("last_error", source.last_error.get());
+      pipeline.key("sinks") += '[';
+      for (size_t i = 0; i < each->config().sinks.size(); i++) {
+        if (i) out += ',';
+        sink_json(out, *each, i);
+      }
+      out += ']';
+    }
+    out += ']';
+  }
+  return out + "\n";
+}
+
+std::string metrics_text(const std::vector<const Pipeline*>& pipelines, int64_t now) {
+  Families families;
+  for (const Pipeline* pipeline : pipelines) {
+    source_metrics(families, *pipeline, now);
+    for (size_t i = 0; i < pipeline->config().sinks.size(); i++) {
+      sink_metrics(families, *pipeline, i);
+    }
+  }
+  return families.text();
+}
+
+}  // namespace walspout

@@ -1,0 +1,75 @@
+#include <gtest/gtest.h>
+
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/lsn.h"
+#include "base/result.h"
+#include "pipeline/event.h"
+
+namespace walspout {
+namespace {
+
+TEST(Lsn, IsWrittenAsTheServerWritesIt) {
+  EXPECT_EQ(to_string(Lsn{0}), "0/0");
+  EXPECT_EQ(to_string(Lsn{0x16B374D848}), "16/B374D848");
+  EXPECT_EQ(to_string(Lsn{UINT64_MAX}), "FFFFFFFF/FFFFFFFF");
+  EXPECT_EQ(to_string(Lsn{0x100000001}), "1/1");
+}
+
+TEST(Lsn, IsReadBack) {
+  for (uint64_t value : {uint64_t{0}, uint64_t{0x16B374D848}, UINT64_MAX}) {
+    EXPECT_EQ(parse_lsn(to_string(Lsn{value})), Lsn{value});
+  }
+  for (const char* bad :
+       {"", "/", "1/", "/1", "1", "1/1/1", "G/1", "123456789/1", "-1/1", " 1/1"}) {
+    EXPECT_FALSE(parse_lsn(bad)) << bad;
+  }
+}
+
+TEST(EventId, IsTwoDecimalNumbers) {
+  Event event;
+  event.lsn = Lsn{27439048};
+  EXPECT_EQ(EventId(event).view(), "27439048-0");
+  event.lsn = Lsn{UINT64_MAX};
+  event.index = UINT64_MAX;
+  EXPECT_EQ(EventId(event).view(), "18446744073709551615-18446744073709551615");
+}
+
+TEST(Backoff, GrowsToItsCapWithFullJitter) {
+  Backoff backoff({Milliseconds(100), Milliseconds(1000)}, 1);
+  int64_t most = 0;
+  for (int round = 0; round < 2000; round++) {
+    backoff.reset();
+    for (int64_t cap : {100, 200, 400, 800, 1000, 1000}) {
+      int64_t wait = backoff.next().count();
+      EXPECT_GE(wait, 0);
+      EXPECT_LE(wait, cap);
+      most = std::max(most, wait);
+    }
+  }
+  EXPECT_GT(most, 950);
+}
+
+TEST(Backoff, NeitherOverflowsNorLosesItsCap) {
+  Backoff backoff({Milliseconds(1), Milliseconds::max()}, 1);
+  for (int i = 0; i < 500; i++) EXPECT_GE(backoff.next().count(), 0);
+  EXPECT_EQ(backoff.attempts(), 500u);
+  Backoff zero({Milliseconds(0), Milliseconds(0)}, 1);
+  for (int i = 0; i < 100; i++) EXPECT_EQ(zero.next().count(), 0);
+}
+
+TEST(Json, EscapesWhatMustBe) {
+  std::string out;
+  append_json(out, std::string_view("a\"b\\c\nd\te\0f", 11));
+  EXPECT_EQ(out, R"("a\"b\\c\nd\u0009e\u0000f")");
+}
+
+TEST(Result, SaysWhereOnItsWayUp) {
+  Failure failure = in("sink", Error{ErrorKind::kReject, "no", "host:1"});
+  EXPECT_EQ(failure.value().message(), "host:1: sink: no");
+  EXPECT_EQ(failure.value().kind, ErrorKind::kReject);
+}
+
+}  // namespace
+}  // namespace walspout

@@ -1,0 +1,265 @@
+#include "pipeline/deliver.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <deque>
+#include <fstream>
+#include <functional>
+
+#include "test/pipeline/messages.h"
+
+namespace walspout {
+namespace {
+
+using test::transaction;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+// A clock that only moves when somebody sleeps.
+class FakeTime : public Timekeeper {
+ public:
+  TimePoint now() override { return now_; }
+  int64_t wall() override { return 2'000'000; }
+  void sleep(Duration time) override {
+    now_ += time;
+    slept.push_back(time);
+    if (slept.size() > 10'000) on_flood();
+  }
+
+  std::vector<Duration> slept;
+  std::function<void()> on_flood = [] { FAIL() << "it retries for ever"; };
+
+ private:
+  TimePoint now_{};
+};
+
+// A sink that follows a script, one step a call; after its end it takes everything.
+class FakeSink : public Sink {
+ public:
+  using Step = std::function<Delivery(std::span<const Event>, Progress&)>;
+
+  std::string_view type() const override { return "fake"; }
+  std::string_view endpoint() const override { return "nowhere"; }
+  BatchLimits limits() const override { return {4, 1 << 20, true}; }
+  Result<void> check(const SourceState& source, TimePoint) override {
+    position = source.wal_position;
+    if (checks.empty()) return {};
+    Result<void> result = checks.front();
+    checks.pop_front();
+    return result;
+  }
+  Delivery deliver(std::span<const Event> events, TimePoint, Progress& progress) override {
+    calls++;
+    Delivery result;
+    if (!script.empty()) {
+      Step step = script.front();
+      script.pop_front();
+      result = step(events, progress);
+    }
+    for (size_t i = 0; i < events.size(); i++) {
+      if (result || progress.is_done(i)) taken.emplace_back(EventId(events[i]).view());
+    }
+    if (queue && taken.size() + set_aside >= expected) queue->close();
+    return result;
+  }
+
+  std::deque<Result<void>> checks;
+  std::deque<Step> script;
+  std::vector<std::string> taken;
+  size_t calls = 0;
+  size_t expected = 0;
+  size_t set_aside = 0;
+  EventQueue* queue = nullptr;
+  Lsn position;
+};
+
+FakeSink::Step fail(ErrorKind kind, size_t event = 0, std::vector<size_t> done = {},
+                    std::optional<Milliseconds> retry_after = std::nullopt) {
+  return [=](std::span<const Event>, Progress& progress) -> Delivery {
+    for (size_t i : done) progress.durable(i);
+    DeliveryError error{Error{kind, "no", "nowhere"}, event, retry_after};
+    return tl::unexpected(error);
+  };
+}
+
+class FakeLetters : public DeadLetters {
+ public:
+  Result<void> put(const Event& event, std::string_view, const Error& reason) override {
+    if (failures > 0) {
+      failures--;
+      return retry("disk full");
+    }
+    ids.emplace_back(EventId(event).view());
+    reasons.push_back(reason.what);
+    return {};
+  }
+  std::vector<std::string> ids, reasons;
+  int failures = 0;
+};
+
+class DelivererTest : public testing::Test {
+ protected:
+  // Delivers transactions at 10, 20, ... of as many events as given, until `taken` were taken.
+  Result<void> run(std::vector<size_t> sizes, size_t taken) {
+    uint64_t lsn = 0;
+    for (size_t size : sizes) queue.push(transaction(lsn += 10, size));
+    sink.queue = &queue;
+    sink.expected = taken;
+    time.on_flood = [this] { queue.close(); };
+    Deliverer deliverer(sink, queue, 0, config, letters, stats, time,
+                        [] { return SourceState{Lsn{77}}; });
+    return deliverer.run();
+  }
+
+  FakeSink sink;
+  FakeTime time;
+  EventQueue queue{1, 1 << 20, [] {}};
+  DeliverConfig config{"pipe", "fake", {Milliseconds(100), Milliseconds(1000)}, Duration(1), 0};
+  FakeLetters dead_letters;
+  DeadLetters* letters = nullptr;
+  SinkStats stats;
+};
+
+TEST_F(DelivererTest, DeliversInOrder) {
+  ASSERT_TRUE(run({2, 1}, 3));
+  EXPECT_THAT(sink.taken, ElementsAre("10-0", "10-1", "20-0"));
+  EXPECT_EQ(stats.events, 3u);
+  EXPECT_EQ(stats.bytes, 30u);
+  EXPECT_EQ(queue.handled(), 3u);
+  EXPECT_EQ(sink.position, Lsn{77});
+  uint64_t measured = 0;
+  for (size_t i = 0; i < LatencyHistogram::kBuckets; i++) measured += stats.latency.count(i);
+  EXPECT_EQ(measured, 3u);
+  EXPECT_EQ(stats.latency.sum_micros(), 3'000'000u);
+}
+
+TEST_F(DelivererTest, RetriesTheSameEventsAfterTheBackoff) {
+  sink.script = {fail(ErrorKind::kRetry), fail(ErrorKind::kRetry)};
+  ASSERT_TRUE(run({2}, 2));
+  EXPECT_THAT(sink.taken, ElementsAre("10-0", "10-1"));
+  EXPECT_EQ(sink.calls, 3u);
+  ASSERT_EQ(time.slept.size(), 2u);
+  EXPECT_LE(time.slept[0], Milliseconds(100));
+  EXPECT_LE(time.slept[1], Milliseconds(200));
+  EXPECT_EQ(stats.retries, 2u);
+  EXPECT_EQ(stats.failures, 0u);
+  EXPECT_EQ(stats.state.load(), SinkState::kDelivering);
+}
+
+TEST_F(DelivererTest, RetriesOnlyWhatIsNotDone) {
+  sink.script = {fail(ErrorKind::kRetry, 0, {0, 2})};
+  ASSERT_TRUE(run({4}, 4));
+  EXPECT_THAT(sink.taken, ElementsAre("10-0", "10-2", "10-1", "10-3"));
+  EXPECT_EQ(stats.events, 4u);
+}
+
+TEST_F(DelivererTest, WaitsAsLongAsTheReceiverAsks) {
+  sink.script = {fail(ErrorKind::kRetry, 0, {}, Milliseconds(5000))};
+  ASSERT_TRUE(run({1}, 1));
+  EXPECT_EQ(time.slept.at(0), Milliseconds(5000));
+}
+
+TEST_F(DelivererTest, RetriesForEverByDefault) {
+  for (int i = 0; i < 1000; i++) sink.script.push_back(fail(ErrorKind::kRetry));
+  ASSERT_TRUE(run({1}, 1));
+  EXPECT_EQ(sink.calls, 1001u);
+  for (Duration slept : time.slept) EXPECT_LE(slept, Milliseconds(1000));
+}
+
+TEST_F(DelivererTest, ARejectStopsWithoutDeadLetters) {
+  sink.script = {fail(ErrorKind::kReject, 1, {0})};
+  Result<void> result = run({3}, 3);
+  ASSERT_FALSE(result);
+  EXPECT_THAT(result.error().what, HasSubstr("10-1"));
+  EXPECT_THAT(result.error().what, HasSubstr("dead_letter"));
+  EXPECT_EQ(queue.handled(), 0u);
+  EXPECT_EQ(stats.state.load(), SinkState::kStopped);
+}
+
+TEST_F(DelivererTest, ARejectedEventIsSetAside) {
+  letters = &dead_letters;
+  sink.set_aside = 1;
+  sink.script = {fail(ErrorKind::kReject, 2, {0})};
+  ASSERT_TRUE(run({4}, 4));
+  EXPECT_THAT(dead_letters.ids, ElementsAre("10-2"));
+  EXPECT_THAT(sink.taken, ElementsAre("10-0", "10-1", "10-3"));
+  EXPECT_EQ(stats.dead_letters, 1u);
+  EXPECT_EQ(stats.rejects, 1u);
+  EXPECT_EQ(queue.handled(), 4u);
+}
+
+TEST_F(DelivererTest, ADeadLetterCountsOnlyOnceItIsWritten) {
+  letters = &dead_letters;
+  dead_letters.failures = 2;
+  for (int i = 0; i < 3; i++) sink.script.push_back(fail(ErrorKind::kReject));
+  sink.set_aside = 1;
+  ASSERT_TRUE(run({2}, 2));
+  EXPECT_THAT(dead_letters.ids, ElementsAre("10-0"));
+  EXPECT_EQ(time.slept.size(), 2u);
+  EXPECT_EQ(queue.handled(), 2u);
+}
+
+TEST_F(DelivererTest, AnEventThatFailsTooOftenIsSetAside) {
+  letters = &dead_letters;
+  config.dead_letter_after = 3;
+  sink.set_aside = 1;
+  for (int i = 0; i < 3; i++) sink.script.push_back(fail(ErrorKind::kRetry));
+  ASSERT_TRUE(run({2}, 2));
+  EXPECT_THAT(dead_letters.ids, ElementsAre("10-0"));
+  EXPECT_THAT(sink.taken, ElementsAre("10-1"));
+  EXPECT_EQ(time.slept.size(), 2u);
+}
+
+TEST_F(DelivererTest, AFatalErrorStops) {
+  letters = &dead_letters;
+  sink.script = {fail(ErrorKind::kFatal)};
+  ASSERT_FALSE(run({1}, 1));
+  EXPECT_EQ(queue.handled(), 0u);
+}
+
+TEST_F(DelivererTest, TheSinkIsCheckedFirst) {
+  sink.checks = {retry("not now"), {}};
+  ASSERT_TRUE(run({1}, 1));
+  EXPECT_EQ(time.slept.size(), 1u);
+
+  sink.checks = {fatal("another writer")};
+  EventQueue other(1, 1000, [] {});
+  Deliverer deliverer(sink, other, 0, config, nullptr, stats, time, [] { return SourceState{}; });
+  EXPECT_FALSE(deliverer.run());
+}
+
+TEST(DeadLetter, ALineSaysWhatAndWhy) {
+  Chunk chunk = transaction(10, 1);
+  std::string line =
+      dead_letter_line(chunk.events[0], "p", "hook", Error{ErrorKind::kReject, "a \"b\"", "x"});
+  EXPECT_EQ(line,
+            R"({"id":"10-0","pipeline":"p","sink":"hook","reason":"x: a \"b\"","op":"c",)"
+            R"("schema":"public","table":"t","commit_time":1000000,"key_hash":0,"key_begin":0,)"
+            R"("key_size":0,"barrier":0,"document":xxxxxxxxxx})"
+            "\n");
+}
+
+TEST(DeadLetter, TheFileIsPrivateAndMendsAHalfLine) {
+  std::string path = testing::TempDir() + "dead-letters";
+  std::ofstream(path, std::ios::trunc) << "half";
+  ::chmod(path.c_str(), 0600);
+  auto file = DeadLetterFile::open(path, "p");
+  ASSERT_TRUE(file);
+  Chunk chunk = transaction(10, 1);
+  ASSERT_TRUE((*file)->put(chunk.events[0], "s", Error{}));
+  std::ifstream in(path);
+  std::string first, second, third;
+  std::getline(in, first);
+  std::getline(in, second);
+  EXPECT_EQ(first, "half");
+  EXPECT_THAT(second, HasSubstr("10-0"));
+  EXPECT_FALSE(std::getline(in, third));
+  ::remove(path.c_str());
+  EXPECT_THAT(DeadLetterFile::open("/nonexistent/x", "p").error().what,
+              HasSubstr("could not open"));
+}
+
+}  // namespace
+}  // namespace walspout

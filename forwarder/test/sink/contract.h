@@ -1,0 +1,83 @@
+// What every sink promises, as tests: one suite, run for each sink against its real receiver.
+//
+// A sink's test file describes its receiver as a Harness and instantiates the suite:
+//
+//   INSTANTIATE_TEST_SUITE_P(Redis, SinkContract, testing::Values(&make_redis_harness));
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sink/sink.h"
+
+namespace walspout::test {
+
+// A receiver and sinks that deliver to it.
+class Harness {
+ public:
+  virtual ~Harness() = default;
+
+  // A sink that is not connected yet. Several may exist, one after the other.
+  virtual std::unique_ptr<Sink> make_sink() = 0;
+
+  // The documents that the receiver has, in the order in which it got them, repeats included.
+  // Asked after a call returned, this is what was durable then.
+  virtual std::vector<std::string> received() = 0;
+
+  // A receiver that is a process can die and come back with what it had.
+  virtual bool has_server() const { return true; }
+  virtual void start_server() {}
+  virtual void stop_server() {}
+  // Stops answering without closing anything.
+  virtual void freeze_server() {}
+  virtual void thaw_server() {}
+
+  // The largest event that is tried, in bytes.
+  virtual size_t large() const { return 20u << 20; }
+};
+
+using MakeHarness = std::unique_ptr<Harness> (*)();
+
+// Events to deliver. Owns their bytes.
+class Events {
+ public:
+  explicit Events(uint64_t lsn = 1000) : lsn_(lsn) {}
+
+  // An insert into public.orders with this key and a document of at least so many bytes.
+  void add(int key, size_t bytes = 0);
+  void add(Event event, std::string document);
+  // As if the next transaction began.
+  void next_transaction() { lsn_ += 100, index_ = 0; }
+
+  std::span<const Event> span() const { return events_; }
+  std::vector<std::string> documents() const;
+  size_t size() const { return events_.size(); }
+
+  static const Table& table();
+
+ private:
+  uint64_t lsn_;
+  uint64_t index_ = 0;
+  std::vector<Event> events_;
+  std::deque<std::string> documents_;
+};
+
+TimePoint in_seconds(double seconds);
+
+// Delivers as the forwarder does: again and again what is not done, until all is or time is over.
+// False, and a test failure, if it was not all done.
+[[nodiscard]] bool deliver_all(Sink& sink, std::span<const Event> events, double seconds = 30);
+
+class SinkContract : public testing::TestWithParam<MakeHarness> {
+ protected:
+  void SetUp() override;
+
+  std::unique_ptr<Harness> harness_;
+  std::unique_ptr<Sink> sink_;
+};
+
+}  // namespace walspout::test

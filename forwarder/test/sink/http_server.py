@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""A webhook receiver that misbehaves on demand, for the tests of the http sink.
+
+    http_server.py DIRECTORY PORT [CERTIFICATE KEY]
+
+Every request is appended to DIRECTORY/requests as one JSON line, before it is answered, so that a
+test can tell what had arrived when the sink returned. What to answer is set by POST /_control:
+
+    {"queue": [BEHAVIOUR, ...], "default": BEHAVIOUR}
+
+The queue is used up one request at a time, then the default applies. A behaviour has any of
+
+    status      200 by default
+    headers     {"Name": "value"}
+    body        text of the answer
+    body_bytes  an answer of that many bytes
+    delay       seconds before the answer
+    drip        seconds between the answer's bytes
+    do          "answer" (default), "garbage", "close" (no answer at all),
+                "cut" (closes in the middle of the answer), "hang" (until the client goes away)
+
+With "match": {"text": BEHAVIOUR} in the control message, a request whose body has the text is
+treated thus, whatever the queue says.
+"""
+
+import http.server
+import json
+import select
+import ssl
+import sys
+import threading
+import time
+
+
+class State:
+    def __init__(self, directory):
+        self.lock = threading.Lock()
+        self.queue = []
+        self.default = {}
+        self.match = {}
+        self.active = 0
+        self.log = open(directory + "/requests", "a", encoding="utf-8")
+
+    def control(self, message):
+        with self.lock:
+            self.queue = list(message.get("queue", []))
+            self.default = message.get("default", {})
+            self.match = message.get("match", {})
+
+    def behaviour(self, body):
+        for text, behaviour in self.match.items():
+            if text in body:
+                return behaviour
+        return self.queue.pop(0) if self.queue else self.default
+
+    def record(self, entry):
+        self.log.write(json.dumps(entry) + "\n")
+        self.log.flush()
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode("utf-8")
+        if self.path == "/_control":
+            self.server.state.control(json.loads(body))
+            self.answer({})
+            return
+        state = self.server.state
+        with state.lock:
+            behaviour = state.behaviour(body)
+            state.active += 1
+            state.record({
+                "path": self.path,
+                "headers": {name.lower(): value for name, value in self.headers.items()},
+                "body": body,
+                "status": behaviour.get("status", 200) if behaviour.get("do", "answer") == "answer" else 0,
+                "port": self.client_address[1],
+                "active": state.active,
+                "time": time.time(),
+            })
+        try:
+            time.sleep(behaviour.get("delay", 0))
+            self.behave(behaviour)
+        except OSError:
+            self.close_connection = True
+        finally:
+            with state.lock:
+                state.active -= 1
+
+    do_PUT = do_POST
+
+    def behave(self, behaviour):
+        do = behaviour.get("do", "answer")
+        if do == "answer":
+            self.answer(behaviour)
+            return
+        self.close_connection = True
+        if do == "garbage":
+            self.connection.sendall(b"\x00\xff 220 this is not HTTP\r\n\r\n" * 10)
+        elif do == "cut":
+            self.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        elif do == "hang":
+            select.select([self.connection], [], [], 60)
+
+    def answer(self, behaviour):
+        body = behaviour.get("body", "").encode("utf-8") or b"x" * behaviour.get("body_bytes", 0)
+        self.send_response(behaviour.get("status", 200))
+        for name, value in behaviour.get("headers", {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if "drip" not in behaviour:
+            self.wfile.write(body)
+            return
+        for i in range(len(body)):
+            self.wfile.write(body[i:i + 1])
+            time.sleep(behaviour["drip"])
+
+
+class Server(http.server.ThreadingHTTPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+def main():
+    directory, port = sys.argv[1], int(sys.argv[2])
+    server = Server(("127.0.0.1", port), Handler)
+    server.state = State(directory)
+    if len(sys.argv) > 3:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[3], sys.argv[4])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+#include "source/source.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace walspout {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(StartReplication, NamesFormatAndVersion) {
+  SourceConfig config;
+  config.slot = "s";
+  EXPECT_EQ(start_replication(config, Lsn{0x100000002}),
+            "START_REPLICATION SLOT \"s\" LOGICAL 1/2 (\"format\" 'frames', \"proto_version\" '1', "
+            "\"batch_bytes\" '65536B')");
+}
+
+TEST(StartReplication, QuotesWhatUsersWrite) {
+  SourceConfig config;
+  config.slot = "s";
+  config.publications = {"Mixed", "o'brien", "with\"quote"};
+  config.messages = false;
+  config.message_prefixes = {"a", "b"};
+  config.origin = "none";
+  config.omit = {"ts", "xid"};
+  config.max_value_bytes = 100;
+  std::string statement = start_replication(config, Lsn{});
+  EXPECT_THAT(statement, HasSubstr("\"publications\" '\"Mixed\",\"o''brien\",\"with\"\"quote\"'"));
+  EXPECT_THAT(statement, HasSubstr("\"messages\" 'false'"));
+  EXPECT_THAT(statement, HasSubstr("\"message_prefixes\" 'a,b'"));
+  EXPECT_THAT(statement, HasSubstr("\"origin\" 'none'"));
+  EXPECT_THAT(statement, HasSubstr("\"omit\" 'ts,xid'"));
+  EXPECT_THAT(statement, HasSubstr("\"max_value_bytes\" '100B'"));
+}
+
+TEST(Connection, AWrongDsnIsSaidWithoutShowingIt) {
+  Result<void> wrong = Connection::check_dsn(Secret("hunter2 = x y"));
+  ASSERT_FALSE(wrong);
+  EXPECT_THAT(wrong.error().what, testing::Not(HasSubstr("hunter2")));
+  EXPECT_TRUE(Connection::check_dsn(Secret("postgresql://u@h/db")));
+}
+
+TEST(Connection, AnInterruptEndsAnAttempt) {
+  Wake wake;
+  auto none = Connection::open(Secret("host=/nonexistent"), Connection::Mode::kReplication,
+                               Clock::now() + std::chrono::seconds(5), wake, [] { return true; });
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().kind, ErrorKind::kRetry);
+}
+
+}  // namespace
+}  // namespace walspout

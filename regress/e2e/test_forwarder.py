@@ -1,0 +1,366 @@
+"""The forwarder against a real server: nothing is lost, whatever is killed at whichever moment."""
+
+import http.server
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import threading
+import time
+
+import cluster as pg
+import pytest
+from forwarder import PROGRAM, Forwarder, file_sink, run
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
+
+
+@pytest.fixture
+def fwd(db, tmp_path):
+    """Makes forwarders; ends those that a test leaves."""
+    made = []
+
+    def make(**more):
+        made.append(Forwarder(db, str(tmp_path), **more))
+        return made[-1]
+    yield make
+    for forwarder in made:
+        forwarder.kill()
+
+
+def test_a_change_arrives_and_is_confirmed(db, fwd):
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        db.psql("INSERT INTO t VALUES (1, 'one')")
+        event = forwarder.wait_for_events(1, timeout=5)[0]
+        assert (event["op"], event["after"]) == ("c", {"id": 1, "body": "one"})
+        end = db.current_lsn()
+        pg.wait_until(lambda: db.confirmed_lsn(forwarder.slot) >= end, 10, what="confirmation")
+        assert forwarder.terminate() == 0
+    with forwarder:
+        db.psql("INSERT INTO t VALUES (2, 'two')")
+        forwarder.wait_for_events(2)
+        assert [event["after"]["id"] for event in forwarder.events()] == [1, 2]
+
+
+def test_nothing_is_lost_when_the_forwarder_is_killed(db, fwd):
+    db.psql(TABLE)
+    forwarder = fwd(pipeline="memory: 1MiB")
+    forwarder.start()
+    chance = random.Random(1)
+    stop = threading.Event()
+    written = []
+
+    def write():
+        connection = db.server.connect(db.name, autocommit=False)
+        with connection.cursor() as cursor:
+            number = 0
+            while not stop.is_set():
+                rows = chance.choice([1, 3, 2000])
+                for _ in range(rows if rows < 10 else 1):
+                    cursor.execute("INSERT INTO t SELECT i, repeat('x', 100) FROM "
+                                   "generate_series(%s, %s) i", (number, number + rows - 1))
+                    number += rows
+                connection.commit()
+                written.append(number)
+                time.sleep(0.002)
+        connection.close()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        for _ in range(8):
+            time.sleep(chance.uniform(0.05, 0.5))
+            forwarder.kill()
+            forwarder.start(wait=False)
+    finally:
+        stop.set()
+        writer.join()
+    total = written[-1]
+    events = forwarder.wait_for_events(total, timeout=60)
+    assert [event["after"]["id"] for event in events] == list(range(total))
+    assert len({event["id"] for event in events}) == total
+    # What comes again is the same, byte for byte.
+    with open(forwarder.output) as f:
+        lines = f.read().splitlines()
+    assert len(set(lines)) == total
+
+
+def test_nothing_is_lost_when_the_server_is_killed(db, fwd):
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        for number in range(3):
+            db.psql(f"INSERT INTO t SELECT i, 'x' FROM generate_series({number * 1000 + 1}, "
+                    f"{(number + 1) * 1000}) i")
+            db.server.kill9()
+            db.server.start()
+        events = forwarder.wait_for_events(3000, timeout=60)
+        assert [event["after"]["id"] for event in events] == list(range(1, 3001))
+
+
+def test_a_killed_walsender_costs_no_repetition(db, fwd):
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        for number in range(5):
+            db.psql(f"INSERT INTO t VALUES ({number})")
+            forwarder.wait_for_events(number + 1)
+            mark = len(forwarder.log())
+            db.psql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
+                    f"WHERE slot_name = '{forwarder.slot}'")
+            forwarder.wait_for_log("msg=streaming", mark)
+        assert [event["after"]["id"] for event in forwarder.events()] == list(range(5))
+
+
+def test_a_second_forwarder_waits_and_takes_over(db, fwd):
+    db.psql(TABLE)
+    first, second = fwd(name="first"), fwd(name="second")
+    first.start()
+    second.start(wait=False)
+    second.wait_for_log("waiting to take over")
+    assert second.get("/readyz")[0] == 503
+    db.psql("INSERT INTO t VALUES (1)")
+    first.wait_for_events(1)
+    time.sleep(1.5)
+    assert second.events() == []
+    first.kill()
+    killed = time.monotonic()
+    db.psql("INSERT INTO t VALUES (2)")
+    events = second.wait_for_events(1, timeout=5)
+    assert time.monotonic() - killed < 2
+    assert events[-1]["after"]["id"] == 2
+
+
+def test_an_idle_and_a_filtered_database_move_the_slot(db, fwd):
+    db.psql(TABLE + "; CREATE TABLE other (id int); CREATE PUBLICATION p FOR TABLE t")
+    with fwd(source="publications: [p]") as forwarder:
+        for _ in range(5):
+            db.psql("INSERT INTO other SELECT generate_series(1, 1000)")
+        end = db.current_lsn()
+        pg.wait_until(lambda: db.confirmed_lsn(forwarder.slot) >= end, 10, what="moved slot")
+        assert forwarder.events() == []
+
+
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """A webhook that takes everything and remembers the ids."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.server.ids.append(self.headers["webhook-id"])
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def http_sink(port, **more):
+    lines = ["- type: http", f"  url: http://127.0.0.1:{port}/"]
+    lines += [f"  {key}: {value}" for key, value in more.items()]
+    return "".join(f"      {line}\n" for line in lines)
+
+
+def test_a_full_queue_keeps_the_connection_and_the_memory(db, fwd):
+    db.psql(TABLE)
+    db.server.psql(f"ALTER DATABASE {db.name} SET wal_sender_timeout = '1s'")
+    # It takes connections and never says a word.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sinks = http_sink(silent.getsockname()[1], timeout="60s")
+        with fwd(sinks=sinks, pipeline="memory: 4MiB", root="drain: 2s") as forwarder:
+            db.psql("INSERT INTO t SELECT i, repeat('x', 900) FROM generate_series(1, 100000) i")
+            pg.wait_until(lambda: forwarder.status()["in_flight_bytes"] >= 4 << 20, 20,
+                          what="full queue")
+            time.sleep(4)
+            status = forwarder.status()
+            assert status["state"] == "streaming" and status["connects"] == 1
+            assert status["in_flight_bytes"] < (4 << 20) + (1 << 20)
+            memory = pg.memory_bytes(forwarder.process.pid)["RssAnon"]
+            assert memory < (4 << 20) + (32 << 20)
+            # The end of the drain does not wait for a receiver that hangs.
+            started = time.monotonic()
+            assert forwarder.terminate(15) == 0
+            assert time.monotonic() - started < 10
+
+
+def test_a_large_transaction_passes_through_little_memory(db, fwd):
+    db.psql(TABLE)
+    rows = 300_000
+    with fwd(sinks="      - type: \"null\"\n", pipeline="memory: 8MiB") as forwarder:
+        db.psql(f"INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, {rows}) i")
+        pg.wait_until(lambda: forwarder.status()["sinks"][0]["events"] == rows, 60,
+                      what="whole transaction")
+        assert pg.memory_bytes(forwarder.process.pid)["VmHWM"] < (8 + 32) << 20
+
+
+def test_two_sinks_get_everything_and_the_slower_one_counts(db, fwd, tmp_path):
+    db.psql(TABLE)
+    one = str(tmp_path / "one")
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    sinks = file_sink(one) + http_sink(port)
+    with fwd(sinks=sinks, pipeline="retry: {initial: 20ms, max: 100ms}") as forwarder:
+        before = db.confirmed_lsn(forwarder.slot)
+        db.psql("INSERT INTO t VALUES (1)")
+        written = forwarder.wait_for_events(1, path=one)
+        time.sleep(2.5)
+        assert db.confirmed_lsn(forwarder.slot) == before
+        code, text = forwarder.get("/readyz")
+        assert code == 503 and "sink http is" in text
+        with http.server.ThreadingHTTPServer(("127.0.0.1", port), Receiver) as receiver:
+            receiver.ids = []
+            thread = threading.Thread(target=receiver.serve_forever)
+            thread.start()
+            pg.wait_until(lambda: receiver.ids, 10, what="call of the webhook")
+            pg.wait_until(lambda: db.confirmed_lsn(forwarder.slot) > before, 10,
+                          what="confirmation")
+            pg.wait_until(lambda: forwarder.get("/readyz")[0] == 200, 5, what="readiness")
+            receiver.shutdown()
+            thread.join()
+        assert receiver.ids == [event["id"] for event in written]
+
+
+def test_it_drains_when_it_is_told_to_stop(db, fwd):
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        db.psql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(1, 50000) i")
+        forwarder.wait_for_events(1)
+        assert forwarder.terminate() == 0
+    forwarder.start()
+    events = forwarder.wait_for_events(50000)
+    assert len(events) == 50000
+
+
+def test_files_are_opened_again(db, fwd):
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        db.psql("INSERT INTO t VALUES (1)")
+        forwarder.wait_for_events(1)
+        os.rename(forwarder.output, forwarder.output + ".1")
+        forwarder.process.send_signal(signal.SIGHUP)
+        forwarder.wait_for_log("opening files again")
+        time.sleep(1.2)
+        db.psql("INSERT INTO t VALUES (2)")
+        assert forwarder.wait_for_events(1)[0]["after"]["id"] == 2
+
+
+def test_a_slot_that_is_gone_is_said_loudly(db, fwd):
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        db.server.drop_slot(forwarder.slot)
+        assert forwarder.process.wait(20) == 1
+        assert "somebody dropped it" in forwarder.log()
+        assert db.server.slot(forwarder.slot) is None
+
+
+def test_a_lost_slot_is_said_loudly(db, fwd):
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        forwarder.terminate()
+    server = db.server
+    server.reload({"max_slot_wal_keep_size": "1MB"})
+    try:
+        def lost():
+            db.psql("SELECT pg_switch_wal(); CREATE TABLE IF NOT EXISTS w (i int); "
+                    "INSERT INTO w VALUES (1); CHECKPOINT")
+            return server.slot(forwarder.slot)["wal_status"] == "lost"
+        pg.wait_until(lost, 60, what="lost slot")
+        forwarder.start(wait=False)
+        assert forwarder.process.wait(20) == 1
+        assert "is lost" in forwarder.log() and "pg_drop_replication_slot" in forwarder.log()
+        checked = run("check", forwarder.config)
+        assert checked.returncode == 1 and "is lost" in checked.stdout
+    finally:
+        server.reload({"max_slot_wal_keep_size": "-1"})
+
+
+def test_the_slot_of_another_plugin_is_left_alone(db, fwd):
+    slot = db.create_slot("other", "test_decoding")
+    forwarder = fwd(slot=slot)
+    forwarder.start(wait=False)
+    assert forwarder.process.wait(20) == 1
+    assert "test_decoding" in forwarder.log()
+
+
+def test_metrics_and_status(db, fwd):
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        db.psql("INSERT INTO t SELECT generate_series(1, 10)")
+        forwarder.wait_for_events(10)
+        assert forwarder.get("/healthz") == (200, "ok\n")
+        pg.wait_until(lambda: forwarder.get("/readyz")[0] == 200, 5, what="readiness")
+        status = forwarder.status()
+        assert status["sinks"][0]["events"] == 10 and status["state"] == "streaming"
+        metrics = forwarder.get("/metrics")[1]
+        labels = 'pipeline="test",sink="file"'
+        assert f"walspout_sink_events_total{{{labels}}} 10" in metrics
+        assert f"walspout_sink_latency_seconds_count{{{labels}}} 10" in metrics
+        assert 'walspout_up{pipeline="test"} 1' in metrics
+        assert forwarder.get("/nothing")[0] == 404
+
+
+def test_check_says_what_is_wrong_and_how_to_mend_it(db, fwd):
+    db.psql("CREATE TABLE bare (i int); CREATE PUBLICATION p FOR TABLE bare")
+    good = run("check", fwd(source="publications: [p]").config)
+    assert good.returncode == 0, good.stdout + good.stderr
+    assert "ALTER TABLE bare REPLICA IDENTITY FULL" in good.stdout
+    missing = run("check", fwd(name="bad", source="publications: [q]").config)
+    assert missing.returncode == 1
+    assert 'publication "q" does not exist' in missing.stdout
+    assert db.server.slot(f"{db.name}_fwd") is None, "it changes nothing"
+
+
+def test_a_wrong_configuration_is_told_at_once_and_whole(db, fwd):
+    forwarder = fwd(pipeline="memorry: 1MiB\nretry: {initial: 5}")
+    done = run("run", forwarder.config)
+    assert done.returncode == 2
+    assert 'did you mean "memory"?' in done.stderr and "duration with a unit" in done.stderr
+    assert run("run", "/nonexistent.yaml").returncode == 2
+    assert run("walk").returncode == 2
+    assert run("version").stdout.startswith("walspout ")
+
+
+def test_secrets_do_not_show(db, fwd):
+    forwarder = fwd()
+    with open(forwarder.config) as f:
+        text = f.read().replace("user=postgres", "user=postgres password=${PASSWORD}")
+    with open(forwarder.config, "w") as f:
+        f.write(text.replace("host=/", "host=/nonexistent/"))
+    with open(forwarder.log_path, "ab") as log:
+        forwarder.process = subprocess.Popen(
+            [PROGRAM, "run", forwarder.config], env={**os.environ, "PASSWORD": "hush-hush"},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+    forwarder.wait_for_log("source failed")
+    assert "hush" not in forwarder.log() + forwarder.get("/status")[1]
+    with open(f"/proc/{forwarder.process.pid}/cmdline") as f:
+        assert "hush" not in f.read()
+
+
+def test_tail_needs_no_configuration(db):
+    db.psql(TABLE)
+    dsn = f"host={db.server.host} port={db.server.port} user={pg.SUPERUSER} dbname={db.name}"
+    tail = subprocess.Popen([PROGRAM, "tail", dsn], stdout=subprocess.PIPE, text=True)
+    try:
+        slots = "SELECT count(*) FROM pg_replication_slots WHERE temporary AND active"
+        pg.wait_until(lambda: db.value(slots) == 1, what="temporary slot")
+        time.sleep(0.2)
+        db.psql("INSERT INTO t VALUES (1, 'one')")
+        assert json.loads(tail.stdout.readline())["after"] == {"id": 1, "body": "one"}
+        tail.send_signal(signal.SIGINT)
+        assert tail.wait(10) == 0
+        pg.wait_until(lambda: db.value(slots) == 0, what="end of the slot")
+    finally:
+        tail.kill()
+        tail.stdout.close()
+
+
+def test_drop_drops_the_slot_when_told_twice(db, fwd):
+    forwarder = fwd()
+    with forwarder:
+        assert forwarder.terminate() == 0
+    assert run("drop", forwarder.config).returncode == 2
+    assert db.server.slot(forwarder.slot)
+    assert run("drop", "--yes", forwarder.config).returncode == 0
+    assert db.server.slot(forwarder.slot) is None
