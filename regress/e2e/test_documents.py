@@ -45,5 +45,11 @@ def test_the_example_has_every_key():
 
 
 def test_the_readme_has_every_key():
-    text = read("README.md")
-    assert [key for key in keys() if not re.search(rf"`[^`]*\b{key}\b", text)] == []
+    code = "\n".join(re.findall(r"`([^`\n]+)`", read("README.md")))
+    assert [key for key in keys() if not re.search(rf"\b{key}\b", code)] == []
+
+
+def test_the_readme_has_every_metric():
+    code = "\n".join(re.findall(r"`([^`\n]+)`", read("README.md")))
+    names = re.findall(r'"walspout_(\w+)"', read("forwarder", "status", "report.cc"))
+    assert names and [name for name in names if not re.search(rf"^{name}$", code, re.M)] == []
