@@ -1,10 +1,12 @@
-# walspout: the output plugin and its extension. `make help` lists the targets.
+# walspout: the output plugin with its extension, and the forwarder. `make help` lists the targets.
 #
+# The plugin is built by PGXS, here; the forwarder by CMakeLists.txt, which is called from here.
 # Everything built outside plugin/*.o goes to build/. Tests start servers of their own from a
 # private copy of the installation: no target but install and deps changes anything in the system.
 
 PG_CONFIG ?= pg_config
 PYTHON ?= /usr/bin/python3
+PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 20
 
 ## The plugin: stages in the order in which a change meets them #################################
@@ -72,16 +74,69 @@ endif
 
 -include $(OBJS:.o=.d)
 
-# `forwarder` is a folder, too.
-.PHONY: forwarder check-forwarder check-forwarder-asan check-forwarder-tsan
+# `all` and `install` are of PGXS, and do the plugin; unless told so they do the forwarder, too.
+ifndef PLUGIN_ONLY
+all: forwarder
+install: install-forwarder
+endif
+
+plugin:
+	@$(MAKE) --no-print-directory PLUGIN_ONLY=1 all
+
+install-plugin:
+	@$(MAKE) --no-print-directory PLUGIN_ONLY=1 install
+
+## The forwarder ################################################################################
+
+FORWARDER_BUILD = build/forwarder
+JOBS ?= $(shell nproc 2>/dev/null || echo 1)
+
+forwarder: configure-forwarder
+	@ninja -C $(FORWARDER_BUILD) -j $(JOBS) walspout
+
+# FORWARDER_FLAGS are cmake's. Tests and strictness are for those who develop.
+configure-forwarder:
+	@command -v cmake >/dev/null && command -v ninja >/dev/null || \
+		{ echo "no cmake or no ninja: 'make deps' installs them" >&2; exit 1; }
+	@mkdir -p build
+	@cmake -S . -B $(FORWARDER_BUILD) -G Ninja \
+		$(if $(wildcard $(FORWARDER_BUILD)/build.ninja),,-DWALSPOUT_TESTS=OFF -DWALSPOUT_WERROR=OFF) \
+		$(FORWARDER_FLAGS) >$(FORWARDER_BUILD).log 2>&1 || \
+		{ cat $(FORWARDER_BUILD).log; echo "'make deps' installs what is missing"; exit 1; } >&2
+
+install-forwarder: forwarder
+	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/systemd/system' \
+		'$(DESTDIR)$(PREFIX)/share/doc/walspout'
+	install -m 755 $(FORWARDER_BUILD)/walspout '$(DESTDIR)$(PREFIX)/bin/'
+	install -m 644 forwarder/walspout.example.yaml '$(DESTDIR)$(PREFIX)/share/doc/walspout/'
+	sed 's,/usr/local,$(PREFIX),' forwarder/walspout.service \
+		>'$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout.service'
+	chmod 644 '$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout.service'
+
+## The demo #####################################################################################
+
+demo:
+	@.ci/packages check demo || .ci/packages install demo
+	@mkdir -p build
+	@echo 'Building both programs, a minute or two the first time; see build/demo.log'
+	@$(MAKE) --no-print-directory plugin forwarder >build/demo.log 2>&1 || \
+		{ tail -n 40 build/demo.log; exit 1; } >&2
+	@$(PYTHON) -B regress/demo $(DEMO_FLAGS)
+
+# Some of them are folders, too.
+.PHONY: plugin forwarder configure-forwarder install-plugin install-forwarder demo
+.PHONY: check-forwarder check-forwarder-asan check-forwarder-tsan
 .PHONY: help check check-unit check-sql check-e2e check-asan check-bench check-format \
 	check-boundaries fuzz bench bench-plugins format deps deps-test
 
 help:
-	@echo 'make               build walspout.so'
-	@echo 'make forwarder     build build/forwarder/walspout'
-	@echo 'make install       install it and its extension (PG_CONFIG=... chooses the server)'
-	@echo 'make check         all tests of the plugin; installs what they need where it can'
+	@echo 'make demo          build, start private servers, watch changes arrive in Redis, at a webhook'
+	@echo '                   and in RabbitMQ; DEMO_FLAGS=--stay to play with it; leaves nothing behind'
+	@echo 'make               build the plugin and the forwarder'
+	@echo 'make install       install both: the plugin where PG_CONFIG says, the forwarder under'
+	@echo '                   PREFIX=/usr/local; DESTDIR is honoured'
+	@echo 'make plugin        one of them: also install-plugin, forwarder, install-forwarder'
+	@echo 'make check         all tests; installs what they need where it can'
 	@echo '  check-unit       files that need no server (cmocka)'
 	@echo '  check-fuzz       the fuzzers, a few seconds each'
 	@echo '  check-sql        regression and isolation tests (TESTS="name ..." for some of them)'
@@ -131,32 +186,27 @@ build/unit/%: plugin/test/%.c $(PURE_OBJS) $(wildcard plugin/test/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(PURE_OBJS) $(LDFLAGS) $(UNIT_LIBS)
 
-check-sql: all
+check-sql: plugin
 	$(PYTHON) regress/run_sql $(TESTS)
 
-check-e2e: all bench-plugins
+check-e2e: plugin bench-plugins
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/e2e \
-		--ignore=regress/e2e/test_forwarder.py $(PYTEST_FLAGS)
+		--ignore=regress/e2e/test_forwarder.py --ignore=regress/e2e/test_documents.py \
+		$(PYTEST_FLAGS)
 
-check-bench: all bench-plugins
+check-bench: plugin bench-plugins
 	$(PYTHON) regress/bench/run --scale 0.01 --rounds 1
 
-# The forwarder: built by CMake; FORWARDER_FLAGS go to it.
+# The forwarder. Its tests are built, and warnings are errors, from the first time on.
 
-FORWARDER_BUILD = build/forwarder
-JOBS ?= 2
-
-forwarder: $(FORWARDER_BUILD)/build.ninja
-	@ninja -C $(FORWARDER_BUILD) -j$(JOBS) walspout
-
-$(FORWARDER_BUILD)/build.ninja: CMakeLists.txt
-	cmake -S . -B $(FORWARDER_BUILD) -G Ninja $(FORWARDER_FLAGS)
-
-check-forwarder: all bench-plugins $(FORWARDER_BUILD)/build.ninja
+check-forwarder: plugin bench-plugins
 	$(PYTHON) .ci/includes
+	@$(MAKE) --no-print-directory configure-forwarder \
+		FORWARDER_FLAGS='-DWALSPOUT_TESTS=ON -DWALSPOUT_WERROR=ON $(FORWARDER_FLAGS)'
 	@ninja -C $(FORWARDER_BUILD) -j$(JOBS)
 	cd $(FORWARDER_BUILD) && ctest --output-on-failure
-	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/e2e/test_forwarder.py $(PYTEST_FLAGS)
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q \
+		regress/e2e/test_forwarder.py regress/e2e/test_documents.py $(PYTEST_FLAGS)
 
 # Its tests again, instrumented.
 check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
@@ -173,7 +223,7 @@ PURE_SOURCES = $(PURE_OBJS:.o=.c)
 PLUGIN_HEADERS = $(wildcard plugin/*.h)
 ASAN_TESTS = $(UNIT_TESTS:build/unit/%=build/asan/%)
 
-check-asan: all build/asan/walspout.so build/asan/preload.so $(ASAN_TESTS)
+check-asan: plugin build/asan/walspout.so build/asan/preload.so $(ASAN_TESTS)
 	@for test in $(ASAN_TESTS); do echo "$$test"; ASAN_OPTIONS=detect_leaks=0 $$test || exit 1; done
 	$(PYTHON) regress/run_sql --asan build/asan $(TESTS)
 
@@ -218,7 +268,7 @@ fuzz-files: $(FUZZERS)
 		sed -n 's/^stat::number_of_executed_units: *\(.*\)/\1 inputs/p; /random inputs/p' $$fuzzer.log; \
 	done
 
-fuzz-options: all
+fuzz-options: plugin
 	$(PYTHON) -B regress/fuzz_options.py --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED)
 
 build/fuzz/%: plugin/test/%.c $(PURE_SOURCES) $(PLUGIN_HEADERS) $(wildcard plugin/test/*.h)
@@ -231,7 +281,7 @@ BENCH_PLUGINS = \
 	build/bench/bench_null.so \
 	build/bench/bench_floor.so
 
-bench: all bench-plugins
+bench: plugin bench-plugins
 	$(PYTHON) regress/bench/run $(BENCH_FLAGS)
 
 bench-plugins: $(BENCH_PLUGINS)

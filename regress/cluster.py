@@ -9,7 +9,7 @@ Nothing is installed in the system and nothing is configured beforehand:
 
 The server finds its files relative to its executable. So an `Installation` copies the server's
 programs to the same path below the work directory, installs the extension beside them with
-`make install DESTDIR=...`, and links everything else to the system's files.
+`make install-plugin DESTDIR=...`, and links everything else to the system's files.
 
 The server refuses to run as root: started by root, it runs as `postgres` or `nobody`. That user
 may not be able to read the repository, so nothing that it needs stays there. Every run has a work
@@ -232,7 +232,7 @@ class Installation:
         # Variables given to an outer make stay in force; its job server is not ours to use.
         env = dict(os.environ)
         env["MAKEFLAGS"] = re.sub(r"\s?(-j\d*|--jobserver-\S+)", "", env.get("MAKEFLAGS", ""))
-        done = subprocess.run(["make", "-C", TOP, "-s", "--no-print-directory", "install",
+        done = subprocess.run(["make", "-C", TOP, "-s", "--no-print-directory", "install-plugin",
                                f"PG_CONFIG={self.pg_config}", f"DESTDIR={self.root}"],
                               env=env, text=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
