@@ -127,7 +127,8 @@ demo:
 .PHONY: plugin forwarder configure-forwarder install-plugin install-forwarder demo
 .PHONY: check-forwarder check-forwarder-asan check-forwarder-tsan
 .PHONY: help check check-unit check-sql check-e2e check-asan check-bench check-format \
-	check-boundaries fuzz bench bench-plugins format deps deps-test
+	check-boundaries fuzz bench bench-server bench-forwarder bench-plugins bench-clients format \
+	deps deps-test
 
 help:
 	@echo 'make demo          build, start private servers, watch changes arrive in Redis, at a webhook'
@@ -143,11 +144,13 @@ help:
 	@echo '  check-e2e        end to end, through pg_recvlogical (PYTEST_FLAGS="-k name")'
 	@echo '  check-asan       unit, regression and isolation tests under the address sanitizer'
 	@echo '  check-forwarder  the forwarder: unit tests, sinks, end to end (also -asan, -tsan)'
-	@echo '  check-bench      the benchmark on very little data'
+	@echo '  check-bench      the benchmarks on very little data'
 	@echo '  check-format     layout of the sources'
 	@echo '  check-boundaries which file may know what'
 	@echo 'make fuzz          fuzz pure files and slot options (FUZZ_SECONDS=20 each, FUZZ_SEED=1)'
-	@echo 'make bench         compare with other plugins (BENCH_FLAGS="--help")'
+	@echo 'make bench         both benchmarks; leave the machine alone while they run'
+	@echo '  bench-server     the plugin, compared with others (BENCH_FLAGS="--help")'
+	@echo '  bench-forwarder  the forwarder, end to end (END_TO_END_FLAGS="--help")'
 	@echo 'make format        lay out the sources as check-format wants them'
 	@echo 'make deps          install what building needs'
 	@echo 'make deps-test     install what building and testing need'
@@ -194,8 +197,9 @@ check-e2e: plugin bench-plugins
 		--ignore=regress/e2e/test_forwarder.py --ignore=regress/e2e/test_documents.py \
 		$(PYTEST_FLAGS)
 
-check-bench: plugin bench-plugins
+check-bench: plugin forwarder bench-plugins bench-clients
 	$(PYTHON) regress/bench/run --scale 0.01 --rounds 1
+	$(PYTHON) regress/bench/end_to_end --scale 0.01 --rounds 1 --seconds 1
 
 # The forwarder. Its tests are built, and warnings are errors, from the first time on.
 
@@ -275,16 +279,39 @@ build/fuzz/%: plugin/test/%.c $(PURE_SOURCES) $(PLUGIN_HEADERS) $(wildcard plugi
 	@mkdir -p $(@D)
 	$(FUZZ_CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(FUZZ_FLAGS) -o $@ $< $(PURE_SOURCES) -L$(pkglibdir) -lpgcommon -lpgport -lm
 
-## Benchmark ####################################################################################
+## Benchmarks ###################################################################################
 
 BENCH_PLUGINS = \
 	build/bench/bench_null.so \
 	build/bench/bench_floor.so
 
-bench: plugin bench-plugins
+BENCH_CLIENTS = \
+	build/bench/clients/stream_latency \
+	build/bench/clients/bare_http \
+	build/bench/clients/bare_rabbitmq
+
+# One after the other, whatever -j says.
+bench:
+	@$(MAKE) --no-print-directory bench-server
+	@$(MAKE) --no-print-directory bench-forwarder
+
+bench-server: plugin bench-plugins
 	$(PYTHON) regress/bench/run $(BENCH_FLAGS)
 
+bench-forwarder: plugin forwarder bench-clients
+	$(PYTHON) regress/bench/end_to_end $(END_TO_END_FLAGS)
+
 bench-plugins: $(BENCH_PLUGINS)
+
+bench-clients: $(BENCH_CLIENTS)
+
+build/bench/clients/%: regress/bench/clients/%.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra $(if $(WERROR),-Werror) -o $@ $< $(LIBS_$*)
+
+LIBS_stream_latency = -lhiredis
+LIBS_bare_http = -lcurl
+LIBS_bare_rabbitmq = -lrabbitmq
 
 build/bench/%.so: regress/bench/plugins/%.c
 	@mkdir -p $(@D)

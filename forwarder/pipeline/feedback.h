@@ -12,8 +12,9 @@
 namespace walspout {
 
 struct FeedbackConfig {
-  Duration moved = std::chrono::seconds(1);     // at most one in this time because of progress
-  Duration silence = std::chrono::seconds(10);  // at least one in this time
+  Duration moved = std::chrono::seconds(1);        // at most one in this time because of progress
+  Duration silence = std::chrono::seconds(10);     // at least one in this time
+  Duration look = std::chrono::milliseconds(100);  // how often to look how far the sinks are
 };
 
 class Feedback {
@@ -34,6 +35,14 @@ class Feedback {
   TimePoint due(Lsn confirmed) const {
     if (requested_) return sent_at_;
     return sent_at_ + (confirmed > sent_ ? config_.moved : config_.silence);
+  }
+
+  // Until when to wait if nothing arrives. Sinks do not say that they have moved, so while
+  // something is in flight they are looked at now and then; one that does not move costs next to
+  // nothing.
+  TimePoint wait_until(Lsn confirmed, bool in_flight, TimePoint now) const {
+    TimePoint at = due(confirmed);
+    return in_flight ? std::min(at, now + config_.look) : at;
   }
 
   void sent(Lsn confirmed, TimePoint now) {

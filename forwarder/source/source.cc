@@ -293,7 +293,7 @@ Result<void> Source::stream(Connection& connection) {
     // vain.
     room = queue_.has_room();
     if (room && more) continue;
-    connection.wait(room, feedback_.due(acks_.in_flight() ? Lsn{UINT64_MAX} : acks_.confirmed()));
+    connection.wait(room, feedback_.wait_until(acks_.confirmed(), acks_.in_flight(), Clock::now()));
   }
   drain(connection);
   return {};

@@ -185,6 +185,22 @@ def test_a_full_queue_keeps_the_connection_and_the_memory(db, fwd):
             assert time.monotonic() - started < 10
 
 
+def test_a_sink_that_is_down_costs_no_cpu(db, fwd):
+    db.psql(TABLE)
+    with fwd(sinks=http_sink(1), pipeline="retry: {initial: 1s, max: 10s}") as forwarder:
+        db.psql("INSERT INTO t VALUES (1, 'one')")
+        forwarder.wait_for_log("will try again")
+        time.sleep(1.5)         # an update to the server would be due if there was news
+
+        def cpu():
+            return sum(int(open(f"/proc/{forwarder.process.pid}/task/{task}/schedstat")
+                           .read().split()[0])
+                       for task in os.listdir(f"/proc/{forwarder.process.pid}/task")) / 1e9
+        before = cpu()
+        time.sleep(3)
+        assert cpu() - before < 0.1
+
+
 def test_a_large_transaction_passes_through_little_memory(db, fwd):
     db.psql(TABLE)
     rows = 300_000

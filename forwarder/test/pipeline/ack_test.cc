@@ -211,6 +211,16 @@ TEST(Feedback, TheServersPatienceBoundsOurSilence) {
   EXPECT_EQ(feedback.due(Lsn{1}), start + milliseconds(300));
 }
 
+TEST(Feedback, ASinkThatDoesNotMoveIsNotWaitedForBusily) {
+  TimePoint start{};
+  Feedback feedback({seconds(1), seconds(10), milliseconds(100)}, start);
+  EXPECT_EQ(feedback.wait_until(Lsn{}, false, start + seconds(1)), start + seconds(10));
+  for (TimePoint now = start; now < start + seconds(9); now += milliseconds(300)) {
+    EXPECT_EQ(feedback.wait_until(Lsn{}, true, now), now + milliseconds(100));
+  }
+  EXPECT_EQ(feedback.wait_until(Lsn{}, true, start + milliseconds(9950)), start + seconds(10));
+}
+
 TEST(Resume, TheFirstTimeTheSlotKnows) {
   EXPECT_EQ(resume({}, {}).start, Lsn{});
 }
