@@ -12,6 +12,7 @@
 
 #include "common/shortest_dec.h"
 #include "compat.h"
+#include "port/pg_bswap.h"
 
 static const char digit_pairs[] =
 "00010203040506070809101112131415161718192021222324"
@@ -290,8 +291,8 @@ fill_day(DayText *day, int64 number)
 static char *
 year_month_day(char *p, int64 number, bool *bc)
 {
-	static DayText kept[16];
-	DayText    *day = &kept[number & 15];
+	static DayText kept[64];
+	DayText    *day = &kept[number & 63];
 
 	if (unlikely(day->number != number || day->length == 0))
 		fill_day(day, number);
@@ -519,15 +520,49 @@ format_money(char *p, int64 cents)
 	return two_digits(p, (unsigned) (magnitude % 100));
 }
 
+/*
+ * Four bytes to eight digits at once: each half of a byte gets a byte, and
+ * those from ten on are moved from behind '9' to 'a'.
+ */
+static inline void
+eight_hex_digits(char *p, const unsigned char *bytes)
+{
+	uint32		four;
+	uint64		x;
+
+	memcpy(&four, bytes, 4);
+#ifdef WORDS_BIGENDIAN
+	four = pg_bswap32(four);
+#endif
+	x = four;
+	x = (x | x << 16) & UINT64CONST(0x0000FFFF0000FFFF);
+	x = (x | x << 8) & UINT64CONST(0x00FF00FF00FF00FF);
+	/* the upper half of a byte is its first digit */
+	x = (x >> 4 | x << 8) & UINT64CONST(0x0F0F0F0F0F0F0F0F);
+	x += UINT64CONST(0x3030303030303030) +
+		((x + UINT64CONST(0x0606060606060606)) >> 4 & UINT64CONST(0x0101010101010101)) *
+		('a' - '9' - 1);
+#ifdef WORDS_BIGENDIAN
+	x = pg_bswap64(x);
+#endif
+	memcpy(p, &x, 8);
+}
+
 char *
 format_hex(char *p, const unsigned char *bytes, Size n)
 {
 	static const char hex[] = "0123456789abcdef";
 
-	for (Size i = 0; i < n; i++)
+	for (; n >= 4; n -= 4)
 	{
-		*p++ = hex[bytes[i] >> 4];
-		*p++ = hex[bytes[i] & 15];
+		eight_hex_digits(p, bytes);
+		bytes += 4;
+		p += 8;
+	}
+	for (; n > 0; n--)
+	{
+		*p++ = hex[*bytes >> 4];
+		*p++ = hex[*bytes++ & 15];
 	}
 	return p;
 }
@@ -535,16 +570,16 @@ format_hex(char *p, const unsigned char *bytes, Size n)
 char *
 format_uuid(char *p, const unsigned char *bytes)
 {
-	static const int groups[] = {4, 2, 2, 2, 6};
+	char		digits[32];
 
-	for (int i = 0; i < 5; i++)
-	{
-		if (i > 0)
-			*p++ = '-';
-		p = format_hex(p, bytes, groups[i]);
-		bytes += groups[i];
-	}
-	return p;
+	format_hex(digits, bytes, 16);
+	memcpy(p, digits, 8);
+	memcpy(p + 9, digits + 8, 4);
+	memcpy(p + 14, digits + 12, 4);
+	memcpy(p + 19, digits + 16, 4);
+	memcpy(p + 24, digits + 20, 12);
+	p[8] = p[13] = p[18] = p[23] = '-';
+	return p + 36;
 }
 
 char *

@@ -18,6 +18,12 @@
 /* Changes between two reports of progress, as pgoutput has it. */
 #define REPORT_EVERY 100
 
+/*
+ * Microseconds of commit time between two reports of commits: the server takes
+ * one a second for its figures of lag, and asks the clock each time.
+ */
+#define REPORT_COMMITS_EVERY (100 * 1000)
+
 /* A buffer that one huge row made larger than this is not kept. */
 #define KEEP_BUFFER (4 * 1024 * 1024)
 
@@ -150,7 +156,12 @@ output_commit(Output *output, Transaction *txn)
 		envelope_commit_document(open_document(output), txn);
 		close_document(output);
 	}
-	update_progress(output->ctx, false);
+	if (txn->commit_time - output->reported >= REPORT_COMMITS_EVERY ||
+		txn->commit_time < output->reported)
+	{
+		update_progress(output->ctx, false);
+		output->reported = txn->commit_time;
+	}
 }
 
 void

@@ -16,6 +16,7 @@ typedef struct Output
 	int			event_begin;	/* where the frame or document being written begins */
 	Out			out;			/* its cursor */
 	int			unreported;		/* changes since progress was last reported */
+	TimestampTz reported;		/* commit time that was last reported */
 } Output;
 
 extern void output_startup(Output *output, LogicalDecodingContext *ctx, const Options *options);
