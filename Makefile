@@ -74,11 +74,20 @@ endif
 
 -include $(OBJS:.o=.d)
 
-# `all` and `install` are of PGXS, and do the plugin; unless told so they do the forwarder, too.
+# `all` and `install` are of PGXS, and do the plugin. They do the forwarder, too, where its libraries
+# are; a server for the plugin alone need not have them.
 ifndef PLUGIN_ONLY
+ifeq ($(shell .ci/packages check forwarder 2>/dev/null && echo yes),yes)
 all: forwarder
 install: install-forwarder
+else
+all install: no-forwarder
 endif
+endif
+
+no-forwarder:
+	@.ci/packages check forwarder || \
+		echo "The forwarder is left out, the plugin is not. 'make deps' installs what is missing." >&2
 
 plugin:
 	@$(MAKE) --no-print-directory PLUGIN_ONLY=1 all
@@ -124,7 +133,7 @@ demo:
 	@$(PYTHON) -B regress/demo $(DEMO_FLAGS)
 
 # Some of them are folders, too.
-.PHONY: plugin forwarder configure-forwarder install-plugin install-forwarder demo
+.PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
 .PHONY: check-forwarder check-forwarder-asan check-forwarder-tsan
 .PHONY: help check check-unit check-sql check-e2e check-asan check-bench check-format \
 	check-boundaries fuzz bench bench-server bench-forwarder bench-plugins bench-clients format \
