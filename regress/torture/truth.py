@@ -5,7 +5,6 @@ what happened in between.
 """
 
 import checker
-from cluster import lsn, wait_until
 
 DOCUMENTS, CHANGES = "truth_documents", "truth_changes"
 
@@ -20,7 +19,7 @@ def make_slots(cluster, db):
 
 
 def documents(cluster, db):
-    """All documents, as bytes, in order."""
+    """All documents, as bytes, in order. Writes a message behind the last: to be read after changes()."""
     end = cluster.current_lsn()
     # A keepalive has to pass the end, and nothing else may be written any more.
     cluster.query("SELECT pg_logical_emit_message(false, 'end', '')", db)
@@ -52,13 +51,3 @@ def tables(cluster, db):
             return found
     finally:
         connection.close()
-
-
-def wait_until_delivered(cluster, slot, timeout):
-    """Waits until a slot has been confirmed up to the end of the log as it is now."""
-    end = lsn(cluster.current_lsn())
-
-    def delivered():
-        state = cluster.slot(slot)
-        return state and lsn(state["confirmed_flush_lsn"]) >= end
-    wait_until(delivered, timeout, every=0.05, what=f"slot that has caught up with {end}")

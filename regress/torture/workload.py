@@ -82,7 +82,7 @@ class Writer(threading.Thread):
         self.seed = seed
         self.chance = random.Random(seed)
         self.rows = rows        # of a large transaction
-        self.budget = 3 * rows  # of all of them
+        self.budget = 2 * rows  # of all of them
         self.stop = stop
         self.transactions = 0
         self.failed = None
@@ -98,7 +98,11 @@ class Writer(threading.Thread):
                     options="-c lock_timeout=2s -c statement_timeout=20s -c deadlock_timeout=100ms")
                 while not self.stop.is_set():
                     self.transaction(connection, self.chance.choices(names, weights)[0])
-            except (psycopg2.OperationalError, psycopg2.InterfaceError):
+            except psycopg2.Error as error:
+                # A connection that broke has no SQLSTATE, and is not always an OperationalError.
+                if error.pgcode and not isinstance(error, psycopg2.OperationalError):
+                    self.failed = error
+                    return
                 self.stop.wait(0.05)
             except Exception as error:      # a mistake of ours: the run has to say so
                 self.failed = error
