@@ -204,6 +204,7 @@ check-sql: plugin
 check-e2e: plugin bench-plugins
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/e2e \
 		--ignore=regress/e2e/test_forwarder.py --ignore=regress/e2e/test_documents.py \
+		--ignore=regress/e2e/test_gaps.py \
 		$(PYTEST_FLAGS)
 
 check-bench: plugin forwarder bench-plugins bench-clients
@@ -219,7 +220,8 @@ check-forwarder: plugin bench-plugins
 	@ninja -C $(FORWARDER_BUILD) -j$(JOBS)
 	cd $(FORWARDER_BUILD) && ctest --output-on-failure
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q \
-		regress/e2e/test_forwarder.py regress/e2e/test_documents.py $(PYTEST_FLAGS)
+		regress/e2e/test_forwarder.py regress/e2e/test_documents.py regress/e2e/test_gaps.py \
+		$(PYTEST_FLAGS)
 
 # Its tests again, instrumented.
 check-forwarder-asan check-forwarder-tsan: check-forwarder-%:

@@ -7,6 +7,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "app/commands.h"
 #include "app/log.h"
@@ -162,7 +163,14 @@ std::optional<Config> configuration(const std::string& path) {
       }
     }
   }
-  if (loaded.problems.empty()) return std::move(loaded.config);
+  if (loaded.problems.empty()) {
+    // systemd names the directory that it has made for the service; of several, the first.
+    const char* given = std::getenv("STATE_DIRECTORY");
+    std::string& state = loaded.config.state;
+    if (state.empty() && given) state = std::string(given, std::strcspn(given, ":"));
+    for (PipelineConfig& pipeline : loaded.config.pipelines) pipeline.state = state;
+    return std::move(loaded.config);
+  }
   std::fputs(describe(path, loaded.problems).c_str(), stderr);
   return std::nullopt;
 }
