@@ -134,7 +134,7 @@ demo:
 
 # Some of them are folders, too.
 .PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
-.PHONY: check-forwarder check-forwarder-asan check-forwarder-tsan
+.PHONY: check-forwarder check-forwarder-asan check-forwarder-tsan check-torture torture
 .PHONY: help check check-unit check-sql check-e2e check-asan check-bench check-format \
 	check-boundaries fuzz bench bench-server bench-forwarder bench-plugins bench-clients format \
 	deps deps-test
@@ -153,9 +153,12 @@ help:
 	@echo '  check-e2e        end to end, through pg_recvlogical (PYTEST_FLAGS="-k name")'
 	@echo '  check-asan       unit, regression and isolation tests under the address sanitizer'
 	@echo '  check-forwarder  the forwarder: unit tests, sinks, end to end (also -asan, -tsan)'
+	@echo '  check-torture    faults of every kind, a few seconds each (make torture: for long)'
 	@echo '  check-bench      the benchmarks on very little data'
 	@echo '  check-format     layout of the sources'
 	@echo '  check-boundaries which file may know what'
+	@echo 'make torture       kill, freeze, cut, fill up and delay everything at random moments, and check what'
+	@echo '                   arrived (RUNS=300 of SECONDS=12 each, from SEED=1)'
 	@echo 'make fuzz          fuzz pure files and slot options (FUZZ_SECONDS=20 each, FUZZ_SEED=1)'
 	@echo 'make bench         both benchmarks; leave the machine alone while they run'
 	@echo '  bench-server     the plugin, compared with others (BENCH_FLAGS="--help")'
@@ -168,7 +171,7 @@ help:
 ## Tests ########################################################################################
 
 SUITES = check-format check-boundaries check-unit check-fuzz check-sql check-asan check-e2e \
-	check-forwarder check-bench
+	check-forwarder check-torture check-bench
 
 # PGXS has a recipe for check, which only says that it cannot: it is run by a shell that does
 # nothing, and the work is done by what check depends on.
@@ -229,6 +232,25 @@ check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
 		-DWALSPOUT_SANITIZE=$(if $(filter asan,$*),address,thread)
 	@ninja -C $(FORWARDER_BUILD)-$* -j$(JOBS) core_tests
 	$(FORWARDER_BUILD)-$*/core_tests --gtest_brief=1
+
+# Torture: the checker's own tests, then every kind of fault for a few seconds, sink by sink; and as
+# long as one likes.
+
+TORTURE = $(PYTHON) -B regress/torture/run
+RUNS ?= 300
+SECONDS ?= 12
+SEED ?= 1
+
+check-torture: plugin forwarder build/torture/clock_preload.so
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/torture/test_checker.py
+	$(TORTURE) --each --seconds 6
+
+torture: plugin forwarder build/torture/clock_preload.so
+	$(TORTURE) --runs $(RUNS) --seconds $(SECONDS) --seed $(SEED) --json build/torture/result.json $(TORTURE_FLAGS)
+
+build/torture/clock_preload.so: regress/torture/clock_preload.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra $(if $(WERROR),-Werror) -shared -fPIC -o $@ $< -ldl
 
 # The address sanitizer: all sources compiled at once, beside the ordinary objects.
 

@@ -194,6 +194,18 @@ FAULTS = {
 }
 
 
+# One run of each has most of what there is.
+KINDS = {
+    "deaths": ["kill-*", "end-*", "terminate-*", "restart-*"],
+    "freezes": ["freeze-*"],
+    "network of Postgres": ["*-postgres"],
+    "network of the sinks": ["cut-*", "delay-*", "slow-*", "blackhole-*", "half-open-*"],
+    "webhook": ["webhook-misbehaves", "kill-webhook"],
+    "disk and clock": ["disk-full", "step-clock", "kill-forwarder"],
+    "everything": ["*"],
+}
+
+
 def chosen(parts, patterns):
     """The faults of the parts whose names match one of the patterns; all of them without any."""
     return [fault for part in parts for fault in FAULTS[part]
@@ -209,14 +221,15 @@ class Schedule:
         self.count = collections.Counter()
         self.errors = []
         self.plan = []          # (when, fault, how long, a random generator of its own)
+        deck = []               # dealt to the end before it is shuffled again
         when = chance.uniform(0.1, 1.0)
         while faults and when < seconds - 0.2:
             together = 1 if chance.random() < 0.7 else chance.choice([2, 3])
             for _ in range(together):
                 lasts = chance.choice([0.05, chance.uniform(0.1, 1.0), chance.uniform(0.5, LONGEST)])
-                self.plan.append((when, chance.choice(faults), lasts,
-                                  type(chance)(chance.random())))
-            when += chance.uniform(0.1, 2.0)
+                deck = deck or chance.sample(faults, len(faults))
+                self.plan.append((when, deck.pop(), lasts, type(chance)(chance.random())))
+            when += chance.uniform(0.1, 1.5)
 
     def run(self, seconds, note):
         start = time.monotonic()

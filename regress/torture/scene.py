@@ -128,12 +128,14 @@ class Outcome:
         self.redeliveries = collections.Counter()
         self.dead_letters = 0
         self.seconds = 0.0
+        self.catch_up = 0.0     # seconds from the end of the faults until all was delivered
         self.folder = None
 
     def as_dict(self):
         return {"seed": self.seed, "events": self.events, "faults": dict(self.faults),
                 "arrivals": dict(self.arrivals), "redeliveries": dict(self.redeliveries),
                 "dead_letters": self.dead_letters, "seconds": round(self.seconds, 1),
+                "catch_up": round(self.catch_up, 1),
                 "findings": [str(finding) for finding in self.findings], "folder": self.folder}
 
 
@@ -151,6 +153,7 @@ class Scene:
         self.clock = os.path.join(self.folder, "clock")
         self.dead_letters = os.path.join(self.disk.folder, f"dead_{seed}.jsonl")
         self.file = os.path.join(self.disk.folder, f"events_{seed}.jsonl")
+        self.state = os.path.join(self.disk.folder, f"state_{seed}")
         self.diary = []
         self.started = time.monotonic()
         self.outcome = Outcome(seed)
@@ -162,7 +165,7 @@ class Scene:
         self.batch = self.chance.choice([1, 20, 100])
         self.together = self.chance.random() < 0.5
         self.rejects = "http" in self.servers and self.chance.random() < 0.4
-        self.memory = self.chance.choice(["256KiB", "4MiB", "64MiB"])
+        self.memory = self.chance.choice(["1MiB", "4MiB", "64MiB"])
         # A request for each event is slow.
         one = "http" in self.servers and self.batch == 1
         self.rows = self.chance.choice([500, 2000] if one else [500, 2000, 20_000])
@@ -236,10 +239,12 @@ class Scene:
 
     def finish(self):
         self.workload.settle()
+        start = time.monotonic()
         try:
             for slot in self.slots:
                 self.wait_for(slot)
         finally:
+            self.outcome.catch_up = time.monotonic() - start
             self.note("end of the wait")
         self.forwarder.end()
         self.outcome.findings = self.check()
@@ -357,7 +362,8 @@ class Scene:
     dead_letter: {{path: {self.dead_letters}}}
     sinks:
 {group}"""
-        return text + "drain: 5s\n"
+        os.mkdir(self.state)
+        return text + f"drain: 5s\nstate: {self.state}\n"
 
     def port(self, name):
         return self.proxies[name].port if name in self.proxies else 0
@@ -420,4 +426,5 @@ class Scene:
         for path in (self.dead_letters, self.file):
             if os.path.exists(path):
                 os.unlink(path)
+        shutil.rmtree(self.state, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)

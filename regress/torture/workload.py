@@ -274,7 +274,7 @@ class Writer(threading.Thread):
             numbers = [name for name, type_ in columns if type_ == "integer"]
             if not numbers:
                 return
-            what.update(column=numbers[0])
+            what.update(do="text", column=numbers[0])
             self.do(f"ALTER TABLE shape ALTER {what['column']} DROP DEFAULT, "
                     f"ALTER {what['column']} TYPE text")
         self.do("SELECT pg_logical_emit_message(true, 'ddl', %s)", json.dumps(what))
