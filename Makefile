@@ -159,7 +159,8 @@ help:
 	@echo '  check-boundaries which file may know what'
 	@echo 'make torture       kill, freeze, cut, fill up and delay everything at random moments, and check what'
 	@echo '                   arrived (RUNS=300 of SECONDS=12 each, from SEED=1)'
-	@echo 'make fuzz          fuzz pure files and slot options (FUZZ_SECONDS=20 each, FUZZ_SEED=1)'
+	@echo 'make fuzz          fuzz pure files, slot options, what the forwarder reads (FUZZ_SECONDS=20 each,'
+	@echo '                   FUZZ_SEED=1)'
 	@echo 'make bench         both benchmarks; leave the machine alone while they run'
 	@echo '  bench-server     the plugin, compared with others (BENCH_FLAGS="--help")'
 	@echo '  bench-forwarder  the forwarder, end to end (END_TO_END_FLAGS="--help")'
@@ -289,12 +290,12 @@ ifndef FUZZ_SEED
 FUZZ_SEED := $(shell date +%s)
 endif
 
-fuzz: fuzz-files fuzz-options
+fuzz: fuzz-files fuzz-forwarder fuzz-options
 
 check-fuzz:
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=4
 
-.PHONY: check-fuzz fuzz-files fuzz-options
+.PHONY: check-fuzz fuzz-files fuzz-forwarder fuzz-options
 fuzz-files: $(FUZZERS)
 	@for fuzzer in $(FUZZERS); do \
 		mkdir -p $$fuzzer.corpus; \
@@ -303,6 +304,31 @@ fuzz-files: $(FUZZERS)
 			-seed=$(FUZZ_SEED) -print_final_stats=1 -verbosity=0 -artifact_prefix=$$fuzzer. \
 			$$fuzzer.corpus >$$fuzzer.log 2>&1 || { cat $$fuzzer.log; exit 1; }; \
 		sed -n 's/^stat::number_of_executed_units: *\(.*\)/\1 inputs/p; /random inputs/p' $$fuzzer.log; \
+	done
+
+# The forwarder's, with inputs to begin with. They need libFuzzer, which clang brings along.
+FORWARDER_FUZZERS = \
+	pipeline/frames \
+	app/config \
+	sink/http_answer \
+	sink/redis
+
+fuzz-forwarder:
+	@[ '$(LIBFUZZER)' = yes ] || { echo 'fuzz-forwarder: clang has no libFuzzer here' >&2; exit 1; }
+	@mkdir -p $(FORWARDER_BUILD)-fuzz
+	@cmake -S . -B $(FORWARDER_BUILD)-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++ \
+		-DWALSPOUT_SANITIZE=address -DWALSPOUT_FUZZERS=ON -DWALSPOUT_TESTS=OFF \
+		>$(FORWARDER_BUILD)-fuzz/cmake.log 2>&1 || { cat $(FORWARDER_BUILD)-fuzz/cmake.log; exit 1; }
+	@ninja -C $(FORWARDER_BUILD)-fuzz -j$(JOBS) $(patsubst %,%_fuzz,$(notdir $(FORWARDER_FUZZERS)))
+	@for fuzzer in $(FORWARDER_FUZZERS); do \
+		name=$(FORWARDER_BUILD)-fuzz/$$(basename $$fuzzer); \
+		mkdir -p $$name.corpus; \
+		echo "$${name}_fuzz: $(FUZZ_SECONDS) s, FUZZ_SEED=$(FUZZ_SEED)"; \
+		ASAN_OPTIONS=quarantine_size_mb=16 $${name}_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+			-rss_limit_mb=1500 -seed=$(FUZZ_SEED) -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix=$$name. $$name.corpus forwarder/test/$${fuzzer}_corpus \
+			>$$name.log 2>&1 || { cat $$name.log; exit 1; }; \
+		sed -n 's/^stat::number_of_executed_units: *\(.*\)/\1 inputs/p' $$name.log; \
 	done
 
 fuzz-options: plugin
