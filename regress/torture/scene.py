@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import subprocess
+import tempfile
 import time
 
 import psycopg2
@@ -404,7 +405,8 @@ class Scene:
             f.writelines(line + b"\n" for line in lines)
 
     def keep(self):
-        target = os.path.join(FAILED, str(self.seed))
+        top = FAILED if os.access(pg.TOP, os.W_OK) else tempfile.mkdtemp(prefix="walspout.failed.")
+        target = os.path.join(top, str(self.seed))
         self.write("diary", [line.encode() for line in self.diary])
         self.write("findings", [str(finding).encode() for finding in self.outcome.findings])
         shutil.rmtree(target, ignore_errors=True)
