@@ -229,7 +229,13 @@ class Schedule:
                 lasts = chance.choice([0.05, chance.uniform(0.1, 1.0), chance.uniform(0.5, LONGEST)])
                 deck = deck or chance.sample(faults, len(faults))
                 self.plan.append((when, deck.pop(), lasts, type(chance)(chance.random())))
+            # What was confirmed too early shows when the forwarder dies while a sink lags behind.
+            kills = [fault for fault in faults if fault.name == "kill-forwarder"]
+            if kills and chance.random() < 0.35:
+                self.plan.append((when + lasts * chance.uniform(0.5, 0.95), kills[0], 0,
+                                  type(chance)(chance.random())))
             when += chance.uniform(0.1, 1.5)
+        self.plan.sort(key=lambda entry: entry[0])
 
     def run(self, seconds, note):
         start = time.monotonic()
