@@ -199,7 +199,8 @@ def test_a_lost_slot_is_refused_while_it_runs(db, fwd):
     db.psql(TABLE)
     # The receiver takes connections and never says a word: the slot stays where it is.
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        sinks = (f"      - type: http\n        url: http://127.0.0.1:{silent.getsockname()[1]}/\n")
+        sinks = (f"      - type: http\n        url: http://127.0.0.1:{silent.getsockname()[1]}/\n"
+                 "        timeout: 3s\n")
         forwarder = fwd(sinks=sinks)
         forwarder.start()
         db.psql("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 10000) i")

@@ -233,7 +233,7 @@ class Scene:
         for name, server in self.servers.items():
             if not server.running():
                 server.start()
-            faults._signal(server.pids(), signal.SIGCONT)
+            faults.signal_all(server.pids(), signal.SIGCONT)
         self.disk.free(self.forwarder.process.pid)
         self.wait_for_postgres()
         self.note("all is healed")
