@@ -35,14 +35,14 @@ std::string one_line(const char* text) {
   return line;
 }
 
-// poll() until a time; rounded up, so that it does not return just before it.
+// poll() until a time.
 int poll_until(pollfd* fds, nfds_t count, TimePoint deadline) {
-  int timeout = -1;
-  if (deadline != TimePoint::max()) {
-    auto left = std::chrono::ceil<Milliseconds>(deadline - Clock::now()).count();
-    timeout = static_cast<int>(std::clamp<int64_t>(left, 0, 3'600'000));
-  }
-  return ::poll(fds, count, timeout);
+  if (deadline == TimePoint::max()) return ::ppoll(fds, count, nullptr, nullptr);
+  constexpr Duration kLongest = std::chrono::hours(1);
+  Duration left = std::clamp(deadline - Clock::now(), Duration::zero(), kLongest);
+  auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+  timespec timeout{seconds.count(), std::chrono::nanoseconds(left - seconds).count()};
+  return ::ppoll(fds, count, &timeout, nullptr);
 }
 
 }  // namespace

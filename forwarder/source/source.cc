@@ -15,6 +15,10 @@ constexpr std::string_view kObjectInUse = "55006";
 constexpr int kSlotFailoverVersion = 170000;
 constexpr Duration kGoodbye = std::chrono::seconds(2);
 
+// Small messages are handed over together, up to about this size: what is handed over is also what is
+// freed at once.
+constexpr size_t kChunkBytes = 64 * 1024;
+
 std::string join_quoted(const std::vector<std::string>& names) {
   std::string list;
   for (const std::string& name : names) {
@@ -283,6 +287,7 @@ Result<void> Source::stream(Connection& connection) {
     bool more = false;
     if (room) {
       Result<bool> received = receive(connection);
+      hand_over();
       queue_.announce();
       if (!received) return Failure(std::move(received.error()));
       more = *received;
@@ -293,7 +298,13 @@ Result<void> Source::stream(Connection& connection) {
     // vain.
     room = queue_.has_room();
     if (room && more) continue;
-    connection.wait(room, feedback_.wait_until(acks_.confirmed(), acks_.in_flight(), Clock::now()));
+    TimePoint now = Clock::now();
+    Duration nap = room ? pace_.read(std::exchange(messages_, 0), now) : Duration::zero();
+    if (nap > Duration::zero()) {
+      connection.wait(false, now + nap);
+    } else {
+      connection.wait(room, feedback_.wait_until(acks_.confirmed(), acks_.in_flight(), now));
+    }
   }
   drain(connection);
   return {};
@@ -310,11 +321,12 @@ Result<bool> Source::receive(Connection& connection) {
       case StreamMessage::Kind::kNone:
         return false;
       case StreamMessage::Kind::kKeepalive:
+        hand_over();
         if (!decoder_.in_transaction()) acks_.keepalive(message->server_lsn);
         if (message->reply_requested) feedback_.request();
         break;
       case StreamMessage::Kind::kData: {
-        stats_.messages.fetch_add(1, std::memory_order_relaxed);
+        messages_++;
         Result<void> taken = take(std::move(message->data));
         if (!taken) return Failure(std::move(taken.error()));
         break;
@@ -332,22 +344,29 @@ Result<bool> Source::receive(Connection& connection) {
 }
 
 Result<void> Source::take(Message message) {
-  size_t size = message.bytes().size();
-  Result<Chunk> chunk = decoder_.decode(std::move(message));
-  if (!chunk) return Failure(std::move(chunk.error()));
+  Result<void> decoded = decoder_.decode(std::move(message), chunk_);
+  if (!decoded) return decoded;
   backoff_.reset();
-  stats_.bytes.fetch_add(size, std::memory_order_relaxed);
-  stats_.events.fetch_add(chunk->events.size(), std::memory_order_relaxed);
-  stats_.transactions.fetch_add(chunk->commits.size(), std::memory_order_relaxed);
+  if (chunk_.message_bytes >= kChunkBytes) hand_over();
+  return {};
+}
+
+// Puts what was received into the queue, and takes note of the transactions in it.
+void Source::hand_over() {
+  if (chunk_.messages.empty()) return;
+  stats_.messages.fetch_add(chunk_.messages.size(), std::memory_order_relaxed);
+  stats_.bytes.fetch_add(chunk_.message_bytes, std::memory_order_relaxed);
+  stats_.events.fetch_add(chunk_.events.size(), std::memory_order_relaxed);
+  stats_.transactions.fetch_add(chunk_.commits.size(), std::memory_order_relaxed);
   uint64_t before = 0;
-  for (const Commit& commit : chunk->commits) {
+  for (const Commit& commit : chunk_.commits) {
     acks_.receive(commit.events_before - before);
     acks_.commit(commit.end_lsn);
     before = commit.events_before;
   }
-  acks_.receive(chunk->events.size() - before);
-  if (!chunk->events.empty()) queue_.push(std::move(*chunk));
-  return {};
+  acks_.receive(chunk_.events.size() - before);
+  Chunk chunk = std::exchange(chunk_, Chunk{});
+  if (!chunk.events.empty()) queue_.push(std::move(chunk));
 }
 
 // Sends a status update if one is due, or in any case.

@@ -15,6 +15,7 @@
 #include "pipeline/ack.h"
 #include "pipeline/feedback.h"
 #include "pipeline/frames.h"
+#include "pipeline/pace.h"
 #include "pipeline/queue.h"
 #include "pipeline/resume.h"
 #include "pipeline/stats.h"
@@ -54,6 +55,7 @@ class Source {
   Result<void> stream(Connection& connection);
   Result<bool> receive(Connection& connection);
   Result<void> take(Message message);
+  void hand_over();
   Result<void> answer(Connection& connection, bool now);
   void drain(Connection& connection);
   void take_stock();
@@ -70,6 +72,9 @@ class Source {
   FrameDecoder decoder_;
   AckTracker acks_;
   Feedback feedback_;
+  Pace pace_;
+  Chunk chunk_;           // received, and not handed over yet
+  size_t messages_ = 0;   // received since there was nothing more to read
   Backoff backoff_;
   ReceivedState received_;  // end and told are kept by acks_ and feedback_
   bool waiting_said_ = false;
