@@ -168,7 +168,7 @@ help:
 ## Tests ########################################################################################
 
 SUITES = check-format check-boundaries check-unit check-fuzz check-sql check-asan check-e2e \
-	check-forwarder check-bench
+	check-forwarder check-forwarder-asan check-forwarder-tsan check-bench
 
 # PGXS has a recipe for check, which only says that it cannot: it is run by a shell that does
 # nothing, and the work is done by what check depends on.
@@ -221,12 +221,17 @@ check-forwarder: plugin bench-plugins
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q \
 		regress/e2e/test_forwarder.py regress/e2e/test_documents.py $(PYTEST_FLAGS)
 
-# Its tests again, instrumented.
+# Its tests again, instrumented: for addresses and undefined behaviour by g++, for threads by clang, so
+# that both compilers see all of it.
+check-forwarder-asan: SANITIZE = -DWALSPOUT_SANITIZE=address
+check-forwarder-tsan: SANITIZE = -DWALSPOUT_SANITIZE=thread -DCMAKE_CXX_COMPILER=clang++
 check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
-	cmake -S . -B $(FORWARDER_BUILD)-$* -G Ninja $(FORWARDER_FLAGS) \
-		-DWALSPOUT_SANITIZE=$(if $(filter asan,$*),address,thread)
-	@ninja -C $(FORWARDER_BUILD)-$* -j$(JOBS) core_tests
+	@mkdir -p build
+	@cmake -S . -B $(FORWARDER_BUILD)-$* -G Ninja $(SANITIZE) $(FORWARDER_FLAGS) \
+		>$(FORWARDER_BUILD)-$*.log 2>&1 || { cat $(FORWARDER_BUILD)-$*.log; exit 1; } >&2
+	@ninja -C $(FORWARDER_BUILD)-$* -j$(JOBS)
 	$(FORWARDER_BUILD)-$*/core_tests --gtest_brief=1
+	$(FORWARDER_BUILD)-$*/sink_tests --gtest_brief=1
 
 # The address sanitizer: all sources compiled at once, beside the ordinary objects.
 

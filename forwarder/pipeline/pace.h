@@ -16,7 +16,7 @@ namespace walspout {
 
 struct PaceConfig {
   Duration busy = std::chrono::microseconds(30);  // messages come closer together than this
-  Duration nap = std::chrono::microseconds(100);
+  Duration nap = std::chrono::microseconds(200);
 };
 
 class Pace {

@@ -225,6 +225,11 @@ Result<void> Connection::read() {
   return {};
 }
 
+bool Connection::readable() const {
+  pollfd fd{PQsocket(conn_.get()), POLLIN, 0};
+  return ::poll(&fd, 1, 0) > 0;
+}
+
 void Connection::wait(bool for_reading, TimePoint deadline) {
   std::array<pollfd, 2> fds{};
   fds[0].fd = PQsocket(conn_.get());

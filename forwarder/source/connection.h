@@ -63,8 +63,11 @@ class Connection {
   // The next message, if it is there already; kNone if not. Does not wait.
   Result<StreamMessage> next();
 
-  // Reads what has arrived, without waiting, for next() to find.
+  // Reads some of what has arrived, without waiting, for next() to find.
   Result<void> read();
+
+  // Whether there is more to read().
+  bool readable() const;
 
   // Waits until there is something to read (if that is wanted), what could not be sent can be sent
   // on, the Wake was called, or the deadline has come.

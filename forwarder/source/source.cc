@@ -301,7 +301,7 @@ Result<void> Source::stream(Connection& connection) {
     TimePoint now = Clock::now();
     Duration nap = room ? pace_.read(std::exchange(messages_, 0), now) : Duration::zero();
     if (nap > Duration::zero()) {
-      connection.wait(false, now + nap);
+      if (!connection.readable()) connection.wait(false, now + nap);
     } else {
       connection.wait(room, feedback_.wait_until(acks_.confirmed(), acks_.in_flight(), now));
     }
