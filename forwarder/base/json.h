@@ -28,8 +28,8 @@ inline size_t utf8_sequence(std::string_view text) {
   return length;
 }
 
-// Appends `text` as a JSON string, quotes included. It may come from anywhere, such as the answer of
-// a receiver: what is not UTF-8 becomes U+FFFD.
+// Appends `text` as a JSON string, quotes included. It may come from anywhere, such as the answer
+// of a receiver: what is not UTF-8 becomes U+FFFD.
 inline void append_json(std::string& out, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
   out += '"';

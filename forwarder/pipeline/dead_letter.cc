@@ -33,7 +33,8 @@ Failure could_not(std::string_view what, const std::string& path) {
                path);
 }
 
-// Several pipelines, and processes, may share a file: what one takes back must not be another's line.
+// Several pipelines, and processes, may share a file: what one takes back must not be another's
+// line.
 class FileLock {
  public:
   explicit FileLock(int fd) : fd_(fd) {
