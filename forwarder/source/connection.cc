@@ -6,6 +6,8 @@
 #include <array>
 #include <cstring>
 
+#include "source/remedy.h"
+
 namespace walspout {
 
 namespace {
@@ -201,7 +203,8 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
     if (state == PGRES_POLLING_FAILED) break;
   }
   if (PQstatus(conn) != CONNECTION_OK) {
-    return retry("could not connect: " + one_line(PQerrorMessage(conn)), connection.endpoint());
+    std::string said = one_line(PQerrorMessage(conn));
+    return retry("could not connect: " + said + remedy(said), connection.endpoint());
   }
   if (PQsetnonblocking(conn, 1) != 0) return connection.lost("could not set up the connection");
   return connection;
@@ -266,6 +269,7 @@ ServerResult<std::vector<Row>> Connection::query(const std::string& statement, T
           text += " (" + one_line(hint) + ")";
         }
         if (text.empty()) text = one_line(PQerrorMessage(conn));
+        text += remedy(text);
         error = ServerError{sqlstate ? sqlstate : "",
                             Error{ErrorKind::kRetry, std::move(text), endpoint()}};
       }

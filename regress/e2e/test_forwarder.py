@@ -362,6 +362,17 @@ def test_check_says_what_is_wrong_and_how_to_mend_it(db, fwd):
     assert db.server.slot(f"{db.name}_fwd") is None, "it changes nothing"
 
 
+def test_check_notices_that_the_plugin_is_missing(db, fwd):
+    plugin = os.path.join(db.server.installation.pkglibdir, "walspout.so")
+    os.rename(plugin, plugin + ".away")
+    try:
+        missing = run("check", fwd().config)
+    finally:
+        os.rename(plugin + ".away", plugin)
+    assert missing.returncode == 1
+    assert "make install-plugin" in missing.stdout
+
+
 def test_a_wrong_configuration_is_told_at_once_and_whole(db, fwd):
     forwarder = fwd(pipeline="memorry: 1MiB\nretry: {initial: 5}")
     done = run("run", forwarder.config)

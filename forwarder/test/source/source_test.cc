@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "source/remedy.h"
+
 namespace walspout {
 namespace {
 
@@ -22,6 +24,14 @@ TEST(Dsn, IsRefusedWithoutRepeatingIt) {
     EXPECT_EQ(checked.error().kind, ErrorKind::kFatal);
     EXPECT_EQ(checked.error().message().find("s3cr"), std::string::npos) << bad;
   }
+}
+
+TEST(Remedy, IsAStatementForWhatIsKnown) {
+  EXPECT_THAT(remedy("logical decoding requires wal_level >= logical"),
+              HasSubstr("ALTER SYSTEM SET wal_level = logical"));
+  EXPECT_THAT(remedy("could not access file \"walspout\": No such file or directory"),
+              HasSubstr("make install"));
+  EXPECT_EQ(remedy("division by zero"), "");
 }
 
 TEST(StartReplication, NamesFormatAndVersion) {
