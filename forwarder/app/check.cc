@@ -46,6 +46,7 @@ class Doctor {
   void publications();
   void tables();
   void slot();
+  void plugin();
   void sinks();
 
   const PipelineConfig& config_;
@@ -93,6 +94,7 @@ bool Doctor::examine() {
     publications();
     tables();
     slot();
+    if (!failed_) plugin();
   } else {
     bad(connection.error().message(), "check `dsn`, and that the server runs and lets you in");
   }
@@ -221,6 +223,29 @@ void Doctor::slot() {
            "let the sinks catch up, or raise max_slot_wal_keep_size");
     }
   }
+}
+
+// Whether the server finds the plugin and may load it, only a slot tells: one that goes with this
+// connection. The plugin is loaded before transactions that run are waited for.
+void Doctor::plugin() {
+  constexpr std::string_view kCanceled = "57014";
+  if (value("SELECT pg_catalog.pg_is_in_recovery()") == "t") return;
+  if (number(value("SELECT count(*) FROM pg_catalog.pg_replication_slots")) >=
+      number(setting("max_replication_slots"))) {
+    return;
+  }
+  rows("SET statement_timeout = '2s'");
+  const std::string slot = "'walspout_check_' || pg_catalog.pg_backend_pid()";
+  auto made = connection_->query("SELECT pg_catalog.pg_create_logical_replication_slot(" + slot +
+                                     ", 'walspout', true)",
+                                 Clock::now() + kPatience);
+  if (made) {
+    rows("SELECT pg_catalog.pg_drop_replication_slot(" + slot + ")");
+  } else if (made.error().sqlstate != kCanceled) {
+    bad("the server cannot use the plugin: " + made.error().error.message(), "");
+    return;
+  }
+  good("the server has the plugin");
 }
 
 void Doctor::sinks() {

@@ -154,10 +154,17 @@ Result<void> Deliverer::failed(std::vector<Event>& pending, const DeliveryError&
     return Failure(std::move(stop));
   }
   if (dead_letters_ && config_.dead_letter_after && troubled_times_ >= config_.dead_letter_after) {
-    return bury(pending, troubled, error.error);
+    if (reachable()) return bury(pending, troubled, error.error);
+    troubled_times_ = 0;
   }
   back_off(error.error, error.retry_after);
   return {};
+}
+
+// Whether a failure may be the event's. While the receiver is away nothing is: setting events aside
+// one after the other would make of an outage a hole.
+bool Deliverer::reachable() {
+  return sink_.check(source_().value_or(SourceState{}), deadline()).has_value();
 }
 
 // Sets an event aside; it counts as handled once that is on disk.

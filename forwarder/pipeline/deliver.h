@@ -3,9 +3,8 @@
 //
 // - Retry: the same events again, in the same order, after the backoff; for ever, unless
 //   dead letters are configured.
-// - Reject, and an event that has failed as often as the configuration allows: dead letter, then
-// on.
-//   Without dead letters, stop.
+// - Reject, and an event that has failed as often as the configuration allows while the receiver
+//   can be reached: dead letter, then on. Without dead letters, stop.
 // - Fatal: stop. Nothing after the last durable event is acknowledged.
 #pragma once
 
@@ -62,6 +61,7 @@ class Deliverer {
   Result<void> connect();
   Result<void> deliver(std::vector<Event>& pending);
   Result<void> failed(std::vector<Event>& pending, const DeliveryError& error);
+  bool reachable();
   Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);
   void settle(std::vector<Event>& pending, const Progress& progress);
   void back_off(const Error& error, std::optional<Milliseconds> at_least);

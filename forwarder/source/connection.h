@@ -49,7 +49,8 @@ class Connection {
   // Whether `dsn` can be understood at all; what is wrong with it if not.
   static Result<void> check_dsn(const Secret& dsn);
 
-  // Connects. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
+  // Connects, to the first of the servers in the DSN that lets us in; they share the time up to the
+  // deadline. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
   // application_name.
   static Result<Connection> open(const Secret& dsn, Mode mode, TimePoint deadline, const Wake& wake,
                                  std::function<bool()> interrupted);
@@ -89,10 +90,15 @@ class Connection {
     void operator()(pg_conn* conn) const;
   };
   using Handle = std::unique_ptr<pg_conn, Finish>;
+  struct Host;
 
   Connection(Handle conn, const Wake& wake, std::function<bool()> interrupted)
       : conn_(std::move(conn)), wake_(&wake), interrupted_(std::move(interrupted)) {}
 
+  static std::vector<Host> hosts_of(const Secret& dsn);
+  static Result<Connection> attempt(const Secret& dsn, const Host& host, Mode mode,
+                                    TimePoint deadline, const Wake& wake,
+                                    const std::function<bool()>& interrupted);
   Result<void> wait_for_result(TimePoint deadline);
   ServerError broken() const;
   Failure lost(std::string_view doing) const;

@@ -1,5 +1,6 @@
 """The forwarder against a real server: nothing is lost, whatever is killed at whichever moment."""
 
+import contextlib
 import http.server
 import json
 import os
@@ -130,6 +131,19 @@ def test_a_second_forwarder_waits_and_takes_over(db, fwd):
     events = second.wait_for_events(1, timeout=5)
     assert time.monotonic() - killed < 2
     assert events[-1]["after"]["id"] == 2
+
+
+def test_a_server_that_is_silent_does_not_keep_it_from_the_next(db, fwd):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        first = fwd()
+        with open(first.config) as f:
+            text = f.read()
+        port = silent.getsockname()[1]
+        with open(first.config, "w") as f:
+            f.write(text.replace("dsn: host=", "dsn: host=127.0.0.1,").replace("port=", f"port={port},"))
+        with first:
+            db.psql("CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)")
+            first.wait_for_events(1)
 
 
 def test_an_idle_and_a_filtered_database_move_the_slot(db, fwd):
@@ -317,6 +331,26 @@ def test_metrics_and_status(db, fwd):
         assert forwarder.get("/nothing")[0] == 404
 
 
+def test_the_status_server_is_alone_and_takes_nothing(db, fwd):
+    with fwd() as first:
+        port = first.port()
+        second = fwd(name="second", root=f"status: {{listen: '127.0.0.1:{port}'}}", slot=first.slot)
+        with open(second.config) as f:
+            text = f.read()
+        with open(second.config, "w") as f:
+            f.write(text.replace("status:\n  listen: 127.0.0.1:0\n", ""))
+        done = run("run", second.config)
+        assert done.returncode == 1 and "could not listen" in done.stderr
+        before = pg.memory_bytes(first.process.pid)["VmHWM"]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            with contextlib.suppress(OSError):
+                client.sendall(b"POST /status HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for _ in range(1000):
+                    client.sendall(b"10000\r\n" + b"x" * 65536 + b"\r\n")
+        assert pg.memory_bytes(first.process.pid)["VmHWM"] - before < 8 << 20
+        assert first.get("/healthz")[0] == 200
+
+
 def test_check_says_what_is_wrong_and_how_to_mend_it(db, fwd):
     db.psql("CREATE TABLE bare (i int); CREATE PUBLICATION p FOR TABLE bare")
     good = run("check", fwd(source="publications: [p]").config)
@@ -326,6 +360,17 @@ def test_check_says_what_is_wrong_and_how_to_mend_it(db, fwd):
     assert missing.returncode == 1
     assert 'publication "q" does not exist' in missing.stdout
     assert db.server.slot(f"{db.name}_fwd") is None, "it changes nothing"
+
+
+def test_check_notices_that_the_plugin_is_missing(db, fwd):
+    plugin = os.path.join(db.server.installation.pkglibdir, "walspout.so")
+    os.rename(plugin, plugin + ".away")
+    try:
+        missing = run("check", fwd().config)
+    finally:
+        os.rename(plugin + ".away", plugin)
+    assert missing.returncode == 1
+    assert "make install-plugin" in missing.stdout
 
 
 def test_a_wrong_configuration_is_told_at_once_and_whole(db, fwd):

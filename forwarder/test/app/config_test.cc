@@ -183,7 +183,8 @@ statsu: {}
       "f:7:9: unknown key \"pth\" in an item of \"sinks\": did you mean \"path\"?\n"
       "f:8:13: \"memory\" must be a size with a unit, such as 64MiB (B, kB, MB, GB, KiB, MiB, "
       "GiB)\n"
-      "f:9:22: \"initial\" must be a duration with a unit, such as 30s (ms, s, m, h, d)\n"
+      "f:9:22: \"initial\" must be a duration with a unit, such as 30s (ms, s, m, h, d), up to "
+      "1000d\n"
       "f:10:1: unknown key \"statsu\" in the configuration: did you mean \"status\"?\n");
 }
 
@@ -237,7 +238,8 @@ TEST(Units, AreNotOptional) {
   for (const char* bad : {"", "64", "MiB", "1.5MiB", "-1MiB", "64mib", "99999999999GiB"}) {
     EXPECT_FALSE(parse_size(bad)) << bad;
   }
-  for (const char* bad : {"", "5", "ms", "5 parsecs", "99999999999999999d"}) {
+  for (const char* bad :
+       {"", "5", "ms", "5 parsecs", "1001d", "2562047788015h", "99999999999999999d"}) {
     EXPECT_FALSE(parse_duration(bad)) << bad;
   }
 }

@@ -212,6 +212,16 @@ TEST_F(DelivererTest, AnEventThatFailsTooOftenIsSetAside) {
   EXPECT_EQ(time.slept.size(), 2u);
 }
 
+TEST_F(DelivererTest, AnOutageMakesNoDeadLetters) {
+  letters = &dead_letters;
+  config.dead_letter_after = 3;
+  for (int i = 0; i < 9; i++) sink.script.push_back(fail(ErrorKind::kRetry));
+  sink.checks = {{}, retry("away"), retry("away"), retry("away")};
+  ASSERT_TRUE(run({2}, 2));
+  EXPECT_THAT(dead_letters.ids, testing::IsEmpty());
+  EXPECT_THAT(sink.taken, ElementsAre("10-0", "10-1"));
+}
+
 TEST_F(DelivererTest, AFatalErrorStops) {
   letters = &dead_letters;
   sink.script = {fail(ErrorKind::kFatal)};
