@@ -7,19 +7,6 @@
 
 namespace walspout {
 
-void Pipeline::Sleeper::sleep(Duration time) {
-  std::unique_lock lock(mutex_);
-  woken_.wait_for(lock, time, [this] { return awake_; });
-}
-
-void Pipeline::Sleeper::wake() {
-  {
-    std::lock_guard lock(mutex_);
-    awake_ = true;
-  }
-  woken_.notify_all();
-}
-
 Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
   queue_ = std::make_unique<EventQueue>(config.sinks.size(), config.memory, [this] { wake_(); });
   source_ = std::make_unique<Source>(config.name, config.source, *queue_, source_stats_, wake_);

@@ -5,14 +5,14 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "app/config.h"
+#include "app/sleeper.h"
+#include "pipeline/dead_letter_file.h"
 #include "pipeline/deliver.h"
 #include "pipeline/queue.h"
 #include "pipeline/stats.h"
@@ -53,18 +53,6 @@ class Pipeline {
   uint64_t waiting(size_t i) const { return queue_->pushed() - queue_->handled(i); }
 
  private:
-  // Sleeps so that the end of the pipeline ends the sleep.
-  class Sleeper : public Timekeeper {
-   public:
-    void sleep(Duration time) override;
-    void wake();
-
-   private:
-    std::mutex mutex_;
-    std::condition_variable woken_;
-    bool awake_ = false;
-  };
-
   struct Lane {
     std::unique_ptr<Sink> sink;
     std::string endpoint;

@@ -68,7 +68,6 @@ Result<void> Deliverer::connect() {
   return {};
 }
 
-// Returns with `pending` empty, or because the queue was closed, or with an error that stops.
 Result<void> Deliverer::deliver(std::vector<Event>& pending) {
   while (!pending.empty() && !queue_.closed()) {
     Progress progress(pending.size());
