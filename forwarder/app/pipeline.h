@@ -41,6 +41,9 @@ class Pipeline {
 
   void reopen();
 
+  // The name of a thread that should have been back `grace` ago; empty if there is none.
+  std::string late_thread(TimePoint now, Duration grace) const;
+
   bool has_ended() const { return running_ == 0; }
   bool has_failed() const { return failed_; }
 
@@ -62,7 +65,7 @@ class Pipeline {
   };
 
   explicit Pipeline(const PipelineConfig& config);
-  void run(std::function<Result<void>()> body, const char* what);
+  void run(std::function<Result<void>()> body, const std::string& name);
   void close();
 
   const PipelineConfig config_;

@@ -17,6 +17,7 @@
 #include "pipeline/frames.h"
 #include "pipeline/queue.h"
 #include "pipeline/resume.h"
+#include "pipeline/silence.h"
 #include "pipeline/stats.h"
 #include "source/config.h"
 #include "source/connection.h"
@@ -46,6 +47,7 @@ class Source {
   void stop(TimePoint drain_until);
 
  private:
+  Result<void> run_until_stopped();
   Result<void> stream_once();
   Result<Connection> connect();
   Result<ServerState> look_at_slot(Connection& connection);
@@ -70,6 +72,7 @@ class Source {
   FrameDecoder decoder_;
   AckTracker acks_;
   Feedback feedback_;
+  Silence silence_;
   Backoff backoff_;
   ReceivedState received_;  // end and told are kept by acks_ and feedback_
   bool waiting_said_ = false;

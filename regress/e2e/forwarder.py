@@ -104,7 +104,8 @@ class Forwarder:
         self.process = None
 
     def __enter__(self):
-        return self.start()
+        """Starts it, unless it runs."""
+        return self if self.process and self.process.poll() is None else self.start()
 
     def __exit__(self, *_):
         self.kill()
@@ -114,7 +115,7 @@ class Forwarder:
         start = log.tell()
         self.process = subprocess.Popen([PROGRAM, "run", self.config], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=log,
-                                        preexec_fn=_die_with_parent, **more)
+                                        preexec_fn=die_with_parent, **more)
         log.close()
         if wait:
             self.wait_for_log("msg=streaming", start)
@@ -184,7 +185,7 @@ class Forwarder:
         return json.loads(self.get("/status")[1])["pipelines"][0]
 
 
-def _die_with_parent():
+def die_with_parent():
     pg.die_with_parent(signal.SIGKILL)
 
 
@@ -197,7 +198,7 @@ class Redis:
         self.process = subprocess.Popen(
             ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir",
              folder, *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent)
+            preexec_fn=die_with_parent)
 
     def __enter__(self):
         pg.wait_until(lambda: os.path.exists(self.socket) and self.ask("PING") == ["PONG"], 15,
@@ -223,4 +224,4 @@ def run(*args, timeout=30, **more):
     """A command of the program that ends by itself."""
     return subprocess.run([PROGRAM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, text=True, timeout=timeout,
-                          preexec_fn=_die_with_parent, **more)
+                          preexec_fn=die_with_parent, **more)
