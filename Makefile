@@ -198,12 +198,14 @@ build/unit/%: plugin/test/%.c $(PURE_OBJS) $(wildcard plugin/test/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(PURE_OBJS) $(LDFLAGS) $(UNIT_LIBS)
 
+FORWARDER_TESTS = $(wildcard regress/e2e/test_forwarder*.py) regress/e2e/test_documents.py
+
 check-sql: plugin
 	$(PYTHON) regress/run_sql $(TESTS)
 
 check-e2e: plugin bench-plugins
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/e2e \
-		--ignore=regress/e2e/test_forwarder.py --ignore=regress/e2e/test_documents.py \
+		$(FORWARDER_TESTS:%=--ignore=%) \
 		$(PYTEST_FLAGS)
 
 check-bench: plugin forwarder bench-plugins bench-clients
@@ -219,7 +221,7 @@ check-forwarder: plugin bench-plugins
 	@ninja -C $(FORWARDER_BUILD) -j$(JOBS)
 	cd $(FORWARDER_BUILD) && ctest --output-on-failure
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q \
-		regress/e2e/test_forwarder.py regress/e2e/test_documents.py $(PYTEST_FLAGS)
+		$(FORWARDER_TESTS) $(PYTEST_FLAGS)
 
 # Its tests again, instrumented: for addresses and undefined behaviour by g++, for threads by clang, so
 # that both compilers see all of it.

@@ -2,7 +2,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -10,6 +9,7 @@
 
 #include "app/commands.h"
 #include "app/log.h"
+#include "app/notify.h"
 #include "app/pipeline.h"
 #include "app/version.h"
 #include "base/log.h"
@@ -40,6 +40,7 @@ class Runner {
   Wake ended_;
   std::vector<std::unique_ptr<Pipeline>> pipelines_;
   std::unique_ptr<StatusServer> status_;
+  Notifier notifier_;
   int signals_ = -1;
   bool stopping_ = false;
   TimePoint give_up_ = TimePoint::max();
@@ -63,7 +64,6 @@ void Runner::take_signals() {
   sigemptyset(&set);
   for (int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set, number);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
   signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -82,15 +82,17 @@ int Runner::run() {
     status_ = std::move(*status);
   }
   for (auto& pipeline : pipelines_) pipeline->start();
-  sd_notify(0, "READY=1");
+  notifier_.ready();
 
   while (!ended()) {
     pollfd fds[2] = {{signals_, POLLIN, 0}, {ended_.fd(), POLLIN, 0}};
+    const TimePoint now = Clock::now();
+    if (now >= give_up_) break;
+    notifier_.tick(pipelines_, now);
+    const TimePoint until = std::min(give_up_, notifier_.next());
     int timeout = -1;
-    if (stopping_) {
-      auto left = std::chrono::ceil<Milliseconds>(give_up_ - Clock::now()).count();
-      if (left <= 0) break;
-      timeout = static_cast<int>(left);
+    if (until != TimePoint::max()) {
+      timeout = static_cast<int>(std::chrono::ceil<Milliseconds>(until - now).count());
     }
     poll(fds, 2, timeout);
     if (fds[1].revents) ended_.clear();
@@ -98,7 +100,7 @@ int Runner::run() {
     while (read(signals_, &info, sizeof(info)) == sizeof(info)) signal(info.ssi_signo);
   }
 
-  sd_notify(0, "STOPPING=1");
+  if (!stopping_) notifier_.stopping();
   if (status_) status_->stop();
   if (!ended()) {
     // A client library does not come back; what was confirmed is confirmed.
@@ -128,7 +130,7 @@ void Runner::signal(uint32_t number) {
         std::_Exit(kFailed);
       }
       stopping_ = true;
-      sd_notify(0, "STOPPING=1");
+      notifier_.stopping();
       log(LogLevel::kInfo, "stopping", {{"drain_ms", config_.drain.count()}});
       give_up_ = Clock::now() + config_.drain + kGrace;
       for (auto& pipeline : pipelines_) pipeline->stop(Clock::now() + config_.drain);

@@ -51,6 +51,15 @@ class Deliverer {
   // Delivers until the queue is closed, or until an error that stops the pipeline.
   Result<void> run();
 
+  // The parts of run(), for who has no stream of events, on one thread.
+  //
+  // Checks the sink until it is ready, the queue is closed, or an error says stop.
+  Result<void> connect();
+
+  // Delivers events. Returns with `pending` empty, or because the queue was closed, or with an error
+  // that says stop.
+  Result<void> deliver(std::vector<Event>& pending);
+
   // No call of the sink may last beyond this time from now on. From any thread.
   void limit(TimePoint deadline) { limit_.store(deadline.time_since_epoch().count()); }
 
@@ -58,8 +67,6 @@ class Deliverer {
   void reopen() { reopen_ = true; }
 
  private:
-  Result<void> connect();
-  Result<void> deliver(std::vector<Event>& pending);
   Result<void> failed(std::vector<Event>& pending, const DeliveryError& error);
   bool reachable();
   Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);

@@ -12,6 +12,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/folder.h"
+
 namespace walspout {
 namespace {
 
@@ -55,17 +57,6 @@ off_t whole_lines(int fd, off_t size) {
   return 0;
 }
 
-// A new file is found after a crash only if its directory was written, too.
-bool sync_directory(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const bool synced = fsync(fd) == 0;
-  ::close(fd);
-  return synced;
-}
-
 }  // namespace
 
 void FileSink::close() {
@@ -104,7 +95,7 @@ Result<off_t> FileSink::prepare(int fd) const {
   if (whole < status.st_size && ftruncate(fd, whole) != 0) {
     return failed("cut off the line that a crash left unfinished", config_.path);
   }
-  if (config_.fsync && !sync_directory(config_.path)) {
+  if (config_.fsync && !sync_folder_of(config_.path)) {
     return failed("sync the directory", config_.path);
   }
   return whole;

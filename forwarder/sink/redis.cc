@@ -134,6 +134,7 @@ RedisSink::Stream& RedisSink::stream_named(const std::string& name) {
 }
 
 Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
+  replay_ = source.replay;
   if (source.wal_position) {
     wal_known_ = true;
     wal_position_ = std::max(wal_position_, source.wal_position.value);
@@ -189,6 +190,7 @@ Result<void> RedisSink::check_top(Stream& stream, const redisReply& reply, bool 
   if (!missing && !last_generated_id(reply, top)) {
     return retry("Redis did not say where stream \"" + stream.name + "\" ends", name_);
   }
+  if (replay_) return {};
   if (wal_known_ && top.lsn > wal_position_) {
     // The position known here may be old, and another forwarder of the slot may have been at work
     // since. Without a top, each refused event is looked for.
@@ -361,13 +363,14 @@ Delivery RedisSink::settle(std::span<const Event> events, Batch& batch, Batch& n
     const size_t event = batch.events[refusal.index];
     const Stream& stream = *targets_[event];
     if (!redis_says_not_larger(refusal.text)) return refused(refusal.text, event);
-    if (Id{events[event].lsn.value, events[event].index} <= stream.top) continue;
+    const bool below = Id{events[event].lsn.value, events[event].index} <= stream.top;
+    if (below && !replay_) continue;
     // Within the next transaction, which waits for its EXEC, nothing can be asked.
     if (std::exchange(next.queued, false)) {
       if (auto again = reconnect(deadline); !again) return failed(std::move(again.error()));
     }
     if (auto there = verify(events[event], stream, deadline); !there) {
-      return failed(std::move(there.error()));
+      return tl::unexpected(DeliveryError{std::move(there.error()), event, std::nullopt});
     }
   }
   for (const size_t event : batch.events) {
@@ -406,6 +409,12 @@ Result<void> RedisSink::verify(const Event& event, const Stream& stream, TimePoi
   }
   // Another forwarder of this slot, one that was thought dead, may have been faster.
   if ((*reply)->elements > 0) return {};
+  if (replay_) {
+    return reject("stream \"" + stream.name + "\" has later entries, and not this one: Redis adds " +
+                      std::string(id.view()) +
+                      " behind them no more. Replay with --stream NAME puts it into another stream",
+                  name_);
+  }
   return fatal("stream \"" + stream.name + "\" refuses id " + std::string(id.view()) +
                    " as too small and does not have it: another program adds to it, or it was "
                    "filled from another server or timeline. Choose another name for the stream, "

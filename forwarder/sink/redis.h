@@ -12,6 +12,10 @@
 // A resend is refused by Redis, because the stream's top is not smaller, and counts as delivered
 // if the top was ours. Whether it is, is found out when a connection first uses a stream: a top
 // beyond the server's WAL position cannot have come from this database's present.
+//
+// Dead letters that are replayed are what the stream went on without: they are below its top, and
+// Redis refuses them, whether they are there or not. Each one that is refused is looked for, and
+// rejected if it is not there.
 #pragma once
 
 #include <array>
@@ -106,6 +110,7 @@ class RedisSink final : public Sink {
   std::string name_;
   uint64_t wal_position_ = 0;  // of the server, as far as known
   bool wal_known_ = false;
+  bool replay_ = false;  // refusals say nothing
 
   std::unique_ptr<RedisLink> link_;
   uint64_t connection_ = 0;  // its number

@@ -27,7 +27,7 @@ constexpr size_t kTlsPiece = 256 * 1024;  // hiredis copies what goes through TL
 char counted;
 
 RedisTransaction& transaction_of(const redisReadTask* task) {
-  return *static_cast<RedisTransaction*>(task->privdata);
+  return **static_cast<RedisTransaction**>(task->privdata);
 }
 
 void* count_string(const redisReadTask* task, char* text, size_t length) {
@@ -181,7 +181,11 @@ Failure redis_without_tls(std::string where) {
 }
 
 RedisLink::RedisLink(redisContext* context, std::string name)
-    : context_(context), name_(std::move(name)), objects_(context->reader->fn) {}
+    : context_(context), name_(std::move(name)), objects_(context->reader->fn) {
+  // Once and for all: the reader notes it for the next reply as soon as it has looked in vain for
+  // one, and would hand out what an earlier transaction had set.
+  context->reader->privdata = &transaction_;
+}
 
 RedisLink::~RedisLink() {
   // hiredis frees a half-read reply with the functions that it was made with.
@@ -356,8 +360,8 @@ void RedisLink::expect(RedisTransaction* transaction) {
 }
 
 void RedisLink::count_into_next() {
+  transaction_ = expected_.empty() ? nullptr : expected_.front();
   context_->reader->fn = expected_.empty() ? objects_ : counting_functions();
-  context_->reader->privdata = expected_.empty() ? nullptr : expected_.front();
 }
 
 Result<void> RedisLink::send(const std::vector<std::string_view>& words, TimePoint deadline) {

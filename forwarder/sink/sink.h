@@ -81,6 +81,9 @@ struct BatchLimits {
 // What a sink may want to know of the source before anything is delivered.
 struct SourceState {
   Lsn wal_position;  // how far the server's log reaches: no event has a greater LSN yet. 0: unknown
+  // Dead letters are delivered, events of the past: that the receiver has later ones does not say
+  // that it has these.
+  bool replay = false;
 };
 
 class Sink {

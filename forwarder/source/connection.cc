@@ -340,7 +340,7 @@ void Connection::wait(bool for_reading, TimePoint deadline) {
   if (unsent_ && fds[0].revents) unsent_ = PQflush(conn_.get()) > 0;
 }
 
-Result<void> Connection::send_status(Lsn received, Lsn confirmed) {
+Result<void> Connection::send_status(Lsn received, Lsn confirmed, bool want_reply) {
   std::array<char, 1 + 8 + 8 + 8 + 8 + 1> message;
   char* p = message.data();
   *p++ = 'r';
@@ -348,7 +348,7 @@ Result<void> Connection::send_status(Lsn received, Lsn confirmed) {
   p = put64(p, confirmed.value);
   p = put64(p, confirmed.value);
   p = put64(p, static_cast<uint64_t>(wall_micros() - kPostgresEpochMicros));
-  *p = 0;  // no reply wanted
+  *p = want_reply ? 1 : 0;
   int put = PQputCopyData(conn_.get(), message.data(), static_cast<int>(message.size()));
   // 0: no memory for it now; an older one is still on its way, and the next will follow.
   if (put < 0) return lost("could not send a status update");

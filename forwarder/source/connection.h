@@ -74,8 +74,9 @@ class Connection {
   // on, the Wake was called, or the deadline has come.
   void wait(bool for_reading, TimePoint deadline);
 
-  // Tells the server what was received and what it may forget. Does not wait.
-  Result<void> send_status(Lsn received, Lsn confirmed);
+  // Tells the server what was received and what it may forget, and asks it for a sign of life if
+  // that is wanted. Does not wait.
+  Result<void> send_status(Lsn received, Lsn confirmed, bool want_reply = false);
 
   // Ends the stream so that the server has read all that it was sent.
   void finish_streaming(TimePoint deadline);

@@ -14,6 +14,7 @@ namespace {
 constexpr std::string_view kObjectInUse = "55006";
 constexpr int kSlotFailoverVersion = 170000;
 constexpr Duration kGoodbye = std::chrono::seconds(2);
+constexpr Duration kResolve = std::chrono::minutes(2);  // what libc may take to look up a name
 
 // Small messages are handed over together, up to about this size: what is handed over is also what is
 // freed at once.
@@ -89,15 +90,19 @@ void Source::stop(TimePoint drain_until) {
 }
 
 Result<void> Source::run() {
+  Result<void> result = run_until_stopped();
+  stats_.state = SourcePhase::kStopped;
+  stats_.pulse.away();
+  return result;
+}
+
+Result<void> Source::run_until_stopped() {
   while (!stopping()) {
     Result<void> ended = stream_once();
     if (stopping()) break;
     if (ended) continue;
     stats_.last_error.set(ended.error().message());
-    if (ended.error().kind == ErrorKind::kFatal) {
-      stats_.state = SourcePhase::kStopped;
-      return ended;
-    }
+    if (ended.error().kind == ErrorKind::kFatal) return ended;
     stats_.state = SourcePhase::kConnecting;
     Milliseconds wait = backoff_.next();
     log(LogLevel::kWarn, "source failed, will connect again",
@@ -107,7 +112,6 @@ Result<void> Source::run() {
          {"error", ended.error().message()}});
     pause(wait);
   }
-  stats_.state = SourcePhase::kStopped;
   return {};
 }
 
@@ -171,6 +175,7 @@ Result<void> Source::stream_once() {
 }
 
 Result<Connection> Source::connect() {
+  stats_.pulse.back_by(Clock::now() + kResolve + timing_.connect);
   return Connection::open(config_.dsn, Connection::Mode::kReplication,
                           Clock::now() + timing_.connect, wake_, [this] { return stopping(); });
 }
@@ -178,12 +183,15 @@ Result<Connection> Source::connect() {
 // The state of server and slot; makes the slot if it is missing and there never was one.
 Result<ServerState> Source::look_at_slot(Connection& connection) {
   TimePoint deadline = Clock::now() + timing_.answer;
+  stats_.pulse.back_by(deadline);
   ServerState state;
   auto timeout = connection.query(
       "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'", deadline);
   if (!timeout) return Failure(std::move(timeout.error().error));
   if (!timeout->empty()) {
-    feedback_.server_timeout(Milliseconds(number(column(timeout->front(), 0))));
+    const Milliseconds patience(number(column(timeout->front(), 0)));
+    feedback_.server_timeout(patience);
+    silence_.server_timeout(patience);
   }
 
   for (int attempt = 0; attempt < 2; attempt++) {
@@ -261,6 +269,7 @@ Result<void> Source::create_slot(Connection& connection) {
   } else {
     statement += "NOEXPORT_SNAPSHOT";
   }
+  stats_.pulse.away();
   auto created = connection.query(statement, TimePoint::max());
   if (!created) return in("could not make the slot", std::move(created.error().error));
   log(LogLevel::kInfo, "made the slot", {{"pipeline", pipeline_}, {"slot", config_.slot}});
@@ -268,8 +277,9 @@ Result<void> Source::create_slot(Connection& connection) {
 }
 
 Result<void> Source::start(Connection& connection, Lsn from, bool& in_use) {
-  auto started =
-      connection.start_streaming(start_replication(config_, from), Clock::now() + timing_.answer);
+  const TimePoint deadline = Clock::now() + timing_.answer;
+  stats_.pulse.back_by(deadline);
+  auto started = connection.start_streaming(start_replication(config_, from), deadline);
   if (started) return {};
   in_use = started.error().sqlstate == kObjectInUse;
   return Failure(std::move(started.error().error));
@@ -279,6 +289,7 @@ Result<void> Source::stream(Connection& connection) {
   decoder_.reset();
   // The server may have crashed and forgotten what it was told: it is told again at once.
   feedback_.request();
+  silence_.broken(Clock::now());
   bool full = false;
   while (!stopping()) {
     bool room = queue_.has_room();
@@ -291,9 +302,18 @@ Result<void> Source::stream(Connection& connection) {
       queue_.announce();
       if (!received) return Failure(std::move(received.error()));
       more = *received;
+    } else {
+      silence_.broken(Clock::now());
     }
     Result<void> answered = answer(connection, false);
     if (!answered) return answered;
+    if (const TimePoint now = Clock::now(); silence_.is_over(now)) {
+      silence_.given_up();
+      const auto silent = std::chrono::duration_cast<Milliseconds>(now - silence_.since());
+      return retry("the server has been silent for " + std::to_string(silent.count()) +
+                       " ms, though it was asked for a reply: giving up the connection",
+                   connection.endpoint());
+    }
     // For messages that are in the library's buffer already, the socket would be waited for in
     // vain.
     room = queue_.has_room();
@@ -303,7 +323,8 @@ Result<void> Source::stream(Connection& connection) {
     if (nap > Duration::zero()) {
       if (!connection.readable()) connection.wait(false, now + nap);
     } else {
-      connection.wait(room, feedback_.wait_until(acks_.confirmed(), acks_.in_flight(), now));
+      TimePoint until = feedback_.wait_until(acks_.confirmed(), acks_.in_flight(), now);
+      connection.wait(room, std::min(until, silence_.next()));
     }
   }
   drain(connection);
@@ -314,11 +335,13 @@ Result<void> Source::stream(Connection& connection) {
 Result<bool> Source::receive(Connection& connection) {
   Result<void> read = connection.read();
   if (!read) return Failure(std::move(read.error()));
+  bool heard = false;
   do {
     Result<StreamMessage> message = connection.next();
     if (!message) return Failure(std::move(message.error()));
     switch (message->kind) {
       case StreamMessage::Kind::kNone:
+        if (heard) silence_.broken(Clock::now());
         return false;
       case StreamMessage::Kind::kKeepalive:
         hand_over();
@@ -327,11 +350,13 @@ Result<bool> Source::receive(Connection& connection) {
         break;
       case StreamMessage::Kind::kData: {
         messages_++;
+        silence_.progress();
         Result<void> taken = take(std::move(message->data));
         if (!taken) return Failure(std::move(taken.error()));
         break;
       }
     }
+    heard = true;
     stats_.server_lsn.store(
         std::max(stats_.server_lsn.load(std::memory_order_relaxed), message->server_lsn.value),
         std::memory_order_relaxed);
@@ -340,6 +365,7 @@ Result<bool> Source::receive(Connection& connection) {
       if (!answered) return Failure(std::move(answered.error()));
     }
   } while (queue_.has_room() && !stopping());
+  silence_.broken(Clock::now());
   return true;
 }
 
@@ -373,9 +399,13 @@ void Source::hand_over() {
 Result<void> Source::answer(Connection& connection, bool now) {
   take_stock();
   TimePoint time = Clock::now();
-  if (!now && feedback_.due(acks_.confirmed()) > time) return {};
-  Result<void> sent = connection.send_status(acks_.received_end(), acks_.confirmed());
+  // Back here when the next update is due, if not before.
+  stats_.pulse.back_by(time + timing_.feedback.silence);
+  const bool ask = silence_.should_ask(time);
+  if (!now && !ask && feedback_.due(acks_.confirmed()) > time) return {};
+  Result<void> sent = connection.send_status(acks_.received_end(), acks_.confirmed(), ask);
   if (!sent) return sent;
+  if (ask) silence_.asked(time);
   feedback_.sent(acks_.confirmed(), time);
   return {};
 }
@@ -408,6 +438,7 @@ void Source::drain(Connection& connection) {
 // Sleeps, unless it is to stop.
 void Source::pause(Duration time) {
   TimePoint until = Clock::now() + time;
+  stats_.pulse.back_by(until);
   while (!stopping() && Clock::now() < until) {
     pollfd fd{wake_.fd(), POLLIN, 0};
     auto left = std::chrono::ceil<Milliseconds>(until - Clock::now()).count();

@@ -18,6 +18,7 @@
 #include "pipeline/pace.h"
 #include "pipeline/queue.h"
 #include "pipeline/resume.h"
+#include "pipeline/silence.h"
 #include "pipeline/stats.h"
 #include "source/config.h"
 #include "source/connection.h"
@@ -47,6 +48,7 @@ class Source {
   void stop(TimePoint drain_until);
 
  private:
+  Result<void> run_until_stopped();
   Result<void> stream_once();
   Result<Connection> connect();
   Result<ServerState> look_at_slot(Connection& connection);
@@ -73,8 +75,9 @@ class Source {
   AckTracker acks_;
   Feedback feedback_;
   Pace pace_;
-  Chunk chunk_;           // received, and not handed over yet
-  size_t messages_ = 0;   // received since there was nothing more to read
+  Chunk chunk_;          // received, and not handed over yet
+  size_t messages_ = 0;  // received since there was nothing more to read
+  Silence silence_;
   Backoff backoff_;
   ReceivedState received_;  // end and told are kept by acks_ and feedback_
   bool waiting_said_ = false;

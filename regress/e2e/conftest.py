@@ -11,6 +11,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import cluster as pg  # noqa: E402
+from forwarder import Forwarder  # noqa: E402
 
 FULL = bool(os.environ.get("WALSPOUT_TEST_FULL"))
 BENCH_NULL = os.path.join(pg.TOP, "build", "bench", "bench_null.so")
@@ -48,6 +49,19 @@ def db(server, request):
     yield Database(server, name)
     server.dropdb(name)
     assert "terminated by signal" not in server.log()[before:]
+
+
+@pytest.fixture
+def fwd(db, tmp_path):
+    """Makes forwarders; ends those that a test leaves."""
+    made = []
+
+    def make(**more):
+        made.append(Forwarder(db, str(tmp_path), **more))
+        return made[-1]
+    yield make
+    for forwarder in made:
+        forwarder.kill()
 
 
 @pytest.fixture(scope="session")

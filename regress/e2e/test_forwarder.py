@@ -1,7 +1,6 @@
 """The forwarder against a real server: nothing is lost, whatever is killed at whichever moment."""
 
 import contextlib
-import http.server
 import json
 import os
 import random
@@ -12,23 +11,9 @@ import threading
 import time
 
 import cluster as pg
-import pytest
-from forwarder import PROGRAM, Forwarder, file_sink, run
+from forwarder import PROGRAM, Webhook, file_sink, http_sink, run
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
-
-
-@pytest.fixture
-def fwd(db, tmp_path):
-    """Makes forwarders; ends those that a test leaves."""
-    made = []
-
-    def make(**more):
-        made.append(Forwarder(db, str(tmp_path), **more))
-        return made[-1]
-    yield make
-    for forwarder in made:
-        forwarder.kill()
 
 
 def test_a_change_arrives_and_is_confirmed(db, fwd):
@@ -156,27 +141,6 @@ def test_an_idle_and_a_filtered_database_move_the_slot(db, fwd):
         assert forwarder.events() == []
 
 
-class Receiver(http.server.BaseHTTPRequestHandler):
-    """A webhook that takes everything and remembers the ids."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.server.ids.append(self.headers["webhook-id"])
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-def http_sink(port, **more):
-    lines = ["- type: http", f"  url: http://127.0.0.1:{port}/"]
-    lines += [f"  {key}: {value}" for key, value in more.items()]
-    return "".join(f"      {line}\n" for line in lines)
-
-
 def test_a_full_queue_keeps_the_connection_and_the_memory(db, fwd):
     db.psql(TABLE)
     db.server.psql(f"ALTER DATABASE {db.name} SET wal_sender_timeout = '1s'")
@@ -239,16 +203,11 @@ def test_two_sinks_get_everything_and_the_slower_one_counts(db, fwd, tmp_path):
         assert db.confirmed_lsn(forwarder.slot) == before
         code, text = forwarder.get("/readyz")
         assert code == 503 and "sink http is" in text
-        with http.server.ThreadingHTTPServer(("127.0.0.1", port), Receiver) as receiver:
-            receiver.ids = []
-            thread = threading.Thread(target=receiver.serve_forever)
-            thread.start()
+        with Webhook(port) as receiver:
             pg.wait_until(lambda: receiver.ids, 10, what="call of the webhook")
             pg.wait_until(lambda: db.confirmed_lsn(forwarder.slot) > before, 10,
                           what="confirmation")
             pg.wait_until(lambda: forwarder.get("/readyz")[0] == 200, 5, what="readiness")
-            receiver.shutdown()
-            thread.join()
         assert receiver.ids == [event["id"] for event in written]
 
 

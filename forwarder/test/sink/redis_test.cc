@@ -478,6 +478,21 @@ TEST_F(RedisSinkTest, WithoutTransactionsNothingIsAdded) {
   EXPECT_TRUE(documents().empty());
 }
 
+// What a stream went on without stays away from it; that is no reason to believe that it is there.
+TEST_F(RedisSinkTest, ADeadLetterBelowTheTopIsLookedForAndRejected) {
+  ASSERT_TRUE(deliver_all(*sink_for(config_for(server_.url())), events_.span().subspan(3, 3)));
+  auto sink = sink_for(config_for(server_.url()));
+  ASSERT_TRUE(sink->check(SourceState{Lsn{}, true}, in_seconds(5)));
+  EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(4, 1)));  // is there
+  const DeliveryError error = failure(*sink, events_.span().subspan(2, 1));
+  EXPECT_EQ(error.error.kind, ErrorKind::kReject);
+  EXPECT_THAT(error.error.what, HasSubstr("--stream"));
+  EXPECT_EQ(progress_.durable_count(), 0u);
+  EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(8, 1)));  // beyond the top
+  EXPECT_EQ(failure(*sink, events_.span().subspan(7, 1)).error.kind, ErrorKind::kReject);
+  EXPECT_EQ(documents().size(), 4u);
+}
+
 TEST_F(RedisSinkTest, SaysOnceThatRedisCameBackEmpty) {
   auto sink = sink_for(config_for(server_.url()));
   ASSERT_TRUE(deliver_all(*sink, events_.span().first(5)));
