@@ -1,7 +1,6 @@
 #include "pipeline/dead_letter.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,33 +32,6 @@ Failure could_not(std::string_view what, const std::string& path) {
                path);
 }
 
-// Several pipelines, and processes, may share a file: what one takes back must not be another's
-// line.
-class FileLock {
- public:
-  explicit FileLock(int fd) : fd_(fd) {
-    while (flock(fd_, LOCK_EX) != 0 && errno == EINTR) {
-    }
-  }
-  ~FileLock() { flock(fd_, LOCK_UN); }
-  FileLock(const FileLock&) = delete;
-  FileLock& operator=(const FileLock&) = delete;
-
- private:
-  int fd_;
-};
-
-// A new file is found after a crash only if its directory was written, too. Some file systems
-// cannot do that for directories; they do it by themselves.
-void sync_directory(const std::string& path) {
-  size_t slash = path.rfind('/');
-  std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  fsync(fd);
-  ::close(fd);
-}
-
 }  // namespace
 
 std::string dead_letter_line(const Event& event, std::string_view pipeline, std::string_view sink,
@@ -89,22 +61,22 @@ Result<std::unique_ptr<DeadLetterFile>> DeadLetterFile::open(std::string path,
                                                              std::string pipeline) {
   int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return could_not("open", path);
-  std::unique_ptr<DeadLetterFile> file(
-      new DeadLetterFile(std::move(path), std::move(pipeline), fd));
-  sync_directory(file->path_);
-  FileLock lock(fd);
   // A line that a crash cut short must not swallow the next one.
   struct stat status;
   char last = '\n';
   if (fstat(fd, &status) == 0 && status.st_size > 0) {
-    int reader = ::open(file->path_.c_str(), O_RDONLY | O_CLOEXEC);
+    int reader = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (reader >= 0) {
       if (pread(reader, &last, 1, status.st_size - 1) != 1) last = '\n';
       ::close(reader);
     }
   }
-  if (last != '\n' && write(fd, "\n", 1) != 1) return could_not("write to", file->path_);
-  return file;
+  if (last != '\n' && write(fd, "\n", 1) != 1) {
+    ::close(fd);
+    return could_not("write to", path);
+  }
+  return std::unique_ptr<DeadLetterFile>(
+      new DeadLetterFile(std::move(path), std::move(pipeline), fd));
 }
 
 DeadLetterFile::~DeadLetterFile() {
@@ -114,7 +86,6 @@ DeadLetterFile::~DeadLetterFile() {
 Result<void> DeadLetterFile::put(const Event& event, std::string_view sink, const Error& reason) {
   std::string line = dead_letter_line(event, pipeline_, sink, reason);
   std::lock_guard lock(mutex_);
-  FileLock file_lock(fd_);
   off_t end = lseek(fd_, 0, SEEK_END);
   std::string_view rest = line;
   while (!rest.empty()) {

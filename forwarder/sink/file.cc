@@ -1,7 +1,6 @@
 #include "sink/file.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -73,69 +72,33 @@ void FileSink::close() {
   fd_ = -1;
 }
 
-Result<int> FileSink::open_file() const {
+Result<void> FileSink::open() {
   const int fd = ::open(config_.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
   if (fd < 0) return failed("open the file", config_.path);
+  close();
+  fd_ = fd;
   struct stat status {};
-  Result<void> good;
-  if (fstat(fd, &status) != 0) {
-    good = failed("look at the file", config_.path);
-  } else if (!S_ISREG(status.st_mode)) {
-    // A pipe or a device has nothing to cut and nothing to sync.
-    good = fatal("this is no regular file. For a pipe use a sink of the type stdout", config_.path);
+  if (fstat(fd_, &status) != 0) return failed("look at the file", config_.path);
+  size_ = status.st_size;
+  // A pipe or a device has nothing to cut and nothing to sync.
+  if (!S_ISREG(status.st_mode)) {
+    close();
+    return fatal("this is no regular file. For a pipe use a sink of the type stdout", config_.path);
   }
-  if (good) return fd;
-  ::close(fd);
-  return Failure(std::move(good.error()));
-}
-
-Result<off_t> FileSink::prepare(int fd) const {
-  // Two writers would cut off each other's lines. Where a file system has no locks there are none.
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    return retry(
-        "another process or sink writes to this file: give each a path of its own, or end the "
-        "other one",
-        config_.path);
-  }
-  struct stat status {};
-  if (fstat(fd, &status) != 0) return failed("look at the file", config_.path);
-  const off_t whole = whole_lines(fd, status.st_size);
+  const off_t whole = whole_lines(fd_, size_);
   if (whole < 0) return failed("read the file", config_.path);
-  if (whole < status.st_size && ftruncate(fd, whole) != 0) {
+  if (whole < size_ && ftruncate(fd_, whole) != 0) {
     return failed("cut off the line that a crash left unfinished", config_.path);
   }
+  size_ = whole;
   if (config_.fsync && !sync_directory(config_.path)) {
     return failed("sync the directory", config_.path);
   }
-  return whole;
-}
-
-Result<void> FileSink::open() {
-  const auto opened = open_file();
-  if (!opened) return Failure(opened.error());
-  struct stat now {}, before {};
-  if (fd_ >= 0 && fstat(*opened, &now) == 0 && fstat(fd_, &before) == 0 &&
-      now.st_dev == before.st_dev && now.st_ino == before.st_ino) {
-    ::close(*opened);  // it is the same one still, and locked by us
-    return {};
-  }
-  const auto size = prepare(*opened);
-  if (!size) {
-    ::close(*opened);
-    return Failure(size.error());
-  }
-  close();
-  fd_ = *opened;
-  size_ = *size;
   return {};
 }
 
 Result<void> FileSink::check(const SourceState&, TimePoint) {
-  // It is locked and mended by the first delivery: somebody else may be writing to it now.
-  const auto opened = open_file();
-  if (!opened) return Failure(opened.error());
-  ::close(*opened);
-  return {};
+  return fd_ >= 0 ? Result<void>() : open();
 }
 
 Result<void> FileSink::reopen() {

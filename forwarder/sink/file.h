@@ -1,8 +1,7 @@
 // Events as lines of a file: one document a line, on disk before they count as delivered.
 //
 // A file always consists of whole lines. What a failed write left behind is cut off at once; what
-// a crash left behind, when the file is opened the next time. So a file has one writer: it is
-// locked as long as it is open.
+// a crash left behind, when the file is opened the next time.
 #pragma once
 
 #include <sys/types.h>
@@ -24,7 +23,7 @@ class FileSink final : public Sink {
   std::string_view type() const override { return "file"; }
   std::string_view endpoint() const override { return config_.path; }
   BatchLimits limits() const override { return {.barriers_alone = false}; }
-  // Creates the file if there is none, and else leaves it alone.
+  // Creates the file if there is none.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
   // A disk cannot be hurried: the deadline is looked at between writes only.
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
@@ -34,9 +33,6 @@ class FileSink final : public Sink {
 
  private:
   [[nodiscard]] Result<void> open();
-  [[nodiscard]] Result<int> open_file() const;
-  // Locks the file and cuts off what is not a whole line; its length.
-  [[nodiscard]] Result<off_t> prepare(int fd) const;
   [[nodiscard]] Result<void> append(std::span<const Event> events, TimePoint deadline);
   [[nodiscard]] Result<void> sync() const;
   // Takes back what was written beyond `size`. If that fails, the next open() does it.

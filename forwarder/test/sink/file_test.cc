@@ -107,40 +107,6 @@ TEST_F(FileSinkTest, LeavesNoHalfLineWhenTheDiskIsFull) {
   EXPECT_EQ(lines_of(path_).size(), 3u);
 }
 
-TEST_F(FileSinkTest, AFileHasOneWriter) {
-  FileSink first(FileConfig{path_, true});
-  FileSink second(FileConfig{path_, true});
-  ASSERT_TRUE(deliver(first, 0, 1));
-  const auto refused = deliver(second, 1, 1);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().error.kind, ErrorKind::kRetry);
-  EXPECT_NE(refused.error().error.what.find("writes to this file"), std::string::npos);
-  ASSERT_TRUE(first.reopen());
-  ASSERT_FALSE(deliver(second, 1, 1));
-  std::filesystem::rename(path_, path_ + ".1");
-  ASSERT_TRUE(first.reopen());
-  ASSERT_FALSE(deliver(second, 1, 1));
-  EXPECT_EQ(lines_of(path_ + ".1").size(), 1u);
-}
-
-TEST_F(FileSinkTest, TheNextWriterTakesOver) {
-  FileSink second(FileConfig{path_, true});
-  {
-    FileSink first(FileConfig{path_, true});
-    ASSERT_TRUE(deliver(first, 0, 1));
-    ASSERT_FALSE(deliver(second, 1, 1));
-  }
-  ASSERT_TRUE(deliver(second, 1, 1));
-  EXPECT_EQ(lines_of(path_).size(), 2u);
-}
-
-TEST_F(FileSinkTest, ACheckLeavesTheLineThatIsBeingWrittenAlone) {
-  write_file(path_, "{\"half\":");
-  FileSink sink(FileConfig{path_, true});
-  ASSERT_TRUE(sink.check({}, in_seconds(1)));
-  EXPECT_EQ(read_file(path_), "{\"half\":");
-}
-
 TEST_F(FileSinkTest, RefusesWhatIsNoRegularFile) {
   FileSink sink(FileConfig{"/dev/full", true});
   const auto delivery = deliver(sink, 0, 1);
