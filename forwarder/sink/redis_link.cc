@@ -26,7 +26,7 @@ constexpr size_t kTlsPiece = 256 * 1024;  // hiredis copies what goes through TL
 char counted;
 
 RedisTransaction& transaction_of(const redisReadTask* task) {
-  return *static_cast<RedisTransaction*>(task->privdata);
+  return **static_cast<RedisTransaction**>(task->privdata);
 }
 
 void* count_string(const redisReadTask* task, char* text, size_t length) {
@@ -180,7 +180,11 @@ Failure redis_without_tls(std::string where) {
 }
 
 RedisLink::RedisLink(redisContext* context, std::string name)
-    : context_(context), name_(std::move(name)), objects_(context->reader->fn) {}
+    : context_(context), name_(std::move(name)), objects_(context->reader->fn) {
+  // Once and for all: the reader notes it for the next reply as soon as it has looked in vain for
+  // one, and would hand out what an earlier transaction had set.
+  context->reader->privdata = &transaction_;
+}
 
 RedisLink::~RedisLink() {
   // hiredis frees a half-read reply with the functions that it was made with.
@@ -348,13 +352,11 @@ Result<void> RedisLink::await(size_t replies, TimePoint deadline) {
 void RedisLink::begin(RedisTransaction* transaction) {
   transaction_ = transaction;
   context_->reader->fn = counting_functions();
-  context_->reader->privdata = transaction;
 }
 
 void RedisLink::end() {
   transaction_ = nullptr;
   context_->reader->fn = objects_;
-  context_->reader->privdata = nullptr;
 }
 
 Result<void> RedisLink::send(const std::vector<std::string_view>& words, TimePoint deadline) {

@@ -87,6 +87,21 @@ TEST_F(FileSinkTest, KeepsTheOldFileIfTheNewOneCannotBeOpened) {
   EXPECT_EQ(lines_of(folder + ".moved/events").size(), 2u);
 }
 
+TEST_F(FileSinkTest, HasOneWriterAtATime) {
+  auto first = std::make_unique<FileSink>(FileConfig{path_, true});
+  FileSink second(FileConfig{path_, true});
+  ASSERT_TRUE(deliver(*first, 0, 1));
+  EXPECT_TRUE(second.check(SourceState{}, in_seconds(5)));
+  const auto refused = deliver(second, 1, 1);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().error.kind, ErrorKind::kRetry);
+  ASSERT_TRUE(first->reopen());  // the same file
+  ASSERT_TRUE(deliver(*first, 1, 1));
+  first.reset();
+  ASSERT_TRUE(deliver(second, 2, 1));
+  EXPECT_EQ(lines_of(path_).size(), 3u);
+}
+
 TEST_F(FileSinkTest, LeavesNoHalfLineWhenTheDiskIsFull) {
   FileSink sink(FileConfig{path_, true});
   ASSERT_TRUE(deliver(sink, 0, 1));
