@@ -88,26 +88,33 @@ Result<void> FileSink::open(bool check_only) {
     return retry("another process, or another sink, writes to this file: give each a file of its own",
                  config_.path);
   }
+  const auto size = prepare(fd);
+  if (!size) {
+    ::close(fd);
+    return Failure(size.error());
+  }
   close();
   fd_ = fd;
+  size_ = *size;
+  return {};
+}
+
+Result<off_t> FileSink::prepare(int fd) const {
   struct stat status {};
-  if (fstat(fd_, &status) != 0) return failed("look at the file", config_.path);
-  size_ = status.st_size;
+  if (fstat(fd, &status) != 0) return failed("look at the file", config_.path);
   // A pipe or a device has nothing to cut and nothing to sync.
   if (!S_ISREG(status.st_mode)) {
-    close();
     return fatal("this is no regular file. For a pipe use a sink of the type stdout", config_.path);
   }
-  const off_t whole = whole_lines(fd_, size_);
+  const off_t whole = whole_lines(fd, status.st_size);
   if (whole < 0) return failed("read the file", config_.path);
-  if (whole < size_ && ftruncate(fd_, whole) != 0) {
+  if (whole < status.st_size && ftruncate(fd, whole) != 0) {
     return failed("cut off the line that a crash left unfinished", config_.path);
   }
-  size_ = whole;
   if (config_.fsync && !sync_folder_of(config_.path)) {
     return failed("sync the directory", config_.path);
   }
-  return {};
+  return whole;
 }
 
 Result<void> FileSink::check(const SourceState&, TimePoint) {

@@ -35,6 +35,8 @@ class FileSink final : public Sink {
 
  private:
   [[nodiscard]] Result<void> open(bool check_only);
+  // Cuts off what is not a whole line; the length of what remains.
+  [[nodiscard]] Result<off_t> prepare(int fd) const;
   [[nodiscard]] Result<void> append(std::span<const Event> events, TimePoint deadline);
   [[nodiscard]] Result<void> sync() const;
   // Takes back what was written beyond `size`. If that fails, the next open() does it.

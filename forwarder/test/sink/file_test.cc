@@ -102,6 +102,16 @@ TEST_F(FileSinkTest, HasOneWriterAtATime) {
   EXPECT_EQ(lines_of(path_).size(), 3u);
 }
 
+TEST_F(FileSinkTest, KeepsTheOldFileIfTheNewOneIsOfNoUse) {
+  FileSink sink(FileConfig{path_, true});
+  ASSERT_TRUE(deliver(sink, 0, 1));
+  std::filesystem::rename(path_, path_ + ".1");
+  std::filesystem::create_symlink("/dev/full", path_);
+  ASSERT_FALSE(sink.reopen());
+  ASSERT_TRUE(deliver(sink, 1, 1));
+  EXPECT_EQ(lines_of(path_ + ".1").size(), 2u);
+}
+
 TEST_F(FileSinkTest, LeavesNoHalfLineWhenTheDiskIsFull) {
   FileSink sink(FileConfig{path_, true});
   ASSERT_TRUE(deliver(sink, 0, 1));
