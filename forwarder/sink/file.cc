@@ -17,6 +17,7 @@
 namespace walspout {
 namespace {
 
+constexpr int kIdle = 3;               // seconds, about
 constexpr size_t kLinesAtOnce = 256;  // two pieces each; writev takes 1024
 
 Failure failed(std::string_view doing, const std::string& path) {
@@ -121,6 +122,10 @@ Result<void> FileSink::check(const SourceState&, TimePoint) {
   return fd_ >= 0 ? Result<void>() : open(true);
 }
 
+void FileSink::idle() {
+  if (++idle_ >= kIdle) close();
+}
+
 Result<void> FileSink::reopen() {
   // Opened by the next delivery, too, but an error is told now.
   return open(false);
@@ -174,6 +179,7 @@ void FileSink::take_back() {
 
 Delivery FileSink::deliver(std::span<const Event> events, TimePoint deadline, Progress& progress) {
   if (events.empty()) return {};
+  idle_ = 0;
   Result<void> outcome = fd_ >= 0 ? Result<void>() : open(false);
   if (outcome) {
     outcome = append(events, deadline);

@@ -30,6 +30,9 @@ class FileSink final : public Sink {
   // A disk cannot be hurried: the deadline is looked at between writes only.
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
+  // After some seconds with nothing to write the file is let go: a forwarder that was thought dead
+  // and now waits for the slot must not keep it from the one that has it.
+  void idle() override;
   // The file of that name from now on, for log rotation. On error the old one stays.
   [[nodiscard]] Result<void> reopen() override;
 
@@ -45,6 +48,7 @@ class FileSink final : public Sink {
 
   FileConfig config_;
   int fd_ = -1;
+  int idle_ = 0;    // calls of idle() since the last delivery
   off_t size_ = 0;  // of what is whole and durable
 };
 

@@ -112,6 +112,18 @@ TEST_F(FileSinkTest, KeepsTheOldFileIfTheNewOneIsOfNoUse) {
   EXPECT_EQ(lines_of(path_ + ".1").size(), 2u);
 }
 
+TEST_F(FileSinkTest, WhoeverIsIdleLetsTheFileGo) {
+  FileSink idle(FileConfig{path_, true});
+  FileSink busy(FileConfig{path_, true});
+  ASSERT_TRUE(deliver(idle, 0, 1));
+  idle.idle();
+  ASSERT_FALSE(deliver(busy, 1, 1));
+  for (int i = 0; i < 10; ++i) idle.idle();
+  ASSERT_TRUE(deliver(busy, 1, 1));
+  ASSERT_FALSE(deliver(idle, 2, 1));
+  EXPECT_EQ(lines_of(path_).size(), 2u);
+}
+
 TEST_F(FileSinkTest, LeavesNoHalfLineWhenTheDiskIsFull) {
   FileSink sink(FileConfig{path_, true});
   ASSERT_TRUE(deliver(sink, 0, 1));
