@@ -17,6 +17,7 @@
 namespace walspout {
 namespace {
 
+constexpr int kIdle = 3;               // seconds, about
 constexpr size_t kLinesAtOnce = 256;  // two pieces each; writev takes 1024
 
 Failure failed(std::string_view doing, const std::string& path) {
@@ -57,6 +58,13 @@ off_t whole_lines(int fd, off_t size) {
   return 0;
 }
 
+bool is_same_file(int a, int b) {
+  struct stat one {};
+  struct stat other {};
+  return a >= 0 && b >= 0 && fstat(a, &one) == 0 && fstat(b, &other) == 0 &&
+         one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 }  // namespace
 
 void FileSink::close() {
@@ -64,32 +72,41 @@ void FileSink::close() {
   fd_ = -1;
 }
 
-Result<int> FileSink::open_file() const {
+Result<void> FileSink::open(bool check_only) {
   const int fd = ::open(config_.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
   if (fd < 0) return failed("open the file", config_.path);
-  struct stat status {};
-  Result<void> good;
-  if (fstat(fd, &status) != 0) {
-    good = failed("look at the file", config_.path);
-  } else if (!S_ISREG(status.st_mode)) {
-    // A pipe or a device has nothing to cut and nothing to sync.
-    good = fatal("this is no regular file. For a pipe use a sink of the type stdout", config_.path);
+  if (is_same_file(fd, fd_)) {
+    ::close(fd);
+    return {};
   }
-  if (good) return fd;
-  ::close(fd);
-  return Failure(std::move(good.error()));
+  // Two writers would take back each other's lines.
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const bool taken = errno == EWOULDBLOCK;
+    Failure failure = failed("lock the file", config_.path);
+    ::close(fd);
+    if (!taken) return failure;
+    if (check_only) return {};
+    return retry("another process, or another sink, writes to this file: give each a file of its own",
+                 config_.path);
+  }
+  const auto size = prepare(fd);
+  if (!size) {
+    ::close(fd);
+    return Failure(size.error());
+  }
+  close();
+  fd_ = fd;
+  size_ = *size;
+  return {};
 }
 
 Result<off_t> FileSink::prepare(int fd) const {
-  // Two writers would cut off each other's lines. Where a file system has no locks there are none.
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-    return retry(
-        "another process or sink writes to this file: give each a path of its own, or end the "
-        "other one",
-        config_.path);
-  }
   struct stat status {};
   if (fstat(fd, &status) != 0) return failed("look at the file", config_.path);
+  // A pipe or a device has nothing to cut and nothing to sync.
+  if (!S_ISREG(status.st_mode)) {
+    return fatal("this is no regular file. For a pipe use a sink of the type stdout", config_.path);
+  }
   const off_t whole = whole_lines(fd, status.st_size);
   if (whole < 0) return failed("read the file", config_.path);
   if (whole < status.st_size && ftruncate(fd, whole) != 0) {
@@ -101,37 +118,17 @@ Result<off_t> FileSink::prepare(int fd) const {
   return whole;
 }
 
-Result<void> FileSink::open() {
-  const auto opened = open_file();
-  if (!opened) return Failure(opened.error());
-  struct stat now {}, before {};
-  if (fd_ >= 0 && fstat(*opened, &now) == 0 && fstat(fd_, &before) == 0 &&
-      now.st_dev == before.st_dev && now.st_ino == before.st_ino) {
-    ::close(*opened);  // it is the same one still, and locked by us
-    return {};
-  }
-  const auto size = prepare(*opened);
-  if (!size) {
-    ::close(*opened);
-    return Failure(size.error());
-  }
-  close();
-  fd_ = *opened;
-  size_ = *size;
-  return {};
+Result<void> FileSink::check(const SourceState&, TimePoint) {
+  return fd_ >= 0 ? Result<void>() : open(true);
 }
 
-Result<void> FileSink::check(const SourceState&, TimePoint) {
-  // It is locked and mended by the first delivery: somebody else may be writing to it now.
-  const auto opened = open_file();
-  if (!opened) return Failure(opened.error());
-  ::close(*opened);
-  return {};
+void FileSink::idle() {
+  if (++idle_ >= kIdle) close();
 }
 
 Result<void> FileSink::reopen() {
   // Opened by the next delivery, too, but an error is told now.
-  return open();
+  return open(false);
 }
 
 Result<void> FileSink::sync() const {
@@ -182,7 +179,8 @@ void FileSink::take_back() {
 
 Delivery FileSink::deliver(std::span<const Event> events, TimePoint deadline, Progress& progress) {
   if (events.empty()) return {};
-  Result<void> outcome = fd_ >= 0 ? Result<void>() : open();
+  idle_ = 0;
+  Result<void> outcome = fd_ >= 0 ? Result<void>() : open(false);
   if (outcome) {
     outcome = append(events, deadline);
     if (outcome) outcome = sync();

@@ -1,5 +1,5 @@
-// What to do when the server refuses to make or to stream a slot: PostgreSQL says what is wrong, and
-// not always how to mend it.
+// What to do when the server refuses to make or to stream a slot: PostgreSQL says what is wrong,
+// and not always how to mend it.
 #pragma once
 
 #include <array>

@@ -102,6 +102,28 @@ TEST_F(FileSinkTest, HasOneWriterAtATime) {
   EXPECT_EQ(lines_of(path_).size(), 3u);
 }
 
+TEST_F(FileSinkTest, KeepsTheOldFileIfTheNewOneIsOfNoUse) {
+  FileSink sink(FileConfig{path_, true});
+  ASSERT_TRUE(deliver(sink, 0, 1));
+  std::filesystem::rename(path_, path_ + ".1");
+  std::filesystem::create_symlink("/dev/full", path_);
+  ASSERT_FALSE(sink.reopen());
+  ASSERT_TRUE(deliver(sink, 1, 1));
+  EXPECT_EQ(lines_of(path_ + ".1").size(), 2u);
+}
+
+TEST_F(FileSinkTest, WhoeverIsIdleLetsTheFileGo) {
+  FileSink idle(FileConfig{path_, true});
+  FileSink busy(FileConfig{path_, true});
+  ASSERT_TRUE(deliver(idle, 0, 1));
+  idle.idle();
+  ASSERT_FALSE(deliver(busy, 1, 1));
+  for (int i = 0; i < 10; ++i) idle.idle();
+  ASSERT_TRUE(deliver(busy, 1, 1));
+  ASSERT_FALSE(deliver(idle, 2, 1));
+  EXPECT_EQ(lines_of(path_).size(), 2u);
+}
+
 TEST_F(FileSinkTest, LeavesNoHalfLineWhenTheDiskIsFull) {
   FileSink sink(FileConfig{path_, true});
   ASSERT_TRUE(deliver(sink, 0, 1));
@@ -120,40 +142,6 @@ TEST_F(FileSinkTest, LeavesNoHalfLineWhenTheDiskIsFull) {
   EXPECT_EQ(std::filesystem::file_size(path_), whole);
   ASSERT_TRUE(deliver(sink, 1, 2));
   EXPECT_EQ(lines_of(path_).size(), 3u);
-}
-
-TEST_F(FileSinkTest, AFileHasOneWriter) {
-  FileSink first(FileConfig{path_, true});
-  FileSink second(FileConfig{path_, true});
-  ASSERT_TRUE(deliver(first, 0, 1));
-  const auto refused = deliver(second, 1, 1);
-  ASSERT_FALSE(refused);
-  EXPECT_EQ(refused.error().error.kind, ErrorKind::kRetry);
-  EXPECT_NE(refused.error().error.what.find("writes to this file"), std::string::npos);
-  ASSERT_TRUE(first.reopen());
-  ASSERT_FALSE(deliver(second, 1, 1));
-  std::filesystem::rename(path_, path_ + ".1");
-  ASSERT_TRUE(first.reopen());
-  ASSERT_FALSE(deliver(second, 1, 1));
-  EXPECT_EQ(lines_of(path_ + ".1").size(), 1u);
-}
-
-TEST_F(FileSinkTest, TheNextWriterTakesOver) {
-  FileSink second(FileConfig{path_, true});
-  {
-    FileSink first(FileConfig{path_, true});
-    ASSERT_TRUE(deliver(first, 0, 1));
-    ASSERT_FALSE(deliver(second, 1, 1));
-  }
-  ASSERT_TRUE(deliver(second, 1, 1));
-  EXPECT_EQ(lines_of(path_).size(), 2u);
-}
-
-TEST_F(FileSinkTest, ACheckLeavesTheLineThatIsBeingWrittenAlone) {
-  write_file(path_, "{\"half\":");
-  FileSink sink(FileConfig{path_, true});
-  ASSERT_TRUE(sink.check({}, in_seconds(1)));
-  EXPECT_EQ(read_file(path_), "{\"half\":");
 }
 
 TEST_F(FileSinkTest, RefusesWhatIsNoRegularFile) {
