@@ -9,7 +9,8 @@
 
 namespace walspout {
 
-Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
+Pipeline::Pipeline(const PipelineConfig& config)
+    : config_(config), server_position_(config_.source.dsn, source_stats_) {
   queue_ = std::make_unique<EventQueue>(config.sinks.size(), config.memory, [this] { wake_(); });
   source_ = std::make_unique<Source>(config.name, config.source, *queue_, source_stats_, wake_);
 }
@@ -88,7 +89,14 @@ void Pipeline::run(std::function<Result<void>()> body, const std::string& name) 
   if (--running_ == 0) ended_();
 }
 
+void Pipeline::refresh() {
+  if (has_ended()) return;
+  if (source_stats_.state == SourcePhase::kStreaming && queue_->bytes() < queue_->capacity()) return;
+  server_position_.refresh();
+}
+
 void Pipeline::close() {
+  server_position_.stop();
   queue_->close();
   for (auto& lane : lanes_) {
     lane->deliverer->limit(Clock::now());

@@ -17,6 +17,7 @@
 #include "pipeline/queue.h"
 #include "pipeline/stats.h"
 #include "sink/sink.h"
+#include "source/position.h"
 #include "source/source.h"
 
 namespace walspout {
@@ -47,7 +48,8 @@ class Pipeline {
   bool has_ended() const { return running_ == 0; }
   bool has_failed() const { return failed_; }
 
-  // For the status server.
+  // For the status server, which calls this first: what the pipeline does not learn by itself.
+  void refresh();
   const PipelineConfig& config() const { return config_; }
   const SourceStats& source_stats() const { return source_stats_; }
   const SinkStats& sink_stats(size_t i) const { return lanes_[i]->stats; }
@@ -72,6 +74,7 @@ class Pipeline {
   std::function<void()> ended_;
   Wake wake_;
   SourceStats source_stats_;
+  ServerPosition server_position_;
   std::unique_ptr<EventQueue> queue_;
   std::unique_ptr<DeadLetterFile> dead_letters_;
   std::vector<std::unique_ptr<Lane>> lanes_;

@@ -21,6 +21,7 @@ namespace {
 
 // Beyond the drain: saying good-bye to the server.
 constexpr Duration kGrace = std::chrono::seconds(4);
+constexpr Duration kSameSignal = std::chrono::milliseconds(200);
 
 class Runner {
  public:
@@ -43,6 +44,7 @@ class Runner {
   Notifier notifier_;
   int signals_ = -1;
   bool stopping_ = false;
+  TimePoint stopping_since_;
   TimePoint give_up_ = TimePoint::max();
 };
 
@@ -72,7 +74,7 @@ int Runner::run() {
   if (!make()) return kUsage;
   log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"pipelines", pipelines_.size()}});
   if (config_.status) {
-    std::vector<const Pipeline*> pipelines;
+    std::vector<Pipeline*> pipelines;
     for (const auto& pipeline : pipelines_) pipelines.push_back(pipeline.get());
     auto status = StatusServer::start(*config_.status, std::move(pipelines));
     if (!status) {
@@ -124,12 +126,15 @@ void Runner::signal(uint32_t number) {
       log(LogLevel::kInfo, "log level switched");
       break;
     default:
+      // Some who end a program signal it twice: by itself, and with its process group.
+      if (stopping_ && Clock::now() < stopping_since_ + kSameSignal) break;
       if (stopping_) {
         log(LogLevel::kWarn, "second signal, leaving at once");
         flush_log();
         std::_Exit(kFailed);
       }
       stopping_ = true;
+      stopping_since_ = Clock::now();
       notifier_.stopping();
       log(LogLevel::kInfo, "stopping", {{"drain_ms", config_.drain.count()}});
       give_up_ = Clock::now() + config_.drain + kGrace;

@@ -98,8 +98,11 @@ Result<void> Source::run() {
 
 Result<void> Source::run_until_stopped() {
   while (!stopping()) {
+    const TimePoint began = Clock::now();
     Result<void> ended = stream_once();
     if (stopping()) break;
+    // What went well for that long was no failed attempt, even if nothing happened.
+    if (Clock::now() - began > timing_.reconnect.max) backoff_.reset();
     if (ended) continue;
     stats_.last_error.set(ended.error().message());
     if (ended.error().kind == ErrorKind::kFatal) return ended;

@@ -157,6 +157,16 @@ def test_json_logs_are_json_line_by_line(db, fwd):
     assert 'a"b' in failed["error"] and failed["pipeline"] == "test" and failed["wait_ms"] >= 0
 
 
+def test_a_signal_that_comes_twice_is_one(db, fwd):
+    """timeout(1) signals the program, and then its process group."""
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        db.psql("INSERT INTO t VALUES (1)")
+        forwarder.process.send_signal(signal.SIGTERM)
+        assert forwarder.terminate() == 0
+        assert "second signal" not in forwarder.log()
+
+
 def test_a_second_sigterm_ends_it_at_once(db, fwd):
     db.psql(TABLE)
     with socket.create_server(("127.0.0.1", 0)) as silent:
