@@ -155,7 +155,7 @@ def test_a_full_queue_keeps_the_connection_and_the_memory(db, fwd):
             status = forwarder.status()
             assert status["state"] == "streaming" and status["connects"] == 1
             # What cannot be read yet counts, too.
-            db.psql("INSERT INTO t SELECT i, repeat('x', 900) FROM generate_series(1, 20000) i")
+            db.psql("INSERT INTO t SELECT i, repeat('x', 900) FROM generate_series(200001, 220000) i")
             pg.wait_until(lambda: forwarder.status()["lag_bytes"] > status["lag_bytes"] + (18 << 20),
                           20, what="lag")
             assert status["in_flight_bytes"] < (4 << 20) + (1 << 20)
