@@ -58,8 +58,8 @@ off_t whole_lines(int fd, off_t size) {
 }
 
 bool is_same_file(int a, int b) {
-  struct stat one {};
-  struct stat other {};
+  struct stat one = {};
+  struct stat other = {};
   return a >= 0 && b >= 0 && fstat(a, &one) == 0 && fstat(b, &other) == 0 &&
          one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
@@ -85,12 +85,13 @@ Result<void> FileSink::open(bool check_only) {
     ::close(fd);
     if (!taken) return failure;
     if (check_only) return {};
-    return retry("another process, or another sink, writes to this file: give each a file of its own",
-                 config_.path);
+    return retry(
+        "another process, or another sink, writes to this file: give each a file of its own",
+        config_.path);
   }
   close();
   fd_ = fd;
-  struct stat status {};
+  struct stat status = {};
   if (fstat(fd_, &status) != 0) return failed("look at the file", config_.path);
   size_ = status.st_size;
   // A pipe or a device has nothing to cut and nothing to sync.
@@ -158,7 +159,7 @@ Result<void> FileSink::append(std::span<const Event> events, TimePoint deadline)
 }
 
 void FileSink::take_back() {
-  struct stat status {};
+  struct stat status = {};
   const bool longer = fstat(fd_, &status) == 0 && status.st_size > size_;
   if (longer && ftruncate(fd_, size_) == 0) static_cast<void>(fdatasync(fd_));
   // After a failed sync the kernel may believe that lost pages are written: open anew.

@@ -373,7 +373,8 @@ Result<void> RedisSink::verify(const Event& event, const Stream& stream, TimePoi
   // Another forwarder of this slot, one that was thought dead, may have been faster.
   if ((*reply)->elements > 0) return {};
   if (replay_) {
-    return reject("stream \"" + stream.name + "\" has later entries, and not this one: Redis adds " +
+    return reject("stream \"" + stream.name +
+                      "\" has later entries, and not this one: Redis adds " +
                       std::string(id.view()) +
                       " behind them no more. Replay with --stream NAME puts it into another stream",
                   name_);
