@@ -335,14 +335,19 @@ build/bench/%.so: regress/bench/plugins/%.c
 
 ## Layout of the sources, packages ##############################################################
 
+FORWARDER_SOURCES = $(wildcard $(addprefix forwarder/,*.cc */*.h */*.cc test/*/*.h test/*/*.cc))
+CLANG_FORMAT ?= clang-format
+
 format:
 	$(PYTHON) .ci/indent
+	$(CLANG_FORMAT) -i $(FORWARDER_SOURCES)
 
 check-boundaries:
 	@.ci/boundaries
 
 check-format:
 	$(PYTHON) .ci/indent --check
+	$(CLANG_FORMAT) --dry-run --Werror $(FORWARDER_SOURCES)
 
 deps:
 	.ci/packages install build

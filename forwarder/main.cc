@@ -40,8 +40,7 @@ int dispatch(int argc, char** argv) {
       ->required();
   replay->add_flag("--dry-run", replay_options.dry_run, "list them, send nothing");
   replay->add_option("--stream", replay_options.stream,
-                     "add them to this stream of Redis: where a stream has later entries, Redis adds "
-                     "none before them");
+                     "of Redis, a template: add them there; behind later entries Redis adds none");
 
   CLI::App* version = app.add_subcommand("version", "print the version");
 

@@ -15,8 +15,10 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(10);
 
-// The first minor release of each major one without known defects of logical decoding: earlier ones
-// may lose changes of a table that is added to a publication meanwhile, or run out of memory.
+// The first minor release of each major one without known defects of logical decoding: those of
+// 2025-08-14. Before, a session that decodes may wait for ever after a crash for the rest of a
+// record that was half written; and it runs out of memory, or, before the release that tried to
+// mend that, loses changes of a table that is added to a publication while transactions run.
 const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, {17, 6}};
 
 class Doctor {
@@ -106,9 +108,11 @@ void Doctor::server() {
   int version = connection_->server_version();
   auto minor = kGoodMinors.find(version / 10000);
   if (minor != kGoodMinors.end() && version % 10000 < minor->second) {
-    warn("this minor release has known defects of logical decoding",
-         "update to " + std::to_string(minor->first) + "." + std::to_string(minor->second) +
-             " or later");
+    warn(
+        "this minor release has known defects of logical decoding: it may lose changes of tables "
+        "that are added to a publication, run out of memory, or hang after a crash",
+        "update to " + std::to_string(minor->first) + "." + std::to_string(minor->second) +
+            " or later");
   }
   if (setting("wal_level") != "logical") {
     bad("wal_level is " + setting("wal_level"),
@@ -236,9 +240,9 @@ void Doctor::plugin() {
   }
   rows("SET statement_timeout = '2s'");
   const std::string slot = "'walspout_check_' || pg_catalog.pg_backend_pid()";
-  auto made = connection_->query("SELECT pg_catalog.pg_create_logical_replication_slot(" + slot +
-                                     ", 'walspout', true)",
-                                 Clock::now() + kPatience);
+  auto made = connection_->query(
+      "SELECT pg_catalog.pg_create_logical_replication_slot(" + slot + ", 'walspout', true)",
+      Clock::now() + kPatience);
   if (made) {
     rows("SELECT pg_catalog.pg_drop_replication_slot(" + slot + ")");
   } else if (made.error().sqlstate != kCanceled) {

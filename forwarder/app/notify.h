@@ -1,5 +1,5 @@
-// What the service manager hears of us, if there is one (sd_notify): that we are ready, how we are, that
-// we stop; and, if it watches us, that no thread hangs.
+// What the service manager hears of us, if there is one (sd_notify): that we are ready, how we are,
+// that we stop; and, if it watches us, that no thread hangs.
 #pragma once
 
 #include <memory>

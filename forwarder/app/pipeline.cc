@@ -91,7 +91,8 @@ void Pipeline::run(std::function<Result<void>()> body, const std::string& name) 
 
 void Pipeline::refresh() {
   if (has_ended()) return;
-  if (source_stats_.state == SourcePhase::kStreaming && queue_->bytes() < queue_->capacity()) return;
+  if (source_stats_.state == SourcePhase::kStreaming && queue_->bytes() < queue_->capacity())
+    return;
   server_position_.refresh();
 }
 

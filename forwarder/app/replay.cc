@@ -1,5 +1,6 @@
-// `walspout replay`: sends dead letters again, through the sinks and with the retry policy that their
-// pipelines have, one after the other in the order of the file. `walspout run` may go on meanwhile.
+// `walspout replay`: sends dead letters again, through the sinks and with the retry policy that
+// their pipelines have, one after the other in the order of the file. `walspout run` may go on
+// meanwhile.
 //
 // A line is marked as sent before the next one is begun, so whatever ends the program, at most one
 // is sent twice. At the end the marked ones are removed.
@@ -233,9 +234,9 @@ void Replay::make(const PipelineConfig& pipeline, SinkConfig sink, Target& targe
   target.sink = std::move(*made);
   DeliverConfig deliver{pipeline.name, sink.name, pipeline.retry, sink.deliver_timeout,
                         pipeline.dead_letter ? pipeline.dead_letter->after : 0};
-  target.deliverer = std::make_unique<Deliverer>(
-      *target.sink, stop_, 0, std::move(deliver), &target.refusal, target.stats, sleeper_,
-      []() -> std::optional<SourceState> { return SourceState{Lsn{}, true}; });
+  const auto source = []() -> std::optional<SourceState> { return SourceState{Lsn{}, true}; };
+  target.deliverer = std::make_unique<Deliverer>(*target.sink, stop_, 0, std::move(deliver),
+                                                 &target.refusal, target.stats, sleeper_, source);
 }
 
 void Replay::keep(const DeadLetterReplay::Line& line, const std::string& why) {
@@ -256,8 +257,8 @@ void Replay::say_progress() {
 void Replay::say_all() {
   for (const auto& [name, target] : targets_) {
     if (!target) continue;
-    std::fprintf(stderr, "pipeline %s, sink %s: %llu sent", name.first.c_str(),
-                 name.second.c_str(), static_cast<unsigned long long>(target->sent));
+    std::fprintf(stderr, "pipeline %s, sink %s: %llu sent", name.first.c_str(), name.second.c_str(),
+                 static_cast<unsigned long long>(target->sent));
     if (target->discarded) {
       std::fprintf(stderr, ", %llu discarded because the configuration says so (unmapped: drop)",
                    static_cast<unsigned long long>(target->discarded));

@@ -1,5 +1,5 @@
-// Folders, as far as durability is concerned: a file that is new, or has a new name, is found after a
-// crash only if its folder was written, too.
+// Folders, as far as durability is concerned: a file that is new, or has a new name, is found after
+// a crash only if its folder was written, too.
 #pragma once
 
 #include <fcntl.h>

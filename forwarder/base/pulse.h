@@ -1,5 +1,5 @@
-// How others see that a thread does not hang: before it does something that takes time it says by when
-// it will be back at the latest.
+// How others see that a thread does not hang: before it does something that takes time it says by
+// when it will be back at the latest.
 #pragma once
 
 #include <atomic>

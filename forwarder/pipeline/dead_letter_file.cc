@@ -28,7 +28,7 @@ Failure could_not(std::string_view what, const std::string& path) {
 }
 
 int lock_file(int fd, Lock lock, bool wait) {
-  struct flock range {};
+  struct flock range = {};
   range.l_type = F_WRLCK;
   range.l_whence = SEEK_SET;
   range.l_start = static_cast<off_t>(lock);
@@ -41,7 +41,7 @@ int lock_file(int fd, Lock lock, bool wait) {
 }
 
 void unlock_file(int fd, Lock lock) {
-  struct flock range {};
+  struct flock range = {};
   range.l_type = F_UNLCK;
   range.l_whence = SEEK_SET;
   range.l_start = static_cast<off_t>(lock);
@@ -51,8 +51,8 @@ void unlock_file(int fd, Lock lock) {
 
 // Whether an open file is still what its path leads to.
 bool is_current(int fd, const std::string& path) {
-  struct stat ours {};
-  struct stat named {};
+  struct stat ours = {};
+  struct stat named = {};
   return fstat(fd, &ours) == 0 && ::stat(path.c_str(), &named) == 0 &&
          ours.st_dev == named.st_dev && ours.st_ino == named.st_ino;
 }
@@ -149,7 +149,7 @@ Result<std::unique_ptr<DeadLetterReplay>> DeadLetterReplay::open(const std::stri
     }
     // Whoever appends has written whole lines when the lock is free.
     if (lock_file(fd, Lock::kLines, true) != 0) return could_not("lock", path);
-    struct stat status {};
+    struct stat status = {};
     const bool known = fstat(fd, &status) == 0;
     unlock_file(fd, Lock::kLines);
     if (!known) return could_not("look at", path);
@@ -192,7 +192,7 @@ Result<void> DeadLetterReplay::remove_sent() {
   const std::string name = path_ + std::string(kNewSuffix);
   if (lock_file(fd_, Lock::kLines, true) != 0) return could_not("lock", path_);
   Result<void> outcome;
-  struct stat status {};
+  struct stat status = {};
   ::unlink(name.c_str());  // what a replay left that was killed here
   const int fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   FILE* to = fd < 0 ? nullptr : fdopen(fd, "w");

@@ -47,7 +47,7 @@ class DeadLetterFile : public DeadLetters {
 class DeadLetterReplay {
  public:
   struct Line {
-    uint64_t number = 0;  // from 1
+    uint64_t number = 0;    // from 1
     std::string_view text;  // without its line break; until the next one is read
   };
 

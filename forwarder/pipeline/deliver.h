@@ -56,8 +56,8 @@ class Deliverer {
   // Checks the sink until it is ready, the queue is closed, or an error says stop.
   Result<void> connect();
 
-  // Delivers events. Returns with `pending` empty, or because the queue was closed, or with an error
-  // that says stop.
+  // Delivers events. Returns with `pending` empty, or because the queue was closed, or with an
+  // error that says stop.
   Result<void> deliver(std::vector<Event>& pending);
 
   // No call of the sink may last beyond this time from now on. From any thread.

@@ -47,8 +47,8 @@ struct Chunk {
 
 class FrameDecoder {
  public:
-  // Decodes one message and appends it to a chunk; after an error the chunk is as it was. The decoder
-  // is to be reset then: what the connection sends from there on has no meaning.
+  // Decodes one message and appends it to a chunk; after an error the chunk is as it was. The
+  // decoder is to be reset then: what the connection sends from there on has no meaning.
   Result<void> decode(Message message, Chunk& chunk);
 
   // The same, with a chunk of its own.

@@ -1,9 +1,9 @@
 // When a server that says nothing is asked whether it is still there, and when it is given up.
 //
-// TCP notices a machine that is gone (keepalives, tcp_user_timeout); a proxy or a tunnel that has lost
-// its other side answers for it, and a server that hangs has a kernel that does not. An idle
-// server is silent, too: so it is asked, by a status update that wants a reply, after half of the time
-// that it would wait for us (wal_sender_timeout), and given up when it has not replied within
+// TCP notices a machine that is gone (keepalives, tcp_user_timeout); a proxy or a tunnel that has
+// lost its other side answers for it, and a server that hangs has a kernel that does not. An idle
+// server is silent, too: so it is asked, by a status update that wants a reply, after half of the
+// time that it would wait for us (wal_sender_timeout), and given up when it has not replied within
 // all of that. Whoever was given up is given twice as long the next time, until it has sent data: a
 // server that is at work on a very large transaction is not to begin it again for ever.
 //

@@ -17,7 +17,7 @@
 namespace walspout {
 namespace {
 
-constexpr int kIdle = 3;               // seconds, about
+constexpr int kIdle = 3;              // seconds, about
 constexpr size_t kLinesAtOnce = 256;  // two pieces each; writev takes 1024
 
 Failure failed(std::string_view doing, const std::string& path) {
@@ -59,8 +59,8 @@ off_t whole_lines(int fd, off_t size) {
 }
 
 bool is_same_file(int a, int b) {
-  struct stat one {};
-  struct stat other {};
+  struct stat one = {};
+  struct stat other = {};
   return a >= 0 && b >= 0 && fstat(a, &one) == 0 && fstat(b, &other) == 0 &&
          one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
@@ -86,8 +86,9 @@ Result<void> FileSink::open(bool check_only) {
     ::close(fd);
     if (!taken) return failure;
     if (check_only) return {};
-    return retry("another process, or another sink, writes to this file: give each a file of its own",
-                 config_.path);
+    return retry(
+        "another process, or another sink, writes to this file: give each a file of its own",
+        config_.path);
   }
   const auto size = prepare(fd);
   if (!size) {
@@ -101,7 +102,7 @@ Result<void> FileSink::open(bool check_only) {
 }
 
 Result<off_t> FileSink::prepare(int fd) const {
-  struct stat status {};
+  struct stat status = {};
   if (fstat(fd, &status) != 0) return failed("look at the file", config_.path);
   // A pipe or a device has nothing to cut and nothing to sync.
   if (!S_ISREG(status.st_mode)) {
@@ -170,7 +171,7 @@ Result<void> FileSink::append(std::span<const Event> events, TimePoint deadline)
 }
 
 void FileSink::take_back() {
-  struct stat status {};
+  struct stat status = {};
   const bool longer = fstat(fd_, &status) == 0 && status.st_size > size_;
   if (longer && ftruncate(fd_, size_) == 0) static_cast<void>(fdatasync(fd_));
   // After a failed sync the kernel may believe that lost pages are written: open anew.

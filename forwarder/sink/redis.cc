@@ -223,8 +223,7 @@ Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, P
   const auto routed = events.first(targets_.size());
   Result<void> ready = connect(deadline);
   if (ready) ready = check_streams(targets_, false, deadline);
-  Delivery sent =
-      ready ? transact(routed, deadline, progress) : failed(std::move(ready.error()));
+  Delivery sent = ready ? transact(routed, deadline, progress) : failed(std::move(ready.error()));
   if (sent) return outcome;
   // Replies may be on their way, and the next attempt may find another server.
   link_.reset();
@@ -410,7 +409,8 @@ Result<void> RedisSink::verify(const Event& event, const Stream& stream, TimePoi
   // Another forwarder of this slot, one that was thought dead, may have been faster.
   if ((*reply)->elements > 0) return {};
   if (replay_) {
-    return reject("stream \"" + stream.name + "\" has later entries, and not this one: Redis adds " +
+    return reject("stream \"" + stream.name +
+                      "\" has later entries, and not this one: Redis adds " +
                       std::string(id.view()) +
                       " behind them no more. Replay with --stream NAME puts it into another stream",
                   name_);

@@ -118,7 +118,7 @@ class RedisLink {
   bool plain_ = true;                             // no TLS: the socket can be written to directly
   redisReplyObjectFunctions* objects_ = nullptr;  // hiredis' own
   std::deque<RedisTransaction*> expected_;        // in the order of their replies
-  RedisTransaction* transaction_ = nullptr;       // the first of them; hiredis knows where this stands
+  RedisTransaction* transaction_ = nullptr;  // the first of them; hiredis knows where this stands
 };
 
 }  // namespace walspout

@@ -108,8 +108,9 @@ class Sink {
   // happens next; then `progress` says which events are done. After a failed one, no later event
   // of the same lane may be delivered in that call.
   //
-  // A span holds either no barrier, or one barrier and nothing else, unless limits() says otherwise:
-  // sinks that work in lanes finish all lanes before they return and need not look at barriers.
+  // A span holds either no barrier, or one barrier and nothing else, unless limits() says
+  // otherwise: sinks that work in lanes finish all lanes before they return and need not look at
+  // barriers.
   //
   // Returns soon after the deadline, with kRetry if not all is durable. What was sent and not
   // answered then is not durable; the connection is given up, so that no late answer is mistaken.

@@ -1,6 +1,6 @@
-// How far the server's log reaches while the stream does not say so: when reading waits for a sink, or
-// there is no connection. Then the lag is of most interest, and it is asked for on a
-// connection of its own.
+// How far the server's log reaches while the stream does not say so: when reading waits for a sink,
+// or there is no connection. Then the lag is of most interest, and it is asked for on a connection
+// of its own.
 #pragma once
 
 #include <atomic>

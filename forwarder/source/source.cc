@@ -16,8 +16,8 @@ constexpr int kSlotFailoverVersion = 170000;
 constexpr Duration kGoodbye = std::chrono::seconds(2);
 constexpr Duration kResolve = std::chrono::minutes(2);  // what libc may take to look up a name
 
-// Small messages are handed over together, up to about this size: what is handed over is also what is
-// freed at once.
+// Small messages are handed over together, up to about this size: what is handed over is also what
+// is freed at once.
 constexpr size_t kChunkBytes = 64 * 1024;
 
 std::string join_quoted(const std::vector<std::string>& names) {

@@ -11,6 +11,7 @@ import threading
 import time
 
 import cluster as pg
+import pytest
 from forwarder import PROGRAM, Webhook, file_sink, http_sink, run
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
@@ -141,6 +142,7 @@ def test_an_idle_and_a_filtered_database_move_the_slot(db, fwd):
         assert forwarder.events() == []
 
 
+@pytest.mark.effect("pipeline.memory", "drain")
 def test_a_full_queue_keeps_the_connection_and_the_memory(db, fwd):
     db.psql(TABLE)
     db.server.psql(f"ALTER DATABASE {db.name} SET wal_sender_timeout = '1s'")

@@ -178,6 +178,7 @@ def test_what_redis_will_not_add_is_not_called_delivered(db, fwd, letters, tmp_p
         assert os.path.getsize(letters) == 0
 
 
+@pytest.mark.effect("pipeline.dead_letter.path", "pipeline.dead_letter.after")
 def test_an_event_that_fails_often_enough_is_set_aside_and_stays_so(db, fwd, letters, tmp_path):
     db.psql(TABLE)
     pipeline = dead_letter(letters, after=3) + "\nretry: {initial: 1ms, max: 5ms}"

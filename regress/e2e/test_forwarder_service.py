@@ -118,6 +118,7 @@ def test_the_unit_is_watched_for_longer_than_a_thread_may_be_late():
     assert re.search(r"^Type=notify$", unit, re.M) and re.search(r"^WatchdogSec=60s$", unit, re.M)
 
 
+@pytest.mark.effect("log.level")
 def test_sigusr1_switches_the_log_level(db, fwd):
     db.psql(TABLE)
     with fwd(root="log: {level: warn}").start(wait=False) as forwarder:
@@ -137,6 +138,7 @@ def test_sigusr1_switches_the_log_level(db, fwd):
         assert forwarder.terminate() == 0
 
 
+@pytest.mark.effect("log.format")
 def test_json_logs_are_json_line_by_line(db, fwd):
     db.psql(TABLE)
     # A text that has to be escaped comes from outside: the server's error message.

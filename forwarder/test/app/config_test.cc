@@ -128,6 +128,7 @@ drain: 3s
   EXPECT_EQ(redis.username, "u");
   EXPECT_EQ(redis.password.reveal(), "p");
   EXPECT_EQ(redis.pipeline, 64u);
+  EXPECT_EQ(redis.url.reveal(), "redis://127.0.0.1:6379/0");
   EXPECT_EQ(redis.connect_timeout, Milliseconds(2'000));
   EXPECT_EQ(redis.tls.ca_file + redis.tls.cert_file + redis.tls.key_file, "abc");
   EXPECT_FALSE(redis.tls.verify);
@@ -142,6 +143,8 @@ drain: 3s
   EXPECT_EQ(http.redirects, 1u);
   EXPECT_FALSE(http.http2);
   EXPECT_EQ(http.timeout, Milliseconds(3'000));
+  EXPECT_EQ(http.connect_timeout, Milliseconds(1'000));
+  EXPECT_EQ(http.url, "https://example.com/hook");
   const auto& rabbitmq = std::get<RabbitmqConfig>(pipeline.sinks[2].options);
   EXPECT_EQ(rabbitmq.exchange, "changes");
   EXPECT_EQ(rabbitmq.declare, "topic");
@@ -151,6 +154,8 @@ drain: 3s
   EXPECT_FALSE(rabbitmq.persistent);
   EXPECT_FALSE(rabbitmq.mandatory);
   EXPECT_EQ(rabbitmq.unconfirmed, 5u);
+  EXPECT_EQ(rabbitmq.connect_timeout, Milliseconds(1'000));
+  EXPECT_EQ(rabbitmq.url.reveal(), "amqp://guest:guest@127.0.0.1/");
   EXPECT_EQ(rabbitmq.heartbeat, std::chrono::seconds(2));
   EXPECT_FALSE(std::get<FileConfig>(pipeline.sinks[3].options).fsync);
   EXPECT_TRUE(std::holds_alternative<StdoutConfig>(pipeline.sinks[4].options));

@@ -74,7 +74,9 @@ TEST(Json, IsUtf8WhateverTheText) {
   EXPECT_EQ(json("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"),
             "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"");
   const std::string other = "\xef\xbf\xbd";
-  EXPECT_EQ(json("a\xff" "b"), "\"a" + other + "b\"");
+  EXPECT_EQ(json("a\xff"
+                 "b"),
+            "\"a" + other + "b\"");
   EXPECT_EQ(json("cut \xe2\x82"), "\"cut " + other + other + "\"");
   EXPECT_EQ(json("\xc0\xaf"), "\"" + other + other + "\"");
   EXPECT_EQ(json("\xed\xa0\x80"), "\"" + other + other + other + "\"");

@@ -150,7 +150,7 @@ class DeadLetterFileTest : public testing::Test {
 
 TEST_F(DeadLetterFileTest, IsPrivateAndMendsAHalfLine) {
   auto file = appending();
-  struct stat status {};
+  struct stat status = {};
   ASSERT_EQ(::stat(path_.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0600u);
   std::ofstream(path_, std::ios::trunc) << "half";
@@ -194,7 +194,7 @@ TEST_F(DeadLetterFileTest, WhatWasSentIsMarkedAndGoesAtTheEnd) {
   EXPECT_THAT(ids(), ElementsAre("30-3", "40-3"));
   put(*file, 50);  // goes to the new file
   EXPECT_THAT(ids(), ElementsAre("30-3", "40-3", "50-3"));
-  struct stat status {};
+  struct stat status = {};
   ASSERT_EQ(::stat(path_.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0640u);
   EXPECT_FALSE(std::filesystem::exists(path_ + ".replay"));

@@ -414,6 +414,15 @@ TEST_F(RabbitmqSinkTest, ARoutingKeyThatIsTooLongIsRejected) {
   EXPECT_THAT(error.error.what, HasSubstr("255"));
 }
 
+TEST_F(RabbitmqSinkTest, TablesHaveRoutingKeysOfTheirOwn) {
+  const std::string own = unique("own");
+  client_.queue(own, name_, "mine.*");
+  config_.routing_key.tables = {{"public.orders", "mine.{op}"}, {"public.others", "not.{op}"}};
+  ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span()));
+  EXPECT_EQ(client_.messages(own).size(), 10u);
+  EXPECT_EQ(client_.messages(name_).size(), 0u);
+}
+
 TEST_F(RabbitmqSinkTest, TablesThatAreMappedNowhere) {
   config_.routing_key = Route{{}, std::nullopt, Unmapped::kError};
   EXPECT_EQ(failure(*sink_for(config_)).error.kind, ErrorKind::kReject);

@@ -11,9 +11,8 @@ namespace {
 using testing::HasSubstr;
 
 TEST(Dsn, IsRefusedWithoutRepeatingIt) {
-  for (const char* good :
-       {"", "postgresql:///shop", "postgresql://u:p%40x@h:1,h2:2/db", "host=/run port=1 user=u@v",
-        "postgresql://u@%2Frun%2Fpg:5433/db"}) {
+  for (const char* good : {"", "postgresql:///shop", "postgresql://u:p%40x@h:1,h2:2/db",
+                           "host=/run port=1 user=u@v", "postgresql://u@%2Frun%2Fpg:5433/db"}) {
     EXPECT_TRUE(Connection::check_dsn(Secret(good))) << good;
   }
   for (const char* bad :
