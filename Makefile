@@ -340,14 +340,14 @@ CLANG_FORMAT ?= clang-format
 
 format:
 	$(PYTHON) .ci/indent
-	$(CLANG_FORMAT) -i $(FORWARDER_SOURCES)
+	@$(CLANG_FORMAT) -i $(FORWARDER_SOURCES)
 
 check-boundaries:
 	@.ci/boundaries
 
 check-format:
 	$(PYTHON) .ci/indent --check
-	$(CLANG_FORMAT) --dry-run --Werror $(FORWARDER_SOURCES)
+	@$(CLANG_FORMAT) --dry-run --Werror $(FORWARDER_SOURCES)
 
 deps:
 	.ci/packages install build

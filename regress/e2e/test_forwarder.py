@@ -185,16 +185,6 @@ def test_a_sink_that_is_down_costs_no_cpu(db, fwd):
         assert cpu() - before < 0.1
 
 
-def test_a_large_transaction_passes_through_little_memory(db, fwd):
-    db.psql(TABLE)
-    rows = 300_000
-    with fwd(sinks="      - type: \"null\"\n", pipeline="memory: 8MiB") as forwarder:
-        db.psql(f"INSERT INTO t SELECT i, repeat('x', 200) FROM generate_series(1, {rows}) i")
-        pg.wait_until(lambda: forwarder.status()["sinks"][0]["events"] == rows, 60,
-                      what="whole transaction")
-        assert pg.memory_bytes(forwarder.process.pid)["VmHWM"] < (8 + 32) << 20
-
-
 def test_two_sinks_get_everything_and_the_slower_one_counts(db, fwd, tmp_path):
     db.psql(TABLE)
     one = str(tmp_path / "one")
