@@ -134,7 +134,7 @@ demo:
 
 # Some of them are folders, too.
 .PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
-.PHONY: check-forwarder check-forwarder-asan check-forwarder-tsan
+.PHONY: check-forwarder check-forwarder-asan check-forwarder-tsan check-torture torture
 .PHONY: help check check-unit check-sql check-e2e check-asan check-bench check-format \
 	check-boundaries fuzz bench bench-server bench-forwarder bench-plugins bench-clients format \
 	deps deps-test
@@ -153,10 +153,14 @@ help:
 	@echo '  check-e2e        end to end, through pg_recvlogical (PYTEST_FLAGS="-k name")'
 	@echo '  check-asan       unit, regression and isolation tests under the address sanitizer'
 	@echo '  check-forwarder  the forwarder: unit tests, sinks, end to end (also -asan, -tsan)'
+	@echo '  check-torture    faults of every kind, a few seconds each (make torture: for long)'
 	@echo '  check-bench      the benchmarks on very little data'
 	@echo '  check-format     layout of the sources'
 	@echo '  check-boundaries which file may know what'
-	@echo 'make fuzz          fuzz pure files and slot options (FUZZ_SECONDS=20 each, FUZZ_SEED=1)'
+	@echo 'make torture       kill, freeze, cut, fill up and delay everything at random moments, and check what'
+	@echo '                   arrived (RUNS=300 of SECONDS=12 each, from SEED=1)'
+	@echo 'make fuzz          fuzz pure files, slot options, what the forwarder reads (FUZZ_SECONDS=20 each,'
+	@echo '                   FUZZ_SEED=1)'
 	@echo 'make bench         both benchmarks; leave the machine alone while they run'
 	@echo '  bench-server     the plugin, compared with others (BENCH_FLAGS="--help")'
 	@echo '  bench-forwarder  the forwarder, end to end (END_TO_END_FLAGS="--help")'
@@ -168,7 +172,7 @@ help:
 ## Tests ########################################################################################
 
 SUITES = check-format check-boundaries check-unit check-fuzz check-sql check-asan check-e2e \
-	check-forwarder check-forwarder-asan check-forwarder-tsan check-bench
+	check-forwarder check-forwarder-asan check-forwarder-tsan check-torture check-bench
 
 # PGXS has a recipe for check, which only says that it cannot: it is run by a shell that does
 # nothing, and the work is done by what check depends on.
@@ -198,7 +202,8 @@ build/unit/%: plugin/test/%.c $(PURE_OBJS) $(wildcard plugin/test/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(PURE_OBJS) $(LDFLAGS) $(UNIT_LIBS)
 
-FORWARDER_TESTS = $(wildcard regress/e2e/test_forwarder*.py) regress/e2e/test_documents.py
+FORWARDER_TESTS = $(wildcard regress/e2e/test_forwarder*.py) regress/e2e/test_gaps.py \
+	regress/e2e/test_documents.py
 
 check-sql: plugin
 	$(PYTHON) regress/run_sql $(TESTS)
@@ -234,6 +239,25 @@ check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
 	@ninja -C $(FORWARDER_BUILD)-$* -j$(JOBS)
 	$(FORWARDER_BUILD)-$*/core_tests --gtest_brief=1
 	$(FORWARDER_BUILD)-$*/sink_tests --gtest_brief=1
+
+# Torture: the checker's own tests, then every kind of fault for a few seconds, sink by sink; and as
+# long as one likes.
+
+TORTURE = $(PYTHON) -B regress/torture/run
+RUNS ?= 300
+SECONDS ?= 12
+SEED ?= 1
+
+check-torture: plugin forwarder build/torture/clock_preload.so
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/torture/test_checker.py
+	$(TORTURE) --each --seconds 6
+
+torture: plugin forwarder build/torture/clock_preload.so
+	$(TORTURE) --runs $(RUNS) --seconds $(SECONDS) --seed $(SEED) --json build/torture/result.json $(TORTURE_FLAGS)
+
+build/torture/clock_preload.so: regress/torture/clock_preload.c
+	@mkdir -p $(@D)
+	$(CC) -O2 -Wall -Wextra $(if $(WERROR),-Werror) -shared -fPIC -o $@ $< -ldl
 
 # The address sanitizer: all sources compiled at once, beside the ordinary objects.
 
@@ -272,12 +296,12 @@ ifndef FUZZ_SEED
 FUZZ_SEED := $(shell date +%s)
 endif
 
-fuzz: fuzz-files fuzz-options
+fuzz: fuzz-files fuzz-forwarder fuzz-options
 
 check-fuzz:
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=4
 
-.PHONY: check-fuzz fuzz-files fuzz-options
+.PHONY: check-fuzz fuzz-files fuzz-forwarder fuzz-options
 fuzz-files: $(FUZZERS)
 	@for fuzzer in $(FUZZERS); do \
 		mkdir -p $$fuzzer.corpus; \
@@ -286,6 +310,31 @@ fuzz-files: $(FUZZERS)
 			-seed=$(FUZZ_SEED) -print_final_stats=1 -verbosity=0 -artifact_prefix=$$fuzzer. \
 			$$fuzzer.corpus >$$fuzzer.log 2>&1 || { cat $$fuzzer.log; exit 1; }; \
 		sed -n 's/^stat::number_of_executed_units: *\(.*\)/\1 inputs/p; /random inputs/p' $$fuzzer.log; \
+	done
+
+# The forwarder's, with inputs to begin with. They need libFuzzer, which clang brings along.
+FORWARDER_FUZZERS = \
+	pipeline/frames \
+	app/config \
+	sink/http_answer \
+	sink/redis
+
+fuzz-forwarder:
+	@[ '$(LIBFUZZER)' = yes ] || { echo 'fuzz-forwarder: clang has no libFuzzer here' >&2; exit 1; }
+	@mkdir -p $(FORWARDER_BUILD)-fuzz
+	@cmake -S . -B $(FORWARDER_BUILD)-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++ \
+		-DWALSPOUT_SANITIZE=address -DWALSPOUT_FUZZERS=ON -DWALSPOUT_TESTS=OFF \
+		>$(FORWARDER_BUILD)-fuzz/cmake.log 2>&1 || { cat $(FORWARDER_BUILD)-fuzz/cmake.log; exit 1; }
+	@ninja -C $(FORWARDER_BUILD)-fuzz -j$(JOBS) $(patsubst %,%_fuzz,$(notdir $(FORWARDER_FUZZERS)))
+	@for fuzzer in $(FORWARDER_FUZZERS); do \
+		name=$(FORWARDER_BUILD)-fuzz/$$(basename $$fuzzer); \
+		mkdir -p $$name.corpus; \
+		echo "$${name}_fuzz: $(FUZZ_SECONDS) s, FUZZ_SEED=$(FUZZ_SEED)"; \
+		ASAN_OPTIONS=quarantine_size_mb=16 $${name}_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
+			-rss_limit_mb=1500 -seed=$(FUZZ_SEED) -print_final_stats=1 -verbosity=0 \
+			-artifact_prefix=$$name. $$name.corpus forwarder/test/$${fuzzer}_corpus \
+			>$$name.log 2>&1 || { cat $$name.log; exit 1; }; \
+		sed -n 's/^stat::number_of_executed_units: *\(.*\)/\1 inputs/p' $$name.log; \
 	done
 
 fuzz-options: plugin

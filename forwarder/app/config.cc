@@ -268,6 +268,7 @@ void read_root(YamlMap& map, Config& config) {
     read_status(inner, *config.status);
   });
   map.map("log", [&](YamlMap& inner) { read_log(inner, config.log); });
+  map.text("state", config.state);
   map.duration("drain", config.drain);
 }
 

@@ -29,6 +29,7 @@ struct PipelineConfig {
   uint64_t memory = 64u << 20;
   BackoffConfig retry;
   std::optional<DeadLetterConfig> dead_letter;
+  std::string state;  // directory; empty: nothing is remembered
 };
 
 struct StatusConfig {
@@ -45,6 +46,7 @@ struct Config {
   std::vector<PipelineConfig> pipelines;
   std::optional<StatusConfig> status;
   LogConfig log;
+  std::string state;           // directory, of all pipelines; empty: none
   Milliseconds drain{10'000};  // how long SIGTERM waits for the sinks
 };
 

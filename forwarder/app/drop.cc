@@ -6,6 +6,7 @@
 #include <iostream>
 
 #include "app/commands.h"
+#include "pipeline/state_file.h"
 #include "source/connection.h"
 
 namespace walspout {
@@ -31,6 +32,10 @@ bool drop_slot(const PipelineConfig& pipeline) {
     std::fprintf(stderr, "walspout: could not drop slot \"%s\": %s\n", pipeline.source.slot.c_str(),
                  dropped.error().error.message().c_str());
     return false;
+  }
+  // Nobody is to miss it.
+  if (!pipeline.state.empty()) {
+    std::remove(StateFile(pipeline.state, pipeline.name).path().c_str());
   }
   std::printf("%s slot \"%s\"\n", dropped->empty() ? "there is no" : "dropped",
               pipeline.source.slot.c_str());

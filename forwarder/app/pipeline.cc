@@ -1,7 +1,10 @@
 #include "app/pipeline.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <exception>
 
 #include "base/log.h"
@@ -12,7 +15,10 @@ namespace walspout {
 Pipeline::Pipeline(const PipelineConfig& config)
     : config_(config), server_position_(config_.source.dsn, source_stats_) {
   queue_ = std::make_unique<EventQueue>(config.sinks.size(), config.memory, [this] { wake_(); });
-  source_ = std::make_unique<Source>(config.name, config.source, *queue_, source_stats_, wake_);
+  std::optional<StateFile> state;
+  if (!config.state.empty()) state.emplace(config.state, config.name);
+  source_ = std::make_unique<Source>(config.name, config.source, *queue_, source_stats_, wake_,
+                                     std::move(state));
 }
 
 Pipeline::~Pipeline() {
@@ -23,6 +29,10 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
                                                  std::function<void()> ended) {
   std::unique_ptr<Pipeline> pipeline(new Pipeline(config));
   pipeline->ended_ = std::move(ended);
+  if (!config.state.empty() && access(config.state.c_str(), W_OK | X_OK) != 0) {
+    return fatal("could not use the directory of `state`: " + std::string(std::strerror(errno)),
+                 config.state);
+  }
   if (config.dead_letter) {
     auto file = DeadLetterFile::open(config.dead_letter->path, config.name);
     if (!file) return Failure(std::move(file.error()));

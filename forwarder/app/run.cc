@@ -6,6 +6,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 #include "app/commands.h"
 #include "app/log.h"
@@ -66,6 +67,7 @@ void Runner::take_signals() {
   sigemptyset(&set);
   for (int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set, number);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit of file size is an error like a full disk
   signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -169,7 +171,14 @@ std::optional<Config> configuration(const std::string& path) {
       }
     }
   }
-  if (loaded.problems.empty()) return std::move(loaded.config);
+  if (loaded.problems.empty()) {
+    // systemd names the directory that it has made for the service; of several, the first.
+    const char* given = std::getenv("STATE_DIRECTORY");
+    std::string& state = loaded.config.state;
+    if (state.empty() && given) state = std::string(given, std::strcspn(given, ":"));
+    for (PipelineConfig& pipeline : loaded.config.pipelines) pipeline.state = state;
+    return std::move(loaded.config);
+  }
   std::fputs(describe(path, loaded.problems).c_str(), stderr);
   return std::nullopt;
 }

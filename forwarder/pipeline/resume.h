@@ -1,12 +1,15 @@
-// Where to go on after a reconnect, decided from what this process has received and what the server
-// says now. The slot is the truth: what is remembered here may only make it repeat less.
+// Where to go on after a connection has been made, and whether to go on at all: decided from what
+// is known of the slot's past and what the server says now. The slot is the truth: what is
+// remembered here may only make it repeat less, or find a gap that nobody else would notice.
 //
-// Pure. Field by field: a server that is another one, has another history, or whose log is shorter
-// than what was received, gives no reason to skip anything.
+// Pure.
 #pragma once
 
+#include <algorithm>
+#include <charconv>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "base/lsn.h"
 
@@ -19,6 +22,14 @@ struct ServerState {
   Lsn wal_end;            // flushed
   Lsn slot_confirmed;     // confirmed_flush_lsn
   std::string slot_user;  // the process that streams it; empty: none
+  bool in_recovery = false;
+};
+
+// What the server was last told of the slot: nobody but us moves it, so it is at most there.
+struct SlotRecord {
+  std::string system;
+  std::string timeline;
+  Lsn told;  // written down before the server is told
 };
 
 // Of this process, since it started.
@@ -32,37 +43,64 @@ struct ReceivedState {
 struct Resume {
   Lsn start;            // for START_REPLICATION; 0: where the slot is
   bool forget = false;  // positions of before mean nothing in this history
-  std::string warning;  // something an operator must know; may be empty
 };
 
+// On the same history of the same server it goes on behind the last complete transaction received,
+// however far the sinks are.
 inline Resume resume(const ReceivedState& received, const ServerState& server) {
   if (!received.any) return {};
-  if (received.system != server.system) {
-    return {{},
-            true,
-            "this is another server: its system identifier was " + received.system + " and is " +
-                server.system +
-                ". What the old one had and this one lacks is not known; going on where its "
-                "slot is"};
+  if (received.system != server.system || received.timeline != server.timeline ||
+      server.wal_end < received.end || server.slot_confirmed > received.end) {
+    return {{}, true};
   }
-  Resume result{{}, true, {}};
-  if (received.end && server.slot_confirmed > received.end) {
-    result.warning =
-        "the slot was moved or made anew by somebody else: what was received ends at " +
-        to_string(received.end) + ", and the slot is at " + to_string(server.slot_confirmed) +
-        ". Changes between these were not delivered by this process";
-    return result;
+  return {received.end, false};
+}
+
+// Where a server's history left a timeline, from its TIMELINE_HISTORY: lines of "timeline, tab,
+// position, tab, reason". 0 if it never was on it.
+inline Lsn left_at(std::string_view history, std::string_view timeline) {
+  while (!history.empty()) {
+    std::string_view line = history.substr(0, history.find('\n'));
+    history.remove_prefix(std::min(history.size(), line.size() + 1));
+    size_t first = line.find('\t');
+    if (first == std::string_view::npos || line.substr(0, first) != timeline) continue;
+    line.remove_prefix(first + 1);
+    return parse_lsn(line.substr(0, line.find('\t'))).value_or(Lsn{});
   }
-  if (received.timeline != server.timeline) return result;
-  if (server.wal_end < received.end) {
-    result.warning = "the server's log ends at " + to_string(server.wal_end) +
-                     ", before what was received from it (" + to_string(received.end) +
-                     "): it was restored from a backup, or lost its last changes in a crash";
-    return result;
+  return {};
+}
+
+// Why what was delivered does not lead up to what this server would send next: there are changes
+// that nobody will send, or there were some that this server does not have. Empty if it does.
+//
+// `reached`: what has been received from the old server, at least `told`. `left`: where this
+// server's history left the record's timeline, if it is on another one. `shared`: another process
+// was seen to stream the slot after the record was written, and has moved it rightly.
+inline std::string gap(const SlotRecord& record, Lsn reached, const ServerState& server, Lsn left,
+                       bool shared) {
+  if (record.system != server.system) {
+    return "this is another server: its system identifier was " + record.system + " and is " +
+           server.system + ". What the old one had and this one lacks is not known";
   }
-  result.start = received.end;
-  result.forget = false;
-  return result;
+  if (record.timeline != server.timeline && left < reached) {
+    return "this server has another history: it left timeline " + record.timeline + " at " +
+           (left ? to_string(left) : "a place that it does not know") +
+           ", and what was delivered reaches " + to_string(reached) +
+           ". Changes were delivered that it does not have";
+  }
+  if (server.wal_end < reached) {
+    return "the server's log ends at " + to_string(server.wal_end) +
+           ", before what was delivered from it (" + to_string(reached) +
+           "): it was restored from a backup, or lost its last changes in a crash. Changes were "
+           "delivered that it does not have";
+  }
+  if (!shared && server.slot_confirmed > record.told) {
+    return "the slot was dropped and made anew, or moved, by somebody else: it was confirmed up "
+           "to " +
+           to_string(record.told) + ", and is at " + to_string(server.slot_confirmed) +
+           ". Changes between these are not kept for this pipeline";
+  }
+  return {};
 }
 
 }  // namespace walspout

@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kDay = 24 * 60 * 60;
 constexpr size_t kShownBody = 200;
 
-// The beginning of an answer's body, fit for one line of a log.
+// The beginning of what a receiver says, fit for one line of a log.
 std::string shown(std::string_view body) {
   std::string text(body.substr(0, kShownBody));
   std::replace_if(
@@ -56,7 +56,7 @@ std::string remedy(const HttpAnswer& answer) {
       break;
   }
   if (answer.status >= 300 && answer.status < 400) {
-    return ". Redirects are not followed: if " + printable_url(answer.location) +
+    return ". Redirects are not followed: if " + shown(printable_url(answer.location)) +
            " is the right place, set url to it";
   }
   return "";
@@ -82,7 +82,7 @@ std::optional<std::chrono::seconds> parse_retry_after(std::string_view header, i
   const auto parsed = std::from_chars(header.data(), end, seconds);
   if (header.empty()) return std::nullopt;
   if (parsed.ptr == end && parsed.ec == std::errc::result_out_of_range) {
-    seconds = kDay;
+    seconds = header.front() == '-' ? 0 : kDay;
   } else if (parsed.ptr != end) {
     const int64_t date = curl_getdate(std::string(header).c_str(), nullptr);
     if (date < 0) return std::nullopt;

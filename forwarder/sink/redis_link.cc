@@ -74,6 +74,28 @@ redisReplyObjectFunctions* counting_functions() {
   return &functions;
 }
 
+// Outside of transactions replies are short. hiredis makes room for as many elements as a reply
+// says that it has, before it has seen one of them.
+constexpr size_t kMostElements = 1u << 16;
+decltype(redisReplyObjectFunctions::createArray) create_array;
+
+template <typename Length>
+void* limited_array(const redisReadTask* task, Length elements) {
+  if (static_cast<size_t>(elements) > kMostElements) return nullptr;
+  return create_array(task, elements);
+}
+
+// hiredis' own functions, but for that.
+redisReplyObjectFunctions* limited_functions(const redisReplyObjectFunctions* own) {
+  static redisReplyObjectFunctions functions = [own] {
+    redisReplyObjectFunctions made = *own;
+    create_array = made.createArray;
+    made.createArray = limited_array;
+    return made;
+  }();
+  return &functions;
+}
+
 timeval time_left(TimePoint deadline) {
   using std::chrono::microseconds;
   const auto left = std::chrono::duration_cast<microseconds>(deadline - Clock::now());
@@ -181,7 +203,8 @@ Failure redis_without_tls(std::string where) {
 }
 
 RedisLink::RedisLink(redisContext* context, std::string name)
-    : context_(context), name_(std::move(name)), objects_(context->reader->fn) {
+    : context_(context), name_(std::move(name)), objects_(limited_functions(context->reader->fn)) {
+  context_->reader->fn = objects_;
   // Once and for all: the reader notes it for the next reply as soon as it has looked in vain for
   // one, and would hand out what an earlier transaction had set.
   context->reader->privdata = &transaction_;

@@ -373,6 +373,10 @@ void Connection::finish_streaming(TimePoint deadline) {
   }
 }
 
+int Connection::server_process() const {
+  return PQbackendPID(conn_.get());
+}
+
 int Connection::server_version() const {
   return PQserverVersion(conn_.get());
 }

@@ -82,6 +82,7 @@ class Connection {
   void finish_streaming(TimePoint deadline);
 
   int server_version() const;    // 150020
+  int server_process() const;    // that serves this connection
   std::string endpoint() const;  // "host:port/database"
   static std::string quote_name(std::string_view name);
   static std::string quote_literal(std::string_view text);

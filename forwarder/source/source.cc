@@ -72,7 +72,7 @@ std::string start_replication(const SourceConfig& config, Lsn from) {
 }
 
 Source::Source(std::string pipeline, SourceConfig config, EventQueue& queue, SourceStats& stats,
-               const Wake& wake, SourceTiming timing)
+               const Wake& wake, std::optional<StateFile> state, SourceTiming timing)
     : pipeline_(std::move(pipeline)),
       config_(std::move(config)),
       queue_(queue),
@@ -80,7 +80,8 @@ Source::Source(std::string pipeline, SourceConfig config, EventQueue& queue, Sou
       wake_(wake),
       timing_(timing),
       feedback_(timing.feedback, Clock::now()),
-      backoff_(timing.reconnect) {}
+      backoff_(timing.reconnect),
+      state_(std::move(state)) {}
 
 void Source::stop(TimePoint drain_until) {
   drain_until_ = drain_until.time_since_epoch().count();
@@ -97,6 +98,14 @@ Result<void> Source::run() {
 }
 
 Result<void> Source::run_until_stopped() {
+  if (state_) {
+    Result<std::optional<SlotRecord>> known = state_->read(config_.slot);
+    if (!known) {
+      stats_.last_error.set(known.error().message());
+      return Failure(std::move(known.error()));
+    }
+    record_ = *known;
+  }
   while (!stopping()) {
     const TimePoint began = Clock::now();
     Result<void> ended = stream_once();
@@ -135,12 +144,16 @@ Result<void> Source::stream_once() {
     from = resume(received_, server);
     // Trying in vain would put an error into the server's log each time.
     if (server.slot_user.empty()) {
+      Result<void> whole = look_for_gap(*connection, server);
+      if (!whole) return whole;
       bool in_use = false;
       Result<void> started = start(*connection, from.start, in_use);
       if (started) break;
       if (!in_use) return started;
       server.slot_user = "somebody else";
     }
+    // Not our own process of before, which has not noticed yet that we are gone.
+    if (server.slot_user != streamed_by_) shared_ = true;
     stats_.state = SourcePhase::kWaiting;
     stats_.last_error.set("slot \"" + config_.slot + "\" is active for PID " + server.slot_user);
     if (!waiting_said_) {
@@ -159,9 +172,8 @@ Result<void> Source::stream_once() {
     acks_.forget();
     feedback_.forget();
   }
-  if (!from.warning.empty()) {
-    log(LogLevel::kError, from.warning, {{"pipeline", pipeline_}, {"slot", config_.slot}});
-  }
+  streamed_by_ = std::to_string(connection->server_process());
+  begin_record(server);
   stats_.start_lsn = server.wal_end.value;
   log(LogLevel::kInfo, "streaming",
       {{"pipeline", pipeline_},
@@ -171,7 +183,7 @@ Result<void> Source::stream_once() {
        {"from", to_string(std::max(from.start, server.slot_confirmed))}});
   stats_.state = SourcePhase::kStreaming;
   stats_.connects++;
-  stats_.last_error.set(from.warning);
+  stats_.last_error.set("");
   Result<void> ended = stream(*connection);
   acks_.disconnect();
   return ended;
@@ -199,18 +211,18 @@ Result<ServerState> Source::look_at_slot(Connection& connection) {
 
   for (int attempt = 0; attempt < 2; attempt++) {
     auto slots = connection.query(
-        "SELECT plugin, database, current_database(), wal_status, confirmed_flush_lsn, active_pid "
-        "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+        "SELECT plugin, database, current_database(), wal_status, confirmed_flush_lsn, active_pid, "
+        "pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
             Connection::quote_literal(config_.slot),
         deadline);
     if (!slots) return Failure(std::move(slots.error().error));
     if (slots->empty()) {
-      if (received_.any) {
+      if (record_) {
         return fatal("slot \"" + config_.slot +
-                         "\" is gone: somebody dropped it. What was delivered reaches " +
-                         to_string(acks_.confirmed()) +
-                         "; changes after that are not kept for this pipeline. Start again to make "
-                         "a new slot, and backfill what happened in between",
+                         "\" is gone: somebody dropped it, or the server was restored without it. "
+                         "What was delivered reaches " +
+                         to_string(record_->told) +
+                         "; changes after that are not kept for this pipeline. " + how_to_go_on(),
                      connection.endpoint());
       }
       Result<void> created = create_slot(connection);
@@ -238,11 +250,12 @@ Result<ServerState> Source::look_at_slot(Connection& connection) {
                        column(slot, 4) +
                        " are missing. When that has been dealt with: SELECT "
                        "pg_drop_replication_slot('" +
-                       config_.slot + "'), and start again",
+                       config_.slot + "'). " + how_to_go_on(),
                    connection.endpoint());
     }
     state.slot_confirmed = parse_lsn(column(slot, 4)).value_or(Lsn{});
     state.slot_user = column(slot, 5);
+    state.in_recovery = column(slot, 6) == "t";
     // Asked after the slot was seen free: whatever another reader has delivered is before this
     // position.
     auto system = connection.query("IDENTIFY_SYSTEM", deadline);
@@ -257,6 +270,59 @@ Result<ServerState> Source::look_at_slot(Connection& connection) {
     return state;
   }
   return retry("slot \"" + config_.slot + "\" is gone as soon as it was made");
+}
+
+// Fails if what this server would send next does not follow what was delivered.
+Result<void> Source::look_for_gap(Connection& connection, const ServerState& server) {
+  if (!record_) return {};
+  const Lsn reached = std::max(record_->told, received_.end);
+  if (server.in_recovery && server.system == record_->system && server.wal_end < reached) {
+    return retry("the standby has not replayed yet what was delivered: it is at " +
+                     to_string(server.wal_end) + ", and that reaches " + to_string(reached),
+                 connection.endpoint());
+  }
+  Lsn left;
+  if (server.system == record_->system && server.timeline != record_->timeline) {
+    auto history =
+        connection.query("TIMELINE_HISTORY " + server.timeline, Clock::now() + timing_.answer);
+    // A first timeline has none.
+    if (!history && history.error().sqlstate.empty()) {
+      return Failure(std::move(history.error().error));
+    }
+    if (history && !history->empty())
+      left = left_at(column(history->front(), 1), record_->timeline);
+  }
+  std::string why = gap(*record_, reached, server, left, shared_);
+  if (why.empty()) return {};
+  return fatal("slot \"" + config_.slot + "\": " + why + ". " + how_to_go_on(),
+               connection.endpoint());
+}
+
+std::string Source::how_to_go_on() const {
+  return "Bring the receivers in line with the database, then " +
+         (state_ ? "remove " + state_->path() + " and start again" : std::string("start again")) +
+         ": it will go on where the slot is, or with a new one";
+}
+
+// From now on nobody but us moves the slot.
+void Source::begin_record(const ServerState& server) {
+  Lsn told = server.slot_confirmed;
+  if (record_ && record_->system == server.system && record_->timeline == server.timeline) {
+    told = std::max(told, record_->told);
+  }
+  record_ = SlotRecord{server.system, server.timeline, told};
+  shared_ = false;
+  keep_record();
+}
+
+void Source::keep_record() {
+  if (!state_) return;
+  Result<void> kept = state_->write(config_.slot, *record_);
+  if (!kept && !unkept_said_) {
+    log(LogLevel::kWarn, "no state is kept; a slot that is made anew may go unnoticed",
+        {{"pipeline", pipeline_}, {"error", kept.error().message()}});
+  }
+  unkept_said_ = !kept;
 }
 
 Result<void> Source::create_slot(Connection& connection) {
@@ -406,6 +472,10 @@ Result<void> Source::answer(Connection& connection, bool now) {
   stats_.pulse.back_by(time + timing_.feedback.silence);
   const bool ask = silence_.should_ask(time);
   if (!now && !ask && feedback_.due(acks_.confirmed()) > time) return {};
+  if (acks_.confirmed() > record_->told) {
+    record_->told = acks_.confirmed();
+    keep_record();
+  }
   Result<void> sent = connection.send_status(acks_.received_end(), acks_.confirmed(), ask);
   if (!sent) return sent;
   if (ask) silence_.asked(time);

@@ -19,6 +19,7 @@
 #include "pipeline/queue.h"
 #include "pipeline/resume.h"
 #include "pipeline/silence.h"
+#include "pipeline/state_file.h"
 #include "pipeline/stats.h"
 #include "source/config.h"
 #include "source/connection.h"
@@ -36,12 +37,14 @@ struct SourceTiming {
 
 class Source {
  public:
-  // All are outlived by what they refer to.
+  // All are outlived by what they refer to. `state`: what is known of the slot from before; may be
+  // none.
   Source(std::string pipeline, SourceConfig config, EventQueue& queue, SourceStats& stats,
-         const Wake& wake, SourceTiming timing = {});
+         const Wake& wake, std::optional<StateFile> state = {}, SourceTiming timing = {});
 
   // Reads until stop(), then waits for the sinks until the deadline of stop(), confirms what they
-  // are done with, and returns. An error needs an operator: a lost slot, another plugin's slot.
+  // are done with, and returns. An error needs an operator: a lost slot, another plugin's slot, a
+  // gap between what was delivered and what this server would send.
   Result<void> run();
 
   // Ends run(). From any thread; may be called again with an earlier deadline.
@@ -53,6 +56,10 @@ class Source {
   Result<Connection> connect();
   Result<ServerState> look_at_slot(Connection& connection);
   Result<void> create_slot(Connection& connection);
+  Result<void> look_for_gap(Connection& connection, const ServerState& server);
+  void begin_record(const ServerState& server);
+  void keep_record();
+  std::string how_to_go_on() const;
   Result<void> start(Connection& connection, Lsn from, bool& in_use);
   Result<void> stream(Connection& connection);
   Result<bool> receive(Connection& connection);
@@ -80,6 +87,11 @@ class Source {
   Silence silence_;
   Backoff backoff_;
   ReceivedState received_;  // end and told are kept by acks_ and feedback_
+  const std::optional<StateFile> state_;
+  std::optional<SlotRecord> record_;  // none: the slot is believed
+  bool shared_ = false;               // somebody else streamed the slot after record_
+  std::string streamed_by_;           // the server's process that served us last
+  bool unkept_said_ = false;
   bool waiting_said_ = false;
   std::atomic<bool> stop_{false};
   std::atomic<TimePoint::rep> drain_until_{0};

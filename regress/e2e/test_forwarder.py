@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -216,6 +217,22 @@ def test_it_drains_when_it_is_told_to_stop(db, fwd):
     forwarder.start()
     events = forwarder.wait_for_events(50000)
     assert len(events) == 50000
+
+
+def test_a_limit_of_file_size_is_waited_for(db, fwd):
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        db.psql("INSERT INTO t VALUES (1)")
+        forwarder.wait_for_events(1)
+        pid = forwarder.process.pid
+        log = os.path.getsize(forwarder.log_path)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (log + 10_000, resource.RLIM_INFINITY))
+        db.psql("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(2, 100) i")
+        forwarder.wait_for_log("File too large")
+        assert forwarder.process.poll() is None
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        events = forwarder.wait_for_events(100)
+        assert [event["after"]["id"] for event in events] == list(range(1, 101))
 
 
 def test_files_are_opened_again(db, fwd):

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "pipeline/feedback.h"
-#include "pipeline/resume.h"
 
 namespace walspout {
 namespace {
@@ -219,36 +218,6 @@ TEST(Feedback, ASinkThatDoesNotMoveIsNotWaitedForBusily) {
     EXPECT_EQ(feedback.wait_until(Lsn{}, true, now), now + milliseconds(100));
   }
   EXPECT_EQ(feedback.wait_until(Lsn{}, true, start + milliseconds(9950)), start + seconds(10));
-}
-
-TEST(Resume, TheFirstTimeTheSlotKnows) {
-  EXPECT_EQ(resume({}, {}).start, Lsn{});
-}
-
-TEST(Resume, WhatWasReceivedIsNotAskedForAgain) {
-  Resume from = resume({true, "1", "1", Lsn{100}}, {"1", "1", Lsn{200}, Lsn{50}, {}});
-  EXPECT_EQ(from.start, Lsn{100});
-  EXPECT_EQ(from.warning, "");
-}
-
-TEST(Resume, NothingIsSkippedOnAnotherHistory) {
-  ReceivedState received{true, "1", "1", Lsn{100}};
-  Resume promoted = resume(received, {"1", "2", Lsn{200}, Lsn{50}, {}});
-  EXPECT_EQ(promoted.start, Lsn{});
-  EXPECT_TRUE(promoted.forget);
-  Resume other = resume(received, {"2", "1", Lsn{200}, Lsn{50}, {}});
-  EXPECT_EQ(other.start, Lsn{});
-  EXPECT_NE(other.warning, "");
-  Resume shorter = resume(received, {"1", "1", Lsn{80}, Lsn{50}, {}});
-  EXPECT_EQ(shorter.start, Lsn{});
-  EXPECT_NE(shorter.warning, "");
-}
-
-TEST(Resume, ASlotThatSomebodyMovedIsSaidLoudly) {
-  Resume moved = resume({true, "1", "1", Lsn{100}}, {"1", "1", Lsn{200}, Lsn{150}, {}});
-  EXPECT_EQ(moved.start, Lsn{});
-  EXPECT_TRUE(moved.forget);
-  EXPECT_NE(moved.warning.find("0/96"), std::string::npos);
 }
 
 }  // namespace

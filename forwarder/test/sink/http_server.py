@@ -67,7 +67,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode("utf-8")
+        length = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length)
+        if len(body) < length:          # the client went away: this is no request
+            self.close_connection = True
+            return
+        body = body.decode("utf-8")
         if self.path == "/_control":
             self.server.state.control(json.loads(body))
             self.answer({})

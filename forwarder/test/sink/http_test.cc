@@ -570,8 +570,16 @@ TEST(HttpAnswerTest, RetryAfterIsSecondsOrADate) {
   EXPECT_EQ(parse_retry_after("Thu, 01 Jan 1970 00:01:40 GMT", 400), seconds(0));
   EXPECT_EQ(parse_retry_after("99999999999999999999999", 0), seconds(86400));
   EXPECT_EQ(parse_retry_after("-5", 0), seconds(0));
+  EXPECT_EQ(parse_retry_after("-99999999999999999999999", 0), seconds(0));
   EXPECT_EQ(parse_retry_after("soon", 0), std::nullopt);
   EXPECT_EQ(parse_retry_after("", 0), std::nullopt);
+}
+
+TEST(HttpAnswerTest, NothingThatAReceiverSaysBreaksALine) {
+  const HttpAnswer answer{302, "", "https://a\x1b[2J\n\x7f/x", "b\r\nody"};
+  const Delivery delivery = judge_answer(answer, "here", 0);
+  ASSERT_FALSE(delivery);
+  for (char c : delivery.error().error.what) EXPECT_TRUE(c >= ' ' && c != 0x7f);
 }
 
 TEST(HttpAnswerTest, UrlsAreShownWithoutSecrets) {

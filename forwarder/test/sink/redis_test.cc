@@ -1,6 +1,9 @@
 #include "sink/redis.h"
 
 #include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>
@@ -8,6 +11,7 @@
 #include <thread>
 
 #include "sink/redis_errors.h"
+#include "sink/redis_link.h"
 #include "test/sink/contract.h"
 #include "test/sink/server_process.h"
 
@@ -340,6 +344,33 @@ TEST_F(RedisSinkTest, TooFewReplicasAreRetry) {
   const DeliveryError error = failure(*sink);
   EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
   EXPECT_THAT(error.error.what, HasSubstr("min-replicas-to-write"));
+}
+
+// hiredis would make room for all of them.
+TEST(RedisTroubleTest, AReplyThatClaimsBillionsOfElementsIsNotBelieved) {
+  TempDir directory;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  directory.file("socket").copy(address.sun_path, sizeof(address.sun_path) - 1);
+  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(listen(listener, 1), 0);
+  std::thread server([listener] {
+    const int client = accept(listener, nullptr, nullptr);
+    const std::string_view reply = "*2147483647\r\n";
+    EXPECT_EQ(send(client, reply.data(), reply.size(), MSG_NOSIGNAL),
+              static_cast<ssize_t>(reply.size()));
+    char buffer[64];
+    while (recv(client, buffer, sizeof(buffer), 0) > 0) {
+    }
+    close(client);
+  });
+  auto link = RedisLink::open(*RedisEndpoint::parse("unix://" + directory.file("socket")),
+                              Clock::now() + std::chrono::seconds(5));
+  ASSERT_FALSE(link);
+  EXPECT_THAT(link.error().what, HasSubstr("could not understand"));
+  server.join();
+  close(listener);
 }
 
 TEST(RedisTroubleTest, ADiskThatCannotBeSavedToIsRetry) {

@@ -1,0 +1,308 @@
+"""A gap is never passed over in silence: a slot that was lost or made anew, a server that was restored.
+
+Each is noticed while the forwarder runs, and, with `state`, when it happened while nobody ran.
+"""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import cluster as pg
+import pytest
+from forwarder import Forwarder, run
+
+sys.path.insert(0, os.path.join(pg.TOP, "regress", "torture"))
+import checker  # noqa: E402
+import truth    # noqa: E402
+import workload     # noqa: E402
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
+
+
+@pytest.fixture
+def fwd(db, tmp_path):
+    """Makes forwarders that remember; ends those that a test leaves."""
+    yield from forwarders(db, tmp_path)
+
+
+def forwarders(db, tmp_path):
+    made = []
+
+    def make(state="state", **more):
+        root = "drain: 5s"
+        if state:
+            os.makedirs(tmp_path / state, exist_ok=True)
+            root += f"\nstate: {tmp_path / state}"
+        made.append(Forwarder(db, str(tmp_path), root=root, **more))
+        made[-1].state_file = str(tmp_path / str(state) / "test.state")
+        return made[-1]
+    yield make
+    for forwarder in made:
+        forwarder.kill()
+
+
+class Alone:
+    """A database on a server of the test's own, which may be stopped and replaced."""
+
+    def __init__(self, work):
+        self.server = pg.Cluster(pg.Installation(work))
+        self.server.start()
+        self.name = "alone"
+        self.server.createdb(self.name)
+
+    def psql(self, sql):
+        return self.server.psql(sql, self.name)
+
+    def confirmed_lsn(self, slot):
+        return pg.lsn(self.server.slot(slot)["confirmed_flush_lsn"])
+
+    def current_lsn(self):
+        return pg.lsn(self.server.current_lsn())
+
+    def save(self):
+        """A copy of the stopped server's files."""
+        self.server.stop()
+        subprocess.run(["cp", "-a", self.server.data, self.server.data + ".saved"], check=True)
+        self.server.start()
+
+    def back_up(self):
+        """What pg_basebackup makes: it leaves slots out."""
+        folder = self.server.data + ".saved"
+        self.server._run("pg_basebackup", "-D", folder, "-h", self.server.host,
+                         "-p", str(self.server.port), "-U", pg.SUPERUSER, "-c", "fast",
+                         as_server=True)
+
+    def restore(self):
+        self.server.stop()
+        os.rename(self.server.data, self.server.data + ".old")
+        os.rename(self.server.data + ".saved", self.server.data)
+        self.server.start()
+
+
+
+
+@pytest.fixture
+def alone():
+    with pg.WorkDir() as made:
+        yield Alone(made)
+
+
+@pytest.fixture
+def alone_fwd(alone, tmp_path):
+    yield from forwarders(alone, tmp_path)
+
+
+def deliver(db, forwarder, number):
+    """A row, and waits until the server was told that it was delivered."""
+    db.psql(f"INSERT INTO t VALUES ({number}, 'delivered')")
+    end = db.current_lsn()
+    pg.wait_until(lambda: db.confirmed_lsn(forwarder.slot) >= end, 10, what="confirmation")
+
+
+def refused(forwarder, *texts):
+    """It ended with an error that has each of the texts."""
+    assert forwarder.process.wait(30) == 1, forwarder.log()
+    error = [line for line in forwarder.log().splitlines() if "pipeline stops" in line][-1]
+    for text in texts:
+        assert text in error, error
+    assert "Bring the receivers in line with the database" in error
+
+
+def make_anew(db, slot, create=True):
+    """Drops the slot, changes what nobody will see, and makes it again."""
+    db.server.drop_slot(slot)
+    db.psql("INSERT INTO t VALUES (1000, 'unseen')")
+    if create:
+        db.server.create_slot(slot, "walspout", db.name)
+
+
+def test_a_slot_made_anew_while_it_runs_is_refused(db, fwd):
+    db.psql(TABLE)
+    forwarder = fwd(state=None)
+    forwarder.start()
+    deliver(db, forwarder, 1)
+    # It is kept out for the moment by a stop, as by a network that is down.
+    forwarder.process.send_signal(signal.SIGSTOP)
+    make_anew(db, forwarder.slot)
+    forwarder.process.send_signal(signal.SIGCONT)
+    refused(forwarder, "made anew", "and is at", "start again")
+    assert [event["after"]["id"] for event in forwarder.events()] == [1]
+
+
+def test_a_slot_made_anew_while_it_was_down_is_refused(db, fwd):
+    db.psql(TABLE)
+    forwarder = fwd()
+    forwarder.start()
+    deliver(db, forwarder, 1)
+    forwarder.kill()
+    make_anew(db, forwarder.slot)
+    for _ in range(2):      # for ever, until somebody has dealt with it
+        forwarder.start(wait=False)
+        refused(forwarder, "made anew", f"remove {forwarder.state_file}")
+        assert [event["after"]["id"] for event in forwarder.events()] == [1]
+    os.unlink(forwarder.state_file)
+    with forwarder:
+        db.psql("INSERT INTO t VALUES (2, 'seen')")
+        pg.wait_until(lambda: forwarder.events()[-1]["after"]["id"] == 2, 10, what="next change")
+
+
+def test_a_slot_dropped_while_it_was_down_is_not_made_in_passing(db, fwd):
+    db.psql(TABLE)
+    forwarder = fwd()
+    forwarder.start()
+    deliver(db, forwarder, 1)
+    assert forwarder.terminate() == 0
+    make_anew(db, forwarder.slot, create=False)
+    forwarder.start(wait=False)
+    refused(forwarder, "is gone", f"remove {forwarder.state_file}")
+    assert db.server.slot(forwarder.slot) is None
+    os.unlink(forwarder.state_file)
+    with forwarder:
+        deliver(db, forwarder, 2)
+
+
+def test_the_command_drop_forgets(db, fwd):
+    db.psql(TABLE)
+    forwarder = fwd()
+    with forwarder:
+        deliver(db, forwarder, 1)
+    assert os.path.exists(forwarder.state_file)
+    pg.wait_until(lambda: not db.server.walsender(forwarder.slot), what="end of the walsender")
+    assert run("drop", "--yes", forwarder.config).returncode == 0
+    with forwarder:
+        deliver(db, forwarder, 2)
+
+
+def test_restarts_and_crashes_are_no_gap(db, fwd):
+    db.psql(TABLE)
+    forwarder = fwd()
+    for number in range(6):
+        forwarder.start()
+        deliver(db, forwarder, number)
+        if number % 3 == 0:
+            forwarder.kill()
+        elif number % 3 == 1:
+            assert forwarder.terminate() == 0
+        else:
+            db.server.kill9()
+            db.server.start()
+            deliver(db, forwarder, 100 + number)
+            forwarder.kill()
+    assert "pipeline stops" not in forwarder.log()
+
+
+def test_a_lost_slot_is_refused_while_it_runs(db, fwd):
+    db.psql(TABLE)
+    # The receiver takes connections and never says a word: the slot stays where it is.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sinks = (f"      - type: http\n        url: http://127.0.0.1:{silent.getsockname()[1]}/\n")
+        forwarder = fwd(sinks=sinks)
+        forwarder.start()
+        db.psql("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 10000) i")
+        db.server.reload({"max_slot_wal_keep_size": "1MB"})
+        try:
+            def lost():
+                db.psql("SELECT pg_switch_wal(); CREATE TABLE IF NOT EXISTS w (i int); "
+                        "INSERT INTO w VALUES (1); CHECKPOINT")
+                return db.server.slot(forwarder.slot)["wal_status"] == "lost"
+            pg.wait_until(lost, 60, what="lost slot")
+            refused(forwarder, "is lost", "pg_drop_replication_slot")
+        finally:
+            db.server.reload({"max_slot_wal_keep_size": "-1"})
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it was down"])
+@pytest.mark.parametrize("how", ["save", "back_up"])
+def test_a_server_restored_to_an_earlier_point_is_refused(alone, alone_fwd, how, running):
+    alone.psql(TABLE)
+    forwarder = alone_fwd()
+    forwarder.start()
+    deliver(alone, forwarder, 1)
+    getattr(alone, how)()
+    # Beyond what a start of the server writes by itself.
+    alone.psql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(10, 20000) i")
+    deliver(alone, forwarder, 2)
+    if not running:
+        assert forwarder.terminate() == 0
+    alone.restore()
+    if not running:
+        forwarder.start(wait=False)
+    refused(forwarder, "log ends at" if how == "save" else "is gone", forwarder.state_file)
+
+
+def test_another_server_is_refused(alone, alone_fwd, db, tmp_path):
+    for each in (alone, db):
+        each.psql(TABLE)
+    forwarder = alone_fwd()
+    forwarder.start()
+    deliver(alone, forwarder, 1)
+    assert forwarder.terminate() == 0
+    other = Forwarder(db, str(tmp_path), name="other", slot=forwarder.slot,
+                      root=f"drain: 5s\nstate: {tmp_path / 'state'}")
+    db.server.create_slot(forwarder.slot, "walspout", db.name)
+    try:
+        other.start(wait=False)
+        refused(other, "another server", "system identifier")
+    finally:
+        other.kill()
+
+
+def test_two_hosts_may_take_turns(db, fwd):
+    """Each has a state of its own; whoever sees the other read takes over what that leaves."""
+    db.psql(TABLE)
+    hosts = [fwd(state=name, name=name) for name in ("one", "two")]
+    hosts[0].start()
+    for turn in range(4):
+        reader, waiter = hosts[turn % 2], hosts[1 - turn % 2]
+        mark = os.path.getsize(waiter.log_path) if os.path.exists(waiter.log_path) else 0
+        waiter.start(wait=False)
+        waiter.wait_for_log("waiting to take over", mark)
+        deliver(db, reader, turn)
+        reader.kill()
+        waiter.wait_for_log("msg=streaming", mark)
+    for host in hosts:
+        assert "pipeline stops" not in host.log()
+
+
+def test_a_standby_takes_over_within_two_seconds_and_nothing_is_missing(db, fwd, tmp_path):
+    db.psql(workload.SCHEMA)
+    truth.make_slots(db.server, db.name)
+    first, second = fwd(name="first"), fwd(name="second")
+    first.start()
+    second.start(wait=False)
+    second.wait_for_log("waiting to take over")
+    writers = workload.Workload(db.server, db.name, 1, str(tmp_path), rows=2000)
+    killed, taken = [], []
+
+    def watch():
+        second.wait_for_log("msg=streaming")
+        taken.append(time.monotonic())
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    writers.start()
+    try:
+        time.sleep(2)
+        killed.append(time.monotonic())
+        first.kill()
+        watcher.join(30)
+        time.sleep(2)
+    finally:
+        writers.stop()
+    writers.settle()
+    assert taken and taken[0] - killed[0] < 2
+    end = db.current_lsn()
+    pg.wait_until(lambda: db.confirmed_lsn(second.slot) >= end, 60, what="confirmation")
+    assert second.terminate() == 0
+    arrivals = [checker.Arrival(checker.id_of(line), line)
+                for forwarder in (first, second)
+                for line in open(forwarder.output, "rb").read().split(b"\n")[:-1]]
+    changes = truth.changes(db.server, db.name)
+    documents = truth.documents(db.server, db.name)
+    found = checker.check(documents, changes, truth.tables(db.server, db.name),
+                          [checker.Sink("file", arrivals)])
+    assert found == []
+    assert len(documents) > 1000

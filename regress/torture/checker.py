@@ -1,0 +1,358 @@
+"""Whether everything arrived: from what a sink was given, in order of arrival, and from what
+Postgres says, independently of the forwarder.
+
+The truth has three parts, each of which checks the others:
+
+- *documents*: what a second slot gives, read once, at the end, in one go, by pg_recvlogical: no fault
+  ever met it, and no byte of it passed the forwarder. Its documents are what every sink must have, byte
+  for byte and in this order.
+- *changes*: what test_decoding, which is not ours, says was committed: transaction by
+  transaction, table and operation. The documents must be these, one for one.
+- *rows*: the tables, read by SQL with row_to_json. The documents, and what arrived, applied to
+  empty tables (`replay.py`), must give them.
+
+So an event that the plugin forgot is found by the second, a value that is wrong by the third, and whatever
+the forwarder lost, doubled, swapped or changed by the first. Pure: it is given lists.
+"""
+
+import collections
+import re
+from typing import NamedTuple
+
+from replay import DDL_PREFIX, Model, ReplayError, frozen, parse
+
+SHOWN = 5               # findings of one kind at one sink that are told in full
+
+# Kinds of findings.
+LOST = "lost"           # committed, and not there
+TAIL = "missing tail"   # the same, up to the end
+INVENTED = "invented"   # there, and never committed
+DOUBLED = "doubled"     # twice where once was promised
+CHANGED = "changed"     # other bytes
+ORDER = "order"         # came before something that it follows
+STALE = "stale"         # the last that arrived of a key is not the last that was committed
+ID = "id"               # sent under an id that is not the document's
+ROWS = "rows"           # applying the events does not give the table
+TRUTH = "truth"         # the parts of the truth contradict each other
+
+
+class Finding(NamedTuple):
+    kind: str
+    sink: str
+    text: str
+
+    def __str__(self):
+        return f"{self.sink}: {self.kind}: {self.text}"
+
+
+class Arrival(NamedTuple):
+    id: str             # under which it was sent
+    document: bytes
+
+
+class Sink(NamedTuple):
+    """What arrived at one sink, oldest first."""
+    name: str
+    arrivals: list
+    total: bool = True      # whether it promises the order of all, or only of each key
+    once: bool = False      # whether nothing may be there twice
+    late: bool = False      # whether a network was at work that may hold back what was sent again
+    set_aside: list = ()    # Arrivals in the file of dead letters instead
+
+
+class Findings:
+    """Collects; of each kind at each sink only the first few are kept, and all counted."""
+
+    def __init__(self):
+        self.list = []
+        self.counts = collections.Counter()
+
+    def add(self, kind, sink, text):
+        self.counts[sink, kind] += 1
+        if self.counts[sink, kind] <= SHOWN:
+            self.list.append(Finding(kind, sink, text))
+
+    def result(self):
+        more = [Finding(kind, sink, f"{count - SHOWN} more")
+                for (sink, kind), count in self.counts.items() if count > SHOWN]
+        return self.list + more
+
+
+def id_of(document):
+    """The id in a document, which is its first member."""
+    found = re.match(rb'\{"id":"(\d+-\d+)"', document)
+    return found.group(1).decode() if found else None
+
+
+def position(text):
+    """An id as something that sorts."""
+    lsn, index = text.split("-")
+    return int(lsn), int(index)
+
+
+class Truth:
+    """The documents, and what is known of each without asking who sent it."""
+
+    def __init__(self, documents):
+        self.documents = documents
+        self.ids = [id_of(document) for document in documents]
+        self.index = {name: i for i, name in enumerate(self.ids)}
+        self.events = [parse(document) for document in documents]
+        self.lanes = [self._lane(event) for event in self.events]
+        self.previous = [None] * len(documents)     # of the same lane: index
+        last = {}
+        for i, lane in enumerate(self.lanes):
+            self.previous[i] = last.get(lane)
+            last[lane] = i
+        self.last = last                            # lane: index of its last event
+
+    @staticmethod
+    def _lane(event):
+        """What an event may not overtake: those of its key, in its table."""
+        if event["op"] == "m":
+            return ("message",)
+        return event["schema"], event["table"], frozen(event.get("key"))
+
+    def is_barrier(self, i):
+        event = self.events[i]
+        if event["op"] in "tm":
+            return True
+        before, key = event.get("before") or {}, event.get("key")
+        return event["op"] == "u" and key is not None and any(
+            name in before and frozen(before[name]) != frozen(key[name]) for name in key)
+
+    def name(self, i):
+        """An event, for a person."""
+        event = self.events[i]
+        where = event["prefix"] if event["op"] == "m" else f"{event['schema']}.{event['table']}"
+        return f"{self.ids[i]} ({event['op']} {where} {event.get('key', '')})"
+
+
+# The truth against itself ##########################################################################
+
+OPS = {"INSERT": "c", "UPDATE": "u", "DELETE": "d", "TRUNCATE": "t"}
+NAME = re.compile(r'(?:"(?:[^"]|"")*"|[^".]+)')
+
+
+def decoded_changes(rows):
+    """What test_decoding says, from its (xid, text) rows: [(xid, op, schema, table)].
+
+    Messages have the prefix for a table; those that are not transactional the xid 0.
+    """
+    changes = []
+    for xid, text in rows:
+        if text.startswith("message: "):
+            found = re.match(r"message: transactional: (\d) prefix: (.*?), sz: ", text)
+            changes.append((int(xid) if found[1] == "1" else 0, "m", "", found[2]))
+        elif text.startswith("table "):
+            found = re.match(r"table (.*?): (INSERT|UPDATE|DELETE|TRUNCATE):", text)
+            for table in found[1].split(", "):
+                schema, name = (part.strip('"').replace('""', '"') for part in NAME.findall(table))
+                changes.append((int(xid), OPS[found[2]], schema, name))
+        elif not text.startswith(("BEGIN", "COMMIT")):
+            raise ValueError(f"test_decoding says {text!r}")
+    return changes
+
+
+def check_changes(truth, changes, findings):
+    """The documents are the changes, one for one."""
+    ours = [(int(event.get("xid", 0)), event["op"], event.get("schema", ""),
+             event.get("table", event.get("prefix"))) for event in truth.events]
+    if ours == changes:
+        return
+    for i, (mine, theirs) in enumerate(zip(ours, changes)):
+        if mine != theirs:
+            findings.add(TRUTH, "plugin", f"test_decoding has {theirs} where the plugin has "
+                                          f"{truth.name(i)}, {mine}")
+            return
+    more, name = (ours, "plugin") if len(ours) > len(changes) else (changes, "test_decoding")
+    first = more[min(len(ours), len(changes))]
+    findings.add(TRUTH, "plugin", f"only the {name} has the last "
+                                  f"{abs(len(ours) - len(changes))} changes, from {first} on")
+
+
+def check_ids(truth, findings):
+    """Ids grow, in the order of commits."""
+    for i, name in enumerate(truth.ids):
+        if name is None:
+            findings.add(TRUTH, "plugin", f"no id in {truth.documents[i][:80]!r}")
+        elif i and truth.ids[i - 1] and position(name) <= position(truth.ids[i - 1]):
+            findings.add(TRUTH, "plugin", f"{truth.name(i)} follows {truth.ids[i - 1]}")
+
+
+def check_rows(events, tables, sink, findings):
+    """Applied to empty tables, the events give the tables: {(schema, table): [row as JSON]}."""
+    model = Model()
+    for event in events:
+        try:
+            model.apply(event)
+        except ReplayError as error:
+            findings.add(ROWS, sink, f"{event['id']} ({event['op']} {event.get('table')} "
+                                     f"{event.get('key')}): {error}")
+    for (schema, name), rows in sorted(tables.items()):
+        have = model.rows(schema, name)
+        if have is None:
+            continue
+        want = sorted(repr(frozen(parse(row))) for row in rows)
+        if have == want:
+            continue
+        missing = list((collections.Counter(want) - collections.Counter(have)).elements())
+        extra = list((collections.Counter(have) - collections.Counter(want)).elements())
+        text = f"{schema}.{name}: {len(want)} rows in the source, {len(have)} by the events"
+        if missing:
+            text += f"; not made, for instance {missing[0][:300]}"
+        if extra:
+            text += f"; stale, for instance {extra[0][:300]}"
+        findings.add(ROWS, sink, text)
+    for schema, name in sorted(set(model.tables) - set(tables)):
+        if model.rows(schema, name):
+            findings.add(ROWS, sink, f"{schema}.{name} is not in the source, and has rows")
+
+
+# A sink against the truth ##########################################################################
+
+
+def check_bytes(truth, arrivals, sink, findings):
+    """Each arrival is an event of the truth, byte for byte; the indexes of those that are events."""
+    indexes = []
+    for arrival in arrivals:
+        i = truth.index.get(arrival.id)
+        if i is None:
+            findings.add(INVENTED, sink, f"{arrival.id}: {arrival.document[:200]!r}")
+            continue
+        if arrival.document != truth.documents[i]:
+            inner = id_of(arrival.document)
+            if inner is not None and inner != arrival.id:
+                findings.add(ID, sink, f"{inner} was sent as {arrival.id}")
+            else:
+                findings.add(CHANGED, sink, f"{truth.name(i)}: {arrival.document[:200]!r} "
+                                            f"should be {truth.documents[i][:200]!r}")
+        indexes.append(i)
+    return indexes
+
+
+def check_lost(truth, indexes, sink, findings):
+    there = set(indexes)
+    missing = [i for i in range(len(truth.ids)) if i not in there]
+    end = len(truth.ids)
+    while missing and missing[-1] == end - 1:
+        end = missing.pop()
+    if end < len(truth.ids):
+        findings.add(TAIL, sink, f"the last {len(truth.ids) - end} events, from "
+                                 f"{truth.name(end)} on")
+    for i in missing:
+        findings.add(LOST, sink, truth.name(i))
+
+
+def check_once(truth, indexes, sink, findings):
+    for i, count in collections.Counter(indexes).items():
+        if count > 1:
+            findings.add(DOUBLED, sink, f"{truth.name(i)}: {count} times")
+
+
+def without_redeliveries(indexes):
+    """Only what was not there yet.
+
+    A receiver that hung, and a network that stalled, may hear what was sent on an old connection after
+    what came on a new one. Nobody who sends can prevent that, but all of it is a redelivery.
+    """
+    return list(dict.fromkeys(indexes))
+
+
+def check_total_order(truth, indexes, set_aside, sink, findings):
+    """After each event comes the next one, or a redelivery: a step back to what was there already,
+    from which it goes on in order again. `set_aside` are skipped by good right."""
+    seen = set()
+    before = -1
+    for i in indexes:
+        step = before + 1
+        while step < i and step in set_aside:
+            step += 1
+        if i > step:
+            known = " again" if i in seen else ""
+            findings.add(ORDER, sink, f"{truth.name(i)} came{known} before {truth.name(step)}")
+        elif i <= before and i not in seen:
+            findings.add(ORDER, sink, f"{truth.name(i)} came after {truth.name(before)}")
+        seen.add(i)
+        before = i
+
+
+def check_key_order(truth, indexes, set_aside, sink, findings):
+    """The same for the events of each key, and across barriers."""
+    before = {}         # lane: the index that came last
+    seen = set()
+    for i in indexes:
+        lane = truth.lanes[i]
+        step = truth.previous[i]
+        while step is not None and step in set_aside:
+            step = truth.previous[step]
+        # Within the lane the one before has been there, and was the last, unless this steps back.
+        last = before.get(lane)
+        if last is None:
+            good = step is None
+        else:
+            good = step == last or (i <= last and i in seen)
+        if not good:
+            findings.add(ORDER, sink, f"{truth.name(i)} came after "
+                                      f"{truth.name(last) if last is not None else 'nothing'} "
+                                      f"of its key")
+        before[lane] = i
+        seen.add(i)
+    first = {}
+    for place, i in enumerate(indexes):
+        first.setdefault(i, place)
+    order = sorted(first)
+    latest = -1         # place of first arrival: the latest one of what precedes
+    for i in order:
+        if truth.is_barrier(i) and first[i] < latest:
+            findings.add(ORDER, sink, f"{truth.name(i)}, a barrier, came before what precedes it")
+        latest = max(latest, first[i])
+    earliest = len(indexes)
+    for i in reversed(order):
+        if truth.is_barrier(i) and first[i] > earliest:
+            findings.add(ORDER, sink, f"{truth.name(i)}, a barrier, came after what follows it")
+        earliest = min(earliest, first[i])
+
+
+def check_stale(truth, indexes, set_aside, sink, findings):
+    """A reader that takes the last it got of a key has the newest."""
+    last = {}
+    for i in indexes:
+        last[truth.lanes[i]] = i
+    for lane, i in last.items():
+        newest = truth.last[lane]
+        if i != newest and newest not in set_aside:
+            findings.add(STALE, sink, f"{truth.name(i)} is the last that came of its key, and "
+                                      f"{truth.ids[newest]} the last that was committed")
+
+
+def check_sink(truth, tables, sink, findings):
+    """All promises to one sink."""
+    indexes = check_bytes(truth, sink.arrivals, sink.name, findings)
+    aside = check_bytes(truth, sink.set_aside, sink.name + "'s dead letters", findings)
+    set_aside = set(aside) - set(indexes)
+    check_lost(truth, indexes + aside, sink.name, findings)
+    if sink.once:
+        check_once(truth, indexes, sink.name, findings)
+    order = check_total_order if sink.total else check_key_order
+    heard = without_redeliveries(indexes) if sink.late else indexes
+    order(truth, heard, set_aside, sink.name, findings)
+    check_stale(truth, heard, set_aside, sink.name, findings)
+    if not set_aside:
+        # In the order in which it came; bytes that differ have been found above.
+        check_rows((truth.events[i] for i in dict.fromkeys(indexes)), tables, sink.name, findings)
+
+
+def check(documents, changes, tables, sinks):
+    """All findings; an empty list is what was promised."""
+    findings = Findings()
+    truth = Truth(documents)
+    check_ids(truth, findings)
+    check_changes(truth, changes, findings)
+    check_rows(truth.events, tables, "plugin", findings)
+    for sink in sinks:
+        check_sink(truth, tables, sink, findings)
+    return findings.result()
+
+
+__all__ = ["Arrival", "DDL_PREFIX", "Finding", "Sink", "Truth", "check", "decoded_changes", "id_of"]

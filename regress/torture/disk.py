@@ -1,0 +1,61 @@
+"""A place for files that can be filled up at will.
+
+As root a file system of its own in memory, filled by another file, so that a write fails with "no
+space left on device", and often in its middle. For others, or where mounting is not allowed, the limit
+of the process's file size: a write fails with "file too large".
+"""
+
+import contextlib
+import os
+import resource
+import subprocess
+
+SIZE = 256 << 20
+PAGE = 4096
+
+
+class Disk:
+    def __init__(self, work, name="disk"):
+        self.folder = work.mkdir(name)
+        self.ballast = os.path.join(self.folder, "ballast")
+        self.mounted = False
+        if os.geteuid() == 0:
+            done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "walspout",
+                                   self.folder], stderr=subprocess.DEVNULL)
+            self.mounted = done.returncode == 0
+        if self.mounted:
+            work.at_exit(self.unmount)
+
+    def kind(self):
+        return "tmpfs" if self.mounted else "RLIMIT_FSIZE"
+
+    def fill(self, pid, left):
+        """Leaves about `left` bytes of room for the files of process `pid`."""
+        if not self.mounted:
+            largest = max((os.path.getsize(os.path.join(self.folder, name))
+                           for name in os.listdir(self.folder)), default=0)
+            self._limit(pid, largest + left)
+            return
+        with open(self.ballast, "ab") as f, contextlib.suppress(OSError):
+            block = bytes(1 << 20)
+            while True:
+                os.write(f.fileno(), block)
+        size = os.path.getsize(self.ballast)
+        os.truncate(self.ballast, max(0, size - left // PAGE * PAGE))
+
+    def free(self, pid):
+        if self.mounted:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.ballast)
+        else:
+            self._limit(pid, resource.RLIM_INFINITY)
+
+    @staticmethod
+    def _limit(pid, size):
+        # Started anew, a process has no limit: this one may be gone.
+        with contextlib.suppress(ProcessLookupError):
+            hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+
+    def unmount(self):
+        subprocess.run(["umount", "-l", self.folder], stderr=subprocess.DEVNULL)

@@ -1,0 +1,262 @@
+"""What can go wrong, and a schedule of it that follows from a seed.
+
+A fault begins, lasts, and heals; healing leaves the thing as good as before. Faults of one target
+wait for each other, those of different targets overlap.
+"""
+
+import collections
+import concurrent.futures
+import fnmatch
+import os
+import signal
+import struct
+import threading
+import time
+from typing import Callable, NamedTuple
+
+LONGEST = 3.0           # seconds
+
+
+class Fault(NamedTuple):
+    name: str
+    target: str         # faults of one target take turns
+    begin: Callable     # begin(scene, chance, lasts): breaks it, and returns what heals it
+
+
+def _nothing():
+    pass
+
+
+def _signal(pids, number):
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            pass
+
+
+def kill_forwarder(scene, chance, lasts):
+    scene.forwarder.kill()
+    scene.forwarder.start()
+    return _nothing
+
+
+def end_forwarder(scene, chance, lasts):
+    scene.forwarder.end()
+    scene.forwarder.start()
+    return _nothing
+
+
+def kill_walsender(scene, chance, lasts):
+    """The server takes the loss of a process for a crash, and starts all others anew."""
+    _signal(scene.walsenders(chance), signal.SIGKILL)
+    return scene.wait_for_postgres
+
+
+def terminate_walsender(scene, chance, lasts):
+    _signal(scene.walsenders(chance), signal.SIGTERM)
+    return _nothing
+
+
+def kill_postgres(scene, chance, lasts):
+    if chance.random() < 0.5:
+        scene.cluster.stop("immediate")
+    else:
+        scene.cluster.kill9()
+    time.sleep(chance.choice([0, 0.5]))
+    scene.cluster.start()
+    return _nothing
+
+
+def restart_postgres(scene, chance, lasts):
+    scene.cluster.restart("fast")
+    return _nothing
+
+
+def kill(name):
+    def begin(scene, chance, lasts):
+        scene.servers[name].kill()
+        return scene.servers[name].start
+    return begin
+
+
+def _freeze(pids):
+    _signal(pids, signal.SIGSTOP)
+    return lambda: _signal(pids, signal.SIGCONT)
+
+
+def freeze(name):
+    return lambda scene, chance, lasts: _freeze(scene.servers[name].pids())
+
+
+def freeze_forwarder(scene, chance, lasts):
+    return _freeze([scene.forwarder.process.pid])
+
+
+def freeze_walsender(scene, chance, lasts):
+    return _freeze(scene.walsenders(chance))
+
+
+def freeze_postgres(scene, chance, lasts):
+    return _freeze(scene.postgres_pids())
+
+
+def cut(name):
+    def begin(scene, chance, lasts):
+        scene.proxies[name].cut()
+        return _nothing
+    return begin
+
+
+def delay(name):
+    def begin(scene, chance, lasts):
+        scene.proxies[name].delay(chance.choice([0.01, 0.1, 0.5]))
+        return scene.proxies[name].heal
+    return begin
+
+
+def slow(name):
+    def begin(scene, chance, lasts):
+        scene.proxies[name].slow()
+        return scene.proxies[name].heal
+    return begin
+
+
+def blackhole(name):
+    def begin(scene, chance, lasts):
+        scene.proxies[name].blackhole()
+        lost = chance.random() < 0.5
+        return lambda: scene.proxies[name].heal(cut=lost)
+    return begin
+
+
+def half_open(name):
+    def begin(scene, chance, lasts):
+        scene.proxies[name].half_open()
+        return lambda: scene.proxies[name].heal(cut=True)
+    return begin
+
+
+BAD_ANSWERS = [
+    {"status": 500}, {"status": 503}, {"status": 408}, {"status": 429, "headers": {"Retry-After": "1"}},
+    {"status": 503, "headers": {"Retry-After": "garbage"}}, {"status": 200, "delay": 1.0},
+    {"status": 200, "body_bytes": 40, "drip": 0.05}, {"status": 200, "body_bytes": 1 << 20},
+    {"do": "garbage"}, {"do": "close"}, {"do": "cut"}, {"do": "hang"}]
+
+
+def misbehave(scene, chance, lasts):
+    scene.servers["http"].behave(chance.choice(BAD_ANSWERS))
+    return lambda: scene.servers["http"].behave({})
+
+
+def fill_disk(scene, chance, lasts):
+    scene.disk.fill(scene.forwarder.process.pid, chance.randrange(0, 20_000))
+    return lambda: scene.disk.free(scene.forwarder.process.pid)
+
+
+def step_clock(scene, chance, lasts):
+    """The wall clock jumps, and stays wrong until the next step."""
+    scene.step_clock(chance.choice([-86400, -3600, -5, 0, 5, 3600, 86400]))
+    return _nothing
+
+
+def _network(name):
+    return [Fault(f"{kind.__name__.replace('_', '-')}-{name}", f"proxy {name}", kind(name))
+            for kind in (cut, delay, slow, blackhole, half_open)]
+
+
+# What each part can suffer: the parts that a run has give its faults.
+FAULTS = {
+    "forwarder": [
+        Fault("kill-forwarder", "forwarder", kill_forwarder),
+        Fault("end-forwarder", "forwarder", end_forwarder),
+        Fault("freeze-forwarder", "forwarder", freeze_forwarder),
+        Fault("step-clock", "clock", step_clock)],
+    "postgres": [
+        Fault("kill-walsender", "postgres", kill_walsender),
+        Fault("terminate-walsender", "postgres", terminate_walsender),
+        Fault("kill-postgres", "postgres", kill_postgres),
+        Fault("restart-postgres", "postgres", restart_postgres),
+        Fault("freeze-walsender", "postgres", freeze_walsender),
+        Fault("freeze-postgres", "postgres", freeze_postgres), *_network("postgres")],
+    "redis": [
+        Fault("kill-redis", "redis", kill("redis")),
+        Fault("freeze-redis", "redis", freeze("redis")), *_network("redis")],
+    "rabbitmq": [
+        Fault("kill-rabbitmq", "rabbitmq", kill("rabbitmq")),
+        Fault("freeze-rabbitmq", "rabbitmq", freeze("rabbitmq")), *_network("rabbitmq")],
+    "http": [
+        Fault("kill-webhook", "http", kill("http")),
+        Fault("freeze-webhook", "http", freeze("http")),
+        Fault("webhook-misbehaves", "http", misbehave), *_network("http")],
+    "file": [Fault("disk-full", "disk", fill_disk)],
+    # The file of dead letters is on the same disk as the file sink's.
+}
+
+
+# One run of each has most of what there is.
+KINDS = {
+    "deaths": ["kill-*", "end-*", "terminate-*", "restart-*"],
+    "freezes": ["freeze-*"],
+    "network of Postgres": ["*-postgres"],
+    "network of the sinks": ["cut-*", "delay-*", "slow-*", "blackhole-*", "half-open-*"],
+    "webhook": ["webhook-misbehaves", "kill-webhook"],
+    "disk and clock": ["disk-full", "step-clock", "kill-forwarder"],
+    "everything": ["*"],
+}
+
+
+def chosen(parts, patterns):
+    """The faults of the parts whose names match one of the patterns; all of them without any."""
+    return [fault for part in parts for fault in FAULTS[part]
+            if not patterns or any(fnmatch.fnmatch(fault.name, pattern) for pattern in patterns)]
+
+
+class Schedule:
+    """Lets faults happen at random moments of `seconds`. What failed to break or heal is in errors."""
+
+    def __init__(self, scene, faults, chance, seconds):
+        self.scene = scene
+        self.locks = collections.defaultdict(threading.Lock)
+        self.count = collections.Counter()
+        self.errors = []
+        self.plan = []          # (when, fault, how long, a random generator of its own)
+        deck = []               # dealt to the end before it is shuffled again
+        when = chance.uniform(0.1, 1.0)
+        while faults and when < seconds - 0.2:
+            together = 1 if chance.random() < 0.7 else chance.choice([2, 3])
+            for _ in range(together):
+                lasts = chance.choice([0.05, chance.uniform(0.1, 1.0), chance.uniform(0.5, LONGEST)])
+                deck = deck or chance.sample(faults, len(faults))
+                self.plan.append((when, deck.pop(), lasts, type(chance)(chance.random())))
+            when += chance.uniform(0.1, 1.5)
+
+    def run(self, seconds, note):
+        start = time.monotonic()
+        happening = []
+        for when, fault, lasts, chance in self.plan:
+            time.sleep(max(0, start + when - time.monotonic()))
+            if time.monotonic() > start + seconds + LONGEST:
+                break
+            happening.append(self.scene.stage.threads.submit(self._happen, fault, lasts, chance, note))
+        time.sleep(max(0, start + seconds - time.monotonic()))
+        concurrent.futures.wait(happening)
+
+    def _happen(self, fault, lasts, chance, note):
+        with self.locks[fault.target]:
+            try:
+                note(f"{fault.name} {lasts:.2f} s")
+                heal = fault.begin(self.scene, chance, lasts)
+                try:
+                    time.sleep(lasts if heal is not _nothing else 0)
+                finally:
+                    heal()
+                self.count[fault.name] += 1
+                note(f"{fault.name} is over")
+            except Exception as error:      # the run has to say that it was not what it should be
+                self.errors.append(f"{fault.name}: {type(error).__name__}: {error}")
+
+
+def set_clock(path, seconds):
+    with open(path, "r+b") as f:
+        f.write(struct.pack("=q", seconds))

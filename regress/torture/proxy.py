@@ -1,0 +1,138 @@
+"""A TCP proxy that misbehaves as it is told: what a bad network does to a connection.
+
+    pass        hands on what comes
+    delay       hands it on later
+    slow        little at a time
+    blackhole   takes connections and bytes, and hands nothing on, as a firewall that drops packets
+
+cut() resets all connections; half_open() lets the server's ends go and tells the clients nothing
+until heal(), as a server that lost its power.
+"""
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+
+BLOCK = 65536
+TRICKLE = 2048
+PAUSE = 0.02
+
+
+class Proxy:
+    """target: a port of 127.0.0.1, or the path of a Unix socket."""
+
+    def __init__(self, target):
+        self.target = target
+        self.mode = "pass"
+        self.seconds = 0.0
+        self.lock = threading.Lock()
+        self.pairs = {}             # (client, server): how many directions are open
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.port = self.listener.getsockname()[1]
+        self.closed = False
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def delay(self, seconds):
+        self.mode, self.seconds = "delay", seconds
+
+    def slow(self):
+        self.mode = "slow"
+
+    def blackhole(self):
+        self.mode = "blackhole"
+
+    def half_open(self):
+        self.mode = "blackhole"
+        for _, server in self._pairs():
+            self._reset(server)
+
+    def cut(self):
+        for pair in self._pairs():
+            for end in pair:
+                self._reset(end)
+
+    def heal(self, cut=False):
+        """Hands on again; with `cut`, what was not handed on is lost, and both ends learn of it."""
+        if cut:
+            self.cut()
+        self.mode = "pass"
+
+    def close(self):
+        self.closed = True
+        self.listener.close()
+        self.heal(cut=True)
+
+    def _pairs(self):
+        with self.lock:
+            return list(self.pairs)
+
+    @staticmethod
+    def _reset(end):
+        with contextlib.suppress(OSError):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            end.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):
+            end.close()
+
+    def _accept(self):
+        while not self.closed:
+            try:
+                client, _ = self.listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._connect, args=(client,), daemon=True).start()
+
+    def _connect(self, client):
+        self._wait_while_black()
+        family = socket.AF_UNIX if isinstance(self.target, str) else socket.AF_INET
+        server = socket.socket(family)
+        try:
+            server.connect(self.target if family == socket.AF_UNIX else ("127.0.0.1", self.target))
+        except OSError:
+            self._reset(client)
+            self._reset(server)
+            return
+        with contextlib.suppress(OSError):
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if family == socket.AF_INET:
+                server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        pair = (client, server)
+        with self.lock:
+            self.pairs[pair] = 2
+        for source, sink in (pair, pair[::-1]):
+            threading.Thread(target=self._pump, args=(source, sink, pair), daemon=True).start()
+
+    def _wait_while_black(self):
+        while self.mode == "blackhole" and not self.closed:
+            time.sleep(PAUSE)
+
+    def _pump(self, source, sink, pair):
+        try:
+            while True:
+                data = source.recv(TRICKLE if self.mode == "slow" else BLOCK)
+                mode = self.mode
+                if mode == "delay":
+                    time.sleep(self.seconds)
+                elif mode == "slow":
+                    time.sleep(PAUSE)
+                self._wait_while_black()
+                if not data:
+                    sink.shutdown(socket.SHUT_WR)
+                    return
+                sink.sendall(data)
+        except OSError:
+            # While nothing is handed on, neither is the end of a connection.
+            self._wait_while_black()
+            for end in pair:
+                self._reset(end)
+        finally:
+            with self.lock:
+                self.pairs[pair] -= 1
+                last = not self.pairs[pair]
+                if last:
+                    del self.pairs[pair]
+            if last:
+                for end in pair:
+                    end.close()

@@ -1,0 +1,278 @@
+"""The receivers: private servers, each a process that can be killed, frozen, and started again with
+what it had, and what arrived at it, oldest first."""
+
+import ctypes
+import glob
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+
+import checker
+import cluster as pg
+
+RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+HTTP_SERVER = os.path.join(pg.TOP, "forwarder", "test", "sink", "http_server.py")
+_LIBC = ctypes.CDLL(None)
+
+
+def die_with_parent():
+    """In a child, before it becomes another program."""
+    _LIBC.prctl(1, signal.SIGKILL)
+
+
+def free_port():
+    """A port of 127.0.0.1 that nobody listens on, and that the system gives to no client."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+        first = int(f.read().split()[0])
+    while True:
+        port = random.SystemRandom().randrange(10_000, max(first, 20_000))
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+
+
+def accepts(port):
+    with socket.socket() as s:
+        s.settimeout(0.5)
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+class Server:
+    """A child process. What it says goes to a log in the work directory."""
+
+    def __init__(self, work, name):
+        self.work = work
+        self.name = name
+        self.port = free_port()
+        self.log_path = os.path.join(work.path, f"{name}.log")
+        self.process = None
+        work.at_exit(self.kill)
+
+    def command(self):
+        raise NotImplementedError
+
+    def env(self):
+        return {}
+
+    def start(self, timeout=60):
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), env={**os.environ, **self.env()}, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent,
+                **self.work.as_user())
+        pg.wait_until(self._up, timeout, what=f"{self.name} that listens")
+        return self
+
+    def _up(self):
+        if self.process.poll() is not None:
+            with open(self.log_path, errors="replace") as f:
+                raise pg.ServerError(f"{self.name} ended with {self.process.returncode}:\n"
+                                     f"{f.read()[-3000:]}")
+        return accepts(self.port)
+
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
+    def kill(self):
+        """SIGKILL; what it promised to keep is on its disk, or it lied."""
+        if self.running():
+            self.process.kill()
+        if self.process:
+            self.process.wait()
+
+    def pids(self):
+        return [self.process.pid] if self.running() else []
+
+
+class Redis(Server):
+    """Answers a command when it is on disk."""
+
+    def __init__(self, work):
+        super().__init__(work, "redis")
+        self.folder = work.mkdir("redis")
+
+    def command(self):
+        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+                "--appendonly", "yes", "--appendfsync", "always", "--dir", self.folder,
+                "--daemonize", "no"]
+
+    def _up(self):
+        return super()._up() and self.call("PING") == b"PONG"
+
+    def call(self, *words):
+        """A command's answer; b"LOADING..." and the like are answers, too."""
+        with socket.create_connection(("127.0.0.1", self.port), 30) as s, s.makefile("rb") as file:
+            words = [str(word).encode() for word in words]
+            s.sendall(b"*%d\r\n" % len(words) + b"".join(
+                b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
+            return self._answer(file)
+
+    def _answer(self, file):
+        line = file.readline()
+        if not line:
+            raise OSError("Redis is gone")
+        kind, rest = line[:1], line[1:-2]
+        if kind == b"*":
+            return [self._answer(file) for _ in range(int(rest))]
+        if kind == b"$":
+            return None if rest == b"-1" else file.read(int(rest) + 2)[:-2]
+        return rest
+
+    def arrivals(self, stream):
+        found, start = [], "-"
+        while True:
+            entries = self.call("XRANGE", stream, start, "+", "COUNT", 5000)
+            for name, fields in entries:
+                found.append(checker.Arrival(name.decode(), fields[fields.index(b"data") + 1]))
+            if len(entries) < 5000:
+                return found
+            start = "(" + entries[-1][0].decode()
+
+    def forget(self, stream):
+        self.call("DEL", stream)
+
+
+class RabbitMQ(Server):
+    def __init__(self, work):
+        super().__init__(work, "rabbitmq")
+        self.home = work.mkdir("rabbitmq")
+        files = {"rabbitmq.conf": f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
+                                  "disk_free_limit.absolute = 1MB\nheartbeat = 4\n",
+                 "plugins": "[].", "env.conf": ""}
+        for name, text in files.items():
+            with open(os.path.join(self.home, name), "w") as f:
+                f.write(text)
+        work.own_tree(self.home)
+        self.epmd_port, self.distribution_port = free_port(), free_port()
+        self.epmd = None
+
+    def command(self):
+        return [RABBITMQ]
+
+    def env(self):
+        home = self.home
+        return {"HOME": home, "ERL_EPMD_PORT": str(self.epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1",
+                "RABBITMQ_NODENAME": "walspout@localhost",
+                "RABBITMQ_DIST_PORT": str(self.distribution_port),
+                "RABBITMQ_CONF_ENV_FILE": f"{home}/env.conf",
+                "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq.conf",
+                "RABBITMQ_ENABLED_PLUGINS_FILE": f"{home}/plugins",
+                "RABBITMQ_MNESIA_BASE": f"{home}/data", "RABBITMQ_LOG_BASE": f"{home}/log",
+                "RABBITMQ_PID_FILE": f"{home}/pid",
+                # The script becomes the broker: signals are for that.
+                "RABBITMQ_ALLOW_INPUT": "1",
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput +sbwt none +S 2:2"}
+
+    def start(self, timeout=90):
+        if not self.epmd or self.epmd.poll() is not None:
+            self.epmd = subprocess.Popen(
+                ["epmd", "-port", str(self.epmd_port), "-address", "127.0.0.1"],
+                stdin=subprocess.DEVNULL, preexec_fn=die_with_parent, **self.work.as_user())
+        return super().start(timeout)
+
+    def kill(self):
+        super().kill()
+        # Of a killed broker its name is left for a moment.
+        if self.epmd:
+            self.epmd.kill()
+            self.epmd.wait()
+            self.epmd = None
+
+    def channel(self):
+        import pika
+        connection = pika.BlockingConnection(pika.ConnectionParameters(
+            "127.0.0.1", self.port, heartbeat=0))
+        return connection, connection.channel()
+
+    def declare(self, name):
+        """An exchange and a queue that takes all of it, both of that name."""
+        connection, channel = self.channel()
+        channel.exchange_declare(name, "topic", durable=True)
+        channel.queue_declare(name, durable=True)
+        channel.queue_bind(name, name, "#")
+        connection.close()
+
+    def arrivals(self, name):
+        connection, channel = self.channel()
+        count = channel.queue_declare(name, durable=True, passive=True).method.message_count
+        found = []
+        if count:
+            for _, properties, body in channel.consume(name, auto_ack=True, inactivity_timeout=10):
+                if body is None:
+                    break
+                found.append(checker.Arrival(properties.message_id, body))
+                if len(found) >= count:
+                    break
+        connection.close()
+        return found
+
+    def forget(self, name):
+        connection, channel = self.channel()
+        channel.queue_delete(name)
+        channel.exchange_delete(name)
+        connection.close()
+
+
+class Webhook(Server):
+    """http_server.py, which writes a request down before it answers, and misbehaves as it is told."""
+
+    def __init__(self, work, name="webhook"):
+        super().__init__(work, name)
+        self.folder = work.mkdir(name)
+        self.program = work.copy(HTTP_SERVER, f"{name}.py")
+        self.rejected = None        # text; a request that has it is refused
+
+    def command(self):
+        return [sys.executable, "-B", self.program, self.folder, str(self.port)]
+
+    def start(self, timeout=60):
+        super().start(timeout)
+        self.behave({})
+        return self
+
+    def behave(self, default):
+        message = {"default": default}
+        if self.rejected:
+            message["match"] = {self.rejected: {"status": 422, "body": "not this one"}}
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/_control",
+                                         json.dumps(message).encode(), method="POST")
+        urllib.request.urlopen(request, timeout=10).close()
+
+    def arrivals(self):
+        """The events that it said it took. An answer may be lost: they are taken all the same."""
+        found = []
+        with open(os.path.join(self.folder, "requests"), encoding="utf-8", newline="\n") as f:
+            for line in f:
+                if not line.endswith("\n"):
+                    break                   # killed while it wrote; nothing was answered
+                try:
+                    request = json.loads(line)
+                except ValueError:
+                    continue                # likewise, and started again
+                if 200 <= request["status"] < 300:
+                    found += self._events(request["body"], request["headers"]["webhook-id"])
+        return found
+
+    @staticmethod
+    def _events(body, name):
+        if not body.startswith("["):
+            return [checker.Arrival(name, body.encode())]
+        found, place, decoder = [], 1, json.JSONDecoder()
+        while body[place - 1] != "]":
+            end = decoder.raw_decode(body, place)[1]
+            document = body[place:end].encode()
+            found.append(checker.Arrival(checker.id_of(document), document))
+            place = end + 1
+        return found
+
+    def forget(self):
+        for path in glob.glob(os.path.join(self.folder, "requests")):
+            os.truncate(path, 0)

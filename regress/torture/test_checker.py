@@ -1,0 +1,291 @@
+"""The checker finds what it is for: each test plants one fault, and demands that it is named."""
+
+import json
+import os
+import random
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import checker  # noqa: E402
+from checker import Arrival, Sink  # noqa: E402
+
+
+class Source:
+    """A table, a key each row, and what its changes would be: documents, changes, rows."""
+
+    def __init__(self):
+        self.documents = []
+        self.changes = []
+        self.rows = {}
+        self.lsn = 1000
+
+    def commit(self, *events):
+        self.lsn += 40
+        for index, event in enumerate(events):
+            table = {} if event["op"] == "m" else {"schema": "public", "table": "t"}
+            document = {"id": f"{self.lsn}-{index}", "op": event.pop("op"), **table,
+                        "xid": self.lsn, **event}
+            self.documents.append(json.dumps(document, separators=(",", ":")).encode())
+            self.changes.append((self.lsn, document["op"], table.get("schema", ""),
+                                 table.get("table", event.get("prefix"))))
+
+    def insert(self, key, body="new"):
+        self.rows[key] = {"id": key, "body": body}
+        return {"op": "c", "key": {"id": key}, "after": {"id": key, "body": body}}
+
+    def update(self, key, body):
+        self.rows[key] = {"id": key, "body": body}
+        return {"op": "u", "key": {"id": key}, "after": {"id": key, "body": body}}
+
+    def move(self, key, new):
+        self.rows[new] = {**self.rows.pop(key), "id": new}
+        return {"op": "u", "key": {"id": new}, "before": {"id": key}, "after": self.rows[new]}
+
+    def touch(self, key):
+        """An update that leaves the body out of the log."""
+        return {"op": "u", "key": {"id": key}, "after": {"id": key}, "unchanged": ["body"]}
+
+    def delete(self, key):
+        del self.rows[key]
+        return {"op": "d", "key": {"id": key}, "before": {"id": key}}
+
+    def truncate(self):
+        self.rows.clear()
+        return {"op": "t", "cascade": False, "restart_identity": False}
+
+    def message(self, prefix, content):
+        return {"op": "m", "prefix": prefix, "transactional": True, "content": content}
+
+    def tables(self):
+        return {("public", "t"): [json.dumps(row) for row in self.rows.values()]}
+
+    def arrivals(self):
+        return [Arrival(checker.id_of(document), document) for document in self.documents]
+
+    def check(self, arrivals, **sink):
+        return checker.check(self.documents, self.changes, self.tables(),
+                             [Sink("sink", arrivals, **sink)])
+
+
+@pytest.fixture
+def source():
+    made = Source()
+    made.commit(made.insert(1), made.insert(2))
+    made.commit(made.truncate())
+    made.commit(made.insert(1), made.insert(2), made.insert(3))
+    made.commit(made.update(1, "two"))
+    made.commit(made.touch(1))
+    made.commit(made.move(2, 7), made.message("note", {"a": 1.50}))
+    made.commit(made.delete(3))
+    made.commit(made.insert(3, "again"), made.update(7, "x"), made.update(1, "three"))
+    return made
+
+
+def kinds(findings, sink="sink"):
+    return {finding.kind for finding in findings if finding.sink == sink}
+
+
+@pytest.mark.parametrize("total", [True, False])
+def test_what_is_whole_is_whole(source, total):
+    assert source.check(source.arrivals(), total=total, once=True) == []
+
+
+@pytest.mark.parametrize("total", [True, False])
+def test_redeliveries_are_none_of_its_business(source, total):
+    arrivals = source.arrivals()
+    again = arrivals[:9] + arrivals[4:9] + arrivals[8:] + arrivals[-3:]
+    assert source.check(again, total=total) == []
+
+
+@pytest.mark.parametrize("total", [True, False])
+def test_each_lost_event_is_found(source, total):
+    for i, arrival in enumerate(source.arrivals()[:-1]):
+        arrivals = source.arrivals()
+        del arrivals[i]
+        found = source.check(arrivals, total=total)
+        assert any(finding.kind == checker.LOST and arrival.id in finding.text
+                   for finding in found), arrival
+
+
+def test_a_missing_tail_is_found(source):
+    found = source.check(source.arrivals()[:-3])
+    assert checker.TAIL in kinds(found) and checker.LOST not in kinds(found)
+    assert any(source.arrivals()[-3].id in finding.text and "last 3" in finding.text
+               for finding in found)
+    assert checker.TAIL in kinds(source.check([]))
+
+
+def test_an_event_twice_in_a_stream_is_found(source):
+    arrivals = source.arrivals()
+    arrivals.insert(3, arrivals[2])
+    assert source.check(arrivals) == []
+    found = source.check(arrivals, once=True)
+    assert kinds(found) == {checker.DOUBLED} and arrivals[2].id in found[0].text
+
+
+def test_each_swap_is_found_where_all_are_in_order(source):
+    for i in range(len(source.arrivals()) - 1):
+        arrivals = source.arrivals()
+        arrivals[i], arrivals[i + 1] = arrivals[i + 1], arrivals[i]
+        assert checker.ORDER in kinds(source.check(arrivals)), i
+        assert checker.ORDER in kinds(source.check(arrivals, late=True)), i
+
+
+def test_swaps_are_found_where_keys_are_in_order(source):
+    arrivals = source.arrivals()
+    touched = [i for i, arrival in enumerate(arrivals) if b'"key":{"id":1}' in arrival.document]
+    # The two updates of key 1, with another key's events between them.
+    first, second = touched[2], touched[3]
+    arrivals[first], arrivals[second] = arrivals[second], arrivals[first]
+    found = source.check(arrivals, total=False)
+    assert any(finding.kind == checker.ORDER and arrivals[first].id in finding.text
+               for finding in found)
+    # Different keys may come in any order, but for barriers.
+    arrivals = source.arrivals()
+    arrivals[-1], arrivals[-2] = arrivals[-2], arrivals[-1]
+    assert source.check(arrivals, total=False) == []
+    arrivals = source.arrivals()
+    arrivals[1], arrivals[2] = arrivals[2], arrivals[1]         # the truncate, too early
+    assert checker.ORDER in kinds(source.check(arrivals, total=False))
+
+
+def test_an_event_that_is_skipped_after_a_redelivery_is_found(source):
+    arrivals = source.arrivals()
+    # 0..5, back to 4, and then 6 without 5: whoever keeps the last has an old one for a while.
+    skipped = arrivals[:6] + [arrivals[4]] + arrivals[6:]
+    assert checker.ORDER in kinds(source.check(skipped))
+    # A connection that hung is heard late: nobody can prevent that.
+    assert source.check(skipped, late=True) == []
+
+
+def test_changed_bytes_are_found(source):
+    for i, arrival in enumerate(source.arrivals()):
+        arrivals = source.arrivals()
+        arrivals[i] = Arrival(arrival.id, arrival.document[:-1] + b" }")
+        assert checker.CHANGED in kinds(source.check(arrivals)), i
+    # Of a redelivery, too.
+    arrivals = source.arrivals()
+    arrivals.append(Arrival(arrivals[-1].id, arrivals[-1].document.replace(b"three", b"drei")))
+    assert checker.CHANGED in kinds(source.check(arrivals))
+
+
+def test_an_id_that_is_another_ones_is_found(source):
+    arrivals = source.arrivals()
+    arrivals[3] = Arrival(arrivals[4].id, arrivals[3].document)
+    assert checker.ID in kinds(source.check(arrivals))
+
+
+def test_an_invented_event_is_found(source):
+    arrivals = source.arrivals()
+    arrivals.insert(4, Arrival("99-0", b'{"id":"99-0"}'))
+    assert checker.INVENTED in kinds(source.check(arrivals))
+
+
+def test_a_stale_key_is_found(source):
+    arrivals = source.arrivals()
+    stale = next(arrival for arrival in arrivals if b'"two"' in arrival.document)
+    for total in (True, False):
+        found = source.check(arrivals + [stale], total=total)
+        assert any(finding.kind == checker.STALE and stale.id in finding.text
+                   and arrivals[-1].id in finding.text for finding in found)
+
+
+def test_dead_letters_count_as_there(source):
+    arrivals = source.arrivals()
+    aside = [arrivals.pop(5)]
+    assert checker.LOST in kinds(source.check(arrivals))
+    assert source.check(arrivals, set_aside=aside) == []
+    changed = [Arrival(aside[0].id, aside[0].document + b" ")]
+    assert checker.CHANGED in kinds(source.check(arrivals, set_aside=changed),
+                                    "sink's dead letters")
+
+
+def test_what_the_plugin_forgot_or_made_up_is_found(source):
+    arrivals = source.arrivals()
+    for change in (lambda changes: changes.pop(4),
+                   lambda changes: changes.pop(),
+                   lambda changes: changes.append((9, "c", "public", "t")),
+                   lambda changes: changes.insert(3, (9, "d", "public", "t"))):
+        changes = list(source.changes)
+        change(changes)
+        found = checker.check(source.documents, changes, source.tables(), [Sink("sink", arrivals)])
+        assert kinds(found, "plugin") == {checker.TRUTH}
+
+
+def test_a_wrong_value_is_found_by_the_rows(source):
+    tables = source.tables()
+    tables["public", "t"][0] = tables["public", "t"][0].replace("three", "four")
+    found = checker.check(source.documents, source.changes, tables,
+                          [Sink("sink", source.arrivals())])
+    assert kinds(found, "plugin") == {checker.ROWS} and "four" in found[0].text
+
+
+def test_wrong_digits_are_found_by_the_rows():
+    source = Source()
+    source.commit(source.insert(1, 1.5))
+    tables = {("public", "t"): ['{"id":1,"body":1.50}']}
+    assert checker.check(source.documents, source.changes, tables, [])[0].kind == checker.ROWS
+    tables = {("public", "t"): ['{"id":1,"body":"1.5"}']}
+    assert checker.check(source.documents, source.changes, tables, [])[0].kind == checker.ROWS
+
+
+def test_rows_without_a_key_are_compared_as_often_as_they_are_there():
+    documents = [b'{"id":"8-0","op":"c","schema":"s","table":"t","xid":1,"after":{"a":1}}',
+                 b'{"id":"8-1","op":"c","schema":"s","table":"t","xid":1,"after":{"a":1}}',
+                 b'{"id":"8-2","op":"u","schema":"s","table":"t","xid":1,"before":{"a":1},'
+                 b'"after":{"a":2}}']
+    changes = [(1, op, "s", "t") for op in "ccu"]
+    rows = ['{"a":1}', '{"a":2}']
+    assert checker.check(documents, changes, {("s", "t"): rows}, []) == []
+    assert checker.check(documents, changes, {("s", "t"): rows + rows[:1]}, [])
+    assert checker.check(documents, changes, {("s", "t"): rows[:1]}, [])
+
+
+def test_schema_changes_are_followed():
+    source = Source()
+    ddl = {"schema": "public", "table": "t"}
+    source.commit(source.insert(1))
+    source.commit(source.message("ddl", {**ddl, "do": "add", "column": "n", "value": 0}))
+    source.commit(source.message("ddl", {**ddl, "do": "rename", "column": "n", "to": "m"}))
+    source.commit(source.message("ddl", {**ddl, "do": "text", "column": "m"}))
+    source.commit(source.message("ddl", {**ddl, "do": "drop", "column": "body"}))
+    tables = {("public", "t"): ['{"id":1,"m":"0"}']}
+    assert checker.check(source.documents, source.changes, tables,
+                         [Sink("sink", source.arrivals())]) == []
+
+
+def test_test_decoding_is_understood():
+    rows = [("7", "BEGIN 7"), ("7", 'table public.t: INSERT: id[integer]:1 body[text]:\'x: y\''),
+            ("7", 'table public."odd.""name": DELETE: (no-tuple-data)'),
+            ("7", "table public.a, public.b: TRUNCATE: restart_seqs cascade"),
+            ("7", "message: transactional: 1 prefix: ddl, sz: 3 content:a\nb"),
+            ("7", "COMMIT 7"), ("8", "message: transactional: 0 prefix: p, sz: 0 content:")]
+    assert checker.decoded_changes(rows) == [
+        (7, "c", "public", "t"), (7, "d", "public", 'odd."name'), (7, "t", "public", "a"),
+        (7, "t", "public", "b"), (7, "m", "", "ddl"), (0, "m", "", "p")]
+
+
+def test_a_thousand_random_faults_are_all_found(source):
+    """One random fault each: nothing that is not as promised goes by."""
+    chance = random.Random(1)
+    for _ in range(1000):
+        arrivals = source.arrivals()
+        i, j = chance.sample(range(len(arrivals)), 2)
+        fault = chance.choice(["lose", "swap", "flip", "repeat"])
+        if fault == "lose":
+            del arrivals[i]
+        elif fault == "swap":
+            arrivals[i], arrivals[j] = arrivals[j], arrivals[i]
+        elif fault == "flip":
+            document = bytearray(arrivals[i].document)
+            document[chance.randrange(len(document))] ^= 1
+            arrivals[i] = Arrival(arrivals[i].id, bytes(document))
+        else:
+            arrivals.insert(i, arrivals[j])
+        try:
+            found = source.check(arrivals, once=True)
+        except (ValueError, KeyError, TypeError):
+            pytest.fail(f"{fault} {i} {j} made the checker fail")
+        assert found, (fault, i, j)

@@ -1,0 +1,53 @@
+"""The truth about what was committed, from Postgres alone: what `checker.py` compares with.
+
+The slots of it are made before the first row, and read once, at the very end, by nobody who was part of
+what happened in between.
+"""
+
+import checker
+
+DOCUMENTS, CHANGES = "truth_documents", "truth_changes"
+
+# With these, row_to_json prints what the plugin promises.
+SETTINGS = ("-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex "
+            "-c extra_float_digits=1")
+
+
+def make_slots(cluster, db):
+    cluster.create_slot(DOCUMENTS, "walspout", db)
+    cluster.create_slot(CHANGES, "test_decoding", db)
+
+
+def documents(cluster, db):
+    """All documents, as bytes, in order. Writes a message behind the last: to be read after changes()."""
+    end = cluster.current_lsn()
+    # A keepalive has to pass the end, and nothing else may be written any more.
+    cluster.query("SELECT pg_logical_emit_message(false, 'end', '')", db)
+    with cluster.recvlogical(DOCUMENTS, db, args=[f"--endpos={end}"]) as receiver:
+        lines = receiver.lines(timeout=300)
+    return [line.encode() for line in lines]
+
+
+def changes(cluster, db):
+    """What test_decoding says was committed."""
+    rows = cluster.query(
+        "SELECT xid::text, left(data, 400) FROM pg_logical_slot_peek_changes(%s, NULL, NULL, "
+        "'skip-empty-xacts', '1')", db, (CHANGES,))
+    return checker.decoded_changes(rows)
+
+
+def tables(cluster, db):
+    """{(schema, table): [row as JSON]} of all tables."""
+    connection = cluster.connect(db, options=SETTINGS)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT nspname, relname, c.oid::regclass::text FROM pg_class c "
+                           "JOIN pg_namespace n ON n.oid = relnamespace "
+                           "WHERE relkind = 'r' AND nspname = 'public'")
+            found = {}
+            for schema, name, quoted in cursor.fetchall():
+                cursor.execute(f"SELECT row_to_json(t)::text FROM {quoted} t")
+                found[schema, name] = [row[0] for row in cursor.fetchall()]
+            return found
+    finally:
+        connection.close()
