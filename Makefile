@@ -224,8 +224,8 @@ check-forwarder: plugin bench-plugins
 	@$(MAKE) --no-print-directory configure-forwarder \
 		FORWARDER_FLAGS='-DWALSPOUT_TESTS=ON -DWALSPOUT_WERROR=ON $(FORWARDER_FLAGS)'
 	@ninja -C $(FORWARDER_BUILD) -j$(JOBS)
-	cd $(FORWARDER_BUILD) && ctest --output-on-failure
-	$(PYTHON) -B -m pytest -p no:cacheprovider -q \
+	cd $(FORWARDER_BUILD) && ctest -j2 --output-on-failure
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 2 \
 		$(FORWARDER_TESTS) $(PYTEST_FLAGS)
 
 # Its tests again, instrumented: for addresses and undefined behaviour by g++, for threads by clang, so
@@ -237,8 +237,7 @@ check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
 	@cmake -S . -B $(FORWARDER_BUILD)-$* -G Ninja $(SANITIZE) $(FORWARDER_FLAGS) \
 		>$(FORWARDER_BUILD)-$*.log 2>&1 || { cat $(FORWARDER_BUILD)-$*.log; exit 1; } >&2
 	@ninja -C $(FORWARDER_BUILD)-$* -j$(JOBS)
-	$(FORWARDER_BUILD)-$*/core_tests --gtest_brief=1
-	$(FORWARDER_BUILD)-$*/sink_tests --gtest_brief=1
+	cd $(FORWARDER_BUILD)-$* && ctest -j2 --output-on-failure
 
 # Torture: the checker's own tests, then every kind of fault for a few seconds, sink by sink; and as
 # long as one likes.

@@ -188,7 +188,7 @@ def test_a_second_sigterm_ends_it_at_once(db, fwd):
 
 def test_it_ends_with_the_test_that_started_it(db, fwd):
     forwarder = fwd()
-    script = (f"import os, signal, sys\nsys.path[:0] = {sys.path[:2]!r}\n"
+    script = (f"import os, signal, sys\nsys.path[:0] = {[os.path.dirname(pg.__file__), os.path.dirname(__file__)]!r}\n"
               "import forwarder, subprocess\n"
               f"p = subprocess.Popen([{PROGRAM!r}, 'run', {forwarder.config!r}], "
               "stderr=subprocess.DEVNULL, preexec_fn=forwarder.die_with_parent)\n"

@@ -56,8 +56,12 @@ class Broker {
     ASSERT_TRUE(up && process_.running()) << read_file(directory_.file("output"));
   }
 
-  // Killed: what was confirmed must be on its disk.
-  void stop() { process_.stop(SIGKILL); }
+  // Killed: what was confirmed must be on its disk. Queues and bindings, which the test has just
+  // made, the broker writes when it likes.
+  void stop() {
+    control({"eval", "mnesia:sync_log()."});
+    process_.stop(SIGKILL);
+  }
   void freeze() { process_.signal(SIGSTOP); }
   void thaw() { process_.signal(SIGCONT); }
 
