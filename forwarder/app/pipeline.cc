@@ -12,8 +12,7 @@
 
 namespace walspout {
 
-Pipeline::Pipeline(const PipelineConfig& config)
-    : config_(config), server_position_(config_.source.dsn, source_stats_) {
+Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
   queue_ = std::make_unique<EventQueue>(config.sinks.size(), config.memory, [this] { wake_(); });
   std::optional<StateFile> state;
   if (!config.state.empty()) state.emplace(config.state, config.name);
@@ -99,15 +98,7 @@ void Pipeline::run(std::function<Result<void>()> body, const std::string& name) 
   if (--running_ == 0) ended_();
 }
 
-void Pipeline::refresh() {
-  if (has_ended()) return;
-  if (source_stats_.state == SourcePhase::kStreaming && queue_->bytes() < queue_->capacity())
-    return;
-  server_position_.refresh();
-}
-
 void Pipeline::close() {
-  server_position_.stop();
   queue_->close();
   for (auto& lane : lanes_) {
     lane->deliverer->limit(Clock::now());

@@ -17,7 +17,6 @@
 #include "pipeline/queue.h"
 #include "pipeline/stats.h"
 #include "sink/sink.h"
-#include "source/position.h"
 #include "source/source.h"
 
 namespace walspout {
@@ -48,8 +47,7 @@ class Pipeline {
   bool has_ended() const { return running_ == 0; }
   bool has_failed() const { return failed_; }
 
-  // For the status server, which calls this first: what the pipeline does not learn by itself.
-  void refresh();
+  // For the status server.
   const PipelineConfig& config() const { return config_; }
   const SourceStats& source_stats() const { return source_stats_; }
   const SinkStats& sink_stats(size_t i) const { return lanes_[i]->stats; }
@@ -74,7 +72,6 @@ class Pipeline {
   std::function<void()> ended_;
   Wake wake_;
   SourceStats source_stats_;
-  ServerPosition server_position_;
   std::unique_ptr<EventQueue> queue_;
   std::unique_ptr<DeadLetterFile> dead_letters_;
   std::vector<std::unique_ptr<Lane>> lanes_;

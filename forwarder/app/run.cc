@@ -76,7 +76,7 @@ int Runner::run() {
   if (!make()) return kUsage;
   log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"pipelines", pipelines_.size()}});
   if (config_.status) {
-    std::vector<Pipeline*> pipelines;
+    std::vector<const Pipeline*> pipelines;
     for (const auto& pipeline : pipelines_) pipelines.push_back(pipeline.get());
     auto status = StatusServer::start(*config_.status, std::move(pipelines));
     if (!status) {

@@ -146,6 +146,12 @@ Result<void> Source::stream_once() {
     if (server.slot_user.empty()) {
       Result<void> whole = look_for_gap(*connection, server);
       if (!whole) return whole;
+      // Nobody would read the stream: see look_aside().
+      if (!queue_.has_room()) {
+        stats_.last_error.set("there is no room: the sinks are behind");
+        pause(timing_.slot_in_use);
+        continue;
+      }
       bool in_use = false;
       Result<void> started = start(*connection, from.start, in_use);
       if (started) break;
@@ -360,10 +366,19 @@ Result<void> Source::stream(Connection& connection) {
   feedback_.request();
   silence_.broken(Clock::now());
   bool full = false;
+  TimePoint aside;
   while (!stopping()) {
     bool room = queue_.has_room();
-    if (!room && !full) stats_.pauses++;
+    if (!room && !full) {
+      stats_.pauses++;
+      aside = Clock::now() + timing_.full;
+    }
     full = !room;
+    if (full && Clock::now() >= aside) {
+      Result<void> wanted = look_aside();
+      if (!wanted) return wanted;
+      aside = Clock::now() + timing_.full;
+    }
     bool more = false;
     if (room) {
       Result<bool> received = receive(connection);
@@ -393,11 +408,37 @@ Result<void> Source::stream(Connection& connection) {
       if (!connection.readable()) connection.wait(false, now + nap);
     } else {
       TimePoint until = feedback_.wait_until(acks_.confirmed(), acks_.in_flight(), now);
-      connection.wait(room, std::min(until, silence_.next()));
+      connection.wait(room, std::min({until, silence_.next(), full ? aside : TimePoint::max()}));
     }
   }
   drain(connection);
   return {};
+}
+
+// While nothing is read, a process of the server that has to end cannot tell us so: it waits for
+// ever, and with it a checkpoint that has to remove the slot's log, or the end of the server. So
+// the server is asked on the side; also how far its log reaches, which the stream does not tell
+// now. An error if it is better to let go.
+Result<void> Source::look_aside() {
+  auto aside =
+      Connection::open(config_.dsn, Connection::Mode::kOrdinary, Clock::now() + timing_.full / 2,
+                       wake_, [this] { return stopping(); });
+  if (!aside) return in("nothing is read, as the sinks are behind", std::move(aside.error()));
+  auto slot = aside->query(
+      "SELECT wal_status, CASE WHEN pg_catalog.pg_is_in_recovery() "
+      "THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END "
+      "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+          Connection::quote_literal(config_.slot),
+      Clock::now() + timing_.full / 2);
+  if (!slot) return Failure(std::move(slot.error().error));
+  if (!slot->empty()) {
+    const Lsn end = parse_lsn(column(slot->front(), 1)).value_or(Lsn{});
+    stats_.server_lsn = std::max(stats_.server_lsn.load(), end.value);
+  }
+  std::string status = slot->empty() ? "gone" : column(slot->front(), 0);
+  if (status == "reserved" || status == "extended") return {};
+  return retry("the sinks are behind, and slot \"" + config_.slot + "\" is " + status,
+               aside->endpoint());
 }
 
 // Takes whatever has arrived, as long as there is room; whether there may be more in the buffer.

@@ -33,6 +33,7 @@ struct SourceTiming {
   Duration slot_in_use = std::chrono::milliseconds(500);  // between attempts to get the slot
   Duration connect = std::chrono::seconds(10);
   Duration answer = std::chrono::seconds(30);
+  Duration full = std::chrono::seconds(5);  // between looks whether the server wants us gone
 };
 
 class Source {
@@ -62,6 +63,7 @@ class Source {
   std::string how_to_go_on() const;
   Result<void> start(Connection& connection, Lsn from, bool& in_use);
   Result<void> stream(Connection& connection);
+  Result<void> look_aside();
   Result<bool> receive(Connection& connection);
   Result<void> take(Message message);
   void hand_over();

@@ -2,7 +2,6 @@
 
 #include <httplib.h>
 
-#include "app/pipeline.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "status/report.h"
@@ -24,7 +23,7 @@ void only_listener(int socket) {
 
 struct StatusServer::Impl {
   httplib::Server server;
-  std::vector<Pipeline*> pipelines;
+  std::vector<const Pipeline*> pipelines;
   std::thread thread;
 };
 
@@ -35,15 +34,11 @@ StatusServer::~StatusServer() {
 }
 
 Result<std::unique_ptr<StatusServer>> StatusServer::start(const StatusConfig& config,
-                                                          std::vector<Pipeline*> pipelines) {
+                                                          std::vector<const Pipeline*> pipelines) {
   auto impl = std::make_unique<Impl>();
   impl->pipelines = std::move(pipelines);
   httplib::Server& server = impl->server;
-  const std::vector<Pipeline*>& all = impl->pipelines;
-  auto refreshed = [&all]() -> std::vector<const Pipeline*> {
-    for (Pipeline* pipeline : all) pipeline->refresh();
-    return {all.begin(), all.end()};
-  };
+  const std::vector<const Pipeline*>& all = impl->pipelines;
   server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
   server.set_keep_alive_max_count(1);  // a client that stays would hold a thread
   server.set_socket_options(only_listener);
@@ -62,15 +57,15 @@ Result<std::unique_ptr<StatusServer>> StatusServer::start(const StatusConfig& co
     response.set_content("ok\n", "text/plain");
   });
   server.Get("/readyz", [&all](const httplib::Request&, httplib::Response& response) {
-    Readiness state = readiness({all.begin(), all.end()}, wall_micros());
+    Readiness state = readiness(all, wall_micros());
     response.status = state.ready ? 200 : 503;
     response.set_content(state.ready ? "ready\n" : state.why, "text/plain; charset=utf-8");
   });
-  server.Get("/status", [refreshed](const httplib::Request&, httplib::Response& response) {
-    response.set_content(status_json(refreshed(), wall_micros()), "application/json");
+  server.Get("/status", [&all](const httplib::Request&, httplib::Response& response) {
+    response.set_content(status_json(all, wall_micros()), "application/json");
   });
-  server.Get("/metrics", [refreshed](const httplib::Request&, httplib::Response& response) {
-    response.set_content(metrics_text(refreshed(), wall_micros()), "text/plain; version=0.0.4");
+  server.Get("/metrics", [&all](const httplib::Request&, httplib::Response& response) {
+    response.set_content(metrics_text(all, wall_micros()), "text/plain; version=0.0.4");
   });
   std::string where = config.host + ":" + std::to_string(config.port);
   int port = config.port;

@@ -17,7 +17,7 @@ class StatusServer {
  public:
   // Listens; the pipelines outlive the server.
   static Result<std::unique_ptr<StatusServer>> start(const StatusConfig& config,
-                                                     std::vector<Pipeline*> pipelines);
+                                                     std::vector<const Pipeline*> pipelines);
   ~StatusServer();
 
   void stop();

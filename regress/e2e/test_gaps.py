@@ -203,7 +203,8 @@ def test_a_lost_slot_is_refused_while_it_runs(db, fwd):
     db.psql(TABLE)
     # The receiver takes connections and never says a word: the slot stays where it is.
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        sinks = (f"      - type: http\n        url: http://127.0.0.1:{silent.getsockname()[1]}/\n")
+        sinks = (f"      - type: http\n        url: http://127.0.0.1:{silent.getsockname()[1]}/\n"
+                 "        timeout: 3s\n")
         forwarder = fwd(sinks=sinks)
         forwarder.start()
         db.psql("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 10000) i")
@@ -217,6 +218,37 @@ def test_a_lost_slot_is_refused_while_it_runs(db, fwd):
             refused(forwarder, "is lost", "pg_drop_replication_slot")
         finally:
             db.server.reload({"max_slot_wal_keep_size": "-1"})
+
+
+@pytest.mark.parametrize("how", ["checkpoint", "shutdown"])
+def test_a_full_queue_does_not_hold_up_the_server(db, fwd, how):
+    """A process of the server that has to end, and cannot say so as nobody reads, waits for ever: and a
+    checkpoint, or the end of the server, waits for that."""
+    db.psql(TABLE)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sinks = (f"      - type: http\n        url: http://127.0.0.1:{silent.getsockname()[1]}/\n"
+                 "        timeout: 3s\n")
+        with fwd(sinks=sinks, pipeline="memory: 1MiB") as forwarder:
+            db.psql("INSERT INTO t SELECT i, repeat('x', 1000) FROM generate_series(1, 30000) i")
+            pg.wait_until(lambda: forwarder.status()["in_flight_bytes"] >= 1 << 20, 20,
+                          what="full queue")
+            if how == "shutdown":
+                ended = threading.Thread(target=db.server.stop)
+            else:
+                db.psql("SELECT pg_switch_wal(); CREATE TABLE w (i int); SELECT pg_switch_wal()")
+                db.server.reload({"max_slot_wal_keep_size": "1MB"})
+                ended = threading.Thread(target=db.psql, args=("CHECKPOINT",))
+            ended.start()
+            ended.join(30)
+            late = ended.is_alive()
+            if how == "checkpoint" and not late:
+                refused(forwarder, "is lost")
+        ended.join()
+        if how == "shutdown":
+            db.server.start()
+        else:
+            db.server.reload({"max_slot_wal_keep_size": "-1"})
+        assert not late
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it was down"])

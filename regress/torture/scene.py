@@ -233,7 +233,7 @@ class Scene:
         for name, server in self.servers.items():
             if not server.running():
                 server.start()
-            faults._signal(server.pids(), signal.SIGCONT)
+            faults.signal_all(server.pids(), signal.SIGCONT)
         self.disk.free(self.forwarder.process.pid)
         self.wait_for_postgres()
         self.note("all is healed")
@@ -412,7 +412,8 @@ class Scene:
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(self.folder, target)
         for path in (self.dead_letters, self.file, self.cluster.log_path,
-                     *(server.log_path for server in self.servers.values())):
+                     *(server.log_path for server in self.servers.values()),
+                     *(server.requests for name, server in self.servers.items() if name == "http")):
             if os.path.exists(path):
                 shutil.copy(path, target)
         self.outcome.folder = target

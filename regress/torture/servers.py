@@ -2,7 +2,6 @@
 what it had, and what arrived at it, oldest first."""
 
 import ctypes
-import glob
 import json
 import os
 import random
@@ -228,6 +227,7 @@ class Webhook(Server):
         super().__init__(work, name)
         self.folder = work.mkdir(name)
         self.program = work.copy(HTTP_SERVER, f"{name}.py")
+        self.requests = os.path.join(self.folder, "requests")
         self.rejected = None        # text; a request that has it is refused
 
     def command(self):
@@ -249,14 +249,12 @@ class Webhook(Server):
     def arrivals(self):
         """The events that it said it took. An answer may be lost: they are taken all the same."""
         found = []
-        with open(os.path.join(self.folder, "requests"), encoding="utf-8", newline="\n") as f:
+        with open(self.requests, encoding="utf-8", newline="\n") as f:
             for line in f:
                 if not line.endswith("\n"):
                     break                   # killed while it wrote; nothing was answered
-                try:
-                    request = json.loads(line)
-                except ValueError:
-                    continue                # likewise, and started again
+                # Started again it goes on in the same line. No string has a quote like these.
+                request = json.loads(line[line.rindex('{"path": "'):])
                 if 200 <= request["status"] < 300:
                     found += self._events(request["body"], request["headers"]["webhook-id"])
         return found
@@ -274,5 +272,4 @@ class Webhook(Server):
         return found
 
     def forget(self):
-        for path in glob.glob(os.path.join(self.folder, "requests")):
-            os.truncate(path, 0)
+        os.truncate(self.requests, 0)

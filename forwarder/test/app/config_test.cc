@@ -99,6 +99,7 @@ status:
   listen: "[::1]:9999"
 log: {level: debug, format: json}
 drain: 3s
+state: /var/lib/walspout
 )");
   ASSERT_EQ(config.pipelines.size(), 1u);
   const PipelineConfig& pipeline = config.pipelines[0];
@@ -165,6 +166,7 @@ drain: 3s
   EXPECT_EQ(config.log.level, LogLevel::kDebug);
   EXPECT_TRUE(config.log.json);
   EXPECT_EQ(config.drain, Milliseconds(3'000));
+  EXPECT_EQ(config.state, "/var/lib/walspout");
 }
 
 TEST(Config, TellsAllProblemsAtOnceWhereTheyAre) {
