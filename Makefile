@@ -172,7 +172,7 @@ help:
 ## Tests ########################################################################################
 
 SUITES = check-format check-boundaries check-unit check-fuzz check-sql check-asan check-e2e \
-	check-forwarder check-torture check-bench
+	check-forwarder check-forwarder-asan check-forwarder-tsan check-torture check-bench
 
 # PGXS has a recipe for check, which only says that it cannot: it is run by a shell that does
 # nothing, and the work is done by what check depends on.
@@ -202,13 +202,15 @@ build/unit/%: plugin/test/%.c $(PURE_OBJS) $(wildcard plugin/test/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(PURE_OBJS) $(LDFLAGS) $(UNIT_LIBS)
 
+FORWARDER_TESTS = $(wildcard regress/e2e/test_forwarder*.py) regress/e2e/test_gaps.py \
+	regress/e2e/test_documents.py
+
 check-sql: plugin
 	$(PYTHON) regress/run_sql $(TESTS)
 
 check-e2e: plugin bench-plugins
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/e2e \
-		--ignore=regress/e2e/test_forwarder.py --ignore=regress/e2e/test_documents.py \
-		--ignore=regress/e2e/test_gaps.py \
+		$(FORWARDER_TESTS:%=--ignore=%) \
 		$(PYTEST_FLAGS)
 
 check-bench: plugin forwarder bench-plugins bench-clients
@@ -222,17 +224,20 @@ check-forwarder: plugin bench-plugins
 	@$(MAKE) --no-print-directory configure-forwarder \
 		FORWARDER_FLAGS='-DWALSPOUT_TESTS=ON -DWALSPOUT_WERROR=ON $(FORWARDER_FLAGS)'
 	@ninja -C $(FORWARDER_BUILD) -j$(JOBS)
-	cd $(FORWARDER_BUILD) && ctest --output-on-failure
-	$(PYTHON) -B -m pytest -p no:cacheprovider -q \
-		regress/e2e/test_forwarder.py regress/e2e/test_documents.py regress/e2e/test_gaps.py \
-		$(PYTEST_FLAGS)
+	cd $(FORWARDER_BUILD) && ctest -j2 --output-on-failure
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 2 \
+		$(FORWARDER_TESTS) $(PYTEST_FLAGS)
 
-# Its tests again, instrumented.
+# Its tests again, instrumented: for addresses and undefined behaviour by g++, for threads by clang, so
+# that both compilers see all of it.
+check-forwarder-asan: SANITIZE = -DWALSPOUT_SANITIZE=address
+check-forwarder-tsan: SANITIZE = -DWALSPOUT_SANITIZE=thread -DCMAKE_CXX_COMPILER=clang++
 check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
-	cmake -S . -B $(FORWARDER_BUILD)-$* -G Ninja $(FORWARDER_FLAGS) \
-		-DWALSPOUT_SANITIZE=$(if $(filter asan,$*),address,thread)
-	@ninja -C $(FORWARDER_BUILD)-$* -j$(JOBS) core_tests
-	$(FORWARDER_BUILD)-$*/core_tests --gtest_brief=1
+	@mkdir -p build
+	@cmake -S . -B $(FORWARDER_BUILD)-$* -G Ninja $(SANITIZE) $(FORWARDER_FLAGS) \
+		>$(FORWARDER_BUILD)-$*.log 2>&1 || { cat $(FORWARDER_BUILD)-$*.log; exit 1; } >&2
+	@ninja -C $(FORWARDER_BUILD)-$* -j$(JOBS)
+	cd $(FORWARDER_BUILD)-$* && ctest -j2 --output-on-failure
 
 # Torture: the checker's own tests, then every kind of fault for a few seconds, sink by sink; and as
 # long as one likes.
@@ -378,14 +383,19 @@ build/bench/%.so: regress/bench/plugins/%.c
 
 ## Layout of the sources, packages ##############################################################
 
+FORWARDER_SOURCES = $(wildcard $(addprefix forwarder/,*.cc */*.h */*.cc test/*/*.h test/*/*.cc))
+CLANG_FORMAT ?= clang-format
+
 format:
 	$(PYTHON) .ci/indent
+	@$(CLANG_FORMAT) -i $(FORWARDER_SOURCES)
 
 check-boundaries:
 	@.ci/boundaries
 
 check-format:
 	$(PYTHON) .ci/indent --check
+	@$(CLANG_FORMAT) --dry-run --Werror $(FORWARDER_SOURCES)
 
 deps:
 	.ci/packages install build

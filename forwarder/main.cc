@@ -1,4 +1,5 @@
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 
@@ -31,6 +32,16 @@ int dispatch(int argc, char** argv) {
   drop->add_option("FILE", file, "configuration")->required();
   drop->add_flag("--yes", yes, "do not ask");
 
+  walspout::ReplayOptions replay_options;
+  CLI::App* replay = app.add_subcommand(
+      "replay", "send dead letters again; those that are delivered are removed from their file");
+  replay->add_option("FILE", replay_options.file, "dead letters")->required();
+  replay->add_option("CONFIG", replay_options.config, "configuration, with the sinks they name")
+      ->required();
+  replay->add_flag("--dry-run", replay_options.dry_run, "list them, send nothing");
+  replay->add_option("--stream", replay_options.stream,
+                     "of Redis, a template: add them there; behind later entries Redis adds none");
+
   CLI::App* version = app.add_subcommand("version", "print the version");
 
   try {
@@ -44,6 +55,7 @@ int dispatch(int argc, char** argv) {
     tail_options.color = !plain;
     return walspout::tail_command(tail_options);
   }
+  if (*replay) return walspout::replay_command(replay_options);
   if (*drop) return walspout::drop_command(file, yes);
   if (*version) std::printf("walspout %s\n", walspout::kVersion);
   return walspout::kClean;
@@ -52,6 +64,8 @@ int dispatch(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // A reader that has gone, of a socket or a pipe, is an error like others.
+  std::signal(SIGPIPE, SIG_IGN);
   try {
     return dispatch(argc, argv);
   } catch (const std::exception& error) {

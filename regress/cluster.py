@@ -286,7 +286,7 @@ class Cluster:
             [self.installation.program("postgres"), "-D", self.data, "-k", self.host,
              "-p", str(self.port)],
             env={**os.environ, "LC_ALL": "C.UTF-8", **self.env}, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log, start_new_session=True, preexec_fn=_die_with_parent,
+            stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent,
             **self.work.as_user())
         log.close()
         try:
@@ -548,8 +548,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
 
-def _die_with_parent():
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGQUIT)
+def die_with_parent(number=signal.SIGQUIT):
+    """For preexec_fn: the signal that the process gets when the thread that started it ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, number)
 
 
 def _is_zombie(pid):

@@ -15,8 +15,10 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(10);
 
-// The first minor release of each major one without known defects of logical decoding: earlier ones
-// may lose changes of a table that is added to a publication meanwhile, or run out of memory.
+// The first minor release of each major one without known defects of logical decoding: those of
+// 2025-08-14. Before, a session that decodes may wait for ever after a crash for the rest of a
+// record that was half written; and it runs out of memory, or, before the release that tried to
+// mend that, loses changes of a table that is added to a publication while transactions run.
 const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, {17, 6}};
 
 class Doctor {
@@ -46,6 +48,7 @@ class Doctor {
   void publications();
   void tables();
   void slot();
+  void plugin();
   void sinks();
 
   const PipelineConfig& config_;
@@ -93,6 +96,7 @@ bool Doctor::examine() {
     publications();
     tables();
     slot();
+    if (!failed_) plugin();
   } else {
     bad(connection.error().message(), "check `dsn`, and that the server runs and lets you in");
   }
@@ -104,9 +108,11 @@ void Doctor::server() {
   int version = connection_->server_version();
   auto minor = kGoodMinors.find(version / 10000);
   if (minor != kGoodMinors.end() && version % 10000 < minor->second) {
-    warn("this minor release has known defects of logical decoding",
-         "update to " + std::to_string(minor->first) + "." + std::to_string(minor->second) +
-             " or later");
+    warn(
+        "this minor release has known defects of logical decoding: it may lose changes of tables "
+        "that are added to a publication, run out of memory, or hang after a crash",
+        "update to " + std::to_string(minor->first) + "." + std::to_string(minor->second) +
+            " or later");
   }
   if (setting("wal_level") != "logical") {
     bad("wal_level is " + setting("wal_level"),
@@ -221,6 +227,29 @@ void Doctor::slot() {
            "let the sinks catch up, or raise max_slot_wal_keep_size");
     }
   }
+}
+
+// Whether the server finds the plugin and may load it, only a slot tells: one that goes with this
+// connection. The plugin is loaded before transactions that run are waited for.
+void Doctor::plugin() {
+  constexpr std::string_view kCanceled = "57014";
+  if (value("SELECT pg_catalog.pg_is_in_recovery()") == "t") return;
+  if (number(value("SELECT count(*) FROM pg_catalog.pg_replication_slots")) >=
+      number(setting("max_replication_slots"))) {
+    return;
+  }
+  rows("SET statement_timeout = '2s'");
+  const std::string slot = "'walspout_check_' || pg_catalog.pg_backend_pid()";
+  auto made = connection_->query(
+      "SELECT pg_catalog.pg_create_logical_replication_slot(" + slot + ", 'walspout', true)",
+      Clock::now() + kPatience);
+  if (made) {
+    rows("SELECT pg_catalog.pg_drop_replication_slot(" + slot + ")");
+  } else if (made.error().sqlstate != kCanceled) {
+    bad("the server cannot use the plugin: " + made.error().error.message(), "");
+    return;
+  }
+  good("the server has the plugin");
 }
 
 void Doctor::sinks() {

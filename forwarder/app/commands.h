@@ -21,6 +21,14 @@ struct TailOptions {
 };
 int tail_command(const TailOptions& options);
 
+struct ReplayOptions {
+  std::string file;
+  std::string config;
+  std::string stream;  // of Redis, a template; empty: as configured
+  bool dry_run = false;
+};
+int replay_command(const ReplayOptions& options);
+
 int drop_command(const std::string& path, bool yes);
 
 // Loads a configuration; prints what is wrong with it, and then has no value.

@@ -46,7 +46,7 @@ struct Config {
   std::vector<PipelineConfig> pipelines;
   std::optional<StatusConfig> status;
   LogConfig log;
-  std::string state;          // directory, of all pipelines; empty: none
+  std::string state;           // directory, of all pipelines; empty: none
   Milliseconds drain{10'000};  // how long SIGTERM waits for the sinks
 };
 

@@ -31,9 +31,8 @@ spdlog::level::level_enum level_of(LogLevel level) {
 
 bool is_plain(std::string_view text) {
   for (char c : text) {
-    if (static_cast<unsigned char>(c) <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) {
-      return false;
-    }
+    auto byte = static_cast<unsigned char>(c);
+    if (byte <= ' ' || byte >= 0x7f || c == '"' || c == '=' || c == '\\') return false;
   }
   return !text.empty();
 }

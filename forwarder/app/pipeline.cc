@@ -1,5 +1,6 @@
 #include "app/pipeline.h"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,19 +11,6 @@
 #include "sink/sinks.h"
 
 namespace walspout {
-
-void Pipeline::Sleeper::sleep(Duration time) {
-  std::unique_lock lock(mutex_);
-  woken_.wait_for(lock, time, [this] { return awake_; });
-}
-
-void Pipeline::Sleeper::wake() {
-  {
-    std::lock_guard lock(mutex_);
-    awake_ = true;
-  }
-  woken_.notify_all();
-}
 
 Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
   queue_ = std::make_unique<EventQueue>(config.sinks.size(), config.memory, [this] { wake_(); });
@@ -84,12 +72,15 @@ void Pipeline::start() {
   });
   for (auto& lane : lanes_) {
     Deliverer* deliverer = lane->deliverer.get();
-    threads_.emplace_back([this, deliverer] { run([=] { return deliverer->run(); }, "sink"); });
+    const std::string name = "sink " + config_.sinks[threads_.size() - 1].name;
+    threads_.emplace_back([this, deliverer, name] { run([=] { return deliverer->run(); }, name); });
   }
 }
 
 // The top of each thread.
-void Pipeline::run(std::function<Result<void>()> body, const char* what) {
+void Pipeline::run(std::function<Result<void>()> body, const std::string& name) {
+  // For whoever looks at the process: top -H, debuggers.
+  pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
   Result<void> result;
   try {
     result = body();
@@ -99,10 +90,10 @@ void Pipeline::run(std::function<Result<void>()> body, const char* what) {
   if (!result) {
     failed_ = true;
     log(LogLevel::kError, "pipeline stops",
-        {{"pipeline", config_.name}, {"at", what}, {"error", result.error().message()}});
+        {{"pipeline", config_.name}, {"at", name}, {"error", result.error().message()}});
     source_->stop(Clock::now());
     // The source's thread may be the one that has just ended.
-    if (what == std::string_view("source")) close();
+    if (name == "source") close();
   }
   if (--running_ == 0) ended_();
 }
@@ -124,6 +115,14 @@ void Pipeline::join() {
   for (std::thread& thread : threads_) {
     if (thread.joinable()) thread.join();
   }
+}
+
+std::string Pipeline::late_thread(TimePoint now, Duration grace) const {
+  if (source_stats_.pulse.is_late(now, grace)) return "source";
+  for (size_t i = 0; i < lanes_.size(); i++) {
+    if (lanes_[i]->stats.pulse.is_late(now, grace)) return "sink " + config_.sinks[i].name;
+  }
+  return "";
 }
 
 void Pipeline::reopen() {

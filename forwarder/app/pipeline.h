@@ -5,14 +5,14 @@
 #pragma once
 
 #include <atomic>
-#include <condition_variable>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <thread>
 #include <vector>
 
 #include "app/config.h"
+#include "app/sleeper.h"
+#include "pipeline/dead_letter_file.h"
 #include "pipeline/deliver.h"
 #include "pipeline/queue.h"
 #include "pipeline/stats.h"
@@ -41,6 +41,9 @@ class Pipeline {
 
   void reopen();
 
+  // The name of a thread that should have been back `grace` ago; empty if there is none.
+  std::string late_thread(TimePoint now, Duration grace) const;
+
   bool has_ended() const { return running_ == 0; }
   bool has_failed() const { return failed_; }
 
@@ -53,18 +56,6 @@ class Pipeline {
   uint64_t waiting(size_t i) const { return queue_->pushed() - queue_->handled(i); }
 
  private:
-  // Sleeps so that the end of the pipeline ends the sleep.
-  class Sleeper : public Timekeeper {
-   public:
-    void sleep(Duration time) override;
-    void wake();
-
-   private:
-    std::mutex mutex_;
-    std::condition_variable woken_;
-    bool awake_ = false;
-  };
-
   struct Lane {
     std::unique_ptr<Sink> sink;
     std::string endpoint;
@@ -74,7 +65,7 @@ class Pipeline {
   };
 
   explicit Pipeline(const PipelineConfig& config);
-  void run(std::function<Result<void>()> body, const char* what);
+  void run(std::function<Result<void>()> body, const std::string& name);
   void close();
 
   const PipelineConfig config_;

@@ -2,7 +2,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -11,6 +10,7 @@
 
 #include "app/commands.h"
 #include "app/log.h"
+#include "app/notify.h"
 #include "app/pipeline.h"
 #include "app/version.h"
 #include "base/log.h"
@@ -22,6 +22,7 @@ namespace {
 
 // Beyond the drain: saying good-bye to the server.
 constexpr Duration kGrace = std::chrono::seconds(4);
+constexpr Duration kSameSignal = std::chrono::milliseconds(200);
 
 class Runner {
  public:
@@ -41,8 +42,10 @@ class Runner {
   Wake ended_;
   std::vector<std::unique_ptr<Pipeline>> pipelines_;
   std::unique_ptr<StatusServer> status_;
+  Notifier notifier_;
   int signals_ = -1;
   bool stopping_ = false;
+  TimePoint stopping_since_;
   TimePoint give_up_ = TimePoint::max();
 };
 
@@ -64,7 +67,6 @@ void Runner::take_signals() {
   sigemptyset(&set);
   for (int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set, number);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // a limit of file size is an error like a full disk
   signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
@@ -84,15 +86,17 @@ int Runner::run() {
     status_ = std::move(*status);
   }
   for (auto& pipeline : pipelines_) pipeline->start();
-  sd_notify(0, "READY=1");
+  notifier_.ready();
 
   while (!ended()) {
     pollfd fds[2] = {{signals_, POLLIN, 0}, {ended_.fd(), POLLIN, 0}};
+    const TimePoint now = Clock::now();
+    if (now >= give_up_) break;
+    notifier_.tick(pipelines_, now);
+    const TimePoint until = std::min(give_up_, notifier_.next());
     int timeout = -1;
-    if (stopping_) {
-      auto left = std::chrono::ceil<Milliseconds>(give_up_ - Clock::now()).count();
-      if (left <= 0) break;
-      timeout = static_cast<int>(left);
+    if (until != TimePoint::max()) {
+      timeout = static_cast<int>(std::chrono::ceil<Milliseconds>(until - now).count());
     }
     poll(fds, 2, timeout);
     if (fds[1].revents) ended_.clear();
@@ -100,7 +104,7 @@ int Runner::run() {
     while (read(signals_, &info, sizeof(info)) == sizeof(info)) signal(info.ssi_signo);
   }
 
-  sd_notify(0, "STOPPING=1");
+  if (!stopping_) notifier_.stopping();
   if (status_) status_->stop();
   if (!ended()) {
     // A client library does not come back; what was confirmed is confirmed.
@@ -124,13 +128,16 @@ void Runner::signal(uint32_t number) {
       log(LogLevel::kInfo, "log level switched");
       break;
     default:
+      // Some who end a program signal it twice: by itself, and with its process group.
+      if (stopping_ && Clock::now() < stopping_since_ + kSameSignal) break;
       if (stopping_) {
         log(LogLevel::kWarn, "second signal, leaving at once");
         flush_log();
         std::_Exit(kFailed);
       }
       stopping_ = true;
-      sd_notify(0, "STOPPING=1");
+      stopping_since_ = Clock::now();
+      notifier_.stopping();
       log(LogLevel::kInfo, "stopping", {{"drain_ms", config_.drain.count()}});
       give_up_ = Clock::now() + config_.drain + kGrace;
       for (auto& pipeline : pipelines_) pipeline->stop(Clock::now() + config_.drain);

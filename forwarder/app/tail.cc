@@ -52,7 +52,6 @@ Result<void> Tail::run() {
   action.sa_handler = on_signal;
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
 
   Secret dsn(options_.dsn);
   Result<void> good = Connection::check_dsn(dsn);

@@ -52,9 +52,11 @@ inline std::optional<uint64_t> parse_size(std::string_view text) {
   return units::parse(text, units::kSizes);
 }
 
+// A time that is added to now must not pass the end of the clock: a thousand days are for ever.
 inline std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  constexpr uint64_t kMost = 1'000 * uint64_t{86'400'000};
   auto value = units::parse(text, units::kDurations);
-  if (!value) return std::nullopt;
+  if (!value || *value > kMost) return std::nullopt;
   return std::chrono::milliseconds(static_cast<int64_t>(*value));
 }
 

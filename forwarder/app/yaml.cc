@@ -196,7 +196,8 @@ void YamlMap::duration(const std::string& key, Milliseconds& target) {
   if (!value) return;
   auto time = parse_duration(*value);
   if (!time || time->count() == 0) {
-    problem(key, "\"" + key + "\" must be a duration with a unit, such as 30s (ms, s, m, h, d)");
+    problem(key, "\"" + key + "\" must be a duration with a unit, such as 30s (ms, s, m, h, d), " +
+                     "up to 1000d");
   } else {
     target = *time;
   }

@@ -11,9 +11,7 @@ class Message {
  public:
   using Free = void (*)(void*);
 
-  Message()
-      : data_(
-            nullptr, +[](void*) {}) {}
+  Message() : data_(nullptr, free_nothing) {}
 
   // Takes over `data`; the message proper are its last `size` bytes, from `offset`.
   Message(char* data, size_t offset, size_t size, Free free)
@@ -22,6 +20,8 @@ class Message {
   std::string_view bytes() const { return {data_.get() + offset_, size_}; }
 
  private:
+  static void free_nothing(void*) {}
+
   std::unique_ptr<char, Free> data_;
   size_t offset_ = 0;
   size_t size_ = 0;

@@ -1,11 +1,8 @@
 #include "pipeline/dead_letter.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
+#include <charconv>
+#include <concepts>
 
 #include "base/json.h"
 
@@ -20,16 +17,109 @@ void member(std::string& line, std::string_view name, std::string_view text) {
   line += ',';
 }
 
-void member(std::string& line, std::string_view name, uint64_t number) {
+template <std::integral T>
+void member(std::string& line, std::string_view name, T number) {
   append_json(line, name);
   line += ':';
   line += std::to_string(number);
   line += ',';
 }
 
-Failure could_not(std::string_view what, const std::string& path) {
-  return retry("could not " + std::string(what) + " the dead letter file: " + std::strerror(errno),
-               path);
+// Reads what member() has written, in the same order: whatever else is in a line is none of ours.
+class LineReader {
+ public:
+  explicit LineReader(std::string_view line) : rest_(line) {}
+
+  bool literal(std::string_view text) {
+    if (!rest_.starts_with(text)) return false;
+    rest_.remove_prefix(text.size());
+    return true;
+  }
+
+  bool member(std::string_view name, std::string& text) {
+    if (!begin(name) || !literal("\"")) return false;
+    while (!rest_.empty() && rest_.front() != '"') {
+      if (!character(text)) return false;
+    }
+    return literal("\",");
+  }
+
+  template <typename T>
+  bool member(std::string_view name, T& number) {
+    if (!begin(name)) return false;
+    const auto read = std::from_chars(rest_.data(), rest_.data() + rest_.size(), number);
+    if (read.ec != std::errc()) return false;
+    rest_.remove_prefix(static_cast<size_t>(read.ptr - rest_.data()));
+    return literal(",");
+  }
+
+  std::string_view rest() const { return rest_; }
+
+  // The member that was not as it should be.
+  std::string_view failed_at() const { return name_; }
+
+ private:
+  bool begin(std::string_view name) {
+    name_ = name;
+    return literal("\"") && literal(name) && literal("\":");
+  }
+
+  // One character of a string that append_json() has written.
+  bool character(std::string& text) {
+    if (rest_.front() != '\\') {
+      text += rest_.front();
+      rest_.remove_prefix(1);
+      return true;
+    }
+    if (rest_.size() < 2) return false;
+    const char escaped = rest_[1];
+    rest_.remove_prefix(2);
+    if (escaped == 'n') {
+      text += '\n';
+    } else if (escaped == '"' || escaped == '\\') {
+      text += escaped;
+    } else if (escaped == 'u' && rest_.size() >= 4) {
+      unsigned code = 0;
+      const auto read = std::from_chars(rest_.data(), rest_.data() + 4, code, 16);
+      if (read.ptr != rest_.data() + 4 || code >= 0x20) return false;
+      text += static_cast<char>(code);
+      rest_.remove_prefix(4);
+    } else {
+      return false;
+    }
+    return true;
+  }
+
+  std::string_view rest_;
+  std::string_view name_ = "sent";
+};
+
+// Whether the braces of a text that begins with one close with its last character, and not before.
+bool is_one_object(std::string_view text) {
+  size_t depth = 0;
+  bool in_string = false;
+  for (size_t i = 0; i < text.size(); i++) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') i++;
+      if (c == '"') in_string = false;
+      continue;
+    }
+    if (c == '"') in_string = true;
+    if (c == '{' || c == '[') depth++;
+    if (c == '}' || c == ']') depth--;
+    if (depth == 0) return text.front() == '{' && i + 1 == text.size();
+  }
+  return false;
+}
+
+bool parse_id(std::string_view id, Event& event) {
+  const size_t dash = std::min(id.find('-'), id.size());
+  const char* end = id.data() + id.size();
+  return dash != id.size() &&
+         std::from_chars(id.data(), id.data() + dash, event.lsn.value).ptr == id.data() + dash &&
+         std::from_chars(id.data() + dash + 1, end, event.index).ptr == end &&
+         EventId(event).view() == id;
 }
 
 }  // namespace
@@ -38,7 +128,7 @@ std::string dead_letter_line(const Event& event, std::string_view pipeline, std:
                              const Error& reason) {
   std::string line;
   line.reserve(event.document.size() + 512);
-  line += '{';
+  line += "{\"sent\":0,";
   member(line, "id", EventId(event));
   member(line, "pipeline", pipeline);
   member(line, "sink", sink);
@@ -46,61 +136,50 @@ std::string dead_letter_line(const Event& event, std::string_view pipeline, std:
   member(line, "op", std::string_view(&event.op, 1));
   member(line, "schema", event.schema());
   member(line, "table", event.table_name());
-  member(line, "commit_time", static_cast<uint64_t>(event.commit_time));
+  member(line, "commit_time", event.commit_time);
   member(line, "key_hash", event.key_hash);
   member(line, "key_begin", event.key_begin);
   member(line, "key_size", event.key_size);
-  member(line, "barrier", static_cast<uint64_t>(event.barrier));
+  member(line, "barrier", int{event.barrier});
   line += "\"document\":";
   line += event.document;
   line += "}\n";
   return line;
 }
 
-Result<std::unique_ptr<DeadLetterFile>> DeadLetterFile::open(std::string path,
-                                                             std::string pipeline) {
-  int fd = ::open(path.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return could_not("open", path);
-  // A line that a crash cut short must not swallow the next one.
-  struct stat status;
-  char last = '\n';
-  if (fstat(fd, &status) == 0 && status.st_size > 0) {
-    int reader = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (reader >= 0) {
-      if (pread(reader, &last, 1, status.st_size - 1) != 1) last = '\n';
-      ::close(reader);
-    }
+Result<DeadLetter> parse_dead_letter(std::string_view line) {
+  DeadLetter letter;
+  Event& event = letter.event;
+  LineReader reader(line);
+  std::string op;
+  int sent = 0;
+  int barrier = 0;
+  const bool read =
+      reader.literal("{") && reader.member("sent", sent) && reader.member("id", letter.id) &&
+      reader.member("pipeline", letter.pipeline) && reader.member("sink", letter.sink) &&
+      reader.member("reason", letter.reason) && reader.member("op", op) &&
+      reader.member("schema", letter.table.schema) && reader.member("table", letter.table.name) &&
+      reader.member("commit_time", event.commit_time) &&
+      reader.member("key_hash", event.key_hash) && reader.member("key_begin", event.key_begin) &&
+      reader.member("key_size", event.key_size) && reader.member("barrier", barrier);
+  if (!read) {
+    return reject("no dead letter of this program: \"" + std::string(reader.failed_at()) +
+                  "\" is not where, or what, it should be");
   }
-  if (last != '\n' && write(fd, "\n", 1) != 1) {
-    ::close(fd);
-    return could_not("write to", path);
+  if (!reader.literal("\"document\":") || !reader.rest().ends_with('}')) {
+    return reject("the line ends before its document does");
   }
-  return std::unique_ptr<DeadLetterFile>(
-      new DeadLetterFile(std::move(path), std::move(pipeline), fd));
-}
-
-DeadLetterFile::~DeadLetterFile() {
-  ::close(fd_);
-}
-
-Result<void> DeadLetterFile::put(const Event& event, std::string_view sink, const Error& reason) {
-  std::string line = dead_letter_line(event, pipeline_, sink, reason);
-  std::lock_guard lock(mutex_);
-  off_t end = lseek(fd_, 0, SEEK_END);
-  std::string_view rest = line;
-  while (!rest.empty()) {
-    ssize_t written = write(fd_, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) {
-      Failure failure = could_not("write to", path_);
-      // The line will be written again, whole.
-      if (end >= 0 && ftruncate(fd_, end) != 0) return failure;
-      return failure;
-    }
-    rest.remove_prefix(static_cast<size_t>(written));
+  event.document = reader.rest().substr(0, reader.rest().size() - 1);
+  if (!is_one_object(event.document)) return reject("the document is not one whole JSON object");
+  if (!parse_id(letter.id, event)) return reject("\"" + letter.id + "\" is not an id");
+  if (op.size() != 1 || sent < 0 || sent > 1 || barrier < 0 || barrier > 1 ||
+      uint64_t{event.key_begin} + event.key_size > event.document.size()) {
+    return reject("its parts do not fit together");
   }
-  if (fdatasync(fd_) != 0 && errno != EINVAL && errno != EROFS) return could_not("sync", path_);
-  return {};
+  letter.sent = sent == 1;
+  event.op = op.front();
+  event.barrier = barrier == 1;
+  return letter;
 }
 
 }  // namespace walspout

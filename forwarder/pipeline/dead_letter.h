@@ -1,9 +1,11 @@
-// Where events go that a sink will not take, when the configuration says so: a file of JSON lines,
-// each with the reason, the event's document, and what delivering it again needs.
+// Events that a sink will not take, when the configuration says that they are set aside: lines of
+// JSON, each with the reason, the event's document, and what delivering it again needs. Pure;
+// dead_letter_file.h has the file.
+//
+// A line begins with {"sent":0, whose digit becomes 1 when `walspout replay` has delivered it: one
+// byte in its place, so that a crash leaves either, and the line stays JSON.
 #pragma once
 
-#include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 
@@ -20,28 +22,32 @@ class DeadLetters {
   virtual Result<void> put(const Event& event, std::string_view sink, const Error& reason) = 0;
 };
 
-class DeadLetterFile : public DeadLetters {
- public:
-  // Creates the file, for its owner only, if need be; what is there is kept.
-  static Result<std::unique_ptr<DeadLetterFile>> open(std::string path, std::string pipeline);
-  ~DeadLetterFile() override;
-  DeadLetterFile(const DeadLetterFile&) = delete;
-  DeadLetterFile& operator=(const DeadLetterFile&) = delete;
-
-  Result<void> put(const Event& event, std::string_view sink, const Error& reason) override;
-
- private:
-  DeadLetterFile(std::string path, std::string pipeline, int fd)
-      : path_(std::move(path)), pipeline_(std::move(pipeline)), fd_(fd) {}
-
-  const std::string path_;
-  const std::string pipeline_;
-  std::mutex mutex_;
-  int fd_;
-};
+// Where in a line the digit is.
+constexpr size_t kSentDigit = 8;
 
 // The line that is written, its line break included.
 std::string dead_letter_line(const Event& event, std::string_view pipeline, std::string_view sink,
                              const Error& reason);
+
+struct DeadLetter {
+  bool sent = false;
+  std::string id;
+  std::string pipeline;
+  std::string sink;
+  std::string reason;
+  Table table;  // of the event, unless that is a logical message
+  Event event;  // a view of the line, without its table: see view()
+
+  // The event as sinks take it. A view of the line and of this.
+  Event view() const {
+    Event viewed = event;
+    viewed.table = event.op == 'm' ? nullptr : &table;
+    return viewed;
+  }
+};
+
+// Reads a line, without its line break, that dead_letter_line() has made. Error: kReject, says what
+// is wrong; a line that was cut short or put together from two is not taken for a whole one.
+Result<DeadLetter> parse_dead_letter(std::string_view line);
 
 }  // namespace walspout

@@ -31,6 +31,7 @@ Result<void> Deliverer::run() {
   Result<void> result = connect();
   std::vector<Event> batch;
   while (result && !queue_.closed()) {
+    stats_.pulse.back_by(time_.now() + kPatience);
     queue_.take(cursor_, sink_.limits(), kPatience, batch);
     if (batch.empty()) {
       between_batches();
@@ -41,6 +42,7 @@ Result<void> Deliverer::run() {
     if (result && batch.empty()) queue_.done(cursor_);
     if (reopen_) between_batches();
   }
+  stats_.pulse.away();
   if (!result) {
     stats_.last_error.set(result.error().message());
     stats_.state = SinkState::kStopped;
@@ -52,10 +54,13 @@ Result<void> Deliverer::connect() {
   while (!queue_.closed()) {
     std::optional<SourceState> source = source_();
     if (!source) {
+      stats_.pulse.back_by(time_.now() + kSourcePoll);
       time_.sleep(kSourcePoll);
       continue;
     }
-    Result<void> checked = sink_.check(*source, deadline());
+    const TimePoint until = deadline();
+    stats_.pulse.back_by(until);
+    Result<void> checked = sink_.check(*source, until);
     if (checked) {
       log(LogLevel::kInfo, "sink is ready",
           {{"pipeline", config_.pipeline}, {"sink", config_.sink}, {"endpoint", sink_.endpoint()}});
@@ -68,11 +73,12 @@ Result<void> Deliverer::connect() {
   return {};
 }
 
-// Returns with `pending` empty, or because the queue was closed, or with an error that stops.
 Result<void> Deliverer::deliver(std::vector<Event>& pending) {
   while (!pending.empty() && !queue_.closed()) {
     Progress progress(pending.size());
-    Delivery delivery = sink_.deliver(pending, deadline(), progress);
+    const TimePoint until = deadline();
+    stats_.pulse.back_by(until);
+    Delivery delivery = sink_.deliver(pending, until, progress);
     stats_.batches.fetch_add(1, std::memory_order_relaxed);
     if (delivery) {
       for (size_t i = 0; i < pending.size(); i++) {
@@ -154,10 +160,17 @@ Result<void> Deliverer::failed(std::vector<Event>& pending, const DeliveryError&
     return Failure(std::move(stop));
   }
   if (dead_letters_ && config_.dead_letter_after && troubled_times_ >= config_.dead_letter_after) {
-    return bury(pending, troubled, error.error);
+    if (reachable()) return bury(pending, troubled, error.error);
+    troubled_times_ = 0;
   }
   back_off(error.error, error.retry_after);
   return {};
+}
+
+// Whether a failure may be the event's. While the receiver is away nothing is: setting events aside
+// one after the other would make of an outage a hole.
+bool Deliverer::reachable() {
+  return sink_.check(source_().value_or(SourceState{}), deadline()).has_value();
 }
 
 // Sets an event aside; it counts as handled once that is on disk.
@@ -194,6 +207,7 @@ void Deliverer::back_off(const Error& error, std::optional<Milliseconds> at_leas
        {"attempt", failures_},
        {"wait_ms", wait.count()},
        {"error", error.message()}});
+  stats_.pulse.back_by(time_.now() + wait);
   time_.sleep(wait);
 }
 

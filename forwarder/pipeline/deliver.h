@@ -3,9 +3,8 @@
 //
 // - Retry: the same events again, in the same order, after the backoff; for ever, unless
 //   dead letters are configured.
-// - Reject, and an event that has failed as often as the configuration allows: dead letter, then
-// on.
-//   Without dead letters, stop.
+// - Reject, and an event that has failed as often as the configuration allows while the receiver
+//   can be reached: dead letter, then on. Without dead letters, stop.
 // - Fatal: stop. Nothing after the last durable event is acknowledged.
 #pragma once
 
@@ -52,6 +51,15 @@ class Deliverer {
   // Delivers until the queue is closed, or until an error that stops the pipeline.
   Result<void> run();
 
+  // The parts of run(), for who has no stream of events, on one thread.
+  //
+  // Checks the sink until it is ready, the queue is closed, or an error says stop.
+  Result<void> connect();
+
+  // Delivers events. Returns with `pending` empty, or because the queue was closed, or with an
+  // error that says stop.
+  Result<void> deliver(std::vector<Event>& pending);
+
   // No call of the sink may last beyond this time from now on. From any thread.
   void limit(TimePoint deadline) { limit_.store(deadline.time_since_epoch().count()); }
 
@@ -59,9 +67,8 @@ class Deliverer {
   void reopen() { reopen_ = true; }
 
  private:
-  Result<void> connect();
-  Result<void> deliver(std::vector<Event>& pending);
   Result<void> failed(std::vector<Event>& pending, const DeliveryError& error);
+  bool reachable();
   Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);
   void settle(std::vector<Event>& pending, const Progress& progress);
   void back_off(const Error& error, std::optional<Milliseconds> at_least);

@@ -58,8 +58,29 @@ void FrameDecoder::reset() {
   open_ = false;
 }
 
+Result<void> FrameDecoder::decode(Message message, Chunk& chunk) {
+  size_t events = chunk.events.size();
+  size_t commits = chunk.commits.size();
+  if (chunk.messages.empty()) chunks_++;
+  Result<void> decoded = frames(message.bytes(), chunk);
+  if (!decoded) {
+    chunk.events.resize(events);
+    chunk.commits.resize(commits);
+    return decoded;
+  }
+  chunk.message_bytes += message.bytes().size();
+  chunk.messages.push_back(std::move(message));
+  return {};
+}
+
 Result<Chunk> FrameDecoder::decode(Message message) {
-  std::string_view bytes = message.bytes();
+  Chunk chunk;
+  Result<void> decoded = decode(std::move(message), chunk);
+  if (!decoded) return Failure(std::move(decoded.error()));
+  return chunk;
+}
+
+Result<void> FrameDecoder::frames(std::string_view bytes, Chunk& chunk) {
   if (bytes.size() < kHeaderSize || bytes.substr(0, 2) != kMagic) {
     return malformed("it is not in the format \"frames\"");
   }
@@ -70,8 +91,6 @@ Result<Chunk> FrameDecoder::decode(Message message) {
                  ": install the walspout plugin and program of one release");
   }
 
-  Chunk chunk;
-  chunks_++;
   Reader reader(bytes.substr(kHeaderSize));
   while (!reader.rest().empty()) {
     char kind = reader.number<char>();
@@ -83,8 +102,7 @@ Result<Chunk> FrameDecoder::decode(Message message) {
     Result<void> done = frame(kind, flags, sixteen, body, chunk);
     if (!done) return Failure(std::move(done.error()));
   }
-  chunk.message = std::move(message);
-  return chunk;
+  return {};
 }
 
 Result<void> FrameDecoder::frame(char kind, uint8_t flags, uint16_t sixteen, std::string_view body,

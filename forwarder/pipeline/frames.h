@@ -26,26 +26,32 @@ struct Commit {
   size_t events_before = 0;  // how many of the chunk's events belong to it or precede it
 };
 
-// One message and the events in it, which point into it: they live and go together.
+// Messages in a row and the events in them, which point into them: they live and go together.
 struct Chunk {
-  Message message;
+  std::vector<Message> messages;
   std::vector<Event> events;
   std::vector<Commit> commits;
   std::vector<std::shared_ptr<const Table>> tables;  // those that the events point to
+  size_t message_bytes = 0;
 
   // What it costs to keep it.
   size_t bytes() const {
-    return message.bytes().size() + events.capacity() * sizeof(Event) + kOverhead;
+    return message_bytes + messages.size() * kMessageOverhead + events.capacity() * sizeof(Event) +
+           kOverhead;
   }
 
  private:
+  static constexpr size_t kMessageOverhead = sizeof(Message) + 64;
   static constexpr size_t kOverhead = 256;
 };
 
 class FrameDecoder {
  public:
-  // Decodes one message. After an error the decoder is to be reset: what the connection sends
-  // from there on has no meaning.
+  // Decodes one message and appends it to a chunk; after an error the chunk is as it was. The
+  // decoder is to be reset then: what the connection sends from there on has no meaning.
+  Result<void> decode(Message message, Chunk& chunk);
+
+  // The same, with a chunk of its own.
   Result<Chunk> decode(Message message);
 
   // For a new connection: relations are named again, and no transaction is open.
@@ -61,6 +67,7 @@ class FrameDecoder {
   };
   class Reader;
 
+  Result<void> frames(std::string_view bytes, Chunk& chunk);
   Result<void> frame(char kind, uint8_t flags, uint16_t sixteen, std::string_view body,
                      Chunk& chunk);
   Result<void> begin(Reader body);

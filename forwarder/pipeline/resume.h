@@ -1,6 +1,6 @@
-// Where to go on after a connection has been made, and whether to go on at all: decided from what is
-// known of the slot's past and what the server says now. The slot is the truth: what is remembered
-// here may only make it repeat less, or find a gap that nobody else would notice.
+// Where to go on after a connection has been made, and whether to go on at all: decided from what
+// is known of the slot's past and what the server says now. The slot is the truth: what is
+// remembered here may only make it repeat less, or find a gap that nobody else would notice.
 //
 // Pure.
 #pragma once
@@ -70,12 +70,12 @@ inline Lsn left_at(std::string_view history, std::string_view timeline) {
   return {};
 }
 
-// Why what was delivered does not lead up to what this server would send next: there are changes that
-// nobody will send, or there were some that this server does not have. Empty if it does.
+// Why what was delivered does not lead up to what this server would send next: there are changes
+// that nobody will send, or there were some that this server does not have. Empty if it does.
 //
-// `reached`: what has been received from the old server, at least `told`. `left`: where this server's
-// history left the record's timeline, if it is on another one. `shared`: another process was seen to
-// stream the slot after the record was written, and has moved it rightly.
+// `reached`: what has been received from the old server, at least `told`. `left`: where this
+// server's history left the record's timeline, if it is on another one. `shared`: another process
+// was seen to stream the slot after the record was written, and has moved it rightly.
 inline std::string gap(const SlotRecord& record, Lsn reached, const ServerState& server, Lsn left,
                        bool shared) {
   if (record.system != server.system) {
@@ -95,7 +95,8 @@ inline std::string gap(const SlotRecord& record, Lsn reached, const ServerState&
            "delivered that it does not have";
   }
   if (!shared && server.slot_confirmed > record.told) {
-    return "the slot was dropped and made anew, or moved, by somebody else: it was confirmed up to " +
+    return "the slot was dropped and made anew, or moved, by somebody else: it was confirmed up "
+           "to " +
            to_string(record.told) + ", and is at " + to_string(server.slot_confirmed) +
            ". Changes between these are not kept for this pipeline";
   }

@@ -28,7 +28,8 @@ std::map<std::string, std::string, std::less<>> fields(std::string_view text) {
     std::string_view line = text.substr(0, text.find('\n'));
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     size_t space = line.find(' ');
-    if (space != std::string_view::npos) found.emplace(line.substr(0, space), line.substr(space + 1));
+    if (space != std::string_view::npos)
+      found.emplace(line.substr(0, space), line.substr(space + 1));
   }
   return found;
 }

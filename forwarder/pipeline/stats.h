@@ -9,6 +9,8 @@
 #include <mutex>
 #include <string>
 
+#include "base/pulse.h"
+
 namespace walspout {
 
 // Counts durations in buckets whose upper bounds are powers of two microseconds.
@@ -66,6 +68,7 @@ struct SinkStats {
   std::atomic<int64_t> progress_at{0};  // wall clock, microseconds: last event done with
   std::atomic<int64_t> taken_at{0};     // likewise: last batch begun
   LatencyHistogram latency;             // from the commit until durable
+  Pulse pulse;
   SharedText last_error;
 };
 
@@ -86,6 +89,7 @@ struct SourceStats {
   static constexpr uint64_t kNotYet = UINT64_MAX;
   std::atomic<uint64_t> start_lsn{kNotYet};
   std::atomic<uint64_t> pauses{0};  // times that the queue was full
+  Pulse pulse;
   SharedText last_error;
 };
 

@@ -21,10 +21,10 @@ enum class Unmapped {
 };
 
 // A destination for each event: an entry for its table, else the fallback. Both are templates, in
-// which {schema}, {table} and {op} stand for those of the event. For logical messages, {schema} and
-// {table} are empty.
+// which {schema}, {table} and {op} stand for those of the event, and {{ and }} for braces. For
+// logical messages, {schema} and {table} are empty.
 struct Route {
-  std::map<std::string, std::string> tables;  // by "schema.table"
+  std::map<std::string, std::string> tables;  // by "schema.table"; "message": logical messages
   std::optional<std::string> fallback;        // none: tables not listed are unmapped
   Unmapped unmapped = Unmapped::kError;
 };

@@ -1,6 +1,7 @@
 #include "sink/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -11,9 +12,12 @@
 #include <cstring>
 #include <utility>
 
+#include "base/folder.h"
+
 namespace walspout {
 namespace {
 
+constexpr int kIdle = 3;              // seconds, about
 constexpr size_t kLinesAtOnce = 256;  // two pieces each; writev takes 1024
 
 Failure failed(std::string_view doing, const std::string& path) {
@@ -54,15 +58,11 @@ off_t whole_lines(int fd, off_t size) {
   return 0;
 }
 
-// A new file is found after a crash only if its directory was written, too.
-bool sync_directory(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const bool synced = fsync(fd) == 0;
-  ::close(fd);
-  return synced;
+bool is_same_file(int a, int b) {
+  struct stat one = {};
+  struct stat other = {};
+  return a >= 0 && b >= 0 && fstat(a, &one) == 0 && fstat(b, &other) == 0 &&
+         one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
 }  // namespace
@@ -72,38 +72,64 @@ void FileSink::close() {
   fd_ = -1;
 }
 
-Result<void> FileSink::open() {
+Result<void> FileSink::open(bool check_only) {
   const int fd = ::open(config_.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
   if (fd < 0) return failed("open the file", config_.path);
+  if (is_same_file(fd, fd_)) {
+    ::close(fd);
+    return {};
+  }
+  // Two writers would take back each other's lines.
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const bool taken = errno == EWOULDBLOCK;
+    Failure failure = failed("lock the file", config_.path);
+    ::close(fd);
+    if (!taken) return failure;
+    if (check_only) return {};
+    return retry(
+        "another process, or another sink, writes to this file: give each a file of its own",
+        config_.path);
+  }
+  const auto size = prepare(fd);
+  if (!size) {
+    ::close(fd);
+    return Failure(size.error());
+  }
   close();
   fd_ = fd;
-  struct stat status {};
-  if (fstat(fd_, &status) != 0) return failed("look at the file", config_.path);
-  size_ = status.st_size;
-  // A pipe or a device has nothing to cut and nothing to sync.
-  if (!S_ISREG(status.st_mode)) {
-    close();
-    return fatal("this is no regular file. For a pipe use a sink of the type stdout", config_.path);
-  }
-  const off_t whole = whole_lines(fd_, size_);
-  if (whole < 0) return failed("read the file", config_.path);
-  if (whole < size_ && ftruncate(fd_, whole) != 0) {
-    return failed("cut off the line that a crash left unfinished", config_.path);
-  }
-  size_ = whole;
-  if (config_.fsync && !sync_directory(config_.path)) {
-    return failed("sync the directory", config_.path);
-  }
+  size_ = *size;
   return {};
 }
 
+Result<off_t> FileSink::prepare(int fd) const {
+  struct stat status = {};
+  if (fstat(fd, &status) != 0) return failed("look at the file", config_.path);
+  // A pipe or a device has nothing to cut and nothing to sync.
+  if (!S_ISREG(status.st_mode)) {
+    return fatal("this is no regular file. For a pipe use a sink of the type stdout", config_.path);
+  }
+  const off_t whole = whole_lines(fd, status.st_size);
+  if (whole < 0) return failed("read the file", config_.path);
+  if (whole < status.st_size && ftruncate(fd, whole) != 0) {
+    return failed("cut off the line that a crash left unfinished", config_.path);
+  }
+  if (config_.fsync && !sync_folder_of(config_.path)) {
+    return failed("sync the directory", config_.path);
+  }
+  return whole;
+}
+
 Result<void> FileSink::check(const SourceState&, TimePoint) {
-  return fd_ >= 0 ? Result<void>() : open();
+  return fd_ >= 0 ? Result<void>() : open(true);
+}
+
+void FileSink::idle() {
+  if (++idle_ >= kIdle) close();
 }
 
 Result<void> FileSink::reopen() {
   // Opened by the next delivery, too, but an error is told now.
-  return open();
+  return open(false);
 }
 
 Result<void> FileSink::sync() const {
@@ -145,7 +171,7 @@ Result<void> FileSink::append(std::span<const Event> events, TimePoint deadline)
 }
 
 void FileSink::take_back() {
-  struct stat status {};
+  struct stat status = {};
   const bool longer = fstat(fd_, &status) == 0 && status.st_size > size_;
   if (longer && ftruncate(fd_, size_) == 0) static_cast<void>(fdatasync(fd_));
   // After a failed sync the kernel may believe that lost pages are written: open anew.
@@ -154,7 +180,8 @@ void FileSink::take_back() {
 
 Delivery FileSink::deliver(std::span<const Event> events, TimePoint deadline, Progress& progress) {
   if (events.empty()) return {};
-  Result<void> outcome = fd_ >= 0 ? Result<void>() : open();
+  idle_ = 0;
+  Result<void> outcome = fd_ >= 0 ? Result<void>() : open(false);
   if (outcome) {
     outcome = append(events, deadline);
     if (outcome) outcome = sync();

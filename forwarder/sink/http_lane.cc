@@ -172,6 +172,8 @@ size_t HttpLane::write(char* data, size_t size, size_t count, void* lane) {
 size_t HttpLane::header(char* data, size_t size, size_t count, void* lane) {
   HttpLane& self = *static_cast<HttpLane*>(lane);
   const std::string_view line(data, size * count);
+  // Informational answers come before the one that counts.
+  if (line.starts_with("HTTP/")) self.answer_ = {};
   if (!header_value(line, "retry-after", self.answer_.retry_after)) {
     header_value(line, "location", self.answer_.location);
   }

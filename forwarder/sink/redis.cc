@@ -104,6 +104,14 @@ Result<void> RedisSink::connect(TimePoint deadline) {
   auto opened =
       RedisLink::open(endpoint_, std::min(deadline, Clock::now() + config_.connect_timeout));
   if (!opened) return tl::unexpected(opened.error());
+  // Where MULTI is refused, what follows it would be executed, one by one.
+  for (const std::string_view word : {"MULTI", "EXEC"}) {
+    const auto reply = (*opened)->command({word}, deadline);
+    if (!reply) return tl::unexpected(reply.error());
+    if ((*reply)->type == REDIS_REPLY_ERROR) {
+      return tl::unexpected(redis_error(text_of(**reply), "", name_));
+    }
+  }
   link_ = std::move(*opened);
   ++connection_;
   return {};
@@ -126,6 +134,7 @@ RedisSink::Stream& RedisSink::stream_named(const std::string& name) {
 }
 
 Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
+  replay_ = source.replay;
   if (source.wal_position) {
     wal_known_ = true;
     wal_position_ = std::max(wal_position_, source.wal_position.value);
@@ -181,6 +190,7 @@ Result<void> RedisSink::check_top(Stream& stream, const redisReply& reply, bool 
   if (!missing && !last_generated_id(reply, top)) {
     return retry("Redis did not say where stream \"" + stream.name + "\" ends", name_);
   }
+  if (replay_) return {};
   if (wal_known_ && top.lsn > wal_position_) {
     // The position known here may be old, and another forwarder of the slot may have been at work
     // since. Without a top, each refused event is looked for.
@@ -213,15 +223,7 @@ Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, P
   const auto routed = events.first(targets_.size());
   Result<void> ready = connect(deadline);
   if (ready) ready = check_streams(targets_, false, deadline);
-  Delivery sent = ready ? Delivery() : failed(std::move(ready.error()));
-  for (size_t next = 0; sent && next < routed.size();) {
-    const auto taken = transact(routed, next, deadline, progress);
-    if (taken) {
-      next += *taken;
-    } else {
-      sent = tl::unexpected(taken.error());
-    }
-  }
+  Delivery sent = ready ? transact(routed, deadline, progress) : failed(std::move(ready.error()));
   if (sent) return outcome;
   // Replies may be on their way, and the next attempt may find another server.
   link_.reset();
@@ -272,82 +274,105 @@ Result<void> RedisSink::encode(const Event& event, const Stream& stream, TimePoi
     }
     buffer_ += "\r\n";
   }
-  if (buffer_.size() < kBuffer) return {};
+  return buffer_.size() < kBuffer ? Result<void>() : flush(deadline);
+}
+
+Result<void> RedisSink::flush(TimePoint deadline) {
   auto written = link_->write(buffer_, "", deadline);
   buffer_.clear();
   return written;
 }
 
-Result<void> RedisSink::send(std::span<const Event> events, TimePoint deadline) {
-  const bool alone = sent_.size() == 1;
-  buffer_.clear();
-  if (!alone) buffer_ += kMulti;
-  for (const size_t event : sent_) {
-    if (auto encoded = encode(events[event], *targets_[event], deadline); !encoded) return encoded;
-  }
-  if (!alone) buffer_ += kExec;
-  if (auto written = link_->write(buffer_, "", deadline); !written) return written;
-  return link_->await(alone ? 1 : sent_.size() + 2, deadline);
-}
-
-tl::expected<size_t, DeliveryError> RedisSink::transact(std::span<const Event> events, size_t first,
-                                                        TimePoint deadline, Progress& progress) {
-  sent_.clear();
-  size_t next = first;
+void RedisSink::choose(std::span<const Event> events, size_t& next, Batch& batch,
+                       Progress& progress) const {
+  batch.events.clear();
+  batch.queued = false;
+  const size_t first = next;
   size_t bytes = 0;
-  for (; next < events.size() && sent_.size() < config_.pipeline; ++next) {
+  for (; next < events.size() && batch.events.size() < config_.pipeline; ++next) {
     if (targets_[next] == nullptr) {
       progress.drop(next);
       continue;
     }
     bytes += events[next].document.size();
-    if (!sent_.empty() && bytes > kTransactionBytes) break;
-    sent_.push_back(next);
+    if (!batch.events.empty() && bytes > kTransactionBytes) break;
+    batch.events.push_back(next);
   }
-  if (sent_.empty()) return next - first;
-
-  RedisTransaction transaction;
-  link_->begin(&transaction);
-  auto outcome = send(events, deadline);
-  // What Redis said last tells more than that it closed the connection.
-  if (!outcome && transaction.queue_error.empty()) return failed(std::move(outcome.error()));
-  if (outcome) link_->end();
-  if (auto settled = settle(events, transaction, deadline); !settled) {
-    return tl::unexpected(settled.error());
-  }
-  for (const size_t event : sent_) progress.durable(event);
-  return next - first;
+  // Without EXEC nothing could hold it back, so it must be the first one.
+  batch.alone = batch.events.size() == 1 && first == 0;
 }
 
-Delivery RedisSink::settle(std::span<const Event> events, RedisTransaction& transaction,
+Result<void> RedisSink::queue(std::span<const Event> events, Batch& batch, TimePoint deadline) {
+  batch.replies = {};
+  batch.replies.expected = batch.alone ? 1 : batch.events.size() + 2;
+  batch.queued = true;
+  link_->expect(&batch.replies);
+  if (!batch.alone) buffer_ += kMulti;
+  for (const size_t event : batch.events) {
+    if (auto encoded = encode(events[event], *targets_[event], deadline); !encoded) return encoded;
+  }
+  return {};
+}
+
+Delivery RedisSink::transact(std::span<const Event> events, TimePoint deadline,
+                             Progress& progress) {
+  buffer_.clear();
+  size_t chosen = 0;
+  Batch* batch = &batches_[0];
+  Batch* next = &batches_[1];
+  choose(events, chosen, *batch, progress);
+  while (!batch->events.empty()) {
+    Result<void> sent;
+    if (!batch->queued) sent = queue(events, *batch, deadline);
+    if (!batch->alone) buffer_ += kExec;
+    choose(events, chosen, *next, progress);
+    if (sent && !next->events.empty()) sent = queue(events, *next, deadline);
+    if (sent) sent = flush(deadline);
+    if (sent) sent = link_->await(batch->replies, deadline);
+    // What Redis said last tells more than that it closed the connection.
+    const bool answered = batch->replies.replies == batch->replies.expected;
+    if (!sent && !answered && batch->replies.queue_error.empty()) {
+      return failed(std::move(sent.error()));
+    }
+    if (auto settled = settle(events, *batch, *next, deadline); !settled) return settled;
+    for (const size_t event : batch->events) progress.durable(event);
+    std::swap(batch, next);
+    if (sent) continue;
+    const std::string& why = batch->replies.queue_error;
+    return why.empty() ? failed(std::move(sent.error())) : refused_in(*batch);
+  }
+  return {};
+}
+
+Delivery RedisSink::settle(std::span<const Event> events, Batch& batch, Batch& next,
                            TimePoint deadline) {
-  const bool alone = sent_.size() == 1;
-  if (alone && redis_says_not_larger(transaction.queue_error)) {
-    transaction.refusals.push_back({0, std::exchange(transaction.queue_error, "")});
+  RedisTransaction& replies = batch.replies;
+  if (batch.alone && redis_says_not_larger(replies.queue_error)) {
+    replies.refusals.push_back({0, std::exchange(replies.queue_error, "")});
   }
-  if (!transaction.queue_error.empty()) {
-    // The first reply is MULTI's.
-    const size_t reply = transaction.queue_error_reply;
-    const size_t at = alone || reply == 0 ? 0 : std::min(reply, sent_.size()) - 1;
-    return refused(transaction.queue_error, sent_[at]);
-  }
-  if (!transaction.exec_error.empty()) return refused(transaction.exec_error, sent_.front());
-  if (!alone && transaction.executed != sent_.size()) {
+  if (!replies.queue_error.empty()) return refused_in(batch);
+  if (!replies.exec_error.empty()) return refused(replies.exec_error, batch.events.front());
+  if (!batch.alone && replies.executed != batch.events.size()) {
     return undelivered(ErrorKind::kRetry,
-                       "Redis answered " + std::to_string(transaction.executed) + " of " +
-                           std::to_string(sent_.size()) + " commands of a transaction",
+                       "Redis answered " + std::to_string(replies.executed) + " of " +
+                           std::to_string(batch.events.size()) + " commands of a transaction",
                        name_);
   }
-  for (const RedisTransaction::Refusal& refusal : transaction.refusals) {
-    const size_t event = sent_[refusal.index];
+  for (const RedisTransaction::Refusal& refusal : replies.refusals) {
+    const size_t event = batch.events[refusal.index];
     const Stream& stream = *targets_[event];
     if (!redis_says_not_larger(refusal.text)) return refused(refusal.text, event);
-    if (Id{events[event].lsn.value, events[event].index} <= stream.top) continue;
+    const bool below = Id{events[event].lsn.value, events[event].index} <= stream.top;
+    if (below && !replay_) continue;
+    // Within the next transaction, which waits for its EXEC, nothing can be asked.
+    if (std::exchange(next.queued, false)) {
+      if (auto again = reconnect(deadline); !again) return failed(std::move(again.error()));
+    }
     if (auto there = verify(events[event], stream, deadline); !there) {
-      return failed(std::move(there.error()));
+      return tl::unexpected(DeliveryError{std::move(there.error()), event, std::nullopt});
     }
   }
-  for (const size_t event : sent_) {
+  for (const size_t event : batch.events) {
     Stream& stream = *targets_[event];
     stream.top = std::max(stream.top, Id{events[event].lsn.value, events[event].index});
     stream.confirmed = true;
@@ -355,9 +380,23 @@ Delivery RedisSink::settle(std::span<const Event> events, RedisTransaction& tran
   return {};
 }
 
+// A command of the batch was not even queued.
+Delivery RedisSink::refused_in(const Batch& batch) const {
+  // The first reply is MULTI's.
+  const size_t reply = batch.replies.queue_error_reply;
+  const size_t at = batch.alone || reply == 0 ? 0 : std::min(reply, batch.events.size()) - 1;
+  return refused(batch.replies.queue_error, batch.events[at]);
+}
+
 Delivery RedisSink::refused(std::string_view reply, size_t event) const {
   return tl::unexpected(
       DeliveryError{redis_error(reply, targets_[event]->name, name_), event, std::nullopt});
+}
+
+Result<void> RedisSink::reconnect(TimePoint deadline) {
+  link_.reset();
+  if (auto connected = connect(deadline); !connected) return connected;
+  return check_streams(targets_, false, deadline);
 }
 
 Result<void> RedisSink::verify(const Event& event, const Stream& stream, TimePoint deadline) {
@@ -369,6 +408,13 @@ Result<void> RedisSink::verify(const Event& event, const Stream& stream, TimePoi
   }
   // Another forwarder of this slot, one that was thought dead, may have been faster.
   if ((*reply)->elements > 0) return {};
+  if (replay_) {
+    return reject("stream \"" + stream.name +
+                      "\" has later entries, and not this one: Redis adds " +
+                      std::string(id.view()) +
+                      " behind them no more. Replay with --stream NAME puts it into another stream",
+                  name_);
+  }
   return fatal("stream \"" + stream.name + "\" refuses id " + std::string(id.view()) +
                    " as too small and does not have it: another program adds to it, or it was "
                    "filled from another server or timeline. Choose another name for the stream, "

@@ -6,9 +6,16 @@
 // their own, one could be refused (out of memory, loading) and the next one accepted, and the
 // refused one could never be added any more: ids in a stream only grow.
 //
+// While Redis executes one transaction the commands of the next are on their way, but for its
+// EXEC, which is sent when the one before has been answered and is good.
+//
 // A resend is refused by Redis, because the stream's top is not smaller, and counts as delivered
 // if the top was ours. Whether it is, is found out when a connection first uses a stream: a top
 // beyond the server's WAL position cannot have come from this database's present.
+//
+// Dead letters that are replayed are what the stream went on without: they are below its top, and
+// Redis refuses them, whether they are there or not. Each one that is refused is looked for, and
+// rejected if it is not there.
 #pragma once
 
 #include <array>
@@ -32,7 +39,10 @@ class RedisSink final : public Sink {
 
   std::string_view type() const override { return "redis"; }
   std::string_view endpoint() const override { return name_; }
-  BatchLimits limits() const override { return {.barriers_alone = false}; }
+  // Several transactions, so that their commands overlap.
+  BatchLimits limits() const override {
+    return {.events = 8192, .bytes = 8u << 20, .barriers_alone = false};
+  }
   // Connects, and looks at the streams whose names are known beforehand.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
@@ -56,6 +66,14 @@ class RedisSink final : public Sink {
     uint64_t seen_in = 0;    // number of the connection that looked at it last
   };
 
+  // Events that Redis takes together, or not at all.
+  struct Batch {
+    std::vector<size_t> events;  // indexes; in order
+    bool alone = false;          // one event, sent without MULTI and EXEC
+    bool queued = false;         // all but its EXEC is sent, or is in buffer_
+    RedisTransaction replies;
+  };
+
   RedisSink(RedisEndpoint endpoint, RedisConfig config, Router router);
 
   [[nodiscard]] Result<void> connect(TimePoint deadline);
@@ -67,16 +85,21 @@ class RedisSink final : public Sink {
                                            TimePoint deadline);
   [[nodiscard]] Result<void> check_top(Stream& stream, const redisReply& reply,
                                        bool position_is_fresh);
-  // Delivers some of the events from `first` on; says how many.
-  [[nodiscard]] tl::expected<size_t, DeliveryError> transact(std::span<const Event> events,
-                                                             size_t first, TimePoint deadline,
-                                                             Progress& progress);
-  [[nodiscard]] Result<void> send(std::span<const Event> events, TimePoint deadline);
+  // Delivers events that all have been routed.
+  [[nodiscard]] Delivery transact(std::span<const Event> events, TimePoint deadline,
+                                  Progress& progress);
+  // Fills a batch from event `next` on, which it moves.
+  void choose(std::span<const Event> events, size_t& next, Batch& batch, Progress& progress) const;
+  [[nodiscard]] Result<void> queue(std::span<const Event> events, Batch& batch, TimePoint deadline);
+  [[nodiscard]] Result<void> flush(TimePoint deadline);
   [[nodiscard]] Result<void> encode(const Event& event, const Stream& stream, TimePoint deadline);
   void append_field(Field field, const Event& event);
-  [[nodiscard]] Delivery settle(std::span<const Event> events, RedisTransaction& transaction,
+  // What became of a batch, once its replies are there.
+  [[nodiscard]] Delivery settle(std::span<const Event> events, Batch& batch, Batch& next,
                                 TimePoint deadline);
+  [[nodiscard]] Delivery refused_in(const Batch& batch) const;
   [[nodiscard]] Delivery refused(std::string_view reply, size_t event) const;
+  [[nodiscard]] Result<void> reconnect(TimePoint deadline);
   [[nodiscard]] Result<void> verify(const Event& event, const Stream& stream, TimePoint deadline);
   Stream& stream_named(const std::string& name);
 
@@ -87,6 +110,7 @@ class RedisSink final : public Sink {
   std::string name_;
   uint64_t wal_position_ = 0;  // of the server, as far as known
   bool wal_known_ = false;
+  bool replay_ = false;  // refusals say nothing
 
   std::unique_ptr<RedisLink> link_;
   uint64_t connection_ = 0;  // its number
@@ -95,7 +119,7 @@ class RedisSink final : public Sink {
   // Of the call under way; kept for their memory.
   std::vector<Stream*> targets_;  // of each event; null: dropped
   std::vector<Stream*> unseen_;
-  std::vector<size_t> sent_;  // indexes of the transaction's events
+  std::array<Batch, 2> batches_;
   std::string buffer_;
   std::string routed_;
 };

@@ -19,6 +19,7 @@
 namespace walspout {
 namespace {
 
+constexpr int kLastReads = 64;            // of a connection that breaks
 constexpr size_t kTlsPiece = 256 * 1024;  // hiredis copies what goes through TLS: a bit at a time
 
 // The objects that replies become within a transaction: none. hiredis only wants to see that
@@ -26,7 +27,7 @@ constexpr size_t kTlsPiece = 256 * 1024;  // hiredis copies what goes through TL
 char counted;
 
 RedisTransaction& transaction_of(const redisReadTask* task) {
-  return *static_cast<RedisTransaction*>(task->privdata);
+  return **static_cast<RedisTransaction**>(task->privdata);
 }
 
 void* count_string(const redisReadTask* task, char* text, size_t length) {
@@ -73,8 +74,8 @@ redisReplyObjectFunctions* counting_functions() {
   return &functions;
 }
 
-// Outside of transactions replies are short. hiredis makes room for as many elements as a reply says
-// that it has, before it has seen one of them.
+// Outside of transactions replies are short. hiredis makes room for as many elements as a reply
+// says that it has, before it has seen one of them.
 constexpr size_t kMostElements = 1u << 16;
 decltype(redisReplyObjectFunctions::createArray) create_array;
 
@@ -202,10 +203,11 @@ Failure redis_without_tls(std::string where) {
 }
 
 RedisLink::RedisLink(redisContext* context, std::string name)
-    : context_(context),
-      name_(std::move(name)),
-      objects_(limited_functions(context->reader->fn)) {
+    : context_(context), name_(std::move(name)), objects_(limited_functions(context->reader->fn)) {
   context_->reader->fn = objects_;
+  // Once and for all: the reader notes it for the next reply as soon as it has looked in vain for
+  // one, and would hand out what an earlier transaction had set.
+  context->reader->privdata = &transaction_;
 }
 
 RedisLink::~RedisLink() {
@@ -297,15 +299,18 @@ Result<bool> RedisLink::wait(bool want_write, TimePoint deadline) {
 
 Result<void> RedisLink::read_some() {
   if (redisBufferRead(context_.get()) != REDIS_OK) return broken("read from");
-  if (transaction_ == nullptr) return {};
-  for (;;) {
+  while (!expected_.empty()) {
     void* reply = nullptr;
     if (redisGetReplyFromReader(context_.get(), &reply) != REDIS_OK) {
       return broken("understand");
     }
     if (reply == nullptr) return {};
-    ++transaction_->replies;
+    RedisTransaction& transaction = *expected_.front();
+    if (++transaction.replies < transaction.expected) continue;
+    expected_.pop_front();
+    count_into_next();
   }
+  return {};
 }
 
 Result<size_t> RedisLink::write_some(std::string_view head, std::string_view body) {
@@ -346,7 +351,8 @@ Result<void> RedisLink::write(std::string_view head, std::string_view body, Time
       const auto sent = write_some(head, body);
       if (!sent) {
         // The server may have said why before it closed.
-        static_cast<void>(read_some());
+        for (int reads = 0; reads < kLastReads && !alive() && read_some(); ++reads) {
+        }
         return tl::unexpected(sent.error());
       }
       const size_t of_head = std::min(*sent, head.size());
@@ -362,8 +368,8 @@ Result<void> RedisLink::write(std::string_view head, std::string_view body, Time
   }
 }
 
-Result<void> RedisLink::await(size_t replies, TimePoint deadline) {
-  while (transaction_->replies < replies) {
+Result<void> RedisLink::await(const RedisTransaction& transaction, TimePoint deadline) {
+  while (transaction.replies < transaction.expected) {
     const auto readable = wait(false, deadline);
     if (!readable) return tl::unexpected(readable.error());
     if (auto read = read_some(); !read) return read;
@@ -371,16 +377,14 @@ Result<void> RedisLink::await(size_t replies, TimePoint deadline) {
   return {};
 }
 
-void RedisLink::begin(RedisTransaction* transaction) {
-  transaction_ = transaction;
-  context_->reader->fn = counting_functions();
-  context_->reader->privdata = transaction;
+void RedisLink::expect(RedisTransaction* transaction) {
+  expected_.push_back(transaction);
+  count_into_next();
 }
 
-void RedisLink::end() {
-  transaction_ = nullptr;
-  context_->reader->fn = objects_;
-  context_->reader->privdata = nullptr;
+void RedisLink::count_into_next() {
+  transaction_ = expected_.empty() ? nullptr : expected_.front();
+  context_->reader->fn = expected_.empty() ? objects_ : counting_functions();
 }
 
 Result<void> RedisLink::send(const std::vector<std::string_view>& words, TimePoint deadline) {

@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -44,14 +45,15 @@ struct RedisEndpoint {
 // What to say where TLS is asked for and hiredis has none: kFatal.
 [[nodiscard]] Failure redis_without_tls(std::string where);
 
-// What came back for MULTI, n commands and EXEC.
+// What came back for MULTI, n commands and EXEC, or for a command without these.
 struct RedisTransaction {
   struct Refusal {
     size_t index;  // of the command in the transaction, from 0
     std::string text;
   };
 
-  size_t replies = 0;             // complete ones, EXEC's included
+  size_t expected = 0;            // how many replies there will be, EXEC's included
+  size_t replies = 0;             // complete ones
   std::string queue_error;        // why a command was not even queued; nothing was executed
   size_t queue_error_reply = 0;   // which reply that was, from 0
   std::string exec_error;         // EXEC itself was refused; nothing was executed
@@ -87,14 +89,15 @@ class RedisLink {
   [[nodiscard]] Result<void> send(const std::vector<std::string_view>& words, TimePoint deadline);
   [[nodiscard]] Result<Reply> receive(TimePoint deadline);
 
-  // Replies are counted into `transaction`, which the caller keeps alive, until end().
-  void begin(RedisTransaction* transaction);
+  // Replies to come are counted into `transaction`, once those expected before are complete. The
+  // caller keeps it where it is until it is complete itself, or the connection is given up. Until
+  // then no other function may ask for a reply.
+  void expect(RedisTransaction* transaction);
   // Hands all of `head`, then all of `body`, to the kernel.
   [[nodiscard]] Result<void> write(std::string_view head, std::string_view body,
                                    TimePoint deadline);
-  // Waits until so many replies have been counted.
-  [[nodiscard]] Result<void> await(size_t replies, TimePoint deadline);
-  void end();
+  // Waits until all replies of an expected transaction have been counted.
+  [[nodiscard]] Result<void> await(const RedisTransaction& transaction, TimePoint deadline);
 
  private:
   struct FreeContext {
@@ -105,6 +108,7 @@ class RedisLink {
   [[nodiscard]] Result<void> introduce(const RedisEndpoint& endpoint, TimePoint deadline);
   [[nodiscard]] Result<size_t> write_some(std::string_view head, std::string_view body);
   [[nodiscard]] Result<void> read_some();
+  void count_into_next();
   // Waits for the socket: readable, or writable if asked for. True if readable.
   [[nodiscard]] Result<bool> wait(bool want_write, TimePoint deadline);
   Failure broken(std::string_view doing) const;
@@ -113,7 +117,8 @@ class RedisLink {
   std::string name_;                              // where errors happen
   bool plain_ = true;                             // no TLS: the socket can be written to directly
   redisReplyObjectFunctions* objects_ = nullptr;  // hiredis' own
-  RedisTransaction* transaction_ = nullptr;
+  std::deque<RedisTransaction*> expected_;        // in the order of their replies
+  RedisTransaction* transaction_ = nullptr;  // the first of them; hiredis knows where this stands
 };
 
 }  // namespace walspout

@@ -81,6 +81,9 @@ struct BatchLimits {
 // What a sink may want to know of the source before anything is delivered.
 struct SourceState {
   Lsn wal_position;  // how far the server's log reaches: no event has a greater LSN yet. 0: unknown
+  // Dead letters are delivered, events of the past: that the receiver has later ones does not say
+  // that it has these.
+  bool replay = false;
 };
 
 class Sink {
@@ -105,8 +108,9 @@ class Sink {
   // happens next; then `progress` says which events are done. After a failed one, no later event
   // of the same lane may be delivered in that call.
   //
-  // A span holds either no barrier, or one barrier and nothing else, unless limits() says otherwise:
-  // sinks that work in lanes finish all lanes before they return and need not look at barriers.
+  // A span holds either no barrier, or one barrier and nothing else, unless limits() says
+  // otherwise: sinks that work in lanes finish all lanes before they return and need not look at
+  // barriers.
   //
   // Returns soon after the deadline, with kRetry if not all is durable. What was sent and not
   // answered then is not durable; the connection is given up, so that no late answer is mistaken.

@@ -18,7 +18,7 @@ constexpr size_t kBuffer = 64 * 1024;
 // A file takes any number of bytes at once. Of a pipe or a terminal that poll() calls writable it
 // is known that PIPE_BUF bytes do not block.
 size_t most_at_once(int fd) {
-  struct stat status {};
+  struct stat status = {};
   const bool file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
   return file ? SSIZE_MAX : PIPE_BUF;
 }

@@ -6,6 +6,8 @@
 #include <array>
 #include <cstring>
 
+#include "source/remedy.h"
+
 namespace walspout {
 
 namespace {
@@ -14,6 +16,7 @@ constexpr size_t kDataHeader = 1 + 8 + 8 + 8;  // 'w', start, server's position,
 constexpr size_t kKeepaliveSize = 1 + 8 + 8 + 1;
 constexpr int64_t kPostgresEpochMicros = 946'684'800'000'000;
 
+using Options = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
 using ResultHandle = std::unique_ptr<PGresult, decltype(&PQclear)>;
 
 uint64_t get64(const char* p) {
@@ -35,14 +38,33 @@ std::string one_line(const char* text) {
   return line;
 }
 
-// poll() until a time; rounded up, so that it does not return just before it.
-int poll_until(pollfd* fds, nfds_t count, TimePoint deadline) {
-  int timeout = -1;
-  if (deadline != TimePoint::max()) {
-    auto left = std::chrono::ceil<Milliseconds>(deadline - Clock::now()).count();
-    timeout = static_cast<int>(std::clamp<int64_t>(left, 0, 3'600'000));
+// The value of an option; empty if it has none.
+std::string value_of(const Options& options, std::string_view name) {
+  for (const PQconninfoOption* option = options.get(); option && option->keyword; option++) {
+    if (option->keyword == name) return option->val ? option->val : "";
   }
-  return ::poll(fds, count, timeout);
+  return "";
+}
+
+std::vector<std::string> split(std::string_view list) {
+  std::vector<std::string> parts;
+  if (list.empty()) return parts;
+  for (size_t comma; (comma = list.find(',')) != std::string_view::npos;) {
+    parts.emplace_back(list.substr(0, comma));
+    list.remove_prefix(comma + 1);
+  }
+  parts.emplace_back(list);
+  return parts;
+}
+
+// poll() until a time.
+int poll_until(pollfd* fds, nfds_t count, TimePoint deadline) {
+  if (deadline == TimePoint::max()) return ::ppoll(fds, count, nullptr, nullptr);
+  constexpr Duration kLongest = std::chrono::hours(1);
+  Duration left = std::clamp(deadline - Clock::now(), Duration::zero(), kLongest);
+  auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+  timespec timeout{seconds.count(), std::chrono::nanoseconds(left - seconds).count()};
+  return ::ppoll(fds, count, &timeout, nullptr);
 }
 
 }  // namespace
@@ -51,21 +73,88 @@ void Connection::Finish::operator()(pg_conn* conn) const {
   PQfinish(conn);
 }
 
+// Options that choose one of the servers that a DSN names. Empty ones choose nothing.
+struct Connection::Host {
+  std::string name;
+  std::string address;
+  std::string port;
+};
+
+// libpq goes on to the next server when one refuses it; that one says nothing at all is noticed by
+// its blocking calls only. So each server is tried on its own, unless that would not do what libpq
+// does. There is always one; it may be empty.
+std::vector<Connection::Host> Connection::hosts_of(const Secret& dsn) {
+  Options given(PQconninfoParse(dsn.reveal().c_str(), nullptr), PQconninfoFree);
+  Options defaults(PQconndefaults(), PQconninfoFree);
+  auto value = [&](std::string_view name) {
+    std::string text = value_of(given, name);
+    return text.empty() ? value_of(defaults, name) : text;
+  };
+  const std::vector<Host> as_given(1);
+  if (value("target_session_attrs") == "prefer-standby") return as_given;
+  std::vector<std::string> names = split(value("host"));
+  std::vector<std::string> addresses = split(value("hostaddr"));
+  std::vector<std::string> ports = split(value("port"));
+  size_t count = std::max(names.size(), addresses.size());
+  auto fits = [count](const std::vector<std::string>& list) {
+    return list.empty() || list.size() == count;
+  };
+  if (count < 2 || !fits(names) || !fits(addresses)) return as_given;
+  if (!fits(ports) && ports.size() != 1) return as_given;
+  std::vector<Host> hosts;
+  for (size_t i = 0; i < count; i++) {
+    Host host{names.empty() ? "" : names[i], addresses.empty() ? "" : addresses[i],
+              ports.empty() ? "" : ports[ports.size() == 1 ? 0 : i]};
+    if (host.name.empty() && host.address.empty()) return as_given;
+    if (host.port.empty()) host.port = "5432";
+    hosts.push_back(std::move(host));
+  }
+  return hosts;
+}
+
 Result<void> Connection::check_dsn(const Secret& dsn) {
-  char* text = nullptr;
-  PQconninfoOption* options = PQconninfoParse(dsn.reveal().c_str(), &text);
-  std::unique_ptr<char, decltype(&PQfreemem)> message(text, PQfreemem);
+  const std::string& text = dsn.reveal();
+  char* why = nullptr;
+  Options options(PQconninfoParse(text.c_str(), &why), PQconninfoFree);
+  std::unique_ptr<char, decltype(&PQfreemem)> message(why, PQfreemem);
   if (!options) {
     // libpq's text may quote the string, password and all.
     return fatal("it is not a connection string (postgresql://user@host/database, or key=value)");
   }
-  PQconninfoFree(options);
+  // A password with such characters is taken for a host, a port or a database, and printed as such.
+  bool is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
+  bool odd = value_of(options, "port").find_first_not_of("0123456789,") != std::string::npos;
+  if (is_url) {
+    odd = odd || value_of(options, "host").find('@', 1) != std::string::npos ||
+          value_of(options, "dbname").find('@') != std::string::npos;
+  }
+  if (odd) {
+    return fatal(
+        "its host, port or database cannot be right. In a postgresql:// URL, characters of user "
+        "and password other than letters and digits are percent-encoded: @ is %40, / is %2F, : is "
+        "%3A");
+  }
   return {};
 }
 
 Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint deadline,
                                     const Wake& wake, std::function<bool()> interrupted) {
-  // Later ones win.
+  std::vector<Host> hosts = hosts_of(dsn);
+  std::string failures;
+  for (size_t i = 0; i < hosts.size(); i++) {
+    TimePoint now = Clock::now();
+    auto left = std::max(Duration::zero(), deadline - now) / (hosts.size() - i);
+    Result<Connection> connection = attempt(dsn, hosts[i], mode, now + left, wake, interrupted);
+    if (connection || interrupted() || hosts.size() == 1) return connection;
+    failures += (failures.empty() ? "" : "; ") + connection.error().message();
+  }
+  return retry(std::move(failures));
+}
+
+Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode mode,
+                                       TimePoint deadline, const Wake& wake,
+                                       const std::function<bool()>& interrupted) {
+  // Later ones win; empty ones say nothing.
   std::array keys = {"fallback_application_name",
                      "keepalives",
                      "keepalives_idle",
@@ -73,6 +162,9 @@ Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint dead
                      "keepalives_count",
                      "tcp_user_timeout",
                      "dbname",
+                     "host",
+                     "hostaddr",
+                     "port",
                      "client_encoding",
                      "replication",
                      static_cast<const char*>(nullptr)};
@@ -83,11 +175,14 @@ Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint dead
                        "3",
                        "20000",
                        dsn.reveal().c_str(),
+                       host.name.c_str(),
+                       host.address.c_str(),
+                       host.port.c_str(),
                        "UTF8",
                        mode == Mode::kReplication ? "database" : "false",
                        static_cast<const char*>(nullptr)};
   Connection connection(Handle(PQconnectStartParams(keys.data(), values.data(), 1)), wake,
-                        std::move(interrupted));
+                        interrupted);
   PGconn* conn = connection.conn_.get();
   if (!conn) return retry("could not connect: out of memory");
 
@@ -108,7 +203,8 @@ Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint dead
     if (state == PGRES_POLLING_FAILED) break;
   }
   if (PQstatus(conn) != CONNECTION_OK) {
-    return retry("could not connect: " + one_line(PQerrorMessage(conn)), connection.endpoint());
+    std::string said = one_line(PQerrorMessage(conn));
+    return retry("could not connect: " + said + remedy(said), connection.endpoint());
   }
   if (PQsetnonblocking(conn, 1) != 0) return connection.lost("could not set up the connection");
   return connection;
@@ -173,6 +269,7 @@ ServerResult<std::vector<Row>> Connection::query(const std::string& statement, T
           text += " (" + one_line(hint) + ")";
         }
         if (text.empty()) text = one_line(PQerrorMessage(conn));
+        text += remedy(text);
         error = ServerError{sqlstate ? sqlstate : "",
                             Error{ErrorKind::kRetry, std::move(text), endpoint()}};
       }
@@ -225,6 +322,11 @@ Result<void> Connection::read() {
   return {};
 }
 
+bool Connection::readable() const {
+  pollfd fd{PQsocket(conn_.get()), POLLIN, 0};
+  return ::poll(&fd, 1, 0) > 0;
+}
+
 void Connection::wait(bool for_reading, TimePoint deadline) {
   std::array<pollfd, 2> fds{};
   fds[0].fd = PQsocket(conn_.get());
@@ -238,7 +340,7 @@ void Connection::wait(bool for_reading, TimePoint deadline) {
   if (unsent_ && fds[0].revents) unsent_ = PQflush(conn_.get()) > 0;
 }
 
-Result<void> Connection::send_status(Lsn received, Lsn confirmed) {
+Result<void> Connection::send_status(Lsn received, Lsn confirmed, bool want_reply) {
   std::array<char, 1 + 8 + 8 + 8 + 8 + 1> message;
   char* p = message.data();
   *p++ = 'r';
@@ -246,7 +348,7 @@ Result<void> Connection::send_status(Lsn received, Lsn confirmed) {
   p = put64(p, confirmed.value);
   p = put64(p, confirmed.value);
   p = put64(p, static_cast<uint64_t>(wall_micros() - kPostgresEpochMicros));
-  *p = 0;  // no reply wanted
+  *p = want_reply ? 1 : 0;
   int put = PQputCopyData(conn_.get(), message.data(), static_cast<int>(message.size()));
   // 0: no memory for it now; an older one is still on its way, and the next will follow.
   if (put < 0) return lost("could not send a status update");

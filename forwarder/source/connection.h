@@ -49,7 +49,8 @@ class Connection {
   // Whether `dsn` can be understood at all; what is wrong with it if not.
   static Result<void> check_dsn(const Secret& dsn);
 
-  // Connects. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
+  // Connects, to the first of the servers in the DSN that lets us in; they share the time up to the
+  // deadline. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
   // application_name.
   static Result<Connection> open(const Secret& dsn, Mode mode, TimePoint deadline, const Wake& wake,
                                  std::function<bool()> interrupted);
@@ -63,15 +64,19 @@ class Connection {
   // The next message, if it is there already; kNone if not. Does not wait.
   Result<StreamMessage> next();
 
-  // Reads what has arrived, without waiting, for next() to find.
+  // Reads some of what has arrived, without waiting, for next() to find.
   Result<void> read();
+
+  // Whether there is more to read().
+  bool readable() const;
 
   // Waits until there is something to read (if that is wanted), what could not be sent can be sent
   // on, the Wake was called, or the deadline has come.
   void wait(bool for_reading, TimePoint deadline);
 
-  // Tells the server what was received and what it may forget. Does not wait.
-  Result<void> send_status(Lsn received, Lsn confirmed);
+  // Tells the server what was received and what it may forget, and asks it for a sign of life if
+  // that is wanted. Does not wait.
+  Result<void> send_status(Lsn received, Lsn confirmed, bool want_reply = false);
 
   // Ends the stream so that the server has read all that it was sent.
   void finish_streaming(TimePoint deadline);
@@ -87,10 +92,15 @@ class Connection {
     void operator()(pg_conn* conn) const;
   };
   using Handle = std::unique_ptr<pg_conn, Finish>;
+  struct Host;
 
   Connection(Handle conn, const Wake& wake, std::function<bool()> interrupted)
       : conn_(std::move(conn)), wake_(&wake), interrupted_(std::move(interrupted)) {}
 
+  static std::vector<Host> hosts_of(const Secret& dsn);
+  static Result<Connection> attempt(const Secret& dsn, const Host& host, Mode mode,
+                                    TimePoint deadline, const Wake& wake,
+                                    const std::function<bool()>& interrupted);
   Result<void> wait_for_result(TimePoint deadline);
   ServerError broken() const;
   Failure lost(std::string_view doing) const;

@@ -14,6 +14,11 @@ namespace {
 constexpr std::string_view kObjectInUse = "55006";
 constexpr int kSlotFailoverVersion = 170000;
 constexpr Duration kGoodbye = std::chrono::seconds(2);
+constexpr Duration kResolve = std::chrono::minutes(2);  // what libc may take to look up a name
+
+// Small messages are handed over together, up to about this size: what is handed over is also what
+// is freed at once.
+constexpr size_t kChunkBytes = 64 * 1024;
 
 std::string join_quoted(const std::vector<std::string>& names) {
   std::string list;
@@ -86,24 +91,30 @@ void Source::stop(TimePoint drain_until) {
 }
 
 Result<void> Source::run() {
+  Result<void> result = run_until_stopped();
+  stats_.state = SourcePhase::kStopped;
+  stats_.pulse.away();
+  return result;
+}
+
+Result<void> Source::run_until_stopped() {
   if (state_) {
     Result<std::optional<SlotRecord>> known = state_->read(config_.slot);
     if (!known) {
       stats_.last_error.set(known.error().message());
-      stats_.state = SourcePhase::kStopped;
       return Failure(std::move(known.error()));
     }
     record_ = *known;
   }
   while (!stopping()) {
+    const TimePoint began = Clock::now();
     Result<void> ended = stream_once();
     if (stopping()) break;
+    // What went well for that long was no failed attempt, even if nothing happened.
+    if (Clock::now() - began > timing_.reconnect.max) backoff_.reset();
     if (ended) continue;
     stats_.last_error.set(ended.error().message());
-    if (ended.error().kind == ErrorKind::kFatal) {
-      stats_.state = SourcePhase::kStopped;
-      return ended;
-    }
+    if (ended.error().kind == ErrorKind::kFatal) return ended;
     stats_.state = SourcePhase::kConnecting;
     Milliseconds wait = backoff_.next();
     log(LogLevel::kWarn, "source failed, will connect again",
@@ -113,7 +124,6 @@ Result<void> Source::run() {
          {"error", ended.error().message()}});
     pause(wait);
   }
-  stats_.state = SourcePhase::kStopped;
   return {};
 }
 
@@ -186,6 +196,7 @@ Result<void> Source::stream_once() {
 }
 
 Result<Connection> Source::connect() {
+  stats_.pulse.back_by(Clock::now() + kResolve + timing_.connect);
   return Connection::open(config_.dsn, Connection::Mode::kReplication,
                           Clock::now() + timing_.connect, wake_, [this] { return stopping(); });
 }
@@ -193,12 +204,15 @@ Result<Connection> Source::connect() {
 // The state of server and slot; makes the slot if it is missing and there never was one.
 Result<ServerState> Source::look_at_slot(Connection& connection) {
   TimePoint deadline = Clock::now() + timing_.answer;
+  stats_.pulse.back_by(deadline);
   ServerState state;
   auto timeout = connection.query(
       "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'", deadline);
   if (!timeout) return Failure(std::move(timeout.error().error));
   if (!timeout->empty()) {
-    feedback_.server_timeout(Milliseconds(number(column(timeout->front(), 0))));
+    const Milliseconds patience(number(column(timeout->front(), 0)));
+    feedback_.server_timeout(patience);
+    silence_.server_timeout(patience);
   }
 
   for (int attempt = 0; attempt < 2; attempt++) {
@@ -281,7 +295,8 @@ Result<void> Source::look_for_gap(Connection& connection, const ServerState& ser
     if (!history && history.error().sqlstate.empty()) {
       return Failure(std::move(history.error().error));
     }
-    if (history && !history->empty()) left = left_at(column(history->front(), 1), record_->timeline);
+    if (history && !history->empty())
+      left = left_at(column(history->front(), 1), record_->timeline);
   }
   std::string why = gap(*record_, reached, server, left, shared_);
   if (why.empty()) return {};
@@ -329,6 +344,7 @@ Result<void> Source::create_slot(Connection& connection) {
   } else {
     statement += "NOEXPORT_SNAPSHOT";
   }
+  stats_.pulse.away();
   auto created = connection.query(statement, TimePoint::max());
   if (!created) return in("could not make the slot", std::move(created.error().error));
   log(LogLevel::kInfo, "made the slot", {{"pipeline", pipeline_}, {"slot", config_.slot}});
@@ -336,8 +352,9 @@ Result<void> Source::create_slot(Connection& connection) {
 }
 
 Result<void> Source::start(Connection& connection, Lsn from, bool& in_use) {
-  auto started =
-      connection.start_streaming(start_replication(config_, from), Clock::now() + timing_.answer);
+  const TimePoint deadline = Clock::now() + timing_.answer;
+  stats_.pulse.back_by(deadline);
+  auto started = connection.start_streaming(start_replication(config_, from), deadline);
   if (started) return {};
   in_use = started.error().sqlstate == kObjectInUse;
   return Failure(std::move(started.error().error));
@@ -347,6 +364,7 @@ Result<void> Source::stream(Connection& connection) {
   decoder_.reset();
   // The server may have crashed and forgotten what it was told: it is told again at once.
   feedback_.request();
+  silence_.broken(Clock::now());
   bool full = false;
   TimePoint aside;
   while (!stopping()) {
@@ -364,35 +382,59 @@ Result<void> Source::stream(Connection& connection) {
     bool more = false;
     if (room) {
       Result<bool> received = receive(connection);
+      hand_over();
       queue_.announce();
       if (!received) return Failure(std::move(received.error()));
       more = *received;
+    } else {
+      silence_.broken(Clock::now());
     }
     Result<void> answered = answer(connection, false);
     if (!answered) return answered;
+    if (const TimePoint now = Clock::now(); silence_.is_over(now)) {
+      silence_.given_up();
+      const auto silent = std::chrono::duration_cast<Milliseconds>(now - silence_.since());
+      return retry("the server has been silent for " + std::to_string(silent.count()) +
+                       " ms, though it was asked for a reply: giving up the connection",
+                   connection.endpoint());
+    }
     // For messages that are in the library's buffer already, the socket would be waited for in
     // vain.
     room = queue_.has_room();
     if (room && more) continue;
-    TimePoint until = feedback_.wait_until(acks_.confirmed(), acks_.in_flight(), Clock::now());
-    connection.wait(room, full ? std::min(until, aside) : until);
+    TimePoint now = Clock::now();
+    Duration nap = room ? pace_.read(std::exchange(messages_, 0), now) : Duration::zero();
+    if (nap > Duration::zero()) {
+      if (!connection.readable()) connection.wait(false, now + nap);
+    } else {
+      TimePoint until = feedback_.wait_until(acks_.confirmed(), acks_.in_flight(), now);
+      connection.wait(room, std::min({until, silence_.next(), full ? aside : TimePoint::max()}));
+    }
   }
   drain(connection);
   return {};
 }
 
-// While nothing is read, a process of the server that has to end cannot tell us so: it waits for ever, and
-// with it a checkpoint that has to remove the slot's log, or the end of the server. So the server is
-// asked on the side. An error if it is better to let go.
+// While nothing is read, a process of the server that has to end cannot tell us so: it waits for
+// ever, and with it a checkpoint that has to remove the slot's log, or the end of the server. So
+// the server is asked on the side; also how far its log reaches, which the stream does not tell
+// now. An error if it is better to let go.
 Result<void> Source::look_aside() {
-  auto aside = Connection::open(config_.dsn, Connection::Mode::kOrdinary,
-                                Clock::now() + timing_.full / 2, wake_, [this] { return stopping(); });
+  auto aside =
+      Connection::open(config_.dsn, Connection::Mode::kOrdinary, Clock::now() + timing_.full / 2,
+                       wake_, [this] { return stopping(); });
   if (!aside) return in("nothing is read, as the sinks are behind", std::move(aside.error()));
   auto slot = aside->query(
-      "SELECT wal_status FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+      "SELECT wal_status, CASE WHEN pg_catalog.pg_is_in_recovery() "
+      "THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END "
+      "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
           Connection::quote_literal(config_.slot),
       Clock::now() + timing_.full / 2);
   if (!slot) return Failure(std::move(slot.error().error));
+  if (!slot->empty()) {
+    const Lsn end = parse_lsn(column(slot->front(), 1)).value_or(Lsn{});
+    stats_.server_lsn = std::max(stats_.server_lsn.load(), end.value);
+  }
   std::string status = slot->empty() ? "gone" : column(slot->front(), 0);
   if (status == "reserved" || status == "extended") return {};
   return retry("the sinks are behind, and slot \"" + config_.slot + "\" is " + status,
@@ -403,23 +445,28 @@ Result<void> Source::look_aside() {
 Result<bool> Source::receive(Connection& connection) {
   Result<void> read = connection.read();
   if (!read) return Failure(std::move(read.error()));
+  bool heard = false;
   do {
     Result<StreamMessage> message = connection.next();
     if (!message) return Failure(std::move(message.error()));
     switch (message->kind) {
       case StreamMessage::Kind::kNone:
+        if (heard) silence_.broken(Clock::now());
         return false;
       case StreamMessage::Kind::kKeepalive:
+        hand_over();
         if (!decoder_.in_transaction()) acks_.keepalive(message->server_lsn);
         if (message->reply_requested) feedback_.request();
         break;
       case StreamMessage::Kind::kData: {
-        stats_.messages.fetch_add(1, std::memory_order_relaxed);
+        messages_++;
+        silence_.progress();
         Result<void> taken = take(std::move(message->data));
         if (!taken) return Failure(std::move(taken.error()));
         break;
       }
     }
+    heard = true;
     stats_.server_lsn.store(
         std::max(stats_.server_lsn.load(std::memory_order_relaxed), message->server_lsn.value),
         std::memory_order_relaxed);
@@ -428,39 +475,51 @@ Result<bool> Source::receive(Connection& connection) {
       if (!answered) return Failure(std::move(answered.error()));
     }
   } while (queue_.has_room() && !stopping());
+  silence_.broken(Clock::now());
   return true;
 }
 
 Result<void> Source::take(Message message) {
-  size_t size = message.bytes().size();
-  Result<Chunk> chunk = decoder_.decode(std::move(message));
-  if (!chunk) return Failure(std::move(chunk.error()));
+  Result<void> decoded = decoder_.decode(std::move(message), chunk_);
+  if (!decoded) return decoded;
   backoff_.reset();
-  stats_.bytes.fetch_add(size, std::memory_order_relaxed);
-  stats_.events.fetch_add(chunk->events.size(), std::memory_order_relaxed);
-  stats_.transactions.fetch_add(chunk->commits.size(), std::memory_order_relaxed);
+  if (chunk_.message_bytes >= kChunkBytes) hand_over();
+  return {};
+}
+
+// Puts what was received into the queue, and takes note of the transactions in it.
+void Source::hand_over() {
+  if (chunk_.messages.empty()) return;
+  stats_.messages.fetch_add(chunk_.messages.size(), std::memory_order_relaxed);
+  stats_.bytes.fetch_add(chunk_.message_bytes, std::memory_order_relaxed);
+  stats_.events.fetch_add(chunk_.events.size(), std::memory_order_relaxed);
+  stats_.transactions.fetch_add(chunk_.commits.size(), std::memory_order_relaxed);
   uint64_t before = 0;
-  for (const Commit& commit : chunk->commits) {
+  for (const Commit& commit : chunk_.commits) {
     acks_.receive(commit.events_before - before);
     acks_.commit(commit.end_lsn);
     before = commit.events_before;
   }
-  acks_.receive(chunk->events.size() - before);
-  if (!chunk->events.empty()) queue_.push(std::move(*chunk));
-  return {};
+  acks_.receive(chunk_.events.size() - before);
+  Chunk chunk = std::exchange(chunk_, Chunk{});
+  if (!chunk.events.empty()) queue_.push(std::move(chunk));
 }
 
 // Sends a status update if one is due, or in any case.
 Result<void> Source::answer(Connection& connection, bool now) {
   take_stock();
   TimePoint time = Clock::now();
-  if (!now && feedback_.due(acks_.confirmed()) > time) return {};
+  // Back here when the next update is due, if not before.
+  stats_.pulse.back_by(time + timing_.feedback.silence);
+  const bool ask = silence_.should_ask(time);
+  if (!now && !ask && feedback_.due(acks_.confirmed()) > time) return {};
   if (acks_.confirmed() > record_->told) {
     record_->told = acks_.confirmed();
     keep_record();
   }
-  Result<void> sent = connection.send_status(acks_.received_end(), acks_.confirmed());
+  Result<void> sent = connection.send_status(acks_.received_end(), acks_.confirmed(), ask);
   if (!sent) return sent;
+  if (ask) silence_.asked(time);
   feedback_.sent(acks_.confirmed(), time);
   return {};
 }
@@ -493,6 +552,7 @@ void Source::drain(Connection& connection) {
 // Sleeps, unless it is to stop.
 void Source::pause(Duration time) {
   TimePoint until = Clock::now() + time;
+  stats_.pulse.back_by(until);
   while (!stopping() && Clock::now() < until) {
     pollfd fd{wake_.fd(), POLLIN, 0};
     auto left = std::chrono::ceil<Milliseconds>(until - Clock::now()).count();

@@ -15,8 +15,10 @@
 #include "pipeline/ack.h"
 #include "pipeline/feedback.h"
 #include "pipeline/frames.h"
+#include "pipeline/pace.h"
 #include "pipeline/queue.h"
 #include "pipeline/resume.h"
+#include "pipeline/silence.h"
 #include "pipeline/state_file.h"
 #include "pipeline/stats.h"
 #include "source/config.h"
@@ -50,6 +52,7 @@ class Source {
   void stop(TimePoint drain_until);
 
  private:
+  Result<void> run_until_stopped();
   Result<void> stream_once();
   Result<Connection> connect();
   Result<ServerState> look_at_slot(Connection& connection);
@@ -63,6 +66,7 @@ class Source {
   Result<void> look_aside();
   Result<bool> receive(Connection& connection);
   Result<void> take(Message message);
+  void hand_over();
   Result<void> answer(Connection& connection, bool now);
   void drain(Connection& connection);
   void take_stock();
@@ -79,6 +83,10 @@ class Source {
   FrameDecoder decoder_;
   AckTracker acks_;
   Feedback feedback_;
+  Pace pace_;
+  Chunk chunk_;          // received, and not handed over yet
+  size_t messages_ = 0;  // received since there was nothing more to read
+  Silence silence_;
   Backoff backoff_;
   ReceivedState received_;  // end and told are kept by acks_ and feedback_
   const std::optional<StateFile> state_;

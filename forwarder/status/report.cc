@@ -166,7 +166,7 @@ void source_metrics(Families& families, const Pipeline& pipeline, int64_t now) {
   };
   gauge("walspout_up", "Whether the pipeline streams.",
         source.state == SourcePhase::kStreaming ? 1 : 0);
-  gauge("walspout_lag_bytes", "Log that the server keeps for what is not confirmed.",
+  gauge("walspout_lag_bytes", "Log of the server that is not confirmed yet.",
         static_cast<double>(lag_bytes(source)));
   gauge("walspout_lag_seconds", "Age of the oldest event that a sink is not done with.",
         lag_seconds(pipeline, now));

@@ -12,6 +12,13 @@ namespace {
 
 constexpr size_t kThreads = 2;
 
+// The library's own options let a second process listen at the same port, and take half of the
+// requests.
+void only_listener(int socket) {
+  int yes = 1;
+  setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+}
+
 }  // namespace
 
 struct StatusServer::Impl {
@@ -34,6 +41,16 @@ Result<std::unique_ptr<StatusServer>> StatusServer::start(const StatusConfig& co
   const std::vector<const Pipeline*>& all = impl->pipelines;
   server.new_task_queue = [] { return new httplib::ThreadPool(kThreads); };
   server.set_keep_alive_max_count(1);  // a client that stays would hold a thread
+  server.set_socket_options(only_listener);
+  // Refused before the library would read a body, however long, into memory.
+  server.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& response) {
+    if (request.method == "GET" || request.method == "HEAD") {
+      return httplib::Server::HandlerResponse::Unhandled;
+    }
+    response.status = 405;
+    response.set_header("Allow", "GET, HEAD");
+    return httplib::Server::HandlerResponse::Handled;
+  });
   server.set_read_timeout(5);
   server.set_write_timeout(5);
   server.Get("/healthz", [](const httplib::Request&, httplib::Response& response) {

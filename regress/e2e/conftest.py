@@ -11,12 +11,15 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import cluster as pg  # noqa: E402
+import config_keys  # noqa: E402
+from forwarder import Forwarder  # noqa: E402
 
 FULL = bool(os.environ.get("WALSPOUT_TEST_FULL"))
 BENCH_NULL = os.path.join(pg.TOP, "build", "bench", "bench_null.so")
 
 
 def pytest_configure(config):
+    config.addinivalue_line("markers", "effect(keys): shows what keys of the configuration do")
     config.addinivalue_line("markers", "slow: takes more than ten seconds or a gigabyte")
     pg.exit_on_sigterm()
 
@@ -26,7 +29,7 @@ def pytest_runtest_makereport(item, call):
     """Adds the end of the server's log to a failure."""
     report = (yield).get_result()
     server = item.funcargs.get("server") if hasattr(item, "funcargs") else None
-    if report.failed and server:
+    if report.failed and server and report.when != "teardown":
         report.sections.append(("server log, last lines", server.log_tail()))
 
 
@@ -48,6 +51,25 @@ def db(server, request):
     yield Database(server, name)
     server.dropdb(name)
     assert "terminated by signal" not in server.log()[before:]
+
+
+@pytest.fixture
+def fwd(db, tmp_path, request):
+    """Makes forwarders; ends those that a test leaves. The keys that the test is said to show the
+    effect of have to be in their configurations."""
+    made, configs = [], []
+
+    def make(**more):
+        made.append(Forwarder(db, str(tmp_path), **more))
+        with open(made[-1].config) as f:
+            configs.append(f.read())
+        return made[-1]
+    yield make
+    for forwarder in made:
+        forwarder.kill()
+    for marker in request.node.iter_markers("effect"):
+        for key in marker.args:
+            assert any(config_keys.is_used(config, key) for config in configs), f"{key} is not used"
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,12 @@
 """The forwarder in tests: a process that reads a slot and delivers to files that are easy to read."""
 
+import http.server
 import json
 import os
 import re
 import signal
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 
@@ -33,6 +35,55 @@ def file_sink(path, **more):
     return "".join(f"      {line}\n" for line in lines)
 
 
+def http_sink(port, **more):
+    lines = ["- type: http", f"  url: http://127.0.0.1:{port}/"]
+    lines += [f"  {key}: {value}" for key, value in more.items()]
+    return "".join(f"      {line}\n" for line in lines)
+
+
+class Webhook(http.server.ThreadingHTTPServer):
+    """A receiver that remembers the ids of what it took, and the requests, as (headers, body).
+
+    answer(number, id) says with which status; by default everything is taken.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, port=0, answer=lambda number, id: 204):
+        self.ids = []
+        self.requests = []
+        self.answer = answer
+        super().__init__(("127.0.0.1", port), _Hook)
+        self.port = self.server_address[1]
+
+    def __enter__(self):
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class _Hook(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.server.requests.append((self.headers, body))
+        status = self.server.answer(len(self.server.requests), self.headers["webhook-id"])
+        if 200 <= status < 300:
+            self.server.ids.append(self.headers["webhook-id"])
+        self.send_response(status)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
 class Forwarder:
     """A running `walspout run`. Use it in a `with`: the end of that ends the program."""
 
@@ -53,16 +104,18 @@ class Forwarder:
         self.process = None
 
     def __enter__(self):
-        return self.start()
+        """Starts it, unless it runs."""
+        return self if self.process and self.process.poll() is None else self.start()
 
     def __exit__(self, *_):
         self.kill()
 
-    def start(self, wait=True):
+    def start(self, wait=True, **more):
         log = open(self.log_path, "ab")
         start = log.tell()
         self.process = subprocess.Popen([PROGRAM, "run", self.config], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.PIPE, stderr=log)
+                                        stdout=subprocess.PIPE, stderr=log,
+                                        preexec_fn=die_with_parent, **more)
         log.close()
         if wait:
             self.wait_for_log("msg=streaming", start)
@@ -132,7 +185,43 @@ class Forwarder:
         return json.loads(self.get("/status")[1])["pipelines"][0]
 
 
+def die_with_parent():
+    pg.die_with_parent(signal.SIGKILL)
+
+
+class Redis:
+    """A private Redis on a unix socket. Use it in a `with`."""
+
+    def __init__(self, folder, *options):
+        self.socket = os.path.join(folder, "redis.sock")
+        self.url = f"unix://{self.socket}"
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir",
+             folder, *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            preexec_fn=die_with_parent)
+
+    def __enter__(self):
+        pg.wait_until(lambda: os.path.exists(self.socket) and self.ask("PING") == ["PONG"], 15,
+                      what="Redis that answers")
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    def ask(self, *command):
+        """The lines that redis-cli prints."""
+        return subprocess.run(["redis-cli", "-s", self.socket, *command], check=True, text=True,
+                              stdout=subprocess.PIPE).stdout.splitlines()
+
+    def entries(self, stream):
+        """[(id, {field: value})] of a stream."""
+        reply = json.loads(self.ask("--json", "XRANGE", stream, "-", "+")[0])
+        return [(entry[0], dict(zip(entry[1][::2], entry[1][1::2]))) for entry in reply]
+
+
 def run(*args, timeout=30, **more):
     """A command of the program that ends by itself."""
     return subprocess.run([PROGRAM, *args], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=timeout, **more)
+                          stderr=subprocess.PIPE, text=True, timeout=timeout,
+                          preexec_fn=die_with_parent, **more)

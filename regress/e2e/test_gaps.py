@@ -24,25 +24,21 @@ TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
 
 @pytest.fixture
-def fwd(db, tmp_path):
-    """Makes forwarders that remember; ends those that a test leaves."""
-    yield from forwarders(db, tmp_path)
+def fwd(fwd, tmp_path):
+    """Makes forwarders that remember."""
+    return remembering(fwd, tmp_path)
 
 
-def forwarders(db, tmp_path):
-    made = []
-
+def remembering(fwd, tmp_path):
     def make(state="state", **more):
         root = "drain: 5s"
         if state:
             os.makedirs(tmp_path / state, exist_ok=True)
             root += f"\nstate: {tmp_path / state}"
-        made.append(Forwarder(db, str(tmp_path), root=root, **more))
-        made[-1].state_file = str(tmp_path / str(state) / "test.state")
-        return made[-1]
-    yield make
-    for forwarder in made:
-        forwarder.kill()
+        forwarder = fwd(root=root, **more)
+        forwarder.state_file = str(tmp_path / str(state) / "test.state")
+        return forwarder
+    return make
 
 
 class Alone:
@@ -93,7 +89,14 @@ def alone():
 
 @pytest.fixture
 def alone_fwd(alone, tmp_path):
-    yield from forwarders(alone, tmp_path)
+    made = []
+
+    def make(**more):
+        made.append(Forwarder(alone, str(tmp_path), **more))
+        return made[-1]
+    yield remembering(make, tmp_path)
+    for forwarder in made:
+        forwarder.kill()
 
 
 def deliver(db, forwarder, number):
@@ -133,6 +136,7 @@ def test_a_slot_made_anew_while_it_runs_is_refused(db, fwd):
     assert [event["after"]["id"] for event in forwarder.events()] == [1]
 
 
+@pytest.mark.effect("state")
 def test_a_slot_made_anew_while_it_was_down_is_refused(db, fwd):
     db.psql(TABLE)
     forwarder = fwd()

@@ -1,5 +1,5 @@
-// libFuzzer: the input is a configuration file. Whatever is in it, it is loaded, or what is wrong with
-// it is said; and what was loaded keeps to its limits.
+// libFuzzer: the input is a configuration file. Whatever is in it, it is loaded, or what is wrong
+// with it is said; and what was loaded keeps to its limits.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

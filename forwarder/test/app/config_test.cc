@@ -129,6 +129,7 @@ state: /var/lib/walspout
   EXPECT_EQ(redis.username, "u");
   EXPECT_EQ(redis.password.reveal(), "p");
   EXPECT_EQ(redis.pipeline, 64u);
+  EXPECT_EQ(redis.url.reveal(), "redis://127.0.0.1:6379/0");
   EXPECT_EQ(redis.connect_timeout, Milliseconds(2'000));
   EXPECT_EQ(redis.tls.ca_file + redis.tls.cert_file + redis.tls.key_file, "abc");
   EXPECT_FALSE(redis.tls.verify);
@@ -143,6 +144,8 @@ state: /var/lib/walspout
   EXPECT_EQ(http.redirects, 1u);
   EXPECT_FALSE(http.http2);
   EXPECT_EQ(http.timeout, Milliseconds(3'000));
+  EXPECT_EQ(http.connect_timeout, Milliseconds(1'000));
+  EXPECT_EQ(http.url, "https://example.com/hook");
   const auto& rabbitmq = std::get<RabbitmqConfig>(pipeline.sinks[2].options);
   EXPECT_EQ(rabbitmq.exchange, "changes");
   EXPECT_EQ(rabbitmq.declare, "topic");
@@ -152,6 +155,8 @@ state: /var/lib/walspout
   EXPECT_FALSE(rabbitmq.persistent);
   EXPECT_FALSE(rabbitmq.mandatory);
   EXPECT_EQ(rabbitmq.unconfirmed, 5u);
+  EXPECT_EQ(rabbitmq.connect_timeout, Milliseconds(1'000));
+  EXPECT_EQ(rabbitmq.url.reveal(), "amqp://guest:guest@127.0.0.1/");
   EXPECT_EQ(rabbitmq.heartbeat, std::chrono::seconds(2));
   EXPECT_FALSE(std::get<FileConfig>(pipeline.sinks[3].options).fsync);
   EXPECT_TRUE(std::holds_alternative<StdoutConfig>(pipeline.sinks[4].options));
@@ -185,7 +190,8 @@ statsu: {}
       "f:7:9: unknown key \"pth\" in an item of \"sinks\": did you mean \"path\"?\n"
       "f:8:13: \"memory\" must be a size with a unit, such as 64MiB (B, kB, MB, GB, KiB, MiB, "
       "GiB)\n"
-      "f:9:22: \"initial\" must be a duration with a unit, such as 30s (ms, s, m, h, d)\n"
+      "f:9:22: \"initial\" must be a duration with a unit, such as 30s (ms, s, m, h, d), up to "
+      "1000d\n"
       "f:10:1: unknown key \"statsu\" in the configuration: did you mean \"status\"?\n");
 }
 
@@ -239,7 +245,8 @@ TEST(Units, AreNotOptional) {
   for (const char* bad : {"", "64", "MiB", "1.5MiB", "-1MiB", "64mib", "99999999999GiB"}) {
     EXPECT_FALSE(parse_size(bad)) << bad;
   }
-  for (const char* bad : {"", "5", "ms", "5 parsecs", "99999999999999999d"}) {
+  for (const char* bad :
+       {"", "5", "ms", "5 parsecs", "1001d", "2562047788015h", "99999999999999999d"}) {
     EXPECT_FALSE(parse_duration(bad)) << bad;
   }
 }

@@ -65,6 +65,24 @@ TEST(Json, EscapesWhatMustBe) {
   EXPECT_EQ(out, R"("a\"b\\c\nd\u0009e\u0000f")");
 }
 
+TEST(Json, IsUtf8WhateverTheText) {
+  auto json = [](std::string_view text) {
+    std::string out;
+    append_json(out, text);
+    return out;
+  };
+  EXPECT_EQ(json("\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"),
+            "\"\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80\"");
+  const std::string other = "\xef\xbf\xbd";
+  EXPECT_EQ(json("a\xff"
+                 "b"),
+            "\"a" + other + "b\"");
+  EXPECT_EQ(json("cut \xe2\x82"), "\"cut " + other + other + "\"");
+  EXPECT_EQ(json("\xc0\xaf"), "\"" + other + other + "\"");
+  EXPECT_EQ(json("\xed\xa0\x80"), "\"" + other + other + other + "\"");
+  EXPECT_EQ(json("\xc3\""), "\"" + other + "\\\"\"");
+}
+
 TEST(Result, SaysWhereOnItsWayUp) {
   Failure failure = in("sink", Error{ErrorKind::kReject, "no", "host:1"});
   EXPECT_EQ(failure.value().message(), "host:1: sink: no");

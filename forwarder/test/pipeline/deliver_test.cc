@@ -2,10 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/stat.h>
 
 #include <deque>
-#include <fstream>
 #include <functional>
 
 #include "test/pipeline/messages.h"
@@ -212,6 +210,16 @@ TEST_F(DelivererTest, AnEventThatFailsTooOftenIsSetAside) {
   EXPECT_EQ(time.slept.size(), 2u);
 }
 
+TEST_F(DelivererTest, AnOutageMakesNoDeadLetters) {
+  letters = &dead_letters;
+  config.dead_letter_after = 3;
+  for (int i = 0; i < 9; i++) sink.script.push_back(fail(ErrorKind::kRetry));
+  sink.checks = {{}, retry("away"), retry("away"), retry("away")};
+  ASSERT_TRUE(run({2}, 2));
+  EXPECT_THAT(dead_letters.ids, testing::IsEmpty());
+  EXPECT_THAT(sink.taken, ElementsAre("10-0", "10-1"));
+}
+
 TEST_F(DelivererTest, AFatalErrorStops) {
   letters = &dead_letters;
   sink.script = {fail(ErrorKind::kFatal)};
@@ -228,37 +236,6 @@ TEST_F(DelivererTest, TheSinkIsCheckedFirst) {
   EventQueue other(1, 1000, [] {});
   Deliverer deliverer(sink, other, 0, config, nullptr, stats, time, [] { return SourceState{}; });
   EXPECT_FALSE(deliverer.run());
-}
-
-TEST(DeadLetter, ALineSaysWhatAndWhy) {
-  Chunk chunk = transaction(10, 1);
-  std::string line =
-      dead_letter_line(chunk.events[0], "p", "hook", Error{ErrorKind::kReject, "a \"b\"", "x"});
-  EXPECT_EQ(line,
-            R"({"id":"10-0","pipeline":"p","sink":"hook","reason":"x: a \"b\"","op":"c",)"
-            R"("schema":"public","table":"t","commit_time":1000000,"key_hash":0,"key_begin":0,)"
-            R"("key_size":0,"barrier":0,"document":xxxxxxxxxx})"
-            "\n");
-}
-
-TEST(DeadLetter, TheFileIsPrivateAndMendsAHalfLine) {
-  std::string path = testing::TempDir() + "dead-letters";
-  std::ofstream(path, std::ios::trunc) << "half";
-  ::chmod(path.c_str(), 0600);
-  auto file = DeadLetterFile::open(path, "p");
-  ASSERT_TRUE(file);
-  Chunk chunk = transaction(10, 1);
-  ASSERT_TRUE((*file)->put(chunk.events[0], "s", Error{}));
-  std::ifstream in(path);
-  std::string first, second, third;
-  std::getline(in, first);
-  std::getline(in, second);
-  EXPECT_EQ(first, "half");
-  EXPECT_THAT(second, HasSubstr("10-0"));
-  EXPECT_FALSE(std::getline(in, third));
-  ::remove(path.c_str());
-  EXPECT_THAT(DeadLetterFile::open("/nonexistent/x", "p").error().what,
-              HasSubstr("could not open"));
 }
 
 }  // namespace

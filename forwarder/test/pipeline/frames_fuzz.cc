@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       decoder.reset();
       continue;
     }
-    std::string_view whole = chunk->message.bytes();
+    std::string_view whole = chunk->messages.front().bytes();
     size_t sum = 0;
     for (const Event& event : chunk->events) {
       if (event.document.data() < whole.data() ||

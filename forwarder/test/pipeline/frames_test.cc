@@ -58,7 +58,7 @@ TEST(FrameDecoder, ReadsATransaction) {
 TEST(FrameDecoder, DocumentsAreSlicesOfTheMessage) {
   FrameDecoder decoder;
   Chunk chunk = std::move(decoder.decode(sample().message()).value());
-  std::string_view bytes = chunk.message.bytes();
+  std::string_view bytes = chunk.messages.front().bytes();
   for (const Event& event : chunk.events) {
     EXPECT_GE(event.document.data(), bytes.data());
     EXPECT_LE(event.document.data() + event.document.size(), bytes.data() + bytes.size());
@@ -141,6 +141,26 @@ TEST(FrameDecoder, NamesWhatIsWrong) {
   EXPECT_THAT(error_of(start().frame('!', "")), HasSubstr("kind 33"));
 }
 
+TEST(FrameDecoder, MessagesGatherInAChunk) {
+  FrameDecoder decoder;
+  Chunk chunk;
+  MessageBuilder first, second, bad;
+  first.begin(100).relation(1, "s", "t").event('c', 0, "{1}", 1).commit(100, 110, 1);
+  second.begin(200).event('c', 0, "{2}", 1);
+  bad.event('c', 1, "{3}", 1).event('c', 1, "{4}", 1);
+  ASSERT_TRUE(decoder.decode(first.message(), chunk));
+  ASSERT_TRUE(decoder.decode(second.message(), chunk));
+  EXPECT_FALSE(decoder.decode(bad.message(), chunk));
+  ASSERT_EQ(chunk.events.size(), 2u);
+  EXPECT_EQ(chunk.events[0].document, "{1}");
+  EXPECT_EQ(chunk.events[1].document, "{2}");
+  ASSERT_EQ(chunk.commits.size(), 1u);
+  EXPECT_EQ(chunk.commits[0].events_before, 1u);
+  EXPECT_EQ(chunk.messages.size(), 2u);
+  EXPECT_EQ(chunk.message_bytes, first.bytes().size() + second.bytes().size());
+  EXPECT_EQ(chunk.tables.size(), 1u);
+}
+
 TEST(FrameDecoder, EveryTruncationIsAnErrorOrAPrefix) {
   std::string bytes = sample().bytes();
   for (size_t size = 0; size < bytes.size(); size++) {
@@ -159,7 +179,7 @@ TEST(FrameDecoder, SurvivesRandomDamage) {
     FrameDecoder decoder;
     Result<Chunk> chunk = decoder.decode(MessageBuilder::copy(damaged));
     if (!chunk) continue;
-    std::string_view whole = chunk->message.bytes();
+    std::string_view whole = chunk->messages.front().bytes();
     for (const Event& event : chunk->events) {
       EXPECT_LE(event.document.data() + event.document.size(), whole.data() + whole.size());
       EXPECT_LE(event.key().size(), event.document.size());

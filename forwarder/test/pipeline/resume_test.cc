@@ -68,7 +68,8 @@ TEST(Gap, AnotherTimelineIsOneWhereItLeftBeforeWhatWasDelivered) {
   ServerState server = kSame;
   server.timeline = "3";
   EXPECT_EQ(gap(kRecord, Lsn{150}, server, Lsn{150}, false), "");
-  EXPECT_THAT(gap(kRecord, Lsn{150}, server, Lsn{149}, false), HasSubstr("left timeline 2 at 0/95"));
+  EXPECT_THAT(gap(kRecord, Lsn{150}, server, Lsn{149}, false),
+              HasSubstr("left timeline 2 at 0/95"));
   EXPECT_THAT(gap(kRecord, Lsn{150}, server, Lsn{}, false), HasSubstr("does not know"));
 }
 

@@ -87,6 +87,43 @@ TEST_F(FileSinkTest, KeepsTheOldFileIfTheNewOneCannotBeOpened) {
   EXPECT_EQ(lines_of(folder + ".moved/events").size(), 2u);
 }
 
+TEST_F(FileSinkTest, HasOneWriterAtATime) {
+  auto first = std::make_unique<FileSink>(FileConfig{path_, true});
+  FileSink second(FileConfig{path_, true});
+  ASSERT_TRUE(deliver(*first, 0, 1));
+  EXPECT_TRUE(second.check(SourceState{}, in_seconds(5)));
+  const auto refused = deliver(second, 1, 1);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().error.kind, ErrorKind::kRetry);
+  ASSERT_TRUE(first->reopen());  // the same file
+  ASSERT_TRUE(deliver(*first, 1, 1));
+  first.reset();
+  ASSERT_TRUE(deliver(second, 2, 1));
+  EXPECT_EQ(lines_of(path_).size(), 3u);
+}
+
+TEST_F(FileSinkTest, KeepsTheOldFileIfTheNewOneIsOfNoUse) {
+  FileSink sink(FileConfig{path_, true});
+  ASSERT_TRUE(deliver(sink, 0, 1));
+  std::filesystem::rename(path_, path_ + ".1");
+  std::filesystem::create_symlink("/dev/full", path_);
+  ASSERT_FALSE(sink.reopen());
+  ASSERT_TRUE(deliver(sink, 1, 1));
+  EXPECT_EQ(lines_of(path_ + ".1").size(), 2u);
+}
+
+TEST_F(FileSinkTest, WhoeverIsIdleLetsTheFileGo) {
+  FileSink idle(FileConfig{path_, true});
+  FileSink busy(FileConfig{path_, true});
+  ASSERT_TRUE(deliver(idle, 0, 1));
+  idle.idle();
+  ASSERT_FALSE(deliver(busy, 1, 1));
+  for (int i = 0; i < 10; ++i) idle.idle();
+  ASSERT_TRUE(deliver(busy, 1, 1));
+  ASSERT_FALSE(deliver(idle, 2, 1));
+  EXPECT_EQ(lines_of(path_).size(), 2u);
+}
+
 TEST_F(FileSinkTest, LeavesNoHalfLineWhenTheDiskIsFull) {
   FileSink sink(FileConfig{path_, true});
   ASSERT_TRUE(deliver(sink, 0, 1));

@@ -12,6 +12,7 @@ The queue is used up one request at a time, then the default applies. A behaviou
 
     status      200 by default
     headers     {"Name": "value"}
+    early       lines of an informational answer that comes before, 103 Early Hints
     body        text of the answer
     body_bytes  an answer of that many bytes
     delay       seconds before the answer
@@ -115,6 +116,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer(self, behaviour):
         body = behaviour.get("body", "").encode("utf-8") or b"x" * behaviour.get("body_bytes", 0)
+        if "early" in behaviour:
+            lines = "\r\n".join(["HTTP/1.1 103 Early Hints", *behaviour["early"], "", ""])
+            self.wfile.write(lines.encode())
         self.send_response(behaviour.get("status", 200))
         for name, value in behaviour.get("headers", {}).items():
             self.send_header(name, value)

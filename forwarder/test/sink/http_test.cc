@@ -371,6 +371,8 @@ TEST_F(HttpSinkTest, RetryAfterIsPassedOn) {
   const DeliveryError none =
       failure_of("{\"status\": 503, \"headers\": {\"Retry-After\": \"soon\"}}");
   EXPECT_EQ(none.retry_after, std::nullopt);
+  const DeliveryError early = failure_of("{\"status\": 503, \"early\": [\"Retry-After: 3000\"]}");
+  EXPECT_EQ(early.retry_after, std::nullopt);
 }
 
 TEST_F(HttpSinkTest, BrokenAnswersAreRetry) {

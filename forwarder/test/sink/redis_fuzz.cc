@@ -1,5 +1,6 @@
-// libFuzzer: the input is all that a server of Redis ever says, on every connection, whatever it is asked.
-// The sink must come back, in time, and may only call an event delivered if the server said so.
+// libFuzzer: the input is all that a server of Redis ever says, on every connection, whatever it is
+// asked. The sink must come back, in time, and may only call an event delivered if the server said
+// so.
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>

@@ -303,7 +303,9 @@ TEST_F(RedisSinkTest, OutOfMemoryIsRetryAndLeavesNoHole) {
 }
 
 TEST_F(RedisSinkTest, MemoryThatComesAndGoesLeavesNoHole) {
-  auto sink = sink_for(config_for(server_.url()));
+  RedisConfig config = config_for(server_.url());
+  config.pipeline = 100;  // so that one transaction is on its way while another is executed
+  auto sink = sink_for(config);
   Events many;
   for (int i = 0; i < 20'000; ++i) many.add(i, 300);
   std::atomic<bool> stop = false;
@@ -469,12 +471,57 @@ TEST_F(RedisSinkTest, AWriterThatComesLaterIsNoticed) {
   EXPECT_EQ(progress_.durable_count(), 0u);
 }
 
-TEST_F(RedisSinkTest, AnotherForwarderOfTheSameSlotIsNoForeigner) {
-  auto sink = sink_for(config_for(server_.url()));
+TEST_F(RedisSinkTest, AWriterThatComesLaterIsNoticedWhileTheNextTransactionWaits) {
+  RedisConfig config = config_for(server_.url());
+  config.pipeline = 2;
+  auto sink = sink_for(config);
+  EXPECT_TRUE(sink->check(SourceState{Lsn{5000}}, in_seconds(5)));
   ASSERT_TRUE(deliver_all(*sink, events_.span().first(2)));
-  ASSERT_TRUE(deliver_all(*sink_for(config_for(server_.url())), events_.span()));
-  ASSERT_TRUE(deliver_all(*sink, events_.span()));
-  EXPECT_EQ(documents(), events_.documents());
+  server_.ask({"XADD", kStream, "*", "a", "b"});
+  const DeliveryError error = failure(*sink, events_.span().subspan(2));
+  EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+  EXPECT_THAT(error.error.what, HasSubstr("another program"));
+  EXPECT_EQ(progress_.durable_count(), 0u);
+  EXPECT_EQ(documents().size(), 2u);
+}
+
+TEST_F(RedisSinkTest, AnotherForwarderOfTheSameSlotIsNoForeigner) {
+  for (const size_t pipeline : {1000, 2}) {
+    server_.ask({"FLUSHALL"});
+    RedisConfig config = config_for(server_.url());
+    config.pipeline = pipeline;
+    auto sink = sink_for(config);
+    ASSERT_TRUE(deliver_all(*sink, events_.span().first(2)));
+    ASSERT_TRUE(deliver_all(*sink_for(config), events_.span()));
+    ASSERT_TRUE(deliver_all(*sink, events_.span()));
+    EXPECT_EQ(documents(), events_.documents());
+  }
+}
+
+TEST_F(RedisSinkTest, WithoutTransactionsNothingIsAdded) {
+  server_.ask({"ACL", "SETUSER", "spout", "on", ">p", "~*", "+@all", "-multi"});
+  RedisConfig config = config_for(server_.url());
+  config.username = "spout";
+  config.password = Secret("p");
+  const DeliveryError error = failure(*sink_for(config));
+  EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+  EXPECT_THAT(error.error.what, HasSubstr("+multi"));
+  EXPECT_TRUE(documents().empty());
+}
+
+// What a stream went on without stays away from it; that is no reason to believe that it is there.
+TEST_F(RedisSinkTest, ADeadLetterBelowTheTopIsLookedForAndRejected) {
+  ASSERT_TRUE(deliver_all(*sink_for(config_for(server_.url())), events_.span().subspan(3, 3)));
+  auto sink = sink_for(config_for(server_.url()));
+  ASSERT_TRUE(sink->check(SourceState{Lsn{}, true}, in_seconds(5)));
+  EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(4, 1)));  // is there
+  const DeliveryError error = failure(*sink, events_.span().subspan(2, 1));
+  EXPECT_EQ(error.error.kind, ErrorKind::kReject);
+  EXPECT_THAT(error.error.what, HasSubstr("--stream"));
+  EXPECT_EQ(progress_.durable_count(), 0u);
+  EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(8, 1)));  // beyond the top
+  EXPECT_EQ(failure(*sink, events_.span().subspan(7, 1)).error.kind, ErrorKind::kReject);
+  EXPECT_EQ(documents().size(), 4u);
 }
 
 TEST_F(RedisSinkTest, SaysOnceThatRedisCameBackEmpty) {
@@ -542,9 +589,11 @@ TEST_F(RedisSinkTest, PipelineBoundsATransaction) {
   RedisConfig config = config_for(server_.url());
   config.pipeline = 3;
   auto sink = sink_for(config);
+  ASSERT_TRUE(sink->check({}, in_seconds(5)));
+  server_.ask({"CONFIG", "RESETSTAT"});
   ASSERT_TRUE(deliver_all(*sink, events_.span()));
   EXPECT_EQ(documents(), events_.documents());
-  EXPECT_THAT(server_.ask({"INFO", "commandstats"}), HasSubstr("cmdstat_exec:calls=3,"));
+  EXPECT_THAT(server_.ask({"INFO", "commandstats"}), HasSubstr("cmdstat_exec:calls=4,"));
 }
 
 TEST_F(RedisSinkTest, ReconnectsUnnoticedAfterBeingCutOff) {

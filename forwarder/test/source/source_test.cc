@@ -3,10 +3,35 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "source/remedy.h"
+
 namespace walspout {
 namespace {
 
 using testing::HasSubstr;
+
+TEST(Dsn, IsRefusedWithoutRepeatingIt) {
+  for (const char* good : {"", "postgresql:///shop", "postgresql://u:p%40x@h:1,h2:2/db",
+                           "host=/run port=1 user=u@v", "postgresql://u@%2Frun%2Fpg:5433/db"}) {
+    EXPECT_TRUE(Connection::check_dsn(Secret(good))) << good;
+  }
+  for (const char* bad :
+       {"postgresql://u:s3cr@et@h/db", "postgresql://u:s3cr/et@h/db", "postgresql://u:s3cr%zz@h/db",
+        "host=h password=x s3cr et", "host=h port=s3cr"}) {
+    Result<void> checked = Connection::check_dsn(Secret(bad));
+    ASSERT_FALSE(checked) << bad;
+    EXPECT_EQ(checked.error().kind, ErrorKind::kFatal);
+    EXPECT_EQ(checked.error().message().find("s3cr"), std::string::npos) << bad;
+  }
+}
+
+TEST(Remedy, IsAStatementForWhatIsKnown) {
+  EXPECT_THAT(remedy("logical decoding requires wal_level >= logical"),
+              HasSubstr("ALTER SYSTEM SET wal_level = logical"));
+  EXPECT_THAT(remedy("could not access file \"walspout\": No such file or directory"),
+              HasSubstr("make install"));
+  EXPECT_EQ(remedy("division by zero"), "");
+}
 
 TEST(StartReplication, NamesFormatAndVersion) {
   SourceConfig config;

@@ -1,0 +1,42 @@
+// What to do when the server refuses to make or to stream a slot: PostgreSQL says what is wrong,
+// and not always how to mend it.
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+
+namespace walspout {
+
+// The statement or command, as the end of a message; empty if none is known. `said` is the server's
+// message, in its English: servers that speak another language get no remedy.
+inline std::string remedy(std::string_view said) {
+  struct Known {
+    std::string_view sign;
+    std::string_view remedy;
+  };
+  constexpr std::array kKnown = {
+      Known{"requires wal_level", "ALTER SYSTEM SET wal_level = logical; then restart the server"},
+      Known{"\"walspout\" may not be used as an output plugin",
+            "add walspout to the list: ALTER SYSTEM SET output_plugin_libraries = pgoutput, "
+            "test_decoding, walspout; SELECT pg_reload_conf()"},
+      Known{"could not access file \"walspout\"",
+            "the plugin is not installed on the server: make install-plugin there, with this "
+            "server's PG_CONFIG"},
+      Known{"replication role to start walsender",  // up to PostgreSQL 15
+            "ALTER ROLE ... REPLICATION; for the role that the DSN names"},
+      Known{"permission denied to start WAL sender",
+            "ALTER ROLE ... REPLICATION; for the role that the DSN names"},
+      Known{"all replication slots are in use",
+            "drop one that nobody needs (SELECT * FROM pg_replication_slots), or raise "
+            "max_replication_slots and restart the server"},
+      Known{"exceeds max_wal_senders", "raise max_wal_senders and restart the server"},
+  };
+  for (const Known& known : kKnown) {
+    if (said.find(known.sign) == std::string_view::npos) continue;
+    return ". To mend it: " + std::string(known.remedy);
+  }
+  return "";
+}
+
+}  // namespace walspout

@@ -1,0 +1,62 @@
+"""The forwarder's memory is bounded by the configuration, whatever waits."""
+
+import socket
+import time
+
+import cluster as pg
+from forwarder import http_sink
+
+ALLOWANCE = 32 << 20        # beside `memory`: the program, its libraries, the receivers' buffers
+
+
+def peak(forwarder):
+    return pg.memory_bytes(forwarder.process.pid)["VmHWM"]
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def test_an_outage_of_every_sink_costs_bounded_memory_and_no_cpu(db, fwd, full):
+    """What waits beyond `memory` waits in the server's log."""
+    megabytes, memory = (1024, 64) if full else (96, 16)
+    db.psql("CREATE TABLE t (id int PRIMARY KEY, note text)")
+    port = free_port()
+    sinks = (f"      - {{type: redis, url: 'redis://127.0.0.1:{port}'}}\n"
+             f"      - {{type: rabbitmq, url: 'amqp://guest:guest@127.0.0.1:{port}/', exchange: x}}\n"
+             + http_sink(port, lanes=8, batch="{events: 100}"))
+    with fwd(sinks=sinks, pipeline=f"memory: {memory}MiB", root="drain: 1s") as forwarder:
+        for i in range(megabytes // 8):
+            db.psql(f"INSERT INTO t SELECT {i} * 8192 + j, repeat('x', 900) "
+                    "FROM generate_series(1, 8192) j")
+        pg.wait_until(lambda: forwarder.status()["in_flight_bytes"] >= memory << 20, 60,
+                      what="full queue")
+        time.sleep(2)
+        before = cpu_seconds(forwarder.process.pid)
+        time.sleep(5)
+        assert cpu_seconds(forwarder.process.pid) - before < 0.1
+        status = forwarder.status()
+        assert status["state"] == "streaming"
+        assert [sink["state"] for sink in status["sinks"]] == ["retrying"] * 3
+        print(f"peak {peak(forwarder) >> 20} MiB of {memory}, {megabytes} MB waiting")
+        assert peak(forwarder) < (memory << 20) + ALLOWANCE
+
+
+def test_a_huge_transaction_passes_through_bounded_memory(db, fwd, full):
+    """Of the smallest rows: so that what is kept beside the bytes counts most."""
+    rows, memory = (10_000_000, 64) if full else (500_000, 8)
+    db.psql("CREATE TABLE t (id int)")
+    with fwd(sinks="      - type: 'null'\n", pipeline=f"memory: {memory}MiB",
+             source="omit: [ts, xid]") as forwarder:
+        db.psql(f"INSERT INTO t SELECT generate_series(1, {rows})")
+        pg.wait_until(lambda: forwarder.status()["sinks"][0]["events"] == rows, 600,
+                      what="whole transaction")
+        print(f"peak {peak(forwarder) >> 20} MiB of {memory}, {rows} rows")
+        assert peak(forwarder) < (memory << 20) + ALLOWANCE
