@@ -1,6 +1,7 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 #include "app/commands.h"
@@ -18,9 +19,11 @@ int dispatch(int argc, char** argv) {
 
   CLI::App* check = app.add_subcommand("check", "say whether `run` would work, and what to mend");
   check->add_option("FILE", file, "configuration")->required();
+  const char* no_color = std::getenv("NO_COLOR");
+  bool plain = no_color && *no_color;
+  check->add_flag("--no-color", plain, "plain text on a terminal");
 
   walspout::TailOptions tail_options;
-  bool plain = false;
   CLI::App* tail = app.add_subcommand("tail", "print changes as they come; needs no configuration");
   tail->add_option("DSN", tail_options.dsn, "postgresql://user@host/database")->required();
   tail->add_option("-p,--publication", tail_options.publications,
@@ -50,7 +53,7 @@ int dispatch(int argc, char** argv) {
     return app.exit(error) == 0 ? walspout::kClean : walspout::kUsage;
   }
   if (*run) return walspout::run_command(file);
-  if (*check) return walspout::check_command(file);
+  if (*check) return walspout::check_command(file, !plain);
   if (*tail) {
     tail_options.color = !plain;
     return walspout::tail_command(tail_options);

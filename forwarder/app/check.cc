@@ -1,11 +1,14 @@
 // `walspout check`: the doctor. Looks at the configuration, the server, the tables, the slot and
 // the sinks, and says of everything that is wrong how it is mended. Changes nothing.
+#include <unistd.h>
+
 #include <charconv>
 #include <cstdio>
 #include <map>
 #include <set>
 
 #include "app/commands.h"
+#include "pipeline/state_file.h"
 #include "sink/sinks.h"
 #include "source/connection.h"
 
@@ -23,20 +26,28 @@ const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, 
 
 class Doctor {
  public:
-  explicit Doctor(const PipelineConfig& config) : config_(config) {}
+  Doctor(const PipelineConfig& config, bool color)
+      : config_(config), color_(color && isatty(STDOUT_FILENO)) {}
 
   // Whether `run` could work.
   bool examine();
 
  private:
-  void good(const std::string& text) { std::printf("  ok    %s\n", text.c_str()); }
-  void warn(const std::string& text, const std::string& remedy) { say("warn ", text, remedy); }
+  void good(const std::string& text) { say("ok   ", "32", text, ""); }
+  void warn(const std::string& text, const std::string& remedy) {
+    say("warn ", "33", text, remedy);
+  }
   void bad(const std::string& text, const std::string& remedy) {
     failed_ = true;
-    say("ERROR", text, remedy);
+    say("ERROR", "1;31", text, remedy);
   }
-  void say(const char* level, const std::string& text, const std::string& remedy) {
-    std::printf("  %s %s\n", level, text.c_str());
+  void say(const char* level, const char* color, const std::string& text,
+           const std::string& remedy) {
+    if (color_) {
+      std::printf("  \033[%sm%s\033[0m %s\n", color, level, text.c_str());
+    } else {
+      std::printf("  %s %s\n", level, text.c_str());
+    }
     if (!remedy.empty()) std::printf("        -> %s\n", remedy.c_str());
   }
 
@@ -48,10 +59,12 @@ class Doctor {
   void publications();
   void tables();
   void slot();
+  void record(const Row* slot);
   void plugin();
   void sinks();
 
   const PipelineConfig& config_;
+  const bool color_;
   Wake wake_;
   std::optional<Connection> connection_;
   Lsn wal_position_;
@@ -192,6 +205,7 @@ void Doctor::slot() {
       "SELECT plugin, database = current_database(), active_pid, wal_status, confirmed_flush_lsn "
       "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
       Connection::quote_literal(name));
+  record(found.empty() ? nullptr : &found.front());
   if (found.empty()) {
     int64_t used = number(value("SELECT count(*) FROM pg_catalog.pg_replication_slots"));
     if (used >= number(setting("max_replication_slots"))) {
@@ -227,6 +241,34 @@ void Doctor::slot() {
            "let the sinks catch up, or raise max_slot_wal_keep_size");
     }
   }
+}
+
+// Whether the slot follows what `run` remembers of it. While it is read it moves.
+void Doctor::record(const Row* slot) {
+  if (config_.state.empty() || (slot && (*slot)[2])) return;
+  StateFile file(config_.state, config_.name);
+  Result<std::optional<SlotRecord>> record = file.read(config_.source.slot);
+  if (!record) {
+    bad(record.error().message(), "");
+    return;
+  }
+  if (!*record) return;
+  const std::string remedy =
+      "bring the receivers in line with the database, then remove " + file.path();
+  if (!slot) {
+    bad("slot \"" + config_.source.slot + "\" is gone, and its changes were delivered up to " +
+            to_string((*record)->told),
+        remedy);
+    return;
+  }
+  // The history of timelines takes a replication connection: that is left to `run`.
+  ServerState server;
+  server.system = value("SELECT system_identifier FROM pg_catalog.pg_control_system()");
+  server.timeline = (*record)->timeline;
+  server.wal_end = wal_position_;
+  server.slot_confirmed = parse_lsn(text(*slot, 4)).value_or(Lsn{});
+  const std::string why = gap(**record, (*record)->told, server, Lsn{}, false);
+  if (!why.empty()) bad("slot \"" + config_.source.slot + "\": " + why, remedy);
 }
 
 // Whether the server finds the plugin and may load it, only a slot tells: one that goes with this
@@ -271,13 +313,13 @@ void Doctor::sinks() {
 
 }  // namespace
 
-int check_command(const std::string& path) {
+int check_command(const std::string& path, bool color) {
   std::optional<Config> config = configuration(path);
   if (!config) return kUsage;
   std::printf("configuration %s is good\n", path.c_str());
   bool well = true;
   for (const PipelineConfig& pipeline : config->pipelines) {
-    well = Doctor(pipeline).examine() && well;
+    well = Doctor(pipeline, color).examine() && well;
   }
   return well ? kClean : kFailed;
 }

@@ -12,7 +12,7 @@ namespace walspout {
 enum ExitCode { kClean = 0, kFailed = 1, kUsage = 2 };
 
 int run_command(const std::string& path);
-int check_command(const std::string& path);
+int check_command(const std::string& path, bool color);  // on a terminal
 
 struct TailOptions {
   std::string dsn;

@@ -373,3 +373,23 @@ def test_help_names_every_command():
     for command in ("run", "check", "tail", "replay", "drop", "version"):
         assert re.search(rf"^ +{command} +\w", text, re.M), text
         assert run(command, "--help").returncode == 0
+
+
+@pytest.mark.parametrize("color", [True, False], ids=["coloured", "plain"])
+def test_check_on_a_terminal_is_for_people(db, fwd, color):
+    forwarder = fwd()
+    ours, theirs = pty.openpty()
+    check = subprocess.Popen([PROGRAM, "check", forwarder.config], stdin=subprocess.DEVNULL,
+                             stdout=theirs, env={**os.environ, "NO_COLOR": "" if color else "1"})
+    os.close(theirs)
+    text = b""
+    try:
+        while piece := os.read(ours, 65536):
+            text += piece
+    except OSError:     # the other end is closed
+        pass
+    finally:
+        os.close(ours)
+    assert check.wait(10) == 0
+    assert (b"  \x1b[32mok   \x1b[0m wal_level is logical" in text) is color
+    assert (b"  ok    wal_level is logical" in text) is not color

@@ -144,6 +144,9 @@ def test_a_slot_made_anew_while_it_was_down_is_refused(db, fwd):
     deliver(db, forwarder, 1)
     forwarder.kill()
     make_anew(db, forwarder.slot)
+    checked = run("check", forwarder.config)
+    assert checked.returncode == 1
+    assert "made anew" in checked.stdout and f"remove {forwarder.state_file}" in checked.stdout
     for _ in range(2):      # for ever, until somebody has dealt with it
         forwarder.start(wait=False)
         refused(forwarder, "made anew", f"remove {forwarder.state_file}")
@@ -161,6 +164,8 @@ def test_a_slot_dropped_while_it_was_down_is_not_made_in_passing(db, fwd):
     deliver(db, forwarder, 1)
     assert forwarder.terminate() == 0
     make_anew(db, forwarder.slot, create=False)
+    checked = run("check", forwarder.config)
+    assert checked.returncode == 1 and "is gone" in checked.stdout
     forwarder.start(wait=False)
     refused(forwarder, "is gone", f"remove {forwarder.state_file}")
     assert db.server.slot(forwarder.slot) is None
