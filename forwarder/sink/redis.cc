@@ -191,6 +191,7 @@ Result<void> RedisSink::check_top(Stream& stream, const redisReply& reply, bool 
     return retry("Redis did not say where stream \"" + stream.name + "\" ends", name_);
   }
   if (replay_) return {};
+  stream.end = top;
   if (wal_known_ && top.lsn > wal_position_) {
     // The position known here may be old, and another forwarder of the slot may have been at work
     // since. Without a top, each refused event is looked for.
@@ -358,19 +359,23 @@ Delivery RedisSink::settle(std::span<const Event> events, Batch& batch, Batch& n
                            std::to_string(batch.events.size()) + " commands of a transaction",
                        name_);
   }
-  for (const RedisTransaction::Refusal& refusal : replies.refusals) {
-    const size_t event = batch.events[refusal.index];
-    const Stream& stream = *targets_[event];
-    if (!redis_says_not_larger(refusal.text)) return refused(refusal.text, event);
-    const bool below = Id{events[event].lsn.value, events[event].index} <= stream.top;
-    if (below && !replay_) continue;
-    // Within the next transaction, which waits for its EXEC, nothing can be asked.
-    if (std::exchange(next.queued, false)) {
-      if (auto again = reconnect(deadline); !again) return failed(std::move(again.error()));
+  auto refusal = replies.refusals.begin();
+  for (size_t i = 0; i < batch.events.size(); ++i) {
+    const size_t event = batch.events[i];
+    const Id id = {events[event].lsn.value, events[event].index};
+    Stream& stream = *targets_[event];
+    const bool is_refused = refusal != replies.refusals.end() && refusal->index == i;
+    if (is_refused && !redis_says_not_larger(refusal->text)) return refused(refusal->text, event);
+    Result<void> there;
+    if (is_refused) {
+      ++refusal;
+      if (id > stream.top || replay_) there = verify(id, stream, next, deadline);
+      stream.refused = id;
+    } else if (const Id last = std::exchange(stream.refused, Id{});
+               last < stream.end && last != Id{}) {
+      there = verify(last, stream, next, deadline);
     }
-    if (auto there = verify(events[event], stream, deadline); !there) {
-      return tl::unexpected(DeliveryError{std::move(there.error()), event, std::nullopt});
-    }
+    if (!there) return tl::unexpected(DeliveryError{std::move(there.error()), event, std::nullopt});
   }
   for (const size_t event : batch.events) {
     Stream& stream = *targets_[event];
@@ -399,9 +404,13 @@ Result<void> RedisSink::reconnect(TimePoint deadline) {
   return check_streams(targets_, false, deadline);
 }
 
-Result<void> RedisSink::verify(const Event& event, const Stream& stream, TimePoint deadline) {
-  const EventId id(event);
-  const auto reply = link_->command({"XRANGE", stream.name, id, id}, deadline);
+Result<void> RedisSink::verify(Id id, const Stream& stream, Batch& next, TimePoint deadline) {
+  // Within the next transaction, which waits for its EXEC, nothing can be asked.
+  if (std::exchange(next.queued, false)) {
+    if (auto again = reconnect(deadline); !again) return again;
+  }
+  const std::string text = id_text(id);
+  const auto reply = link_->command({"XRANGE", stream.name, text, text}, deadline);
   if (!reply) return tl::unexpected(reply.error());
   if ((*reply)->type == REDIS_REPLY_ERROR) {
     return tl::unexpected(redis_error(text_of(**reply), stream.name, name_));
@@ -410,12 +419,11 @@ Result<void> RedisSink::verify(const Event& event, const Stream& stream, TimePoi
   if ((*reply)->elements > 0) return {};
   if (replay_) {
     return reject("stream \"" + stream.name +
-                      "\" has later entries, and not this one: Redis adds " +
-                      std::string(id.view()) +
+                      "\" has later entries, and not this one: Redis adds " + text +
                       " behind them no more. Replay with --stream NAME puts it into another stream",
                   name_);
   }
-  return fatal("stream \"" + stream.name + "\" refuses id " + std::string(id.view()) +
+  return fatal("stream \"" + stream.name + "\" refuses id " + text +
                    " as too small and does not have it: another program adds to it, or it was "
                    "filled from another server or timeline. Choose another name for the stream, "
                    "or, if nobody needs what is in it, DEL it",

@@ -11,7 +11,9 @@
 //
 // A resend is refused by Redis, because the stream's top is not smaller, and counts as delivered
 // if the top was ours. Whether it is, is found out when a connection first uses a stream: a top
-// beyond the server's WAL position cannot have come from this database's present.
+// beyond the server's WAL position cannot have come from this database's present. And resends lead
+// up to the stream's end: where the events pass it without one that has its id, and the last that
+// was refused is not there, the stream was filled from another history of the database.
 //
 // Dead letters that are replayed are what the stream went on without: they are below its top, and
 // Redis refuses them, whether they are there or not. Each one that is refused is looked for, and
@@ -64,6 +66,8 @@ class RedisSink final : public Sink {
     Id top;                  // no entry of ours is beyond it
     bool confirmed = false;  // top was confirmed to this process
     uint64_t seen_in = 0;    // number of the connection that looked at it last
+    Id end;                  // where it ended then
+    Id refused;              // the last event that was refused since; 0-0: none, or others followed
   };
 
   // Events that Redis takes together, or not at all.
@@ -100,7 +104,8 @@ class RedisSink final : public Sink {
   [[nodiscard]] Delivery refused_in(const Batch& batch) const;
   [[nodiscard]] Delivery refused(std::string_view reply, size_t event) const;
   [[nodiscard]] Result<void> reconnect(TimePoint deadline);
-  [[nodiscard]] Result<void> verify(const Event& event, const Stream& stream, TimePoint deadline);
+  // Whether the stream has an entry that it refuses to add. `next`: the batch that is on its way.
+  [[nodiscard]] Result<void> verify(Id id, const Stream& stream, Batch& next, TimePoint deadline);
   Stream& stream_named(const std::string& name);
 
   RedisEndpoint endpoint_;

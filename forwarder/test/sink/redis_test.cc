@@ -485,6 +485,42 @@ TEST_F(RedisSinkTest, AWriterThatComesLaterIsNoticedWhileTheNextTransactionWaits
   EXPECT_EQ(documents().size(), 2u);
 }
 
+// A database that was restored to an earlier point writes the same positions anew.
+TEST_F(RedisSinkTest, AnotherHistoryOfTheDatabaseIsNoticed) {
+  Events lost(1050), events(1000);
+  for (int i = 0; i < 3; ++i) lost.add(i), lost.next_transaction();
+  for (int i = 0; i < 6; ++i) events.add(i), events.next_transaction();
+  for (const size_t pipeline : {1000, 1}) {
+    server_.ask({"DEL", kStream});
+    ASSERT_TRUE(deliver_all(*sink_for(config_for(server_.url())), lost.span()));
+    RedisConfig config = config_for(server_.url());
+    config.pipeline = pipeline;
+    auto sink = sink_for(config);
+    EXPECT_TRUE(sink->check(SourceState{Lsn{50'000}}, in_seconds(5)));
+    const DeliveryError error = failure(*sink, events.span());
+    EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+    EXPECT_THAT(error.error.what, HasSubstr("another server or timeline"));
+    EXPECT_THAT(error.error.what, HasSubstr("1200-0"));
+  }
+}
+
+TEST_F(RedisSinkTest, ResendsThatWereTrimmedMeanwhileAreNoOtherHistory) {
+  RedisConfig config = config_for(server_.url());
+  config.pipeline = 3;
+  ASSERT_TRUE(deliver_all(*sink_for(config), events_.span().first(7)));
+  server_.ask({"XTRIM", kStream, "MAXLEN", "0"});
+  ASSERT_TRUE(deliver_all(*sink_for(config), events_.span()));
+  EXPECT_EQ(documents().size(), 3u);
+}
+
+TEST_F(RedisSinkTest, ATableThatIsNoLongerSentIsNoOtherHistory) {
+  ASSERT_TRUE(deliver_all(*sink_for(config_for(server_.url())), events_.span().first(7)));
+  std::vector<Event> others;
+  for (const size_t i : {3, 4, 5, 7, 8, 9}) others.push_back(events_.span()[i]);
+  ASSERT_TRUE(deliver_all(*sink_for(config_for(server_.url())), others));
+  EXPECT_EQ(documents().size(), 10u);
+}
+
 TEST_F(RedisSinkTest, AnotherForwarderOfTheSameSlotIsNoForeigner) {
   for (const size_t pipeline : {1000, 2}) {
     server_.ask({"FLUSHALL"});
