@@ -245,22 +245,28 @@ class Forwarder:
         self.slot = slot
         self.sinks = sinks
         self.host = host or cluster.host
-        self.status_port = None
 
     def __enter__(self):
+        self.start()
+        return self
+
+    def start(self):
         work = self.cluster.work
         config = os.path.join(work.path, "bench.yaml")
+        sinks = "".join("      - " + sink.replace("\n", "\n        ") + "\n" for sink in self.sinks)
         with open(config, "w") as f:
             f.write(CONFIG.format(host=self.host, port=self.cluster.port, user=pg.SUPERUSER,
-                                  slot=self.slot,
-                                  sinks="".join("      - " + sink.replace("\n", "\n        ") + "\n"
-                                                for sink in self.sinks)))
+                                  slot=self.slot, sinks=sinks))
         log = os.path.join(work.path, "forwarder.log")
         if os.path.exists(log):
             os.unlink(log)
+        self.status_port = None
         self.program = Program(work, "forwarder", [PROGRAM, "run", config])
         self.pid = self.program.process.pid
-        return self
+
+    def kill9(self):
+        self.program.process.kill()
+        self.program.process.wait()
 
     def __exit__(self, *_):
         self.program.stop()
