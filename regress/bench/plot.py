@@ -21,6 +21,7 @@ def _colours(palette):
     rules = [f".back {{ fill: {palette['back']}; stroke: {palette['edge']}; }}",
              f"text {{ fill: {palette['text']}; }}",
              f".title, .head, .value {{ fill: {palette['ink']}; }}",
+             f".over {{ stroke: {palette['back']}; }}",
              f".grid {{ stroke: {palette['grid']}; }}"]
     for i, colour in enumerate(palette["series"]):
         rules += [f".s{i} {{ fill: {colour}; }}",
@@ -34,6 +35,7 @@ text {{ font: 11px system-ui, -apple-system, "Segoe UI", sans-serif; }}
 .head {{ font-weight: 600; }}
 .value {{ font-variant-numeric: tabular-nums; }}
 .foot {{ font-size: 10px; }}
+.over {{ paint-order: stroke; stroke-width: 4; }}
 .mark {{ stroke: #8a8984; stroke-dasharray: 3 3; }}
 path {{ stroke-width: 1.8; stroke-linejoin: round; }}
 {_colours(LIGHT)}
@@ -94,8 +96,9 @@ def _draw(canvas, panel):
     left, right = MARGIN + 48, WIDTH - MARGIN - 12
     points = [p for _, line, _ in panel.series for p in line if p[1] is not None]
     xs = [x for x, _ in points] or [0, 1]
-    low_x, high_x = min(xs), max(max(xs), min(xs) + 1e-9)
+    low_x, high_x = min(0, *xs), max(max(xs), min(xs) + 1e-9)
     if panel.dots or panel.ticks:       # apart from the axes
+        low_x = min(xs)
         pad = (high_x - low_x) * 0.05 or 1
         low_x, high_x = low_x - pad, high_x + pad
     ys = [y for _, y in points] + ([panel.limit[0]] if panel.limit else [])
@@ -137,9 +140,7 @@ def _draw(canvas, panel):
         canvas.text(x - 4 if near_end else x + 4, top - 13 * row - 5, label,
                     anchor="end" if near_end else "start")
     if panel.limit:
-        value, label = panel.limit
-        canvas.line("mark", left, at_y(value), right, at_y(value))
-        canvas.text(right, at_y(value) - 4, label, anchor="end")
+        canvas.line("mark", left, at_y(panel.limit[0]), right, at_y(panel.limit[0]))
     for _, line, kind in panel.series:
         drawn = [(at_x(x), at_y(y)) if y is not None else None for x, y in line]
         if not panel.dots:
@@ -147,6 +148,8 @@ def _draw(canvas, panel):
         if panel.dots or panel.ticks:
             for point in filter(None, drawn):
                 canvas.add(f'<circle class="{kind}" cx="{point[0]:.1f}" cy="{point[1]:.1f}" r="3.5"/>')
+    if panel.limit:                     # on top of the lines, which it may meet
+        canvas.text(right, at_y(panel.limit[0]) - 4, panel.limit[1], "over", anchor="end")
     canvas.y = bottom + (44 if panel.x_label else 34)
 
 
