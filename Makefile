@@ -136,8 +136,8 @@ demo:
 .PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
 .PHONY: check-forwarder check-forwarder-asan check-forwarder-tsan check-torture torture
 .PHONY: help check check-unit check-sql check-e2e check-asan check-bench check-format \
-	check-boundaries fuzz bench bench-server bench-forwarder bench-plugins bench-clients format \
-	deps deps-test
+	check-boundaries fuzz bench bench-server bench-forwarder bench-memory bench-report \
+	bench-record bench-plugins bench-clients format deps deps-test
 
 help:
 	@echo 'make demo          build, start private servers, watch changes arrive in Redis, at a webhook'
@@ -161,9 +161,14 @@ help:
 	@echo '                   arrived (RUNS=300 of SECONDS=12 each, from SEED=1)'
 	@echo 'make fuzz          fuzz pure files, slot options, what the forwarder reads (FUZZ_SECONDS=20 each,'
 	@echo '                   FUZZ_SEED=1)'
-	@echo 'make bench         both benchmarks; leave the machine alone while they run'
+	@echo 'make bench         all benchmarks and a report of them in build/bench, an hour and a half; leave the'
+	@echo '                   machine alone while they run'
 	@echo '  bench-server     the plugin, compared with others (BENCH_FLAGS="--help")'
 	@echo '  bench-forwarder  the forwarder, end to end (END_TO_END_FLAGS="--help")'
+	@echo '  bench-memory     of walsender and forwarder: a large transaction, an outage of an hour'
+	@echo '                   (MEMORY_FLAGS="--help")'
+	@echo '  bench-report     the report again, from the figures of the last make bench'
+	@echo '  bench-record     the same, into regress/results, to be committed'
 	@echo 'make format        lay out the sources as check-format wants them'
 	@echo 'make deps          install what building needs'
 	@echo 'make deps-test     install what building and testing need'
@@ -213,9 +218,18 @@ check-e2e: plugin bench-plugins
 		$(FORWARDER_TESTS:%=--ignore=%) \
 		$(PYTEST_FLAGS)
 
+BENCH_CHECKED = build/bench/checked
+BENCH_PLOTS = decoding throughput wire latency recovery memory_transaction memory_outage
+
 check-bench: plugin forwarder bench-plugins bench-clients
-	$(PYTHON) regress/bench/run --scale 0.01 --rounds 1
-	$(PYTHON) regress/bench/end_to_end --scale 0.01 --rounds 1 --seconds 1
+	@rm -rf $(BENCH_CHECKED) && mkdir -p $(BENCH_CHECKED)
+	$(PYTHON) regress/bench/run --scale 0.01 --rounds 1 --json $(BENCH_CHECKED)/server.json
+	$(PYTHON) regress/bench/end_to_end --scale 0.01 --rounds 1 --seconds 1 --kills 2 \
+		--json $(BENCH_CHECKED)/end_to_end.json
+	$(PYTHON) regress/bench/memory --scale 0.01 --minutes 0.05 --json $(BENCH_CHECKED)/memory.json
+	$(PYTHON) regress/bench/report --record $(BENCH_CHECKED)/recorded $(BENCH_CHECKED) >/dev/null
+	@$(PYTHON) -c 'import sys, xml.etree.ElementTree as xml; [xml.parse(p) for p in sys.argv[1:]]' \
+		$(BENCH_PLOTS:%=$(BENCH_CHECKED)/recorded/%.svg)
 
 # The forwarder. Its tests are built, and warnings are errors, from the first time on.
 
@@ -354,16 +368,33 @@ BENCH_CLIENTS = \
 	build/bench/clients/bare_http \
 	build/bench/clients/bare_rabbitmq
 
+BENCHED = build/bench
+
 # One after the other, whatever -j says.
 bench:
-	@$(MAKE) --no-print-directory bench-server
-	@$(MAKE) --no-print-directory bench-forwarder
+	@mkdir -p $(BENCHED)
+	@$(MAKE) --no-print-directory bench-server \
+		BENCH_FLAGS='--json $(BENCHED)/server.json $(BENCH_FLAGS)'
+	@$(MAKE) --no-print-directory bench-forwarder \
+		END_TO_END_FLAGS='--json $(BENCHED)/end_to_end.json $(END_TO_END_FLAGS)'
+	@$(MAKE) --no-print-directory bench-memory \
+		MEMORY_FLAGS='--json $(BENCHED)/memory.json $(MEMORY_FLAGS)'
+	@$(MAKE) --no-print-directory bench-report
 
 bench-server: plugin bench-plugins
 	$(PYTHON) regress/bench/run $(BENCH_FLAGS)
 
 bench-forwarder: plugin forwarder bench-clients
 	$(PYTHON) regress/bench/end_to_end $(END_TO_END_FLAGS)
+
+bench-memory: plugin forwarder
+	$(PYTHON) regress/bench/memory $(MEMORY_FLAGS)
+
+bench-report:
+	@$(PYTHON) regress/bench/report $(BENCHED)
+
+bench-record:
+	@$(PYTHON) regress/bench/report --record regress/results $(BENCHED)
 
 bench-plugins: $(BENCH_PLUGINS)
 

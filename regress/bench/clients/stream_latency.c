@@ -1,6 +1,7 @@
 /*
- * Reads a Redis stream as its entries come, and prints for each how many
- * microseconds after the commit that its document names it was here.
+ * Reads a Redis stream as its entries come, and prints for each the commit
+ * time that its document names, in microseconds since 1970, and how many
+ * microseconds later it was here.
  *
  *     stream_latency SOCKET STREAM WARM_UP_SECONDS
  *
@@ -18,7 +19,13 @@
 #define BATCH "1000"
 #define BLOCK_MS "200"
 
-static int64_t *samples;
+struct Sample
+{
+	int64_t		committed;
+	int64_t		latency;
+};
+
+static struct Sample *samples;
 static size_t count;
 static size_t room;
 
@@ -55,7 +62,7 @@ fail(const char *what)
 }
 
 static void
-keep(int64_t sample)
+keep(int64_t committed, int64_t now)
 {
 	if (count == room)
 	{
@@ -64,7 +71,7 @@ keep(int64_t sample)
 		if (!samples)
 			fail("out of memory");
 	}
-	samples[count++] = sample;
+	samples[count++] = (struct Sample) {committed, now - committed};
 }
 
 int
@@ -105,13 +112,13 @@ main(int argc, char **argv)
 			int64_t		committed = commit_micros(fields->element[1]->str);
 
 			if (committed && now >= from)
-				keep(now - committed);
+				keep(committed, now);
 		}
 		snprintf(last, sizeof(last), "%s",
 				 entries->element[entries->elements - 1]->element[0]->str);
 		freeReplyObject(reply);
 	}
 	for (size_t i = 0; i < count; i++)
-		printf("%lld\n", (long long) samples[i]);
+		printf("%lld %lld\n", (long long) samples[i].committed, (long long) samples[i].latency);
 	return 0;
 }

@@ -1,0 +1,283 @@
+"""One-row transactions through the whole chain, into a Redis stream: latency, capacity, recovery.
+
+pgbench updates rows, each in a transaction of its own; `stream_latency` blocks in XREAD, and notes for each
+event when it was committed and when it was there.
+
+capacity() is the highest rate that pgbench reaches while the reader does not fall behind. What comes through
+when nothing holds pgbench back is tried as a rate first, then less, in steps: clients that commit as fast as
+they can wait for nothing, and reach more than is reached at any rate that is kept.
+
+recovery() kills the forwarder and starts it again at once, and takes the time until the first event is
+there that was committed after the kill: what was under way before may arrive after it.
+"""
+
+import math
+import os
+import random
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+import cluster as pg
+import programs
+from servers import CLIENTS, STREAM, Forwarder, threads_cpu
+
+print_table = programs.load("run").print_table
+
+WARM_UP = 2                 # seconds of load before latencies count
+RATES = (1_000, 10_000)     # transactions a second
+QUANTILES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p99.9": 0.999}
+# Milliseconds, at most, one a quantile. Without fsync.
+LATENCY_TARGETS = {1_000: (0.2, None, 1.0, None), 10_000: (None, None, 2.0, 5.0)}
+
+CAPACITY_CLIENTS = (8, 16, 32)      # connections of pgbench; which is best depends on the machine
+CAPACITY_PARTS = (0.1, 0.5, 0.9)    # of the capacity: at which latencies are measured
+CAPACITY_STEPS = (1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5, 0.4)
+REACHED = 0.98              # of the rate that was asked for, at least
+FALLS_BEHIND = 0.01         # seconds a second, at most: less is no trend in so short a time
+
+RECOVERY_RATE = 1_000
+RECOVERY_TARGET = 1.0       # seconds, at most
+
+TABLE = """
+    CREATE TABLE hot (id int PRIMARY KEY, account int, status text);
+    INSERT INTO hot SELECT i, 0, 'status ' || i % 50 FROM generate_series(1, 100000) i;
+"""
+UPDATE = """\\set id random(1, 100000)
+UPDATE hot SET account = account + 1 WHERE id = :id;
+"""
+
+
+class OneRow:
+    """seconds: of load for each figure."""
+
+    def __init__(self, cluster, redis, seconds):
+        self.cluster = cluster
+        self.redis = redis
+        self.seconds = seconds
+        self.warm_up = min(WARM_UP, seconds)
+
+    def latency(self, rate, fsync):
+        """Quantiles of the latency at so many transactions a second."""
+        clients = 16 if fsync or rate > 1_000 else 4
+        return {"fsync": fsync, **self._latency(rate, clients)}
+
+    def capacity(self):
+        """The highest rate that the chain sustains, and the latency at parts of it."""
+        tries = [self._try(None, clients) for clients in CAPACITY_CLIENTS]
+        best = max(tries, key=lambda t: t["through"])
+        for part in CAPACITY_STEPS:
+            found = self._try(part * best["through"], best["clients"])
+            tries.append(found)
+            sustained = (found["reached"] >= REACHED * found["rate"]
+                         and found["behind"] <= FALLS_BEHIND)
+            if sustained:
+                break
+        return {"tps": found["reached"], "clients": found["clients"], "sustained": sustained,
+                "tries": tries,
+                "latency": [{"part": part,
+                             **self._latency(round(part * found["reached"]), found["clients"])}
+                            for part in CAPACITY_PARTS]}
+
+    def recovery(self, kills):
+        """Seconds from each kill of the forwarder until the first new event is in the stream."""
+        gaps = random.Random(1)
+        killed = []
+        self._begin()
+        with Forwarder(self.cluster, "bench", self.redis.sink()) as forwarder:
+            self._wait_ready(forwarder)
+            reader = self._reader(0)
+            load = self._pgbench(RECOVERY_RATE, 4, 86400)
+            time.sleep(self.warm_up)
+            for _ in range(kills):
+                killed.append(time.time())
+                forwarder.kill9()
+                forwarder.start()
+                self._wait_delivering(forwarder)
+                # Not in step with anything that the forwarder does every second.
+                time.sleep(gaps.uniform(1, 2))
+            load.terminate()
+            load.wait()
+            self._check_complete()
+            samples = self._samples(reader)
+        self._end()
+        recovered = [first_new(samples, moment) for moment in killed]
+        return {"rate": RECOVERY_RATE, "seconds": recovered, "max": max(recovered),
+                "median": statistics.median(recovered)}
+
+    # Within
+
+    def _try(self, rate, clients):
+        """How far the reader falls behind, and what comes through."""
+        run = self._run(rate, clients)
+        latencies = [latency / 1e6 for _, latency in run["samples"]]
+        tenth = max(1, len(latencies) // 10)
+        behind = ((statistics.median(latencies[-tenth:]) - statistics.median(latencies[:tenth]))
+                  / (0.9 * self.seconds)) if latencies else 1
+        return {"clients": clients, "rate": rate, "reached": run["reached"], "behind": behind,
+                "through": run["reached"] * (1 - min(0.9, max(0, behind)))}
+
+    def _latency(self, rate, clients):
+        run = self._run(rate, clients)
+        samples = sorted(latency for _, latency in run["samples"])
+        return {"rate": rate, "clients": clients, "reached": run["reached"],
+                "samples": len(samples),
+                "ms": [quantile(samples, q) / 1000 for q in QUANTILES.values()],
+                "max": samples[-1] / 1000 if samples else math.nan,
+                "buckets_ms": [bucket_of(run["buckets"], q) * 1000 for q in QUANTILES.values()],
+                "cpu": run["cpu"]}
+
+    def _run(self, rate, clients):
+        """One load: rate reached, samples in the order of arrival, and the forwarder's own figures.
+
+        rate: transactions a second; None is as many as there may be.
+        """
+        self._begin()
+        with Forwarder(self.cluster, "bench", self.redis.sink()) as forwarder:
+            self._wait_ready(forwarder)
+            reader = self._reader(self.warm_up)
+            cpu = threads_cpu(forwarder.pid)
+            load = self._pgbench(rate, clients, self.warm_up + self.seconds)
+            output, _ = load.communicate()
+            if load.returncode:
+                sys.exit(f"pgbench failed:\n{output}")
+            time.sleep(0.5)
+            events = forwarder.sum_of("walspout_sink_events_total")
+            cpu = threads_cpu(forwarder.pid) - cpu
+            buckets = forwarder.buckets()
+            samples = self._samples(reader)
+        self._end()
+        return {"reached": float(re.search(r"^tps = ([\d.]+)", output, re.M).group(1)),
+                "samples": samples, "buckets": buckets,
+                "cpu": cpu / events * 1e6 if events else math.nan}
+
+    def _begin(self):
+        self.cluster.createdb("bench")
+        self.cluster.psql(TABLE, "bench")
+        self.cluster.psql("CHECKPOINT")
+        self.cluster.create_slot("bench", db="bench")
+
+    def _end(self):
+        self.redis.clear()
+        self.cluster.dropdb("bench")
+
+    @staticmethod
+    def _wait_ready(forwarder):
+        forwarder.wait_streaming()
+        forwarder.program.wait(lambda: "sink is ready" in forwarder.program.log(), "sink")
+
+    @staticmethod
+    def _wait_delivering(forwarder):
+        forwarder.program.wait(lambda: forwarder.sum_of("walspout_sink_events_total") > 0,
+                               "event after a kill", 120)
+
+    def _check_complete(self):
+        """Every update that was committed is in the stream, once."""
+        committed = pg.wait_until(self._committed, what="end of pgbench's connections")
+        pg.wait_until(lambda: self.redis.length() >= committed, 60, what="last event")
+        if self.redis.length() != committed:
+            sys.exit(f"{self.redis.length()} entries of {committed} transactions")
+
+    def _committed(self):
+        """Transactions, when no more of them can come."""
+        if self.cluster.value("SELECT count(*) FROM pg_stat_activity WHERE datname = 'bench' "
+                              "AND application_name = 'pgbench'"):
+            return None
+        return self.cluster.value("SELECT sum(account) FROM hot", "bench")
+
+    def _pgbench(self, rate, clients, seconds):
+        script = os.path.join(self.cluster.work.path, "one_row.sql")
+        with open(script, "w") as f:
+            f.write(UPDATE)
+        return subprocess.Popen([self.cluster.installation.program("pgbench"), "-n", "-M",
+                                 "prepared", *(["-R", f"{rate:.0f}"] if rate else []), "-c",
+                                 str(clients), "-j", "1", "-T", str(seconds), "-f", script,
+                                 "bench"],
+                                env=self.cluster.client_env(), stdin=subprocess.DEVNULL, text=True,
+                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                preexec_fn=pg.die_with_parent)
+
+    def _reader(self, warm_up):
+        reader = subprocess.Popen([os.path.join(CLIENTS, "stream_latency"), self.redis.path, STREAM,
+                                   str(warm_up)], text=True, stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE)
+        reader.stdout.readline()
+        return reader
+
+    @staticmethod
+    def _samples(reader):
+        """[(commit time, latency)] in microseconds; ends the reader."""
+        output, _ = reader.communicate()
+        return [tuple(map(int, line.split())) for line in output.splitlines()]
+
+
+def first_new(samples, moment):
+    """Seconds from a moment until the first event is there that was committed after it."""
+    return min((committed + latency for committed, latency in samples if committed > moment * 1e6),
+               default=math.inf) / 1e6 - moment
+
+
+def quantile(ordered, q):
+    return ordered[min(len(ordered) - 1, int(len(ordered) * q))] if ordered else math.nan
+
+
+def bucket_of(buckets, q):
+    """Upper bound of the bucket that a quantile is in."""
+    wanted = q * sum(count for _, count in buckets)
+    seen = 0
+    for bound, count in buckets:
+        seen += count
+        if seen >= wanted:
+            return bound
+    return math.nan
+
+
+def against(value, text, target, at_least=False):
+    """A figure as text, with its target and whether it is met."""
+    if target is None:
+        return text, False
+    good = value >= target if at_least else value <= target
+    sign = ">=" if at_least else "<="
+    return f"{text} {sign} {target:g} {'yes' if good else 'NO'}", not good
+
+
+def print_latency(results):
+    """How many targets were missed."""
+    print("\nLatency, ms, from the commit's time stamp: to arrival at a reader that blocks in XREAD"
+          "\n(and the bound of the forwarder's own bucket, to the XADD's reply)")
+    rows = [("transactions a second", "fsync", "reached", *QUANTILES, "max", "CPU µs a row")]
+    missed = 0
+    for r in results:
+        targets = (None,) * len(QUANTILES) if r["fsync"] else LATENCY_TARGETS[r["rate"]]
+        cells = []
+        for value, bucket, target in zip(r["ms"], r["buckets_ms"], targets):
+            cell, bad = against(value, f"{value:.2f} ({bucket:.2f})", target)
+            cells.append(cell)
+            missed += bad
+        rows.append((f"{r['rate']:,}", "on" if r["fsync"] else "off", f"{r['reached']:,.0f}",
+                     *cells, f"{r['max']:.1f}", f"{r['cpu']:.1f}"))
+    print_table(rows)
+    return missed
+
+
+def print_capacity(result):
+    print(f"\nCapacity: {result['tps']:,.0f} one-row transactions a second, without fsync, on "
+          f"{result['clients']} connections"
+          + ("" if result["sustained"] else ", and NOT SUSTAINED: the machine is busy")
+          + ". Latency, ms, at parts of it:")
+    rows = [("of the capacity", "a second", "reached", *QUANTILES, "max", "CPU µs a row")]
+    for r in result["latency"]:
+        rows.append((f"{r['part']:.0%}", f"{r['rate']:,}", f"{r['reached']:,.0f}",
+                     *(f"{value:.2f}" for value in r["ms"]), f"{r['max']:.1f}", f"{r['cpu']:.1f}"))
+    print_table(rows)
+
+
+def print_recovery(result):
+    """How many targets were missed."""
+    worst, missed = against(result["max"], f"{result['max']:.3f}", RECOVERY_TARGET)
+    print(f"\nRecovery: the forwarder killed {len(result['seconds'])} times at {result['rate']:,} "
+          f"transactions a second,\nstarted again at once; seconds until the first event that was "
+          f"committed after the kill:\n  median {result['median']:.3f}, max {worst}")
+    return missed
