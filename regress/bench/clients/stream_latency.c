@@ -71,7 +71,8 @@ keep(int64_t committed, int64_t now)
 		if (!samples)
 			fail("out of memory");
 	}
-	samples[count++] = (struct Sample) {committed, now - committed};
+	samples[count].committed = committed;
+	samples[count++].latency = now - committed;
 }
 
 int
