@@ -11,6 +11,8 @@
 #include <cstring>
 #include <map>
 
+#include "base/folder.h"
+
 namespace walspout {
 
 namespace {
@@ -47,7 +49,7 @@ bool write_synced(int fd, std::string_view text) {
 }  // namespace
 
 StateFile::StateFile(const std::string& directory, const std::string& pipeline)
-    : directory_(directory), path_(directory + "/" + pipeline + ".state") {}
+    : path_(directory + "/" + pipeline + ".state") {}
 
 Result<std::optional<SlotRecord>> StateFile::read(std::string_view slot) const {
   int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
@@ -88,11 +90,8 @@ Result<void> StateFile::write(std::string_view slot, const SlotRecord& record) c
     why = errno;
   }
   if (written) {
-    // The rename is on disk with its directory.
-    int folder = ::open(directory_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    written = folder >= 0 && fsync(folder) == 0;
+    written = sync_folder_of(path_);
     why = errno;
-    if (folder >= 0) ::close(folder);
   }
   if (written) return {};
   ::unlink(temporary.c_str());

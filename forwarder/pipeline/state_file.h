@@ -32,7 +32,6 @@ class StateFile {
   const std::string& path() const { return path_; }
 
  private:
-  std::string directory_;
   std::string path_;
 };
 
