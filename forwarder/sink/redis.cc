@@ -288,6 +288,7 @@ void RedisSink::choose(std::span<const Event> events, size_t& next, Batch& batch
                        Progress& progress) const {
   batch.events.clear();
   batch.queued = false;
+  batch.replies = {};
   const size_t first = next;
   size_t bytes = 0;
   for (; next < events.size() && batch.events.size() < config_.pipeline; ++next) {
