@@ -45,7 +45,7 @@ struct RedisConfig {
   std::string username;                     // ACL user; wins over the URL's
   Secret password;                          // wins over the URL's
   TlsConfig tls;
-  size_t pipeline = 1024;  // commands sent before their answers are awaited
+  size_t pipeline = 1024;  // events in one transaction, at most
   Milliseconds connect_timeout{5'000};
 };
 
