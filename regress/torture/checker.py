@@ -30,6 +30,7 @@ INVENTED = "invented"   # there, and never committed
 DOUBLED = "doubled"     # twice where once was promised
 CHANGED = "changed"     # other bytes
 ORDER = "order"         # came before something that it follows
+EARLY = "early"         # not there when the slot had passed it
 STALE = "stale"         # the last that arrived of a key is not the last that was committed
 ID = "id"               # sent under an id that is not the document's
 ROWS = "rows"           # applying the events does not give the table
@@ -48,6 +49,14 @@ class Finding(NamedTuple):
 class Arrival(NamedTuple):
     id: str             # under which it was sent
     document: bytes
+    place: int = 0      # how much its receiver had with it: events, or bytes
+
+
+class Look(NamedTuple):
+    """At a slot, and after that at a receiver."""
+    confirmed: int      # LSN
+    there: int          # how much there was, as in Arrival.place
+    set_aside: int      # the same of the file of dead letters
 
 
 class Sink(NamedTuple):
@@ -58,6 +67,7 @@ class Sink(NamedTuple):
     once: bool = False      # whether nothing may be there twice
     late: bool = False      # whether a network was at work that may hold back what was sent again
     set_aside: list = ()    # Arrivals in the file of dead letters instead
+    looks: list = ()        # Looks at its slot and at it, oldest first
 
 
 class Findings:
@@ -120,6 +130,11 @@ class Truth:
         before, key = event.get("before") or {}, event.get("key")
         return event["op"] == "u" and key is not None and any(
             name in before and frozen(before[name]) != frozen(key[name]) for name in key)
+
+    def is_behind(self, i, confirmed):
+        """Whether a slot at this position sends the event no more. Ids have the LSN at which the record
+        begins that commits it."""
+        return position(self.ids[i])[0] < confirmed
 
     def name(self, i):
         """An event, for a person."""
@@ -326,12 +341,36 @@ def check_stale(truth, indexes, set_aside, sink, findings):
                                       f"{truth.ids[newest]} the last that was committed")
 
 
+def check_confirmed(truth, sink, findings):
+    """At each look, what the slot had passed was there: after a crash it is not sent again.
+
+    An event's first look that has passed it decides, as there is more at every later one.
+    """
+    def first_places(arrivals):
+        places = {}
+        for arrival in arrivals:
+            i = truth.index.get(arrival.id)
+            places[i] = min(places.get(i, arrival.place), arrival.place)
+        return places
+
+    there, aside = first_places(sink.arrivals), first_places(sink.set_aside)
+    never = float("inf")
+    i = 0
+    for look in sink.looks:
+        while i < len(truth.ids) and truth.is_behind(i, look.confirmed):
+            if there.get(i, never) > look.there and aside.get(i, never) > look.set_aside:
+                findings.add(EARLY, sink.name, f"{truth.name(i)} was not there when the slot was at "
+                                               f"{look.confirmed}")
+            i += 1
+
+
 def check_sink(truth, tables, sink, findings):
     """All promises to one sink."""
     indexes = check_bytes(truth, sink.arrivals, sink.name, findings)
     aside = check_bytes(truth, sink.set_aside, sink.name + "'s dead letters", findings)
     set_aside = set(aside) - set(indexes)
     check_lost(truth, indexes + aside, sink.name, findings)
+    check_confirmed(truth, sink, findings)
     if sink.once:
         check_once(truth, indexes, sink.name, findings)
     order = check_total_order if sink.total else check_key_order
@@ -355,4 +394,5 @@ def check(documents, changes, tables, sinks):
     return findings.result()
 
 
-__all__ = ["Arrival", "DDL_PREFIX", "Finding", "Sink", "Truth", "check", "decoded_changes", "id_of"]
+__all__ = ["Arrival", "DDL_PREFIX", "Finding", "Look", "Sink", "Truth", "check", "decoded_changes",
+           "id_of"]

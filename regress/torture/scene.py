@@ -20,6 +20,7 @@ import truth
 from disk import Disk
 from proxy import Proxy
 from servers import RabbitMQ, Redis, Webhook, die_with_parent
+from watch import Watch, size
 from workload import SCHEMA, Workload
 
 PROGRAM = os.environ.get("WALSPOUT") or os.path.join(pg.TOP, "build", "forwarder", "walspout")
@@ -129,14 +130,15 @@ class Outcome:
         self.redeliveries = collections.Counter()
         self.dead_letters = 0
         self.seconds = 0.0
+        self.looks = 0
         self.catch_up = 0.0     # seconds from the end of the faults until all was delivered
         self.folder = None
 
     def as_dict(self):
         return {"seed": self.seed, "events": self.events, "faults": dict(self.faults),
                 "arrivals": dict(self.arrivals), "redeliveries": dict(self.redeliveries),
-                "dead_letters": self.dead_letters, "seconds": round(self.seconds, 1),
-                "catch_up": round(self.catch_up, 1),
+                "dead_letters": self.dead_letters, "looks": self.looks,
+                "seconds": round(self.seconds, 1), "catch_up": round(self.catch_up, 1),
                 "findings": [str(finding) for finding in self.findings], "folder": self.folder}
 
 
@@ -161,6 +163,7 @@ class Scene:
         self.slots = []
         self.forwarder = None
         self.workload = None
+        self.watches = {}       # sink: of its slot
         # What differs between runs beside the faults.
         self.lanes = self.chance.choice([1, 1, 4])
         self.batch = self.chance.choice([1, 20, 100])
@@ -186,6 +189,8 @@ class Scene:
             self.outcome.seconds = time.monotonic() - start
             if self.forwarder:
                 self.forwarder.clean()
+            for watch in self.watches.values():
+                watch.stop()
         if self.outcome.findings:
             self.keep()
         self.clean()
@@ -209,7 +214,18 @@ class Scene:
             self.forwarder.check()
             return self.forwarder.log().count("msg=streaming") >= len(self.slots)
         pg.wait_until(streaming, 60, what="forwarder that streams")
+        self.watch()
         self.workload = Workload(self.cluster, self.db, self.seed, self.folder, rows=self.rows)
+
+    def watch(self):
+        reach = {"redis": lambda: self.servers["redis"].reach(self.db),
+                 "rabbitmq": lambda: self.servers["rabbitmq"].reach(self.db),
+                 "http": lambda: size(self.servers["http"].requests),
+                 "file": lambda: size(self.file)}
+        for number, name in enumerate(self.stage.sinks):
+            slot = self.slots[0 if self.together else number]
+            self.watches[name] = Watch(self.cluster, slot, reach[name],
+                                       lambda: size(self.dead_letters))
 
     def torture(self):
         parts = ["forwarder", "postgres", *self.stage.sinks]
@@ -248,6 +264,10 @@ class Scene:
             self.outcome.catch_up = time.monotonic() - start
             self.note("end of the wait")
         self.forwarder.end()
+        for watch in self.watches.values():
+            watch.stop()
+            if watch.error or not watch.looks:
+                raise Failure(f"the watch of {watch.slot} saw nothing: {watch.error}")
         self.outcome.findings = self.check()
 
     def wait_for(self, slot):
@@ -269,12 +289,15 @@ class Scene:
         self.outcome.events = len(documents)
         for sink in sinks:
             self.outcome.arrivals[sink.name] = len(sink.arrivals)
+            self.outcome.looks += len(sink.looks)
             self.outcome.redeliveries[sink.name] = (
                 len(sink.arrivals) - len({arrival.id for arrival in sink.arrivals}))
             self.outcome.dead_letters += len({arrival.id for arrival in sink.set_aside})
         found = checker.check(documents, changes, truth.tables(self.cluster, self.db), sinks)
         if found:
             self.write("documents", documents)
+            for name, watch in self.watches.items():
+                self.write(f"looks.{name}", [str(look).encode() for look in watch.looks])
             for sink in sinks:
                 self.write(f"arrivals.{sink.name}", [arrival.id.encode() + b" " + arrival.document
                                                      for arrival in sink.arrivals])
@@ -296,22 +319,26 @@ class Scene:
                     lines = f.read().split(b"\n")
                 if lines.pop():
                     self.outcome.findings.append("file: its last line is not whole")
-                sinks.append(checker.Sink(name, [checker.Arrival(checker.id_of(line) or "?", line)
-                                                 for line in lines]))
-        return sinks
+                place, found = 0, []
+                for line in lines:
+                    place += len(line) + 1
+                    found.append(checker.Arrival(checker.id_of(line) or "?", line, place))
+                sinks.append(checker.Sink(name, found))
+        return [sink._replace(looks=self.watches[sink.name].looks) for sink in sinks]
 
     def set_aside(self):
         """The dead letters, as they would have arrived."""
-        found = []
+        found, place = [], 0
         if os.path.exists(self.dead_letters):
             with open(self.dead_letters, "rb") as f:
                 for line in f.read().split(b"\n"):
+                    place += len(line) + 1
                     try:
                         name = json.loads(line)["id"]
                     except ValueError:
                         continue        # cut short by a kill; it was written again
                     found.append(checker.Arrival(
-                        name, line[line.index(b'"document":') + len(b'"document":'):-1]))
+                        name, line[line.index(b'"document":') + len(b'"document":'):-1], place))
         return found
 
     # What it is made of

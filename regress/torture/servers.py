@@ -106,9 +106,10 @@ class Redis(Server):
     def _up(self):
         return super()._up() and self.call("PING") == b"PONG"
 
-    def call(self, *words):
+    def call(self, *words, timeout=30):
         """A command's answer; b"LOADING..." and the like are answers, too."""
-        with socket.create_connection(("127.0.0.1", self.port), 30) as s, s.makefile("rb") as file:
+        with (socket.create_connection(("127.0.0.1", self.port), timeout) as s,
+              s.makefile("rb") as file):
             words = [str(word).encode() for word in words]
             s.sendall(b"*%d\r\n" % len(words) + b"".join(
                 b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
@@ -130,10 +131,18 @@ class Redis(Server):
         while True:
             entries = self.call("XRANGE", stream, start, "+", "COUNT", 5000)
             for name, fields in entries:
-                found.append(checker.Arrival(name.decode(), fields[fields.index(b"data") + 1]))
+                found.append(checker.Arrival(name.decode(), fields[fields.index(b"data") + 1],
+                                             len(found) + 1))
             if len(entries) < 5000:
                 return found
             start = "(" + entries[-1][0].decode()
+
+    def reach(self, stream):
+        """How many events it has."""
+        answer = self.call("XLEN", stream)
+        if not answer.isdigit():
+            raise OSError(f"Redis says {answer}")
+        return int(answer)
 
     def forget(self, stream):
         self.call("DEL", stream)
@@ -199,6 +208,17 @@ class RabbitMQ(Server):
         channel.queue_bind(name, name, "#")
         connection.close()
 
+    def reach(self, name):
+        """How many messages it has."""
+        import pika
+        try:
+            connection, channel = self.channel()
+            count = channel.queue_declare(name, durable=True, passive=True).method.message_count
+            connection.close()
+            return count
+        except pika.exceptions.AMQPError as error:
+            raise OSError(f"RabbitMQ: {error}") from None
+
     def arrivals(self, name):
         connection, channel = self.channel()
         count = channel.queue_declare(name, durable=True, passive=True).method.message_count
@@ -207,7 +227,7 @@ class RabbitMQ(Server):
             for _, properties, body in channel.consume(name, auto_ack=True, inactivity_timeout=10):
                 if body is None:
                     break
-                found.append(checker.Arrival(properties.message_id, body))
+                found.append(checker.Arrival(properties.message_id, body, len(found) + 1))
                 if len(found) >= count:
                     break
         connection.close()
@@ -248,26 +268,27 @@ class Webhook(Server):
 
     def arrivals(self):
         """The events that it said it took. An answer may be lost: they are taken all the same."""
-        found = []
-        with open(self.requests, encoding="utf-8", newline="\n") as f:
+        found, place = [], 0
+        with open(self.requests, "rb") as f:
             for line in f:
-                if not line.endswith("\n"):
+                place += len(line)
+                if not line.endswith(b"\n"):
                     break                   # killed while it wrote; nothing was answered
                 # Started again it goes on in the same line. No string has a quote like these.
-                request = json.loads(line[line.rindex('{"path": "'):])
+                request = json.loads(line[line.rindex(b'{"path": "'):])
                 if 200 <= request["status"] < 300:
-                    found += self._events(request["body"], request["headers"]["webhook-id"])
+                    found += self._events(request["body"], request["headers"]["webhook-id"], place)
         return found
 
     @staticmethod
-    def _events(body, name):
+    def _events(body, name, reached):
         if not body.startswith("["):
-            return [checker.Arrival(name, body.encode())]
+            return [checker.Arrival(name, body.encode(), reached)]
         found, place, decoder = [], 1, json.JSONDecoder()
         while body[place - 1] != "]":
             end = decoder.raw_decode(body, place)[1]
             document = body[place:end].encode()
-            found.append(checker.Arrival(checker.id_of(document), document))
+            found.append(checker.Arrival(checker.id_of(document), document, reached))
             place = end + 1
         return found
 

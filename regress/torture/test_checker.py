@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import checker  # noqa: E402
-from checker import Arrival, Sink  # noqa: E402
+from checker import Arrival, Look, Sink  # noqa: E402
 
 
 class Source:
@@ -200,6 +200,46 @@ def test_dead_letters_count_as_there(source):
     changed = [Arrival(aside[0].id, aside[0].document + b" ")]
     assert checker.CHANGED in kinds(source.check(arrivals, set_aside=changed),
                                     "sink's dead letters")
+
+
+def placed(arrivals):
+    return [arrival._replace(place=i) for i, arrival in enumerate(arrivals, 1)]
+
+
+def lsn_of(arrival):
+    return checker.position(arrival.id)[0]
+
+
+def test_each_event_that_is_confirmed_too_early_is_found(source):
+    """Though all of it is there in the end."""
+    arrivals = placed(source.arrivals())
+    for arrival in arrivals:
+        for confirmed in (lsn_of(arrival) + 1, lsn_of(arrivals[-1]) + 1):
+            looks = [Look(confirmed, arrival.place - 1, 0), Look(confirmed, len(arrivals), 0)]
+            found = source.check(arrivals, looks=looks)
+            assert kinds(found) == {checker.EARLY}
+            assert any(arrival.id in finding.text for finding in found[:1]), (arrival, found)
+
+
+def test_what_is_confirmed_behind_the_receiver_is_well(source):
+    arrivals = placed(source.arrivals())
+    looks = [Look(0, 0, 0)]
+    looks += [Look(lsn_of(arrival), arrival.place - 1, 0) for arrival in arrivals]
+    # A crash takes the slot back.
+    looks[5:5] = [looks[4], looks[2]]
+    assert source.check(arrivals, looks=looks) == []
+    # The first time that it came counts, wherever it came again.
+    assert source.check(arrivals + placed(arrivals[3:]), looks=looks) == []
+
+
+def test_a_dead_letter_is_confirmed_when_it_is_written(source):
+    arrivals = placed(source.arrivals())
+    aside = [arrivals.pop(5)._replace(place=70)]
+    arrivals = placed(arrivals)
+    end = lsn_of(aside[0]) + 1
+    assert source.check(arrivals, set_aside=aside, looks=[Look(end, len(arrivals), 70)]) == []
+    found = source.check(arrivals, set_aside=aside, looks=[Look(end, len(arrivals), 69)])
+    assert kinds(found) == {checker.EARLY} and aside[0].id in found[0].text
 
 
 def test_what_the_plugin_forgot_or_made_up_is_found(source):

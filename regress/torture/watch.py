@@ -1,0 +1,91 @@
+"""What the slot says while everything happens, beside what a receiver has at that moment.
+
+A position that is confirmed before its events are delivered does no harm until the forwarder dies, at that
+moment and no other. So nobody waits for that: all the time, each receiver's slot is asked for its
+position, and the receiver, after that, how much it has. What the slot had passed by then must have been
+there; `checker.py` says whether it was.
+"""
+
+import os
+import threading
+
+import psycopg2
+
+import checker
+import cluster as pg
+
+EVERY = 0.02            # seconds between looks
+
+
+def size(path):
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
+class Watch:
+    """A thread that looks at one slot and one receiver until stop(): `looks`, oldest first.
+
+    What kept it from looking is in `error`: a watch that saw nothing must not pass for one that did.
+    """
+
+    def __init__(self, cluster, slot, there, set_aside=lambda: 0):
+        """`there` and `set_aside` give how far arrivals have come, in the measure of Arrival.place;
+        they raise an OSError while that cannot be known."""
+        self.cluster = cluster
+        self.slot = slot
+        self.there = there
+        self.set_aside = set_aside
+        self.looks = []
+        self.error = None
+        self._connection = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self):
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self):
+        try:
+            last = None
+            while not self._stopping.wait(EVERY):
+                confirmed = self._confirmed()
+                if confirmed is None or confirmed == last:
+                    continue
+                # Of a receiver that is down, the first answer that it gives again is good enough.
+                reach = self._reach()
+                if reach:
+                    self.looks.append(checker.Look(confirmed, *reach))
+                    last = confirmed
+        except Exception as error:
+            self.error = f"{type(error).__name__}: {error}"
+        finally:
+            self._disconnect()
+
+    def _confirmed(self):
+        try:
+            if not self._connection:
+                self._connection = self.cluster.connect(connect_timeout=10)
+            with self._connection.cursor() as cursor:
+                cursor.execute("SELECT confirmed_flush_lsn FROM pg_replication_slots "
+                               "WHERE slot_name = %s", (self.slot,))
+                return pg.lsn(cursor.fetchone()[0])
+        except psycopg2.Error:          # killed, or on its way up
+            self._disconnect()
+            return None
+
+    def _disconnect(self):
+        if self._connection:
+            self._connection.close()
+            self._connection = None
+
+    def _reach(self):
+        while True:
+            try:
+                return self.there(), self.set_aside()
+            except OSError:
+                if self._stopping.wait(EVERY):
+                    return None
