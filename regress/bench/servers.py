@@ -237,14 +237,15 @@ class Rabbitmq:
 class Forwarder:
     """The program on a slot of the database `bench`. Use it in a `with`.
 
-    sinks: each the keys of its configuration, a line each. host: where the server's socket is.
+    sinks: each the keys of its configuration, a line each. port: of 127.0.0.1, instead of the
+    server's socket.
     """
 
-    def __init__(self, cluster, slot, *sinks, host=None):
+    def __init__(self, cluster, slot, *sinks, port=None):
         self.cluster = cluster
         self.slot = slot
         self.sinks = sinks
-        self.host = host or cluster.host
+        self.host, self.port = ("127.0.0.1", port) if port else (cluster.host, cluster.port)
 
     def __enter__(self):
         self.start()
@@ -255,7 +256,7 @@ class Forwarder:
         config = os.path.join(work.path, "bench.yaml")
         sinks = "".join("      - " + sink.replace("\n", "\n        ") + "\n" for sink in self.sinks)
         with open(config, "w") as f:
-            f.write(CONFIG.format(host=self.host, port=self.cluster.port, user=pg.SUPERUSER,
+            f.write(CONFIG.format(host=self.host, port=self.port, user=pg.SUPERUSER,
                                   slot=self.slot, sinks=sinks))
         log = os.path.join(work.path, "forwarder.log")
         if os.path.exists(log):

@@ -4,85 +4,31 @@ Readers connect through a proxy that counts, so that messages' headers, keepaliv
 they are on a network. What goes to Redis is what Redis says that it has received.
 """
 
+import contextlib
 import os
-import selectors
-import socket
 import subprocess
-import threading
+import sys
 import time
 
 import cluster as pg
 import programs
 from servers import Forwarder
 
+sys.path.append(os.path.join(pg.TOP, "regress", "torture"))     # has a `servers`, too
+from proxy import Proxy  # noqa: E402
+
 plugins = programs.load("run")
 
 CONTENDERS = ("frames", "json", "pgoutput", "wal2json")
-BLOCK = 1 << 20
 
 
-class Proxy:
-    """Stands before the server's socket, and counts what the server sends. Use it in a `with`.
-
-    host: the folder with its socket.
-    """
-
-    def __init__(self, cluster):
-        self.cluster = cluster
-        self.sent = 0
-
-    def __enter__(self):
-        name = f".s.PGSQL.{self.cluster.port}"
-        self.host = os.path.join(self.cluster.host, "w")
-        os.makedirs(self.host, exist_ok=True)
-        path = os.path.join(self.host, name)
-        if os.path.exists(path):
-            os.unlink(path)
-        self._listener = socket.socket(socket.AF_UNIX)
-        self._listener.bind(path)
-        self._listener.listen()
-        self._server = os.path.join(self.cluster.host, name)
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def settled(self):
-        """What was sent when nothing more comes."""
-        seen = -1
-        while self.sent != seen:
-            seen = self.sent
-            time.sleep(0.3)
-        return seen
-
-    def _accept(self):
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            threading.Thread(target=self._connect, args=(client,), daemon=True).start()
-
-    def _connect(self, client):
-        """Hands on both ways until one side ends."""
-        with client, socket.socket(socket.AF_UNIX) as server, \
-                selectors.DefaultSelector() as selector:
-            server.connect(self._server)
-            selector.register(client, selectors.EVENT_READ, server)
-            selector.register(server, selectors.EVENT_READ, client)
-            try:
-                while True:
-                    for key, _ in selector.select():
-                        data = key.fileobj.recv(BLOCK)
-                        if not data:
-                            return
-                        if key.fileobj is server:
-                            self.sent += len(data)
-                        key.data.sendall(data)
-            except OSError:
-                return      # one side was killed, as the readers are
+def settled(proxy):
+    """What came from the server when nothing more comes."""
+    seen = -1
+    while proxy.received != seen:
+        seen = proxy.received
+        time.sleep(0.3)
+    return seen
 
 
 def measure(cluster, workload, redis, scale):
@@ -93,10 +39,10 @@ def measure(cluster, workload, redis, scale):
     changes, _, end = bench.write(workload, contenders)
     if workload.name == "updates":      # pgbench's clients share them evenly
         changes = changes // plugins.CLIENTS * plugins.CLIENTS
-    with Proxy(cluster) as proxy:
+    with contextlib.closing(Proxy(f"{cluster.host}/.s.PGSQL.{cluster.port}")) as proxy:
         server = {c.name: _count(cluster, bench, c, end, proxy) / changes for c in contenders}
         already = redis.received()
-        with Forwarder(cluster, "bench_frames", redis.sink(), host=proxy.host) as forwarder:
+        with Forwarder(cluster, "bench_frames", redis.sink(), port=proxy.port) as forwarder:
             name = "walspout_sink_events_total"
             forwarder.program.wait(lambda: redis.length() >= changes, "last event", 600)
             pg.wait_until(lambda: forwarder.sum_of(name) >= changes, what="last event counted")
@@ -110,12 +56,12 @@ def measure(cluster, workload, redis, scale):
 
 def _count(cluster, bench, contender, end, proxy):
     """Bytes of one pass over the contender's slot."""
-    before = proxy.sent
+    before = proxy.received
     with cluster.recvlogical(bench.slot(contender), "bench", contender.options,
-                             ["--status-interval=0", "-h", proxy.host],
+                             ["--status-interval=0", "-h", "127.0.0.1", "-p", str(proxy.port)],
                              subprocess.DEVNULL) as receiver:
         bench.wait_sent(receiver.walsender(), end, receiver)
-        return proxy.settled() - before
+        return settled(proxy) - before
 
 
 def print_wire(results):

@@ -3,6 +3,7 @@
 Each is noticed while the forwarder runs, and, with `state`, when it happened while nobody ran.
 """
 
+import json
 import os
 import signal
 import socket
@@ -73,12 +74,36 @@ class Alone:
                          as_server=True)
 
     def restore(self):
+        self.replace()
+        self.server.start()
+
+    def replace(self):
         self.server.stop()
         os.rename(self.server.data, self.server.data + ".old")
         os.rename(self.server.data + ".saved", self.server.data)
-        self.server.start()
 
+    def replay(self, until=None):
+        """Restores as a standby, and replays the old log: to a restore point, or all of it."""
+        end = self.current_lsn()
+        self.replace()
+        self.start_as_standby(f'cp "{self.server.data}.old/pg_wal/%f" "%p"',
+                              **({"recovery_target_name": until} if until else {}))
+        if until:
+            done = "pg_get_wal_replay_pause_state() = 'paused'"
+        else:
+            done = f"pg_last_wal_replay_lsn() - '0/0' >= {end}"
+        pg.wait_until(lambda: self.psql(f"SELECT {done}") == "t", what="end of the replay")
 
+    def start_as_standby(self, restore_command="false", **conf):
+        open(os.path.join(self.server.data, "standby.signal"), "w").close()
+        self.server.start({"restore_command": restore_command, **conf})
+
+    def promote(self):
+        """Ends recovery: a new timeline begins."""
+        assert self.psql("SELECT pg_promote()") == "t"
+
+    def timeline(self):
+        return int(self.psql("SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"), 16)
 
 
 @pytest.fixture
@@ -273,6 +298,101 @@ def test_a_server_restored_to_an_earlier_point_is_refused(alone, alone_fwd, how,
     if not running:
         forwarder.start(wait=False)
     refused(forwarder, "log ends at" if how == "save" else "is gone", forwarder.state_file)
+
+
+def delivered_then_saved(alone, forwarder, how):
+    """A backup, then changes that are delivered: two before the point to recover to, one after."""
+    alone.psql(TABLE)
+    # The old server's log is what is recovered from.
+    alone.server.reload({"wal_keep_size": "1GB"})
+    forwarder.start()
+    deliver(alone, forwarder, 1)
+    getattr(alone, how)()
+    deliver(alone, forwarder, 2)
+    alone.psql("SELECT pg_create_restore_point('before')")
+    alone.psql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(10, 20000) i")
+    deliver(alone, forwarder, 3)
+    return alone.current_lsn()
+
+
+@pytest.mark.parametrize("grown", [False, True], ids=["shorter log", "log grown past it"])
+@pytest.mark.parametrize("how", ["save", "back_up"])
+@pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it was down"])
+def test_a_server_recovered_to_before_what_was_delivered_is_refused(alone, alone_fwd, running, how,
+                                                                    grown):
+    """On its new timeline positions mean other changes, however plausible they look."""
+    forwarder = alone_fwd()
+    end = delivered_then_saved(alone, forwarder, how)
+    before = len(forwarder.events())
+    if running:
+        # Kept out until the server is what it is to be, as by a network that is down.
+        forwarder.process.send_signal(signal.SIGSTOP)
+    else:
+        assert forwarder.terminate() == 0
+    alone.replay("before")
+    alone.promote()
+    assert alone.current_lsn() < end
+    if how == "back_up":    # which leaves slots out
+        alone.server.create_slot(forwarder.slot, "walspout", alone.name)
+    if grown:
+        alone.psql("INSERT INTO t SELECT i, repeat('y', 100) FROM generate_series(10, 40000) i")
+        assert alone.current_lsn() > end
+    if running:
+        forwarder.process.send_signal(signal.SIGCONT)
+    for attempt in range(2):        # for ever, until somebody has dealt with it
+        if attempt or not running:
+            forwarder.start(wait=False)
+        refused(forwarder, "another history: it left timeline 1 at", "what was delivered reaches",
+                "start again", forwarder.state_file)
+        assert len(forwarder.events()) == before
+    os.unlink(forwarder.state_file)
+    with forwarder:
+        deliver(alone, forwarder, 50000)
+        assert forwarder.events()[-1]["after"]["id"] == 50000
+
+
+def test_a_server_that_is_recovered_to_before_what_was_delivered_is_waited_for(alone, alone_fwd):
+    """As long as it is a standby it may still replay the rest; once it is promoted it will not."""
+    forwarder = alone_fwd()
+    delivered_then_saved(alone, forwarder, "save")
+    before = len(forwarder.events())
+    alone.replay("before")
+    forwarder.wait_for_log("the standby has not replayed yet what was delivered")
+    alone.promote()
+    refused(forwarder, "another history: it left timeline 1 at", forwarder.state_file)
+    assert len(forwarder.events()) == before
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it was down"])
+def test_a_server_promoted_after_what_was_delivered_is_no_gap(alone, alone_fwd, running):
+    """Nothing is lost, and what is repeated, as the slot is an older one, is the same."""
+    forwarder = alone_fwd()
+    delivered_then_saved(alone, forwarder, "save")
+    if not running:
+        assert forwarder.terminate() == 0
+        alone.psql("INSERT INTO t VALUES (4, 'not delivered')")
+    alone.replay()
+    alone.promote()
+    if running:
+        deliver(alone, forwarder, 4)
+    # And once more. From the timeline that is remembered it is one step, or two if it was down.
+    alone.server.stop()
+    alone.start_as_standby()
+    alone.promote()
+    assert alone.timeline() == 3
+    if not running:
+        forwarder.start()
+    deliver(alone, forwarder, 5)
+    assert forwarder.terminate() == 0
+    assert "pipeline stops" not in forwarder.log()
+    with open(forwarder.output) as f:
+        arrived = f.readlines()
+    lines = list({json.loads(line)["id"]: line for line in arrived}.values())
+    assert set(arrived) == set(lines)
+    events = [json.loads(line) for line in lines]
+    assert [event["after"]["id"] for event in events] == [1, 2, *range(10, 20001), 3, 4, 5]
+    order = [tuple(map(int, event["id"].split("-"))) for event in events]
+    assert order == sorted(order)
 
 
 def test_another_server_is_refused(alone, alone_fwd, db, tmp_path):

@@ -7,6 +7,7 @@ wait for each other, those of different targets overlap.
 import collections
 import concurrent.futures
 import fnmatch
+import functools
 import os
 import signal
 import struct
@@ -20,7 +21,7 @@ LONGEST = 3.0           # seconds
 class Fault(NamedTuple):
     name: str
     target: str         # faults of one target take turns
-    begin: Callable     # begin(scene, chance, lasts): breaks it, and returns what heals it
+    begin: Callable     # begin(scene, chance): breaks it, and returns what heals it
 
 
 def _nothing():
@@ -35,30 +36,30 @@ def signal_all(pids, number):
             pass
 
 
-def kill_forwarder(scene, chance, lasts):
+def kill_forwarder(scene, chance):
     scene.forwarder.kill()
     scene.forwarder.start()
     return _nothing
 
 
-def end_forwarder(scene, chance, lasts):
+def end_forwarder(scene, chance):
     scene.forwarder.end()
     scene.forwarder.start()
     return _nothing
 
 
-def kill_walsender(scene, chance, lasts):
+def kill_walsender(scene, chance):
     """The server takes the loss of a process for a crash, and starts all others anew."""
     signal_all(scene.walsenders(chance), signal.SIGKILL)
     return scene.wait_for_postgres
 
 
-def terminate_walsender(scene, chance, lasts):
+def terminate_walsender(scene, chance):
     signal_all(scene.walsenders(chance), signal.SIGTERM)
     return _nothing
 
 
-def kill_postgres(scene, chance, lasts):
+def kill_postgres(scene, chance):
     if chance.random() < 0.5:
         scene.cluster.stop("immediate")
     else:
@@ -68,16 +69,9 @@ def kill_postgres(scene, chance, lasts):
     return _nothing
 
 
-def restart_postgres(scene, chance, lasts):
+def restart_postgres(scene, chance):
     scene.cluster.restart("fast")
     return _nothing
-
-
-def kill(name):
-    def begin(scene, chance, lasts):
-        scene.servers[name].kill()
-        return scene.servers[name].start
-    return begin
 
 
 def _freeze(pids):
@@ -85,56 +79,16 @@ def _freeze(pids):
     return lambda: signal_all(pids, signal.SIGCONT)
 
 
-def freeze(name):
-    return lambda scene, chance, lasts: _freeze(scene.servers[name].pids())
-
-
-def freeze_forwarder(scene, chance, lasts):
+def freeze_forwarder(scene, chance):
     return _freeze([scene.forwarder.process.pid])
 
 
-def freeze_walsender(scene, chance, lasts):
+def freeze_walsender(scene, chance):
     return _freeze(scene.walsenders(chance))
 
 
-def freeze_postgres(scene, chance, lasts):
+def freeze_postgres(scene, chance):
     return _freeze(scene.postgres_pids())
-
-
-def cut(name):
-    def begin(scene, chance, lasts):
-        scene.proxies[name].cut()
-        return _nothing
-    return begin
-
-
-def delay(name):
-    def begin(scene, chance, lasts):
-        scene.proxies[name].delay(chance.choice([0.01, 0.1, 0.5]))
-        return scene.proxies[name].heal
-    return begin
-
-
-def slow(name):
-    def begin(scene, chance, lasts):
-        scene.proxies[name].slow()
-        return scene.proxies[name].heal
-    return begin
-
-
-def blackhole(name):
-    def begin(scene, chance, lasts):
-        scene.proxies[name].blackhole()
-        lost = chance.random() < 0.5
-        return lambda: scene.proxies[name].heal(cut=lost)
-    return begin
-
-
-def half_open(name):
-    def begin(scene, chance, lasts):
-        scene.proxies[name].half_open()
-        return lambda: scene.proxies[name].heal(cut=True)
-    return begin
 
 
 BAD_ANSWERS = [
@@ -144,24 +98,71 @@ BAD_ANSWERS = [
     {"do": "garbage"}, {"do": "close"}, {"do": "cut"}, {"do": "hang"}]
 
 
-def misbehave(scene, chance, lasts):
+def misbehave(scene, chance):
     scene.servers["http"].behave(chance.choice(BAD_ANSWERS))
     return lambda: scene.servers["http"].behave({})
 
 
-def fill_disk(scene, chance, lasts):
+def fill_disk(scene, chance):
     scene.disk.fill(scene.forwarder.process.pid, chance.randrange(0, 20_000))
     return lambda: scene.disk.free(scene.forwarder.process.pid)
 
 
-def step_clock(scene, chance, lasts):
+def step_clock(scene, chance):
     """The wall clock jumps, and stays wrong until the next step."""
     scene.step_clock(chance.choice([-86400, -3600, -5, 0, 5, 3600, 86400]))
     return _nothing
 
 
+# Of a receiver.
+
+
+def kill(server):
+    server.kill()
+    return server.start
+
+
+def freeze(server):
+    return _freeze(server.pids())
+
+
+def _deaths(name, called=None):
+    return [Fault(f"{kind.__name__}-{called or name}", name,
+                  lambda scene, chance, kind=kind: kind(scene.servers[name]))
+            for kind in (kill, freeze)]
+
+
+# Of the network before a server.
+
+
+def cut(proxy, chance):
+    proxy.cut()
+    return _nothing
+
+
+def delay(proxy, chance):
+    proxy.delay(chance.choice([0.01, 0.1, 0.5]))
+    return proxy.heal
+
+
+def slow(proxy, chance):
+    proxy.slow()
+    return proxy.heal
+
+
+def blackhole(proxy, chance):
+    proxy.blackhole()
+    return functools.partial(proxy.heal, cut=chance.random() < 0.5)
+
+
+def half_open(proxy, chance):
+    proxy.half_open()
+    return functools.partial(proxy.heal, cut=True)
+
+
 def _network(name):
-    return [Fault(f"{kind.__name__.replace('_', '-')}-{name}", f"proxy {name}", kind(name))
+    return [Fault(f"{kind.__name__.replace('_', '-')}-{name}", f"proxy {name}",
+                  lambda scene, chance, kind=kind: kind(scene.proxies[name], chance))
             for kind in (cut, delay, slow, blackhole, half_open)]
 
 
@@ -179,16 +180,10 @@ FAULTS = {
         Fault("restart-postgres", "postgres", restart_postgres),
         Fault("freeze-walsender", "postgres", freeze_walsender),
         Fault("freeze-postgres", "postgres", freeze_postgres), *_network("postgres")],
-    "redis": [
-        Fault("kill-redis", "redis", kill("redis")),
-        Fault("freeze-redis", "redis", freeze("redis")), *_network("redis")],
-    "rabbitmq": [
-        Fault("kill-rabbitmq", "rabbitmq", kill("rabbitmq")),
-        Fault("freeze-rabbitmq", "rabbitmq", freeze("rabbitmq")), *_network("rabbitmq")],
-    "http": [
-        Fault("kill-webhook", "http", kill("http")),
-        Fault("freeze-webhook", "http", freeze("http")),
-        Fault("webhook-misbehaves", "http", misbehave), *_network("http")],
+    "redis": [*_deaths("redis"), *_network("redis")],
+    "rabbitmq": [*_deaths("rabbitmq"), *_network("rabbitmq")],
+    "http": [*_deaths("http", "webhook"), Fault("webhook-misbehaves", "http", misbehave),
+             *_network("http")],
     "file": [Fault("disk-full", "disk", fill_disk)],
     # The file of dead letters is on the same disk as the file sink's.
 }
@@ -252,7 +247,7 @@ class Schedule:
         with self.locks[fault.target]:
             try:
                 note(f"{fault.name} {lasts:.2f} s")
-                heal = fault.begin(self.scene, chance, lasts)
+                heal = fault.begin(self.scene, chance)
                 try:
                     time.sleep(lasts if heal is not _nothing else 0)
                 finally:

@@ -29,6 +29,7 @@ class Proxy:
         self.seconds = 0.0
         self.lock = threading.Lock()
         self.pairs = {}             # (client, server): how many directions are open
+        self.received = 0           # bytes from the target, of all connections
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
         self.closed = False
@@ -112,6 +113,9 @@ class Proxy:
         try:
             while True:
                 data = source.recv(TRICKLE if self.mode == "slow" else BLOCK)
+                if source is pair[1]:
+                    with self.lock:
+                        self.received += len(data)
                 mode = self.mode
                 if mode == "delay":
                     time.sleep(self.seconds)
