@@ -13,7 +13,8 @@ programs to the same path below the work directory, installs the extension besid
 
 The server refuses to run as root: started by root, it runs as `postgres` or `nobody`. That user
 may not be able to read the repository, so nothing that it needs stays there. Every run has a work
-directory and a socket directory of its own, and no TCP port: runs never meet.
+directory and a socket directory of its own, and no TCP port but a free one where a test asks for
+TLS: runs never meet.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ import re
 import selectors
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -294,6 +296,30 @@ class Cluster:
         except (TimeoutError, ServerError) as e:
             self.stop("immediate")
             raise ServerError(f"the server did not start: {e}\n{self.log_tail()}") from None
+
+    def use_tls(self):
+        """Before the start: it takes TLS, too, at "localhost", on a port of its own.
+
+        The authority that a client may trust; nothing is encrypted on the socket.
+        """
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        folder = self.work.mkdir("tls")
+
+        def openssl(*args):
+            subprocess.run(["openssl", *args], cwd=folder, check=True, capture_output=True)
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem",
+                "-subj", "/CN=test ca", "-days", "2")
+        openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "server.key", "-out", "server.csr",
+                "-subj", "/CN=localhost")
+        openssl("x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                "-CAcreateserial", "-out", "server.pem", "-days", "2")
+        self.work.own_tree(folder)
+        os.chmod(os.path.join(folder, "server.key"), 0o600)
+        self.configure({"listen_addresses": "127.0.0.1", "ssl": "on",
+                        "ssl_cert_file": os.path.join(folder, "server.pem"),
+                        "ssl_key_file": os.path.join(folder, "server.key")})
+        return os.path.join(folder, "ca.pem")
 
     def stop(self, mode="fast"):
         """Ends the server: "smart", "fast" or "immediate", as pg_ctl has it."""

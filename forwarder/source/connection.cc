@@ -1,6 +1,7 @@
 #include "source/connection.h"
 
 #include <libpq-fe.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 
 #include <array>
@@ -322,7 +323,16 @@ Result<void> Connection::read() {
   return {};
 }
 
+// OpenSSL decrypts whole records. When libpq's buffer has no room for all of one, the rest stays
+// with OpenSSL, and the socket is not readable for it. libpq's own waiting looks there, too; newer
+// releases leave nothing.
+bool Connection::holds_input() const {
+  auto* tls = static_cast<SSL*>(PQsslStruct(conn_.get(), "OpenSSL"));
+  return tls && SSL_pending(tls) > 0;
+}
+
 bool Connection::readable() const {
+  if (holds_input()) return true;
   pollfd fd{PQsocket(conn_.get()), POLLIN, 0};
   return ::poll(&fd, 1, 0) > 0;
 }
@@ -335,7 +345,7 @@ void Connection::wait(bool for_reading, TimePoint deadline) {
   fds[1].events = POLLIN;
   // While reading is not wanted, a hangup would make poll() return at once, for ever.
   if (!fds[0].events) fds[0].fd = -1;
-  poll_until(fds.data(), fds.size(), deadline);
+  poll_until(fds.data(), fds.size(), for_reading && holds_input() ? TimePoint{} : deadline);
   if (fds[1].revents) wake_->clear();
   if (unsent_ && fds[0].revents) unsent_ = PQflush(conn_.get()) > 0;
 }

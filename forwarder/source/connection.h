@@ -2,6 +2,9 @@
 //
 // Every function that waits takes a deadline and returns early, with kRetry, once `interrupted`
 // says so (asked whenever the Wake was called). Not synchronized.
+//
+// With TLS, as the DSN's sslmode and sslrootcert say, what libpq has not read yet may be in the
+// socket or, decrypted, with OpenSSL; both count as arrived.
 #pragma once
 
 #include <functional>
@@ -102,6 +105,7 @@ class Connection {
                                     TimePoint deadline, const Wake& wake,
                                     const std::function<bool()>& interrupted);
   Result<void> wait_for_result(TimePoint deadline);
+  bool holds_input() const;
   ServerError broken() const;
   Failure lost(std::string_view doing) const;
 

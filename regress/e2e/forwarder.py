@@ -18,7 +18,7 @@ CONFIG = """\
 pipelines:
   - name: test
     source:
-      dsn: host={host} port={port} user={user} dbname={db}
+      dsn: {dsn}
       slot: {slot}
 {source}
     sinks:
@@ -88,7 +88,7 @@ class Forwarder:
     """A running `walspout run`. Use it in a `with`: the end of that ends the program."""
 
     def __init__(self, db, folder, name="main", sinks=None, source="", pipeline="", root="drain: 5s",
-                 slot=None):
+                 slot=None, dsn=None):
         self.db = db
         self.slot = slot or f"{db.name}_fwd"
         self.output = os.path.join(folder, f"{name}.jsonl")
@@ -98,7 +98,8 @@ class Forwarder:
                                              for line in text.splitlines())
         with open(self.config, "w") as f:
             f.write(CONFIG.format(
-                host=db.server.host, port=db.server.port, user=pg.SUPERUSER, db=db.name,
+                dsn=dsn or f"host={db.server.host} port={db.server.port} user={pg.SUPERUSER} "
+                           f"dbname={db.name}",
                 slot=self.slot, source=indent(source, 6), sinks=sinks or file_sink(self.output),
                 pipeline=indent(pipeline, 4), root=root))
         self.process = None

@@ -1,0 +1,105 @@
+"""The forwarder over TLS to Postgres: all arrives, and at once; whom it does not trust is said."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import time
+
+import cluster as pg
+import pytest
+from forwarder import run
+
+TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
+RECORD = 16384      # of TLS, at most
+
+
+@pytest.fixture(scope="module")
+def server():
+    with pg.WorkDir() as work:
+        cluster = pg.Cluster(pg.Installation(work))
+        cluster.ca = cluster.use_tls()
+        cluster.start()
+        yield cluster
+
+
+def dsn(db, ca=None, mode="verify-full", host="localhost"):
+    return (f"host={host} hostaddr=127.0.0.1 port={db.server.port} user={pg.SUPERUSER} dbname={db.name} "
+            f"sslmode={mode} sslrootcert={ca or db.server.ca}")
+
+
+def test_everything_arrives_big_and_small(db, fwd):
+    db.psql(TABLE)
+    with fwd(dsn=dsn(db)) as forwarder:
+        assert db.value("SELECT ssl FROM pg_stat_ssl WHERE pid = %s",
+                        (db.server.walsender(forwarder.slot),))
+        sizes = [around + off for around in (RECORD // 2, RECORD, 2 * RECORD, 4 * RECORD, 1 << 20)
+                 for off in range(-400, 101, 100)]
+        with contextlib.closing(db.server.connect(db.name)) as client, client.cursor() as cursor:
+            for number, size in enumerate(sizes):
+                cursor.execute("INSERT INTO t VALUES (%s, repeat('x', %s))", (number, size))
+        events = forwarder.wait_for_events(len(sizes), timeout=5)
+        assert [len(event["after"]["body"]) for event in events] == sizes
+        db.psql("INSERT INTO t SELECT i, repeat('x', i % 3000) FROM generate_series(1000, 40999) i")
+        events = forwarder.wait_for_events(len(sizes) + 40000)
+        assert [event["after"]["id"] for event in events][len(sizes):] == list(range(1000, 41000))
+        assert forwarder.terminate() == 0
+
+
+def test_what_the_library_has_decrypted_is_not_left_there(db, fwd):
+    """A reader that is behind fills its buffer up to the middle of a TLS record. The rest of that
+    does not make the socket readable. Here nothing else does so either: the server is frozen after
+    two messages, while a third one waits for a lock. Newer
+    libraries (15.20 at least) read such a rest themselves."""
+    db.psql(TABLE + """;
+        CREATE TYPE slow AS ENUM ('slow');
+        CREATE FUNCTION slow_json(slow) RETURNS json LANGUAGE sql AS
+            $$ SELECT pg_advisory_lock_shared(1); SELECT '"slow"'::json $$;
+        CREATE CAST (slow AS json) WITH FUNCTION slow_json(slow);
+        CREATE TABLE waits (s slow)""")
+    with contextlib.closing(db.server.connect(db.name)) as client, client.cursor() as lock, \
+            fwd(dsn=dsn(db), source="batch_bytes: 1kB") as forwarder:
+        walsender = db.server.walsender(forwarder.slot)
+        delays = [delay(db, forwarder, walsender, lock, count) for count in (0, 3, 6)]
+        assert min(delays) < 0.04, delays
+
+
+def delay(db, forwarder, walsender, lock, before):
+    """Seconds between the first message and the second one, whose end is what the buffer lacks:
+    70 kB and 65 kB, and the buffer has grown to 128 kB."""
+    lock.execute("SELECT pg_advisory_lock(1)")
+    forwarder.process.send_signal(signal.SIGSTOP)
+    db.psql(f"BEGIN; INSERT INTO t VALUES ({before}, repeat('x', 70000)), "
+            f"({before + 1}, repeat('x', 65000)); INSERT INTO waits VALUES ('slow'); COMMIT")
+    pg.wait_until(lambda: db.value("SELECT true FROM pg_locks WHERE pid = %s AND NOT granted",
+                                   (walsender,)), what="server that waits")
+    os.kill(walsender, signal.SIGSTOP)
+    try:
+        forwarder.process.send_signal(signal.SIGCONT)
+        came = []
+        for count in (1, 2):
+            pg.wait_until(lambda: len(forwarder.events()) >= before + count, 3, every=0.001,
+                          what="event")
+            came.append(time.monotonic())
+    finally:
+        os.kill(walsender, signal.SIGCONT)
+        lock.execute("SELECT pg_advisory_unlock(1)")
+    forwarder.wait_for_events(before + 3)
+    return came[1] - came[0]
+
+
+def test_a_certificate_that_is_not_trusted_is_said(db, fwd, tmp_path):
+    other = str(tmp_path / "other.pem")
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout",
+                    os.devnull, "-out", other, "-subj", "/CN=another ca", "-days", "2"],
+                   check=True, capture_output=True)
+    for name, to, why in (("ca", dsn(db, ca=other), "certificate verify failed"),
+                          ("host", dsn(db, host="elsewhere"), 'does not match host name "elsewhere"'),
+                          ("none", dsn(db, ca="/nonexistent.pem"), '"/nonexistent.pem" does not exist')):
+        forwarder = fwd(name=name, dsn=to)
+        checked = run("check", forwarder.config)
+        assert checked.returncode == 1 and why in checked.stdout, checked.stdout
+        forwarder.start(wait=False)
+        forwarder.wait_for_log("source failed")
+        assert why in forwarder.log().replace("\\", "")
+        forwarder.kill()
