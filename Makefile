@@ -158,7 +158,7 @@ help:
 	@echo '  check-format     layout of the sources'
 	@echo '  check-boundaries which file may know what'
 	@echo 'make torture       kill, freeze, cut, fill up and delay everything at random moments, and check what'
-	@echo '                   arrived (RUNS=300 of SECONDS=4 each, from SEED=1: an hour)'
+	@echo '                   arrived (RUNS=200 of SECONDS=4 each, from SEED=1: 40 minutes)'
 	@echo 'make fuzz          fuzz pure files, slot options, what the forwarder reads (FUZZ_SECONDS=20 each,'
 	@echo '                   FUZZ_SEED=1)'
 	@echo 'make bench         all benchmarks and a report of them in build/bench, an hour and a half; leave the'
@@ -257,7 +257,7 @@ check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
 # long as one likes.
 
 TORTURE = $(PYTHON) -B regress/torture/run
-RUNS ?= 300
+RUNS ?= 200
 SECONDS ?= 4
 SEED ?= 1
 
