@@ -71,10 +71,6 @@ class Doctor {
   bool failed_ = false;
 };
 
-std::string text(const Row& row, size_t i) {
-  return i < row.size() ? row[i].value_or("") : "";
-}
-
 int64_t number(const std::string& text) {
   int64_t value = 0;
   std::from_chars(text.data(), text.data() + text.size(), value);
@@ -267,7 +263,7 @@ void Doctor::record(const Row* slot) {
   server.timeline = (*record)->timeline;
   server.wal_end = wal_position_;
   server.slot_confirmed = parse_lsn(text(*slot, 4)).value_or(Lsn{});
-  const std::string why = gap(**record, (*record)->told, server, Lsn{}, false);
+  const std::string why = gap(**record, (*record)->told, server, false);
   if (!why.empty()) bad("slot \"" + config_.source.slot + "\": " + why, remedy);
 }
 

@@ -7,12 +7,21 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "base/clock.h"
 #include "base/lsn.h"
 
 namespace walspout {
+
+// Where a server's history left a timeline.
+struct TimelineSwitch {
+  std::string timeline;
+  Lsn left;
+};
 
 // Of the server, when a connection has been made.
 struct ServerState {
@@ -22,13 +31,16 @@ struct ServerState {
   Lsn slot_confirmed;     // confirmed_flush_lsn
   std::string slot_user;  // the process that streams it; empty: none
   bool in_recovery = false;
+  std::vector<TimelineSwitch> history{};  // oldest first; empty: none, or it is not known
+  Milliseconds timeout{0};                // how long it waits for us; 0: for ever
 };
 
 // What the server was last told of the slot: nobody but us moves it, so it is at most there.
 struct SlotRecord {
   std::string system;
   std::string timeline;
-  Lsn told;  // written down before the server is told
+  Lsn told;     // written down before the server is told
+  Lsn began{};  // the timeline; 0: the first one, or it is not known
 };
 
 // Of this process, since it started.
@@ -55,31 +67,61 @@ inline Resume resume(const ReceivedState& received, const ServerState& server) {
   return {received.end, false};
 }
 
-// Where a server's history left a timeline, from its TIMELINE_HISTORY: lines of "timeline, tab,
-// position, tab, reason". 0 if it never was on it.
-inline Lsn left_at(std::string_view history, std::string_view timeline) {
-  while (!history.empty()) {
-    std::string_view line = history.substr(0, history.find('\n'));
-    history.remove_prefix(std::min(history.size(), line.size() + 1));
-    size_t first = line.find('\t');
-    if (first == std::string_view::npos || line.substr(0, first) != timeline) continue;
-    line.remove_prefix(first + 1);
-    return parse_lsn(line.substr(0, line.find('\t'))).value_or(Lsn{});
+// What TIMELINE_HISTORY gives: lines of "timeline, tab, position, tab, reason", and whatever a
+// person wrote between them.
+inline std::vector<TimelineSwitch> parse_history(std::string_view text) {
+  std::vector<TimelineSwitch> history;
+  while (!text.empty()) {
+    std::string_view line = text.substr(0, text.find('\n'));
+    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    const size_t tab = line.find('\t');
+    if (tab == std::string_view::npos) continue;
+    std::string_view left = line.substr(tab + 1);
+    left = left.substr(0, left.find('\t'));
+    if (std::optional<Lsn> lsn = parse_lsn(left)) {
+      history.push_back({std::string(line.substr(0, tab)), *lsn});
+    }
+  }
+  return history;
+}
+
+// Where the server left a timeline; 0 if it never was on it.
+inline Lsn left_at(const ServerState& server, std::string_view timeline) {
+  for (const TimelineSwitch& step : server.history) {
+    if (step.timeline == timeline) return step.left;
   }
   return {};
+}
+
+// Where a timeline began that the server was or is on; 0: the first one, or it is not known.
+inline Lsn began_at(const ServerState& server, std::string_view timeline) {
+  Lsn began;
+  for (const TimelineSwitch& step : server.history) {
+    if (step.timeline == timeline) break;
+    began = step.left;
+  }
+  return began;
 }
 
 // Why what was delivered does not lead up to what this server would send next: there are changes
 // that nobody will send, or there were some that this server does not have. Empty if it does.
 //
-// `reached`: what has been received from the old server, at least `told`. `left`: where this
-// server's history left the record's timeline, if it is on another one. `shared`: another process
+// `reached`: what has been received from the old server, at least `told`. `shared`: another process
 // was seen to stream the slot after the record was written, and has moved it rightly.
-inline std::string gap(const SlotRecord& record, Lsn reached, const ServerState& server, Lsn left,
+inline std::string gap(const SlotRecord& record, Lsn reached, const ServerState& server,
                        bool shared) {
   if (record.system != server.system) {
     return "this is another server: its system identifier was " + record.system + " and is " +
            server.system + ". What the old one had and this one lacks is not known";
+  }
+  const Lsn left = left_at(server, record.timeline);
+  const Lsn began = began_at(server, record.timeline);
+  // Two recoveries that do not know of each other give their timelines the same number.
+  if ((left || record.timeline == server.timeline) && began && record.began &&
+      began != record.began) {
+    return "this server has another history: its timeline " + record.timeline + " began at " +
+           to_string(began) + ", and the one that was delivered at " + to_string(record.began) +
+           ". Changes were delivered that it does not have";
   }
   if (record.timeline != server.timeline && left < reached) {
     return "this server has another history: it left timeline " + record.timeline + " at " +

@@ -66,19 +66,20 @@ Result<std::optional<SlotRecord>> StateFile::read(std::string_view slot) const {
     return fatal("the state file is not one of this program's. Remove it, and start again", path_);
   }
   if (found["slot"] != slot) return std::nullopt;
-  return SlotRecord{found["system"], found["timeline"], *told};
+  return SlotRecord{found["system"], found["timeline"], *told,
+                    parse_lsn(found["began"]).value_or(Lsn{})};
 }
 
 Result<void> StateFile::write(std::string_view slot, const SlotRecord& record) const {
   SlotRecord latest = record;
   Result<std::optional<SlotRecord>> there = read(slot);
   if (there && *there && (*there)->system == record.system &&
-      (*there)->timeline == record.timeline) {
+      (*there)->timeline == record.timeline && (*there)->began == record.began) {
     latest.told = std::max(latest.told, (*there)->told);
   }
   std::string text = "walspout " + std::string(kVersion) + "\nslot " + std::string(slot) +
                      "\nsystem " + latest.system + "\ntimeline " + latest.timeline + "\ntold " +
-                     to_string(latest.told) + "\n";
+                     to_string(latest.told) + "\nbegan " + to_string(latest.began) + "\n";
   // Of its own for each process: two may take turns.
   const std::string temporary = path_ + "." + std::to_string(getpid());
   int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

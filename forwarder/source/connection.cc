@@ -70,6 +70,10 @@ int poll_until(pollfd* fds, nfds_t count, TimePoint deadline) {
 
 }  // namespace
 
+std::string text(const Row& row, size_t i) {
+  return i < row.size() ? row[i].value_or("") : "";
+}
+
 void Connection::Finish::operator()(pg_conn* conn) const {
   PQfinish(conn);
 }

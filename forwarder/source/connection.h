@@ -28,6 +28,9 @@ namespace walspout {
 
 using Row = std::vector<std::optional<std::string>>;
 
+// A column of a row; "" for NULL, and where there is none.
+std::string text(const Row& row, size_t i);
+
 // An error the server reported, with its SQLSTATE; without one if the connection broke.
 struct ServerError {
   std::string sqlstate;

@@ -2,7 +2,6 @@
 
 #include <poll.h>
 
-#include <charconv>
 #include <utility>
 
 #include "base/log.h"
@@ -12,7 +11,6 @@ namespace walspout {
 namespace {
 
 constexpr std::string_view kObjectInUse = "55006";
-constexpr int kSlotFailoverVersion = 170000;
 constexpr Duration kGoodbye = std::chrono::seconds(2);
 constexpr Duration kResolve = std::chrono::minutes(2);  // what libc may take to look up a name
 
@@ -36,16 +34,6 @@ std::string join(const std::vector<std::string>& parts) {
     list += part;
   }
   return list;
-}
-
-uint64_t number(const std::string& text) {
-  uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
-std::string column(const Row& row, size_t i) {
-  return i < row.size() ? row[i].value_or("") : "";
 }
 
 }  // namespace
@@ -81,7 +69,7 @@ Source::Source(std::string pipeline, SourceConfig config, EventQueue& queue, Sou
       timing_(timing),
       feedback_(timing.feedback, Clock::now()),
       backoff_(timing.reconnect),
-      state_(std::move(state)) {}
+      slot_(pipeline_, config_, std::move(state), timing.answer, stats.pulse) {}
 
 void Source::stop(TimePoint drain_until) {
   drain_until_ = drain_until.time_since_epoch().count();
@@ -98,13 +86,9 @@ Result<void> Source::run() {
 }
 
 Result<void> Source::run_until_stopped() {
-  if (state_) {
-    Result<std::optional<SlotRecord>> known = state_->read(config_.slot);
-    if (!known) {
-      stats_.last_error.set(known.error().message());
-      return Failure(std::move(known.error()));
-    }
-    record_ = *known;
+  if (Result<void> recalled = slot_.recall(); !recalled) {
+    stats_.last_error.set(recalled.error().message());
+    return recalled;
   }
   while (!stopping()) {
     const TimePoint began = Clock::now();
@@ -137,14 +121,18 @@ Result<void> Source::stream_once() {
   ServerState server;
   Resume from;
   while (!stopping()) {
-    Result<ServerState> looked = look_at_slot(*connection);
+    Result<ServerState> looked = slot_.look(*connection);
     if (!looked) return Failure(std::move(looked.error()));
     server = *looked;
+    feedback_.server_timeout(server.timeout);
+    silence_.server_timeout(server.timeout);
+    stats_.server_lsn = server.wal_end.value;
+    if (!received_.any) stats_.confirmed_lsn = server.slot_confirmed.value;
     received_.end = acks_.received_end();
     from = resume(received_, server);
     // Trying in vain would put an error into the server's log each time.
     if (server.slot_user.empty()) {
-      Result<void> whole = look_for_gap(*connection, server);
+      Result<void> whole = slot_.look_for_gap(*connection, server, received_.end);
       if (!whole) return whole;
       // Nobody would read the stream: see look_aside().
       if (!queue_.has_room()) {
@@ -159,7 +147,7 @@ Result<void> Source::stream_once() {
       server.slot_user = "somebody else";
     }
     // Not our own process of before, which has not noticed yet that we are gone.
-    if (server.slot_user != streamed_by_) shared_ = true;
+    if (server.slot_user != streamed_by_) slot_.shared();
     stats_.state = SourcePhase::kWaiting;
     stats_.last_error.set("slot \"" + config_.slot + "\" is active for PID " + server.slot_user);
     if (!waiting_said_) {
@@ -179,7 +167,7 @@ Result<void> Source::stream_once() {
     feedback_.forget();
   }
   streamed_by_ = std::to_string(connection->server_process());
-  begin_record(server);
+  slot_.begin(server);
   stats_.start_lsn = server.wal_end.value;
   log(LogLevel::kInfo, "streaming",
       {{"pipeline", pipeline_},
@@ -199,156 +187,6 @@ Result<Connection> Source::connect() {
   stats_.pulse.back_by(Clock::now() + kResolve + timing_.connect);
   return Connection::open(config_.dsn, Connection::Mode::kReplication,
                           Clock::now() + timing_.connect, wake_, [this] { return stopping(); });
-}
-
-// The state of server and slot; makes the slot if it is missing and there never was one.
-Result<ServerState> Source::look_at_slot(Connection& connection) {
-  TimePoint deadline = Clock::now() + timing_.answer;
-  stats_.pulse.back_by(deadline);
-  ServerState state;
-  auto timeout = connection.query(
-      "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'", deadline);
-  if (!timeout) return Failure(std::move(timeout.error().error));
-  if (!timeout->empty()) {
-    const Milliseconds patience(number(column(timeout->front(), 0)));
-    feedback_.server_timeout(patience);
-    silence_.server_timeout(patience);
-  }
-
-  for (int attempt = 0; attempt < 2; attempt++) {
-    auto slots = connection.query(
-        "SELECT plugin, database, current_database(), wal_status, confirmed_flush_lsn, active_pid, "
-        "pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
-            Connection::quote_literal(config_.slot),
-        deadline);
-    if (!slots) return Failure(std::move(slots.error().error));
-    if (slots->empty()) {
-      if (record_) {
-        return fatal("slot \"" + config_.slot +
-                         "\" is gone: somebody dropped it, or the server was restored without it. "
-                         "What was delivered reaches " +
-                         to_string(record_->told) +
-                         "; changes after that are not kept for this pipeline. " + how_to_go_on(),
-                     connection.endpoint());
-      }
-      Result<void> created = create_slot(connection);
-      if (!created) return Failure(std::move(created.error()));
-      continue;
-    }
-    const Row& slot = slots->front();
-    std::string plugin = column(slot, 0);
-    if (plugin != "walspout") {
-      return fatal(
-          "slot \"" + config_.slot + "\" belongs to " +
-              (plugin.empty() ? "physical replication" : "the output plugin \"" + plugin + "\"") +
-              ": choose another name for `slot`",
-          connection.endpoint());
-    }
-    if (column(slot, 1) != column(slot, 2)) {
-      return fatal("slot \"" + config_.slot + "\" is one of database \"" + column(slot, 1) +
-                       "\": connect to that, or choose another name for `slot`",
-                   connection.endpoint());
-    }
-    if (column(slot, 3) == "lost") {
-      return fatal("slot \"" + config_.slot +
-                       "\" is lost: the server has removed log that was not delivered yet "
-                       "(max_slot_wal_keep_size). Changes after " +
-                       column(slot, 4) +
-                       " are missing. When that has been dealt with: SELECT "
-                       "pg_drop_replication_slot('" +
-                       config_.slot + "'). " + how_to_go_on(),
-                   connection.endpoint());
-    }
-    state.slot_confirmed = parse_lsn(column(slot, 4)).value_or(Lsn{});
-    state.slot_user = column(slot, 5);
-    state.in_recovery = column(slot, 6) == "t";
-    // Asked after the slot was seen free: whatever another reader has delivered is before this
-    // position.
-    auto system = connection.query("IDENTIFY_SYSTEM", deadline);
-    if (!system) return Failure(std::move(system.error().error));
-    if (!system->empty()) {
-      state.system = column(system->front(), 0);
-      state.timeline = column(system->front(), 1);
-      state.wal_end = parse_lsn(column(system->front(), 2)).value_or(Lsn{});
-    }
-    stats_.server_lsn = state.wal_end.value;
-    if (!received_.any) stats_.confirmed_lsn = state.slot_confirmed.value;
-    return state;
-  }
-  return retry("slot \"" + config_.slot + "\" is gone as soon as it was made");
-}
-
-// Fails if what this server would send next does not follow what was delivered.
-Result<void> Source::look_for_gap(Connection& connection, const ServerState& server) {
-  if (!record_) return {};
-  const Lsn reached = std::max(record_->told, received_.end);
-  if (server.in_recovery && server.system == record_->system && server.wal_end < reached) {
-    return retry("the standby has not replayed yet what was delivered: it is at " +
-                     to_string(server.wal_end) + ", and that reaches " + to_string(reached),
-                 connection.endpoint());
-  }
-  Lsn left;
-  if (server.system == record_->system && server.timeline != record_->timeline) {
-    auto history =
-        connection.query("TIMELINE_HISTORY " + server.timeline, Clock::now() + timing_.answer);
-    // A first timeline has none.
-    if (!history && history.error().sqlstate.empty()) {
-      return Failure(std::move(history.error().error));
-    }
-    if (history && !history->empty())
-      left = left_at(column(history->front(), 1), record_->timeline);
-  }
-  std::string why = gap(*record_, reached, server, left, shared_);
-  if (why.empty()) return {};
-  return fatal("slot \"" + config_.slot + "\": " + why + ". " + how_to_go_on(),
-               connection.endpoint());
-}
-
-std::string Source::how_to_go_on() const {
-  return "Bring the receivers in line with the database, then " +
-         (state_ ? "remove " + state_->path() + " and start again" : std::string("start again")) +
-         ": it will go on where the slot is, or with a new one";
-}
-
-// From now on nobody but us moves the slot.
-void Source::begin_record(const ServerState& server) {
-  Lsn told = server.slot_confirmed;
-  if (record_ && record_->system == server.system && record_->timeline == server.timeline) {
-    told = std::max(told, record_->told);
-  }
-  record_ = SlotRecord{server.system, server.timeline, told};
-  shared_ = false;
-  keep_record();
-}
-
-void Source::keep_record() {
-  if (!state_) return;
-  Result<void> kept = state_->write(config_.slot, *record_);
-  if (!kept && !unkept_said_) {
-    log(LogLevel::kWarn, "no state is kept; a slot that is made anew may go unnoticed",
-        {{"pipeline", pipeline_}, {"error", kept.error().message()}});
-  }
-  unkept_said_ = !kept;
-}
-
-Result<void> Source::create_slot(Connection& connection) {
-  if (!config_.create_slot) {
-    return retry("slot \"" + config_.slot + "\" does not exist", connection.endpoint());
-  }
-  log(LogLevel::kInfo, "making the slot; this waits for transactions that run now",
-      {{"pipeline", pipeline_}, {"slot", config_.slot}});
-  std::string statement =
-      "CREATE_REPLICATION_SLOT " + Connection::quote_name(config_.slot) + " LOGICAL walspout ";
-  if (config_.failover && connection.server_version() >= kSlotFailoverVersion) {
-    statement += "(SNAPSHOT 'nothing', FAILOVER true)";
-  } else {
-    statement += "NOEXPORT_SNAPSHOT";
-  }
-  stats_.pulse.away();
-  auto created = connection.query(statement, TimePoint::max());
-  if (!created) return in("could not make the slot", std::move(created.error().error));
-  log(LogLevel::kInfo, "made the slot", {{"pipeline", pipeline_}, {"slot", config_.slot}});
-  return {};
 }
 
 Result<void> Source::start(Connection& connection, Lsn from, bool& in_use) {
@@ -432,10 +270,10 @@ Result<void> Source::look_aside() {
       Clock::now() + timing_.full / 2);
   if (!slot) return Failure(std::move(slot.error().error));
   if (!slot->empty()) {
-    const Lsn end = parse_lsn(column(slot->front(), 1)).value_or(Lsn{});
+    const Lsn end = parse_lsn(text(slot->front(), 1)).value_or(Lsn{});
     stats_.server_lsn = std::max(stats_.server_lsn.load(), end.value);
   }
-  std::string status = slot->empty() ? "gone" : column(slot->front(), 0);
+  std::string status = slot->empty() ? "gone" : text(slot->front(), 0);
   if (status == "reserved" || status == "extended") return {};
   return retry("the sinks are behind, and slot \"" + config_.slot + "\" is " + status,
                aside->endpoint());
@@ -513,10 +351,7 @@ Result<void> Source::answer(Connection& connection, bool now) {
   stats_.pulse.back_by(time + timing_.feedback.silence);
   const bool ask = silence_.should_ask(time);
   if (!now && !ask && feedback_.due(acks_.confirmed()) > time) return {};
-  if (acks_.confirmed() > record_->told) {
-    record_->told = acks_.confirmed();
-    keep_record();
-  }
+  slot_.tell(acks_.confirmed());
   Result<void> sent = connection.send_status(acks_.received_end(), acks_.confirmed(), ask);
   if (!sent) return sent;
   if (ask) silence_.asked(time);

@@ -17,12 +17,11 @@
 #include "pipeline/frames.h"
 #include "pipeline/pace.h"
 #include "pipeline/queue.h"
-#include "pipeline/resume.h"
 #include "pipeline/silence.h"
-#include "pipeline/state_file.h"
 #include "pipeline/stats.h"
 #include "source/config.h"
 #include "source/connection.h"
+#include "source/slot.h"
 #include "source/wake.h"
 
 namespace walspout {
@@ -55,12 +54,6 @@ class Source {
   Result<void> run_until_stopped();
   Result<void> stream_once();
   Result<Connection> connect();
-  Result<ServerState> look_at_slot(Connection& connection);
-  Result<void> create_slot(Connection& connection);
-  Result<void> look_for_gap(Connection& connection, const ServerState& server);
-  void begin_record(const ServerState& server);
-  void keep_record();
-  std::string how_to_go_on() const;
   Result<void> start(Connection& connection, Lsn from, bool& in_use);
   Result<void> stream(Connection& connection);
   Result<void> look_aside();
@@ -88,12 +81,9 @@ class Source {
   size_t messages_ = 0;  // received since there was nothing more to read
   Silence silence_;
   Backoff backoff_;
-  ReceivedState received_;  // end and told are kept by acks_ and feedback_
-  const std::optional<StateFile> state_;
-  std::optional<SlotRecord> record_;  // none: the slot is believed
-  bool shared_ = false;               // somebody else streamed the slot after record_
-  std::string streamed_by_;           // the server's process that served us last
-  bool unkept_said_ = false;
+  ReceivedState received_;  // its end is kept by acks_
+  Slot slot_;
+  std::string streamed_by_;  // the server's process that served us last
   bool waiting_said_ = false;
   std::atomic<bool> stop_{false};
   std::atomic<TimePoint::rep> drain_until_{0};

@@ -82,11 +82,11 @@ class Alone:
         os.rename(self.server.data, self.server.data + ".old")
         os.rename(self.server.data + ".saved", self.server.data)
 
-    def replay(self, until=None):
+    def replay(self, until=None, log=None):
         """Restores as a standby, and replays the old log: to a restore point, or all of it."""
         end = self.current_lsn()
         self.replace()
-        self.start_as_standby(f'cp "{self.server.data}.old/pg_wal/%f" "%p"',
+        self.start_as_standby(f'cp "{log or self.server.data + ".old/pg_wal"}/%f" "%p"',
                               **({"recovery_target_name": until} if until else {}))
         if until:
             done = "pg_get_wal_replay_pause_state() = 'paused'"
@@ -349,6 +349,28 @@ def test_a_server_recovered_to_before_what_was_delivered_is_refused(alone, alone
     with forwarder:
         deliver(alone, forwarder, 50000)
         assert forwarder.events()[-1]["after"]["id"] == 50000
+
+
+def test_two_timelines_of_the_same_number_are_told_apart(alone, alone_fwd):
+    """Of two recoveries from one backup the second does not know of the first, and counts like it."""
+    forwarder = alone_fwd()
+    delivered_then_saved(alone, forwarder, "save")
+    data = alone.server.data
+    subprocess.run(["cp", "-a", data + ".saved", data + ".again"], check=True)
+    alone.replay()
+    alone.promote()
+    deliver(alone, forwarder, 4)
+    assert forwarder.terminate() == 0
+    before, end = len(forwarder.events()), alone.current_lsn()
+    os.rename(data + ".old", data + ".first")
+    os.rename(data + ".again", data + ".saved")
+    alone.replay("before", log=data + ".first/pg_wal")
+    alone.promote()
+    alone.psql("INSERT INTO t SELECT i, repeat('y', 100) FROM generate_series(10, 40000) i")
+    assert alone.timeline() == 2 and alone.current_lsn() > end
+    forwarder.start(wait=False)
+    refused(forwarder, "its timeline 2 began at", "start again", forwarder.state_file)
+    assert len(forwarder.events()) == before
 
 
 def test_a_server_that_is_recovered_to_before_what_was_delivered_is_waited_for(alone, alone_fwd):

@@ -36,52 +36,75 @@ const ServerState kSame{"1", "2", Lsn{200}, Lsn{100}, {}};
 
 TEST(Gap, ThereIsNoneWhereTheSlotIsWhatItWasToldOrBehind) {
   ServerState server = kSame;
-  EXPECT_EQ(gap(kRecord, Lsn{150}, server, {}, false), "");
+  EXPECT_EQ(gap(kRecord, Lsn{150}, server, false), "");
   server.slot_confirmed = Lsn{20};  // the server crashed, and forgot what it was told
-  EXPECT_EQ(gap(kRecord, Lsn{150}, server, {}, false), "");
+  EXPECT_EQ(gap(kRecord, Lsn{150}, server, false), "");
   server.wal_end = Lsn{150};
-  EXPECT_EQ(gap(kRecord, Lsn{150}, server, {}, false), "");
+  EXPECT_EQ(gap(kRecord, Lsn{150}, server, false), "");
 }
 
 TEST(Gap, ASlotThatSomebodyMovedOrMadeAnewIsOne) {
   ServerState server = kSame;
   server.slot_confirmed = Lsn{101};
-  EXPECT_THAT(gap(kRecord, Lsn{150}, server, {}, false), HasSubstr("0/64, and is at 0/65"));
+  EXPECT_THAT(gap(kRecord, Lsn{150}, server, false), HasSubstr("0/64, and is at 0/65"));
   // Unless another forwarder was seen to read it.
-  EXPECT_EQ(gap(kRecord, Lsn{150}, server, {}, true), "");
+  EXPECT_EQ(gap(kRecord, Lsn{150}, server, true), "");
 }
 
 TEST(Gap, AShorterLogIsOne) {
   ServerState server = kSame;
   server.wal_end = Lsn{149};
-  EXPECT_THAT(gap(kRecord, Lsn{150}, server, {}, false), HasSubstr("ends at 0/95"));
-  EXPECT_THAT(gap(kRecord, Lsn{150}, server, {}, true), HasSubstr("ends at 0/95"));
+  EXPECT_THAT(gap(kRecord, Lsn{150}, server, false), HasSubstr("ends at 0/95"));
+  EXPECT_THAT(gap(kRecord, Lsn{150}, server, true), HasSubstr("ends at 0/95"));
 }
 
 TEST(Gap, AnotherServerIsOne) {
   ServerState server = kSame;
   server.system = "9";
-  EXPECT_THAT(gap(kRecord, Lsn{100}, server, {}, true), HasSubstr("another server"));
+  EXPECT_THAT(gap(kRecord, Lsn{100}, server, true), HasSubstr("another server"));
 }
 
 TEST(Gap, AnotherTimelineIsOneWhereItLeftBeforeWhatWasDelivered) {
   ServerState server = kSame;
   server.timeline = "3";
-  EXPECT_EQ(gap(kRecord, Lsn{150}, server, Lsn{150}, false), "");
-  EXPECT_THAT(gap(kRecord, Lsn{150}, server, Lsn{149}, false),
-              HasSubstr("left timeline 2 at 0/95"));
-  EXPECT_THAT(gap(kRecord, Lsn{150}, server, Lsn{}, false), HasSubstr("does not know"));
+  server.history = {{"1", Lsn{10}}, {"2", Lsn{150}}};
+  EXPECT_EQ(gap(kRecord, Lsn{150}, server, false), "");
+  server.history[1].left = Lsn{149};
+  EXPECT_THAT(gap(kRecord, Lsn{150}, server, false), HasSubstr("left timeline 2 at 0/95"));
+  server.history.pop_back();
+  EXPECT_THAT(gap(kRecord, Lsn{150}, server, false), HasSubstr("does not know"));
+}
+
+TEST(Gap, ATimelineOfTheSameNumberThatBeganElsewhereIsOne) {
+  SlotRecord record = kRecord;
+  record.began = Lsn{10};
+  ServerState server = kSame;
+  server.history = {{"1", Lsn{10}}};
+  EXPECT_EQ(gap(record, Lsn{150}, server, false), "");
+  server.history[0].left = Lsn{12};
+  EXPECT_THAT(gap(record, Lsn{150}, server, true),
+              HasSubstr("timeline 2 began at 0/C, and the one that was delivered at 0/A"));
+  // Also if it has been left again, after what was delivered.
+  server.timeline = "3";
+  server.history.push_back({"2", Lsn{200}});
+  EXPECT_THAT(gap(record, Lsn{150}, server, false), HasSubstr("began at 0/C"));
+  // A record or a server that does not know does not matter.
+  EXPECT_EQ(gap(kRecord, Lsn{150}, server, false), "");
+  EXPECT_EQ(gap(record, Lsn{150}, kSame, false), "");
 }
 
 TEST(TimelineHistory, SaysWhereATimelineWasLeft) {
-  const std::string history =
-      "1\t0/3000060\tno recovery target specified\n\n2\t1/50000A0\tbefore 2026-01-01\n";
-  EXPECT_EQ(left_at(history, "1"), Lsn{0x3000060});
-  EXPECT_EQ(left_at(history, "2"), Lsn{0x1050000A0});
-  EXPECT_EQ(left_at(history, "3"), Lsn{});
-  EXPECT_EQ(left_at("", "1"), Lsn{});
-  EXPECT_EQ(left_at("1", "1"), Lsn{});
-  EXPECT_EQ(left_at("1\tnonsense", "1"), Lsn{});
+  ServerState server;
+  server.history = parse_history(
+      "1\t0/3000060\tno recovery target specified\n\n# a note\n2\t1/50000A0\tbefore 2026-01-01\n");
+  EXPECT_EQ(left_at(server, "1"), Lsn{0x3000060});
+  EXPECT_EQ(left_at(server, "2"), Lsn{0x1050000A0});
+  EXPECT_EQ(left_at(server, "3"), Lsn{});
+  EXPECT_EQ(began_at(server, "1"), Lsn{});
+  EXPECT_EQ(began_at(server, "2"), Lsn{0x3000060});
+  EXPECT_EQ(began_at(server, "3"), Lsn{0x1050000A0});
+  for (const char* none : {"", "1", "1\tnonsense", "\t\n"})
+    EXPECT_TRUE(parse_history(none).empty());
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ class StateFileTest : public testing::Test {
   std::string folder_;
 };
 
-const SlotRecord kRecord{"7123456789", "1", Lsn{0x1200000034}};
+const SlotRecord kRecord{"7123456789", "2", Lsn{0x1200000034}, Lsn{0x700000008}};
 
 TEST_F(StateFileTest, WhatIsWrittenIsRead) {
   StateFile file(folder_, "orders");
@@ -36,6 +36,7 @@ TEST_F(StateFileTest, WhatIsWrittenIsRead) {
   EXPECT_EQ((*record)->system, kRecord.system);
   EXPECT_EQ((*record)->timeline, kRecord.timeline);
   EXPECT_EQ((*record)->told, kRecord.told);
+  EXPECT_EQ((*record)->began, kRecord.began);
   // Nothing but the file is left.
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1);
 }
@@ -55,7 +56,11 @@ TEST_F(StateFileTest, APositionNeverFallsOnTheSameHistory) {
   lower.told = Lsn{1};
   ASSERT_TRUE(file.write("s", lower));
   EXPECT_EQ((*file.read("s"))->told, kRecord.told);
-  lower.timeline = "2";
+  lower.began = Lsn{0x600000008};
+  ASSERT_TRUE(file.write("s", lower));
+  EXPECT_EQ((*file.read("s"))->told, Lsn{1});
+  ASSERT_TRUE(file.write("s", kRecord));
+  lower.timeline = "3";
   ASSERT_TRUE(file.write("s", lower));
   EXPECT_EQ((*file.read("s"))->told, Lsn{1});
 }

@@ -1,0 +1,179 @@
+#include "source/slot.h"
+
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
+#include "base/log.h"
+
+namespace walspout {
+
+namespace {
+
+constexpr int kSlotFailoverVersion = 170000;
+constexpr std::string_view kFirstTimeline = "1";  // which has no history
+
+uint64_t number(const std::string& text) {
+  uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+}  // namespace
+
+Result<void> Slot::recall() {
+  if (!state_) return {};
+  Result<std::optional<SlotRecord>> known = state_->read(config_.slot);
+  if (!known) return Failure(std::move(known.error()));
+  record_ = *known;
+  return {};
+}
+
+Result<ServerState> Slot::look(Connection& connection) {
+  TimePoint deadline = Clock::now() + answer_;
+  pulse_.back_by(deadline);
+  ServerState state;
+  auto timeout = connection.query(
+      "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'", deadline);
+  if (!timeout) return Failure(std::move(timeout.error().error));
+  if (!timeout->empty()) state.timeout = Milliseconds(number(text(timeout->front(), 0)));
+
+  for (int attempt = 0; attempt < 2; attempt++) {
+    auto slots = connection.query(
+        "SELECT plugin, database, current_database(), wal_status, confirmed_flush_lsn, active_pid, "
+        "pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+            Connection::quote_literal(config_.slot),
+        deadline);
+    if (!slots) return Failure(std::move(slots.error().error));
+    if (slots->empty()) {
+      if (record_) {
+        return fatal("slot \"" + config_.slot +
+                         "\" is gone: somebody dropped it, or the server was restored without it. "
+                         "What was delivered reaches " +
+                         to_string(record_->told) +
+                         "; changes after that are not kept for this pipeline. " + how_to_go_on(),
+                     connection.endpoint());
+      }
+      Result<void> created = create(connection);
+      if (!created) return Failure(std::move(created.error()));
+      continue;
+    }
+    const Row& slot = slots->front();
+    std::string plugin = text(slot, 0);
+    if (plugin != "walspout") {
+      return fatal(
+          "slot \"" + config_.slot + "\" belongs to " +
+              (plugin.empty() ? "physical replication" : "the output plugin \"" + plugin + "\"") +
+              ": choose another name for `slot`",
+          connection.endpoint());
+    }
+    if (text(slot, 1) != text(slot, 2)) {
+      return fatal("slot \"" + config_.slot + "\" is one of database \"" + text(slot, 1) +
+                       "\": connect to that, or choose another name for `slot`",
+                   connection.endpoint());
+    }
+    if (text(slot, 3) == "lost") {
+      return fatal("slot \"" + config_.slot +
+                       "\" is lost: the server has removed log that was not delivered yet "
+                       "(max_slot_wal_keep_size). Changes after " +
+                       text(slot, 4) +
+                       " are missing. When that has been dealt with: SELECT "
+                       "pg_drop_replication_slot('" +
+                       config_.slot + "'). " + how_to_go_on(),
+                   connection.endpoint());
+    }
+    state.slot_confirmed = parse_lsn(text(slot, 4)).value_or(Lsn{});
+    state.slot_user = text(slot, 5);
+    state.in_recovery = text(slot, 6) == "t";
+    // Asked after the slot was seen free: whatever another reader has delivered is before this
+    // position.
+    auto system = connection.query("IDENTIFY_SYSTEM", deadline);
+    if (!system) return Failure(std::move(system.error().error));
+    if (!system->empty()) {
+      state.system = text(system->front(), 0);
+      state.timeline = text(system->front(), 1);
+      state.wal_end = parse_lsn(text(system->front(), 2)).value_or(Lsn{});
+    }
+    if (state.timeline != kFirstTimeline) {
+      auto history = connection.query("TIMELINE_HISTORY " + state.timeline, deadline);
+      // The server may have lost it.
+      if (!history && history.error().sqlstate.empty()) {
+        return Failure(std::move(history.error().error));
+      }
+      if (history && !history->empty()) {
+        state.history = parse_history(text(history->front(), 1));
+      }
+    }
+    return state;
+  }
+  return retry("slot \"" + config_.slot + "\" is gone as soon as it was made");
+}
+
+Result<void> Slot::look_for_gap(Connection& connection, const ServerState& server,
+                                Lsn received) const {
+  if (!record_) return {};
+  const Lsn reached = std::max(record_->told, received);
+  if (server.in_recovery && server.system == record_->system && server.wal_end < reached) {
+    return retry("the standby has not replayed yet what was delivered: it is at " +
+                     to_string(server.wal_end) + ", and that reaches " + to_string(reached),
+                 connection.endpoint());
+  }
+  std::string why = gap(*record_, reached, server, shared_);
+  if (why.empty()) return {};
+  return fatal("slot \"" + config_.slot + "\": " + why + ". " + how_to_go_on(),
+               connection.endpoint());
+}
+
+std::string Slot::how_to_go_on() const {
+  return "Bring the receivers in line with the database, then " +
+         (state_ ? "remove " + state_->path() + " and start again" : std::string("start again")) +
+         ": it will go on where the slot is, or with a new one";
+}
+
+void Slot::begin(const ServerState& server) {
+  Lsn told = server.slot_confirmed;
+  if (record_ && record_->system == server.system && record_->timeline == server.timeline) {
+    told = std::max(told, record_->told);
+  }
+  record_ = SlotRecord{server.system, server.timeline, told, began_at(server, server.timeline)};
+  shared_ = false;
+  keep();
+}
+
+void Slot::tell(Lsn confirmed) {
+  if (confirmed <= record_->told) return;
+  record_->told = confirmed;
+  keep();
+}
+
+void Slot::keep() {
+  if (!state_) return;
+  Result<void> kept = state_->write(config_.slot, *record_);
+  if (!kept && !unkept_said_) {
+    log(LogLevel::kWarn, "no state is kept; a slot that is made anew may go unnoticed",
+        {{"pipeline", pipeline_}, {"error", kept.error().message()}});
+  }
+  unkept_said_ = !kept;
+}
+
+Result<void> Slot::create(Connection& connection) {
+  if (!config_.create_slot) {
+    return retry("slot \"" + config_.slot + "\" does not exist", connection.endpoint());
+  }
+  log(LogLevel::kInfo, "making the slot; this waits for transactions that run now",
+      {{"pipeline", pipeline_}, {"slot", config_.slot}});
+  std::string statement =
+      "CREATE_REPLICATION_SLOT " + Connection::quote_name(config_.slot) + " LOGICAL walspout ";
+  if (config_.failover && connection.server_version() >= kSlotFailoverVersion) {
+    statement += "(SNAPSHOT 'nothing', FAILOVER true)";
+  } else {
+    statement += "NOEXPORT_SNAPSHOT";
+  }
+  pulse_.away();
+  auto created = connection.query(statement, TimePoint::max());
+  if (!created) return in("could not make the slot", std::move(created.error().error));
+  log(LogLevel::kInfo, "made the slot", {{"pipeline", pipeline_}, {"slot", config_.slot}});
+  return {};
+}
+
+}  // namespace walspout

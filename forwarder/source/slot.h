@@ -1,0 +1,67 @@
+// A slot as the server shows it, and what is known of it from before: whether what it would send
+// next follows what was delivered.
+//
+// What is known is the record of what the server was told last, which is kept over restarts where
+// there is a state file (pipeline/state_file.h). Owned by the source's thread.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/pulse.h"
+#include "base/result.h"
+#include "pipeline/resume.h"
+#include "pipeline/state_file.h"
+#include "source/config.h"
+#include "source/connection.h"
+
+namespace walspout {
+
+class Slot {
+ public:
+  // `answer`: how long the server may take to answer. All are outlived by what they refer to.
+  Slot(const std::string& pipeline, const SourceConfig& config, std::optional<StateFile> state,
+       Duration answer, Pulse& pulse)
+      : pipeline_(pipeline),
+        config_(config),
+        state_(std::move(state)),
+        answer_(answer),
+        pulse_(pulse) {}
+
+  // Reads the record that is kept. Once, before all else.
+  Result<void> recall();
+
+  // What the server says of itself and of the slot. Makes the slot if it is missing and there never
+  // was one. kFatal: the slot is lost, gone, or not ours.
+  Result<ServerState> look(Connection& connection);
+
+  // Fails if what this server would send next does not follow what was delivered. `received`: what
+  // was received completely, by this process.
+  Result<void> look_for_gap(Connection& connection, const ServerState& server, Lsn received) const;
+
+  // Somebody else was seen to stream the slot: it may be ahead of the record by good right.
+  void shared() { shared_ = true; }
+
+  // We stream it now: nobody else moves it.
+  void begin(const ServerState& server);
+
+  // The server is about to be told this position. Returns when that is on disk.
+  void tell(Lsn confirmed);
+
+ private:
+  Result<void> create(Connection& connection);
+  void keep();
+  std::string how_to_go_on() const;
+
+  const std::string& pipeline_;
+  const SourceConfig& config_;
+  const std::optional<StateFile> state_;
+  const Duration answer_;
+  Pulse& pulse_;
+  std::optional<SlotRecord> record_;  // none: the slot is believed
+  bool shared_ = false;               // somebody else streamed the slot after record_
+  bool unkept_said_ = false;
+};
+
+}  // namespace walspout
