@@ -102,23 +102,32 @@ def freeze_postgres(scene, chance, lasts):
 
 
 def cut(name):
+    """Once, at whatever it does, or again and again in the middle of something."""
     def begin(scene, chance, lasts):
-        scene.proxies[name].cut()
-        return _nothing
+        if chance.random() < 0.3:
+            scene.proxies[name].cut()
+            return _nothing
+        scene.proxies[name].sever()
+        return scene.proxies[name].heal
     return begin
+
+
+# These end with a cut half of the time: in the middle of something, as that is where it is then.
 
 
 def delay(name):
     def begin(scene, chance, lasts):
         scene.proxies[name].delay(chance.choice([0.01, 0.1, 0.5]))
-        return scene.proxies[name].heal
+        lost = chance.random() < 0.5
+        return lambda: scene.proxies[name].heal(cut=lost)
     return begin
 
 
 def slow(name):
     def begin(scene, chance, lasts):
         scene.proxies[name].slow()
-        return scene.proxies[name].heal
+        lost = chance.random() < 0.5
+        return lambda: scene.proxies[name].heal(cut=lost)
     return begin
 
 
@@ -137,11 +146,26 @@ def half_open(name):
     return begin
 
 
+# Those after which it goes on at once.
+QUICK_BAD_ANSWERS = [
+    {"status": 500}, {"status": 503}, {"status": 408}, {"status": 429},
+    {"status": 503, "headers": {"Retry-After": "garbage"}}, {"status": 200, "body_bytes": 1 << 20},
+    {"do": "garbage"}, {"do": "close"}, {"do": "cut"}]
 BAD_ANSWERS = [
-    {"status": 500}, {"status": 503}, {"status": 408}, {"status": 429, "headers": {"Retry-After": "1"}},
-    {"status": 503, "headers": {"Retry-After": "garbage"}}, {"status": 200, "delay": 1.0},
-    {"status": 200, "body_bytes": 40, "drip": 0.05}, {"status": 200, "body_bytes": 1 << 20},
-    {"do": "garbage"}, {"do": "close"}, {"do": "cut"}, {"do": "hang"}]
+    *QUICK_BAD_ANSWERS, {"status": 429, "headers": {"Retry-After": "1"}},
+    {"status": 200, "delay": 1.0}, {"status": 200, "body_bytes": 40, "drip": 0.05}, {"do": "hang"}]
+
+
+def refuse(name):
+    """It is there, and takes nothing."""
+    def begin(scene, chance, lasts):
+        return scene.servers[name].refuse(scene.db, chance)
+    return begin
+
+
+def moods(chance):
+    """Answers of a webhook that is not well: of many one is bad."""
+    return [chance.choice(QUICK_BAD_ANSWERS) if chance.random() < 0.04 else {} for _ in range(3000)]
 
 
 def misbehave(scene, chance, lasts):
@@ -152,6 +176,17 @@ def misbehave(scene, chance, lasts):
 def fill_disk(scene, chance, lasts):
     scene.disk.fill(scene.forwarder.process.pid, chance.randrange(0, 20_000))
     return lambda: scene.disk.free(scene.forwarder.process.pid)
+
+
+def tear_write(scene, chance, lasts):
+    """The forwarder dies in the middle of the next line that it writes into a file."""
+    scene.tear_write(True)
+
+    def heal():
+        scene.tear_write(False)
+        if scene.forwarder.is_dead():
+            scene.forwarder.start()
+    return heal
 
 
 def step_clock(scene, chance, lasts):
@@ -171,6 +206,7 @@ FAULTS = {
         Fault("kill-forwarder", "forwarder", kill_forwarder),
         Fault("end-forwarder", "forwarder", end_forwarder),
         Fault("freeze-forwarder", "forwarder", freeze_forwarder),
+        Fault("tear-write", "forwarder", tear_write),
         Fault("step-clock", "clock", step_clock)],
     "postgres": [
         Fault("kill-walsender", "postgres", kill_walsender),
@@ -181,10 +217,12 @@ FAULTS = {
         Fault("freeze-postgres", "postgres", freeze_postgres), *_network("postgres")],
     "redis": [
         Fault("kill-redis", "redis", kill("redis")),
-        Fault("freeze-redis", "redis", freeze("redis")), *_network("redis")],
+        Fault("freeze-redis", "redis", freeze("redis")),
+        Fault("redis-refuses", "redis", refuse("redis")), *_network("redis")],
     "rabbitmq": [
         Fault("kill-rabbitmq", "rabbitmq", kill("rabbitmq")),
-        Fault("freeze-rabbitmq", "rabbitmq", freeze("rabbitmq")), *_network("rabbitmq")],
+        Fault("freeze-rabbitmq", "rabbitmq", freeze("rabbitmq")),
+        Fault("rabbitmq-refuses", "rabbitmq", refuse("rabbitmq")), *_network("rabbitmq")],
     "http": [
         Fault("kill-webhook", "http", kill("http")),
         Fault("freeze-webhook", "http", freeze("http")),
@@ -200,8 +238,8 @@ KINDS = {
     "freezes": ["freeze-*"],
     "network of Postgres": ["*-postgres"],
     "network of the sinks": ["cut-*", "delay-*", "slow-*", "blackhole-*", "half-open-*"],
-    "webhook": ["webhook-misbehaves", "kill-webhook"],
-    "disk and clock": ["disk-full", "step-clock", "kill-forwarder"],
+    "refusals": ["*-misbehaves", "*-refuses", "kill-webhook"],
+    "disk and clock": ["disk-full", "step-clock", "kill-forwarder", "tear-write"],
     "everything": ["*"],
 }
 
@@ -210,6 +248,21 @@ def chosen(parts, patterns):
     """The faults of the parts whose names match one of the patterns; all of them without any."""
     return [fault for part in parts for fault in FAULTS[part]
             if not patterns or any(fnmatch.fnmatch(fault.name, pattern) for pattern in patterns)]
+
+
+def deal(faults, chance):
+    """Faults without end. Each target has its turn, and of each target each fault: a run is too
+    short for all, and what only one fault of one target shows is not to be rare."""
+    of_target = collections.defaultdict(list)
+    for fault in faults:
+        of_target[fault.target].append(fault)
+    decks = {target: [] for target in of_target}
+    while True:
+        for target in chance.sample(list(decks), len(decks)):
+            deck = decks[target]
+            if not deck:
+                deck += chance.sample(of_target[target], len(of_target[target]))
+            yield deck.pop()
 
 
 class Schedule:
@@ -221,20 +274,19 @@ class Schedule:
         self.count = collections.Counter()
         self.errors = []
         self.plan = []          # (when, fault, how long, a random generator of its own)
-        deck = []               # dealt to the end before it is shuffled again
+        dealt = deal(faults, chance)
         when = chance.uniform(0.1, 1.0)
         while faults and when < seconds - 0.2:
             together = 1 if chance.random() < 0.7 else chance.choice([2, 3])
             for _ in range(together):
                 lasts = chance.choice([0.05, chance.uniform(0.1, 1.0), chance.uniform(0.5, LONGEST)])
-                deck = deck or chance.sample(faults, len(faults))
-                self.plan.append((when, deck.pop(), lasts, type(chance)(chance.random())))
-            # What was confirmed too early shows when the forwarder dies while a sink lags behind.
-            kills = [fault for fault in faults if fault.name == "kill-forwarder"]
-            if kills and chance.random() < 0.35:
-                self.plan.append((when + lasts * chance.uniform(0.5, 0.95), kills[0], 0,
+                self.plan.append((when, next(dealt), lasts, type(chance)(chance.random())))
+            # What was confirmed too early shows when the forwarder ends while a sink lags behind.
+            ends = [fault for fault in faults if fault.name in ("kill-forwarder", "end-forwarder")]
+            if ends and chance.random() < 0.35:
+                self.plan.append((when + lasts * chance.uniform(0.5, 0.95), chance.choice(ends), 0,
                                   type(chance)(chance.random())))
-            when += chance.uniform(0.1, 1.5)
+            when += chance.uniform(0.1, 1.0)
         self.plan.sort(key=lambda entry: entry[0])
 
     def run(self, seconds, note):
@@ -263,6 +315,8 @@ class Schedule:
                 self.errors.append(f"{fault.name}: {type(error).__name__}: {error}")
 
 
-def set_clock(path, seconds):
+def set_control(path, name, value):
+    """Of the two numbers that clock_preload.c looks at."""
     with open(path, "r+b") as f:
-        f.write(struct.pack("=q", seconds))
+        f.seek(8 * ("clock", "tear").index(name))
+        f.write(struct.pack("=q", value))
