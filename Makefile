@@ -262,7 +262,8 @@ SECONDS ?= 4
 SEED ?= 1
 
 check-torture: plugin forwarder build/torture/clock_preload.so
-	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/torture/test_checker.py
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/torture/test_checker.py \
+		regress/torture/test_faults.py
 	$(TORTURE) --each --seconds 6
 
 torture: plugin forwarder build/torture/clock_preload.so

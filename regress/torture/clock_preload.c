@@ -1,19 +1,27 @@
 /*
  * Steps the wall clock of one process, for the torture: LD_PRELOAD this, with WALSPOUT_CLOCK naming
- * a file that holds an int64_t, how many seconds the clock is wrong. The file is mapped: whoever
- * writes to it steps the clock. The monotonic clock is left alone, as a real step leaves it.
+ * a file that holds two int64_t, first how many seconds the clock is wrong. The file is mapped:
+ * whoever writes to it steps the clock. The monotonic clock is left alone, as a real step leaves
+ * it.
+ *
+ * While the second number is not 0, the process dies in the middle of a write to a file, as by a
+ * kill -9 that nobody could time so well. What it says to its standard streams is left whole.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
-static const volatile int64_t *offset;
+static const volatile int64_t *control;	/* clock, tear */
 static int (*real_clock_gettime)(clockid_t, struct timespec *);
 
 __attribute__((constructor)) static void
@@ -25,10 +33,10 @@ start(void)
 	real_clock_gettime = (int (*)(clockid_t, struct timespec *)) dlsym(RTLD_NEXT, "clock_gettime");
 	if (fd >= 0)
 	{
-		void	   *map = mmap(NULL, sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
+		void	   *map = mmap(NULL, 2 * sizeof(int64_t), PROT_READ, MAP_SHARED, fd, 0);
 
 		if (map != MAP_FAILED)
-			offset = map;
+			control = map;
 		close(fd);
 	}
 }
@@ -41,8 +49,8 @@ clock_gettime(clockid_t clock, struct timespec *now)
 	if (!real_clock_gettime)
 		start();
 	result = real_clock_gettime(clock, now);
-	if (result == 0 && offset && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
-		now->tv_sec += *offset;
+	if (result == 0 && control && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
+		now->tv_sec += control[0];
 	return result;
 }
 
@@ -67,4 +75,38 @@ time(time_t *result)
 	if (result)
 		*result = exact.tv_sec;
 	return exact.tv_sec;
+}
+
+static int
+tears(int fd)
+{
+	struct stat status;
+
+	return control && control[1] && fd > STDERR_FILENO && fstat(fd, &status) == 0 &&
+		S_ISREG(status.st_mode);
+}
+
+ssize_t
+write(int fd, const void *bytes, size_t length)
+{
+	if (length > 1 && tears(fd))
+	{
+		syscall(SYS_write, fd, bytes, length / 2);
+		kill(getpid(), SIGKILL);
+	}
+	return syscall(SYS_write, fd, bytes, length);
+}
+
+ssize_t
+writev(int fd, const struct iovec *pieces, int count)
+{
+	/* All but the last piece, which is a line's end, or the half of the only one. */
+	if (count == 1)
+		return write(fd, pieces->iov_base, pieces->iov_len);
+	if (tears(fd))
+	{
+		syscall(SYS_writev, fd, pieces, count - 1);
+		kill(getpid(), SIGKILL);
+	}
+	return syscall(SYS_writev, fd, pieces, count);
 }

@@ -91,11 +91,19 @@ def freeze_postgres(scene, chance):
     return _freeze(scene.postgres_pids())
 
 
+# Those after which it goes on at once.
+QUICK_BAD_ANSWERS = [
+    {"status": 500}, {"status": 503}, {"status": 408}, {"status": 429},
+    {"status": 503, "headers": {"Retry-After": "garbage"}}, {"status": 200, "body_bytes": 1 << 20},
+    {"do": "garbage"}, {"do": "close"}, {"do": "cut"}]
 BAD_ANSWERS = [
-    {"status": 500}, {"status": 503}, {"status": 408}, {"status": 429, "headers": {"Retry-After": "1"}},
-    {"status": 503, "headers": {"Retry-After": "garbage"}}, {"status": 200, "delay": 1.0},
-    {"status": 200, "body_bytes": 40, "drip": 0.05}, {"status": 200, "body_bytes": 1 << 20},
-    {"do": "garbage"}, {"do": "close"}, {"do": "cut"}, {"do": "hang"}]
+    *QUICK_BAD_ANSWERS, {"status": 429, "headers": {"Retry-After": "1"}},
+    {"status": 200, "delay": 1.0}, {"status": 200, "body_bytes": 40, "drip": 0.05}, {"do": "hang"}]
+
+
+def moods(chance):
+    """Answers of a webhook that is not well: of many one is bad."""
+    return [chance.choice(QUICK_BAD_ANSWERS) if chance.random() < 0.04 else {} for _ in range(3000)]
 
 
 def misbehave(scene, chance):
@@ -106,6 +114,17 @@ def misbehave(scene, chance):
 def fill_disk(scene, chance):
     scene.disk.fill(scene.forwarder.process.pid, chance.randrange(0, 20_000))
     return lambda: scene.disk.free(scene.forwarder.process.pid)
+
+
+def tear_write(scene, chance):
+    """The forwarder dies in the middle of the next line that it writes into a file."""
+    scene.tear_write(True)
+
+    def heal():
+        scene.tear_write(False)
+        if scene.forwarder.is_dead():
+            scene.forwarder.start()
+    return heal
 
 
 def step_clock(scene, chance):
@@ -126,6 +145,11 @@ def freeze(server):
     return _freeze(server.pids())
 
 
+def refuse(name):
+    """It is there, and takes nothing."""
+    return lambda scene, chance: scene.servers[name].refuse(scene.db, chance)
+
+
 def _deaths(name, called=None):
     return [Fault(f"{kind.__name__}-{called or name}", name,
                   lambda scene, chance, kind=kind: kind(scene.servers[name]))
@@ -136,18 +160,25 @@ def _deaths(name, called=None):
 
 
 def cut(proxy, chance):
-    proxy.cut()
-    return _nothing
+    """Once, at whatever it does, or again and again in the middle of something."""
+    if chance.random() < 0.3:
+        proxy.cut()
+        return _nothing
+    proxy.sever()
+    return proxy.heal
+
+
+# These end with a cut half of the time: in the middle of something, as that is where it is then.
 
 
 def delay(proxy, chance):
     proxy.delay(chance.choice([0.01, 0.1, 0.5]))
-    return proxy.heal
+    return functools.partial(proxy.heal, cut=chance.random() < 0.5)
 
 
 def slow(proxy, chance):
     proxy.slow()
-    return proxy.heal
+    return functools.partial(proxy.heal, cut=chance.random() < 0.5)
 
 
 def blackhole(proxy, chance):
@@ -172,6 +203,7 @@ FAULTS = {
         Fault("kill-forwarder", "forwarder", kill_forwarder),
         Fault("end-forwarder", "forwarder", end_forwarder),
         Fault("freeze-forwarder", "forwarder", freeze_forwarder),
+        Fault("tear-write", "forwarder", tear_write),
         Fault("step-clock", "clock", step_clock)],
     "postgres": [
         Fault("kill-walsender", "postgres", kill_walsender),
@@ -180,8 +212,9 @@ FAULTS = {
         Fault("restart-postgres", "postgres", restart_postgres),
         Fault("freeze-walsender", "postgres", freeze_walsender),
         Fault("freeze-postgres", "postgres", freeze_postgres), *_network("postgres")],
-    "redis": [*_deaths("redis"), *_network("redis")],
-    "rabbitmq": [*_deaths("rabbitmq"), *_network("rabbitmq")],
+    "redis": [*_deaths("redis"), Fault("redis-refuses", "redis", refuse("redis")), *_network("redis")],
+    "rabbitmq": [*_deaths("rabbitmq"), Fault("rabbitmq-refuses", "rabbitmq", refuse("rabbitmq")),
+                 *_network("rabbitmq")],
     "http": [*_deaths("http", "webhook"), Fault("webhook-misbehaves", "http", misbehave),
              *_network("http")],
     "file": [Fault("disk-full", "disk", fill_disk)],
@@ -195,8 +228,8 @@ KINDS = {
     "freezes": ["freeze-*"],
     "network of Postgres": ["*-postgres"],
     "network of the sinks": ["cut-*", "delay-*", "slow-*", "blackhole-*", "half-open-*"],
-    "webhook": ["webhook-misbehaves", "kill-webhook"],
-    "disk and clock": ["disk-full", "step-clock", "kill-forwarder"],
+    "refusals": ["*-misbehaves", "*-refuses", "kill-webhook"],
+    "disk and clock": ["disk-full", "step-clock", "kill-forwarder", "tear-write"],
     "everything": ["*"],
 }
 
@@ -205,6 +238,21 @@ def chosen(parts, patterns):
     """The faults of the parts whose names match one of the patterns; all of them without any."""
     return [fault for part in parts for fault in FAULTS[part]
             if not patterns or any(fnmatch.fnmatch(fault.name, pattern) for pattern in patterns)]
+
+
+def deal(faults, chance):
+    """Faults without end. Each target has its turn, and of each target each fault: a run is too
+    short for all, and what only one fault of one target shows is not to be rare."""
+    of_target = collections.defaultdict(list)
+    for fault in faults:
+        of_target[fault.target].append(fault)
+    decks = {target: [] for target in of_target}
+    while True:
+        for target in chance.sample(list(decks), len(decks)):
+            deck = decks[target]
+            if not deck:
+                deck += chance.sample(of_target[target], len(of_target[target]))
+            yield deck.pop()
 
 
 class Schedule:
@@ -216,20 +264,19 @@ class Schedule:
         self.count = collections.Counter()
         self.errors = []
         self.plan = []          # (when, fault, how long, a random generator of its own)
-        deck = []               # dealt to the end before it is shuffled again
+        dealt = deal(faults, chance)
         when = chance.uniform(0.1, 1.0)
         while faults and when < seconds - 0.2:
             together = 1 if chance.random() < 0.7 else chance.choice([2, 3])
             for _ in range(together):
                 lasts = chance.choice([0.05, chance.uniform(0.1, 1.0), chance.uniform(0.5, LONGEST)])
-                deck = deck or chance.sample(faults, len(faults))
-                self.plan.append((when, deck.pop(), lasts, type(chance)(chance.random())))
-            # What was confirmed too early shows when the forwarder dies while a sink lags behind.
-            kills = [fault for fault in faults if fault.name == "kill-forwarder"]
-            if kills and chance.random() < 0.35:
-                self.plan.append((when + lasts * chance.uniform(0.5, 0.95), kills[0], 0,
+                self.plan.append((when, next(dealt), lasts, type(chance)(chance.random())))
+            # What was confirmed too early shows when the forwarder ends while a sink lags behind.
+            ends = [fault for fault in faults if fault.name in ("kill-forwarder", "end-forwarder")]
+            if ends and chance.random() < 0.35:
+                self.plan.append((when + lasts * chance.uniform(0.5, 0.95), chance.choice(ends), 0,
                                   type(chance)(chance.random())))
-            when += chance.uniform(0.1, 1.5)
+            when += chance.uniform(0.1, 1.0)
         self.plan.sort(key=lambda entry: entry[0])
 
     def run(self, seconds, note):
@@ -258,6 +305,8 @@ class Schedule:
                 self.errors.append(f"{fault.name}: {type(error).__name__}: {error}")
 
 
-def set_clock(path, seconds):
+def set_control(path, name, value):
+    """Of the two numbers that clock_preload.c looks at."""
     with open(path, "r+b") as f:
-        f.write(struct.pack("=q", seconds))
+        f.seek(8 * ("clock", "tear").index(name))
+        f.write(struct.pack("=q", value))

@@ -5,11 +5,15 @@
     slow        little at a time
     blackhole   takes connections and bytes, and hands nothing on, as a firewall that drops packets
 
+    sever       resets each connection after a few blocks, in the middle of one: what is under way
+                is lost, which it seldom is when a connection is cut at any moment
+
 cut() resets all connections; half_open() lets the server's ends go and tells the clients nothing
 until heal(), as a server that lost its power.
 """
 
 import contextlib
+import random
 import socket
 import struct
 import threading
@@ -18,6 +22,7 @@ import time
 BLOCK = 65536
 TRICKLE = 2048
 PAUSE = 0.02
+SEVERED = 0.1       # of the blocks
 
 
 class Proxy:
@@ -54,9 +59,15 @@ class Proxy:
             for end in pair:
                 self._reset(end)
 
+    def sever(self):
+        self.mode = "sever"
+
     def heal(self, cut=False):
-        """Hands on again; with `cut`, what was not handed on is lost, and both ends learn of it."""
+        """Hands on again; with `cut`, both ends lose the connection instead, in the middle of what
+        waits to be handed on."""
         if cut:
+            self.mode = "ending"
+            time.sleep(2 * PAUSE)
             self.cut()
         self.mode = "pass"
 
@@ -125,6 +136,9 @@ class Proxy:
                 if not data:
                     sink.shutdown(socket.SHUT_WR)
                     return
+                if self.mode == "ending" or (mode == "sever" and random.random() < SEVERED):
+                    sink.sendall(data[:len(data) // 2])
+                    raise OSError("severed")
                 sink.sendall(data)
         except OSError:
             # While nothing is handed on, neither is the end of a connection.

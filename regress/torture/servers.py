@@ -126,6 +126,17 @@ class Redis(Server):
             return None if rest == b"-1" else file.read(int(rest) + 2)[:-2]
         return rest
 
+    def refuse(self, stream, chance):
+        """Refuses what adds to a stream; returns what ends that."""
+        name, value = chance.choice([("maxmemory", 1), ("min-replicas-to-write", 1)])
+        self.configure(name, value)
+        return lambda: self.configure(name, 0)
+
+    def configure(self, name, value):
+        answer = self.call("CONFIG", "SET", name, value)
+        if answer != b"OK":
+            raise OSError(f"Redis says {answer}")
+
     def arrivals(self, stream):
         found, start = [], "-"
         while True:
@@ -153,7 +164,11 @@ class RabbitMQ(Server):
         super().__init__(work, "rabbitmq")
         self.home = work.mkdir("rabbitmq")
         files = {"rabbitmq.conf": f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
-                                  "disk_free_limit.absolute = 1MB\nheartbeat = 4\n",
+                                  "disk_free_limit.absolute = 1MB\nheartbeat = 4\n"
+                                  # By default small messages are kept apart from large ones, and a
+                                  # broker that is killed may keep a small one that it has not
+                                  # confirmed, and lose a large one before it.
+                                  "queue_index_embed_msgs_below = 0\n",
                  "plugins": "[].", "env.conf": ""}
         for name, text in files.items():
             with open(os.path.join(self.home, name), "w") as f:
@@ -208,6 +223,24 @@ class RabbitMQ(Server):
         channel.queue_bind(name, name, "#")
         connection.close()
 
+    def refuse(self, name, chance):
+        """What is published goes to a queue that is full instead, and is nacked; returns what ends
+        that. There is always one of the queues: without any, messages would come back."""
+        full = name + ".full"
+
+        def end():
+            connection, channel = self.channel()
+            channel.queue_bind(name, name, "#")
+            channel.queue_delete(full)
+            connection.close()
+        connection, channel = self.channel()
+        channel.queue_declare(full, durable=True, arguments={"x-max-length": 0,
+                                                             "x-overflow": "reject-publish"})
+        channel.queue_bind(full, name, "#")
+        channel.queue_unbind(name, name, "#")
+        connection.close()
+        return end
+
     def reach(self, name):
         """How many messages it has."""
         import pika
@@ -249,6 +282,7 @@ class Webhook(Server):
         self.program = work.copy(HTTP_SERVER, f"{name}.py")
         self.requests = os.path.join(self.folder, "requests")
         self.rejected = None        # text; a request that has it is refused
+        self.moods = []             # behaviours, in turn, when it is not told to misbehave
 
     def command(self):
         return [sys.executable, "-B", self.program, self.folder, str(self.port)]
@@ -259,7 +293,7 @@ class Webhook(Server):
         return self
 
     def behave(self, default):
-        message = {"default": default}
+        message = {"default": default, "queue": [] if default else self.moods}
         if self.rejected:
             message["match"] = {self.rejected: {"status": 422, "body": "not this one"}}
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/_control",

@@ -67,9 +67,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
     def do_POST(self):
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(length)
-        if len(body) < length:          # the client went away: this is no request
+        length = int(self.headers.get("Content-Length", -1))
+        body = self.rfile.read(max(length, 0))
+        # The client went away, within the headers or within the body: this is no request.
+        if len(body) < length or length < 0:
             self.close_connection = True
             return
         body = body.decode("utf-8")
