@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 import checker
@@ -176,6 +177,7 @@ class RabbitMQ(Server):
         work.own_tree(self.home)
         self.epmd_port, self.distribution_port = free_port(), free_port()
         self.epmd = None
+        self.written = 0.0      # time.monotonic(): all queues and bindings are on disk
 
     def command(self):
         return [RABBITMQ]
@@ -202,12 +204,19 @@ class RabbitMQ(Server):
         return super().start(timeout)
 
     def kill(self):
+        if self.running():
+            time.sleep(max(0, self.written - time.monotonic()))
         super().kill()
         # Of a killed broker its name is left for a moment.
         if self.epmd:
             self.epmd.kill()
             self.epmd.wait()
             self.epmd = None
+
+    def _changed(self):
+        """A queue or a binding. The broker says so at once, and writes it within two seconds: killed
+        before, it would come back without."""
+        self.written = time.monotonic() + 2.5
 
     def channel(self):
         import pika
@@ -222,6 +231,7 @@ class RabbitMQ(Server):
         channel.queue_declare(name, durable=True)
         channel.queue_bind(name, name, "#")
         connection.close()
+        self._changed()
 
     def refuse(self, name, chance):
         """What is published goes to a queue that is full instead, and is nacked; returns what ends
@@ -233,6 +243,7 @@ class RabbitMQ(Server):
             channel.queue_bind(name, name, "#")
             channel.queue_delete(full)
             connection.close()
+            self._changed()
         connection, channel = self.channel()
         channel.queue_declare(full, durable=True, arguments={"x-max-length": 0,
                                                              "x-overflow": "reject-publish"})
