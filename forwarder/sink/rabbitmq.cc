@@ -74,6 +74,11 @@ Delivery RabbitmqSink::deliver(std::span<const Event> events, TimePoint deadline
   // What an error leaves unconfirmed may still arrive: nothing may be mistaken for its confirm.
   if (!outcome) link_.reset();
   if (outcome && call.refused) outcome = tl::unexpected(std::move(*call.refused));
+  if (outcome) {
+    one_at_a_time_ = false;
+  } else if (call.refused || outcome.error().error.kind == ErrorKind::kReject) {
+    one_at_a_time_ = true;
+  }
   for (size_t i = 0; i < call.first_unsure; ++i) {
     const size_t event = call.published[i];
     if (!outcome && outcome.error().error.kind == ErrorKind::kReject &&
@@ -86,8 +91,9 @@ Delivery RabbitmqSink::deliver(std::span<const Event> events, TimePoint deadline
 }
 
 Delivery RabbitmqSink::publish_all(Call& call, Progress& progress) {
+  const size_t unconfirmed = one_at_a_time_ ? 1 : config_.unconfirmed;
   for (size_t event = 0; event < call.events.size() && !call.refused; ++event) {
-    while (blocked_ || call.waiting >= config_.unconfirmed) {
+    while (blocked_ || call.waiting >= unconfirmed) {
       if (auto heard = listen(call, true); !heard) return heard;
       if (call.refused) return {};
     }

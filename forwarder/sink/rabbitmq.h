@@ -2,8 +2,10 @@
 //
 // An event becomes a persistent message with the event's id as its message_id, published as
 // mandatory: durable is what the broker confirmed and some queue took. Many messages are under way
-// at a time, so after a refused one others may have arrived; they are not marked as done, come
-// again behind it, and thereby in order.
+// at a time, so after a refused one others may have arrived; they are not marked as done, and come
+// again behind it. What was refused once will be again, and at some moment in between will be
+// taken: so from then on one message at a time is under way, that none overtakes another, until a
+// call passes whole.
 //
 // An unroutable message is a kReject. A nack (a queue that is full and set to reject, or in
 // trouble) is a kRetry. A broker that blocks publishers, short of memory or disk, is waited for up
@@ -70,6 +72,7 @@ class RabbitmqSink final : public Sink {
   std::unique_ptr<RabbitmqLink> link_;
   std::optional<std::string> blocked_;  // why the broker wants no messages now
   std::string routing_key_;             // kept for its memory
+  bool one_at_a_time_ = false;          // something was refused
 };
 
 }  // namespace walspout

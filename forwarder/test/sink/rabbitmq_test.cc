@@ -206,6 +206,11 @@ class Client {
     return found;
   }
 
+  void unbind(const std::string& queue, const std::string& exchange, const std::string& key) {
+    amqp_queue_unbind(state_.get(), 1, bytes(queue), bytes(exchange), bytes(key), amqp_empty_table);
+    check();
+  }
+
   void purge(const std::string& queue) {
     amqp_queue_purge(state_.get(), 1, bytes(queue));
     check();
@@ -363,6 +368,28 @@ TEST_F(RabbitmqSinkTest, AFullQueueIsRetry) {
   // A queue that is purged takes its limit again.
   Progress progress(1);
   EXPECT_TRUE(sink->deliver(events_.span().subspan(done, 1), in_seconds(5), progress));
+}
+
+// A queue that is emptied while a batch is under way takes its end, and not its beginning.
+TEST_F(RabbitmqSinkTest, NothingOvertakesWhatIsSentAgainAfterARefusal) {
+  const std::string key = "public.orders.c";
+  client_.queue(name_ + "full", name_, key, 1);
+  auto sink = sink_for(config_);
+  EXPECT_EQ(failure(*sink).event, 1u);
+  client_.purge(name_ + "full");
+  EXPECT_EQ(failure(*sink, events_.span().subspan(1)).event, 1u);
+  std::vector<std::string> sent = events_.documents();
+  sent.push_back(sent[1]);
+  sent.push_back(sent[2]);
+  EXPECT_EQ(bodies_in(name_), sent);
+
+  // Until a call passes whole.
+  client_.unbind(name_ + "full", name_, key);
+  ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(2)));
+  client_.purge(name_);
+  client_.queue(name_ + "full", name_, key, 1);
+  EXPECT_EQ(failure(*sink).event, 0u);
+  EXPECT_EQ(bodies_in(name_), events_.documents());
 }
 
 TEST_F(RabbitmqSinkTest, AMissingExchangeIsFatalAndNamed) {
