@@ -317,10 +317,10 @@ class Webhook(Server):
         with open(self.requests, "rb") as f:
             for line in f:
                 place += len(line)
-                if not line.endswith(b"\n"):
-                    break                   # killed while it wrote; nothing was answered
-                # Started again it goes on in the same line. No string has a quote like these.
-                request = json.loads(line[line.rindex(b'{"path": "'):])
+                try:
+                    request = json.loads(line)
+                except ValueError:          # killed while it wrote; nothing was answered
+                    continue
                 if 200 <= request["status"] < 300:
                     found += self._events(request["body"], request["headers"]["webhook-id"], place)
         return found

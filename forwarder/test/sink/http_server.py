@@ -4,7 +4,8 @@
     http_server.py DIRECTORY PORT [CERTIFICATE KEY]
 
 Every request is appended to DIRECTORY/requests as one JSON line, before it is answered, so that a
-test can tell what had arrived when the sink returned. What to answer is set by POST /_control:
+test can tell what had arrived when the sink returned. A line that is no JSON was cut short by the
+server's end. What to answer is set by POST /_control:
 
     {"queue": [BEHAVIOUR, ...], "default": BEHAVIOUR}
 
@@ -26,6 +27,7 @@ treated thus, whatever the queue says.
 
 import http.server
 import json
+import os
 import select
 import ssl
 import sys
@@ -40,7 +42,12 @@ class State:
         self.default = {}
         self.match = {}
         self.active = 0
-        self.log = open(directory + "/requests", "a", encoding="utf-8")
+        self.log = open(directory + "/requests", "ab+")
+        # One that was killed may have left half a line, for which nobody got an answer.
+        if self.log.tell() > 0:
+            self.log.seek(-1, os.SEEK_END)
+            if self.log.read() != b"\n":
+                self.log.write(b"\n")
 
     def control(self, message):
         with self.lock:
@@ -55,7 +62,7 @@ class State:
         return self.queue.pop(0) if self.queue else self.default
 
     def record(self, entry):
-        self.log.write(json.dumps(entry) + "\n")
+        self.log.write(json.dumps(entry).encode() + b"\n")
         self.log.flush()
 
 
