@@ -74,10 +74,8 @@ Delivery RabbitmqSink::deliver(std::span<const Event> events, TimePoint deadline
   // What an error leaves unconfirmed may still arrive: nothing may be mistaken for its confirm.
   if (!outcome) link_.reset();
   if (outcome && call.refused) outcome = tl::unexpected(std::move(*call.refused));
-  if (outcome) {
-    one_at_a_time_ = false;
-  } else if (call.refused || outcome.error().error.kind == ErrorKind::kReject) {
-    one_at_a_time_ = true;
+  if (!outcome && (call.refused || outcome.error().error.kind == ErrorKind::kReject)) {
+    alone_ = config_.unconfirmed;
   }
   for (size_t i = 0; i < call.first_unsure; ++i) {
     const size_t event = call.published[i];
@@ -91,9 +89,8 @@ Delivery RabbitmqSink::deliver(std::span<const Event> events, TimePoint deadline
 }
 
 Delivery RabbitmqSink::publish_all(Call& call, Progress& progress) {
-  const size_t unconfirmed = one_at_a_time_ ? 1 : config_.unconfirmed;
   for (size_t event = 0; event < call.events.size() && !call.refused; ++event) {
-    while (blocked_ || call.waiting >= unconfirmed) {
+    while (blocked_ || call.waiting >= (alone_ > 0 ? 1 : config_.unconfirmed)) {
       if (auto heard = listen(call, true); !heard) return heard;
       if (call.refused) return {};
     }
@@ -143,6 +140,7 @@ Delivery RabbitmqSink::publish(Call& call, size_t event, Progress& progress) {
   call.published.push_back(event);
   call.confirmed.push_back(false);
   ++call.waiting;
+  if (alone_ > 0) --alone_;
   return {};
 }
 

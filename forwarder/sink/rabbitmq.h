@@ -3,9 +3,9 @@
 // An event becomes a persistent message with the event's id as its message_id, published as
 // mandatory: durable is what the broker confirmed and some queue took. Many messages are under way
 // at a time, so after a refused one others may have arrived; they are not marked as done, and come
-// again behind it. What was refused once will be again, and at some moment in between will be
-// taken: so from then on one message at a time is under way, that none overtakes another, until a
-// call passes whole.
+// again behind it. What was refused once is likely to be refused again, and then taken at some
+// moment in between: so as many messages as may have been under way go one at a time after it, that
+// none overtakes another.
 //
 // An unroutable message is a kReject. A nack (a queue that is full and set to reject, or in
 // trouble) is a kRetry. A broker that blocks publishers, short of memory or disk, is waited for up
@@ -72,7 +72,7 @@ class RabbitmqSink final : public Sink {
   std::unique_ptr<RabbitmqLink> link_;
   std::optional<std::string> blocked_;  // why the broker wants no messages now
   std::string routing_key_;             // kept for its memory
-  bool one_at_a_time_ = false;          // something was refused
+  size_t alone_ = 0;                    // messages that are to go one at a time
 };
 
 }  // namespace walspout
