@@ -33,6 +33,7 @@ ORDER = "order"         # came before something that it follows
 EARLY = "early"         # not there when the slot had passed it
 STALE = "stale"         # the last that arrived of a key is not the last that was committed
 ID = "id"               # sent under an id that is not the document's
+ASIDE = "set aside"     # a dead letter, though its receiver would have taken it
 ROWS = "rows"           # applying the events does not give the table
 TRUTH = "truth"         # the parts of the truth contradict each other
 
@@ -67,6 +68,7 @@ class Sink(NamedTuple):
     once: bool = False      # whether nothing may be there twice
     late: bool = False      # whether a network was at work that may hold back what was sent again
     set_aside: list = ()    # Arrivals in the file of dead letters instead
+    refuses: bytes = None   # documents with this in them, its receiver does; no others are set aside
     looks: list = ()        # Looks at its slot and at it, oldest first
 
 
@@ -135,6 +137,9 @@ class Truth:
         """Whether a slot at this position sends the event no more. Ids have the LSN at which the record
         begins that commits it."""
         return position(self.ids[i])[0] < confirmed
+
+    def table(self, i):
+        return self.events[i].get("schema"), self.events[i].get("table")
 
     def name(self, i):
         """An event, for a person."""
@@ -274,6 +279,12 @@ def without_redeliveries(indexes):
     return list(dict.fromkeys(indexes))
 
 
+def check_set_aside(truth, sink, findings):
+    for arrival in sink.set_aside:
+        if sink.refuses is None or sink.refuses not in arrival.document:
+            findings.add(ASIDE, sink.name, f"{arrival.id}: {arrival.document[:200]!r}")
+
+
 def check_total_order(truth, indexes, set_aside, sink, findings):
     """After each event comes the next one, or a redelivery: a step back to what was there already,
     from which it goes on in order again. `set_aside` are skipped by good right."""
@@ -370,6 +381,7 @@ def check_sink(truth, tables, sink, findings):
     aside = check_bytes(truth, sink.set_aside, sink.name + "'s dead letters", findings)
     set_aside = set(aside) - set(indexes)
     check_lost(truth, indexes + aside, sink.name, findings)
+    check_set_aside(truth, sink, findings)
     check_confirmed(truth, sink, findings)
     if sink.once:
         check_once(truth, indexes, sink.name, findings)
@@ -377,9 +389,11 @@ def check_sink(truth, tables, sink, findings):
     heard = without_redeliveries(indexes) if sink.late else indexes
     order(truth, heard, set_aside, sink.name, findings)
     check_stale(truth, heard, set_aside, sink.name, findings)
-    if not set_aside:
-        # In the order in which it came; bytes that differ have been found above.
-        check_rows((truth.events[i] for i in dict.fromkeys(indexes)), tables, sink.name, findings)
+    # In the order in which it came; bytes that differ have been found above.
+    partial = {truth.table(i) for i in set_aside}
+    check_rows((truth.events[i] for i in dict.fromkeys(indexes) if truth.table(i) not in partial),
+               {name: rows for name, rows in tables.items() if name not in partial},
+               sink.name, findings)
 
 
 def check(documents, changes, tables, sinks):

@@ -327,7 +327,8 @@ class Scene:
                 sinks.append(checker.Sink(name, self.servers[name].arrivals(self.db), late=True))
             elif name == "http":
                 sinks.append(checker.Sink(name, self.servers[name].arrivals(), late=True,
-                                          total=self.lanes == 1, set_aside=aside))
+                                          total=self.lanes == 1, set_aside=aside,
+                                          refuses=REJECTED.encode() if self.rejects else None))
             else:
                 with open(self.file, "rb") as f:
                     lines = f.read().split(b"\n")

@@ -195,11 +195,36 @@ def test_a_stale_key_is_found(source):
 def test_dead_letters_count_as_there(source):
     arrivals = source.arrivals()
     aside = [arrivals.pop(5)]
-    assert checker.LOST in kinds(source.check(arrivals))
-    assert source.check(arrivals, set_aside=aside) == []
+    refuses = aside[0].document[:10]
+    assert checker.LOST in kinds(source.check(arrivals, refuses=refuses))
+    assert source.check(arrivals, set_aside=aside, refuses=refuses) == []
     changed = [Arrival(aside[0].id, aside[0].document + b" ")]
-    assert checker.CHANGED in kinds(source.check(arrivals, set_aside=changed),
+    assert checker.CHANGED in kinds(source.check(arrivals, set_aside=changed, refuses=refuses),
                                     "sink's dead letters")
+
+
+def test_a_dead_letter_that_nobody_refused_is_found(source):
+    arrivals = source.arrivals()
+    aside = [arrivals.pop(5), arrivals.pop(5)]
+    for refuses in (None, f'"{aside[0].id}"'.encode()):
+        found = source.check(arrivals, set_aside=aside, refuses=refuses)
+        assert kinds(found) == {checker.ASIDE}
+        assert any(aside[1].id in finding.text for finding in found)
+
+
+def test_tables_without_dead_letters_are_compared(source):
+    """A table that has some is left out, as nobody has its changes in their order."""
+    source.commit({"op": "c", "key": {"id": 9}, "after": {"id": 9}})
+    source.documents[-1] = source.documents[-1].replace(b'"table":"t"', b'"table":"other"')
+    source.changes[-1] = (*source.changes[-1][:3], "other")
+    arrivals = source.arrivals()
+    aside = [arrivals.pop(5)]
+    tables = source.tables()
+    for rows, expected in (['{"id": 9}'], set()), ([], {checker.ROWS}):
+        tables["public", "other"] = rows
+        sink = Sink("sink", arrivals, set_aside=aside, refuses=aside[0].document)
+        found = checker.check(source.documents, source.changes, tables, [sink])
+        assert kinds(found) == expected
 
 
 def placed(arrivals):
@@ -237,8 +262,11 @@ def test_a_dead_letter_is_confirmed_when_it_is_written(source):
     aside = [arrivals.pop(5)._replace(place=70)]
     arrivals = placed(arrivals)
     end = lsn_of(aside[0]) + 1
-    assert source.check(arrivals, set_aside=aside, looks=[Look(end, len(arrivals), 70)]) == []
-    found = source.check(arrivals, set_aside=aside, looks=[Look(end, len(arrivals), 69)])
+
+    def check(look):
+        return source.check(arrivals, set_aside=aside, refuses=aside[0].document, looks=[look])
+    assert check(Look(end, len(arrivals), 70)) == []
+    found = check(Look(end, len(arrivals), 69))
     assert kinds(found) == {checker.EARLY} and aside[0].id in found[0].text
 
 
