@@ -27,9 +27,10 @@ struct TimelineSwitch {
 struct ServerState {
   std::string system;  // the cluster's identifier
   std::string timeline;
-  Lsn wal_end;            // flushed
-  Lsn slot_confirmed;     // confirmed_flush_lsn
-  std::string slot_user;  // the process that streams it; empty: none
+  Lsn wal_end;                 // flushed
+  Lsn slot_confirmed;          // confirmed_flush_lsn
+  std::string slot_user;       // the process that has it; empty: none
+  bool slot_streamed = false;  // by a walsender, and not by a query, nor by whoever makes it
   bool in_recovery = false;
   std::vector<TimelineSwitch> history{};  // oldest first; empty: none, or it is not known
   Milliseconds timeout{0};                // how long it waits for us; 0: for ever

@@ -41,7 +41,9 @@ Result<ServerState> Slot::look(Connection& connection) {
   for (int attempt = 0; attempt < 2; attempt++) {
     auto slots = connection.query(
         "SELECT plugin, database, current_database(), wal_status, confirmed_flush_lsn, active_pid, "
-        "pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+        "pg_catalog.pg_is_in_recovery(), EXISTS (SELECT FROM pg_catalog.pg_stat_replication "
+        "WHERE pid = active_pid AND state IS DISTINCT FROM 'startup') "
+        "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
             Connection::quote_literal(config_.slot),
         deadline);
     if (!slots) return Failure(std::move(slots.error().error));
@@ -60,7 +62,14 @@ Result<ServerState> Slot::look(Connection& connection) {
     }
     const Row& slot = slots->front();
     std::string plugin = text(slot, 0);
-    if (plugin != "walspout") {
+    const bool being_made = !text(slot, 1).empty() && text(slot, 3) != "lost" && !slot[4];
+    if (being_made && record_) {
+      return fatal("slot \"" + config_.slot + "\" is being made anew by somebody, process " +
+                       text(slot, 5) + ": it was confirmed up to " + to_string(record_->told) +
+                       "; changes after that are not kept for this pipeline. " + how_to_go_on(),
+                   connection.endpoint());
+    }
+    if (plugin != "walspout" && !(being_made && plugin.empty())) {
       return fatal(
           "slot \"" + config_.slot + "\" belongs to " +
               (plugin.empty() ? "physical replication" : "the output plugin \"" + plugin + "\"") +
@@ -85,6 +94,7 @@ Result<ServerState> Slot::look(Connection& connection) {
     state.slot_confirmed = parse_lsn(text(slot, 4)).value_or(Lsn{});
     state.slot_user = text(slot, 5);
     state.in_recovery = text(slot, 6) == "t";
+    state.slot_streamed = text(slot, 7) == "t";
     // Asked after the slot was seen free: whatever another reader has delivered is before this
     // position.
     auto system = connection.query("IDENTIFY_SYSTEM", deadline);

@@ -147,7 +147,7 @@ Result<void> Source::stream_once() {
       server.slot_user = "somebody else";
     }
     // Not our own process of before, which has not noticed yet that we are gone.
-    if (server.slot_user != streamed_by_) slot_.shared();
+    if (server.slot_streamed && server.slot_user != streamed_by_) slot_.shared();
     stats_.state = SourcePhase::kWaiting;
     stats_.last_error.set("slot \"" + config_.slot + "\" is active for PID " + server.slot_user);
     if (!waiting_said_) {

@@ -182,6 +182,60 @@ def test_a_slot_made_anew_while_it_was_down_is_refused(db, fwd):
         pg.wait_until(lambda: forwarder.events()[-1]["after"]["id"] == 2, 10, what="next change")
 
 
+@pytest.mark.parametrize("how", ["stopped", "restarted"])
+def test_a_slot_that_is_being_made_anew_is_refused(db, fwd, how):
+    """Whoever makes a slot holds it, for as long as transactions run: that is no reader."""
+    db.psql(TABLE)
+    forwarder = fwd()
+    forwarder.start()
+    deliver(db, forwarder, 1)
+    if how == "stopped":
+        forwarder.process.send_signal(signal.SIGSTOP)
+    else:
+        assert forwarder.terminate() == 0
+    make_anew(db, forwarder.slot, create=False)
+    running = db.server.connect(db.name, autocommit=False)
+    with running.cursor() as cursor:
+        cursor.execute("INSERT INTO t VALUES (2000, 'running')")
+    maker = threading.Thread(target=db.server.create_slot,
+                             args=(forwarder.slot, "walspout", db.name))
+    maker.start()
+    try:
+        pg.wait_until(lambda: db.server.slot(forwarder.slot), 10, what="slot that is being made")
+        if how == "stopped":
+            forwarder.process.send_signal(signal.SIGCONT)
+        else:
+            forwarder.start(wait=False)
+        time.sleep(2)
+    finally:
+        running.close()
+        maker.join()
+    refused(forwarder, "made anew", f"remove {forwarder.state_file}")
+    assert [event["after"]["id"] for event in forwarder.events()] == [1]
+
+
+def test_a_slot_that_is_moved_in_sql_while_it_waits_is_refused(db, fwd):
+    """A query that takes changes from the slot is no other forwarder."""
+    db.psql(TABLE)
+    forwarder = fwd()
+    forwarder.start()
+    deliver(db, forwarder, 1)
+    assert forwarder.terminate() == 0
+    pg.wait_until(lambda: not db.server.walsender(forwarder.slot), what="end of the walsender")
+    db.psql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(2, 400000) i")
+    taker = threading.Thread(target=db.psql, args=(
+        f"SELECT count(*) FROM pg_logical_slot_get_changes('{forwarder.slot}', NULL, NULL)",))
+    taker.start()
+    try:
+        pg.wait_until(lambda: db.server.walsender(forwarder.slot), what="query that reads the slot")
+        forwarder.start(wait=False)
+        forwarder.wait_for_log("slot is in use")
+    finally:
+        taker.join()
+    refused(forwarder, "made anew, or moved", f"remove {forwarder.state_file}")
+    assert [event["after"]["id"] for event in forwarder.events()] == [1]
+
+
 def test_a_slot_dropped_while_it_was_down_is_not_made_in_passing(db, fwd):
     db.psql(TABLE)
     forwarder = fwd()
