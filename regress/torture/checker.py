@@ -34,6 +34,7 @@ EARLY = "early"         # not there when the slot had passed it
 STALE = "stale"         # the last that arrived of a key is not the last that was committed
 ID = "id"               # sent under an id that is not the document's
 ROWS = "rows"           # applying the events does not give the table
+ASIDE = "set aside"     # a dead letter that its receiver never refused
 TRUTH = "truth"         # the parts of the truth contradict each other
 
 
@@ -67,6 +68,7 @@ class Sink(NamedTuple):
     once: bool = False      # whether nothing may be there twice
     late: bool = False      # whether a network was at work that may hold back what was sent again
     set_aside: list = ()    # Arrivals in the file of dead letters instead
+    refused: bytes = None   # what a document has that it may be set aside for
     looks: list = ()        # Looks at its slot and at it, oldest first
 
 
@@ -195,6 +197,18 @@ def check_ids(truth, findings):
             findings.add(TRUTH, "plugin", f"{truth.name(i)} follows {truth.ids[i - 1]}")
 
 
+def file_arrivals(data):
+    """What a file of lines had. A last line that is not whole is no good line, and yet is there."""
+    place, found = 0, []
+    lines = data.split(b"\n")
+    if not lines[-1]:
+        lines.pop()
+    for line in lines:
+        place += len(line) + 1
+        found.append(Arrival(id_of(line) or "?", line, place))
+    return found
+
+
 def check_rows(events, tables, sink, findings):
     """Applied to empty tables, the events give the tables: {(schema, table): [row as JSON]}."""
     model = Model()
@@ -207,6 +221,7 @@ def check_rows(events, tables, sink, findings):
     for (schema, name), rows in sorted(tables.items()):
         have = model.rows(schema, name)
         if have is None:
+            findings.add(ROWS, sink, f"{schema}.{name}: a change does not say of which row it is")
             continue
         want = sorted(repr(frozen(parse(row))) for row in rows)
         if have == want:
@@ -377,9 +392,16 @@ def check_sink(truth, tables, sink, findings):
     heard = without_redeliveries(indexes) if sink.late else indexes
     order(truth, heard, set_aside, sink.name, findings)
     check_stale(truth, heard, set_aside, sink.name, findings)
-    if not set_aside:
-        # In the order in which it came; bytes that differ have been found above.
-        check_rows((truth.events[i] for i in dict.fromkeys(indexes)), tables, sink.name, findings)
+    for i in sorted(set(aside)):
+        if sink.refused is None or sink.refused not in truth.documents[i]:
+            findings.add(ASIDE, sink.name, f"{truth.name(i)} was never refused")
+    # In the order in which it came; bytes that differ have been found above. Of a table that events
+    # of were set aside nobody can have the rows.
+    without = {truth.lanes[i][:2] for i in set_aside}
+    check_rows((truth.events[i] for i in dict.fromkeys(indexes)
+                if truth.lanes[i][:2] not in without),
+               {name: rows for name, rows in tables.items() if name not in without},
+               sink.name, findings)
 
 
 def check(documents, changes, tables, sinks):
