@@ -162,7 +162,7 @@ Result<void> FrameDecoder::commit(Reader body, Chunk& chunk) {
                      std::to_string(events_));
   }
   open_ = false;
-  chunk.commits.push_back({lsn, end_lsn, chunk.events.size()});
+  chunk.commits.push_back({lsn, end_lsn, chunk.events.size(), commit_time_});
   return {};
 }
 

@@ -27,20 +27,33 @@ struct TimelineSwitch {
 struct ServerState {
   std::string system;  // the cluster's identifier
   std::string timeline;
-  Lsn wal_end;            // flushed
-  Lsn slot_confirmed;     // confirmed_flush_lsn
-  std::string slot_user;  // the process that streams it; empty: none
+  Lsn wal_end;                 // flushed
+  Lsn slot_confirmed;          // confirmed_flush_lsn
+  std::string slot_user;       // the process that has it; empty: none
+  bool slot_streamed = false;  // by a walsender, and not by a query, nor by whoever makes it
   bool in_recovery = false;
   std::vector<TimelineSwitch> history{};  // oldest first; empty: none, or it is not known
   Milliseconds timeout{0};                // how long it waits for us; 0: for ever
+  std::string started{};                  // when the server was
+};
+
+// A transaction that was received.
+struct Received {
+  Lsn lsn;  // 0: none. As in the events' ids
+  Lsn end;
+  int64_t time = 0;  // of the commit
+
+  bool operator==(const Received&) const = default;
 };
 
 // What the server was last told of the slot: nobody but us moves it, so it is at most there.
 struct SlotRecord {
   std::string system;
   std::string timeline;
-  Lsn told;     // written down before the server is told
-  Lsn began{};  // the timeline; 0: the first one, or it is not known
+  Lsn told;               // written down before the server is told
+  Lsn began{};            // the timeline; 0: the first one, or it is not known
+  Received last{};        // one of the latest transactions before `told`
+  std::string options{};  // with which it was received
 };
 
 // Of this process, since it started.
@@ -49,6 +62,8 @@ struct ReceivedState {
   std::string system;
   std::string timeline;
   Lsn end;  // transactions that end up to here have been received completely
+  std::string started{};
+  Lsn last{};  // the last of these
 };
 
 struct Resume {
@@ -57,15 +72,46 @@ struct Resume {
 };
 
 // On the same history of the same server it goes on behind the last complete transaction received,
-// however far the sinks are.
+// however far the sinks are. A server that was started anew may be another one, restored from a
+// backup: it sends that transaction again, to be compared (ExpectedTransaction).
 inline Resume resume(const ReceivedState& received, const ServerState& server) {
   if (!received.any) return {};
   if (received.system != server.system || received.timeline != server.timeline ||
       server.wal_end < received.end || server.slot_confirmed > received.end) {
     return {{}, true};
   }
+  if (received.last && received.started != server.started) return {received.last, false};
   return {received.end, false};
 }
+
+// A server that was restored to an earlier point, and has since written as much log on the same
+// timeline as it had before, shows it nowhere but in the log itself. Where the slot is behind a
+// transaction that was received, the server has to send just that one again.
+class ExpectedTransaction {
+ public:
+  ExpectedTransaction() = default;
+
+  // `start`: where it will stream from, or at the slot's position if that is later.
+  ExpectedTransaction(const Received& last, Lsn start, Lsn slot_confirmed) {
+    if (last.lsn && std::max(start, slot_confirmed) <= last.lsn) expected_ = last;
+  }
+
+  // A transaction came. False: another one than has to be there.
+  bool came(const Received& transaction) {
+    if (!expected_.lsn || transaction.lsn < expected_.lsn) return true;
+    if (transaction != expected_) return false;
+    expected_ = {};
+    return true;
+  }
+
+  // All that the log has before `sent` has come. False: without what has to be there.
+  bool sent(Lsn sent) const { return !expected_.lsn || sent < expected_.end; }
+
+  Lsn lsn() const { return expected_.lsn; }
+
+ private:
+  Received expected_;
+};
 
 // What TIMELINE_HISTORY gives: lines of "timeline, tab, position, tab, reason", and whatever a
 // person wrote between them.

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <map>
+#include <sstream>
 
 #include "base/folder.h"
 
@@ -21,6 +22,15 @@ constexpr std::string_view kVersion = "1";
 
 Failure could_not(std::string_view what, const std::string& path) {
   return fatal("could not " + std::string(what) + ": " + std::strerror(errno), path);
+}
+
+// "lsn end time", as written below.
+Received received(const std::string& text) {
+  std::istringstream words(text);
+  std::string lsn, end;
+  int64_t time = 0;
+  if (!(words >> lsn >> end >> time)) return {};
+  return {parse_lsn(lsn).value_or(Lsn{}), parse_lsn(end).value_or(Lsn{}), time};
 }
 
 // "name value" lines.
@@ -66,8 +76,9 @@ Result<std::optional<SlotRecord>> StateFile::read(std::string_view slot) const {
     return fatal("the state file is not one of this program's. Remove it, and start again", path_);
   }
   if (found["slot"] != slot) return std::nullopt;
-  return SlotRecord{found["system"], found["timeline"], *told,
-                    parse_lsn(found["began"]).value_or(Lsn{})};
+  return SlotRecord{
+      found["system"],         found["timeline"], *told, parse_lsn(found["began"]).value_or(Lsn{}),
+      received(found["last"]), found["options"]};
 }
 
 Result<void> StateFile::write(std::string_view slot, const SlotRecord& record) const {
@@ -75,11 +86,13 @@ Result<void> StateFile::write(std::string_view slot, const SlotRecord& record) c
   Result<std::optional<SlotRecord>> there = read(slot);
   if (there && *there && (*there)->system == record.system &&
       (*there)->timeline == record.timeline && (*there)->began == record.began) {
-    latest.told = std::max(latest.told, (*there)->told);
+    if (latest.told < (*there)->told) latest = **there;
   }
   std::string text = "walspout " + std::string(kVersion) + "\nslot " + std::string(slot) +
                      "\nsystem " + latest.system + "\ntimeline " + latest.timeline + "\ntold " +
-                     to_string(latest.told) + "\nbegan " + to_string(latest.began) + "\n";
+                     to_string(latest.told) + "\nbegan " + to_string(latest.began) + "\nlast " +
+                     to_string(latest.last.lsn) + " " + to_string(latest.last.end) + " " +
+                     std::to_string(latest.last.time) + "\noptions " + latest.options + "\n";
   // Of its own for each process: two may take turns.
   const std::string temporary = path_ + "." + std::to_string(getpid());
   int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kSlotFailoverVersion = 170000;
 constexpr std::string_view kFirstTimeline = "1";  // which has no history
+constexpr size_t kUntold = 1000;
 
 uint64_t number(const std::string& text) {
   uint64_t value = 0;
@@ -19,13 +20,37 @@ uint64_t number(const std::string& text) {
   return value;
 }
 
+// Whether two configurations ask for the same transactions.
+std::string options(const SourceConfig& config) {
+  std::string all = config.messages ? "messages " : "";
+  for (const auto* list : {&config.publications, &config.message_prefixes}) {
+    for (const std::string& name : *list) all += std::to_string(name.size()) + " " + name;
+    all += ";";
+  }
+  all += config.origin;
+  uint64_t hash = 14695981039346656037u;  // FNV-1a
+  for (const char c : all) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return std::to_string(hash);
+}
+
 }  // namespace
+
+Slot::Slot(const std::string& pipeline, const SourceConfig& config, std::optional<StateFile> state,
+           Duration answer, Pulse& pulse)
+    : pipeline_(pipeline),
+      config_(config),
+      state_(std::move(state)),
+      answer_(answer),
+      pulse_(pulse),
+      options_(options(config)) {}
 
 Result<void> Slot::recall() {
   if (!state_) return {};
   Result<std::optional<SlotRecord>> known = state_->read(config_.slot);
   if (!known) return Failure(std::move(known.error()));
   record_ = *known;
+  // What came with other options need not come again.
+  if (record_ && record_->options != options_) record_->last = {};
   return {};
 }
 
@@ -41,7 +66,10 @@ Result<ServerState> Slot::look(Connection& connection) {
   for (int attempt = 0; attempt < 2; attempt++) {
     auto slots = connection.query(
         "SELECT plugin, database, current_database(), wal_status, confirmed_flush_lsn, active_pid, "
-        "pg_catalog.pg_is_in_recovery() FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+        "pg_catalog.pg_is_in_recovery(), EXISTS (SELECT FROM pg_catalog.pg_stat_replication "
+        "WHERE pid = active_pid AND state IS DISTINCT FROM 'startup'), "
+        "pg_catalog.pg_postmaster_start_time() "
+        "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
             Connection::quote_literal(config_.slot),
         deadline);
     if (!slots) return Failure(std::move(slots.error().error));
@@ -60,7 +88,14 @@ Result<ServerState> Slot::look(Connection& connection) {
     }
     const Row& slot = slots->front();
     std::string plugin = text(slot, 0);
-    if (plugin != "walspout") {
+    const bool being_made = !text(slot, 1).empty() && text(slot, 3) != "lost" && !slot[4];
+    if (being_made && record_) {
+      return fatal("slot \"" + config_.slot + "\" is being made anew by somebody, process " +
+                       text(slot, 5) + ": it was confirmed up to " + to_string(record_->told) +
+                       "; changes after that are not kept for this pipeline. " + how_to_go_on(),
+                   connection.endpoint());
+    }
+    if (plugin != "walspout" && !(being_made && plugin.empty())) {
       return fatal(
           "slot \"" + config_.slot + "\" belongs to " +
               (plugin.empty() ? "physical replication" : "the output plugin \"" + plugin + "\"") +
@@ -85,6 +120,8 @@ Result<ServerState> Slot::look(Connection& connection) {
     state.slot_confirmed = parse_lsn(text(slot, 4)).value_or(Lsn{});
     state.slot_user = text(slot, 5);
     state.in_recovery = text(slot, 6) == "t";
+    state.slot_streamed = text(slot, 7) == "t";
+    state.started = text(slot, 8);
     // Asked after the slot was seen free: whatever another reader has delivered is before this
     // position.
     auto system = connection.query("IDENTIFY_SYSTEM", deadline);
@@ -130,19 +167,53 @@ std::string Slot::how_to_go_on() const {
          ": it will go on where the slot is, or with a new one";
 }
 
-void Slot::begin(const ServerState& server) {
+void Slot::begin(const ServerState& server, Lsn start) {
+  const Received last = last_.lsn ? last_ : record_ ? record_->last : Received{};
+  expected_ = ExpectedTransaction(last, start, server.slot_confirmed);
   Lsn told = server.slot_confirmed;
   if (record_ && record_->system == server.system && record_->timeline == server.timeline) {
     told = std::max(told, record_->told);
   }
-  record_ = SlotRecord{server.system, server.timeline, told, began_at(server, server.timeline)};
+  record_ = SlotRecord{server.system,
+                       server.timeline,
+                       told,
+                       began_at(server, server.timeline),
+                       record_ ? record_->last : Received{},
+                       options_};
   shared_ = false;
   keep();
+}
+
+Result<void> Slot::came(const Commit& commit) {
+  const Received transaction{commit.lsn, commit.end_lsn, commit.time};
+  if (!expected_.came(transaction)) return other_log();
+  if (!commit.time) return {};  // a message of its own
+  last_ = transaction;
+  while (!untold_.empty() && untold_.back().lsn >= last_.lsn) untold_.pop_back();
+  // Of very many the oldest will do for now, and the last.
+  if (untold_.size() >= kUntold) untold_.pop_back();
+  untold_.push_back(last_);
+  return {};
+}
+
+Result<void> Slot::sent(Lsn sent) const {
+  if (!expected_.sent(sent)) return other_log();
+  return {};
+}
+
+Failure Slot::other_log() const {
+  return fatal("slot \"" + config_.slot + "\": the transaction at " + to_string(expected_.lsn()) +
+               " was delivered, and is not in this server's log: it was restored from a backup, "
+               "and has gone on since. Changes were delivered that it does not have. " +
+               how_to_go_on());
 }
 
 void Slot::tell(Lsn confirmed) {
   if (confirmed <= record_->told) return;
   record_->told = confirmed;
+  for (; !untold_.empty() && untold_.front().end <= confirmed; untold_.pop_front()) {
+    record_->last = untold_.front();
+  }
   keep();
 }
 

@@ -5,12 +5,14 @@
 // there is a state file (pipeline/state_file.h). Owned by the source's thread.
 #pragma once
 
+#include <deque>
 #include <optional>
 #include <string>
 
 #include "base/clock.h"
 #include "base/pulse.h"
 #include "base/result.h"
+#include "pipeline/frames.h"
 #include "pipeline/resume.h"
 #include "pipeline/state_file.h"
 #include "source/config.h"
@@ -22,12 +24,7 @@ class Slot {
  public:
   // `answer`: how long the server may take to answer. All are outlived by what they refer to.
   Slot(const std::string& pipeline, const SourceConfig& config, std::optional<StateFile> state,
-       Duration answer, Pulse& pulse)
-      : pipeline_(pipeline),
-        config_(config),
-        state_(std::move(state)),
-        answer_(answer),
-        pulse_(pulse) {}
+       Duration answer, Pulse& pulse);
 
   // Reads the record that is kept. Once, before all else.
   Result<void> recall();
@@ -43,8 +40,20 @@ class Slot {
   // Somebody else was seen to stream the slot: it may be ahead of the record by good right.
   void shared() { shared_ = true; }
 
-  // We stream it now: nobody else moves it.
-  void begin(const ServerState& server);
+  // We stream it now, from `start`, or where it is if that is later: nobody else moves it.
+  void begin(const ServerState& server, Lsn start);
+
+  // A transaction came, complete. Fails if it should have been another one.
+  Result<void> came(const Commit& commit);
+
+  // Whatever there was before this position has come.
+  Result<void> sent(Lsn sent) const;
+
+  // Whether what came follows what was delivered, as far as can be told.
+  bool settled() const { return !expected_.lsn(); }
+
+  // The transaction that came last.
+  Lsn last() const { return last_.lsn; }
 
   // The server is about to be told this position. Returns when that is on disk.
   void tell(Lsn confirmed);
@@ -52,6 +61,7 @@ class Slot {
  private:
   Result<void> create(Connection& connection);
   void keep();
+  Failure other_log() const;
   std::string how_to_go_on() const;
 
   const std::string& pipeline_;
@@ -59,8 +69,12 @@ class Slot {
   const std::optional<StateFile> state_;
   const Duration answer_;
   Pulse& pulse_;
+  const std::string options_;
   std::optional<SlotRecord> record_;  // none: the slot is believed
-  bool shared_ = false;               // somebody else streamed the slot after record_
+  Received last_;
+  std::deque<Received> untold_;  // some of those behind what the server was told, oldest first
+  ExpectedTransaction expected_;
+  bool shared_ = false;  // somebody else streamed the slot after record_
   bool unkept_said_ = false;
 };
 

@@ -129,6 +129,7 @@ Result<void> Source::stream_once() {
     stats_.server_lsn = server.wal_end.value;
     if (!received_.any) stats_.confirmed_lsn = server.slot_confirmed.value;
     received_.end = acks_.received_end();
+    received_.last = slot_.last();
     from = resume(received_, server);
     // Trying in vain would put an error into the server's log each time.
     if (server.slot_user.empty()) {
@@ -147,7 +148,7 @@ Result<void> Source::stream_once() {
       server.slot_user = "somebody else";
     }
     // Not our own process of before, which has not noticed yet that we are gone.
-    if (server.slot_user != streamed_by_) slot_.shared();
+    if (server.slot_streamed && server.slot_user != streamed_by_) slot_.shared();
     stats_.state = SourcePhase::kWaiting;
     stats_.last_error.set("slot \"" + config_.slot + "\" is active for PID " + server.slot_user);
     if (!waiting_said_) {
@@ -162,12 +163,13 @@ Result<void> Source::stream_once() {
   received_.any = true;
   received_.system = server.system;
   received_.timeline = server.timeline;
+  received_.started = server.started;
   if (from.forget) {
     acks_.forget();
     feedback_.forget();
   }
   streamed_by_ = std::to_string(connection->server_process());
-  slot_.begin(server);
+  slot_.begin(server, from.start);
   stats_.start_lsn = server.wal_end.value;
   log(LogLevel::kInfo, "streaming",
       {{"pipeline", pipeline_},
@@ -245,7 +247,7 @@ Result<void> Source::stream(Connection& connection) {
     if (nap > Duration::zero()) {
       if (!connection.readable()) connection.wait(false, now + nap);
     } else {
-      TimePoint until = feedback_.wait_until(acks_.confirmed(), acks_.in_flight(), now);
+      TimePoint until = feedback_.wait_until(to_tell(), acks_.in_flight(), now);
       connection.wait(room, std::min({until, silence_.next(), full ? aside : TimePoint::max()}));
     }
   }
@@ -293,7 +295,11 @@ Result<bool> Source::receive(Connection& connection) {
         return false;
       case StreamMessage::Kind::kKeepalive:
         hand_over();
-        if (!decoder_.in_transaction()) acks_.keepalive(message->server_lsn);
+        if (!decoder_.in_transaction()) {
+          Result<void> whole = slot_.sent(message->server_lsn);
+          if (!whole) return Failure(std::move(whole.error()));
+          acks_.keepalive(message->server_lsn);
+        }
         if (message->reply_requested) feedback_.request();
         break;
       case StreamMessage::Kind::kData: {
@@ -308,7 +314,7 @@ Result<bool> Source::receive(Connection& connection) {
     stats_.server_lsn.store(
         std::max(stats_.server_lsn.load(std::memory_order_relaxed), message->server_lsn.value),
         std::memory_order_relaxed);
-    if (feedback_.due(acks_.confirmed()) <= Clock::now()) {
+    if (feedback_.due(to_tell()) <= Clock::now()) {
       Result<void> answered = answer(connection, false);
       if (!answered) return Failure(std::move(answered.error()));
     }
@@ -318,8 +324,15 @@ Result<bool> Source::receive(Connection& connection) {
 }
 
 Result<void> Source::take(Message message) {
+  const size_t before = chunk_.commits.size();
   Result<void> decoded = decoder_.decode(std::move(message), chunk_);
   if (!decoded) return decoded;
+  for (size_t i = before; i < chunk_.commits.size(); i++) {
+    Result<void> whole = slot_.came(chunk_.commits[i]);
+    if (whole) continue;
+    chunk_ = {};  // it is no more delivered
+    return whole;
+  }
   backoff_.reset();
   if (chunk_.message_bytes >= kChunkBytes) hand_over();
   return {};
@@ -350,13 +363,20 @@ Result<void> Source::answer(Connection& connection, bool now) {
   // Back here when the next update is due, if not before.
   stats_.pulse.back_by(time + timing_.feedback.silence);
   const bool ask = silence_.should_ask(time);
-  if (!now && !ask && feedback_.due(acks_.confirmed()) > time) return {};
-  slot_.tell(acks_.confirmed());
-  Result<void> sent = connection.send_status(acks_.received_end(), acks_.confirmed(), ask);
+  if (!now && !ask && feedback_.due(to_tell()) > time) return {};
+  const Lsn confirmed = to_tell();
+  slot_.tell(confirmed);
+  Result<void> sent = connection.send_status(acks_.received_end(), confirmed, ask);
   if (!sent) return sent;
   if (ask) silence_.asked(time);
-  feedback_.sent(acks_.confirmed(), time);
+  feedback_.sent(confirmed, time);
   return {};
+}
+
+// What the server may be told. A slot that may be another server's stays where it is: moved, it
+// would no longer show that.
+Lsn Source::to_tell() const {
+  return slot_.settled() ? acks_.confirmed() : Lsn{};
 }
 
 void Source::take_stock() {

@@ -62,6 +62,7 @@ class Source {
   void hand_over();
   Result<void> answer(Connection& connection, bool now);
   void drain(Connection& connection);
+  Lsn to_tell() const;
   void take_stock();
   void pause(Duration time);
   bool stopping() const { return stop_.load(); }

@@ -182,6 +182,60 @@ def test_a_slot_made_anew_while_it_was_down_is_refused(db, fwd):
         pg.wait_until(lambda: forwarder.events()[-1]["after"]["id"] == 2, 10, what="next change")
 
 
+@pytest.mark.parametrize("how", ["stopped", "restarted"])
+def test_a_slot_that_is_being_made_anew_is_refused(db, fwd, how):
+    """Whoever makes a slot holds it, for as long as transactions run: that is no reader."""
+    db.psql(TABLE)
+    forwarder = fwd()
+    forwarder.start()
+    deliver(db, forwarder, 1)
+    if how == "stopped":
+        forwarder.process.send_signal(signal.SIGSTOP)
+    else:
+        assert forwarder.terminate() == 0
+    make_anew(db, forwarder.slot, create=False)
+    running = db.server.connect(db.name, autocommit=False)
+    with running.cursor() as cursor:
+        cursor.execute("INSERT INTO t VALUES (2000, 'running')")
+    maker = threading.Thread(target=db.server.create_slot,
+                             args=(forwarder.slot, "walspout", db.name))
+    maker.start()
+    try:
+        pg.wait_until(lambda: db.server.slot(forwarder.slot), 10, what="slot that is being made")
+        if how == "stopped":
+            forwarder.process.send_signal(signal.SIGCONT)
+        else:
+            forwarder.start(wait=False)
+        time.sleep(2)
+    finally:
+        running.close()
+        maker.join()
+    refused(forwarder, "made anew", f"remove {forwarder.state_file}")
+    assert [event["after"]["id"] for event in forwarder.events()] == [1]
+
+
+def test_a_slot_that_is_moved_in_sql_while_it_waits_is_refused(db, fwd):
+    """A query that takes changes from the slot is no other forwarder."""
+    db.psql(TABLE)
+    forwarder = fwd()
+    forwarder.start()
+    deliver(db, forwarder, 1)
+    assert forwarder.terminate() == 0
+    pg.wait_until(lambda: not db.server.walsender(forwarder.slot), what="end of the walsender")
+    db.psql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(2, 400000) i")
+    taker = threading.Thread(target=db.psql, args=(
+        f"SELECT count(*) FROM pg_logical_slot_get_changes('{forwarder.slot}', NULL, NULL)",))
+    taker.start()
+    try:
+        pg.wait_until(lambda: db.server.walsender(forwarder.slot), what="query that reads the slot")
+        forwarder.start(wait=False)
+        forwarder.wait_for_log("slot is in use")
+    finally:
+        taker.join()
+    refused(forwarder, "made anew, or moved", f"remove {forwarder.state_file}")
+    assert [event["after"]["id"] for event in forwarder.events()] == [1]
+
+
 def test_a_slot_dropped_while_it_was_down_is_not_made_in_passing(db, fwd):
     db.psql(TABLE)
     forwarder = fwd()
@@ -197,6 +251,30 @@ def test_a_slot_dropped_while_it_was_down_is_not_made_in_passing(db, fwd):
     os.unlink(forwarder.state_file)
     with forwarder:
         deliver(db, forwarder, 2)
+
+
+@pytest.mark.parametrize("how", ["of another database", "of another plugin", "physical"])
+def test_a_slot_of_the_same_name_that_is_another_one_is_refused(db, fwd, how):
+    db.psql(TABLE)
+    forwarder = fwd()
+    forwarder.start()
+    deliver(db, forwarder, 1)
+    assert forwarder.terminate() == 0
+    make_anew(db, forwarder.slot, create=False)
+    if how == "of another database":
+        db.server.create_slot(forwarder.slot, "walspout", "postgres")
+    elif how == "of another plugin":
+        db.server.create_slot(forwarder.slot, "test_decoding", db.name)
+    else:
+        db.psql(f"SELECT pg_create_physical_replication_slot('{forwarder.slot}')")
+    try:
+        assert run("check", forwarder.config).returncode == 1
+        forwarder.start(wait=False)
+        assert forwarder.process.wait(30) == 1
+        assert "pipeline stops" in forwarder.log() and "choose another name" in forwarder.log()
+        assert [event["after"]["id"] for event in forwarder.events()] == [1]
+    finally:
+        db.server.drop_slot(forwarder.slot)
 
 
 def test_the_command_drop_forgets(db, fwd):
@@ -298,6 +376,61 @@ def test_a_server_restored_to_an_earlier_point_is_refused(alone, alone_fwd, how,
     if not running:
         forwarder.start(wait=False)
     refused(forwarder, "log ends at" if how == "save" else "is gone", forwarder.state_file)
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it was down"])
+@pytest.mark.parametrize("how", ["save", "back_up"])
+def test_a_restored_server_whose_log_has_grown_past_it_is_refused(alone, alone_fwd, how, running):
+    """The same server, the same timeline, and positions that all look right: only what is at them is
+    something else. A backup without the slot is as bad, once somebody has made it."""
+    alone.psql(TABLE)
+    forwarder = alone_fwd()
+    forwarder.start()
+    deliver(alone, forwarder, 1)
+    getattr(alone, how)()
+    for number in (2, 3, 4):
+        deliver(alone, forwarder, number)
+    end = alone.current_lsn()
+    if running:
+        forwarder.process.send_signal(signal.SIGSTOP)
+    else:
+        assert forwarder.terminate() == 0
+    alone.restore()
+    if how == "back_up":
+        alone.server.create_slot(forwarder.slot, "walspout", alone.name)
+    alone.psql("INSERT INTO t SELECT i, 'other' FROM generate_series(10, 20) i")
+    alone.psql("INSERT INTO t SELECT i, repeat('y', 100) FROM generate_series(100, 20000) i")
+    assert alone.current_lsn() > end and alone.timeline() == 1
+    if running:
+        forwarder.process.send_signal(signal.SIGCONT)
+    for attempt in range(2):        # for ever, until somebody has dealt with it
+        if attempt or not running:
+            forwarder.start(wait=False)
+        refused(forwarder, "was delivered, and is not in this server's log", "start again",
+                forwarder.state_file)
+    os.unlink(forwarder.state_file)
+    with forwarder:
+        deliver(alone, forwarder, 50000)
+        assert forwarder.events()[-1]["after"]["id"] == 50000
+
+
+def test_other_options_after_a_crash_are_no_gap(alone, alone_fwd):
+    """What was delivered comes no more, as nobody wants it any more."""
+    alone.psql(TABLE + "; CREATE TABLE u (id int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE u")
+    forwarder = alone_fwd()
+    forwarder.start()
+    deliver(alone, forwarder, 1)
+    slot = alone.confirmed_lsn(forwarder.slot)
+    for number in (2, 3):
+        deliver(alone, forwarder, number)
+    assert forwarder.terminate() == 0
+    alone.server.kill9()
+    alone.server.start()
+    assert alone.confirmed_lsn(forwarder.slot) <= slot      # forgotten in the crash
+    other = alone_fwd(source="publications: [p]")
+    with other:
+        alone.psql("INSERT INTO u VALUES (1)")
+        pg.wait_until(lambda: other.events()[-1]["table"] == "u", 10, what="change")
 
 
 def delivered_then_saved(alone, forwarder, how):

@@ -125,6 +125,17 @@ class Model:
         else:
             table.rows[key] = dict(event["after"])
 
+    @staticmethod
+    def _take(table, event, key):
+        """Takes the row of a key away: what the event says of it must be so."""
+        old = table.rows.pop(key, None)
+        if old is None:
+            raise ReplayError("there is no row of its key")
+        for name, value in (event.get("before") or {}).items():
+            if name not in old or frozen(old[name]) != frozen(value):
+                raise ReplayError(f"column {name} was another one before")
+        return old
+
     def _update(self, table, event):
         key, old_key = self._key(event), self._key(event, old=True)
         row = dict(event["after"])
@@ -137,9 +148,7 @@ class Model:
                 raise ReplayError("its old row was whole, and yet a value is missing")
             table.put(row)
             return
-        old = table.rows.pop(old_key, None)
-        if old is None:
-            raise ReplayError("there is no row of its key")
+        old = self._take(table, event, old_key)
         for name in event.get("unchanged", ()):
             if name not in old:
                 raise ReplayError(f"column {name} did not change, and never was there")
@@ -151,8 +160,7 @@ class Model:
     def _delete(self, table, event):
         key = self._key(event, old=True)
         if key is not None:
-            if table.rows.pop(key, None) is None:
-                raise ReplayError("there is no row of its key")
+            self._take(table, event, key)
         elif "before" in event:
             table.take(event["before"])
         else:

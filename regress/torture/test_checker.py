@@ -12,6 +12,9 @@ import checker  # noqa: E402
 from checker import Arrival, Look, Sink  # noqa: E402
 
 
+KEY_3 = b'"key":{"id":3}'
+
+
 class Source:
     """A table, a key each row, and what its changes would be: documents, changes, rows."""
 
@@ -195,40 +198,56 @@ def test_a_stale_key_is_found(source):
 def test_dead_letters_count_as_there(source):
     arrivals = source.arrivals()
     aside = [arrivals.pop(5)]
-    refuses = aside[0].document[:10]
-    assert checker.LOST in kinds(source.check(arrivals, refuses=refuses))
-    assert source.check(arrivals, set_aside=aside, refuses=refuses) == []
+    assert KEY_3 in aside[0].document
+    assert checker.LOST in kinds(source.check(arrivals))
+    assert source.check(arrivals, set_aside=aside, refused=KEY_3) == []
     changed = [Arrival(aside[0].id, aside[0].document + b" ")]
-    assert checker.CHANGED in kinds(source.check(arrivals, set_aside=changed, refuses=refuses),
+    assert checker.CHANGED in kinds(source.check(arrivals, set_aside=changed),
                                     "sink's dead letters")
 
 
-def test_a_dead_letter_that_nobody_refused_is_found(source):
-    arrivals = source.arrivals()
-    aside = [arrivals.pop(5), arrivals.pop(5)]
-    for refuses in (None, f'"{aside[0].id}"'.encode()):
-        found = source.check(arrivals, set_aside=aside, refuses=refuses)
-        assert kinds(found) == {checker.ASIDE}
-        assert any(aside[1].id in finding.text for finding in found)
-
-
-def test_tables_without_dead_letters_are_compared(source):
-    """A table that has some is left out, as nobody has its changes in their order."""
-    source.commit({"op": "c", "key": {"id": 9}, "after": {"id": 9}})
-    source.documents[-1] = source.documents[-1].replace(b'"table":"t"', b'"table":"other"')
-    source.changes[-1] = (*source.changes[-1][:3], "other")
+def test_what_is_set_aside_and_never_was_refused_is_found(source):
+    """Else a forwarder that gives up events when its receiver is away would pass."""
     arrivals = source.arrivals()
     aside = [arrivals.pop(5)]
-    tables = source.tables()
-    for rows, expected in (['{"id": 9}'], set()), ([], {checker.ROWS}):
-        tables["public", "other"] = rows
-        sink = Sink("sink", arrivals, set_aside=aside, refuses=aside[0].document)
-        found = checker.check(source.documents, source.changes, tables, [sink])
-        assert kinds(found) == expected
+    for refused in (None, b"two"):
+        found = source.check(arrivals, set_aside=aside, refused=refused)
+        assert any(finding.kind == checker.ASIDE and aside[0].id in finding.text
+                   for finding in found)
+    # Also what is there, too.
+    assert checker.ASIDE in kinds(source.check(source.arrivals(), set_aside=aside))
 
 
-def placed(arrivals):
-    return [arrival._replace(place=i) for i, arrival in enumerate(arrivals, 1)]
+def test_tables_of_which_nothing_was_set_aside_still_have_their_rows(source):
+    other = b'{"id":"9000-0","op":"c","schema":"public","table":"o","xid":1,"after":{"a":1}}'
+    aside = [source.arrivals()[5]]
+    found = checker.check([*source.documents, other],
+                          [*source.changes, (1, "c", "public", "o")],
+                          {**source.tables(), ("public", "o"): ['{"a":2}']},
+                          [Sink("sink", [*source.arrivals()[:5], *source.arrivals()[6:],
+                                         Arrival("9000-0", other)],
+                                set_aside=aside, refused=KEY_3)])
+    assert any(finding.kind == checker.ROWS and "public.o" in finding.text
+               for finding in found if finding.sink == "sink")
+    assert not any("public.t" in finding.text for finding in found)
+
+
+def test_a_file_that_ends_within_a_line_is_found(source):
+    lines = b"".join(document + b"\n" for document in source.documents)
+    assert checker.file_arrivals(lines) == placed(source.arrivals(), len)
+    assert source.check(checker.file_arrivals(lines)) == []
+    for torn in (source.documents[-1][:-5], b'{"id":"1'):
+        found = source.check(checker.file_arrivals(lines + torn))
+        assert kinds(found) & {checker.CHANGED, checker.INVENTED}
+
+
+def placed(arrivals, size=None):
+    """With the places that a count of events gives, or of bytes with ends of lines."""
+    placed, place = [], 0
+    for arrival in arrivals:
+        place += size(arrival.document) + 1 if size else 1
+        placed.append(arrival._replace(place=place))
+    return placed
 
 
 def lsn_of(arrival):
@@ -262,11 +281,9 @@ def test_a_dead_letter_is_confirmed_when_it_is_written(source):
     aside = [arrivals.pop(5)._replace(place=70)]
     arrivals = placed(arrivals)
     end = lsn_of(aside[0]) + 1
-
-    def check(look):
-        return source.check(arrivals, set_aside=aside, refuses=aside[0].document, looks=[look])
-    assert check(Look(end, len(arrivals), 70)) == []
-    found = check(Look(end, len(arrivals), 69))
+    more = {"set_aside": aside, "refused": KEY_3}
+    assert source.check(arrivals, **more, looks=[Look(end, len(arrivals), 70)]) == []
+    found = source.check(arrivals, **more, looks=[Look(end, len(arrivals), 69)])
     assert kinds(found) == {checker.EARLY} and aside[0].id in found[0].text
 
 
@@ -309,6 +326,28 @@ def test_rows_without_a_key_are_compared_as_often_as_they_are_there():
     assert checker.check(documents, changes, {("s", "t"): rows}, []) == []
     assert checker.check(documents, changes, {("s", "t"): rows + rows[:1]}, [])
     assert checker.check(documents, changes, {("s", "t"): rows[:1]}, [])
+
+
+def test_a_change_that_does_not_say_of_which_row_it_is_is_found():
+    documents = [b'{"id":"8-0","op":"c","schema":"s","table":"t","xid":1,"after":{"a":1}}',
+                 b'{"id":"8-1","op":"u","schema":"s","table":"t","xid":1,"after":{"a":2}}']
+    changes = [(1, op, "s", "t") for op in "cu"]
+    assert kinds(checker.check(documents, changes, {("s", "t"): ['{"a":2}']}, []),
+                 "plugin") == {checker.ROWS}
+
+
+@pytest.mark.parametrize("op", ["u", "d"])
+def test_a_wrong_old_value_is_found(op):
+    def check(before):
+        source = Source()
+        source.commit(source.insert(1, "old"))
+        change = source.update(1, "new") if op == "u" else source.delete(1)
+        source.commit({**change, "before": before})
+        return source.check(source.arrivals())
+    assert check({"id": 1, "body": "old"}) == [] == check({"id": 1})
+    for before in ({"id": 1, "body": "odd"}, {"id": 1, "other": "old"}):
+        found = check(before)
+        assert kinds(found) == {checker.ROWS} and "before" in found[0].text
 
 
 def test_schema_changes_are_followed():

@@ -4,8 +4,11 @@ import itertools
 import os
 import random
 import socket
+import subprocess
 import sys
 import threading
+
+import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from faults import FAULTS, chosen, deal  # noqa: E402
@@ -44,3 +47,16 @@ def test_what_is_stuck_when_a_connection_ends_is_lost_in_its_middle():
                     assert 0 < len(everything(there)) < 1000
         finally:
             proxy.close()
+
+
+RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run")
+
+
+@pytest.mark.parametrize("options", [
+    "--runs 0", "--runs -3", "--seconds 0", "--seconds -1", "--seconds nan", "--seconds x", "--seed x",
+    "--seed -1", "--sinks kafka", "--sinks redis,redis", "--faults nonsense",
+    "--faults kill-redis,nonsense", "--sinks file --faults kill-redis", "--each --faults kill-redis"])
+def test_what_would_test_nothing_or_something_else_is_an_error(options):
+    done = subprocess.run([sys.executable, "-B", RUN, *options.split()], timeout=20,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2 and done.stdout == "" and "error" in done.stderr

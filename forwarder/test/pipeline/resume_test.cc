@@ -31,6 +31,46 @@ TEST(Resume, NothingIsSkippedOnAnotherHistory) {
   }
 }
 
+TEST(Resume, AServerThatWasStartedAnewSendsTheLastTransactionAgain) {
+  const ReceivedState received{true, "1", "1", Lsn{100}, "noon", Lsn{90}};
+  ServerState server{"1", "1", Lsn{200}, Lsn{50}, {}};
+  server.started = "noon";
+  EXPECT_EQ(resume(received, server).start, Lsn{100});
+  server.started = "one";
+  EXPECT_EQ(resume(received, server).start, Lsn{90});
+  EXPECT_FALSE(resume(received, server).forget);
+  // Nothing but keepalives has come.
+  EXPECT_EQ(resume({true, "1", "1", Lsn{100}, "noon"}, server).start, Lsn{100});
+}
+
+TEST(Expected, TheTransactionThatWasReceivedHasToComeAgain) {
+  const Received last{Lsn{90}, Lsn{99}, 7};
+  ExpectedTransaction expected(last, Lsn{0}, Lsn{50});
+  EXPECT_TRUE(expected.came({Lsn{60}, Lsn{70}, 5}));
+  EXPECT_TRUE(expected.sent(Lsn{98}));
+  EXPECT_FALSE(expected.sent(Lsn{99}));
+  EXPECT_TRUE(expected.came(last));
+  EXPECT_TRUE(expected.sent(Lsn{200}));
+  EXPECT_TRUE(expected.came({Lsn{91}, Lsn{95}, 5}));
+}
+
+TEST(Expected, AnotherOneInItsPlaceOrBehindItIsFound) {
+  const Received last{Lsn{90}, Lsn{99}, 7};
+  for (const Received& other : {Received{Lsn{90}, Lsn{99}, 8}, Received{Lsn{90}, Lsn{98}, 7},
+                                Received{Lsn{91}, Lsn{99}, 7}, Received{Lsn{300}, Lsn{310}, 9}}) {
+    ExpectedTransaction expected(last, Lsn{90}, Lsn{50});
+    EXPECT_FALSE(expected.came(other));
+  }
+}
+
+TEST(Expected, NothingIsWhereTheStreamBeginsBehindIt) {
+  const Received last{Lsn{90}, Lsn{99}, 7};
+  EXPECT_TRUE(ExpectedTransaction(last, Lsn{99}, Lsn{50}).came({Lsn{300}, Lsn{310}, 9}));
+  EXPECT_TRUE(ExpectedTransaction(last, Lsn{0}, Lsn{99}).sent(Lsn{300}));
+  EXPECT_TRUE(ExpectedTransaction({}, Lsn{0}, Lsn{0}).came({Lsn{300}, Lsn{310}, 9}));
+  EXPECT_FALSE(ExpectedTransaction(last, Lsn{0}, Lsn{90}).sent(Lsn{300}));
+}
+
 const SlotRecord kRecord{"1", "2", Lsn{100}};
 const ServerState kSame{"1", "2", Lsn{200}, Lsn{100}, {}};
 

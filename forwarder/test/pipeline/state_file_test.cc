@@ -23,7 +23,12 @@ class StateFileTest : public testing::Test {
   std::string folder_;
 };
 
-const SlotRecord kRecord{"7123456789", "2", Lsn{0x1200000034}, Lsn{0x700000008}};
+const SlotRecord kRecord{"7123456789",
+                         "2",
+                         Lsn{0x1200000034},
+                         Lsn{0x700000008},
+                         Received{Lsn{0x1200000010}, Lsn{0x1200000020}, -7},
+                         "17"};
 
 TEST_F(StateFileTest, WhatIsWrittenIsRead) {
   StateFile file(folder_, "orders");
@@ -37,6 +42,8 @@ TEST_F(StateFileTest, WhatIsWrittenIsRead) {
   EXPECT_EQ((*record)->timeline, kRecord.timeline);
   EXPECT_EQ((*record)->told, kRecord.told);
   EXPECT_EQ((*record)->began, kRecord.began);
+  EXPECT_EQ((*record)->last, kRecord.last);
+  EXPECT_EQ((*record)->options, kRecord.options);
   // Nothing but the file is left.
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1);
 }
@@ -54,8 +61,10 @@ TEST_F(StateFileTest, APositionNeverFallsOnTheSameHistory) {
   ASSERT_TRUE(file.write("s", kRecord));
   SlotRecord lower = kRecord;
   lower.told = Lsn{1};
+  lower.last = {};
   ASSERT_TRUE(file.write("s", lower));
   EXPECT_EQ((*file.read("s"))->told, kRecord.told);
+  EXPECT_EQ((*file.read("s"))->last, kRecord.last);
   lower.began = Lsn{0x600000008};
   ASSERT_TRUE(file.write("s", lower));
   EXPECT_EQ((*file.read("s"))->told, Lsn{1});
