@@ -6,6 +6,7 @@ wait for each other, those of different targets overlap.
 
 import collections
 import concurrent.futures
+import contextlib
 import fnmatch
 import functools
 import os
@@ -22,6 +23,7 @@ class Fault(NamedTuple):
     name: str
     target: str         # faults of one target take turns
     begin: Callable     # begin(scene, chance): breaks it, and returns what heals it
+    spares: tuple = ()  # other targets that nothing happens to meanwhile
 
 
 def _nothing():
@@ -213,7 +215,9 @@ FAULTS = {
         Fault("freeze-walsender", "postgres", freeze_walsender),
         Fault("freeze-postgres", "postgres", freeze_postgres), *_network("postgres")],
     "redis": [*_deaths("redis"), Fault("redis-refuses", "redis", refuse("redis")), *_network("redis")],
-    "rabbitmq": [*_deaths("rabbitmq"), Fault("rabbitmq-refuses", "rabbitmq", refuse("rabbitmq")),
+    # What is under way when it begins to refuse has to be there before it ends that, or is overtaken.
+    "rabbitmq": [*_deaths("rabbitmq"),
+                 Fault("rabbitmq-refuses", "rabbitmq", refuse("rabbitmq"), ("proxy rabbitmq",)),
                  *_network("rabbitmq")],
     "http": [*_deaths("http", "webhook"), Fault("webhook-misbehaves", "http", misbehave),
              *_network("http")],
@@ -291,7 +295,9 @@ class Schedule:
         concurrent.futures.wait(happening)
 
     def _happen(self, fault, lasts, chance, note):
-        with self.locks[fault.target]:
+        with contextlib.ExitStack() as locks:
+            for target in (fault.target, *fault.spares):
+                locks.enter_context(self.locks[target])
             try:
                 note(f"{fault.name} {lasts:.2f} s")
                 heal = fault.begin(self.scene, chance)

@@ -239,6 +239,8 @@ class RabbitMQ(Server):
         full = name + ".full"
 
         def end():
+            # What was under way when it began: let its end in, and it has overtaken the beginning.
+            time.sleep(0.5)
             connection, channel = self.channel()
             channel.queue_bind(name, name, "#")
             channel.queue_delete(full)
