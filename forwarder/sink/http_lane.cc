@@ -94,6 +94,7 @@ void HttpLane::set_tls() {
 void HttpLane::rewind(TimePoint deadline) {
   piece_ = offset_ = received_ = 0;
   answer_ = {};
+  answered_ = false;
   why_[0] = '\0';
   const auto left =
       std::max(std::chrono::ceil<Milliseconds>(deadline - Clock::now()), Milliseconds(1));
@@ -173,7 +174,11 @@ size_t HttpLane::header(char* data, size_t size, size_t count, void* lane) {
   HttpLane& self = *static_cast<HttpLane*>(lane);
   const std::string_view line(data, size * count);
   // Informational answers come before the one that counts.
-  if (line.starts_with("HTTP/")) self.answer_ = {};
+  if (line.starts_with("HTTP/")) {
+    self.answer_ = {};
+    self.answered_ = false;
+  }
+  self.answered_ = self.answered_ || line == "\r\n" || line == "\n";
   if (!header_value(line, "retry-after", self.answer_.retry_after)) {
     header_value(line, "location", self.answer_.location);
   }
@@ -186,6 +191,12 @@ Delivery HttpLane::outcome(CURLcode code, int64_t now) const {
   const std::string where = printable_url(config_.url);
   // An answer that goes on and on is an answer.
   const bool cut_by_us = code == CURLE_WRITE_ERROR && received_ > kReceivedBody;
+  // For curl a connection that is closed within the headers ends the answer well.
+  if (code == CURLE_OK && !answered_) {
+    return undelivered(ErrorKind::kRetry,
+                       "request failed: the connection was closed within the answer's headers",
+                       where);
+  }
   if (code == CURLE_OK || cut_by_us) return judge_answer(answer, where, now);
   const std::string what =
       std::string("request failed: ") + (why_[0] != '\0' ? why_.c_str() : curl_easy_strerror(code));

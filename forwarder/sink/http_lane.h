@@ -58,8 +58,9 @@ class HttpLane {
   size_t offset_ = 0;  // and where in it
   size_t redirects_ = 0;
   HttpAnswer answer_;
-  size_t received_ = 0;  // bytes of the answer's body
-  std::string why_;      // curl's own words on what failed
+  bool answered_ = false;  // all of its headers are there
+  size_t received_ = 0;    // bytes of the answer's body
+  std::string why_;        // curl's own words on what failed
 };
 
 }  // namespace walspout

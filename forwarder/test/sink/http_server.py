@@ -19,7 +19,8 @@ The queue is used up one request at a time, then the default applies. A behaviou
     delay       seconds before the answer
     drip        seconds between the answer's bytes
     do          "answer" (default), "garbage", "close" (no answer at all),
-                "cut" (closes in the middle of the answer), "hang" (until the client goes away)
+                "cut" (closes in the middle of the answer), "behead" (within its headers, after
+                the bytes of "body"), "hang" (until the client goes away)
 
 With "match": {"text": BEHAVIOUR} in the control message, a request whose body has the text is
 treated thus, whatever the queue says.
@@ -119,6 +120,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.connection.sendall(b"\x00\xff 220 this is not HTTP\r\n\r\n" * 10)
         elif do == "cut":
             self.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        elif do == "behead":
+            self.connection.sendall(behaviour["body"].encode())
         elif do == "hang":
             select.select([self.connection], [], [], 60)
 

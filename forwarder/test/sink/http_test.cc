@@ -383,6 +383,19 @@ TEST_F(HttpSinkTest, BrokenAnswersAreRetry) {
   }
 }
 
+// curl takes it for the end of the answer.
+TEST_F(HttpSinkTest, AnAnswerThatEndsWithinItsHeadersIsRetry) {
+  for (const char* what :
+       {"HTTP/1.1 200 OK\\r\\n", "HTTP/1.1 200 OK\\r\\nContent-Le",
+        "HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n", "HTTP/1.1 422 No\\r\\nX: y\\r\\n",
+        "HTTP/1.1 103 Early Hints\\r\\n\\r\\nHTTP/1.1 200 OK\\r\\n", "HTTP/1.1 20"}) {
+    const DeliveryError error =
+        failure_of("{\"do\": \"behead\", \"body\": \"" + std::string(what) + "\"}");
+    EXPECT_EQ(error.error.kind, ErrorKind::kRetry) << what;
+    EXPECT_THAT(error.error.what, HasSubstr("request failed")) << what;
+  }
+}
+
 TEST_F(HttpSinkTest, SilenceIsRetryAfterTheRequestsTimeout) {
   config_.timeout = Milliseconds(300);
   for (const char* what : {"{\"do\": \"hang\"}", "{\"body_bytes\": 100, \"drip\": 0.1}"}) {
