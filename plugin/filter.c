@@ -47,6 +47,30 @@ refuse_missing(const char *name)
 }
 
 /*
+ * Does the publication exist now, whatever it was at this place in the WAL? Not
+ * asked of the system cache, which would keep today's answer for the rows of
+ * yesterday: nothing empties it before the first change is decoded.
+ */
+static bool
+exists_now(const char *name)
+{
+	Relation	catalog = table_open(PublicationRelationId, AccessShareLock);
+	SysScanDesc scan;
+	ScanKeyData key;
+	NameData	wanted;
+	bool		found;
+
+	namestrcpy(&wanted, name);
+	ScanKeyInit(&key, Anum_pg_publication_pubname, BTEqualStrategyNumber, F_NAMEEQ,
+				NameGetDatum(&wanted));
+	scan = systable_beginscan(catalog, PublicationNameIndexId, true, SnapshotSelf, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	table_close(catalog, AccessShareLock);
+	return found;
+}
+
+/*
  * At the start the publications are looked for as they are now, whatever the
  * position in the WAL: a name that is misspelt should be told at once. A
  * walsender is in no transaction then.
@@ -72,7 +96,7 @@ filter_startup(const Options *given, MemoryContext context)
 	if (transaction)
 		StartTransactionCommand();
 	foreach(lc, options->publications)
-		if (!OidIsValid(get_publication_oid(lfirst(lc), true)))
+		if (!exists_now(lfirst(lc)))
 			refuse_missing(lfirst(lc));
 	if (transaction)
 	{
@@ -86,26 +110,6 @@ void
 filter_invalidate(void)
 {
 	publications_valid = false;
-}
-
-/* Does the publication exist now, whatever it was at this place in the WAL? */
-static bool
-exists_now(const char *name)
-{
-	Relation	catalog = table_open(PublicationRelationId, AccessShareLock);
-	SysScanDesc scan;
-	ScanKeyData key;
-	NameData	wanted;
-	bool		found;
-
-	namestrcpy(&wanted, name);
-	ScanKeyInit(&key, Anum_pg_publication_pubname, BTEqualStrategyNumber, F_NAMEEQ,
-				NameGetDatum(&wanted));
-	scan = systable_beginscan(catalog, PublicationNameIndexId, true, SnapshotSelf, 1, &key);
-	found = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
-	table_close(catalog, AccessShareLock);
-	return found;
 }
 
 /*

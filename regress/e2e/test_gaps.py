@@ -433,6 +433,28 @@ def test_other_options_after_a_crash_are_no_gap(alone, alone_fwd):
         pg.wait_until(lambda: other.events()[-1]["table"] == "u", 10, what="change")
 
 
+@pytest.mark.parametrize("change", ["ALTER PUBLICATION p SET TABLE u",
+                                    "DROP PUBLICATION p; CREATE PUBLICATION p FOR TABLE u"])
+@pytest.mark.parametrize("how", ["running", "down"])
+def test_a_publication_that_changed_before_a_crash_is_no_gap(alone, alone_fwd, how, change):
+    """What was delivered is decoded as it was then."""
+    alone.psql(TABLE + "; CREATE TABLE u (id int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE t")
+    forwarder = alone_fwd(source="publications: [p]")
+    forwarder.start()
+    for number in (1, 2, 3):
+        deliver(alone, forwarder, number)
+    if how == "down":
+        assert forwarder.terminate() == 0
+    alone.psql(change)
+    alone.server.kill9()
+    alone.server.start()
+    if how == "down":
+        forwarder.start()
+    alone.psql("INSERT INTO u VALUES (1)")
+    pg.wait_until(lambda: forwarder.events()[-1]["table"] == "u", 20, what="change")
+    assert forwarder.terminate() == 0
+
+
 def delivered_then_saved(alone, forwarder, how):
     """A backup, then changes that are delivered: two before the point to recover to, one after."""
     alone.psql(TABLE)
