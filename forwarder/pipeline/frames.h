@@ -24,7 +24,7 @@ struct Commit {
   Lsn lsn;                   // as in the events' ids
   Lsn end_lsn;               // the position to confirm
   size_t events_before = 0;  // how many of the chunk's events belong to it or precede it
-  int64_t time = 0;
+  int64_t time = 0;          // of the commit, as in Event; 0: a message of its own
 };
 
 // Messages in a row and the events in them, which point into them: they live and go together.

@@ -60,3 +60,11 @@ def test_what_would_test_nothing_or_something_else_is_an_error(options):
     done = subprocess.run([sys.executable, "-B", RUN, *options.split()], timeout=20,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2 and done.stdout == "" and "error" in done.stderr
+
+
+def test_without_the_program_nothing_runs():
+    done = subprocess.run([sys.executable, "-B", RUN], timeout=20, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True,
+                          env={**os.environ, "WALSPOUT": "/nonexistent/walspout"})
+    assert done.returncode == 1 and "/nonexistent/walspout" in done.stderr
+    assert "make torture" in done.stderr
