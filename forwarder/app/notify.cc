@@ -64,7 +64,7 @@ void Notifier::say_status(const std::vector<std::unique_ptr<Pipeline>>& pipeline
     for (size_t i = 0; i < pipeline->config().sinks.size(); i++) {
       const SinkState state = pipeline->sink_stats(i).state;
       sinks++;
-      failing += state == SinkState::kRetrying || state == SinkState::kStopped ? 1 : 0;
+      failing += state != SinkState::kConnecting && state != SinkState::kDelivering ? 1 : 0;
     }
   }
   std::string status = std::to_string(streaming) + " of " + std::to_string(pipelines.size()) +

@@ -4,6 +4,7 @@
 // it is handled; whoever passes it on may say more about where it happened, by in().
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
@@ -14,13 +15,29 @@ namespace walspout {
 enum class ErrorKind {
   kRetry,   // may succeed later, unchanged: do it again after the backoff
   kReject,  // this one thing will never be accepted; others may be
-  kFatal,   // will not succeed until somebody changes a configuration: stop
+  kFatal,   // will not succeed until an operator changes a configuration
+};
+
+// Whose fault an error is. Only an event's own fault may ever set that event aside.
+enum class Scope {
+  kEvent,          // this event: others of the batch may pass
+  kBatch,          // one event or more of a batch: the batch must be split to find out
+  kDestination,    // the receiver is down, full, read-only, busy, or rejects everything
+  kConfiguration,  // ours or the receiver's: an operator has to change something
 };
 
 struct Error {
   ErrorKind kind = ErrorKind::kRetry;
-  std::string what;   // what failed, why, and what to do about it. Never holds a secret
-  std::string where;  // endpoint or file, without credentials; may be empty
+  std::string what;               // what failed, why, and what to do about it. Never holds a secret
+  std::string where;              // endpoint or file, without credentials; may be empty
+  std::optional<Scope> blamed{};  // none: as the kind suggests, see scope()
+
+  // An outage is far more frequent than a bad event, so Retry blames the destination.
+  Scope scope() const {
+    if (blamed) return *blamed;
+    if (kind == ErrorKind::kReject) return Scope::kEvent;
+    return kind == ErrorKind::kRetry ? Scope::kDestination : Scope::kConfiguration;
+  }
 
   // "where: what"
   std::string message() const { return where.empty() ? what : where + ": " + what; }
@@ -42,6 +59,11 @@ inline Failure reject(std::string what, std::string where = {}) {
 
 inline Failure fatal(std::string what, std::string where = {}) {
   return Failure(Error{ErrorKind::kFatal, std::move(what), std::move(where)});
+}
+
+// The receiver is gone for good, as the reader of a pipe is: no later attempt can succeed.
+inline Failure gone(std::string what, std::string where = {}) {
+  return Failure(Error{ErrorKind::kFatal, std::move(what), std::move(where), Scope::kDestination});
 }
 
 // The error on its way up, with `prefix` before its text.

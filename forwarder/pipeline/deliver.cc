@@ -67,43 +67,69 @@ Result<void> Deliverer::connect() {
       succeeded();
       break;
     }
-    if (checked.error().kind != ErrorKind::kRetry) return checked;
-    back_off(checked.error(), std::nullopt);
+    Result<void> handled;
+    if (checked.error().kind == ErrorKind::kRetry) {
+      back_off(checked.error(), std::nullopt);
+    } else {
+      handled = park(std::move(checked.error()));
+    }
+    if (!handled) return handled;
   }
   return {};
 }
 
 Result<void> Deliverer::deliver(std::vector<Event>& pending) {
   while (!pending.empty() && !queue_.closed()) {
-    Progress progress(pending.size());
+    const size_t attempted = attempt_size(pending);
+    Progress progress(attempted);
     const TimePoint until = deadline();
     stats_.pulse.back_by(until);
-    Delivery delivery = sink_.deliver(pending, until, progress);
+    Delivery delivery = sink_.deliver(std::span(pending).first(attempted), until, progress);
     stats_.batches.fetch_add(1, std::memory_order_relaxed);
     if (delivery) {
-      for (size_t i = 0; i < pending.size(); i++) {
+      for (size_t i = 0; i < attempted; i++) {
         if (!progress.is_done(i)) progress.durable(i);
       }
       settle(pending, progress);
       succeeded();
+      at_once_ = at_once_ > SIZE_MAX / 2 ? SIZE_MAX : at_once_ * 2;
       continue;
     }
-    // Where the rejected event will be found once those that are done are gone.
+    // Where the failed event will be found once the events that are done are gone.
     DeliveryError error = std::move(delivery.error());
     size_t before = 0;
-    for (size_t i = 0; i < std::min(error.event, pending.size()); i++) {
+    for (size_t i = 0; i < std::min(error.event, attempted); i++) {
       before += progress.is_done(i) ? 0 : 1;
     }
     error.event = before;
-    if (progress.durable_count() + progress.dropped_count() > 0) backoff_.reset();
+    const bool advanced = progress.durable_count() + progress.dropped_count() > 0;
+    if (advanced) backoff_.reset();
+    if (error.error.scope() == Scope::kBatch) split(error, attempted);
     settle(pending, progress);
-    Result<void> handled = failed(pending, error);
+    Result<void> handled = failed(pending, error, progress.durable_count() > 0);
     if (!handled) return handled;
   }
+  extended_ = false;
   return {};
 }
 
-// Counts the events that are done and removes them from `pending`.
+// A prefix of `pending` that the sink is given at once.
+size_t Deliverer::attempt_size(const std::vector<Event>& pending) const {
+  const size_t most = std::min(pending.size(), at_once_);
+  if (!extended_) return most;
+  for (size_t i = 1; i < most; i++) {
+    if (pending[i].barrier || pending[i - 1].barrier) return i;
+  }
+  return most;
+}
+
+// The next attempts have half as many events, until the event at fault stands alone.
+void Deliverer::split(const DeliveryError& error, size_t attempted) {
+  at_once_ = std::max<size_t>(1, std::min(attempted, std::max<size_t>(1, error.size)) / 2);
+}
+
+// Counts the events that are done and removes them from `pending`, of which `progress` covers a
+// prefix.
 void Deliverer::settle(std::vector<Event>& pending, const Progress& progress) {
   if (progress.durable_count() + progress.dropped_count() == 0) return;
   int64_t now = time_.wall();
@@ -117,7 +143,7 @@ void Deliverer::settle(std::vector<Event>& pending, const Progress& progress) {
   };
   for (size_t i = 0; i < pending.size(); i++) {
     const Event& event = pending[i];
-    if (!progress.is_done(i)) {
+    if (i >= progress.size() || !progress.is_done(i)) {
       if (kept != i) pending[kept] = event;
       kept++;
       continue;
@@ -133,15 +159,32 @@ void Deliverer::settle(std::vector<Event>& pending, const Progress& progress) {
   stats_.dropped.fetch_add(progress.dropped_count(), std::memory_order_relaxed);
   stats_.bytes.fetch_add(bytes, std::memory_order_relaxed);
   stats_.progress_at.store(now, std::memory_order_relaxed);
+  if (progress.durable_count() > 0) set_aside_unproven_ = false;
 }
 
-Result<void> Deliverer::failed(std::vector<Event>& pending, const DeliveryError& error) {
-  if (error.error.kind == ErrorKind::kFatal) return Failure(error.error);
-  if (pending.empty()) {
-    back_off(error.error, error.retry_after);
-    return {};
+Result<void> Deliverer::failed(std::vector<Event>& pending, const DeliveryError& error,
+                               bool others_passed) {
+  switch (error.error.scope()) {
+    case Scope::kEvent:
+      if (!pending.empty()) return event_failed(pending, error, others_passed);
+      break;
+    case Scope::kBatch:
+      // The next attempts show which event is at fault. Only an error that may pass needs a pause.
+      if (error.error.kind == ErrorKind::kReject && error.size > 1) return {};
+      break;
+    case Scope::kConfiguration:
+      return park(error.error);
+    case Scope::kDestination:
+      if (error.error.kind == ErrorKind::kFatal) return Failure(error.error);
+      break;
   }
-  size_t troubled = std::min(error.event, pending.size() - 1);
+  back_off(error.error, error.retry_after);
+  return {};
+}
+
+Result<void> Deliverer::event_failed(std::vector<Event>& pending, const DeliveryError& error,
+                                     bool others_passed) {
+  const size_t troubled = std::min(error.event, pending.size() - 1);
   const Event& event = pending[troubled];
   if (event.lsn == troubled_lsn_ && event.index == troubled_index_) {
     troubled_times_++;
@@ -150,27 +193,60 @@ Result<void> Deliverer::failed(std::vector<Event>& pending, const DeliveryError&
     troubled_index_ = event.index;
     troubled_times_ = 1;
   }
-
   if (error.error.kind == ErrorKind::kReject) {
     stats_.rejects.fetch_add(1, std::memory_order_relaxed);
     if (dead_letters_) return bury(pending, troubled, error.error);
     Error stop = error.error;
-    stop.what = "event " + std::string(EventId(event)) + " was refused: " + stop.what +
-                ". Mend what refuses it, or configure dead_letter to set such events aside";
-    return Failure(std::move(stop));
+    stop.what = "event " + std::string(EventId(event)) + " was rejected: " + stop.what +
+                ". Fix what rejects the event, or configure dead_letter to set such events aside";
+    return park(std::move(stop));
   }
   if (dead_letters_ && config_.dead_letter_after && troubled_times_ >= config_.dead_letter_after) {
-    if (reachable()) return bury(pending, troubled, error.error);
+    if (is_event_at_fault(pending, troubled, others_passed)) {
+      return bury(pending, troubled, error.error);
+    }
     troubled_times_ = 0;
   }
   back_off(error.error, error.retry_after);
   return {};
 }
 
-// Whether a failure may be the event's. While the receiver is away nothing is: setting events aside
-// one after the other would make of an outage a hole.
-bool Deliverer::reachable() {
-  return sink_.check(source_().value_or(SourceState{}), deadline()).has_value();
+// Whether the receiver takes another event now: if not, all events would fail, and none of them is
+// at fault. Without another event to try, the configured number of attempts decides, once.
+bool Deliverer::is_event_at_fault(std::vector<Event>& pending, size_t troubled,
+                                  bool others_passed) {
+  if (others_passed || !config_.unattended) return true;
+  if (const auto other = find_other(pending, troubled)) return passes(pending, *other);
+  return !std::exchange(set_aside_unproven_, true);
+}
+
+// An event behind the troubled one that may overtake it: of another key, with no barrier between.
+std::optional<size_t> Deliverer::find_other(std::vector<Event>& pending, size_t troubled) {
+  if (pending.size() == 1) {
+    std::vector<Event> more;
+    queue_.take(cursor_, sink_.limits(), Duration::zero(), more);
+    extended_ = extended_ || !more.empty();
+    pending.insert(pending.end(), more.begin(), more.end());
+  }
+  const Event& event = pending[troubled];
+  if (event.barrier) return std::nullopt;
+  for (size_t i = troubled + 1; i < pending.size() && !pending[i].barrier; i++) {
+    if (pending[i].key_hash != event.key_hash) return i;
+  }
+  return std::nullopt;
+}
+
+bool Deliverer::passes(std::vector<Event>& pending, size_t other) {
+  const TimePoint until = deadline();
+  stats_.pulse.back_by(until);
+  Progress one(1);
+  const Delivery delivery = sink_.deliver(std::span(pending).subspan(other, 1), until, one);
+  stats_.batches.fetch_add(1, std::memory_order_relaxed);
+  if (!delivery && !one.is_done(0)) return false;
+  Progress progress(pending.size());
+  progress.durable(other);
+  settle(pending, progress);
+  return true;
 }
 
 // Sets an event aside; it counts as handled once that is on disk.
@@ -193,22 +269,41 @@ Result<void> Deliverer::bury(std::vector<Event>& pending, size_t event, const Er
   return {};
 }
 
+// The sink keeps its position, and tries again from time to time.
+Result<void> Deliverer::park(Error error) {
+  if (!config_.unattended) return Failure(std::move(error));
+  if (std::string why = error.message(); why != parked_for_) {
+    parked_for_ = std::move(why);
+    log(LogLevel::kError, "sink is parked until an operator fixes the cause",
+        {{"pipeline", config_.pipeline},
+         {"sink", config_.sink},
+         {"retry_ms", config_.retry.max.count()},
+         {"error", parked_for_}});
+  }
+  wait(SinkState::kParked, config_.retry.max, error);
+  return {};
+}
+
 void Deliverer::back_off(const Error& error, std::optional<Milliseconds> at_least) {
-  if (failures_++ == 0) failing_since_ = time_.now();
-  Milliseconds wait = backoff_.next();
-  if (at_least) wait = std::max(wait, *at_least);
-  stats_.retries.fetch_add(1, std::memory_order_relaxed);
-  stats_.failures.store(failures_, std::memory_order_relaxed);
-  stats_.last_error.set(error.message());
-  stats_.state = SinkState::kRetrying;
+  Milliseconds time = backoff_.next();
+  if (at_least) time = std::max(time, *at_least);
   log(LogLevel::kWarn, "could not deliver, will try again",
       {{"pipeline", config_.pipeline},
        {"sink", config_.sink},
-       {"attempt", failures_},
-       {"wait_ms", wait.count()},
+       {"attempt", failures_ + 1},
+       {"wait_ms", time.count()},
        {"error", error.message()}});
-  stats_.pulse.back_by(time_.now() + wait);
-  time_.sleep(wait);
+  wait(SinkState::kRetrying, time, error);
+}
+
+void Deliverer::wait(SinkState state, Milliseconds time, const Error& error) {
+  if (failures_++ == 0) failing_since_ = time_.now();
+  stats_.retries.fetch_add(1, std::memory_order_relaxed);
+  stats_.failures.store(failures_, std::memory_order_relaxed);
+  stats_.last_error.set(error.message());
+  stats_.state = state;
+  stats_.pulse.back_by(time_.now() + time);
+  time_.sleep(time);
 }
 
 void Deliverer::succeeded() {
@@ -223,6 +318,7 @@ void Deliverer::succeeded() {
        {"outage_ms", outage.count()}});
   failures_ = 0;
   troubled_times_ = 0;
+  parked_for_.clear();
   stats_.failures.store(0, std::memory_order_relaxed);
 }
 

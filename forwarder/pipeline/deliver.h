@@ -1,15 +1,19 @@
 // Takes events from the queue and sees to it that a sink is done with them: the policy that sinks
-// do not have. One Deliverer and one thread for each sink.
+// do not have. One Deliverer and one thread for each sink. The scope of an error decides:
 //
-// - Retry: the same events again, in the same order, after the backoff; for ever, unless
-//   dead letters are configured.
-// - Reject, and an event that has failed as often as the configuration allows while the receiver
-//   can be reached: dead letter, then on. Without dead letters, stop.
-// - Fatal: stop. Nothing after the last durable event is acknowledged.
+// - event: a rejected event becomes a dead letter. So does an event that failed as often as the
+//   configuration allows, if the receiver takes other events. Without dead letters, a rejected
+//   event parks the sink.
+// - batch: halves, down to a single event. The sink then blames that event, or the destination.
+// - destination: the same events again after the backoff, for ever. An outage never produces a
+//   dead letter.
+// - configuration: the sink is parked. A parked sink keeps its position, reports the remedy, and
+//   tries again every `retry.max`, so that no restart is needed after the fix.
 #pragma once
 
 #include <atomic>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -38,6 +42,9 @@ struct DeliverConfig {
   BackoffConfig retry;
   Duration timeout = std::chrono::seconds(60);  // of one call of the sink
   uint64_t dead_letter_after = 0;               // failed attempts of an event; 0: never
+  // False: a person waits for the outcome. Errors that would park the sink are returned instead,
+  // and failed attempts alone blame an event.
+  bool unattended = true;
 };
 
 class Deliverer {
@@ -48,16 +55,16 @@ class Deliverer {
             DeadLetters* dead_letters, SinkStats& stats, Timekeeper& time,
             std::function<std::optional<SourceState>()> source);
 
-  // Delivers until the queue is closed, or until an error that stops the pipeline.
+  // Delivers until the queue is closed. An error means that the receiver is gone for good.
   Result<void> run();
 
-  // The parts of run(), for who has no stream of events, on one thread.
+  // The parts of run(), for a caller without a stream of events, on one thread.
   //
-  // Checks the sink until it is ready, the queue is closed, or an error says stop.
+  // Checks the sink until it is ready, the queue is closed, or an error stops.
   Result<void> connect();
 
   // Delivers events. Returns with `pending` empty, or because the queue was closed, or with an
-  // error that says stop.
+  // error that stops.
   Result<void> deliver(std::vector<Event>& pending);
 
   // No call of the sink may last beyond this time from now on. From any thread.
@@ -67,11 +74,19 @@ class Deliverer {
   void reopen() { reopen_ = true; }
 
  private:
-  Result<void> failed(std::vector<Event>& pending, const DeliveryError& error);
-  bool reachable();
+  Result<void> failed(std::vector<Event>& pending, const DeliveryError& error, bool others_passed);
+  Result<void> event_failed(std::vector<Event>& pending, const DeliveryError& error,
+                            bool others_passed);
+  void split(const DeliveryError& error, size_t attempted);
+  size_t attempt_size(const std::vector<Event>& pending) const;
+  bool is_event_at_fault(std::vector<Event>& pending, size_t troubled, bool others_passed);
+  std::optional<size_t> find_other(std::vector<Event>& pending, size_t troubled);
+  bool passes(std::vector<Event>& pending, size_t other);
   Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);
   void settle(std::vector<Event>& pending, const Progress& progress);
+  Result<void> park(Error error);
   void back_off(const Error& error, std::optional<Milliseconds> at_least);
+  void wait(SinkState state, Milliseconds time, const Error& error);
   void succeeded();
   void between_batches();
   TimePoint deadline();
@@ -89,7 +104,11 @@ class Deliverer {
   uint64_t failures_ = 0;  // attempts in a row that failed
   Lsn troubled_lsn_;       // the event that failed last,
   uint64_t troubled_index_ = 0;
-  uint64_t troubled_times_ = 0;  // and how often in a row
+  uint64_t troubled_times_ = 0;      // and how often in a row
+  size_t at_once_ = SIZE_MAX;        // events in an attempt; fewer after a batch failed as a whole
+  bool extended_ = false;            // `pending` was taken from the queue more than once
+  bool set_aside_unproven_ = false;  // since the receiver took an event last
+  std::string parked_for_;           // what the log has said of why the sink is parked
   std::atomic<TimePoint::rep> limit_{TimePoint::max().time_since_epoch().count()};
   std::atomic<bool> reopen_{false};
 };

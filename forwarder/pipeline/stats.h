@@ -53,7 +53,8 @@ class SharedText {
   std::string text_;
 };
 
-enum class SinkState : int { kConnecting, kDelivering, kRetrying, kStopped };
+// kParked: an operator has to change something; the sink tries again from time to time.
+enum class SinkState : int { kConnecting, kDelivering, kRetrying, kParked, kStopped };
 
 struct SinkStats {
   std::atomic<uint64_t> events{0};  // durable at the receiver

@@ -189,15 +189,13 @@ std::vector<std::string> HttpSink::headers_for(const std::vector<size_t>& batch,
 }
 
 void HttpSink::start(Lane& lane, const Call& call) {
-  const size_t most = lane.singles > 0 ? 1 : config_.batch_events;
   size_t bytes = 0;
-  while (!lane.waiting.empty() && lane.under_way.size() < most) {
+  while (!lane.waiting.empty() && lane.under_way.size() < config_.batch_events) {
     bytes += call.events[lane.waiting.front()].document.size();
     if (!lane.under_way.empty() && bytes > config_.batch_bytes) break;
     lane.under_way.push_back(lane.waiting.front());
     lane.waiting.pop_front();
   }
-  if (lane.singles > 0) --lane.singles;
   auto body = body_of(lane.under_way, call);
   const auto headers = headers_for(lane.under_way, call, body);
   lane.http.prepare(std::move(body), headers, call.deadline);
@@ -223,12 +221,9 @@ void HttpSink::settle(Lane& lane, Delivery outcome, Call& call) {
     return;
   }
   DeliveryError error = std::move(outcome.error());
-  if (error.error.kind == ErrorKind::kReject && lane.under_way.size() > 1) {
-    // One of them is refused: find out which.
-    lane.singles = lane.under_way.size();
-    lane.waiting.insert(lane.waiting.begin(), lane.under_way.begin(), lane.under_way.end());
-    lane.under_way.clear();
-    return;
+  if (error.error.scope() == Scope::kEvent && lane.under_way.size() > 1) {
+    error.error.blamed = Scope::kBatch;  // the answer does not say which one
+    error.size = lane.under_way.size();
   }
   error.event = lane.under_way.front();
   error.error.what = without_secrets(std::move(error.error.what));
@@ -264,7 +259,6 @@ void HttpSink::abandon() {
     if (!lane->under_way.empty()) curl_multi_remove_handle(multi_.get(), lane->http.handle());
     lane->under_way.clear();
     lane->waiting.clear();
-    lane->singles = 0;
   }
   busy_ = 0;
 }

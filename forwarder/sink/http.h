@@ -47,7 +47,6 @@ class HttpSink final : public Sink {
     HttpLane http;
     std::deque<size_t> waiting;     // indexes of events
     std::vector<size_t> under_way;  // those of the request
-    size_t singles = 0;             // so many go on their own: their array was refused
   };
   // The call under way.
   struct Call {

@@ -20,21 +20,32 @@ std::string shown(std::string_view body) {
   return text;
 }
 
-ErrorKind kind_of(long status) {
+struct Verdict {
+  ErrorKind kind;
+  Scope scope;
+};
+
+Verdict verdict_on(long status) {
   switch (status) {
-    case 408:
-    case 425:
-    case 429:
-    case 401:
-    case 403:
-    case 407:
-      return ErrorKind::kRetry;
     case 301:
     case 308:
+    case 401:
+    case 403:
+    case 405:
+    case 407:
     case 410:
-      return ErrorKind::kFatal;
+      return {ErrorKind::kFatal, Scope::kConfiguration};
+    case 404:
+    case 408:
+    case 421:
+    case 425:
+    case 429:
+      return {ErrorKind::kRetry, Scope::kDestination};
+    case 500:
+      return {ErrorKind::kRetry, Scope::kEvent};
     default:
-      return status >= 400 && status < 500 ? ErrorKind::kReject : ErrorKind::kRetry;
+      if (status >= 400 && status < 500) return {ErrorKind::kReject, Scope::kEvent};
+      return {ErrorKind::kRetry, Scope::kDestination};
   }
 }
 
@@ -44,6 +55,12 @@ std::string remedy(const HttpAnswer& answer) {
     case 403:
     case 407:
       return ". Check the secret, and user or token in url and headers";
+    case 404:
+      return ". The receiver has nothing at this url now: correct url, unless a deployment is "
+             "under "
+             "way";
+    case 405:
+      return ". The receiver takes no POST at this url: correct url";
     case 410:
       return ". The receiver wants no more events here: take the sink out of the configuration, "
              "or correct url";
@@ -93,11 +110,13 @@ std::optional<std::chrono::seconds> parse_retry_after(std::string_view header, i
 
 Delivery judge_answer(const HttpAnswer& answer, std::string_view where, int64_t now) {
   if (answer.status >= 200 && answer.status < 300) return {};
-  const ErrorKind kind = kind_of(answer.status);
+  const Verdict verdict = verdict_on(answer.status);
   std::string what = "the receiver answered " + std::to_string(answer.status) + remedy(answer);
   if (!answer.body.empty()) what += ". It says: " + shown(answer.body);
-  DeliveryError error{{kind, std::move(what), std::string(where)}, 0, std::nullopt};
-  if (kind == ErrorKind::kRetry) error.retry_after = parse_retry_after(answer.retry_after, now);
+  DeliveryError error{
+      {verdict.kind, std::move(what), std::string(where), verdict.scope}, 0, std::nullopt};
+  if (verdict.kind == ErrorKind::kRetry)
+    error.retry_after = parse_retry_after(answer.retry_after, now);
   return tl::unexpected(std::move(error));
 }
 

@@ -19,15 +19,16 @@ struct HttpAnswer {
   std::string body;         // the beginning of it
 };
 
-// Success: accepted (2xx). Otherwise, with 0 as the event,
+// Success: accepted (2xx). Otherwise, with 0 as the event, and as if the request had one event:
 //
-//   408 425 429 and 5xx             kRetry, not before Retry-After if it was given
-//   401 403 407                     kRetry: credentials are mended at either end
-//   300 302 303 307 304             kRetry: redirects are not followed
-//   301 308                         kFatal: the url is another for good
-//   410                             kFatal: the receiver wants no more events, whichever
-//   400 404 413 422, other 4xx      kReject
-//   anything else                   kRetry
+//   400 413 422, other 4xx          kReject, the event's fault
+//   500                             kRetry, the event's fault, until other events fail as well
+//   401 403 405 407 410 301 308     kFatal, the configuration's: credentials or url
+//   404 408 421 425 429             kRetry, the destination's: a deployment answers 404
+//   other 5xx, other 3xx            kRetry, the destination's; redirects are not followed
+//   anything else                   kRetry, the destination's
+//
+// kRetry honours Retry-After.
 [[nodiscard]] Delivery judge_answer(const HttpAnswer& answer, std::string_view where, int64_t now);
 
 // Seconds that a Retry-After header asks for, which is a number of seconds or a date. nullopt if

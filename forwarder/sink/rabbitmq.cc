@@ -224,13 +224,15 @@ DeliveryError RabbitmqSink::closed(const Call& call, const RabbitmqNews& news) c
                                      "publish to exchange \"" + config_.exchange + "\"", name_),
                       0, std::nullopt};
   if (error.error.kind != ErrorKind::kReject) return error;
-  // Which one it was, only its size tells.
+  // Only its size tells which message was rejected.
   const size_t size = rabbitmq_refused_size(news.text);
   const auto large = std::find_if(call.published.begin(), call.published.end(), [&](size_t event) {
     return call.events[event].document.size() == size;
   });
   if (large == call.published.end()) {
-    error.error.kind = ErrorKind::kRetry;
+    error.error.blamed = Scope::kBatch;
+    if (call.first_unsure < call.published.size()) error.event = call.published[call.first_unsure];
+    error.size = call.published.size() - call.first_unsure;
   } else {
     error.event = *large;
   }

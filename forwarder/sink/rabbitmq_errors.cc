@@ -35,6 +35,10 @@ constexpr std::array kOutcomes = {
             "declare is a type that the broker has: direct, topic, fanout or headers"},
     Outcome{503, "exchange type", ErrorKind::kFatal,
             "declare is a type that the broker has: direct, topic, fanout or headers"},
+    Outcome{530, "connection limit", ErrorKind::kRetry,
+            "the broker has no connection left: close idle ones, or raise the limit "
+            "(rabbitmqctl set_vhost_limits, set_user_limits); a dead connection counts until its "
+            "heartbeat fails"},
     Outcome{530, "", ErrorKind::kFatal,
             "create the vhost (rabbitmqctl add_vhost), give the user permissions in it, or correct "
             "the end of url"},

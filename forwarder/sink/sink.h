@@ -1,8 +1,8 @@
 // What a sink is: something that takes responsibility for events.
 //
-// A sink moves bytes and says what became of them. It owns no policy: when to try again, how long
-// to wait, what to do with an event that is refused, and what to confirm to the server is decided
-// by who calls it. It does not log; it returns errors that name the remedy.
+// A sink moves bytes and says what became of them, and whose fault an error is. A sink owns no
+// policy: its caller decides when to try again, how long to wait, what to do with a rejected event,
+// and what to confirm to the server. A sink does not log; it returns errors that name the remedy.
 //
 // All functions are called on one thread. A sink connects when it is first used and whenever it
 // finds itself without a connection; a constructor does no I/O.
@@ -47,6 +47,7 @@ class Progress {
   }
 
   bool is_done(size_t i) const { return done_[i]; }
+  size_t size() const { return done_.size(); }
   size_t durable_count() const { return durable_; }
   size_t dropped_count() const { return dropped_; }
 
@@ -58,8 +59,9 @@ class Progress {
 
 struct DeliveryError {
   Error error;
-  size_t event = 0;                         // kReject: which one of the batch
+  size_t event = 0;                         // scope event: which one; scope batch: its first one
   std::optional<Milliseconds> retry_after;  // kRetry: the receiver asked for at least this
+  size_t size = 1;                          // scope batch: how many events failed together
 };
 
 using Delivery = tl::expected<void, DeliveryError>;
@@ -104,9 +106,10 @@ class Sink {
   virtual Result<void> check(const SourceState& source, TimePoint deadline) = 0;
 
   // Delivers events, in order: events of one key always, all of them if the sink keeps one order.
-  // Returns when every event is durable at the receiver, or an error of a kind that decides what
-  // happens next; then `progress` says which events are done. After a failed one, no later event
-  // of the same lane may be delivered in that call.
+  // Returns when every event is durable at the receiver, or an error whose kind and scope decide
+  // what happens next; then `progress` says which events are done. After a failed event, no later
+  // event of the same lane may be delivered in that call. Events that fail together (one request,
+  // one connection closed with a cause that names no event) are an error of scope batch.
   //
   // A span holds either no barrier, or one barrier and nothing else, unless limits() says
   // otherwise: sinks that work in lanes finish all lanes before they return and need not look at

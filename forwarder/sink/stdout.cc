@@ -46,7 +46,7 @@ Result<void> StdoutSink::write(std::string_view& text, TimePoint deadline) const
     if (written >= 0) {
       text.remove_prefix(static_cast<size_t>(written));
     } else if (errno == EPIPE || errno == EBADF) {
-      return fatal("whoever read the events is gone", "stdout");
+      return gone("the reader of standard output has closed the pipe", "stdout");
     } else if (errno != EAGAIN && errno != EINTR) {
       return retry(std::string("could not write: ") + strerror(errno), "stdout");
     }

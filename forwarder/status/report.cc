@@ -36,6 +36,8 @@ const char* name_of(SinkState state) {
       return "delivering";
     case SinkState::kRetrying:
       return "retrying";
+    case SinkState::kParked:
+      return "parked";
     default:
       return "stopped";
   }

@@ -205,9 +205,6 @@ class HttpSinkTest : public testing::Test {
     EXPECT_TRUE(deliver_all(*sink, events_.span().first(2)));
     return error;
   }
-  ErrorKind kind_of(int status) {
-    return failure_of("{\"status\": " + std::to_string(status) + "}").error.kind;
-  }
 
   HttpServer server_;
   HttpConfig config_;
@@ -337,26 +334,32 @@ TEST_F(HttpSinkTest, OneLanesTroubleDoesNotUndoTheOthers) {
   EXPECT_GT(progress_.durable_count(), 0u);
 }
 
-TEST_F(HttpSinkTest, ARefusedArrayIsTakenApart) {
-  config_.batch_events = 20;
+TEST_F(HttpSinkTest, ARejectedArrayIsTheBatchesFault) {
+  config_.batch_events = 10;
   server_.behave("{\"match\": {\"\\\"key\\\":{\\\"id\\\":13}\": {\"status\": 422}}}");
   auto sink = sink_for(config_);
   const DeliveryError error = failure(*sink, 20);
   EXPECT_EQ(error.error.kind, ErrorKind::kReject);
-  EXPECT_EQ(error.event, 13u);
-  EXPECT_EQ(progress_.durable_count(), 13u);
-  EXPECT_FALSE(progress_.is_done(14));
+  EXPECT_EQ(error.error.scope(), Scope::kBatch);
+  EXPECT_EQ(error.event, 10u);
+  EXPECT_EQ(error.size, 10u);
+  EXPECT_EQ(progress_.durable_count(), 10u);
 }
 
 TEST_F(HttpSinkTest, WhatEachStatusMeans) {
-  for (const int status : {400, 404, 405, 409, 413, 415, 422}) {
-    EXPECT_EQ(kind_of(status), ErrorKind::kReject) << status;
+  const auto verdict = [&](int status) {
+    const DeliveryError error = failure_of("{\"status\": " + std::to_string(status) + "}");
+    return std::pair(error.error.kind, error.error.scope());
+  };
+  for (const int status : {400, 409, 413, 415, 422}) {
+    EXPECT_EQ(verdict(status), std::pair(ErrorKind::kReject, Scope::kEvent)) << status;
   }
-  for (const int status : {401, 403, 408, 425, 429, 500, 502, 503, 504, 302, 307}) {
-    EXPECT_EQ(kind_of(status), ErrorKind::kRetry) << status;
+  EXPECT_EQ(verdict(500), std::pair(ErrorKind::kRetry, Scope::kEvent));
+  for (const int status : {404, 408, 421, 425, 429, 502, 503, 504, 507, 302, 307}) {
+    EXPECT_EQ(verdict(status), std::pair(ErrorKind::kRetry, Scope::kDestination)) << status;
   }
-  for (const int status : {301, 308, 410}) {
-    EXPECT_EQ(kind_of(status), ErrorKind::kFatal) << status;
+  for (const int status : {301, 308, 401, 403, 405, 407, 410}) {
+    EXPECT_EQ(verdict(status), std::pair(ErrorKind::kFatal, Scope::kConfiguration)) << status;
   }
 }
 
