@@ -44,7 +44,8 @@ def http_sink(port, **more):
 class Webhook(http.server.ThreadingHTTPServer):
     """A receiver that remembers the ids of what it took, and the requests, as (headers, body).
 
-    answer(number, id) says with which status; by default everything is taken.
+    answer(number, id) says with which status; by default everything is taken. judge(body), if set,
+    says so from the parsed body; `bodies` are the parsed ones that were taken then.
     """
 
     daemon_threads = True
@@ -52,7 +53,9 @@ class Webhook(http.server.ThreadingHTTPServer):
     def __init__(self, port=0, answer=lambda number, id: 204):
         self.ids = []
         self.requests = []
+        self.bodies = []
         self.answer = answer
+        self.judge = None
         super().__init__(("127.0.0.1", port), _Hook)
         self.port = self.server_address[1]
 
@@ -73,8 +76,14 @@ class _Hook(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.server.requests.append((self.headers, body))
-        status = self.server.answer(len(self.server.requests), self.headers["webhook-id"])
+        if self.server.judge:
+            parsed = json.loads(body)
+            status = self.server.judge(parsed)
+        else:
+            status = self.server.answer(len(self.server.requests), self.headers["webhook-id"])
         if 200 <= status < 300:
+            if self.server.judge:
+                self.server.bodies.append(parsed)
             self.server.ids.append(self.headers["webhook-id"])
         self.send_response(status)
         self.send_header("content-length", "0")

@@ -182,7 +182,7 @@ def test_what_redis_will_not_add_is_not_called_delivered(db, fwd, letters, tmp_p
 def test_an_event_that_fails_often_enough_is_set_aside_and_stays_so(db, fwd, letters, tmp_path):
     db.psql(TABLE)
     pipeline = dead_letter(letters, after=3) + "\nretry: {initial: 1ms, max: 5ms}"
-    with Webhook(answer=lambda number, id: 503) as hook:
+    with Webhook(answer=lambda number, id: 500) as hook:
         with fwd(sinks=http_sink(hook.port), pipeline=pipeline) as forwarder:
             db.psql("INSERT INTO t VALUES (1)")
             pg.wait_until(lambda: forwarder.status()["sinks"][0]["dead_letters"] == 1, 20,
@@ -192,6 +192,80 @@ def test_an_event_that_fails_often_enough_is_set_aside_and_stays_so(db, fwd, let
         assert run("replay", letters, forwarder.config).returncode == 1
         assert len(hook.requests) == 6
         assert len(read(letters)) == 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 408, 429, 500, 502, 503, 504])
+def test_an_outage_of_a_webhook_makes_no_dead_letters(db, fwd, letters, status):
+    db.psql(TABLE)
+    pipeline = dead_letter(letters, after=2) + "\nretry: {initial: 1ms, max: 5ms}"
+    with Webhook(answer=lambda number, id: status) as hook:
+        with fwd(sinks=http_sink(hook.port), pipeline=pipeline) as forwarder:
+            db.psql("INSERT INTO t SELECT generate_series(1, 20)")
+            pg.wait_until(lambda: len(hook.requests) > 60, 30, what="attempts")
+            assert forwarder.status()["sinks"][0]["dead_letters"] == 0
+            hook.answer = lambda number, id: 204
+            pg.wait_until(lambda: len(hook.ids) >= 20, 20, what="events")
+            assert len(set(hook.ids)) == 20 and hook.ids == sorted(hook.ids, key=id_parts)
+            assert read(letters) == []
+
+
+def id_parts(id):
+    return [int(part) for part in id.split("-")]
+
+
+@pytest.mark.parametrize("outage, cure", [
+    (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+    (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+    (("CONFIG", "SET", "min-replicas-to-write", "1"), ("CONFIG", "SET", "min-replicas-to-write", "0")),
+    (("ACL", "SETUSER", "default", "-xadd"), ("ACL", "SETUSER", "default", "+xadd")),
+], ids=["memory", "replica", "replicas", "permission"])
+def test_an_outage_of_redis_makes_no_dead_letters(db, fwd, letters, tmp_path, outage, cure):
+    db.psql(TABLE)
+    pipeline = dead_letter(letters, after=2) + "\nretry: {initial: 1ms, max: 5ms}"
+    with Redis(str(tmp_path)) as redis:
+        sinks = f"      - type: redis\n        url: {redis.url}\n        stream: all\n"
+        with fwd(sinks=sinks, pipeline=pipeline) as forwarder:
+            redis.ask(*outage)
+            db.psql("INSERT INTO t SELECT generate_series(1, 16)")
+            pg.wait_until(lambda: forwarder.status()["sinks"][0]["retries"] > 40, 30, what="attempts")
+            assert forwarder.status()["sinks"][0]["dead_letters"] == 0
+            redis.ask(*cure)
+            pg.wait_until(lambda: len(redis.entries("all")) == 16, 20, what="entries")
+            assert read(letters) == []
+
+
+def test_only_the_bad_event_of_a_batch_is_set_aside(db, fwd, letters):
+    db.psql(TABLE)
+    pipeline = dead_letter(letters, after=2) + "\nretry: {initial: 1ms, max: 5ms}"
+    with Webhook() as hook:
+        hook.judge = lambda body: 500 if any(event["after"]["id"] in (5, 8) for event in body) else 204
+        with fwd(sinks=http_sink(hook.port, batch="{events: 10}"), pipeline=pipeline) as forwarder:
+            db.psql("INSERT INTO t SELECT generate_series(1, 30)")
+            pg.wait_until(lambda: forwarder.status()["sinks"][0]["events"] == 28, 20, what="events")
+            assert forwarder.status()["sinks"][0]["dead_letters"] == 2
+        delivered = [event["after"]["id"] for body in hook.bodies for event in body]
+        assert delivered == [i for i in range(1, 31) if i not in (5, 8)]
+        assert [letter["document"]["after"]["id"] for letter in read(letters)] == [5, 8]
+
+
+@pytest.mark.parametrize("status, remedy", [(410, "take the sink out"), (301, "set url to it"),
+                                            (422, "configure dead_letter")])
+def test_a_parked_sink_leaves_the_others_alone_and_needs_no_restart(db, fwd, tmp_path, status, remedy):
+    db.psql(TABLE)
+    one = str(tmp_path / "one")
+    with Webhook(answer=lambda number, id: status) as hook:
+        with fwd(sinks=file_sink(one) + http_sink(hook.port),
+                 pipeline="retry: {initial: 1ms, max: 100ms}") as forwarder:
+            db.psql("INSERT INTO t VALUES (1)")
+            forwarder.wait_for_log("sink is parked")
+            db.psql("INSERT INTO t VALUES (2)")
+            forwarder.wait_for_events(2, path=one)
+            code, text = forwarder.get("/readyz")
+            assert code == 503 and "sink http is parked" in text and remedy in text
+            assert forwarder.log().count("sink is parked") == 1
+            hook.answer = lambda number, id: 204
+            pg.wait_until(lambda: len(hook.ids) == 2, 10, what="events")
+            pg.wait_until(lambda: forwarder.get("/readyz")[0] == 200, 5, what="readiness")
 
 
 def test_a_file_that_the_forwarder_writes_to_is_not_disturbed(db, fwd, letters, tmp_path):
