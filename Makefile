@@ -146,7 +146,8 @@ help:
 	@echo 'make install       install both: the plugin where PG_CONFIG says, the forwarder under'
 	@echo '                   PREFIX=/usr/local; DESTDIR is honoured'
 	@echo 'make plugin        one of them: also install-plugin, forwarder, install-forwarder'
-	@echo 'make check         all tests; installs what they need where it can'
+	@echo 'make check         the tests that every change must pass; installs what they need where it can'
+	@echo 'make check-all     these, and what takes longer: fuzzers, sanitizers, torture, benchmarks'
 	@echo '  check-unit       files that need no server (cmocka)'
 	@echo '  check-fuzz       the fuzzers, a few seconds each'
 	@echo '  check-sql        regression and isolation tests (TESTS="name ..." for some of them)'
@@ -176,24 +177,35 @@ help:
 
 ## Tests ########################################################################################
 
-SUITES = check-format check-boundaries check-unit check-fuzz check-sql check-asan check-e2e \
-	check-forwarder check-forwarder-asan check-forwarder-tsan check-torture check-bench
+# What a change needs at the least, in a quarter of an hour; and what takes longer.
+SUITES = check-format check-boundaries check-unit check-sql check-e2e check-forwarder
+LONG_SUITES = check-fuzz check-asan check-forwarder-asan check-forwarder-tsan check-torture check-bench
 
-# PGXS has a recipe for check, which only says that it cannot: it is run by a shell that does
-# nothing, and the work is done by what check depends on.
-check: private SHELL = /bin/true
-check: check-all
-
-.PHONY: check-all
-check-all:
+# $(call run-suites,TARGET,SUITES): all of them, also after a failure.
+define run-suites
 	@.ci/packages check || $(MAKE) --no-print-directory deps-test
 	@failed=; \
-	for suite in $(SUITES); do \
+	for suite in $(2); do \
 		echo "== $$suite"; \
+		began=$$(date +%s); \
 		$(MAKE) --no-print-directory WERROR=1 $$suite || failed="$$failed $$suite"; \
+		echo "== $$suite took $$(($$(date +%s) - began)) s"; \
 	done; \
-	if [ -n "$$failed" ]; then echo "make check: failed:$$failed"; exit 1; fi; \
-	echo 'make check: all passed: $(SUITES)'
+	if [ -n "$$failed" ]; then echo "make $(1): failed:$$failed"; exit 1; fi; \
+	echo 'make $(1): all passed: $(2)'
+endef
+
+# PGXS has a recipe for check, which only says that it cannot: that recipe is run by a shell that does
+# nothing, and what check depends on does the work.
+check: private SHELL = /bin/true
+check: check-suites
+
+.PHONY: check-suites check-all
+check-suites:
+	$(call run-suites,check,$(SUITES))
+
+check-all:
+	$(call run-suites,check-all,$(SUITES) $(LONG_SUITES))
 
 # Unit tests: each test_*.c is a program, linked with the pure files.
 
