@@ -120,8 +120,8 @@ int Runner::run() {
 void Runner::signal(uint32_t number) {
   switch (number) {
     case SIGHUP:
-      log(LogLevel::kInfo, "opening files again");
       for (auto& pipeline : pipelines_) pipeline->reopen();
+      log(LogLevel::kInfo, "opening files again");
       break;
     case SIGUSR1:
       toggle_debug();

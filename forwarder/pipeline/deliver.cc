@@ -40,7 +40,6 @@ Result<void> Deliverer::run() {
     stats_.taken_at.store(time_.wall(), std::memory_order_relaxed);
     result = deliver(batch);
     if (result && batch.empty()) queue_.done(cursor_);
-    if (reopen_) between_batches();
   }
   stats_.pulse.away();
   if (!result) {
@@ -84,6 +83,8 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
     Progress progress(attempted);
     const TimePoint until = deadline();
     stats_.pulse.back_by(until);
+    // What is written after the signal belongs into the new file.
+    if (reopen_) reopen_files();
     Delivery delivery = sink_.deliver(std::span(pending).first(attempted), until, progress);
     stats_.batches.fetch_add(1, std::memory_order_relaxed);
     if (delivery) {
@@ -323,16 +324,18 @@ void Deliverer::succeeded() {
 }
 
 void Deliverer::between_batches() {
-  if (reopen_.exchange(false)) {
-    Result<void> reopened = sink_.reopen();
-    if (!reopened) {
-      log(LogLevel::kError, "could not open again",
-          {{"pipeline", config_.pipeline},
-           {"sink", config_.sink},
-           {"error", reopened.error().message()}});
-    }
-  }
+  if (reopen_) reopen_files();
   sink_.idle();
+}
+
+void Deliverer::reopen_files() {
+  reopen_ = false;
+  Result<void> reopened = sink_.reopen();
+  if (reopened) return;
+  log(LogLevel::kError, "could not open again",
+      {{"pipeline", config_.pipeline},
+       {"sink", config_.sink},
+       {"error", reopened.error().message()}});
 }
 
 TimePoint Deliverer::deadline() {

@@ -70,7 +70,7 @@ class Deliverer {
   // No call of the sink may last beyond this time from now on. From any thread.
   void limit(TimePoint deadline) { limit_.store(deadline.time_since_epoch().count()); }
 
-  // The sink is to open its files again, soon. From any thread.
+  // The sink opens its files again before it delivers anything more. From any thread.
   void reopen() { reopen_ = true; }
 
  private:
@@ -89,6 +89,7 @@ class Deliverer {
   void wait(SinkState state, Milliseconds time, const Error& error);
   void succeeded();
   void between_batches();
+  void reopen_files();
   TimePoint deadline();
 
   Sink& sink_;

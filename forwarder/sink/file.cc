@@ -134,6 +134,14 @@ Result<void> FileSink::reopen() {
 
 Result<void> FileSink::sync() const {
   if (config_.fsync && fdatasync(fd_) != 0) return failed("sync the file", config_.path);
+  struct stat status = {};
+  if (fstat(fd_, &status) != 0) return failed("look at the file", config_.path);
+  if (status.st_nlink == 0) {
+    return retry(
+        "the file was removed while events were written: they go into a new file of that name. "
+        "Events that were written before are gone with the old one; rename a file to rotate it",
+        config_.path);
+  }
   return {};
 }
 

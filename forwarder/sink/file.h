@@ -41,6 +41,7 @@ class FileSink final : public Sink {
   // Cuts off what is not a whole line; the length of what remains.
   [[nodiscard]] Result<off_t> prepare(int fd) const;
   [[nodiscard]] Result<void> append(std::span<const Event> events, TimePoint deadline);
+  // On disk, and in a file that still has a name; kRetry otherwise.
   [[nodiscard]] Result<void> sync() const;
   // Takes back what was written beyond `size`. If that fails, the next open() does it.
   void take_back();

@@ -248,6 +248,37 @@ def test_files_are_opened_again(db, fwd):
         assert forwarder.wait_for_events(1)[0]["after"]["id"] == 2
 
 
+def test_nothing_is_written_to_a_rotated_file_after_the_signal(db, fwd):
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        for i in range(1, 6):
+            db.psql(f"INSERT INTO t VALUES ({i})")
+            assert forwarder.wait_for_events(1)[-1]["after"]["id"] == i
+            rotated = f"{forwarder.output}.{i}"
+            os.rename(forwarder.output, rotated)
+            size = os.path.getsize(rotated)
+            mark = len(forwarder.log())
+            forwarder.process.send_signal(signal.SIGHUP)
+            forwarder.wait_for_log("opening files again", mark)
+            db.psql(f"INSERT INTO t VALUES (-{i})")
+            assert forwarder.wait_for_events(1)[0]["after"]["id"] == -i
+            assert os.path.getsize(rotated) == size
+            os.rename(forwarder.output, forwarder.output + ".after")
+            mark = len(forwarder.log())
+            forwarder.process.send_signal(signal.SIGHUP)
+            forwarder.wait_for_log("opening files again", mark)
+
+
+def test_a_file_that_is_removed_loses_nothing_that_follows(db, fwd):
+    db.psql(TABLE)
+    with fwd() as forwarder:
+        for i in range(1, 7):
+            db.psql(f"INSERT INTO t VALUES ({i})")
+            assert forwarder.wait_for_events(1)[-1]["after"]["id"] == i
+            os.remove(forwarder.output)
+        assert "was removed" in forwarder.log()
+
+
 def test_a_slot_that_is_gone_is_said_loudly(db, fwd):
     db.psql(TABLE)
     with fwd() as forwarder:

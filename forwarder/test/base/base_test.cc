@@ -10,6 +10,14 @@
 namespace walspout {
 namespace {
 
+TEST(ErrorTest, InDoubtTheDestinationIsAtFault) {
+  EXPECT_EQ(retry("down").value().scope(), Scope::kDestination);
+  EXPECT_EQ(reject("too long").value().scope(), Scope::kEvent);
+  EXPECT_EQ(fatal("no such exchange").value().scope(), Scope::kConfiguration);
+  EXPECT_EQ(gone("closed").value().scope(), Scope::kDestination);
+  EXPECT_EQ(gone("closed").value().kind, ErrorKind::kFatal);
+}
+
 TEST(Lsn, IsWrittenAsTheServerWritesIt) {
   EXPECT_EQ(to_string(Lsn{0}), "0/0");
   EXPECT_EQ(to_string(Lsn{0x16B374D848}), "16/B374D848");

@@ -161,6 +161,21 @@ TEST_F(FileSinkTest, NamesTheRemedyForBadPaths) {
   EXPECT_EQ(folder.check({}, in_seconds(1)).error().kind, ErrorKind::kFatal);
 }
 
+TEST_F(FileSinkTest, ConfirmsNothingInAFileThatWasRemoved) {
+  for (const bool fsync : {true, false}) {
+    std::filesystem::remove(path_);
+    FileSink sink(FileConfig{path_, fsync});
+    ASSERT_TRUE(deliver(sink, 0, 1));
+    std::filesystem::remove(path_);
+    const auto removed = deliver(sink, 1, 2);
+    ASSERT_FALSE(removed);
+    EXPECT_EQ(removed.error().error.kind, ErrorKind::kRetry);
+    EXPECT_NE(removed.error().error.what.find("was removed"), std::string::npos);
+    ASSERT_TRUE(deliver(sink, 1, 2));
+    EXPECT_EQ(lines_of(path_).size(), 2u);
+  }
+}
+
 TEST_F(FileSinkTest, WritesWithoutFsyncByChoice) {
   FileSink sink(FileConfig{path_, false});
   ASSERT_TRUE(deliver(sink, 0, 4));
