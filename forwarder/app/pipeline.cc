@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <exception>
+#include <system_error>
 
 #include "base/log.h"
 #include "sink/sinks.h"
@@ -61,19 +62,32 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
 
 void Pipeline::start() {
   running_ = lanes_.size() + 1;
-  threads_.emplace_back([this] {
-    run(
-        [this] {
-          Result<void> result = source_->run();
-          close();
-          return result;
-        },
-        "source");
-  });
-  for (auto& lane : lanes_) {
-    Deliverer* deliverer = lane->deliverer.get();
-    const std::string name = "sink " + config_.sinks[threads_.size() - 1].name;
-    threads_.emplace_back([this, deliverer, name] { run([=] { return deliverer->run(); }, name); });
+  size_t started = 0;
+  try {
+    for (size_t i = 0; i < lanes_.size(); i++, started++) {
+      Deliverer* deliverer = lanes_[i]->deliverer.get();
+      const std::string name = "sink " + config_.sinks[i].name;
+      threads_.emplace_back(
+          [this, deliverer, name] { run([=] { return deliverer->run(); }, name); });
+    }
+    threads_.emplace_back([this] {
+      run(
+          [this] {
+            Result<void> result = source_->run();
+            close();
+            return result;
+          },
+          "source");
+    });
+  } catch (const std::system_error& error) {
+    failed_ = true;
+    log(LogLevel::kError, "could not create a thread, pipeline stops",
+        {{"pipeline", config_.name},
+         {"error", error.code().message()},
+         {"remedy", "raise the limit of processes (ulimit -u, TasksMax)"}});
+    close();
+    const size_t missing = lanes_.size() + 1 - started;
+    if ((running_ -= missing) == 0) ended_();
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <httplib.h>
 
+#include <exception>
+
 #include "base/clock.h"
 #include "base/log.h"
 #include "status/report.h"
@@ -77,7 +79,13 @@ Result<std::unique_ptr<StatusServer>> StatusServer::start(const StatusConfig& co
   }
   log(LogLevel::kInfo, "status server listens", {{"host", config.host}, {"port", port}});
   Impl* raw = impl.get();
-  impl->thread = std::thread([raw] { raw->server.listen_after_bind(); });
+  impl->thread = std::thread([raw] {
+    try {
+      raw->server.listen_after_bind();
+    } catch (const std::exception& error) {  // of its threads, that cannot be created
+      log(LogLevel::kError, "status server ends", {{"error", error.what()}});
+    }
+  });
   return std::unique_ptr<StatusServer>(new StatusServer(std::move(impl)));
 }
 

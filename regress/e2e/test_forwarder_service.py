@@ -2,15 +2,18 @@
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import pty
 import re
+import resource
 import select
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import threading
 import time
 
@@ -366,6 +369,84 @@ def test_a_reader_that_has_gone_kills_no_command(db, fwd, tmp_path, command):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_standard_error_that_is_not_read_stops_nothing(db, fwd):
+    db.psql(TABLE)
+    forwarder = fwd(root="log: {level: debug}\ndrain: 2s", sinks=http_sink(1),
+                    pipeline="retry: {initial: 1ms, max: 2ms}")
+    reading, writing = os.pipe()
+    process = subprocess.Popen([PROGRAM, "run", forwarder.config], stdin=subprocess.DEVNULL,
+                               stderr=writing)
+    os.close(writing)
+    try:
+        pg.wait_until(lambda: db.server.slot(forwarder.slot) and
+                      db.server.slot(forwarder.slot)["active"], 30, what="stream")
+        db.psql("INSERT INTO t VALUES (1)")
+        pg.wait_until(lambda: unread(reading) > 60_000, 30, what="a pipe that is full")
+        time.sleep(1)
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+        assert process.returncode >= 0, f"ended by signal {-process.returncode}"
+    finally:
+        process.kill()
+        process.wait()
+        os.close(reading)
+
+
+def unread(pipe):
+    size = ctypes.c_int()
+    fcntl.ioctl(pipe, termios.FIONREAD, size)
+    return size.value
+
+
+def test_lines_that_found_no_room_are_counted(db, fwd):
+    db.psql(TABLE)
+    forwarder = fwd(sinks=http_sink(1), pipeline="retry: {initial: 1ms, max: 2ms}")
+    process = subprocess.Popen([PROGRAM, "run", forwarder.config], stdin=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE)
+    try:
+        pg.wait_until(lambda: (db.server.slot(forwarder.slot) or {}).get("active"), 30, what="stream")
+        db.psql("INSERT INTO t VALUES (1)")
+        pg.wait_until(lambda: unread(process.stderr.fileno()) > 60_000, 30, what="a pipe that is full")
+        time.sleep(1)
+        lines = b""
+        while b"records are lost" not in lines:
+            lines += os.read(process.stderr.fileno(), 65536)
+        lines = lines.splitlines()[:-1]
+        assert all(line.startswith((b"time=", b"(")) for line in lines), lines
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("status", [True, False], ids=["status", "pipelines"])
+def test_a_thread_that_cannot_be_created_ends_the_program(db, fwd, status):
+    forwarder = fwd()
+    if not status:
+        with open(forwarder.config) as f:
+            text = f.read().replace("status:\n  listen: 127.0.0.1:0\n", "")
+        with open(forwarder.config, "w") as f:
+            f.write(text)
+
+    def few_processes():
+        # The limit does not count for root. A user with several processes is over the limit at once.
+        if os.geteuid() == 0:
+            os.setgid(54321)
+            os.setuid(54321)
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+
+    # Folders of the tests are closed to others: the program and its configuration are inherited.
+    with open(PROGRAM, "rb") as program, open(forwarder.config) as config:
+        os.chmod(forwarder.config, 0o644)
+        done = subprocess.run(
+            ["walspout", "run", f"/dev/fd/{config.fileno()}"], timeout=60, text=True,
+            executable=f"/dev/fd/{program.fileno()}", stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE, pass_fds=(program.fileno(), config.fileno()),
+            preexec_fn=few_processes, cwd="/")
+    assert done.returncode == 1, done.stderr
+    assert "Resource temporarily unavailable" in done.stderr
+    assert status or "could not create a thread" in done.stderr
 
 
 def test_help_names_every_command():
