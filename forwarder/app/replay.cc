@@ -232,8 +232,12 @@ void Replay::make(const PipelineConfig& pipeline, SinkConfig sink, Target& targe
     return;
   }
   target.sink = std::move(*made);
-  DeliverConfig deliver{pipeline.name, sink.name, pipeline.retry, sink.deliver_timeout,
-                        pipeline.dead_letter ? pipeline.dead_letter->after : 0, false};
+  DeliverConfig deliver{pipeline.name,
+                        sink.name,
+                        pipeline.retry,
+                        sink.deliver_timeout,
+                        pipeline.dead_letter ? pipeline.dead_letter->after : 0,
+                        false};
   const auto source = []() -> std::optional<SourceState> { return SourceState{Lsn{}, true}; };
   target.deliverer = std::make_unique<Deliverer>(*target.sink, stop_, 0, std::move(deliver),
                                                  &target.refusal, target.stats, sleeper_, source);
