@@ -100,8 +100,8 @@ Result<void> RabbitmqSocket::open(const RabbitmqEndpoint& endpoint, TimePoint de
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  const int looked = getaddrinfo(endpoint.host.c_str(), std::to_string(endpoint.port).c_str(),
-                                 &hints, &found);
+  const int looked =
+      getaddrinfo(endpoint.host.c_str(), std::to_string(endpoint.port).c_str(), &hints, &found);
   if (looked != 0) {
     return retry("could not connect: " + std::string(gai_strerror(looked)), name_);
   }

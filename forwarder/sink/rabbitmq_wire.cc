@@ -6,9 +6,9 @@
 namespace walspout {
 namespace {
 
-constexpr size_t kHead = 7;                  // type, channel, size
-constexpr size_t kLargest = 1 << 20;         // of a frame; what is agreed on is less
-constexpr size_t kPublish = 5 + 2 * 256;     // ticket, two short strings, bits
+constexpr size_t kHead = 7;               // type, channel, size
+constexpr size_t kLargest = 1 << 20;      // of a frame; what is agreed on is less
+constexpr size_t kPublish = 5 + 2 * 256;  // ticket, two short strings, bits
 constexpr size_t kProperties = 128 + 2 * 256;
 
 void put(char* at, uint64_t value, size_t bytes) {
@@ -98,7 +98,8 @@ void RabbitmqFrameReader::feed(std::string_view bytes) {
 Result<std::optional<RabbitmqFrame>> RabbitmqFrameReader::next() {
   const std::string_view rest = std::string_view(buffer_).substr(begin_);
   // An old broker, or one that wants another version, answers with its own greeting.
-  if (rest.starts_with("AMQP")) return retry("the broker speaks another version of AMQP than 0-9-1");
+  if (rest.starts_with("AMQP"))
+    return retry("the broker speaks another version of AMQP than 0-9-1");
   if (rest.size() < kHead) return std::nullopt;
   const auto size = static_cast<size_t>(get(rest.data() + 3, 4));
   if (size > kLargest) return retry("what came is not AMQP");
