@@ -310,10 +310,10 @@ void Deliverer::wait(SinkState state, Milliseconds time, const Error& error) {
 void Deliverer::pause(Duration time) {
   const TimePoint end = time_.now() + time;
   stats_.pulse.back_by(end);
-  for (Duration left = time; left > Duration::zero() && !queue_.closed();) {
-    time_.sleep(std::min(left, kPatience));
-    left = end - time_.now();
-    if (left > Duration::zero() && !queue_.closed()) sink_.idle();
+  time_.sleep(std::min(time, kPatience));
+  while (time_.now() < end && !queue_.closed()) {
+    sink_.idle();
+    time_.sleep(std::min(end - time_.now(), kPatience));
   }
 }
 
