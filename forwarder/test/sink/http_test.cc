@@ -136,6 +136,7 @@ class HttpHarness final : public Harness {
  public:
   explicit HttpHarness(size_t batch, size_t lanes) {
     config_.url = server_.url();
+    config_.timeout = Milliseconds(5'000);  // shorter than the deadlines of the suite
     config_.batch_events = batch;
     config_.lanes = lanes;
   }
