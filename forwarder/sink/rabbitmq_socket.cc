@@ -180,8 +180,10 @@ Result<void> RabbitmqSocket::shake_hands(TimePoint deadline) {
     if (done == 1) return sent;
     if (why != SSL_ERROR_WANT_READ) {
       const long verified = SSL_get_verify_result(ssl_.get());
-      const std::string text =
-          verified == X509_V_OK ? tls_error() : X509_verify_cert_error_string(verified);
+      const std::string text = verified == X509_V_OK
+                                   ? tls_error()
+                                   : std::string("the broker's certificate cannot be verified: ") +
+                                         X509_verify_cert_error_string(verified);
       return retry("could not connect: " + text + kTlsRemedy, name_);
     }
     if (!sent) return retry("could not connect: " + sent.error().what + kTlsRemedy, name_);
