@@ -86,7 +86,7 @@ RedisConfig read_redis(YamlMap& map) {
   return redis;
 }
 
-HttpConfig read_http(YamlMap& map) {
+HttpConfig read_http(YamlMap& map, Milliseconds deliver_timeout) {
   HttpConfig http;
   map.require("url");
   map.text("url", http.url);
@@ -107,7 +107,15 @@ HttpConfig read_http(YamlMap& map) {
   map.flag("http2", http.http2);
   read_tls(map, http.tls);
   map.duration("connect_timeout", http.connect_timeout);
+  // A request that the deadline of its delivery cuts is sent again, although the receiver may have
+  // taken it.
+  http.timeout = std::min(http.timeout, deliver_timeout);
   map.duration("timeout", http.timeout);
+  if (http.timeout > deliver_timeout) {
+    map.problem("timeout",
+                "\"timeout\" of a request is longer than \"deliver_timeout\", which would end the "
+                "request: raise deliver_timeout, or lower timeout");
+  }
   if (map.has("url") && !http.url.starts_with("http://") && !http.url.starts_with("https://")) {
     map.problem("url", "\"url\" must begin with http:// or https://");
   }
@@ -164,7 +172,7 @@ SinkConfig read_sink(YamlMap& map) {
       sink.options = read_redis(map);
       break;
     case 1:
-      sink.options = read_http(map);
+      sink.options = read_http(map, sink.deliver_timeout);
       break;
     case 2:
       sink.options = read_rabbitmq(map);

@@ -88,7 +88,7 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
     Delivery delivery = sink_.deliver(std::span(pending).first(attempted), until, progress);
     stats_.batches.fetch_add(1, std::memory_order_relaxed);
     if (delivery) {
-      for (size_t i = 0; i < attempted; i++) {
+      for (size_t i = 0; i < attempted && !progress.is_paused(); i++) {
         if (!progress.is_done(i)) progress.durable(i);
       }
       settle(pending, progress);
@@ -303,8 +303,18 @@ void Deliverer::wait(SinkState state, Milliseconds time, const Error& error) {
   stats_.failures.store(failures_, std::memory_order_relaxed);
   stats_.last_error.set(error.message());
   stats_.state = state;
-  stats_.pulse.back_by(time_.now() + time);
-  time_.sleep(time);
+  pause(time);
+}
+
+// Sleeps, while the sink keeps its connection alive.
+void Deliverer::pause(Duration time) {
+  const TimePoint end = time_.now() + time;
+  stats_.pulse.back_by(end);
+  time_.sleep(std::min(time, kPatience));
+  while (time_.now() < end && !queue_.closed()) {
+    sink_.idle();
+    time_.sleep(std::min(end - time_.now(), kPatience));
+  }
 }
 
 void Deliverer::succeeded() {

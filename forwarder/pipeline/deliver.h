@@ -87,6 +87,7 @@ class Deliverer {
   Result<void> park(Error error);
   void back_off(const Error& error, std::optional<Milliseconds> at_least);
   void wait(SinkState state, Milliseconds time, const Error& error);
+  void pause(Duration time);
   void succeeded();
   void between_batches();
   void reopen_files();

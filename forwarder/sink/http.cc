@@ -13,6 +13,7 @@ namespace walspout {
 namespace {
 
 constexpr size_t kRounds = 8;  // requests of a lane in one call, so that a slow lane holds up few
+constexpr Duration kLongestPoll = std::chrono::seconds(1);
 
 int64_t unix_time() {
   return std::chrono::duration_cast<std::chrono::seconds>(
@@ -188,7 +189,17 @@ std::vector<std::string> HttpSink::headers_for(const std::vector<size_t>& batch,
   return headers;
 }
 
+// A request that the deadline cuts is sent again, although the receiver may have taken it: so a
+// request starts only if its whole time is left. The first one of a lane starts in any case,
+// because no later call has more time.
+bool HttpSink::may_start(const Lane& lane, const Call& call) const {
+  if (lane.waiting.empty() || !lane.under_way.empty() || call.error) return false;
+  const Milliseconds most = config_.timeout * static_cast<int64_t>(1 + config_.redirects);
+  return !lane.used || Clock::now() + most <= call.deadline;
+}
+
 void HttpSink::start(Lane& lane, const Call& call) {
+  lane.used = true;
   size_t bytes = 0;
   while (!lane.waiting.empty() && lane.under_way.size() < config_.batch_events) {
     bytes += call.events[lane.waiting.front()].document.size();
@@ -233,7 +244,7 @@ void HttpSink::settle(Lane& lane, Delivery outcome, Call& call) {
 
 void HttpSink::finish(Lane& lane, CURLcode code, Call& call) {
   curl_multi_remove_handle(multi_.get(), lane.http.handle());
-  if (code == CURLE_OK && lane.http.follow(call.deadline)) {
+  if (lane.http.follow(call.deadline)) {
     curl_multi_add_handle(multi_.get(), lane.http.handle());
     return;
   }
@@ -254,6 +265,25 @@ void HttpSink::collect(Call& call) {
   }
 }
 
+void HttpSink::cut(Call& call) {
+  const TimePoint now = Clock::now();
+  for (const auto& lane : lanes_) {
+    if (lane->under_way.empty()) continue;
+    const TimePoint enough = lane->http.enough_at();
+    if (enough <= now || (enough != TimePoint::max() && call.deadline <= now)) {
+      finish(*lane, CURLE_OPERATION_TIMEDOUT, call);
+    }
+  }
+}
+
+TimePoint HttpSink::wait_until(const Call& call) const {
+  TimePoint until = std::min(call.deadline, Clock::now() + kLongestPoll);
+  for (const auto& lane : lanes_) {
+    if (!lane->under_way.empty()) until = std::min(until, lane->http.enough_at());
+  }
+  return until;
+}
+
 void HttpSink::abandon() {
   for (const auto& lane : lanes_) {
     if (!lane->under_way.empty()) curl_multi_remove_handle(multi_.get(), lane->http.handle());
@@ -268,26 +298,34 @@ Delivery HttpSink::deliver(std::span<const Event> events, TimePoint deadline, Pr
   for (size_t i = 0; i < events.size(); ++i) {
     lanes_[events[i].lane(lanes_.size())]->waiting.push_back(i);
   }
+  for (const auto& lane : lanes_) lane->used = false;
   for (;;) {
     for (const auto& lane : lanes_) {
-      const bool idle = lane->under_way.empty() && !lane->waiting.empty();
-      if (idle && !call.error) start(*lane, call);
+      if (may_start(*lane, call)) start(*lane, call);
     }
     if (busy_ == 0) break;
     int running = 0;
     curl_multi_perform(multi_.get(), &running);
     collect(call);
-    const auto left = std::chrono::ceil<Milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0 && busy_ > 0) break;
-    if (running > 0) {
-      curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(std::min<int64_t>(left, 1000)),
-                      nullptr);
+    cut(call);
+    if (busy_ > 0 && Clock::now() >= deadline) break;
+    const auto wait = std::chrono::ceil<Milliseconds>(wait_until(call) - Clock::now()).count();
+    if (running > 0 && busy_ > 0 && wait > 0) {
+      curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(wait), nullptr);
     }
   }
   const bool late = busy_ > 0;
+  const bool rest = std::any_of(lanes_.begin(), lanes_.end(),
+                                [](const auto& lane) { return !lane->waiting.empty(); });
   abandon();
   if (call.error) return tl::unexpected(std::move(*call.error));
-  if (late) return undelivered(ErrorKind::kRetry, "the receiver did not answer in time", name_);
+  if (late) {
+    return undelivered(ErrorKind::kRetry,
+                       "the receiver did not answer before the time of the delivery was over: "
+                       "deliver_timeout, or drain while the forwarder stops",
+                       name_);
+  }
+  if (rest) progress.pause();
   return {};
 }
 

@@ -47,6 +47,7 @@ class HttpSink final : public Sink {
     HttpLane http;
     std::deque<size_t> waiting;     // indexes of events
     std::vector<size_t> under_way;  // those of the request
+    bool used = false;              // in the call under way
   };
   // The call under way.
   struct Call {
@@ -61,13 +62,18 @@ class HttpSink final : public Sink {
 
   HttpSink(const HttpConfig& config, HttpSigner signer);
 
+  bool may_start(const Lane& lane, const Call& call) const;
   void start(Lane& lane, const Call& call);
   std::vector<std::string_view> body_of(const std::vector<size_t>& batch, const Call& call) const;
   std::vector<std::string> headers_for(const std::vector<size_t>& batch, const Call& call,
                                        const std::vector<std::string_view>& body) const;
   void add_cloudevent(const Event& event, std::vector<std::string>& headers) const;
   void collect(Call& call);
+  // Ends requests whose answer counts and goes on; all of these at the deadline.
+  void cut(Call& call);
   void finish(Lane& lane, CURLcode code, Call& call);
+  // What curl is waited for at most.
+  TimePoint wait_until(const Call& call) const;
   void settle(Lane& lane, Delivery outcome, Call& call);
   // Gives up what is under way: the connections are closed.
   void abandon();

@@ -3,13 +3,17 @@
 #include <strings.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cstring>
 
 namespace walspout {
 namespace {
 
-constexpr size_t kKeptBody = 1024;            // of an answer, for messages
-constexpr size_t kReceivedBody = 256 * 1024;  // beyond it the connection is given up
+constexpr size_t kKeptBody = 1024;  // of an answer, for messages
+// What follows the headers of an answer is read for so long and so far, so that the connection can
+// be used again. Beyond that the connection is given up.
+constexpr size_t kReceivedBody = 256 * 1024;
+constexpr Milliseconds kBodyTime{500};
 
 size_t length_of(const std::vector<std::string_view>& pieces) {
   size_t length = 0;
@@ -35,22 +39,33 @@ void set(CURL* handle, CURLoption option, Value value) {
   curl_easy_setopt(handle, option, value);
 }
 
+struct FreeUrl {
+  void operator()(CURLU* parsed) const { curl_url_cleanup(parsed); }
+  void operator()(char* text) const { curl_free(text); }
+};
+using Url = std::unique_ptr<CURLU, FreeUrl>;
+
+std::string part_of(const Url& url, CURLUPart part) {
+  char* text = nullptr;
+  curl_url_get(url.get(), part, &text, CURLU_DEFAULT_PORT);
+  const std::unique_ptr<char, FreeUrl> owned(text);
+  return text == nullptr ? "" : text;
+}
+
 // Scheme, host and port: what must not change on the way.
-std::string origin_of(const char* url) {
-  struct Free {
-    void operator()(CURLU* parsed) const { curl_url_cleanup(parsed); }
-    void operator()(char* text) const { curl_free(text); }
-  };
-  const std::unique_ptr<CURLU, Free> parsed(curl_url());
-  if (url == nullptr || curl_url_set(parsed.get(), CURLUPART_URL, url, 0) != CURLUE_OK) return "";
+std::string origin_of(const std::string& url) {
+  const Url parsed(curl_url());
+  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return "";
   std::string origin;
   for (const CURLUPart part : {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT}) {
-    char* text = nullptr;
-    curl_url_get(parsed.get(), part, &text, CURLU_DEFAULT_PORT);
-    const std::unique_ptr<char, Free> owned(text);
-    if (text != nullptr) origin += std::string(text) + " ";
+    origin += part_of(parsed, part) + " ";
   }
   return origin;
+}
+
+std::string in_words(Milliseconds time) {
+  const auto count = time.count();
+  return count % 1000 == 0 ? std::to_string(count / 1000) + "s" : std::to_string(count) + "ms";
 }
 
 }  // namespace
@@ -69,6 +84,8 @@ HttpLane::HttpLane(const HttpConfig& config) : config_(config), handle_(curl_eas
   set(curl, CURLOPT_PIPEWAIT, secure && config.http2 ? 1L : 0L);
   set(curl, CURLOPT_TCP_KEEPALIVE, 1L);
   set(curl, CURLOPT_USERAGENT, "walspout");
+  // A proxy's 200 for the tunnel is no answer of the receiver's.
+  set(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set_tls();
   set(curl, CURLOPT_ERRORBUFFER, why_.data());
   set(curl, CURLOPT_READFUNCTION, &HttpLane::read);
@@ -94,14 +111,14 @@ void HttpLane::set_tls() {
 void HttpLane::rewind(TimePoint deadline) {
   piece_ = offset_ = received_ = 0;
   answer_ = {};
-  answered_ = false;
+  in_headers_ = answered_ = false;
+  counts_since_ = {};
   why_[0] = '\0';
-  const auto left =
-      std::max(std::chrono::ceil<Milliseconds>(deadline - Clock::now()), Milliseconds(1));
+  left_ = std::max(std::chrono::ceil<Milliseconds>(deadline - Clock::now()), Milliseconds(1));
   set(handle_.get(), CURLOPT_TIMEOUT_MS,
-      static_cast<long>(std::min(left, config_.timeout).count()));
+      static_cast<long>(std::min(left_, config_.timeout).count()));
   set(handle_.get(), CURLOPT_CONNECTTIMEOUT_MS,
-      static_cast<long>(std::min(left, config_.connect_timeout).count()));
+      static_cast<long>(std::min(left_, config_.connect_timeout).count()));
 }
 
 void HttpLane::prepare(std::vector<std::string_view> body, const std::vector<std::string>& headers,
@@ -121,13 +138,26 @@ void HttpLane::prepare(std::vector<std::string_view> body, const std::vector<std
   rewind(deadline);
 }
 
+// Where the answer sends us; empty: nowhere. curl itself says so only of answers that end well.
+std::string HttpLane::elsewhere() const {
+  if (!answered_ || answer_.status / 100 != 3 || answer_.location.empty()) return "";
+  char* here = nullptr;
+  curl_easy_getinfo(handle_.get(), CURLINFO_EFFECTIVE_URL, &here);
+  const Url url(curl_url());
+  if (here == nullptr || curl_url_set(url.get(), CURLUPART_URL, here, 0) != CURLUE_OK ||
+      curl_url_set(url.get(), CURLUPART_URL, answer_.location.c_str(), CURLU_URLENCODE) !=
+          CURLUE_OK) {
+    return "";
+  }
+  return part_of(url, CURLUPART_URL);
+}
+
 bool HttpLane::follow(TimePoint deadline) {
-  char* elsewhere = nullptr;
-  curl_easy_getinfo(handle_.get(), CURLINFO_REDIRECT_URL, &elsewhere);
-  if (elsewhere == nullptr || redirects_ >= config_.redirects) return false;
-  if (origin_of(elsewhere) != origin_of(config_.url.c_str())) return false;
+  if (redirects_ >= config_.redirects) return false;
+  const std::string url = elsewhere();
+  if (url.empty() || origin_of(url) != origin_of(config_.url)) return false;
   ++redirects_;
-  set(handle_.get(), CURLOPT_URL, std::string(elsewhere).c_str());
+  set(handle_.get(), CURLOPT_URL, url.c_str());
   rewind(deadline);
   return true;
 }
@@ -173,31 +203,70 @@ size_t HttpLane::write(char* data, size_t size, size_t count, void* lane) {
 size_t HttpLane::header(char* data, size_t size, size_t count, void* lane) {
   HttpLane& self = *static_cast<HttpLane*>(lane);
   const std::string_view line(data, size * count);
-  // Informational answers come before the one that counts.
-  if (line.starts_with("HTTP/")) {
-    self.answer_ = {};
-    self.answered_ = false;
-  }
-  self.answered_ = self.answered_ || line == "\r\n" || line == "\n";
-  if (!header_value(line, "retry-after", self.answer_.retry_after)) {
+  if (self.answered_) return size * count;  // trailers
+  if (!self.in_headers_) {
+    self.begin_answer(line);
+  } else if (line == "\r\n" || line == "\n") {
+    // Informational answers come before the one that counts.
+    self.in_headers_ = false;
+    self.answered_ = self.answer_.status >= 200;
+  } else if (!header_value(line, "retry-after", self.answer_.retry_after)) {
     header_value(line, "location", self.answer_.location);
   }
   return size * count;
 }
 
+// "HTTP/1.1 200 OK"
+void HttpLane::begin_answer(std::string_view line) {
+  answer_ = {};
+  in_headers_ = true;
+  const size_t space = std::min(line.find(' '), line.size());
+  const size_t digits = std::min(line.find_first_not_of(' ', space), line.size());
+  std::from_chars(line.data() + digits, line.data() + line.size(), answer_.status);
+}
+
+bool HttpLane::is_sent() const {
+  curl_off_t sent = 0;
+  curl_easy_getinfo(handle_.get(), CURLINFO_SIZE_UPLOAD_T, &sent);
+  return static_cast<size_t>(sent) >= length_of(body_);
+}
+
+bool HttpLane::counts() const {
+  return answered_ && (answer_.status / 100 != 2 || is_sent());
+}
+
+TimePoint HttpLane::enough_at() {
+  if (!counts()) return TimePoint::max();
+  if (counts_since_ == TimePoint{}) counts_since_ = Clock::now();
+  return counts_since_ + kBodyTime;
+}
+
+// Which of the limits has ended the request, by the key that the operator may change.
+std::string HttpLane::why_late() const {
+  curl_off_t connected = 0;
+  curl_easy_getinfo(handle_.get(), CURLINFO_PRETRANSFER_TIME_T, &connected);
+  const bool connecting = connected == 0 && config_.connect_timeout < config_.timeout;
+  const Milliseconds ours = connecting ? config_.connect_timeout : config_.timeout;
+  std::string what = connected == 0 ? "no connection" : "the receiver did not answer";
+  if (left_ < ours) {
+    return what + " within the " + in_words(left_) +
+           " that were left of deliver_timeout, or of drain while the forwarder stops";
+  }
+  return what + " within " + (connecting ? "connect_timeout" : "timeout") + ", " + in_words(ours);
+}
+
 Delivery HttpLane::outcome(CURLcode code, int64_t now) const {
-  HttpAnswer answer = answer_;
-  curl_easy_getinfo(handle_.get(), CURLINFO_RESPONSE_CODE, &answer.status);
   const std::string where = printable_url(config_.url);
-  // An answer that goes on and on is an answer.
-  const bool cut_by_us = code == CURLE_WRITE_ERROR && received_ > kReceivedBody;
+  if (counts() || (answered_ && code == CURLE_OK)) return judge_answer(answer_, where, now);
   // For curl a connection that is closed within the headers ends the answer well.
-  if (code == CURLE_OK && !answered_) {
+  if (code == CURLE_OK) {
     return undelivered(ErrorKind::kRetry,
                        "request failed: the connection was closed within the answer's headers",
                        where);
   }
-  if (code == CURLE_OK || cut_by_us) return judge_answer(answer, where, now);
+  if (code == CURLE_OPERATION_TIMEDOUT) {
+    return undelivered(ErrorKind::kRetry, "request failed: " + why_late(), where);
+  }
   const std::string what =
       std::string("request failed: ") + (why_[0] != '\0' ? why_.c_str() : curl_easy_strerror(code));
   switch (code) {

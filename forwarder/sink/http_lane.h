@@ -32,8 +32,13 @@ class HttpLane {
 
   CURL* handle() const { return handle_.get(); }
 
-  // Of the request that is over. Success is a 2xx. Error: as in judge_answer(), or kRetry if there
-  // was no answer, kFatal if the configuration forbids there ever being one.
+  // When to stop reading what follows an answer's headers; never, before the answer counts. Then
+  // the handle is taken from curl, and the request is over.
+  TimePoint enough_at();
+
+  // Of the request that is over. Success is a 2xx: its complete headers acknowledge the request,
+  // whatever follows them. Error: as in judge_answer(), or kRetry if there was no answer, kFatal if
+  // the configuration forbids there ever being one.
   [[nodiscard]] Delivery outcome(CURLcode code, int64_t now) const;
 
  private:
@@ -49,6 +54,12 @@ class HttpLane {
 
   void set_tls();
   void rewind(TimePoint deadline);
+  void begin_answer(std::string_view line);
+  // Whether the answer's status decides: a 2xx does once all of the request is sent.
+  bool counts() const;
+  bool is_sent() const;
+  std::string elsewhere() const;
+  std::string why_late() const;
 
   const HttpConfig& config_;
   std::unique_ptr<CURL, Free> handle_;
@@ -58,9 +69,12 @@ class HttpLane {
   size_t offset_ = 0;  // and where in it
   size_t redirects_ = 0;
   HttpAnswer answer_;
-  bool answered_ = false;  // all of its headers are there
-  size_t received_ = 0;    // bytes of the answer's body
-  std::string why_;        // curl's own words on what failed
+  bool in_headers_ = false;   // of an answer, which may be an informational one
+  bool answered_ = false;     // all headers of the answer that counts are there
+  TimePoint counts_since_{};  // of answered_; zero: not yet
+  size_t received_ = 0;       // bytes of the answer's body
+  Milliseconds left_{0};      // of the delivery, when the request began
+  std::string why_;           // curl's own words on what failed
 };
 
 }  // namespace walspout

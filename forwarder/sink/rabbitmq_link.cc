@@ -1,18 +1,7 @@
 #include "sink/rabbitmq_link.h"
 
-#include <openssl/ssl.h>
-
-#if __has_include(<rabbitmq-c/ssl_socket.h>)
-#include <rabbitmq-c/ssl_socket.h>
-#include <rabbitmq-c/tcp_socket.h>
-#else
-#include <amqp_ssl_socket.h>
-#include <amqp_tcp_socket.h>
-#endif
-
 #include <algorithm>
 #include <array>
-#include <system_error>
 
 #include "sink/rabbitmq_errors.h"
 
@@ -20,21 +9,10 @@ namespace walspout {
 namespace {
 
 constexpr amqp_channel_t kChannel = 1;
-constexpr int kFrameMax = 131072;
-
-amqp_bytes_t bytes(std::string_view text) {
-  return {text.size(), const_cast<char*>(text.data())};
-}
-
-std::string text(const amqp_bytes_t& from) {
-  return from.len == 0 ? "" : std::string(static_cast<const char*>(from.bytes), from.len);
-}
-
-timeval time_until(TimePoint time) {
-  const auto left = std::chrono::ceil<std::chrono::microseconds>(time - Clock::now()).count();
-  const int64_t most = std::max<int64_t>(left, 0);
-  return {static_cast<time_t>(most / 1'000'000), static_cast<suseconds_t>(most % 1'000'000)};
-}
+constexpr amqp_channel_t kProbeChannel = 2;
+constexpr uint32_t kFrameMax = 131072;
+constexpr size_t kInput = 64 * 1024;
+constexpr size_t kArguments = 16 * 1024;  // of a method other than publish
 
 amqp_table_entry_t entry(const char* key, bool value) {
   amqp_table_entry_t made{};
@@ -60,257 +38,405 @@ amqp_table_entry_t entry(const char* key, const char* value) {
   return made;
 }
 
-RabbitmqNews closed(uint16_t code, std::string why) {
+RabbitmqNews closed(uint16_t code, const amqp_bytes_t& why) {
   RabbitmqNews news;
   news.kind = RabbitmqNews::Kind::kClosed;
   news.code = code;
-  news.text = std::move(why);
+  news.text = amqp_text(why);
   return news;
 }
 
-RabbitmqNews confirmed(RabbitmqNews::Kind kind, uint64_t tag, bool multiple) {
-  RabbitmqNews news;
-  news.kind = kind;
-  news.tag = tag;
-  news.multiple = multiple;
-  return news;
+// The smaller one, where 0 stands for no limit.
+template <typename Number>
+Number lesser(Number a, Number b) {
+  return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
 }  // namespace
 
-Result<RabbitmqEndpoint> RabbitmqEndpoint::parse(const std::string& url) {
-  std::string copy = url;  // the parser writes into it
-  amqp_connection_info info;
-  amqp_default_connection_info(&info);
-  if (amqp_parse_url(copy.data(), &info) != AMQP_STATUS_OK) {
-    return fatal(
-        "url is not one of RabbitMQ: it looks like amqp://USER:PASSWORD@HOST[:PORT][/VHOST], or "
-        "amqps://... for TLS; other characters than letters and digits in user, password and vhost "
-        "are percent-encoded");
-  }
-  RabbitmqEndpoint endpoint;
-  endpoint.host = info.host;
-  endpoint.port = info.port;
-  endpoint.user = info.user;
-  endpoint.password = Secret(info.password);
-  endpoint.vhost = info.vhost == nullptr || *info.vhost == '\0' ? "/" : info.vhost;
-  endpoint.tls = info.ssl != 0;
-  return endpoint;
+RabbitmqLink::RabbitmqLink(std::string name, std::unique_ptr<RabbitmqSocket> socket)
+    : name_(std::move(name)),
+      socket_(std::move(socket)),
+      pool_(new amqp_pool_t),
+      input_(kInput),
+      frame_(kFrameMax - 8),
+      heard_(Clock::now()),
+      said_(heard_) {
+  init_amqp_pool(pool_.get(), 4096);
 }
 
-std::string RabbitmqEndpoint::name() const {
-  const bool v6 = host.find(':') != std::string::npos;
-  return (tls ? "amqps://" : "amqp://") + (v6 ? "[" + host + "]" : host) + ":" +
-         std::to_string(port) + (vhost == "/" ? "" : "/" + vhost);
-}
-
-RabbitmqLink::RabbitmqLink(std::string name)
-    : state_(amqp_new_connection()), name_(std::move(name)) {}
-
-RabbitmqLink::~RabbitmqLink() {
-  watchdog_.watch(-1);
-}
-
-Failure RabbitmqLink::broken(int status, std::string_view doing) const {
-  return retry("could not " + std::string(doing) + ": " + amqp_error_string2(status), name_);
-}
-
-Result<void> RabbitmqLink::judge(const amqp_rpc_reply_t& reply, std::string_view doing) const {
-  if (reply.reply_type == AMQP_RESPONSE_NORMAL) return {};
-  if (reply.reply_type == AMQP_RESPONSE_SERVER_EXCEPTION) {
-    if (reply.reply.id == AMQP_CONNECTION_CLOSE_METHOD) {
-      const auto& close = *static_cast<const amqp_connection_close_t*>(reply.reply.decoded);
-      return tl::unexpected(rabbitmq_error(close.reply_code, text(close.reply_text), doing, name_));
-    }
-    if (reply.reply.id == AMQP_CHANNEL_CLOSE_METHOD) {
-      const auto& close = *static_cast<const amqp_channel_close_t*>(reply.reply.decoded);
-      return tl::unexpected(rabbitmq_error(close.reply_code, text(close.reply_text), doing, name_));
-    }
-  }
-  return broken(reply.library_error, doing);
-}
+RabbitmqLink::~RabbitmqLink() = default;
 
 Result<std::unique_ptr<RabbitmqLink>> RabbitmqLink::open(const RabbitmqEndpoint& endpoint,
                                                          const RabbitmqConfig& config,
                                                          TimePoint deadline) {
-  std::unique_ptr<RabbitmqLink> link;
-  try {
-    link.reset(new RabbitmqLink(endpoint.name()));
-  } catch (const std::system_error& error) {  // the watchdog's thread
-    return retry(std::string("could not start a thread: ") + error.what(), endpoint.name());
-  }
-  auto outcome = link->connect(endpoint, config.tls, deadline);
-  if (outcome) {
-    link->watchdog_.watch(amqp_get_sockfd(link->state_.get()));
-    const RabbitmqWatchdog::Guard guard(link->watchdog_, deadline);
-    outcome = link->login(endpoint, config, deadline);
-    if (outcome) outcome = link->prepare(config);
-  }
+  auto socket = RabbitmqSocket::connect(endpoint, config.tls, deadline);
+  if (!socket) return tl::unexpected(socket.error());
+  std::unique_ptr<RabbitmqLink> link(new RabbitmqLink(endpoint.name(), std::move(*socket)));
+  auto outcome = link->login(endpoint, config.heartbeat, deadline);
+  if (outcome) outcome = link->prepare(config, deadline);
   if (!outcome) return tl::unexpected(outcome.error());
   return link;
 }
 
-Result<void> RabbitmqLink::set_tls(amqp_socket_t* socket, const TlsConfig& tls) const {
-  amqp_ssl_socket_set_ssl_versions(socket, AMQP_TLSv1_2, AMQP_TLSvLATEST);
-  amqp_ssl_socket_set_verify_peer(socket, tls.verify ? 1 : 0);
-  amqp_ssl_socket_set_verify_hostname(socket, tls.verify ? 1 : 0);
-  if (!tls.ca_file.empty() &&
-      amqp_ssl_socket_set_cacert(socket, tls.ca_file.c_str()) != AMQP_STATUS_OK) {
-    return fatal("could not read ca_file: it must be a PEM file that this process may read", name_);
+Result<RabbitmqLink::Reply> RabbitmqLink::await(amqp_method_number_t answer, TimePoint deadline,
+                                                const std::string& doing) {
+  const auto failed = [&](const std::string& why) {
+    return retry("could not " + doing + ": " + why, name_);
+  };
+  reply_.reset();
+  for (;;) {
+    const auto taken = take_frame();
+    if (!taken) return failed(taken.error().what);
+    if (!news_.empty() && news_.back().kind == RabbitmqNews::Kind::kClosed) {
+      return tl::unexpected(rabbitmq_error(news_.back().code, news_.back().text, doing, name_));
+    }
+    if (reply_ && reply_->id == answer) return *reply_;
+    if (*taken) continue;
+    const auto flushed = flush();
+    const auto received = receive();
+    if (!received) return failed(received.error().what);
+    if (*received) continue;
+    if (!flushed) return failed(flushed.error().what);
+    if (Clock::now() >= deadline) return failed("the broker did not answer in time");
+    socket_->wait(has_unsent(), deadline);
   }
-  if (tls.ca_file.empty()) {
-    auto* settings = static_cast<SSL_CTX*>(amqp_ssl_socket_get_context(socket));
-    SSL_CTX_set_default_verify_paths(settings);
+}
+
+Result<RabbitmqLink::Reply> RabbitmqLink::call(amqp_channel_t channel, amqp_method_number_t id,
+                                               void* arguments, amqp_method_number_t answer,
+                                               TimePoint deadline, const std::string& doing) {
+  if (!append_method(output_, channel, id, arguments, kArguments)) {
+    return fatal("could not " + doing + ": a name or password is too long for AMQP", name_);
   }
-  if (!tls.cert_file.empty() && amqp_ssl_socket_set_key(socket, tls.cert_file.c_str(),
-                                                        tls.key_file.c_str()) != AMQP_STATUS_OK) {
-    return fatal(
-        "could not read cert_file or key_file: they must be PEM files that this process may read",
-        name_);
-  }
+  return await(answer, deadline, doing);
+}
+
+Result<void> RabbitmqLink::login(const RabbitmqEndpoint& endpoint, std::chrono::seconds heartbeat,
+                                 TimePoint deadline) {
+  const std::string doing = "log in";
+  output_.append("AMQP\0\0\x09\x01", 8);
+  const auto start = await(AMQP_CONNECTION_START_METHOD, deadline, doing);
+  if (!start) return tl::unexpected(start.error());
+  if (auto greeted = greet(endpoint); !greeted) return greeted;
+  const auto offer = await(AMQP_CONNECTION_TUNE_METHOD, deadline, doing);
+  if (!offer) return tl::unexpected(offer.error());
+  const auto tuned = tune(*static_cast<const amqp_connection_tune_t*>(offer->arguments), heartbeat);
+  if (!tuned) return tuned;
+  amqp_connection_open_t open{};
+  open.virtual_host = amqp_view(endpoint.vhost);
+  const auto opened =
+      call(0, AMQP_CONNECTION_OPEN_METHOD, &open, AMQP_CONNECTION_OPEN_OK_METHOD, deadline, doing);
+  if (!opened) return tl::unexpected(opened.error());
   return {};
 }
 
-Result<void> RabbitmqLink::connect(const RabbitmqEndpoint& endpoint, const TlsConfig& tls,
-                                   TimePoint deadline) {
-  amqp_socket_t* socket =
-      endpoint.tls ? amqp_ssl_socket_new(state_.get()) : amqp_tcp_socket_new(state_.get());
-  if (socket == nullptr) return retry("could not connect: out of memory", name_);
-  if (endpoint.tls) {
-    if (auto set = set_tls(socket, tls); !set) return set;
-  }
-  const timeval left = time_until(deadline);
-  const int status = amqp_socket_open_noblock(socket, endpoint.host.c_str(), endpoint.port, &left);
-  if (status == AMQP_STATUS_OK) return {};
-  std::string remedy;
-  if (status == AMQP_STATUS_SSL_PEER_VERIFY_FAILED ||
-      status == AMQP_STATUS_SSL_HOSTNAME_VERIFY_FAILED || status == AMQP_STATUS_SSL_ERROR ||
-      status == AMQP_STATUS_SSL_CONNECTION_FAILED) {
-    remedy = ". ca_file names the certificate of the authority to trust; is this a port for TLS?";
-  }
-  return retry(std::string("could not connect: ") + amqp_error_string2(status) + remedy, name_);
-}
-
-Result<void> RabbitmqLink::login(const RabbitmqEndpoint& endpoint, const RabbitmqConfig& config,
-                                 TimePoint deadline) {
-  const timeval left = time_until(deadline);
-  amqp_set_handshake_timeout(state_.get(), &left);
-  amqp_set_rpc_timeout(state_.get(), &left);
-  // Without the capability a broker that blocks us would not say so.
-  std::array<amqp_table_entry_t, 2> abilities = {entry("connection.blocked", true),
-                                                 entry("basic.nack", true)};
+Result<void> RabbitmqLink::greet(const RabbitmqEndpoint& endpoint) {
+  // Without its capability a broker that blocks us would not say so, and one that refuses the
+  // login would just close the connection.
+  std::array abilities = {entry("connection.blocked", true), entry("basic.nack", true),
+                          entry("publisher_confirms", true),
+                          entry("authentication_failure_close", true)};
   const amqp_table_t capabilities = {static_cast<int>(abilities.size()), abilities.data()};
-  std::array<amqp_table_entry_t, 2> facts = {entry("connection_name", "walspout"),
-                                             entry("capabilities", capabilities)};
-  const amqp_table_t properties = {static_cast<int>(facts.size()), facts.data()};
-  const amqp_rpc_reply_t reply = amqp_login_with_properties(
-      state_.get(), endpoint.vhost.c_str(), 0, kFrameMax,
-      static_cast<int>(config.heartbeat.count()), &properties, AMQP_SASL_METHOD_PLAIN,
-      endpoint.user.c_str(), endpoint.password.reveal().c_str());
-  return judge(reply, "log in");
+  std::array facts = {entry("product", "walspout"), entry("connection_name", "walspout"),
+                      entry("capabilities", capabilities)};
+  const std::string login =
+      std::string(1, '\0') + endpoint.user + std::string(1, '\0') + endpoint.password.reveal();
+  amqp_connection_start_ok_t ok{};
+  ok.client_properties = {static_cast<int>(facts.size()), facts.data()};
+  ok.mechanism = amqp_cstring_bytes("PLAIN");
+  ok.response = amqp_view(login);
+  ok.locale = amqp_cstring_bytes("en_US");
+  if (append_method(output_, 0, AMQP_CONNECTION_START_OK_METHOD, &ok, kArguments)) return {};
+  return fatal("could not log in: user or password is too long for AMQP", name_);
 }
 
-Result<void> RabbitmqLink::prepare(const RabbitmqConfig& config) {
-  amqp_connection_state_t state = state_.get();
-  amqp_channel_open(state, kChannel);
-  if (auto opened = judge(amqp_get_rpc_reply(state), "open a channel"); !opened) return opened;
+Result<void> RabbitmqLink::tune(const amqp_connection_tune_t& offer,
+                                std::chrono::seconds heartbeat) {
+  amqp_connection_tune_ok_t ok{};
+  ok.channel_max = channels_ = lesser<uint16_t>(offer.channel_max, kProbeChannel);
+  ok.frame_max = lesser<uint32_t>(offer.frame_max, kFrameMax);
+  const auto wanted = static_cast<uint16_t>(std::clamp<int64_t>(heartbeat.count(), 0, UINT16_MAX));
+  ok.heartbeat = wanted == 0 ? 0 : lesser<uint16_t>(offer.heartbeat, wanted);
+  if (ok.frame_max <= 8) return retry("could not log in: the broker wants tiny frames", name_);
+  frame_ = ok.frame_max - 8;
+  heartbeat_ = std::chrono::seconds(ok.heartbeat);
+  static_cast<void>(append_method(output_, 0, AMQP_CONNECTION_TUNE_OK_METHOD, &ok, kArguments));
+  return {};
+}
+
+Result<void> RabbitmqLink::prepare(const RabbitmqConfig& config, TimePoint deadline) {
+  amqp_channel_open_t open{};
+  const auto opened = call(kChannel, AMQP_CHANNEL_OPEN_METHOD, &open, AMQP_CHANNEL_OPEN_OK_METHOD,
+                           deadline, "open a channel");
+  if (!opened) return tl::unexpected(opened.error());
   // The exchange without a name is always there, and must not be declared.
   if (!config.exchange.empty()) {
     const std::string type = config.declare.value_or("direct");
     const bool passive = !config.declare;
-    amqp_exchange_declare(state, kChannel, bytes(config.exchange), bytes(type), passive ? 1 : 0,
-                          /*durable=*/1, /*auto_delete=*/0, /*internal=*/0, amqp_empty_table);
+    amqp_exchange_declare_t declare{};
+    declare.exchange = amqp_view(config.exchange);
+    declare.type = amqp_view(type);
+    declare.passive = passive ? 1 : 0;
+    declare.durable = 1;
     const std::string doing =
         (passive ? "use exchange \"" : "declare exchange \"") + config.exchange + "\"";
-    if (auto declared = judge(amqp_get_rpc_reply(state), doing); !declared) return declared;
+    const auto declared = call(kChannel, AMQP_EXCHANGE_DECLARE_METHOD, &declare,
+                               AMQP_EXCHANGE_DECLARE_OK_METHOD, deadline, doing);
+    if (!declared) return tl::unexpected(declared.error());
   }
-  amqp_confirm_select(state, kChannel);
-  return judge(amqp_get_rpc_reply(state), "confirm messages");
-}
-
-Result<void> RabbitmqLink::publish(const RabbitmqMessage& message, TimePoint deadline) {
-  const RabbitmqWatchdog::Guard guard(watchdog_, deadline);
-  amqp_basic_properties_t properties{};
-  properties._flags =
-      AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_DELIVERY_MODE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG;
-  properties.content_type = amqp_cstring_bytes("application/json");
-  properties.delivery_mode = message.persistent ? 2 : 1;
-  properties.message_id = bytes(message.id);
-  if (message.timestamp != 0) {
-    properties._flags |= AMQP_BASIC_TIMESTAMP_FLAG;
-    properties.timestamp = message.timestamp;
-  }
-  const int status = amqp_basic_publish(state_.get(), kChannel, bytes(message.exchange),
-                                        bytes(message.routing_key), message.mandatory ? 1 : 0, 0,
-                                        &properties, bytes(message.body));
-  if (status != AMQP_STATUS_OK) return broken(status, "publish");
-  ++published_;
+  amqp_confirm_select_t select{};
+  const auto selected = call(kChannel, AMQP_CONFIRM_SELECT_METHOD, &select,
+                             AMQP_CONFIRM_SELECT_OK_METHOD, deadline, "confirm messages");
+  if (!selected) return tl::unexpected(selected.error());
   return {};
 }
 
-Result<RabbitmqNews> RabbitmqLink::read_return(const amqp_basic_return_t& method) {
-  RabbitmqNews news;
-  news.kind = RabbitmqNews::Kind::kReturn;
-  news.code = method.reply_code;
-  news.text = text(method.reply_text);
-  amqp_message_t message;
-  const amqp_rpc_reply_t reply = amqp_read_message(state_.get(), kChannel, &message, 0);
-  if (reply.reply_type != AMQP_RESPONSE_NORMAL) {
-    return broken(reply.library_error, "read what was returned");
-  }
-  news.id = text(message.properties.message_id);
-  amqp_destroy_message(&message);
-  return news;
+void RabbitmqLink::publish(const RabbitmqMessage& message) {
+  append_head(output_, kChannel, message);
+  body_ = message.body;
+  frame_body();
+  ++published_;
 }
 
-Result<std::optional<RabbitmqNews>> RabbitmqLink::listen(TimePoint until, TimePoint deadline) {
-  const RabbitmqWatchdog::Guard guard(watchdog_, deadline);
-  for (;;) {
-    amqp_maybe_release_buffers(state_.get());
-    amqp_frame_t frame;
-    const timeval left = time_until(until);
-    const int status = amqp_simple_wait_frame_noblock(state_.get(), &frame, &left);
-    if (status == AMQP_STATUS_TIMEOUT) return std::nullopt;
-    if (status != AMQP_STATUS_OK) return broken(status, "hear from the broker");
-    if (frame.frame_type != AMQP_FRAME_METHOD) continue;
-    const void* decoded = frame.payload.method.decoded;
-    switch (frame.payload.method.id) {
-      case AMQP_BASIC_ACK_METHOD: {
-        const auto& method = *static_cast<const amqp_basic_ack_t*>(decoded);
-        return confirmed(RabbitmqNews::Kind::kAck, method.delivery_tag, method.multiple != 0);
-      }
-      case AMQP_BASIC_NACK_METHOD: {
-        const auto& method = *static_cast<const amqp_basic_nack_t*>(decoded);
-        return confirmed(RabbitmqNews::Kind::kNack, method.delivery_tag, method.multiple != 0);
-      }
-      case AMQP_BASIC_RETURN_METHOD: {
-        auto news = read_return(*static_cast<const amqp_basic_return_t*>(decoded));
-        if (!news) return tl::unexpected(news.error());
-        return std::move(*news);
-      }
-      case AMQP_CONNECTION_BLOCKED_METHOD: {
-        RabbitmqNews news;
-        news.kind = RabbitmqNews::Kind::kBlocked;
-        news.text = text(static_cast<const amqp_connection_blocked_t*>(decoded)->reason);
-        return news;
-      }
-      case AMQP_CONNECTION_UNBLOCKED_METHOD: {
-        RabbitmqNews news;
-        news.kind = RabbitmqNews::Kind::kUnblocked;
-        return news;
-      }
-      case AMQP_CHANNEL_CLOSE_METHOD: {
-        const auto& method = *static_cast<const amqp_channel_close_t*>(decoded);
-        return closed(method.reply_code, text(method.reply_text));
-      }
-      case AMQP_CONNECTION_CLOSE_METHOD: {
-        const auto& method = *static_cast<const amqp_connection_close_t*>(decoded);
-        return closed(method.reply_code, text(method.reply_text));
-      }
-      default:
-        break;  // nothing that a publisher needs
-    }
+void RabbitmqLink::frame_body() {
+  while (!body_.empty() && output_.size() < kRoom) {
+    append_frame(output_, AMQP_FRAME_BODY, kChannel, body_.substr(0, frame_));
+    body_.remove_prefix(std::min(frame_, body_.size()));
   }
+  if (body_.empty()) kept_body_ = {};
+}
+
+void RabbitmqLink::keep_body() {
+  if (body_.empty() || !kept_body_.empty()) return;
+  kept_body_ = body_;
+  body_ = kept_body_;
+}
+
+Result<void> RabbitmqLink::flush() {
+  for (;;) {
+    const auto sent = socket_->send(std::string_view(output_).substr(sent_));
+    if (!sent) return tl::unexpected(sent.error());
+    if (*sent > 0) said_ = Clock::now();
+    sent_ += *sent;
+    const bool full = sent_ < output_.size();
+    if (full && *sent > 0) continue;
+    output_.erase(0, sent_);
+    sent_ = 0;
+    if (full) return {};
+    frame_body();
+    if (output_.empty()) return {};
+  }
+}
+
+// False: there was nothing.
+Result<bool> RabbitmqLink::receive() {
+  const auto got = socket_->receive(input_.data(), input_.size());
+  if (!got) return tl::unexpected(got.error());
+  if (*got == 0) return false;
+  heard_ = Clock::now();
+  reader_.feed({input_.data(), *got});
+  return true;
+}
+
+// False: there was none.
+Result<bool> RabbitmqLink::take_frame() {
+  const auto frame = reader_.next();
+  if (!frame) return tl::unexpected(frame.error());
+  if (!*frame) return false;
+  const std::string_view payload = (*frame)->payload;
+  if ((*frame)->type == AMQP_FRAME_HEADER || (*frame)->type == AMQP_FRAME_BODY) {
+    take_content(**frame);
+  } else if ((*frame)->type == AMQP_FRAME_METHOD) {
+    if (payload.size() < 4) return retry("what came is not AMQP");
+    amqp_method_number_t id = 0;
+    for (const char byte : payload.substr(0, 4)) id = id << 8 | static_cast<unsigned char>(byte);
+    void* arguments = nullptr;
+    recycle_amqp_pool(pool_.get());
+    if (amqp_decode_method(id, pool_.get(), amqp_view(payload.substr(4)), &arguments) < 0) {
+      return retry("what came is not AMQP");
+    }
+    take_method((*frame)->channel, id, arguments);
+  }
+  return true;
+}
+
+void RabbitmqLink::take_method(amqp_channel_t channel, amqp_method_number_t id,
+                               const void* arguments) {
+  switch (id) {
+    case AMQP_BASIC_ACK_METHOD: {
+      const auto& method = *static_cast<const amqp_basic_ack_t*>(arguments);
+      take_confirm(channel, RabbitmqNews::Kind::kAck, method.delivery_tag, method.multiple != 0);
+      break;
+    }
+    case AMQP_BASIC_NACK_METHOD: {
+      const auto& method = *static_cast<const amqp_basic_nack_t*>(arguments);
+      take_confirm(channel, RabbitmqNews::Kind::kNack, method.delivery_tag, method.multiple != 0);
+      break;
+    }
+    case AMQP_BASIC_RETURN_METHOD: {
+      const auto& method = *static_cast<const amqp_basic_return_t*>(arguments);
+      returned_.emplace();
+      returned_->news.kind = RabbitmqNews::Kind::kReturn;
+      returned_->news.code = method.reply_code;
+      returned_->news.text = amqp_text(method.reply_text);
+      returned_->news.routing_key = amqp_text(method.routing_key);
+      break;
+    }
+    case AMQP_CONNECTION_BLOCKED_METHOD: {
+      RabbitmqNews news;
+      news.kind = RabbitmqNews::Kind::kBlocked;
+      news.text = amqp_text(static_cast<const amqp_connection_blocked_t*>(arguments)->reason);
+      say(std::move(news));
+      break;
+    }
+    case AMQP_CONNECTION_UNBLOCKED_METHOD: {
+      RabbitmqNews news;
+      news.kind = RabbitmqNews::Kind::kUnblocked;
+      say(std::move(news));
+      break;
+    }
+    case AMQP_CHANNEL_CLOSE_METHOD: {
+      const auto& method = *static_cast<const amqp_channel_close_t*>(arguments);
+      if (channel == kChannel) {
+        say(closed(method.reply_code, method.reply_text));
+        break;
+      }
+      // The probe was refused, by a broker that reads what is published.
+      amqp_channel_close_ok_t ok{};
+      if (!has_unsent()) {
+        static_cast<void>(
+            append_method(output_, channel, AMQP_CHANNEL_CLOSE_OK_METHOD, &ok, kArguments));
+        probe_channel_ = false;
+      }
+      take_confirm(channel, RabbitmqNews::Kind::kNack, 0, false);
+      break;
+    }
+    case AMQP_CONNECTION_CLOSE_METHOD: {
+      const auto& method = *static_cast<const amqp_connection_close_t*>(arguments);
+      say(closed(method.reply_code, method.reply_text));
+      break;
+    }
+    default:
+      reply_ = Reply{id, arguments};
+  }
+}
+
+void RabbitmqLink::take_confirm(amqp_channel_t channel, RabbitmqNews::Kind kind, uint64_t tag,
+                                bool multiple) {
+  RabbitmqNews news;
+  if (channel == kChannel) {
+    news.kind = kind;
+    news.tag = tag;
+    news.multiple = multiple;
+  } else {
+    if (!probing_) return;
+    probing_ = false;
+    news.kind = RabbitmqNews::Kind::kProbed;
+  }
+  say(std::move(news));
+}
+
+// Of a message that comes back.
+void RabbitmqLink::take_content(const RabbitmqFrame& frame) {
+  constexpr size_t kFixed = 12;  // class, weight, size of the body
+  if (!returned_ || frame.channel != kChannel) return;
+  if (frame.type == AMQP_FRAME_BODY) {
+    returned_->left -= std::min<uint64_t>(returned_->left, frame.payload.size());
+  } else if (frame.payload.size() >= kFixed) {
+    for (const char byte : frame.payload.substr(4, 8)) {
+      returned_->left = returned_->left << 8 | static_cast<unsigned char>(byte);
+    }
+    void* decoded = nullptr;
+    recycle_amqp_pool(pool_.get());
+    if (amqp_decode_properties(AMQP_BASIC_CLASS, pool_.get(),
+                               amqp_view(frame.payload.substr(kFixed)), &decoded) >= 0) {
+      const auto& properties = *static_cast<const amqp_basic_properties_t*>(decoded);
+      returned_->news.id = amqp_text(properties.message_id);
+    }
+    returned_->has_head = true;
+  }
+  if (returned_->has_head && returned_->left == 0) {
+    say(std::move(returned_->news));
+    returned_.reset();
+  }
+}
+
+TimePoint RabbitmqLink::next_beat() const {
+  if (heartbeat_ == Duration::zero()) return TimePoint::max();
+  const TimePoint given_up = heard_ + 2 * heartbeat_;
+  return has_unsent() ? given_up : std::min(given_up, said_ + heartbeat_ / 2);
+}
+
+// All that has come was received.
+Result<void> RabbitmqLink::beat() {
+  if (heartbeat_ == Duration::zero()) return {};
+  const TimePoint now = Clock::now();
+  if (now >= heard_ + 2 * heartbeat_) {
+    return retry("the broker has sent no heartbeat for " +
+                     std::to_string(2 * heartbeat_ / std::chrono::seconds(1)) + " s",
+                 name_);
+  }
+  // A broker that does not read what is there will not read this, either.
+  if (now >= said_ + heartbeat_ / 2 && !has_unsent()) {
+    append_frame(output_, AMQP_FRAME_HEARTBEAT, 0, "");
+    return flush();
+  }
+  return {};
+}
+
+Result<std::optional<RabbitmqNews>> RabbitmqLink::listen(TimePoint until) {
+  const bool had_room = has_room();
+  for (;;) {
+    if (!news_.empty()) {
+      RabbitmqNews news = std::move(news_.front());
+      news_.pop_front();
+      return news;
+    }
+    const auto taken = take_frame();
+    if (!taken) return retry(taken.error().what, name_);
+    if (*taken) continue;
+    // After a failed send the broker's reason may still be there to read.
+    const auto flushed = flush();
+    const auto received = receive();
+    if (received && *received) continue;
+    if (!flushed) return tl::unexpected(flushed.error());
+    if (!received) return tl::unexpected(received.error());
+    if (auto alive = beat(); !alive) return tl::unexpected(alive.error());
+    if (!had_room && has_room()) return std::nullopt;
+    if (Clock::now() >= until) return std::nullopt;
+    socket_->wait(has_unsent(), std::min(until, next_beat()));
+  }
+}
+
+bool RabbitmqLink::probe() {
+  if (probing_) return true;
+  if (channels_ < kProbeChannel || has_unsent()) return false;
+  if (!probe_channel_) {
+    amqp_channel_open_t open{};
+    amqp_confirm_select_t select{};
+    probe_channel_ =
+        append_method(output_, kProbeChannel, AMQP_CHANNEL_OPEN_METHOD, &open, kArguments) &&
+        append_method(output_, kProbeChannel, AMQP_CONFIRM_SELECT_METHOD, &select, kArguments);
+  }
+  RabbitmqMessage message;
+  message.routing_key = "walspout asks whether messages are taken, and no queue has this name";
+  message.id = "walspout";
+  message.persistent = false;
+  message.mandatory = false;
+  append_head(output_, kProbeChannel, message);
+  probing_ = true;
+  return true;
+}
+
+void RabbitmqLink::close() {
+  amqp_connection_close_t bye{};
+  bye.reply_code = AMQP_REPLY_SUCCESS;
+  bye.reply_text = amqp_cstring_bytes("bye");
+  if (has_unsent() || !append_method(output_, 0, AMQP_CONNECTION_CLOSE_METHOD, &bye, kArguments)) {
+    return;
+  }
+  if (flush() && !has_unsent()) socket_->close_gently();
 }
 
 }  // namespace walspout

@@ -46,8 +46,12 @@ class Progress {
     done_[i] = true;
   }
 
+  // What is not done was not begun, for lack of time, and nothing has failed.
+  void pause() { paused_ = true; }
+
   bool is_done(size_t i) const { return done_[i]; }
   size_t size() const { return done_.size(); }
+  bool is_paused() const { return paused_; }
   size_t durable_count() const { return durable_; }
   size_t dropped_count() const { return dropped_; }
 
@@ -55,6 +59,7 @@ class Progress {
   std::vector<bool> done_;
   size_t durable_ = 0;
   size_t dropped_ = 0;
+  bool paused_ = false;
 };
 
 struct DeliveryError {
@@ -115,12 +120,19 @@ class Sink {
   // otherwise: sinks that work in lanes finish all lanes before they return and need not look at
   // barriers.
   //
-  // Returns soon after the deadline, with kRetry if not all is durable. What was sent and not
-  // answered then is not durable; the connection is given up, so that no late answer is mistaken.
+  // Returns soon after the deadline, with kRetry if not all is durable. A sink that could only
+  // begin what the deadline would cut may return before: without an error, with a paused
+  // `progress`.
+  //
+  // What was sent and not answered at the deadline is not durable. Either the sink gives up the
+  // connection, so that no late answer is mistaken. Or the sink keeps the connection, remembers
+  // what is under way, and goes on waiting for that when the next call begins with the same events.
+  // A call with other events then gives up the connection.
   virtual Delivery deliver(std::span<const Event> events, TimePoint deadline,
                            Progress& progress) = 0;
 
-  // About once a second while there is nothing to deliver: heartbeats.
+  // About once a second while there is nothing to deliver, or while the caller waits before the
+  // next attempt: heartbeats.
   virtual void idle() {}
 
   // SIGHUP: files are opened again.

@@ -215,6 +215,17 @@ TEST(Config, KnowsWrongTypes) {
               HasSubstr("must not be less"));
 }
 
+TEST(Config, ARequestMayNotTakeLongerThanItsDelivery) {
+  const std::string sink = "{type: http, url: \"http://x\", deliver_timeout: 5s";
+  EXPECT_THAT(problems(with("", sink + ", timeout: 6s}")),
+              HasSubstr("longer than \"deliver_timeout\""));
+  EXPECT_EQ(problems(with("", sink + ", timeout: 5s}")), "");
+  const auto loaded = parse_config(with("", sink + "}"));
+  ASSERT_TRUE(loaded.problems.empty());
+  const auto& options = loaded.config.pipelines.at(0).sinks.at(0).options;
+  EXPECT_EQ(std::get<HttpConfig>(options).timeout, Milliseconds(5'000));
+}
+
 TEST(Config, SecretsComeFromFilesAndTheEnvironment) {
   std::string path = testing::TempDir() + "secret";
   std::ofstream(path, std::ios::trunc) << "from-file\n";

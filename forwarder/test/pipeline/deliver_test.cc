@@ -59,17 +59,21 @@ class FakeSink : public Sink {
       result = always(events, progress);
     }
     for (size_t i = 0; i < events.size(); i++) {
-      if (result || progress.is_done(i)) taken.emplace_back(EventId(events[i]).view());
+      if ((result && !progress.is_paused()) || progress.is_done(i))
+        taken.emplace_back(EventId(events[i]).view());
     }
     if (queue && taken.size() + set_aside >= expected) queue->close();
     return result;
   }
+
+  void idle() override { idles++; }
 
   std::deque<Result<void>> checks;
   std::deque<Step> script;
   Step always;  // after the script; none: takes everything
   std::vector<std::string> taken;
   size_t calls = 0;
+  size_t idles = 0;
   size_t expected = 0;
   size_t set_aside = 0;
   EventQueue* queue = nullptr;
@@ -177,7 +181,32 @@ TEST_F(DelivererTest, RetriesOnlyWhatIsNotDone) {
 TEST_F(DelivererTest, WaitsAsLongAsTheReceiverAsks) {
   sink.script = {fail(ErrorKind::kRetry, 0, {}, Milliseconds(5000))};
   ASSERT_TRUE(run({1}, 1));
-  EXPECT_EQ(time.slept.at(0), Milliseconds(5000));
+  EXPECT_EQ(time.now() - TimePoint{}, Milliseconds(5000));
+}
+
+TEST_F(DelivererTest, KeepsTheSinkAliveWhileItWaits) {
+  sink.script = {fail(ErrorKind::kRetry, 0, {}, Milliseconds(5000))};
+  ASSERT_TRUE(run({1}, 1));
+  EXPECT_GE(sink.idles, 4u);
+  for (Duration slept : time.slept) EXPECT_LE(slept, Milliseconds(1000));
+}
+
+TEST_F(DelivererTest, WhatASinkHasNotBegunIsHandedInAgainAtOnce) {
+  sink.script = {[](std::span<const Event>, Progress& progress) -> Delivery {
+                   progress.durable(0);
+                   progress.durable(2);
+                   progress.pause();
+                   return {};
+                 },
+                 [](std::span<const Event> events, Progress& progress) -> Delivery {
+                   EXPECT_EQ(events.size(), 2u);
+                   EXPECT_EQ(progress.durable_count(), 0u);
+                   return {};
+                 }};
+  ASSERT_TRUE(run({4}, 4));
+  EXPECT_EQ(sink.calls, 2u);
+  EXPECT_EQ(stats.events, 4u);
+  EXPECT_TRUE(time.slept.empty());
 }
 
 TEST_F(DelivererTest, RetriesForEverByDefault) {

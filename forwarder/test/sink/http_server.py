@@ -20,7 +20,12 @@ The queue is used up one request at a time, then the default applies. A behaviou
     drip        seconds between the answer's bytes
     do          "answer" (default), "garbage", "close" (no answer at all),
                 "cut" (closes in the middle of the answer), "behead" (within its headers, after
-                the bytes of "body"), "hang" (until the client goes away)
+                the bytes of "body"), "hang" (until the client goes away), "raw" (the bytes of
+                "body", then as "then" says: "close", "reset", "hang" until the client goes away, or
+                "flood": "flood" again and again until then)
+
+    early_ok    the head of a 200 goes out before the request's body is read: then "read" it, slowly, or
+                "reset" the connection
 
 With "match": {"text": BEHAVIOUR} in the control message, a request whose body has the text is
 treated thus, whatever the queue says.
@@ -30,7 +35,9 @@ import http.server
 import json
 import os
 import select
+import socket
 import ssl
+import struct
 import sys
 import threading
 import time
@@ -76,6 +83,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_POST(self):
         length = int(self.headers.get("Content-Length", -1))
+        early = self.server.state.default.get("early_ok")
+        if early and self.path != "/_control":
+            self.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+            if early == "reset":
+                self.behave({"do": "raw", "body": "", "then": "reset"})
+                return
+            time.sleep(2)
         body = self.rfile.read(max(length, 0))
         # The client went away, within the headers or within the body: this is no request.
         if len(body) < length or length < 0:
@@ -100,6 +114,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "time": time.time(),
             })
         try:
+            if early:
+                self.connection.sendall(b"OK")
+                return
             time.sleep(behaviour.get("delay", 0))
             self.behave(behaviour)
         except OSError:
@@ -109,6 +126,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 state.active -= 1
 
     do_PUT = do_POST
+
+    def do_CONNECT(self):
+        """As a proxy that opens the tunnel and loses what is behind it."""
+        self.connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        self.close_connection = True
 
     def behave(self, behaviour):
         do = behaviour.get("do", "answer")
@@ -124,6 +146,22 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.connection.sendall(behaviour["body"].encode())
         elif do == "hang":
             select.select([self.connection], [], [], 60)
+        elif do == "raw":
+            self.connection.sendall(behaviour["body"].encode())
+            self.end(behaviour.get("then", "close"), behaviour)
+
+    def end(self, then, behaviour):
+        if then == "hang":
+            select.select([self.connection], [], [], 60)
+        elif then == "reset":
+            time.sleep(0.05)  # the client reads what came before
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        elif then == "flood":
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                self.connection.sendall(behaviour["flood"].encode())
+                time.sleep(behaviour.get("drip", 0))
 
     def answer(self, behaviour):
         body = behaviour.get("body", "").encode("utf-8") or b"x" * behaviour.get("body_bytes", 0)

@@ -10,6 +10,7 @@
 #endif
 
 #include <csignal>
+#include <sstream>
 #include <thread>
 
 #include "sink/rabbitmq_errors.h"
@@ -72,6 +73,23 @@ class Broker {
     ASSERT_TRUE(
         process.start({words, environment(), directory_.file("control.log"), "rabbitmq-server"}));
     ASSERT_TRUE(wait_for(std::chrono::seconds(60), [&] { return !process.running(); }));
+  }
+
+  // Short of memory, in its own opinion: publishers are blocked.
+  void alarm() { control({"set_vm_memory_high_watermark", "absolute", "1"}); }
+  void calm() { control({"set_vm_memory_high_watermark", "0.4"}); }
+
+  // Connections of sinks.
+  size_t connections() {
+    const std::string log = directory_.file("control.log");
+    write_file(log, "");
+    control({"list_connections", "client_properties"});
+    size_t count = 0;
+    std::istringstream lines(read_file(log));
+    for (std::string line; std::getline(lines, line);) {
+      count += line.find("\"walspout\"") != std::string::npos ? 1 : 0;
+    }
+    return count;
   }
 
   std::string url() const { return "amqp://guest:guest@127.0.0.1:" + std::to_string(port_) + "/"; }
@@ -480,6 +498,227 @@ TEST_F(RabbitmqSinkTest, ABrokerThatBlocksIsWaitedForUpToTheDeadline) {
   EXPECT_LT(Clock::now() - begin, Milliseconds(1500));
   Broker::get().control({"set_vm_memory_high_watermark", "0.4"});
   ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(1)));
+}
+
+// Delivers as the forwarder does, by calls of this length, while the alarm lasts.
+class RabbitmqAlarmTest : public RabbitmqSinkTest {
+ protected:
+  ~RabbitmqAlarmTest() override {
+    Broker::get().calm();
+    Broker::get().control({"set_disk_free_limit", "1MB"});
+  }
+
+  // One call; false while not all is done. What is done is taken from `left`.
+  bool deliver(double seconds) {
+    Progress progress(left_.size());
+    const auto delivery = sink_->deliver(left_, in_seconds(seconds), progress);
+    if (!delivery) {
+      EXPECT_EQ(delivery.error().error.kind, ErrorKind::kRetry);
+      last_ = delivery.error().error.message();
+    }
+    std::vector<Event> rest;
+    for (size_t i = 0; i < left_.size(); ++i) {
+      if (!progress.is_done(i)) rest.push_back(left_[i]);
+    }
+    left_ = std::move(rest);
+    EXPECT_EQ(delivery.has_value(), left_.empty());
+    return left_.empty();
+  }
+  void deliver_for(double seconds, double each) {
+    for (const TimePoint end = in_seconds(seconds); Clock::now() < end;) {
+      deliver(each);
+      std::this_thread::sleep_for(Milliseconds(200));
+      sink_->idle();
+    }
+  }
+  void deliver_rest() {
+    for (const TimePoint end = in_seconds(60); !left_.empty() && Clock::now() < end;) deliver(2);
+    EXPECT_TRUE(left_.empty()) << left_.size() << " left: " << last_;
+  }
+  void take(const Events& events) { left_.assign(events.span().begin(), events.span().end()); }
+  void expect_each_once(const Events& events) {
+    const auto bodies = bodies_in(name_);
+    EXPECT_TRUE(bodies == events.documents()) << bodies.size() << " of " << events.size();
+  }
+
+  std::unique_ptr<Sink> sink_;
+  std::vector<Event> left_;
+  std::string last_;
+};
+
+TEST_F(RabbitmqAlarmTest, AnAlarmKeepsTheConnectionAndItsMessages) {
+  config_.heartbeat = std::chrono::seconds(2);
+  sink_ = sink_for(config_);
+  Events events;
+  for (int i = 0; i < 520; ++i) events.add(i, 300);
+  take(events);
+  left_.resize(20);
+  ASSERT_TRUE(deliver(20));
+  Broker::get().alarm();
+  left_.assign(events.span().begin() + 20, events.span().end());
+  deliver_for(22, 2);
+  EXPECT_THAT(last_, HasSubstr("blocks publishers"));
+  EXPECT_THAT(last_, HasSubstr("under way"));
+  EXPECT_GE(left_.size(), 490u);
+  EXPECT_EQ(Broker::get().connections(), 1u);
+  Broker::get().calm();
+  deliver_rest();
+  EXPECT_EQ(Broker::get().connections(), 1u);
+  expect_each_once(events);
+}
+
+// More than the buffers of both kernels: frames are cut in two.
+TEST_F(RabbitmqAlarmTest, ABrokerThatDoesNotReadGetsTheRestLater) {
+  for (const bool tls : {false, true}) {
+    if (tls) {
+      config_.url = Secret(Broker::get().tls_url());
+      config_.tls.ca_file = Broker::get().ca_file();
+    }
+    sink_ = sink_for(config_);
+    Events events;
+    for (int i = 0; i < 12; ++i) events.add(i, i % 3 == 0 ? 9'000'000 : 200'000);
+    ASSERT_TRUE(sink_->check({}, in_seconds(20)));
+    Broker::get().alarm();
+    // The events that are handed in again have other addresses.
+    {
+      const Events copy = events;
+      std::vector<std::string> documents = copy.documents();
+      take(copy);
+      for (size_t i = 0; i < left_.size(); ++i) left_[i].document = documents[i];
+      deliver(1);
+      for (std::string& document : documents) std::fill(document.begin(), document.end(), '!');
+    }
+    take(events);
+    deliver_for(5, 0.7);
+    EXPECT_GE(left_.size(), events.size() - 1);
+    EXPECT_EQ(Broker::get().connections(), 1u);
+    Broker::get().calm();
+    deliver_rest();
+    expect_each_once(events);
+    client_.purge(name_);
+    sink_.reset();
+  }
+}
+
+TEST_F(RabbitmqAlarmTest, AlarmsComeAndGo) {
+  config_.unconfirmed = 50;
+  sink_ = sink_for(config_);
+  Events events;
+  for (int i = 0; i < 3000; ++i) events.add(i, 2000);
+  for (size_t round = 0; round < 6; ++round) {
+    left_.insert(left_.end(), events.span().begin() + static_cast<ptrdiff_t>(round * 500),
+                 events.span().begin() + static_cast<ptrdiff_t>((round + 1) * 500));
+    if (round % 2 == 0) {
+      Broker::get().alarm();
+    } else {
+      Broker::get().control({"set_disk_free_limit", "900TB"});
+    }
+    deliver_for(1, 0.2);
+    if (round % 2 == 0) {
+      Broker::get().calm();
+    } else {
+      Broker::get().control({"set_disk_free_limit", "1MB"});
+    }
+    deliver(0.02);
+  }
+  deliver_rest();
+  EXPECT_EQ(Broker::get().connections(), 1u);
+  expect_each_once(events);
+}
+
+TEST_F(RabbitmqAlarmTest, ChecksOpenNoMoreConnections) {
+  Broker::get().alarm();
+  sink_ = sink_for(config_);
+  for (int i = 0; i < 5; ++i) {
+    const auto checked = sink_->check({}, in_seconds(5));
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().kind, ErrorKind::kRetry);
+    EXPECT_THAT(checked.error().what, HasSubstr("blocks publishers"));
+  }
+  EXPECT_EQ(Broker::get().connections(), 1u);
+  Broker::get().calm();
+  EXPECT_TRUE(wait_for(std::chrono::seconds(20),
+                       [&] { return sink_->check({}, in_seconds(5)).has_value(); }));
+  EXPECT_EQ(Broker::get().connections(), 1u);
+  take(events_);
+  deliver_rest();
+  expect_each_once(events_);
+}
+
+TEST_F(RabbitmqAlarmTest, ABrokerThatDiesInAnAlarmGetsAllAgain) {
+  sink_ = sink_for(config_);
+  take(events_);
+  Broker::get().alarm();
+  deliver_for(2, 0.5);
+  Broker::get().stop();
+  deliver_for(1, 0.3);
+  Broker::get().start();
+  deliver_rest();
+  EXPECT_EQ(Broker::get().connections(), 1u);
+  std::vector<std::string> last_times;
+  Client again;
+  for (const auto& message : again.messages(name_)) last_times.push_back(message.body);
+  ASSERT_GE(last_times.size(), 10u);
+  last_times.erase(last_times.begin(), last_times.end() - 10);
+  EXPECT_EQ(last_times, events_.documents());
+}
+
+TEST_F(RabbitmqAlarmTest, OtherEventsEndTheConnection) {
+  sink_ = sink_for(config_);
+  take(events_);
+  Broker::get().alarm();
+  deliver(1);
+  // The first one was set aside meanwhile.
+  left_.erase(left_.begin());
+  deliver(1);
+  Broker::get().calm();
+  deliver_rest();
+  const auto bodies = bodies_in(name_);
+  ASSERT_GE(bodies.size(), 9u);
+  EXPECT_EQ(bodies.back(), events_.documents().back());
+  EXPECT_TRUE(wait_for(std::chrono::seconds(20), [] { return Broker::get().connections() == 1; }));
+}
+
+// A part of what is under way may come first, as after a failure of a batch.
+TEST_F(RabbitmqAlarmTest, PartsOfWhatIsUnderWayAreWaitedFor) {
+  sink_ = sink_for(config_);
+  take(events_);
+  Broker::get().alarm();
+  deliver(1);
+  Broker::get().calm();
+  for (const size_t part : {3u, 1u, 6u}) {
+    std::vector<Event> rest(left_.begin() + static_cast<ptrdiff_t>(part), left_.end());
+    left_.resize(part);
+    deliver_rest();
+    left_ = std::move(rest);
+  }
+  expect_each_once(events_);
+}
+
+// The broker takes in one message, and returns it, before it blocks.
+TEST_F(RabbitmqAlarmTest, WhatComesBackBeforeTheDeadlineIsNotDone) {
+  client_.unbind(name_, name_, "public.orders.*");
+  sink_ = sink_for(config_);
+  ASSERT_TRUE(sink_->check({}, in_seconds(20)));
+  Broker::get().alarm();
+  failure(*sink_, events_.span(), 2);
+  EXPECT_EQ(progress_.durable_count(), 0u);
+  Broker::get().calm();
+  const DeliveryError error = failure(*sink_, events_.span(), 20);
+  EXPECT_EQ(error.error.kind, ErrorKind::kReject);
+  EXPECT_EQ(error.event, 0u);
+  EXPECT_EQ(progress_.durable_count(), 0u);
+}
+
+TEST_F(RabbitmqSinkTest, ABrokerWithoutHeartbeatsIsGivenUp) {
+  config_.heartbeat = std::chrono::seconds(1);
+  auto sink = sink_for(config_);
+  ASSERT_TRUE(deliver_all(*sink, events_.span().first(1)));
+  Broker::get().freeze();
+  EXPECT_THAT(failure(*sink, events_.span(), 0.3).error.what, HasSubstr("did not confirm in time"));
+  EXPECT_THAT(failure(*sink, events_.span(), 20).error.what, HasSubstr("no heartbeat"));
+  Broker::get().thaw();
+  ASSERT_TRUE(deliver_all(*sink, events_.span()));
 }
 
 TEST_F(RabbitmqSinkTest, UsersAndTheirRights) {
