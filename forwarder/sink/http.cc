@@ -104,6 +104,9 @@ HttpSink::HttpSink(const HttpConfig& config, HttpSigner signer)
       return strcasecmp(header.first.c_str(), std::string(name).c_str()) == 0;
     });
   };
+  mask_.hide_url(config.url);
+  for (const auto& [name, value] : config.headers) mask_.hide(value.reveal());
+  for (const Secret& secret : config.secrets) mask_.hide(secret.reveal());
   if (ours("Content-Type")) fixed_headers_.push_back("Content-Type: application/json");
   fixed_headers_.push_back("Expect:");  // no waiting for 100 Continue
   for (const auto& [name, value] : config.headers) {
@@ -148,7 +151,10 @@ Result<void> HttpSink::check(const SourceState&, TimePoint deadline) {
   const CURLcode code = curl_easy_perform(probe.handle());
   if (code == CURLE_OK) return {};
   const Delivery outcome = probe.outcome(code, unix_time());
-  return outcome ? Result<void>() : tl::unexpected(outcome.error().error);
+  if (outcome) return {};
+  Error error = outcome.error().error;
+  error.what = mask_.apply(std::move(error.what));
+  return tl::unexpected(std::move(error));
 }
 
 std::vector<std::string_view> HttpSink::body_of(const std::vector<size_t>& batch,
@@ -214,17 +220,6 @@ void HttpSink::start(Lane& lane, const Call& call) {
   ++busy_;
 }
 
-std::string HttpSink::without_secrets(std::string text) const {
-  for (const auto& [name, value] : config_.headers) {
-    const std::string& secret = value.reveal();
-    if (secret.size() < 4) continue;
-    for (size_t at = 0; (at = text.find(secret, at)) != std::string::npos;) {
-      text.replace(at, secret.size(), "***");
-    }
-  }
-  return text;
-}
-
 void HttpSink::settle(Lane& lane, Delivery outcome, Call& call) {
   if (outcome) {
     for (const size_t event : lane.under_way) call.progress.durable(event);
@@ -237,7 +232,7 @@ void HttpSink::settle(Lane& lane, Delivery outcome, Call& call) {
     error.size = lane.under_way.size();
   }
   error.event = lane.under_way.front();
-  error.error.what = without_secrets(std::move(error.error.what));
+  error.error.what = mask_.apply(std::move(error.error.what));
   lane.under_way.clear();
   if (!call.error || gravity(error) > gravity(*call.error)) call.error = std::move(error);
 }

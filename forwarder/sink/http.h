@@ -22,6 +22,7 @@
 #include "sink/config.h"
 #include "sink/http_lane.h"
 #include "sink/http_signature.h"
+#include "sink/mask.h"
 #include "sink/sink.h"
 
 namespace walspout {
@@ -77,10 +78,10 @@ class HttpSink final : public Sink {
   void settle(Lane& lane, Delivery outcome, Call& call);
   // Gives up what is under way: the connections are closed.
   void abandon();
-  std::string without_secrets(std::string text) const;
 
   HttpConfig config_;
   HttpSigner signer_;
+  Mask mask_;  // of what errors must not show
   std::string name_;
   std::vector<std::string> fixed_headers_;
 

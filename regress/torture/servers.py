@@ -185,6 +185,7 @@ class RabbitMQ(Server):
     def env(self):
         home = self.home
         return {"HOME": home, "ERL_EPMD_PORT": str(self.epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1",
+                "ERL_CRASH_DUMP_SECONDS": "0",
                 "RABBITMQ_NODENAME": "walspout@localhost",
                 "RABBITMQ_DIST_PORT": str(self.distribution_port),
                 "RABBITMQ_CONF_ENV_FILE": f"{home}/env.conf",

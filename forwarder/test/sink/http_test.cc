@@ -365,6 +365,18 @@ TEST_F(HttpSinkTest, WhatEachStatusMeans) {
   }
 }
 
+// Many frameworks repeat the path of a request that they do not like.
+TEST_F(HttpSinkTest, ATokenInTheUrlIsNotRepeated) {
+  config_.url = server_.url() + "/hooks/T0KEN?key=s3cr3t";
+  server_.behave(
+      "{\"default\": {\"status\": 422, \"body\": \"Cannot POST /hook/hooks/T0KEN?key=s3cr3t\"}}");
+  auto sink = sink_for(config_);
+  const DeliveryError error = failure(*sink);
+  EXPECT_THAT(error.error.what, HasSubstr("Cannot POST"));
+  EXPECT_THAT(error.error.message(), Not(HasSubstr("T0KEN")));
+  EXPECT_THAT(error.error.message(), Not(HasSubstr("s3cr3t")));
+}
+
 TEST_F(HttpSinkTest, RetryAfterIsPassedOn) {
   const DeliveryError seconds =
       failure_of("{\"status\": 429, \"headers\": {\"Retry-After\": \"17\"}}");

@@ -125,6 +125,7 @@ class Broker {
     return {"HOME=" + directory_.path(),
             "ERL_EPMD_PORT=" + std::to_string(epmd_port_),
             "ERL_EPMD_ADDRESS=127.0.0.1",
+            "ERL_CRASH_DUMP_SECONDS=0",
             "RABBITMQ_NODENAME=walspout@localhost",
             "RABBITMQ_DIST_PORT=" + std::to_string(distribution_port_),
             "RABBITMQ_CONF_ENV_FILE=" + directory_.file("env.conf"),
