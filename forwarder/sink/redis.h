@@ -26,8 +26,8 @@
 // source that the hash names, and no other source adds to it: ids of two sources interleave, and
 // the smaller ones would be refused. To take a stream over takes an operator (HDEL).
 //
-// Not seen by this rule: a restored server whose clock was set back beyond what it had committed,
-// while the entries with the repeated ids are deleted.
+// Not seen by this rule: ids that a restored or promoted server repeats while its clock is still
+// behind the commits that the old one had delivered, where consumers have deleted the entries.
 //
 // Dead letters that are replayed are what the stream went on without: positions say nothing of
 // them. Each one below the stream's end is looked for, and rejected if it is not there.
