@@ -264,7 +264,7 @@ Delivery RedisSink::execute(std::span<const Event> events, Batch& batch, Batch& 
   if (auto settled = settle(events, batch, next, deadline); !settled) return settled;
   for (const size_t event : batch.events) progress.durable(event);
   if (sent) return {};
-  return batch.replies.queue_error.empty() ? failed(std::move(sent.error())) : refused_in(batch);
+  return next.replies.queue_error.empty() ? failed(std::move(sent.error())) : refused_in(next);
 }
 
 Delivery RedisSink::settle(std::span<const Event> events, Batch& batch, Batch& next,
