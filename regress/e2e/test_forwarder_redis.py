@@ -70,7 +70,6 @@ def test_two_databases_with_the_same_table_lose_nothing(db, other, fwd, redis):
     stop(db, first, second)
 
 
-@pytest.mark.effect("redis.stream")
 def test_a_stream_of_another_source_is_refused_and_nothing_is_confirmed(db, other, fwd, redis):
     db.psql(TABLE)
     first = fwd(name="first", slot="own_first", sinks=sink(redis, stream="all"))
