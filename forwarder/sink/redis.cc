@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "sink/redis_errors.h"
+#include "sink/redis_probe.h"
 
 namespace walspout {
 namespace {
@@ -95,12 +96,23 @@ Result<void> RedisSink::connect(TimePoint deadline) {
 
 Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
   streams_.set_source(source);
+  if (auto probed = probe(deadline); !probed) return probed;
   if (auto connected = connect(deadline); !connected) return connected;
   std::vector<RedisStream*> streams;
   for (const std::string& name : router_.fixed_names()) streams.push_back(&streams_.named(name));
   auto checked = streams_.look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
   if (!checked) link_.reset();
   return checked;
+}
+
+Result<void> RedisSink::probe(TimePoint deadline) {
+  const std::vector<std::string> known = router_.fixed_names();
+  RedisProbe probe{known.empty() ? "walspout" : known.front(), !known.empty(),
+                   streams_.keeps_positions(), name_};
+  if (auto connected = connect(deadline); !connected) return connected;
+  auto probed = redis_probe(*link_, probe, deadline);
+  link_.reset();
+  return probed;
 }
 
 Delivery RedisSink::find_streams(std::span<const Event> events) {

@@ -64,7 +64,8 @@ class RedisSink final : public Sink {
   BatchLimits limits() const override {
     return {.events = 8192, .bytes = 8u << 20, .barriers_alone = false};
   }
-  // Connects, and looks at the streams whose names are known beforehand.
+  // Connects, finds out whether Redis would add entries, and looks at the streams whose names are
+  // known beforehand.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
@@ -87,6 +88,8 @@ class RedisSink final : public Sink {
             std::vector<RedisField> fields);
 
   [[nodiscard]] Result<void> connect(TimePoint deadline);
+  // Whether Redis would take what is sent. Leaves without a connection.
+  [[nodiscard]] Result<void> probe(TimePoint deadline);
   // Fills targets_ with the streams of the events before the first that has none by mistake: that
   // one is the error.
   [[nodiscard]] Delivery find_streams(std::span<const Event> events);

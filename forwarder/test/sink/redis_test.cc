@@ -834,6 +834,55 @@ TEST_F(RedisSinkTest, UsersAndTheirRights) {
   EXPECT_THAT(wrong.error.message(), testing::Not(HasSubstr("geheim")));
 }
 
+// Of a stream whose name depends on the event, too.
+TEST_F(RedisSinkTest, CheckFindsTheRightsThatAreMissing) {
+  const std::vector<std::string> needed = {"+multi", "+exec",   "+xadd",  "+xrange", "+xinfo",
+                                           "+hset",  "+hsetnx", "+hmget", "+select"};
+  RedisConfig config = config_for(server_.url());
+  config.username = "spout";
+  config.password = Secret("p");
+  const auto check = [&](std::vector<std::string> rights) {
+    server_.ask({"ACL", "DELUSER", "spout"});
+    std::vector<std::string> words = {"ACL", "SETUSER", "spout", "on", ">p", "~walspout:*"};
+    words.insert(words.end(), rights.begin(), rights.end());
+    EXPECT_EQ(server_.ask(words), "OK");
+    return sink_for(config)->check(kSource, in_seconds(5));
+  };
+  const auto all = check(needed);
+  EXPECT_TRUE(all) << all.error().message();
+  for (size_t i = 0; i + 1 < needed.size(); ++i) {
+    std::vector<std::string> rights = needed;
+    rights.erase(rights.begin() + static_cast<ptrdiff_t>(i));
+    const auto checked = check(rights);
+    ASSERT_FALSE(checked) << needed[i];
+    EXPECT_EQ(checked.error().kind, ErrorKind::kFatal) << needed[i];
+    EXPECT_THAT(checked.error().what, HasSubstr(needed[i])) << needed[i];
+  }
+  config.stream.fallback = "elsewhere";
+  EXPECT_FALSE(check(needed));
+  EXPECT_EQ(server_.ask({"DBSIZE"}), "0");
+}
+
+TEST_F(RedisSinkTest, CheckFindsAReplica) {
+  server_.ask({"REPLICAOF", "127.0.0.1", "1"});
+  const auto checked = sink_for(config_for(server_.url()))->check(kSource, in_seconds(5));
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().kind, ErrorKind::kRetry);
+  EXPECT_THAT(checked.error().what, HasSubstr("replica"));
+}
+
+TEST(RedisTroubleTest, CheckFindsACluster) {
+  RedisServer server({"--cluster-enabled", "yes"});
+  server.ask({"CLUSTER", "ADDSLOTSRANGE", "0", "16383"});
+  ASSERT_TRUE(wait_for(std::chrono::seconds(20), [&] {
+    return server.ask({"CLUSTER", "INFO"}).find("cluster_state:ok") != std::string::npos;
+  }));
+  const auto checked = sink_for(config_for(server.url()))->check(kSource, in_seconds(5));
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().kind, ErrorKind::kFatal);
+  EXPECT_THAT(checked.error().what, HasSubstr("clusters are not supported"));
+}
+
 TEST_F(RedisSinkTest, APasswordThatIsMissingIsFatal) {
   server_.ask({"CONFIG", "SET", "requirepass", "geheim"});
   const DeliveryError error = failure(*sink_for(config_for(server_.url())));
