@@ -22,11 +22,12 @@
 // 3. A position counts only while its id is the stream's last one. Otherwise another program has
 //    added to the stream, and the transaction that wrote the position may have been refused.
 //
-// Whatever is not shown is kFatal, and nothing after it is acknowledged. A stream belongs to the
-// source that the hash names, and no other source adds to it: ids of two sources interleave, and
-// the smaller ones would be refused. To take a stream over takes an operator (HDEL).
+// An event that is not shown to be delivered is kFatal; nothing after it is acknowledged. A stream
+// belongs to the source that the hash names, and no other source adds to it: ids of two sources
+// interleave, and the smaller ones would be refused. Only an operator can give a stream away
+// (HDEL).
 //
-// Not seen by this rule: ids that a restored or promoted server repeats while its clock is still
+// This rule does not see ids that a restored or promoted server repeats while its clock is still
 // behind the commits that the old one had delivered, where consumers have deleted the entries.
 //
 // Dead letters that are replayed are what the stream went on without: positions say nothing of

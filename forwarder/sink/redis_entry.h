@@ -34,14 +34,14 @@ struct RedisId {
 // A field of an entry.
 enum class RedisField { kData, kId, kOp, kSchema, kTable, kKey };
 
-// Error: kFatal, names the one that is none.
+// Error: kFatal, names the unknown one.
 [[nodiscard]] Result<std::vector<RedisField>> redis_fields(const std::vector<std::string>& names);
 
 std::string_view name_of(RedisField field);
 // The name as a word of a command.
 std::string_view header_of(RedisField field);
 
-// The field's value. Of the event's id it is a view of `id`.
+// The field's value. The event's id is a view of `id`.
 std::string_view value_of(RedisField field, const Event& event, const EventId& id);
 
 // Whether an entry's list of names and values is this event's: the document is the same, or, in

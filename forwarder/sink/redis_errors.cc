@@ -102,11 +102,12 @@ Error redis_error(std::string_view reply, std::string_view stream, std::string_v
 
 Error redis_position_error(std::string_view reply, std::string_view where) {
   if (!reply.starts_with("WRONGTYPE")) return redis_error(reply, "", where);
-  return {ErrorKind::kFatal,
-          "key \"" + std::string(kRedisPositions) +
-              "\" is no hash, and it is where walspout notes how far it filled each stream: RENAME "
-              "or DEL it",
-          std::string(where)};
+  return {
+      ErrorKind::kFatal,
+      "key \"" + std::string(kRedisPositions) +
+          "\" is not a hash, and it is where walspout notes how far it filled each stream: RENAME "
+          "or DEL it",
+      std::string(where)};
 }
 
 bool redis_says_not_larger(std::string_view reply) {

@@ -62,8 +62,8 @@ class RedisStreams {
   // The server's log reaches at least so far.
   void reached(Lsn lsn) { wal_position_ = std::max(wal_position_, lsn.value); }
 
-  // Whether positions are kept. Not for dead letters, nor where the source is unknown: then only
-  // an entry with the same bytes, or this process' own deliveries, prove anything.
+  // Whether positions are kept. They are not kept for dead letters, or while the source is unknown.
+  // Then only an entry with the same bytes, or this process' own delivery, proves anything.
   bool keeps_positions() const { return !replay_ && !identity_.empty(); }
 
   RedisStream& named(const std::string& name);
@@ -86,8 +86,8 @@ class RedisStreams {
                                 std::span<const size_t> which,
                                 std::span<RedisStream* const> targets, TimePoint deadline);
 
-  // Appends the command that writes claims. Within the transaction that adds the entries, so that
-  // Redis has both or neither.
+  // Appends the command that writes claims. It belongs into the transaction that adds the entries,
+  // so that Redis has both or neither.
   void append_claims(std::string& out, std::span<const RedisClaim> claims) const;
   // All that is claimed was found delivered.
   void settle(std::span<const RedisClaim> claims);
