@@ -11,6 +11,7 @@
 #include "pipeline/state_file.h"
 #include "sink/sinks.h"
 #include "source/connection.h"
+#include "source/slot.h"
 
 namespace walspout {
 
@@ -68,6 +69,7 @@ class Doctor {
   Wake wake_;
   std::optional<Connection> connection_;
   Lsn wal_position_;
+  std::string identity_;  // of the source, for sinks
   bool failed_ = false;
 };
 
@@ -197,6 +199,8 @@ void Doctor::slot() {
                                   "THEN pg_catalog.pg_last_wal_replay_lsn() "
                                   "ELSE pg_catalog.pg_current_wal_lsn() END"))
                       .value_or(Lsn{});
+  identity_ = source_identity(value("SELECT system_identifier FROM pg_catalog.pg_control_system()"),
+                              name, connection_->database());
   std::vector<Row> found = rows(
       "SELECT plugin, database = current_database(), active_pid, wal_status, confirmed_flush_lsn "
       "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
@@ -297,7 +301,8 @@ void Doctor::sinks() {
       bad("sink \"" + config.name + "\": " + sink.error().message(), "");
       continue;
     }
-    Result<void> checked = (*sink)->check(SourceState{wal_position_}, Clock::now() + kPatience);
+    Result<void> checked =
+        (*sink)->check(SourceState{wal_position_, false, identity_}, Clock::now() + kPatience);
     std::string name = "sink \"" + config.name + "\" at " + std::string((*sink)->endpoint());
     if (checked) {
       good(name + " is reachable");

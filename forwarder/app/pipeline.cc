@@ -53,7 +53,7 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
                                     lane->sleeper, [&source]() -> std::optional<SourceState> {
                                       uint64_t start = source.start_lsn;
                                       if (start == SourceStats::kNotYet) return std::nullopt;
-                                      return SourceState{Lsn{start}};
+                                      return SourceState{Lsn{start}, false, source.identity.get()};
                                     });
     pipeline->lanes_.push_back(std::move(lane));
   }

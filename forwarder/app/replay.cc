@@ -224,7 +224,9 @@ Target* Replay::target_of(const DeadLetter& letter) {
 
 void Replay::make(const PipelineConfig& pipeline, SinkConfig sink, Target& target) {
   if (auto* redis = std::get_if<RedisConfig>(&sink.options); redis && !options_.stream.empty()) {
-    redis->stream = Route{{}, options_.stream, Unmapped::kError};
+    redis->stream.tables.clear();
+    redis->stream.fallback = options_.stream;
+    redis->stream.unmapped = Unmapped::kError;
   }
   auto made = make_sink(sink);
   if (!made) {

@@ -14,6 +14,8 @@
 #include "app/pipeline.h"
 #include "app/version.h"
 #include "base/log.h"
+#include "sink/sinks.h"
+#include "source/connection.h"
 #include "status/server.h"
 
 namespace walspout {
@@ -158,6 +160,34 @@ bool Runner::failed() const {
   return false;
 }
 
+// Tells the sinks where their events come from, and finds those that fill one stream.
+void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
+  std::vector<std::pair<const PipelineConfig*, const SinkConfig*>> sinks;
+  for (PipelineConfig& pipeline : config.pipelines) {
+    const Origin origin{pipeline.name, Connection::database_of(pipeline.source.dsn)};
+    for (SinkConfig& sink : pipeline.sinks) {
+      sink.name_origin(origin);
+      sinks.emplace_back(&pipeline, &sink);
+    }
+  }
+  for (size_t i = 0; i < sinks.size(); i++) {
+    for (size_t j = i + 1; j < sinks.size(); j++) {
+      const auto stream = shared_destination(*sinks[i].second, *sinks[j].second);
+      if (!stream) continue;
+      const auto name = [&](size_t k) {
+        return "sink \"" + sinks[k].second->name + "\" of pipeline \"" + sinks[k].first->name +
+               "\"";
+      };
+      const bool one = sinks[i].first == sinks[j].first;
+      problems.push_back({0, 0,
+                          name(i) + " and " + name(j) + " can both write stream \"" + *stream +
+                              "\" of the same Redis, which takes events from one of them only: " +
+                              (one ? "give each sink a `stream` of its own"
+                                   : "put {pipeline} or {database} into `stream`")});
+    }
+  }
+}
+
 }  // namespace
 
 std::optional<Config> configuration(const std::string& path) {
@@ -171,6 +201,7 @@ std::optional<Config> configuration(const std::string& path) {
       }
     }
   }
+  if (loaded.problems.empty()) find_shared(loaded.config, loaded.problems);
   if (loaded.problems.empty()) {
     // systemd names the directory that it has made for the service; of several, the first.
     const char* given = std::getenv("STATE_DIRECTORY");

@@ -89,6 +89,7 @@ struct SourceStats {
   // begun.
   static constexpr uint64_t kNotYet = UINT64_MAX;
   std::atomic<uint64_t> start_lsn{kNotYet};
+  SharedText identity;              // as of then: SourceState's
   std::atomic<uint64_t> pauses{0};  // times that the queue was full
   Pulse pulse;
   SharedText last_error;

@@ -20,13 +20,24 @@ enum class Unmapped {
   kDrop,   // it counts as delivered, and as dropped
 };
 
+// Where a pipeline's events come from, as templates name it.
+struct Origin {
+  std::string pipeline;
+  std::string database;
+};
+
 // A destination for each event: an entry for its table, else the fallback. Both are templates, in
-// which {schema}, {table} and {op} stand for those of the event, and {{ and }} for braces. For
-// logical messages, {schema} and {table} are empty.
+// which {schema}, {table} and {op} stand for those of the event, {database} and {pipeline} for
+// those of the origin, and {{ and }} for braces. For logical messages, {schema} and {table} are
+// empty.
 struct Route {
   std::map<std::string, std::string> tables;  // by "schema.table"; "message": logical messages
   std::optional<std::string> fallback;        // none: tables not listed are unmapped
   Unmapped unmapped = Unmapped::kError;
+  Origin origin{};
+  // In names that replace placeholders, the characters % : . become %25 %3A %2E. So no name can
+  // reach over the : and . between two placeholders: different names make different destinations.
+  bool escape = false;
 };
 
 // Files in PEM; empty: the library's defaults. Whether TLS is used the URL's scheme says.
@@ -39,7 +50,7 @@ struct TlsConfig {
 
 struct RedisConfig {
   Secret url;  // redis://[user:password@]host[:port][/db], rediss://..., unix:///path[?db=n]
-  Route stream{{}, "walspout:{schema}.{table}", Unmapped::kError};
+  Route stream{{}, "walspout:{database}:{schema}.{table}", Unmapped::kError, {}, true};
   std::optional<uint64_t> maxlen;           // about; none: never trimmed
   std::vector<std::string> fields{"data"};  // of an entry: data id op schema table key
   std::string username;                     // ACL user; wins over the URL's
@@ -69,7 +80,7 @@ struct RabbitmqConfig {
   Secret url;  // amqp[s]://user:password@host[:port]/vhost
   std::string exchange;
   std::optional<std::string> declare;  // direct, topic, fanout, headers; none: must exist
-  Route routing_key{{}, "{schema}.{table}.{op}", Unmapped::kError};
+  Route routing_key{{}, "{schema}.{table}.{op}", Unmapped::kError, {}, false};
   bool persistent = true;
   bool mandatory = true;
   size_t unconfirmed = 1024;  // messages published before their confirms are awaited
@@ -92,6 +103,14 @@ struct SinkConfig {
   Milliseconds deliver_timeout{60'000};  // of one call of deliver()
   std::variant<NullConfig, StdoutConfig, FileConfig, RedisConfig, HttpConfig, RabbitmqConfig>
       options;
+
+  // Says where the events come from, to the templates of a sink that has some.
+  void name_origin(const Origin& origin) {
+    if (auto* redis = std::get_if<RedisConfig>(&options)) redis->stream.origin = origin;
+    if (auto* rabbitmq = std::get_if<RabbitmqConfig>(&options)) {
+      rabbitmq->routing_key.origin = origin;
+    }
+  }
 };
 
 }  // namespace walspout

@@ -1,11 +1,11 @@
 #include "sink/redis.h"
 
 #include <algorithm>
-#include <array>
-#include <charconv>
+#include <cctype>
 #include <utility>
 
 #include "sink/redis_errors.h"
+#include "sink/redis_probe.h"
 
 namespace walspout {
 namespace {
@@ -19,58 +19,32 @@ constexpr size_t kCopied = 16 * 1024;  // longer documents are not copied into t
 constexpr std::string_view kMulti = "*1\r\n$5\r\nMULTI\r\n";
 constexpr std::string_view kExec = "*1\r\n$4\r\nEXEC\r\n";
 
-void append_length(std::string& out, size_t length) {
-  std::array<char, 20> digits;
-  out += '$';
-  out.append(digits.data(), std::to_chars(digits.data(), digits.data() + 20, length).ptr);
-  out += "\r\n";
+tl::unexpected<DeliveryError> failed(Error error, size_t event = 0) {
+  return undelivered(error.kind, std::move(error.what), std::move(error.where), event);
 }
 
-void append_word(std::string& out, std::string_view word) {
-  append_length(out, word.size());
-  out += word;
-  out += "\r\n";
+// A host as one of several ways to write it.
+std::string canonical_host(std::string host) {
+  std::transform(host.begin(), host.end(), host.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return host == "localhost" || host == "::1" || host.starts_with("127.") ? "127.0.0.1" : host;
 }
 
-template <typename Id>
-std::string id_text(const Id& id) {
-  return std::to_string(id.lsn) + "-" + std::to_string(id.index);
-}
-
-template <typename Id>
-bool parse_id(std::string_view text, Id& id) {
-  const char* dash = text.data() + std::min(text.find('-'), text.size());
-  const char* end = text.data() + text.size();
-  return dash != end && std::from_chars(text.data(), dash, id.lsn).ptr == dash &&
-         std::from_chars(dash + 1, end, id.index).ptr == end;
-}
-
-std::string_view text_of(const redisReply& reply) {
-  return reply.str != nullptr ? std::string_view(reply.str, reply.len) : std::string_view();
-}
-
-// The stream's last id out of XINFO STREAM's list of names and values.
-template <typename Id>
-bool last_generated_id(const redisReply& reply, Id& id) {
-  for (size_t i = 0; i + 1 < reply.elements; i += 2) {
-    if (text_of(*reply.element[i]) == "last-generated-id") {
-      return parse_id(text_of(*reply.element[i + 1]), id);
-    }
-  }
-  return false;
-}
-
-tl::unexpected<DeliveryError> failed(Error error) {
-  return tl::unexpected(DeliveryError{std::move(error), 0, std::nullopt});
+bool same_database(const RedisEndpoint& a, const RedisEndpoint& b) {
+  if (a.database != b.database || a.host.empty() != b.host.empty()) return false;
+  if (a.host.empty()) return a.unix_socket == b.unix_socket;
+  return a.port == b.port && canonical_host(a.host) == canonical_host(b.host);
 }
 
 }  // namespace
 
-RedisSink::RedisSink(RedisEndpoint endpoint, RedisConfig config, Router router)
+RedisSink::RedisSink(RedisEndpoint endpoint, RedisConfig config, Router router,
+                     std::vector<RedisField> fields)
     : endpoint_(std::move(endpoint)),
       config_(std::move(config)),
       router_(std::move(router)),
-      name_(endpoint_.name()) {
+      name_(endpoint_.name()),
+      streams_(std::move(fields), config_.maxlen, name_) {
   buffer_.reserve(kBuffer + kCopied + 1024);
 }
 
@@ -79,23 +53,26 @@ Result<std::unique_ptr<Sink>> RedisSink::create(const RedisConfig& config) {
   if (!endpoint) return tl::unexpected(endpoint.error());
   auto router = Router::create(config.stream);
   if (!router) return in("stream", router.error());
+  auto fields = redis_fields(config.fields);
+  if (!fields) return tl::unexpected(fields.error());
   if (!config.username.empty()) endpoint->user = config.username;
   if (!config.password.empty()) endpoint->password = config.password;
   endpoint->files = config.tls;
-  std::unique_ptr<RedisSink> sink(new RedisSink(std::move(*endpoint), config, std::move(*router)));
-  constexpr std::array kNames = {"data", "id", "op", "schema", "table", "key"};
-  for (const std::string& name : config.fields) {
-    const auto found = std::find(kNames.begin(), kNames.end(), name);
-    if (found == kNames.end()) {
-      return fatal("fields names \"" + name + "\"; there are data, id, op, schema, table and key");
-    }
-    sink->fields_.push_back(static_cast<Field>(found - kNames.begin()));
-  }
-  if (sink->fields_.empty()) return fatal("fields is empty; an entry needs one, data as a rule");
 #ifndef WALSPOUT_REDIS_TLS
-  if (sink->endpoint_.tls) return redis_without_tls(sink->name_);
+  if (endpoint->tls) return redis_without_tls(endpoint->name());
 #endif
-  return sink;
+  return std::unique_ptr<Sink>(
+      new RedisSink(std::move(*endpoint), config, std::move(*router), std::move(*fields)));
+}
+
+std::optional<std::string> RedisSink::common_stream(const RedisConfig& a, const RedisConfig& b) {
+  const auto here = RedisEndpoint::parse(a.url.reveal());
+  const auto there = RedisEndpoint::parse(b.url.reveal());
+  if (!here || !there || !same_database(*here, *there)) return std::nullopt;
+  const auto one = Router::create(a.stream);
+  const auto other = Router::create(b.stream);
+  if (!one || !other) return std::nullopt;
+  return Router::common_name(*one, *other);
 }
 
 Result<void> RedisSink::connect(TimePoint deadline) {
@@ -113,38 +90,29 @@ Result<void> RedisSink::connect(TimePoint deadline) {
     }
   }
   link_ = std::move(*opened);
-  ++connection_;
+  streams_.connected();
   return {};
 }
 
-RedisSink::Stream& RedisSink::stream_named(const std::string& name) {
-  std::unique_ptr<Stream>& stream = streams_[name];
-  if (stream != nullptr) return *stream;
-  stream = std::make_unique<Stream>();
-  stream->name = name;
-  const size_t words = 3 + 2 * fields_.size() + (config_.maxlen ? 3 : 0);
-  stream->command = "*" + std::to_string(words) + "\r\n$4\r\nXADD\r\n";
-  append_word(stream->command, name);
-  if (config_.maxlen) {
-    append_word(stream->command, "MAXLEN");
-    append_word(stream->command, "~");
-    append_word(stream->command, std::to_string(*config_.maxlen));
-  }
-  return *stream;
-}
-
 Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
-  replay_ = source.replay;
-  if (source.wal_position) {
-    wal_known_ = true;
-    wal_position_ = std::max(wal_position_, source.wal_position.value);
-  }
+  streams_.set_source(source);
+  if (auto probed = probe(deadline); !probed) return probed;
   if (auto connected = connect(deadline); !connected) return connected;
-  std::vector<Stream*> streams;
-  for (const std::string& name : router_.fixed_names()) streams.push_back(&stream_named(name));
-  auto checked = check_streams(streams, true, deadline);
+  std::vector<RedisStream*> streams;
+  for (const std::string& name : router_.fixed_names()) streams.push_back(&streams_.named(name));
+  auto checked = streams_.look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
   if (!checked) link_.reset();
   return checked;
+}
+
+Result<void> RedisSink::probe(TimePoint deadline) {
+  const std::vector<std::string> known = router_.fixed_names();
+  RedisProbe probe{known.empty() ? "walspout" : known.front(), !known.empty(),
+                   streams_.keeps_positions(), name_};
+  if (auto connected = connect(deadline); !connected) return connected;
+  auto probed = redis_probe(*link_, probe, deadline);
+  link_.reset();
+  return probed;
 }
 
 Delivery RedisSink::find_streams(std::span<const Event> events) {
@@ -155,124 +123,47 @@ Delivery RedisSink::find_streams(std::span<const Event> events) {
       continue;
     }
     const auto routed = router_.route(events[i], routed_);
-    if (!routed) return tl::unexpected(DeliveryError{routed.error(), i, std::nullopt});
-    targets_.push_back(*routed ? &stream_named(routed_) : nullptr);
+    if (!routed) return failed(routed.error(), i);
+    targets_.push_back(*routed ? &streams_.named(routed_) : nullptr);
   }
   return {};
 }
 
-Result<void> RedisSink::check_streams(std::span<Stream* const> streams, bool position_is_fresh,
-                                      TimePoint deadline) {
-  unseen_.clear();
-  for (Stream* stream : streams) {
-    if (stream == nullptr || stream->seen_in == connection_) continue;
-    stream->seen_in = connection_;
-    unseen_.push_back(stream);
-    if (auto sent = link_->send({"XINFO", "STREAM", stream->name}, deadline); !sent) return sent;
-  }
-  Result<void> outcome;
-  for (Stream* stream : unseen_) {
-    const auto reply = link_->receive(deadline);
-    if (!reply) return tl::unexpected(reply.error());
-    auto checked = check_top(*stream, **reply, position_is_fresh);
-    if (outcome) outcome = std::move(checked);
-  }
-  return outcome;
-}
-
-Result<void> RedisSink::check_top(Stream& stream, const redisReply& reply, bool position_is_fresh) {
-  Id top;
-  const std::string_view text = text_of(reply);
-  const bool missing = reply.type == REDIS_REPLY_ERROR && text == "ERR no such key";
-  if (reply.type == REDIS_REPLY_ERROR && !missing) {
-    return tl::unexpected(redis_error(text, stream.name, name_));
-  }
-  if (!missing && !last_generated_id(reply, top)) {
-    return retry("Redis did not say where stream \"" + stream.name + "\" ends", name_);
-  }
-  if (replay_) return {};
-  stream.end = top;
-  if (wal_known_ && top.lsn > wal_position_) {
-    // The position known here may be old, and another forwarder of the slot may have been at work
-    // since. Without a top, each refused event is looked for.
-    stream.top = {};
-    if (!position_is_fresh) return {};
-    return fatal("stream \"" + stream.name + "\" ends with id " + id_text(top) +
-                     ", beyond the database's WAL position " + std::to_string(wal_position_) +
-                     ": another program adds to it, or it was filled from another server or "
-                     "timeline. Choose another name for the stream, or, if nobody needs what is "
-                     "in it, DEL it",
-                 name_);
-  }
-  const bool lost = stream.confirmed && top < stream.top;
-  const Id was = std::exchange(stream.top, top);
-  stream.confirmed = false;
-  if (!lost) return {};
-  return retry("Redis has lost entries of stream \"" + stream.name +
-                   "\" that it had confirmed: it ended with id " + id_text(was) + ", now with " +
-                   id_text(top) +
-                   ". What follows will be added; what is lost does not come again. To keep "
-                   "entries over restarts set appendonly yes",
-               name_);
-}
-
 Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, Progress& progress) {
   if (events.empty()) return {};
-  wal_position_ = std::max(wal_position_, events.back().lsn.value);
+  streams_.reached(events.back().lsn);
   Delivery outcome = find_streams(events);
   // What comes before an event without a stream is delivered.
   const auto routed = events.first(targets_.size());
   Result<void> ready = connect(deadline);
-  if (ready) ready = check_streams(targets_, false, deadline);
+  if (ready) {
+    ready = streams_.look(*link_, targets_, RedisStreams::Purpose::kDeliver, deadline);
+  }
   Delivery sent = ready ? transact(routed, deadline, progress) : failed(std::move(ready.error()));
-  if (sent) return outcome;
+  if (sent) {
+    streams_.passed(routed);
+    return outcome;
+  }
   // Replies may be on their way, and the next attempt may find another server.
   link_.reset();
   return sent;
 }
 
-void RedisSink::append_field(Field field, const Event& event) {
-  switch (field) {
-    case Field::kData:
-      buffer_ += "$4\r\ndata\r\n";
-      append_length(buffer_, event.document.size());
-      break;
-    case Field::kId:
-      buffer_ += "$2\r\nid\r\n";
-      append_word(buffer_, EventId(event));
-      break;
-    case Field::kOp:
-      buffer_ += "$2\r\nop\r\n";
-      append_word(buffer_, {&event.op, 1});
-      break;
-    case Field::kSchema:
-      buffer_ += "$6\r\nschema\r\n";
-      append_word(buffer_, event.schema());
-      break;
-    case Field::kTable:
-      buffer_ += "$5\r\ntable\r\n";
-      append_word(buffer_, event.table_name());
-      break;
-    case Field::kKey:
-      buffer_ += "$3\r\nkey\r\n";
-      append_word(buffer_, event.key());
-      break;
-  }
-}
-
-Result<void> RedisSink::encode(const Event& event, const Stream& stream, TimePoint deadline) {
+Result<void> RedisSink::encode(const Event& event, const RedisStream& stream, TimePoint deadline) {
+  const EventId id(event);
   buffer_ += stream.command;
-  append_word(buffer_, EventId(event));
-  for (const Field field : fields_) {
-    append_field(field, event);
-    if (field != Field::kData) continue;
-    if (event.document.size() <= kCopied) {
-      buffer_ += event.document;
-    } else {
-      auto written = link_->write(buffer_, event.document, deadline);
-      buffer_.clear();
-      if (!written) return written;
+  append_word(buffer_, id);
+  for (const RedisField field : streams_.fields()) {
+    buffer_ += header_of(field);
+    const std::string_view value = value_of(field, event, id);
+    if (value.size() <= kCopied) {
+      append_word(buffer_, value);
+      continue;
     }
+    append_length(buffer_, value.size());
+    auto written = link_->write(buffer_, value, deadline);
+    buffer_.clear();
+    if (!written) return written;
     buffer_ += "\r\n";
   }
   return buffer_.size() < kBuffer ? Result<void>() : flush(deadline);
@@ -286,33 +177,58 @@ Result<void> RedisSink::flush(TimePoint deadline) {
 
 void RedisSink::choose(std::span<const Event> events, size_t& next, Batch& batch,
                        Progress& progress) const {
+  batch.old.clear();
   batch.events.clear();
+  batch.claims.clear();
   batch.queued = false;
   batch.replies = {};
   const size_t first = next;
   size_t bytes = 0;
-  for (; next < events.size() && batch.events.size() < config_.pipeline; ++next) {
+  for (; next < events.size() && batch.old.size() + batch.events.size() < config_.pipeline;
+       ++next) {
     if (targets_[next] == nullptr) {
       progress.drop(next);
       continue;
     }
     bytes += events[next].document.size();
-    if (!batch.events.empty() && bytes > kTransactionBytes) break;
-    batch.events.push_back(next);
+    if (!batch.empty() && bytes > kTransactionBytes) break;
+    const bool old = RedisId::of(events[next]) <= targets_[next]->top;
+    (old ? batch.old : batch.events).push_back(next);
   }
   // Without EXEC nothing could hold it back, so it must be the first one.
-  batch.alone = batch.events.size() == 1 && first == 0;
+  batch.alone = batch.events.size() == 1 && first == 0 && !streams_.keeps_positions();
+}
+
+void RedisSink::make_claims(std::span<const Event> events, Batch& batch) {
+  ++batch_;
+  for (const size_t event : batch.events) {
+    RedisStream& stream = *targets_[event];
+    if (stream.batch != batch_) {
+      stream.batch = batch_;
+      stream.claim = batch.claims.size();
+      stream.latest = std::max(stream.latest, stream.delivered.time);
+      batch.claims.push_back({&stream, {}});
+    }
+    RedisPosition& position = batch.claims[stream.claim].position;
+    position.id = std::max(position.id, RedisId::of(events[event]));
+    stream.latest = std::max(stream.latest, events[event].commit_time);
+    position.time = stream.latest;
+  }
 }
 
 Result<void> RedisSink::queue(std::span<const Event> events, Batch& batch, TimePoint deadline) {
+  const bool positions = streams_.keeps_positions();
   batch.replies = {};
-  batch.replies.expected = batch.alone ? 1 : batch.events.size() + 2;
+  batch.replies.expected = batch.alone ? 1 : batch.events.size() + (positions ? 3 : 2);
   batch.queued = true;
+  batch.claims.clear();
+  make_claims(events, batch);
   link_->expect(&batch.replies);
   if (!batch.alone) buffer_ += kMulti;
   for (const size_t event : batch.events) {
     if (auto encoded = encode(events[event], *targets_[event], deadline); !encoded) return encoded;
   }
+  if (positions) streams_.append_claims(buffer_, batch.claims);
   return {};
 }
 
@@ -323,27 +239,44 @@ Delivery RedisSink::transact(std::span<const Event> events, TimePoint deadline,
   Batch* batch = &batches_[0];
   Batch* next = &batches_[1];
   choose(events, chosen, *batch, progress);
-  while (!batch->events.empty()) {
-    Result<void> sent;
-    if (!batch->queued) sent = queue(events, *batch, deadline);
-    if (!batch->alone) buffer_ += kExec;
+  while (!batch->empty()) {
+    if (auto there = verify_old(events, *batch, deadline, progress); !there) return there;
     choose(events, chosen, *next, progress);
-    if (sent && !next->events.empty()) sent = queue(events, *next, deadline);
-    if (sent) sent = flush(deadline);
-    if (sent) sent = link_->await(batch->replies, deadline);
-    // What Redis said last tells more than that it closed the connection.
-    const bool answered = batch->replies.replies == batch->replies.expected;
-    if (!sent && !answered && batch->replies.queue_error.empty()) {
-      return failed(std::move(sent.error()));
+    if (!batch->events.empty()) {
+      if (auto done = execute(events, *batch, *next, deadline, progress); !done) return done;
     }
-    if (auto settled = settle(events, *batch, *next, deadline); !settled) return settled;
-    for (const size_t event : batch->events) progress.durable(event);
     std::swap(batch, next);
-    if (sent) continue;
-    const std::string& why = batch->replies.queue_error;
-    return why.empty() ? failed(std::move(sent.error())) : refused_in(*batch);
   }
   return {};
+}
+
+Delivery RedisSink::verify_old(std::span<const Event> events, const Batch& batch,
+                               TimePoint deadline, Progress& progress) {
+  if (batch.old.empty()) return {};
+  auto there = streams_.verify(*link_, events, batch.old, targets_, deadline);
+  if (!there) return there;
+  for (const size_t event : batch.old) progress.durable(event);
+  return {};
+}
+
+Delivery RedisSink::execute(std::span<const Event> events, Batch& batch, Batch& next,
+                            TimePoint deadline, Progress& progress) {
+  Result<void> sent;
+  if (!batch.queued) sent = queue(events, batch, deadline);
+  if (!batch.alone) buffer_ += kExec;
+  // Between MULTI and EXEC nothing can be asked: old events have to be looked for before.
+  if (sent && next.old.empty() && !next.events.empty()) sent = queue(events, next, deadline);
+  if (sent) sent = flush(deadline);
+  if (sent) sent = link_->await(batch.replies, deadline);
+  // What Redis said last tells more than that it closed the connection.
+  const bool answered = batch.replies.replies == batch.replies.expected;
+  if (!sent && !answered && batch.replies.queue_error.empty()) {
+    return failed(std::move(sent.error()));
+  }
+  if (auto settled = settle(events, batch, next, deadline); !settled) return settled;
+  for (const size_t event : batch.events) progress.durable(event);
+  if (sent) return {};
+  return next.replies.queue_error.empty() ? failed(std::move(sent.error())) : refused_in(next);
 }
 
 Delivery RedisSink::settle(std::span<const Event> events, Batch& batch, Batch& next,
@@ -354,36 +287,46 @@ Delivery RedisSink::settle(std::span<const Event> events, Batch& batch, Batch& n
   }
   if (!replies.queue_error.empty()) return refused_in(batch);
   if (!replies.exec_error.empty()) return refused(replies.exec_error, batch.events.front());
-  if (!batch.alone && replies.executed != batch.events.size()) {
+  const size_t commands = batch.events.size() + (streams_.keeps_positions() ? 1 : 0);
+  if (!batch.alone && replies.executed != commands) {
     return undelivered(ErrorKind::kRetry,
                        "Redis answered " + std::to_string(replies.executed) + " of " +
-                           std::to_string(batch.events.size()) + " commands of a transaction",
+                           std::to_string(commands) + " commands of a transaction",
                        name_);
   }
-  auto refusal = replies.refusals.begin();
-  for (size_t i = 0; i < batch.events.size(); ++i) {
-    const size_t event = batch.events[i];
-    const Id id = {events[event].lsn.value, events[event].index};
-    Stream& stream = *targets_[event];
-    const bool is_refused = refusal != replies.refusals.end() && refusal->index == i;
-    if (is_refused && !redis_says_not_larger(refusal->text)) return refused(refusal->text, event);
-    Result<void> there;
-    if (is_refused) {
-      ++refusal;
-      if (id > stream.top || replay_) there = verify(id, stream, next, deadline);
-      stream.refused = id;
-    } else if (const Id last = std::exchange(stream.refused, Id{});
-               last < stream.end && last != Id{}) {
-      there = verify(last, stream, next, deadline);
+  std::vector<size_t> too_small;
+  for (const RedisTransaction::Refusal& refusal : replies.refusals) {
+    if (refusal.index >= batch.events.size()) {
+      return failed(redis_position_error(refusal.text, name_), batch.events.front());
     }
-    if (!there) return tl::unexpected(DeliveryError{std::move(there.error()), event, std::nullopt});
+    const size_t event = batch.events[refusal.index];
+    if (!redis_says_not_larger(refusal.text)) return refused(refusal.text, event);
+    too_small.push_back(event);
   }
-  for (const size_t event : batch.events) {
-    Stream& stream = *targets_[event];
-    stream.top = std::max(stream.top, Id{events[event].lsn.value, events[event].index});
-    stream.confirmed = true;
-  }
+  if (!too_small.empty()) return settle_refused(events, too_small, batch, next, deadline);
+  streams_.settle(batch.claims);
   return {};
+}
+
+Delivery RedisSink::settle_refused(std::span<const Event> events, std::span<const size_t> refused,
+                                   Batch& batch, Batch& next, TimePoint deadline) {
+  for (const size_t event : refused) targets_[event]->doubtful = true;
+  // Within the next transaction, which waits for its EXEC, nothing can be asked.
+  if (std::exchange(next.queued, false)) {
+    if (auto again = reconnect(deadline); !again) return failed(std::move(again.error()));
+  }
+  auto there = streams_.verify(*link_, events, refused, targets_, deadline);
+  if (there) {
+    for (const size_t event : refused) targets_[event]->doubtful = true;
+    streams_.settle(batch.claims);
+  } else if (auto again = reconnect(deadline); !again) {
+    return there;  // replies may be left; the next look rewrites what is in doubt
+  }
+  // Whatever was found, the positions say it before anything is acknowledged.
+  if (auto written = streams_.rewrite(*link_, batch.claims, deadline); !written && there) {
+    return failed(std::move(written.error()));
+  }
+  return there;
 }
 
 // A command of the batch was not even queued.
@@ -395,40 +338,13 @@ Delivery RedisSink::refused_in(const Batch& batch) const {
 }
 
 Delivery RedisSink::refused(std::string_view reply, size_t event) const {
-  return tl::unexpected(
-      DeliveryError{redis_error(reply, targets_[event]->name, name_), event, std::nullopt});
+  return failed(redis_error(reply, targets_[event]->name, name_), event);
 }
 
 Result<void> RedisSink::reconnect(TimePoint deadline) {
   link_.reset();
   if (auto connected = connect(deadline); !connected) return connected;
-  return check_streams(targets_, false, deadline);
-}
-
-Result<void> RedisSink::verify(Id id, const Stream& stream, Batch& next, TimePoint deadline) {
-  // Within the next transaction, which waits for its EXEC, nothing can be asked.
-  if (std::exchange(next.queued, false)) {
-    if (auto again = reconnect(deadline); !again) return again;
-  }
-  const std::string text = id_text(id);
-  const auto reply = link_->command({"XRANGE", stream.name, text, text}, deadline);
-  if (!reply) return tl::unexpected(reply.error());
-  if ((*reply)->type == REDIS_REPLY_ERROR) {
-    return tl::unexpected(redis_error(text_of(**reply), stream.name, name_));
-  }
-  // Another forwarder of this slot, one that was thought dead, may have been faster.
-  if ((*reply)->elements > 0) return {};
-  if (replay_) {
-    return reject("stream \"" + stream.name +
-                      "\" has later entries, and not this one: Redis adds " + text +
-                      " behind them no more. Replay with --stream NAME puts it into another stream",
-                  name_);
-  }
-  return fatal("stream \"" + stream.name + "\" refuses id " + text +
-                   " as too small and does not have it: another program adds to it, or it was "
-                   "filled from another server or timeline. Choose another name for the stream, "
-                   "or, if nobody needs what is in it, DEL it",
-               name_);
+  return streams_.look(*link_, targets_, RedisStreams::Purpose::kDeliver, deadline);
 }
 
 }  // namespace walspout

@@ -9,15 +9,29 @@
 // While Redis executes one transaction the commands of the next are on their way, but for its
 // EXEC, which is sent when the one before has been answered and is good.
 //
-// A resend is refused by Redis, because the stream's top is not smaller, and counts as delivered
-// if the top was ours. Whether it is, is found out when a connection first uses a stream: a top
-// beyond the server's WAL position cannot have come from this database's present. And resends lead
-// up to the stream's end: where the events pass it without one that has its id, and the last that
-// was refused is not there, the stream was filled from another history of the database.
+// An event whose id is not beyond the stream's last one cannot be added. Mostly it comes again
+// after a restart and is there. It counts as delivered only if that is shown:
 //
-// Dead letters that are replayed are what the stream went on without: they are below its top, and
-// Redis refuses them, whether they are there or not. Each one that is refused is looked for, and
-// rejected if it is not there.
+// 1. The stream has an entry with this id and the same bytes. Other bytes are a fault.
+// 2. The entry is gone, because a consumer deleted it or the stream was trimmed, and a position
+//    says that the event was delivered. A position is written in the transaction that adds the
+//    entries, into the hash `walspout:positions`: for each stream the last id, the latest commit
+//    time, and the source (system identifier, slot, database). It must be of the same source, its
+//    id not before the event's, and its time not before the event's: a server that was restored
+//    may repeat ids, but commits later. What this process delivered itself counts as a position.
+// 3. A position counts only while its id is the stream's last one. Otherwise another program has
+//    added to the stream, and the transaction that wrote the position may have been refused.
+//
+// An event that is not shown to be delivered is kFatal; nothing after it is acknowledged. A stream
+// belongs to the source that the hash names, and no other source adds to it: ids of two sources
+// interleave, and the smaller ones would be refused. Only an operator can give a stream away
+// (HDEL).
+//
+// This rule does not see ids that a restored or promoted server repeats while its clock is still
+// behind the commits that the old one had delivered, where consumers have deleted the entries.
+//
+// Dead letters that are replayed are what the stream went on without: positions say nothing of
+// them. Each one below the stream's end is looked for, and rejected if it is not there.
 #pragma once
 
 #include <array>
@@ -25,10 +39,11 @@
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
+#include "sink/redis_entry.h"
 #include "sink/redis_link.h"
+#include "sink/redis_streams.h"
 #include "sink/sink.h"
 #include "sink/template.h"
 
@@ -39,91 +54,83 @@ class RedisSink final : public Sink {
   // Error: kFatal. Connects to nothing.
   [[nodiscard]] static Result<std::unique_ptr<Sink>> create(const RedisConfig& config);
 
+  // A stream that both would fill, on one server and database; none: they have none in common, as
+  // far as their configurations show.
+  [[nodiscard]] static std::optional<std::string> common_stream(const RedisConfig& a,
+                                                                const RedisConfig& b);
+
   std::string_view type() const override { return "redis"; }
   std::string_view endpoint() const override { return name_; }
   // Several transactions, so that their commands overlap.
   BatchLimits limits() const override {
     return {.events = 8192, .bytes = 8u << 20, .barriers_alone = false};
   }
-  // Connects, and looks at the streams whose names are known beforehand.
+  // Connects, finds out whether Redis would add entries, and looks at the streams whose names are
+  // known beforehand.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
+  void idle() override { streams_.idle(); }
 
  private:
-  enum class Field { kData, kId, kOp, kSchema, kTable, kKey };
-
-  struct Id {
-    uint64_t lsn = 0;
-    uint64_t index = 0;
-    auto operator<=>(const Id&) const = default;
-  };
-
-  // What is known of a stream. Lives as long as the sink.
-  struct Stream {
-    std::string name;
-    std::string command;     // XADD's beginning, encoded, up to where the id stands
-    Id top;                  // no entry of ours is beyond it
-    bool confirmed = false;  // top was confirmed to this process
-    uint64_t seen_in = 0;    // number of the connection that looked at it last
-    Id end;                  // where it ended then
-    Id refused;              // the last event that was refused since; 0-0: none, or others followed
-  };
-
-  // Events that Redis takes together, or not at all.
+  // Events that are done with together.
   struct Batch {
-    std::vector<size_t> events;  // indexes; in order
-    bool alone = false;          // one event, sent without MULTI and EXEC
-    bool queued = false;         // all but its EXEC is sent, or is in buffer_
+    std::vector<size_t> old;         // indexes of events that their streams would refuse; in order
+    std::vector<size_t> events;      // of the others: Redis takes them together, or not at all
+    std::vector<RedisClaim> claims;  // of the streams of `events`
+    bool alone = false;              // one event, sent without MULTI and EXEC
+    bool queued = false;             // all but its EXEC is sent, or is in buffer_
     RedisTransaction replies;
+
+    bool empty() const { return old.empty() && events.empty(); }
   };
 
-  RedisSink(RedisEndpoint endpoint, RedisConfig config, Router router);
+  RedisSink(RedisEndpoint endpoint, RedisConfig config, Router router,
+            std::vector<RedisField> fields);
 
   [[nodiscard]] Result<void> connect(TimePoint deadline);
+  // Whether Redis would take what is sent. Leaves without a connection.
+  [[nodiscard]] Result<void> probe(TimePoint deadline);
   // Fills targets_ with the streams of the events before the first that has none by mistake: that
   // one is the error.
   [[nodiscard]] Delivery find_streams(std::span<const Event> events);
-  // Looks at those of the streams that this connection has not seen.
-  [[nodiscard]] Result<void> check_streams(std::span<Stream* const> streams, bool position_is_fresh,
-                                           TimePoint deadline);
-  [[nodiscard]] Result<void> check_top(Stream& stream, const redisReply& reply,
-                                       bool position_is_fresh);
   // Delivers events that all have been routed.
   [[nodiscard]] Delivery transact(std::span<const Event> events, TimePoint deadline,
                                   Progress& progress);
   // Fills a batch from event `next` on, which it moves.
   void choose(std::span<const Event> events, size_t& next, Batch& batch, Progress& progress) const;
+  // Whether the batch's old events are there.
+  [[nodiscard]] Delivery verify_old(std::span<const Event> events, const Batch& batch,
+                                    TimePoint deadline, Progress& progress);
+  // Executes a batch whose old events are done with. Commands of `next` may go along.
+  [[nodiscard]] Delivery execute(std::span<const Event> events, Batch& batch, Batch& next,
+                                 TimePoint deadline, Progress& progress);
   [[nodiscard]] Result<void> queue(std::span<const Event> events, Batch& batch, TimePoint deadline);
+  void make_claims(std::span<const Event> events, Batch& batch);
   [[nodiscard]] Result<void> flush(TimePoint deadline);
-  [[nodiscard]] Result<void> encode(const Event& event, const Stream& stream, TimePoint deadline);
-  void append_field(Field field, const Event& event);
+  [[nodiscard]] Result<void> encode(const Event& event, const RedisStream& stream,
+                                    TimePoint deadline);
   // What became of a batch, once its replies are there.
   [[nodiscard]] Delivery settle(std::span<const Event> events, Batch& batch, Batch& next,
                                 TimePoint deadline);
+  // Some of the batch was refused because somebody else has added to a stream meanwhile.
+  [[nodiscard]] Delivery settle_refused(std::span<const Event> events,
+                                        std::span<const size_t> refused, Batch& batch, Batch& next,
+                                        TimePoint deadline);
   [[nodiscard]] Delivery refused_in(const Batch& batch) const;
   [[nodiscard]] Delivery refused(std::string_view reply, size_t event) const;
   [[nodiscard]] Result<void> reconnect(TimePoint deadline);
-  // Whether the stream has an entry that it refuses to add. `next`: the batch that is on its way.
-  [[nodiscard]] Result<void> verify(Id id, const Stream& stream, Batch& next, TimePoint deadline);
-  Stream& stream_named(const std::string& name);
 
   RedisEndpoint endpoint_;
   RedisConfig config_;
   Router router_;
-  std::vector<Field> fields_;
   std::string name_;
-  uint64_t wal_position_ = 0;  // of the server, as far as known
-  bool wal_known_ = false;
-  bool replay_ = false;  // refusals say nothing
-
+  RedisStreams streams_;
   std::unique_ptr<RedisLink> link_;
-  uint64_t connection_ = 0;  // its number
-  std::unordered_map<std::string, std::unique_ptr<Stream>> streams_;
+  uint64_t batch_ = 0;  // number of the last batch that was queued
 
   // Of the call under way; kept for their memory.
-  std::vector<Stream*> targets_;  // of each event; null: dropped
-  std::vector<Stream*> unseen_;
+  std::vector<RedisStream*> targets_;  // of each event; null: dropped
   std::array<Batch, 2> batches_;
   std::string buffer_;
   std::string routed_;

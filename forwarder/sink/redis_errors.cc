@@ -49,7 +49,8 @@ constexpr std::array kOutcomes = {
     Outcome{"*invalid password", ErrorKind::kFatal, "correct password"},
     Outcome{"NOPERM", ErrorKind::kFatal,
             "the user lacks a permission: on the server, ACL SETUSER USER +multi +exec +xadd "
-            "+xrange +xinfo +select ~PATTERN, with a pattern that covers the streams"},
+            "+xrange +xinfo +hset +hsetnx +hmget +select ~walspout:positions ~PATTERN, with a "
+            "pattern that covers the streams"},
     Outcome{"WRONGTYPE", ErrorKind::kFatal,
             "the key exists and is not a stream: RENAME or DEL it, or choose another name for "
             "the stream"},
@@ -61,8 +62,8 @@ constexpr std::array kOutcomes = {
             "in redis.conf"},
     Outcome{"*invalid DB index", ErrorKind::kFatal, "correct the number at the end of url"},
     Outcome{"*unknown command", ErrorKind::kFatal,
-            "streams need Redis 5.0 or later, with the commands XADD, XINFO, XRANGE, MULTI and "
-            "EXEC under their own names"},
+            "streams need Redis 5.0 or later, with the commands XADD, XINFO, XRANGE, HSET, HSETNX, "
+            "HMGET, MULTI and EXEC under their own names"},
     Outcome{"*max number of clients", ErrorKind::kRetry,
             "Redis has no connection left: raise maxclients"},
     Outcome{"*invalid bulk length", ErrorKind::kReject,
@@ -97,6 +98,16 @@ Error redis_error(std::string_view reply, std::string_view stream, std::string_v
     return {outcome.kind, what + ". " + std::string(outcome.remedy), std::string(where)};
   }
   return {ErrorKind::kRetry, what, std::string(where)};
+}
+
+Error redis_position_error(std::string_view reply, std::string_view where) {
+  if (!reply.starts_with("WRONGTYPE")) return redis_error(reply, "", where);
+  return {
+      ErrorKind::kFatal,
+      "key \"" + std::string(kRedisPositions) +
+          "\" is not a hash, and it is where walspout notes how far it filled each stream: RENAME "
+          "or DEL it",
+      std::string(where)};
 }
 
 bool redis_says_not_larger(std::string_view reply) {

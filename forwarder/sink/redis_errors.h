@@ -15,6 +15,12 @@ namespace walspout {
 [[nodiscard]] Error redis_error(std::string_view reply, std::string_view stream,
                                 std::string_view where);
 
+// The hash that holds how far each stream is filled (sink/redis_streams.h).
+inline constexpr std::string_view kRedisPositions = "walspout:positions";
+
+// The reply to a command about that hash.
+[[nodiscard]] Error redis_position_error(std::string_view reply, std::string_view where);
+
 // Whether XADD was refused because the stream's top has this id or a larger one.
 [[nodiscard]] bool redis_says_not_larger(std::string_view reply);
 

@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <tl/expected.hpp>
 #include <utility>
@@ -91,6 +92,9 @@ struct SourceState {
   // Dead letters are delivered, events of the past: that the receiver has later ones does not say
   // that it has these.
   bool replay = false;
+  // The sequence of events that this source sends: the same text means that ids of events can be
+  // compared. For people it reads "<system identifier> <slot> <database>". Empty: unknown.
+  std::string identity{};
 };
 
 class Sink {

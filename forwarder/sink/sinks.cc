@@ -28,4 +28,10 @@ Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config) {
   return std::visit(Make(), config.options);
 }
 
+std::optional<std::string> shared_destination(const SinkConfig& a, const SinkConfig& b) {
+  const auto* one = std::get_if<RedisConfig>(&a.options);
+  const auto* other = std::get_if<RedisConfig>(&b.options);
+  return one && other ? RedisSink::common_stream(*one, *other) : std::nullopt;
+}
+
 }  // namespace walspout

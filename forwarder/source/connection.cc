@@ -142,6 +142,16 @@ Result<void> Connection::check_dsn(const Secret& dsn) {
   return {};
 }
 
+std::string Connection::database_of(const Secret& dsn) {
+  // libpq fills in what the DSN leaves out, and then meets a setting that it refuses, before it
+  // looks for a server.
+  std::array keys = {"dbname", "sslmode", static_cast<const char*>(nullptr)};
+  std::array values = {dsn.reveal().c_str(), "refuse", static_cast<const char*>(nullptr)};
+  const Handle conn(PQconnectStartParams(keys.data(), values.data(), 1));
+  const char* name = conn ? PQdb(conn.get()) : nullptr;
+  return name != nullptr ? name : "";
+}
+
 Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint deadline,
                                     const Wake& wake, std::function<bool()> interrupted) {
   std::vector<Host> hosts = hosts_of(dsn);
@@ -399,6 +409,11 @@ std::string Connection::endpoint() const {
   auto text = [](const char* s) { return std::string(s ? s : ""); };
   PGconn* conn = conn_.get();
   return text(PQhost(conn)) + ":" + text(PQport(conn)) + "/" + text(PQdb(conn));
+}
+
+std::string Connection::database() const {
+  const char* name = PQdb(conn_.get());
+  return name != nullptr ? name : "";
 }
 
 std::string Connection::quote_name(std::string_view name) {

@@ -55,6 +55,10 @@ class Connection {
   // Whether `dsn` can be understood at all; what is wrong with it if not.
   static Result<void> check_dsn(const Secret& dsn);
 
+  // The database that a connection with this DSN would be to, by libpq's own rules: the DSN, its
+  // service, the environment, the user. Connects to nothing.
+  static std::string database_of(const Secret& dsn);
+
   // Connects, to the first of the servers in the DSN that lets us in; they share the time up to the
   // deadline. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
   // application_name.
@@ -90,6 +94,7 @@ class Connection {
   int server_version() const;    // 150020
   int server_process() const;    // that serves this connection
   std::string endpoint() const;  // "host:port/database"
+  std::string database() const;
   static std::string quote_name(std::string_view name);
   static std::string quote_literal(std::string_view text);
 

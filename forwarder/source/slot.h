@@ -20,6 +20,12 @@
 
 namespace walspout {
 
+// The sequence of events that a slot sends, as sinks know it (SourceState).
+inline std::string source_identity(const std::string& system, const std::string& slot,
+                                   const std::string& database) {
+  return system.empty() ? "" : system + " " + slot + " " + database;
+}
+
 class Slot {
  public:
   // `answer`: how long the server may take to answer. All are outlived by what they refer to.

@@ -170,6 +170,7 @@ Result<void> Source::stream_once() {
   }
   streamed_by_ = std::to_string(connection->server_process());
   slot_.begin(server, from.start);
+  stats_.identity.set(source_identity(server.system, config_.slot, connection->database()));
   stats_.start_lsn = server.wal_end.value;
   log(LogLevel::kInfo, "streaming",
       {{"pipeline", pipeline_},

@@ -211,7 +211,10 @@ class Redis:
             preexec_fn=die_with_parent)
 
     def __enter__(self):
-        pg.wait_until(lambda: os.path.exists(self.socket) and self.ask("PING") == ["PONG"], 15,
+        # The socket's file is there before Redis listens.
+        ping = ["redis-cli", "-s", self.socket, "PING"]
+        pg.wait_until(lambda: subprocess.run(ping, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                             text=True).stdout == "PONG\n", 60,
                       what="Redis that answers")
         return self
 

@@ -220,7 +220,8 @@ def test_tables_have_streams_of_their_own(db, fwd, tmp_path):
                     return sink["events"] + sink["dropped"] == 3
                 pg.wait_until(all_done, what="events")
             assert some.status()["sinks"][0]["dropped"] == 1
-            assert sorted(redis.ask("KEYS", "*")) == ["mine", "rest::m", "rest:u:c", "t2", "{m}"]
+            assert sorted(redis.ask("KEYS", "*")) == ["mine", "rest::m", "rest:u:c", "t2",
+                                                      "walspout:positions", "{m}"]
             for forwarder in (some, rest):
                 assert forwarder.terminate() == 0
                 db.server.drop_slot(forwarder.slot)

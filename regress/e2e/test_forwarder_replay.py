@@ -172,8 +172,9 @@ def test_what_redis_will_not_add_is_not_called_delivered(db, fwd, letters, tmp_p
         assert kept.returncode == 1 and "has later entries, and not this one" in kept.stderr
         assert "--stream" in kept.stderr and "pipeline test, sink redis: 0 sent" in kept.stderr
         assert [letter["id"] for letter in read(letters)] == ids
-        assert run("replay", "--stream", "late:{table}", letters, config).returncode == 0
-        assert [id for id, _ in redis.entries("late:t")] == ids
+        assert run("replay", "--stream", "late:{pipeline}:{database}:{table}", letters,
+                   config).returncode == 0
+        assert [id for id, _ in redis.entries(f"late:test:{db.name}:t")] == ids
         assert [id for id, _ in redis.entries("all")] == [later]
         assert os.path.getsize(letters) == 0
 

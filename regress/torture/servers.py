@@ -158,6 +158,7 @@ class Redis(Server):
 
     def forget(self, stream):
         self.call("DEL", stream)
+        self.call("HDEL", "walspout:positions", stream)
 
 
 class RabbitMQ(Server):

@@ -20,7 +20,8 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr const char* kStream = "walspout:public.orders";
+constexpr const char* kStream = "walspout:shop:public.orders";
+constexpr const char* kPositions = "walspout:positions";
 
 // A private Redis that writes every command to disk before it answers.
 class RedisServer {
@@ -127,6 +128,7 @@ class RedisServer {
 RedisConfig config_for(const std::string& url) {
   RedisConfig config;
   config.url = Secret(url);
+  config.stream.origin = {"orders", "shop"};
   return config;
 }
 
@@ -134,6 +136,16 @@ std::unique_ptr<Sink> sink_for(const RedisConfig& config) {
   auto made = RedisSink::create(config);
   EXPECT_TRUE(made) << made.error().message();
   return made ? std::move(*made) : nullptr;
+}
+
+const SourceState kSource{Lsn{}, false, "7000000000000000001 walspout_orders shop"};
+
+// A sink that knows its source, as the forwarder's do.
+std::unique_ptr<Sink> sourced_sink(const RedisConfig& config, const SourceState& source = kSource) {
+  auto sink = sink_for(config);
+  const auto checked = sink->check(source, in_seconds(5));
+  EXPECT_TRUE(checked) << checked.error().message();
+  return sink;
 }
 
 class RedisHarness final : public Harness {
@@ -238,7 +250,7 @@ TEST_F(RedisSinkTest, FieldsAreThoseConfigured) {
 TEST_F(RedisSinkTest, StreamsAreTrimmedAbout) {
   RedisConfig config = config_for(server_.url());
   config.maxlen = 100;
-  auto sink = sink_for(config);
+  auto sink = sourced_sink(config);
   Events many;
   for (int i = 0; i < 5000; ++i) many.add(i);
   ASSERT_TRUE(deliver_all(*sink, many.span()));
@@ -247,7 +259,7 @@ TEST_F(RedisSinkTest, StreamsAreTrimmedAbout) {
   EXPECT_LE(left.size(), 300u);
   EXPECT_EQ(left.back(), many.documents().back());
   // What was trimmed away counts as delivered when it comes again.
-  ASSERT_TRUE(deliver_all(*sink_for(config), many.span()));
+  ASSERT_TRUE(deliver_all(*sourced_sink(config), many.span()));
   EXPECT_EQ(documents(), left);
 }
 
@@ -264,7 +276,7 @@ TEST_F(RedisSinkTest, TheDatabaseIsTheUrls) {
 
 TEST_F(RedisSinkTest, TablesGoWhereTheyAreMapped) {
   RedisConfig config = config_for(server_.url());
-  config.stream = Route{{{"public.orders", "o:{op}"}}, std::nullopt, Unmapped::kDrop};
+  config.stream = Route{{{"public.orders", "o:{op}"}}, std::nullopt, Unmapped::kDrop, {}, true};
   auto sink = sink_for(config);
   static const Table other{"public", "items"};
   Events events;
@@ -485,31 +497,242 @@ TEST_F(RedisSinkTest, AWriterThatComesLaterIsNoticedWhileTheNextTransactionWaits
   EXPECT_EQ(documents().size(), 2u);
 }
 
-// A database that was restored to an earlier point writes the same positions anew.
+// A database that was restored to an earlier point writes the same positions again, later.
 TEST_F(RedisSinkTest, AnotherHistoryOfTheDatabaseIsNoticed) {
   Events lost(1050), events(1000);
   for (int i = 0; i < 3; ++i) lost.add(i), lost.next_transaction();
   for (int i = 0; i < 6; ++i) events.add(i), events.next_transaction();
+  std::vector<Event> later(events.span().begin(), events.span().end());
+  for (Event& event : later) event.commit_time += 60'000'000;
   for (const size_t pipeline : {1000, 1}) {
-    server_.ask({"DEL", kStream});
-    ASSERT_TRUE(deliver_all(*sink_for(config_for(server_.url())), lost.span()));
+    for (const bool trimmed : {false, true}) {
+      server_.ask({"FLUSHALL"});
+      ASSERT_TRUE(deliver_all(*sourced_sink(config_for(server_.url())), lost.span()));
+      if (trimmed) server_.ask({"XTRIM", kStream, "MAXLEN", "0"});
+      RedisConfig config = config_for(server_.url());
+      config.pipeline = pipeline;
+      auto sink = sourced_sink(config);
+      const DeliveryError error = failure(*sink, later);
+      EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+      EXPECT_EQ(error.event, 0u);
+      EXPECT_THAT(error.error.what, HasSubstr("another server or timeline"));
+      EXPECT_THAT(error.error.what, HasSubstr("1000-0"));
+      EXPECT_THAT(error.error.what, HasSubstr(kStream));
+      EXPECT_EQ(progress_.durable_count(), 0u);
+    }
+  }
+}
+
+TEST_F(RedisSinkTest, AnEntryWithTheSameIdAndOtherBytesIsAFault) {
+  for (const bool has_document : {true, false}) {
+    server_.ask({"FLUSHALL"});
+    RedisConfig config = config_for(server_.url());
+    if (!has_document) config.fields = {"op", "key"};
+    ASSERT_TRUE(deliver_all(*sourced_sink(config), events_.span().first(5)));
+    std::vector<Event> events(events_.span().begin(), events_.span().end());
+    std::string other(events[2].document);
+    other[events[2].key_begin + 6] = 'X';
+    events[2].document = other;
+    auto sink = sourced_sink(config);
+    const DeliveryError error = failure(*sink, events);
+    EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+    EXPECT_EQ(error.event, 2u);
+    EXPECT_THAT(error.error.what, HasSubstr("another entry with the id of the event 1000-2"));
+    EXPECT_THAT(error.error.what, HasSubstr(kStream));
+    EXPECT_EQ(documents().size(), has_document ? 5u : 0u);
+    EXPECT_EQ(server_.ask({"XLEN", kStream}), "5");
+  }
+}
+
+// Its field may stand anywhere, and the entry may have others.
+TEST_F(RedisSinkTest, AnEntryIsKnownByItsDocument) {
+  RedisConfig config = config_for(server_.url());
+  config.fields = {"op", "data"};
+  ASSERT_TRUE(deliver_all(*sourced_sink(config), events_.span().first(5)));
+  config.fields = {"data", "key", "id"};
+  ASSERT_TRUE(deliver_all(*sourced_sink(config), events_.span()));
+  EXPECT_EQ(documents(), events_.documents());
+}
+
+TEST_F(RedisSinkTest, AMissingEntryIsNotBelievedWithoutAPosition) {
+  ASSERT_TRUE(deliver_all(*sourced_sink(config_for(server_.url())), events_.span().first(7)));
+  server_.ask({"XTRIM", kStream, "MAXLEN", "0"});
+  server_.ask({"DEL", kPositions});
+  auto sink = sourced_sink(config_for(server_.url()));
+  const DeliveryError error = failure(*sink);
+  EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+  EXPECT_THAT(error.error.what, HasSubstr("no record says"));
+  EXPECT_EQ(progress_.durable_count(), 0u);
+}
+
+// What deletes entries once they are processed does so at any time, and in any order.
+TEST_F(RedisSinkTest, ConsumersMayDeleteWhatTheyProcessed) {
+  Events events;
+  for (int i = 0; i < 30; ++i) {
+    events.add(i);
+    if (i % 4 == 3) events.next_transaction();
+  }
+  for (const size_t pipeline : {1000, 7, 1}) {
+    server_.ask({"FLUSHALL"});
     RedisConfig config = config_for(server_.url());
     config.pipeline = pipeline;
-    auto sink = sink_for(config);
-    EXPECT_TRUE(sink->check(SourceState{Lsn{50'000}}, in_seconds(5)));
-    const DeliveryError error = failure(*sink, events.span());
-    EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
-    EXPECT_THAT(error.error.what, HasSubstr("another server or timeline"));
-    EXPECT_THAT(error.error.what, HasSubstr("1200-0"));
+    for (size_t done = 5; done <= 30; done += 5) {
+      ASSERT_TRUE(deliver_all(*sourced_sink(config), events.span().first(done)));
+      EXPECT_EQ(documents().back(), events.documents()[done - 1]);
+      for (const auto& [id, document] : server_.entries(kStream)) {
+        if (id.back() % 3 != 0 || done % 2 == 0) server_.ask({"XDEL", kStream, id});
+      }
+    }
   }
+}
+
+// A position may say more than is there, if the transaction that wrote it was partly refused, and
+// the process died before it saw that.
+TEST_F(RedisSinkTest, APositionIsNotBelievedWhereAnotherProgramAddedAfterIt) {
+  ASSERT_TRUE(deliver_all(*sourced_sink(config_for(server_.url())), events_.span().first(5)));
+  server_.ask({"XADD", kStream, "*", "a", "b"});
+  server_.ask({"HSET", kPositions, kStream, "1000-9 1700000000123456 " + kSource.identity});
+  server_.ask({"XTRIM", kStream, "MAXLEN", "0"});
+  auto sink = sourced_sink(config_for(server_.url()));
+  const DeliveryError error = failure(*sink);
+  EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+  EXPECT_EQ(progress_.durable_count(), 0u);
+}
+
+// The one entry between ours is gone when it is looked for, and ours after it were added.
+TEST_F(RedisSinkTest, APositionIsTakenBackWhereTheTransactionWasPartlyRefused) {
+  for (const size_t pipeline : {1000, 2}) {
+    server_.ask({"FLUSHALL"});
+    RedisConfig config = config_for(server_.url());
+    config.pipeline = pipeline;
+    auto sink = sourced_sink(config);
+    ASSERT_TRUE(deliver_all(*sink, events_.span().first(5)));
+    server_.ask({"XADD", kStream, "1000-5", "a", "b"});
+    server_.ask({"XDEL", kStream, "1000-5"});
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      const DeliveryError error = failure(*sink, events_.span().subspan(5));
+      EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+      EXPECT_EQ(error.event, 0u);
+      EXPECT_EQ(progress_.durable_count(), 0u);
+      EXPECT_THAT(server_.ask({"HGET", kPositions, kStream}), HasSubstr("1000-4 "));
+    }
+    EXPECT_EQ(failure(*sourced_sink(config), events_.span()).event, 5u);
+    EXPECT_EQ(progress_.durable_count(), 0u + (pipeline == 2 ? 4 : 0));
+  }
+}
+
+TEST_F(RedisSinkTest, AStreamBelongsToOneSource) {
+  ASSERT_TRUE(deliver_all(*sourced_sink(config_for(server_.url())), events_.span().first(5)));
+  const SourceState other{Lsn{}, false, "7000000000000000001 walspout_crm crm"};
+  Events later(5000);
+  later.add(1);
+  auto stranger = sourced_sink(config_for(server_.url()), other);
+  const DeliveryError error = failure(*stranger, later.span());
+  EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+  EXPECT_THAT(error.error.what, HasSubstr("walspout_orders shop"));
+  EXPECT_THAT(error.error.what, HasSubstr("{database} or {pipeline}"));
+  EXPECT_THAT(error.error.what, HasSubstr("HDEL walspout:positions"));
+  EXPECT_EQ(documents().size(), 5u);
+  // `check` says so where the name is known.
+  RedisConfig fixed = config_for(server_.url());
+  fixed.stream.fallback = kStream;
+  const auto checked = sink_for(fixed)->check(other, in_seconds(5));
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().kind, ErrorKind::kFatal);
+  // An operator gives the stream away.
+  server_.ask({"HDEL", kPositions, kStream});
+  ASSERT_TRUE(deliver_all(*stranger, later.span()));
+  EXPECT_EQ(documents().size(), 6u);
+}
+
+TEST_F(RedisSinkTest, CheckWritesNothing) {
+  RedisConfig config = config_for(server_.url());
+  config.stream.fallback = "fixed";
+  sourced_sink(config);
+  EXPECT_EQ(server_.ask({"DBSIZE"}), "0");
+}
+
+TEST_F(RedisSinkTest, AForwarderThatWasAwayLearnsWhatAnotherOneDelivered) {
+  auto first = sourced_sink(config_for(server_.url()));
+  ASSERT_TRUE(deliver_all(*first, events_.span().first(2)));
+  ASSERT_TRUE(deliver_all(*sourced_sink(config_for(server_.url())), events_.span().first(8)));
+  server_.ask({"XTRIM", kStream, "MAXLEN", "0"});
+  first->idle();
+  ASSERT_TRUE(deliver_all(*first, events_.span()));
+  EXPECT_EQ(documents().size(), 2u);
+}
+
+TEST_F(RedisSinkTest, MessagesWithoutATimeAreOfTheHistoryOfWhatCameBefore) {
+  Events events;
+  for (int i = 0; i < 6; ++i) {
+    events.add(i);
+    events.next_transaction();
+  }
+  std::vector<Event> mixed(events.span().begin(), events.span().end());
+  for (const size_t i : {0, 3, 5}) mixed[i].commit_time = 0;
+  ASSERT_TRUE(deliver_all(*sourced_sink(config_for(server_.url())), mixed));
+  server_.ask({"XTRIM", kStream, "MAXLEN", "0"});
+  ASSERT_TRUE(deliver_all(*sourced_sink(config_for(server_.url())), mixed));
+  for (Event& event : mixed) event.commit_time += event.commit_time ? 60'000'000 : 0;
+  EXPECT_EQ(failure(*sourced_sink(config_for(server_.url())), mixed).event, 1u);
+}
+
+TEST_F(RedisSinkTest, TensOfThousandsThatComeAgainAreComparedInPipelines) {
+  Events many;
+  for (int i = 0; i < 40'000; ++i) many.add(i, 300);
+  const auto all = [&](Sink& sink) {
+    for (size_t i = 0; i < many.size(); i += 8000) {
+      if (!deliver_all(sink, many.span().subspan(i, 8000), 60)) return false;
+    }
+    return true;
+  };
+  ASSERT_TRUE(all(*sourced_sink(config_for(server_.url()))));
+  server_.ask({"CONFIG", "RESETSTAT"});
+  ASSERT_TRUE(all(*sourced_sink(config_for(server_.url()))));
+  const std::string stats = server_.ask({"INFO", "commandstats"});
+  EXPECT_THAT(stats, HasSubstr("cmdstat_xrange:calls=40000,"));
+  EXPECT_THAT(stats, testing::Not(HasSubstr("cmdstat_xadd")));
+  EXPECT_TRUE(documents() == many.documents());
+}
+
+TEST_F(RedisSinkTest, APositionGoesWithItsEntries) {
+  auto sink = sourced_sink(config_for(server_.url()));
+  ASSERT_TRUE(deliver_all(*sink, events_.span().first(1)));
+  EXPECT_EQ(server_.ask({"HGET", kPositions, kStream}),
+            "1000-0 1700000000123456 " + kSource.identity);
+  server_.ask({"CONFIG", "SET", "maxmemory", "1"});
+  EXPECT_EQ(failure(*sink).error.kind, ErrorKind::kRetry);
+  EXPECT_THAT(server_.ask({"HGET", kPositions, kStream}), HasSubstr("1000-0 "));
+  server_.ask({"CONFIG", "SET", "maxmemory", "0"});
+  ASSERT_TRUE(deliver_all(*sink, events_.span()));
+  EXPECT_THAT(server_.ask({"HGET", kPositions, kStream}), HasSubstr("1000-9 "));
+}
+
+TEST_F(RedisSinkTest, PositionsThatAreNoHashAreFatal) {
+  server_.ask({"SET", kPositions, "text"});
+  auto sink = sourced_sink(config_for(server_.url()));
+  const DeliveryError error = failure(*sink);
+  EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+  EXPECT_THAT(error.error.what, HasSubstr(kPositions));
+  EXPECT_EQ(server_.ask({"EXISTS", kStream}), "0");
+  server_.ask({"HSET", kPositions + std::string("x"), kStream, "text"});
+  server_.ask({"RENAME", kPositions + std::string("x"), kPositions});
+  EXPECT_EQ(failure(*sink).error.kind, ErrorKind::kFatal);
+}
+
+TEST_F(RedisSinkTest, AStreamThatWasDeletedByHandBeginsAgain) {
+  ASSERT_TRUE(deliver_all(*sourced_sink(config_for(server_.url())), events_.span().first(5)));
+  server_.ask({"DEL", kStream});
+  ASSERT_TRUE(deliver_all(*sourced_sink(config_for(server_.url())), events_.span().subspan(3)));
+  EXPECT_EQ(documents().size(), 7u);
 }
 
 TEST_F(RedisSinkTest, ResendsThatWereTrimmedMeanwhileAreNoOtherHistory) {
   RedisConfig config = config_for(server_.url());
   config.pipeline = 3;
-  ASSERT_TRUE(deliver_all(*sink_for(config), events_.span().first(7)));
+  ASSERT_TRUE(deliver_all(*sourced_sink(config), events_.span().first(7)));
   server_.ask({"XTRIM", kStream, "MAXLEN", "0"});
-  ASSERT_TRUE(deliver_all(*sink_for(config), events_.span()));
+  ASSERT_TRUE(deliver_all(*sourced_sink(config), events_.span()));
   EXPECT_EQ(documents().size(), 3u);
 }
 
@@ -590,12 +813,12 @@ TEST_F(RedisSinkTest, AnEventThatRedisCannotTakeIsRejected) {
 
 TEST_F(RedisSinkTest, UsersAndTheirRights) {
   server_.ask({"ACL", "SETUSER", "spout", "on", ">p@ss/word", "~walspout:*", "+multi", "+exec",
-               "+xadd", "+xrange", "+xinfo", "+select"});
+               "+xadd", "+xrange", "+xinfo", "+hset", "+hsetnx", "+hmget", "+select"});
   RedisConfig config = config_for(server_.url());
   config.username = "spout";
   config.password = Secret("p@ss/word");
   auto sink = sink_for(config);
-  EXPECT_TRUE(sink->check({}, in_seconds(5)));
+  EXPECT_TRUE(sink->check(kSource, in_seconds(5)));
   ASSERT_TRUE(deliver_all(*sink, events_.span()));
   ASSERT_TRUE(deliver_all(*sink_for(config_for("unix://spout:p%40ss%2Fword@" + server_.socket())),
                           events_.span()));
@@ -609,6 +832,55 @@ TEST_F(RedisSinkTest, UsersAndTheirRights) {
   const DeliveryError wrong = failure(*sink_for(config));
   EXPECT_EQ(wrong.error.kind, ErrorKind::kFatal);
   EXPECT_THAT(wrong.error.message(), testing::Not(HasSubstr("geheim")));
+}
+
+// Of a stream whose name depends on the event, too.
+TEST_F(RedisSinkTest, CheckFindsTheRightsThatAreMissing) {
+  const std::vector<std::string> needed = {"+multi", "+exec",   "+xadd",  "+xrange", "+xinfo",
+                                           "+hset",  "+hsetnx", "+hmget", "+select"};
+  RedisConfig config = config_for(server_.url());
+  config.username = "spout";
+  config.password = Secret("p");
+  const auto check = [&](std::vector<std::string> rights) {
+    server_.ask({"ACL", "DELUSER", "spout"});
+    std::vector<std::string> words = {"ACL", "SETUSER", "spout", "on", ">p", "~walspout:*"};
+    words.insert(words.end(), rights.begin(), rights.end());
+    EXPECT_EQ(server_.ask(words), "OK");
+    return sink_for(config)->check(kSource, in_seconds(5));
+  };
+  const auto all = check(needed);
+  EXPECT_TRUE(all) << all.error().message();
+  for (size_t i = 0; i + 1 < needed.size(); ++i) {
+    std::vector<std::string> rights = needed;
+    rights.erase(rights.begin() + static_cast<ptrdiff_t>(i));
+    const auto checked = check(rights);
+    ASSERT_FALSE(checked) << needed[i];
+    EXPECT_EQ(checked.error().kind, ErrorKind::kFatal) << needed[i];
+    EXPECT_THAT(checked.error().what, HasSubstr(needed[i])) << needed[i];
+  }
+  config.stream.fallback = "elsewhere";
+  EXPECT_FALSE(check(needed));
+  EXPECT_EQ(server_.ask({"DBSIZE"}), "0");
+}
+
+TEST_F(RedisSinkTest, CheckFindsAReplica) {
+  server_.ask({"REPLICAOF", "127.0.0.1", "1"});
+  const auto checked = sink_for(config_for(server_.url()))->check(kSource, in_seconds(5));
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().kind, ErrorKind::kRetry);
+  EXPECT_THAT(checked.error().what, HasSubstr("replica"));
+}
+
+TEST(RedisTroubleTest, CheckFindsACluster) {
+  RedisServer server({"--cluster-enabled", "yes"});
+  server.ask({"CLUSTER", "ADDSLOTSRANGE", "0", "16383"});
+  ASSERT_TRUE(wait_for(std::chrono::seconds(20), [&] {
+    return server.ask({"CLUSTER", "INFO"}).find("cluster_state:ok") != std::string::npos;
+  }));
+  const auto checked = sink_for(config_for(server.url()))->check(kSource, in_seconds(5));
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().kind, ErrorKind::kFatal);
+  EXPECT_THAT(checked.error().what, HasSubstr("clusters are not supported"));
 }
 
 TEST_F(RedisSinkTest, APasswordThatIsMissingIsFatal) {
@@ -705,6 +977,27 @@ TEST(RedisTlsTest, IsRefusedWhereTheLibraryHasNone) {
 }
 
 #endif
+
+TEST(RedisStreamsTest, SinksThatCanFillOneStreamAreFound) {
+  const auto common = [](const std::string& url, const std::string& other_url,
+                         const std::string& stream = "s", const std::string& other_stream = "s") {
+    RedisConfig one = config_for(url), other = config_for(other_url);
+    one.stream.fallback = stream;
+    other.stream.fallback = other_stream;
+    return RedisSink::common_stream(one, other);
+  };
+  for (const char* same : {"redis://localhost", "redis://LOCALHOST:6379/0", "redis://[::1]/",
+                           "redis://u:p@127.0.0.1", "rediss://localhost"}) {
+    EXPECT_EQ(common("redis://127.0.0.1:6379", same), "s") << same;
+  }
+  for (const char* other : {"redis://localhost:6380", "redis://localhost/1", "redis://example.com",
+                            "unix:///run/redis.sock"}) {
+    EXPECT_EQ(common("redis://127.0.0.1:6379", other), std::nullopt) << other;
+  }
+  EXPECT_EQ(common("unix:///r", "unix:///r?db=0"), "s");
+  EXPECT_EQ(common("unix:///r", "unix:///r?db=1"), std::nullopt);
+  EXPECT_EQ(common("redis://h", "redis://h", "{schema}.x", "public.{table}"), "public.x");
+}
 
 TEST(RedisEndpointTest, UnderstandsUrls) {
   auto full = RedisEndpoint::parse("redis://me:p%3Aw@example.com:1234/5");

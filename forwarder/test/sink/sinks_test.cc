@@ -31,6 +31,21 @@ TEST(SinksTest, EachConfigurationHasItsSink) {
   EXPECT_EQ(type_of(rabbitmq), "rabbitmq");
 }
 
+TEST(SinksTest, TemplatesLearnWhereEventsComeFrom) {
+  SinkConfig config;
+  for (int i = 0; i < 2; ++i) {
+    if (i == 0) config.options = RedisConfig();
+    if (i == 1) config.options = RabbitmqConfig();
+    config.name_origin({"orders", "shop"});
+    const Route& route = i == 0 ? std::get<RedisConfig>(config.options).stream
+                                : std::get<RabbitmqConfig>(config.options).routing_key;
+    EXPECT_EQ(route.origin.pipeline, "orders");
+    EXPECT_EQ(route.origin.database, "shop");
+  }
+  config.options = NullConfig();
+  config.name_origin({"orders", "shop"});
+}
+
 TEST(SinksTest, ConfigurationsThatAreWrongAreFatal) {
   SinkConfig config;
   config.options = RedisConfig();

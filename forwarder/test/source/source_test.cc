@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+
 #include "source/remedy.h"
 
 namespace walspout {
@@ -23,6 +25,18 @@ TEST(Dsn, IsRefusedWithoutRepeatingIt) {
     EXPECT_EQ(checked.error().kind, ErrorKind::kFatal);
     EXPECT_EQ(checked.error().message().find("s3cr"), std::string::npos) << bad;
   }
+}
+
+TEST(Dsn, NamesADatabaseAsLibpqDoes) {
+  unsetenv("PGDATABASE");
+  EXPECT_EQ(Connection::database_of(Secret("postgresql://u@h/db")), "db");
+  EXPECT_EQ(Connection::database_of(Secret("host=h,h2 hostaddr=192.0.2.1,192.0.2.2 dbname='a b'")),
+            "a b");
+  EXPECT_EQ(Connection::database_of(Secret("host=h user=me")), "me");
+  setenv("PGDATABASE", "shop", 1);
+  EXPECT_EQ(Connection::database_of(Secret("host=h user=me sslmode=disable")), "shop");
+  EXPECT_EQ(Connection::database_of(Secret("host=h dbname=db")), "db");
+  unsetenv("PGDATABASE");
 }
 
 TEST(Remedy, IsAStatementForWhatIsKnown) {
