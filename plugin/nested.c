@@ -25,7 +25,7 @@ typedef struct Walk
 {
 	const Encoder *element;
 	const char *p;				/* the next element that is not NULL */
-	const bits8 *nulls;			/* NULL if no element is */
+	const uint8 *nulls;			/* NULL if no element is */
 	int			item;			/* number of the next element */
 } Walk;
 

@@ -75,7 +75,9 @@ SET ROLE walspout_plain;
 SELECT walspout.emit('p', 'granted') IS NOT NULL;
 SELECT walspout.emit('p', '"granted"'::jsonb);
 -- peek() runs as its caller, who needs to be able to read slots
+\set VERBOSITY sqlstate
 SELECT walspout.peek('extension');
+\set VERBOSITY default
 SET ROLE walspout_replication;
 SELECT count(*) FROM walspout.peek('extension');
 RESET ROLE;
@@ -99,7 +101,8 @@ RESET client_min_messages;
 
 -- all of it belongs to the extension; nothing in it is data to dump
 SELECT pg_describe_object(classid, objid, 0) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
-   AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'walspout') ORDER BY 1;
+   AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'walspout')
+   AND classid <> 'pg_type'::regclass ORDER BY 1;
 SELECT extconfig, extrelocatable, nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'walspout';
 DROP EXTENSION walspout;
 SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'walspout';

@@ -12,8 +12,14 @@ CREATE TEMP TABLE doc (n int, data text);
 
 CREATE OR REPLACE PROCEDURE h.slot(name text, plugin text DEFAULT 'walspout',
                                    two_phase boolean DEFAULT false)
-LANGUAGE sql AS $$
-  SELECT pg_create_logical_replication_slot(name, plugin, false, two_phase)
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF two_phase THEN             -- PostgreSQL 13 does not have the argument
+    EXECUTE 'SELECT pg_create_logical_replication_slot($1, $2, false, true)' USING name, plugin;
+  ELSE
+    PERFORM pg_create_logical_replication_slot(name, plugin);
+  END IF;
+END
 $$;
 
 CREATE OR REPLACE PROCEDURE h.drop(VARIADIC names text[]) LANGUAGE sql AS $$
