@@ -55,7 +55,16 @@ SELECT rolname, has_schema_privilege(rolname, 'walspout', 'USAGE') AS usage, has
        has_function_privilege(rolname, 'walspout.peek(name, int, text[])', 'EXECUTE') AS peek,
        has_function_privilege(rolname, 'walspout.emit(text, text)', 'EXECUTE') AS emit_text,
        has_function_privilege(rolname, 'walspout.emit(text, jsonb)', 'EXECUTE') AS emit_jsonb
-  FROM (VALUES ('pg_monitor'), ('pg_read_all_data'), ('pg_database_owner')) r(rolname);
+  FROM (VALUES ('pg_monitor'), ('pg_signal_backend')) r(rolname);
+-- of the other predefined roles, those that the version has
+SELECT rolname FROM pg_roles
+ WHERE rolname LIKE 'pg\_%' AND rolname NOT IN ('pg_monitor', 'pg_read_all_data', 'pg_write_all_data')
+   AND (has_schema_privilege(rolname, 'walspout', 'USAGE') OR has_table_privilege(rolname, 'walspout.slots', 'SELECT')
+        OR has_function_privilege(rolname, 'walspout.peek(name, int, text[])', 'EXECUTE')
+        OR has_function_privilege(rolname, 'walspout.emit(text, text)', 'EXECUTE'));
+SELECT rolname FROM pg_roles
+ WHERE rolname IN ('pg_read_all_data', 'pg_write_all_data')
+   AND has_function_privilege(rolname, 'walspout.peek(name, int, text[])', 'EXECUTE');
 CREATE ROLE walspout_plain;
 CREATE ROLE walspout_monitor IN ROLE pg_monitor;
 CREATE ROLE walspout_replication REPLICATION;

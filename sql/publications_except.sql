@@ -2,8 +2,7 @@
 -- what is excluded. pgoutput says the same.
 \set helpers `echo "$PG_ABS_SRCDIR/sql/include/helpers.sql"`
 \i :helpers
-SELECT current_setting('server_version_num')::int >= 190000 AS has_except \gset
-\if :has_except
+\if :since_19
 \else
 \quit
 \endif

@@ -334,6 +334,10 @@ BEGIN
   RETURN NEXT format('%s changes equal', equal);
 END
 $$;
+-- For what a version does not have: \if :since_15
+SELECT current_setting('server_version_num')::int AS version \gset
+SELECT :version >= 140000 AS since_14, :version >= 150000 AS since_15,
+       :version >= 190000 AS since_19 \gset
 RESET client_min_messages;
 \pset format unaligned
 \pset tuples_only on
