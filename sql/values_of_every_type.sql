@@ -101,6 +101,8 @@ INSERT INTO given VALUES
 \if :since_14
 \else
 UPDATE given SET texts = array_remove(array_remove(texts, 'Infinity'), '-Infinity') WHERE type = 'numeric';
+UPDATE given SET texts = array_remove(array_remove(texts, '2562047788:00:54.775807'), '-2562047788:00:54.775807')
+ WHERE type = 'interval';
 \endif
 INSERT INTO sample (type, texts) SELECT to_regtype(type), texts FROM given WHERE to_regtype(type) IS NOT NULL;
 INSERT INTO sample (type, query) VALUES

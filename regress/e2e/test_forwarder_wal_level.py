@@ -15,7 +15,7 @@ def server():
 
 def test_wal_level_is_replica(db, server, fwd):
     db.psql("CREATE TABLE t (id int PRIMARY KEY)")
-    forwarder = fwd(log="log: {level: debug, format: text}")
+    forwarder = fwd()
     checked = run("check", forwarder.config)
     if server.installation.major < 19:
         assert checked.returncode == 1
