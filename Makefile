@@ -201,7 +201,7 @@ check-all:
 
 VERSIONS ?=
 
-check-versions:
+check-versions: $(if $(findstring --e2e,$(VERSIONS_FLAGS)),forwarder)
 	$(PYTHON) -B regress/versions/run $(VERSIONS_FLAGS) $(VERSIONS)
 
 # Unit tests: each test_*.c is a program, linked with the pure files.

@@ -6,6 +6,7 @@ nothing has to be unmounted.
 """
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -101,6 +102,31 @@ def configure(number, root, archive, suite):
 
 def sources(place):
     return os.path.join(place, "root", "root", "walspout")
+
+
+def prepare_e2e(place, program, log):
+    """Puts the forwarder of this machine into the root, with the libraries that it was linked with.
+
+    It does not depend on the server's version, so that it need not be built there. How the tests find it,
+    as an assignment of the shell.
+    """
+    root = os.path.join(place, "root")
+    folder = os.path.join(root, "opt", "forwarder")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    linked = subprocess.run(["ldd", program], check=True, text=True, stdout=subprocess.PIPE).stdout
+    for library in re.findall(r"(/\S+)", linked):
+        shutil.copy(library, folder)
+    loader = os.path.basename(re.search(r"/\S*/ld-linux\S*", linked).group())
+    shutil.copy(program, os.path.join(folder, "program"))
+    write(root, "opt/forwarder/walspout",
+          f'#!/bin/sh\nexec /opt/forwarder/{loader} --library-path /opt/forwarder '
+          '/opt/forwarder/program "$@"\n', 0o755)
+    packages = "python3-pytest python3-psycopg2"
+    status = enter(root, f"apt-get install -q -y {packages}", log)
+    if status:
+        raise subprocess.CalledProcessError(status, f"apt-get install {packages}")
+    return "WALSPOUT=/opt/forwarder/walspout"
 
 
 def run(place, command, log):

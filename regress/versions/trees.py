@@ -110,6 +110,11 @@ def sources(place):
     return place + ".sources"
 
 
+def prepare_e2e(place, program, log):
+    """What the end to end tests need: how they find the forwarder, as an assignment of the shell."""
+    return f"WALSPOUT={program}"
+
+
 def run(place, command, log):
     """Runs a command of the shell in the sources' copy; its exit status."""
     env = {**os.environ, "PG_CONFIG": os.path.join(place, "bin", "pg_config"),
