@@ -131,6 +131,7 @@ def large_update(db, options, tmp_path):
     db.psql("UPDATE t SET id = 2")
     end = db.current_lsn()
     with open(tmp_path / "messages", "wb") as messages:
+        os.unlink(messages.name)
         peak = peak_memory(db, ours, end, options, messages)
         size = os.fstat(messages.fileno()).st_size
     return peak - peak_memory(db, base, end), size
@@ -146,6 +147,18 @@ def test_a_row_of_large_values(db, full, tmp_path, column_type, output_format):
     grown, size = large_update(db, {"format": output_format}, tmp_path)
     assert size > len(COLUMNS) * 1_000_000
     assert grown < 2 * n + 2 * size + 2 * MARGIN
+
+
+@pytest.mark.slow
+def test_values_that_have_no_room_in_the_document(db, tmp_path):
+    """Of twelve values four fit: the others are not decompressed to find that out."""
+    n = 240_000_000
+    create_large_rows(db, "text", 1)
+    for column in COLUMNS:
+        db.psql(f"UPDATE t SET {column} = repeat('x', {n})")
+    grown, size = large_update(db, {"format": "json"}, tmp_path)
+    assert 4 * n < size < 5 * n
+    assert grown < 1.5 * n + 2 * size
 
 
 @pytest.mark.parametrize("condition", [" AND ", " OR "])
