@@ -135,7 +135,7 @@ demo:
 # Some of them are folders, too.
 .PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
 .PHONY: check-forwarder check-forwarder-asan check-forwarder-tsan check-torture torture
-.PHONY: help check check-unit check-sql check-e2e check-asan check-bench check-format \
+.PHONY: help check check-unit check-sql check-versions check-e2e check-asan check-bench check-format \
 	check-boundaries fuzz bench bench-server bench-forwarder bench-memory bench-report \
 	bench-record bench-plugins bench-clients format deps deps-test
 
@@ -155,6 +155,8 @@ help:
 	@echo '  check-asan       unit, regression and isolation tests under the address sanitizer'
 	@echo '  check-forwarder  the forwarder: unit tests, sinks, end to end (also -asan, -tsan)'
 	@echo '  check-torture    faults of every kind, a few seconds each (make torture: for long)'
+	@echo '  check-versions   SQL tests on PostgreSQL 13, 16, 17, 18 and 19, which are fetched (VERSIONS="16 18";'
+	@echo '                   VERSIONS_FLAGS=--e2e): not part of check'
 	@echo '  check-bench      the benchmarks on very little data'
 	@echo '  check-format     layout of the sources'
 	@echo '  check-boundaries which file may know what'
@@ -206,6 +208,13 @@ check-suites:
 
 check-all:
 	$(call run-suites,check-all,$(SUITES) $(LONG_SUITES))
+
+# The tests again, on other versions of the server: VERSIONS="16 18" says which.
+
+VERSIONS ?=
+
+check-versions: $(if $(findstring --e2e,$(VERSIONS_FLAGS)),forwarder)
+	$(PYTHON) -B regress/versions/run $(VERSIONS_FLAGS) $(VERSIONS)
 
 # Unit tests: each test_*.c is a program, linked with the pure files.
 

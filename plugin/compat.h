@@ -1,6 +1,6 @@
 /*
  * compat.h
- *		The differences between PostgreSQL 13 and 18: the only file that names
+ *		The differences between PostgreSQL 13 and 19: the only file that names
  *		a version of the server.
  */
 #ifndef WALSPOUT_COMPAT_H
@@ -14,8 +14,8 @@
 #include "utils/guc_tables.h"
 #include "utils/timestamp.h"
 
-#if PG_VERSION_NUM < 130000 || PG_VERSION_NUM >= 190000
-#error "walspout needs PostgreSQL 13 to 18"
+#if PG_VERSION_NUM < 130000 || PG_VERSION_NUM >= 200000
+#error "walspout needs PostgreSQL 13 to 19"
 #endif
 
 #if PG_VERSION_NUM >= 160000
@@ -25,6 +25,12 @@
 /* Row filters, column lists and schemas of publications. */
 #if PG_VERSION_NUM >= 150000
 #define HAVE_PUBLICATION_FILTERS 1
+#endif
+
+/* FOR ALL TABLES EXCEPT. */
+#if PG_VERSION_NUM >= 190000
+#define HAVE_EXCLUDED_TABLES 1
+#define GetRelationPublications(relid) GetRelationIncludedPublications(relid)
 #endif
 
 /* Publications may include stored generated columns. */
@@ -56,12 +62,22 @@
 #define change_tuple(buffer) ((buffer) ? &(buffer)->tuple : NULL)
 #endif
 
-#if PG_VERSION_NUM >= 150000
+#if PG_VERSION_NUM >= 150000 && PG_VERSION_NUM < 190000
 #define txn_commit_time(txn) ((txn)->xact_time.commit_time)
-#define update_progress(ctx, skipped) OutputPluginUpdateProgress((ctx), (skipped))
 #else
 #define txn_commit_time(txn) ((txn)->commit_time)
+#endif
+
+#if PG_VERSION_NUM >= 150000
+#define update_progress(ctx, skipped) OutputPluginUpdateProgress((ctx), (skipped))
+#else
 #define update_progress(ctx, skipped) OutputPluginUpdateProgress(ctx)
+#endif
+
+/* The older name of the type. */
+#if PG_VERSION_NUM >= 190000
+typedef ReplOriginId RepOriginId;
+#define InvalidRepOriginId InvalidReplOriginId
 #endif
 
 /* A setting by its name, or NULL. */

@@ -6,6 +6,7 @@
 #define WALSPOUT_ENVELOPE_H
 
 #include "access/xlogdefs.h"
+#include "compat.h"
 #include "options.h"
 #include "row.h"
 

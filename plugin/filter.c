@@ -177,13 +177,30 @@ names_table(const Publication *p, Oid relid)
 }
 
 /*
+ * Does the publication publish all tables, and this one too? EXCEPT names whole
+ * partition trees: what it says of the topmost ancestor decides.
+ */
+static bool
+publishes_all(const Publication *p, Oid relid, List *ancestors)
+{
+#ifdef HAVE_EXCLUDED_TABLES
+	Oid			topmost = ancestors == NIL ? relid : llast_oid(ancestors);
+
+	if (p->alltables && list_member_oid(GetRelationExcludedPublications(topmost), p->oid))
+		return false;
+#endif
+	return p->alltables;
+}
+
+/*
  * Does the publication publish the table? Then *as is the table it publishes
  * it as, and *level how many levels that is above the table itself.
  */
 static bool
 publishes(const Publication *p, Oid relid, List *ancestors, Oid *as, int *level)
 {
-	bool		published = p->alltables || names_table(p, relid);
+	bool		all = publishes_all(p, relid, ancestors);
+	bool		published = all || names_table(p, relid);
 	int			n = 0;
 	ListCell   *lc;
 
@@ -192,7 +209,7 @@ publishes(const Publication *p, Oid relid, List *ancestors, Oid *as, int *level)
 	foreach(lc, ancestors)
 	{
 		n++;
-		if (!p->alltables && !names_table(p, lfirst_oid(lc)))
+		if (!all && !names_table(p, lfirst_oid(lc)))
 			continue;
 		published = true;
 		if (p->pubviaroot)

@@ -86,13 +86,20 @@ out_reserve(Out *o, Size n)
 		out_grow(o, n);
 }
 
+/* Whether n bytes more would fit the document; makes no room for them. */
+static inline bool
+out_has_room(const Out *o, Size n)
+{
+	return n <= document_limit && out_tell(o) + n <= document_limit;
+}
+
 /* Make room for n bytes, or say that the document has none for them. */
 static inline bool
 out_room(Out *o, Size n)
 {
 	if (likely((Size) (o->end - o->p) >= n && out_tell(o) + n <= document_limit))
 		return true;
-	if (n > document_limit || out_tell(o) + n > document_limit)
+	if (!out_has_room(o, n))
 		return false;
 	out_grow(o, n);
 	return true;

@@ -25,7 +25,7 @@ typedef struct Walk
 {
 	const Encoder *element;
 	const char *p;				/* the next element that is not NULL */
-	const bits8 *nulls;			/* NULL if no element is */
+	const uint8 *nulls;			/* NULL if no element is */
 	int			item;			/* number of the next element */
 } Walk;
 
@@ -73,7 +73,9 @@ encode_array(Out *o, const Encoder *e, Datum value)
 	Walk		w = {.element = elements->encoder};
 	EncoderSet	made = {0};
 
-	if (array == NULL || stack_is_too_deep())
+	if (unlikely(array == NULL))
+		return encode_toasted(o, e, value);
+	if (stack_is_too_deep())
 		return false;
 	if (ARR_NDIM(array) == 0)
 	{
@@ -121,7 +123,9 @@ encode_composite(Out *o, const Encoder *e, Datum value)
 	HeapTupleData tuple = {0};
 	EncoderSet	made = {0};
 
-	if (header == NULL || stack_is_too_deep())
+	if (unlikely(header == NULL))
+		return encode_toasted(o, e, value);
+	if (stack_is_too_deep())
 		return false;
 	if (unlikely(HeapTupleHeaderGetTypeId(header) != e->type))
 	{
@@ -275,22 +279,25 @@ encode_jsonb(Out *o, const Encoder *e, Datum value)
 {
 	AlignedScratch scratch;
 	struct varlena *v = varlena_aligned(value, &scratch);
+	bool		done = true;
 	Levels		l;
 
-	if (v == NULL)
-		return false;
+	if (unlikely(v == NULL))
+		return encode_toasted(o, e, value);
 	l.levels = l.first;
 	l.depth = 0;
 	l.room = lengthof(l.first);
 	enter_container(o, &l, (const JsonbContainer *) VARDATA(v));
-	while (l.depth > 0)
+	while (l.depth > 0 && done)
 	{
 		Level	   *level = &l.levels[l.depth - 1];
 
 		if (level->next == level->count)
 			leave_container(o, &l);
-		else if (!encode_next(o, &l, level))
-			return false;
+		else
+			done = encode_next(o, &l, level);
 	}
-	return true;
+	if (unlikely(l.levels != l.first))
+		pfree(l.levels);
+	return done;
 }

@@ -32,11 +32,29 @@ typedef enum Action
 	ACTIONS
 } Action;
 
+/*
+ * A filter, taken apart at AND, OR and NOT: what one condition decompressed is
+ * freed before the next one is evaluated.
+ */
+typedef struct Condition
+{
+	BoolExprType op;			/* of the parts, if there are any */
+	List	   *parts;			/* of Condition * */
+	ExprState  *expr;			/* if there are no parts */
+} Condition;
+
+typedef enum Truth
+{
+	TRUTH_NO,
+	TRUTH_YES,
+	TRUTH_UNKNOWN
+} Truth;
+
 struct RowFilter
 {
 	EState	   *estate;
 	bool		active[ACTIONS];	/* false: every row */
-	ExprState  *expr[ACTIONS];	/* NULL: it raises whatever the row */
+	Condition  *condition[ACTIONS]; /* NULL: it raises whatever the row */
 	Bitmapset  *used[ACTIONS];	/* attributes that expr reads, by pull_varattnos() */
 	TupleTableSlot *old;
 	TupleTableSlot *new;
@@ -89,10 +107,29 @@ typedef struct Preparation
 	List	   *quals;			/* of char * */
 } Preparation;
 
+static Condition *
+make_condition(Expr *expr)
+{
+	Condition  *condition = palloc0(sizeof(Condition));
+
+	if (IsA(expr, BoolExpr))
+	{
+		ListCell   *lc;
+
+		condition->op = ((BoolExpr *) expr)->boolop;
+		foreach(lc, ((BoolExpr *) expr)->args)
+			condition->parts = lappend(condition->parts, make_condition(lfirst(lc)));
+	}
+	else
+		condition->expr = ExecInitExpr(expr, NULL);
+	return condition;
+}
+
 /* Constants are folded here, so that a filter may raise without any row. */
 static void
 prepare(void *arg)
 {
+	MemoryContext old;
 	Preparation *p = arg;
 	List	   *exprs = NIL;
 	Expr	   *expr;
@@ -102,7 +139,9 @@ prepare(void *arg)
 		exprs = lappend(exprs, stringToNode(lfirst(lc)));
 	expr = list_length(exprs) == 1 ? linitial(exprs) : make_orclause(exprs);
 	pull_varattnos((Node *) expr, 1, &p->filter->used[p->action]);
-	p->filter->expr[p->action] = ExecPrepareExpr(expr, p->filter->estate);
+	old = MemoryContextSwitchTo(p->filter->estate->es_query_cxt);
+	p->filter->condition[p->action] = make_condition(expression_planner(expr));
+	MemoryContextSwitchTo(old);
 }
 
 /*
@@ -143,7 +182,7 @@ row_filter_make(List *pubs, Oid relid)
 			filter->estate = CreateExecutorState();
 		filter->active[a] = true;
 		if (!guarded(GUARD_BUILTIN, InvalidOid, prepare, &p))
-			filter->expr[a] = NULL;
+			filter->condition[a] = NULL;
 	}
 	if (filter->estate == NULL)
 		return NULL;
@@ -206,17 +245,43 @@ typedef struct Evaluation
 	bool		passes;
 } Evaluation;
 
+static Truth
+truth(const Condition *condition, ExprContext *context)
+{
+	Truth		result = condition->op == AND_EXPR ? TRUTH_YES : TRUTH_NO;
+	ListCell   *lc;
+
+	if (condition->parts == NIL)
+	{
+		bool		isnull;
+		Datum		value = ExecEvalExprSwitchContext(condition->expr, context, &isnull);
+
+		ResetExprContext(context);
+		return isnull ? TRUTH_UNKNOWN : DatumGetBool(value) ? TRUTH_YES : TRUTH_NO;
+	}
+	foreach(lc, condition->parts)
+	{
+		Truth		part = truth(lfirst(lc), context);
+
+		if (condition->op == NOT_EXPR)
+			return part == TRUTH_UNKNOWN ? part : part == TRUTH_YES ? TRUTH_NO : TRUTH_YES;
+		/* the value that decides, whatever the other parts say */
+		if (part == (condition->op == AND_EXPR ? TRUTH_NO : TRUTH_YES))
+			return part;
+		if (part == TRUTH_UNKNOWN)
+			result = TRUTH_UNKNOWN;
+	}
+	return result;
+}
+
 static void
 evaluate(void *arg)
 {
 	Evaluation *e = arg;
 	ExprContext *context = GetPerTupleExprContext(e->filter->estate);
-	bool		isnull;
-	Datum		result;
 
 	context->ecxt_scantuple = e->slot;
-	result = ExecEvalExprSwitchContext(e->filter->expr[e->action], context, &isnull);
-	e->passes = !isnull && DatumGetBool(result);
+	e->passes = truth(e->filter->condition[e->action], context) == TRUTH_YES;
 }
 
 /*
@@ -229,6 +294,7 @@ passes(RowFilter *filter, Action action, TupleTableSlot *slot)
 	static bool told = false;
 	Evaluation	e = {filter, action, slot, false};
 	int			attribute = -1;
+	bool		known;
 
 	while ((attribute = bms_next_member(filter->used[action], attribute)) >= 0)
 	{
@@ -237,7 +303,11 @@ passes(RowFilter *filter, Action action, TupleTableSlot *slot)
 		if (i >= 0 && slot_value_is_unchanged_toast(slot, i))
 			return true;
 	}
-	if (filter->expr[action] != NULL && guarded(GUARD_BUILTIN, InvalidOid, evaluate, &e))
+	known = filter->condition[action] != NULL &&
+		guarded(GUARD_BUILTIN, InvalidOid, evaluate, &e);
+	/* what an error left behind goes, too */
+	ResetPerTupleExprContext(filter->estate);
+	if (known)
 		return e.passes;
 	if (!told)
 		ereport(LOG,
@@ -257,7 +327,6 @@ row_filter_passes(RowFilter *filter, const int *attributes, char *op, const Defo
 
 	if (!filter->active[action])
 		return true;
-	ResetPerTupleExprContext(filter->estate);
 	if (old != NULL)
 		fill_slot(filter->old, attributes, old);
 	if (new != NULL)

@@ -271,6 +271,13 @@ text_raw(Out *o, const char *s, Size n)
 	return emit_text(o, s, n, true, json_raw);
 }
 
+Size
+text_least(Size n)
+{
+	/* other encodings have characters of four bytes that take two in UTF-8 */
+	return encoding == PG_UTF8 || encoding == PG_SQL_ASCII ? n : n / 2;
+}
+
 static bool
 copy(Out *o, const char *s, Size n)
 {

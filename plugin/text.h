@@ -29,6 +29,9 @@ extern bool text_string_unchecked(Out *o, const char *s, Size n);
 /* Text that is JSON already, line breaks replaced by spaces. */
 extern bool text_raw(Out *o, const char *s, Size n);
 
+/* The least number of bytes that n bytes of text become. */
+extern Size text_least(Size n);
+
 /* Names, in UTF-8: as they are, and as a JSON string between two pieces of JSON, for put_label(). */
 extern char *text_plain(const char *name);
 extern char *text_label(const char *before, const char *name, const char *after);

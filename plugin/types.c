@@ -95,29 +95,47 @@ run_call(void *arg)
 }
 
 static bool
+append_call(Out *o, Call *call, Datum value)
+{
+	CallRun		run = {.call = call, .value = value};
+
+	if (!guarded(call->level, call->owner, run_call, &run))
+	{
+		call->timeouts += guard_expired();
+		call->failures += call->level == GUARD_USER;
+		return false;
+	}
+	call->failures = 0;
+	return call->is_cast ? text_raw(o, run.result, run.size) :
+		text_string_unchecked(o, run.result, run.size);
+}
+
+static bool
 encode_by_call(Out *o, const Encoder *e, Datum value)
 {
-	CallRun		run = {.call = e->detail, .value = value};
+	Call	   *call = e->detail;
+	MemoryContext context;
+	MemoryContext old;
+	bool		done;
 
+	if (call->timeouts >= TIMEOUTS || call->failures >= FAILURES)
+		return false;
 	if (e->typlen == -1)
 	{
-		struct varlena *v = varlena_packed(value);
+		struct varlena *v = varlena_plain(value);
 
 		if (v == NULL)
-			return false;
-		run.value = PointerGetDatum(v);
+			return encode_toasted(o, e, value);
+		value = PointerGetDatum(v);
 	}
-	if (run.call->timeouts >= TIMEOUTS || run.call->failures >= FAILURES)
-		return false;
-	if (!guarded(run.call->level, run.call->owner, run_call, &run))
-	{
-		run.call->timeouts += guard_expired();
-		run.call->failures += run.call->level == GUARD_USER;
-		return false;
-	}
-	run.call->failures = 0;
-	return run.call->is_cast ? text_raw(o, run.result, run.size) :
-		text_string_unchecked(o, run.result, run.size);
+	/* an array may hold a million values: what one leaves behind goes before the next */
+	context = AllocSetContextCreate(CurrentMemoryContext, "walspout call",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	done = append_call(o, call, value);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return done;
 }
 
 static bool

@@ -17,51 +17,13 @@
 #include "utils/builtins.h"
 #include "utils/cash.h"
 #include "utils/inet.h"
+#include "utils/memutils.h"
 #include "utils/uuid.h"
-
-typedef struct Detoast
-{
-	struct varlena *value;
-	struct varlena *plain;
-} Detoast;
-
-static void
-detoast(void *arg)
-{
-	Detoast    *d = arg;
-
-	d->plain = detoast_attr(d->value);
-}
-
-struct varlena *
-varlena_packed(Datum value)
-{
-	struct varlena *v = (struct varlena *) DatumGetPointer(value);
-
-	/* a TOAST pointer looks short, too */
-	if (likely(!VARATT_IS_EXTENDED(v) || (VARATT_IS_SHORT(v) && !VARATT_IS_EXTERNAL(v))))
-		return v;
-	if (VARATT_IS_EXTERNAL_INDIRECT(v))
-	{
-		/* a TOASTed value that the reorder buffer put together from the WAL */
-		struct varatt_indirect redirect;
-
-		VARATT_EXTERNAL_GET_POINTER(redirect, v);
-		return varlena_packed(PointerGetDatum(redirect.pointer));
-	}
-	if (VARATT_IS_COMPRESSED(v))
-	{
-		Detoast		d = {.value = v};
-
-		return guarded(GUARD_BUILTIN, InvalidOid, detoast, &d) ? d.plain : NULL;
-	}
-	return NULL;
-}
 
 struct varlena *
 varlena_aligned(Datum value, AlignedScratch *scratch)
 {
-	struct varlena *v = varlena_packed(value);
+	struct varlena *v = varlena_plain(value);
 	struct varlena *copy = (struct varlena *) scratch->bytes;
 
 	if (v == NULL || !VARATT_IS_SHORT(v))
@@ -134,9 +96,11 @@ encode_float8(Out *o, const Encoder *e, Datum value)
 static bool
 encode_numeric(Out *o, const Encoder *e, Datum value)
 {
-	struct varlena *v = varlena_packed(value);
+	struct varlena *v = varlena_plain(value);
 
-	if (v == NULL || !out_room(o, numeric_room(VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v))))
+	if (unlikely(v == NULL))
+		return encode_toasted(o, e, value);
+	if (!out_room(o, numeric_room(VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v))))
 		return false;
 	o->p = format_numeric(o->p, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
 	return true;
@@ -167,9 +131,11 @@ ENCODE_QUOTED(encode_oid, format_uint64(o->p, DatumGetObjectId(value)))
 bool
 encode_text(Out *o, const Encoder *e, Datum value)
 {
-	struct varlena *v = varlena_packed(value);
+	struct varlena *v = varlena_plain(value);
 
-	return v != NULL && text_string(o, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+	if (unlikely(v == NULL))
+		return encode_toasted(o, e, value);
+	return text_string(o, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
 }
 
 static bool
@@ -183,21 +149,29 @@ encode_name(Out *o, const Encoder *e, Datum value)
 static bool
 encode_json(Out *o, const Encoder *e, Datum value)
 {
-	struct varlena *v = varlena_packed(value);
+	struct varlena *v = varlena_plain(value);
 
-	return v != NULL && text_raw(o, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+	if (unlikely(v == NULL))
+		return encode_toasted(o, e, value);
+	return text_raw(o, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+}
+
+static inline Size
+bytea_room(Size n)
+{
+	return n * 2 + 5;			/* "\\x" with its quotes, and two digits a byte */
 }
 
 static bool
 encode_bytea(Out *o, const Encoder *e, Datum value)
 {
-	struct varlena *v = varlena_packed(value);
+	struct varlena *v = varlena_plain(value);
 	Size		n;
 
-	if (v == NULL)
-		return false;
+	if (unlikely(v == NULL))
+		return encode_toasted(o, e, value);
 	n = VARSIZE_ANY_EXHDR(v);
-	if (!out_room(o, n * 2 + 5))
+	if (!out_room(o, bytea_room(n)))
 		return false;
 	put_literal(o, "\"\\\\x");
 	o->p = format_hex(o->p, (unsigned char *) VARDATA_ANY(v), n);
@@ -209,11 +183,11 @@ encode_bytea(Out *o, const Encoder *e, Datum value)
 static bool
 encode_inet(Out *o, const Encoder *e, Datum value)
 {
-	inet	   *address = (inet *) varlena_packed(value);
+	inet	   *address = (inet *) varlena_plain(value);
 	char	   *printed;
 
-	if (address == NULL)
-		return false;
+	if (unlikely(address == NULL))
+		return encode_toasted(o, e, value);
 	out_reserve(o, FORMAT_WIDTH);
 	put_char(o, '"');
 	printed = pg_inet_net_ntop(ip_family(address), ip_addr(address), ip_bits(address),
@@ -228,6 +202,74 @@ encode_inet(Out *o, const Encoder *e, Datum value)
 	}
 	put_char(o, '"');
 	return true;
+}
+
+/*
+ * The least that n bytes of this type become, so that a value with no room is
+ * not decompressed. 0 where only the value itself tells.
+ */
+static Size
+least_room(const Encoder *e, Size n)
+{
+	if (e->encode == encode_text)
+		return text_least(n) + 2;
+	if (e->encode == encode_json)
+		return text_least(n);
+	return e->encode == encode_bytea ? bytea_room(n) : 0;
+}
+
+typedef struct Detoast
+{
+	struct varlena *value;
+	struct varlena *plain;
+} Detoast;
+
+static void
+detoast(void *arg)
+{
+	Detoast    *d = arg;
+
+	d->plain = detoast_attr(d->value);
+}
+
+/*
+ * A value may have a gigabyte, and a row many of them: each has a memory context of its own,
+ * which goes before the next value is looked at.
+ */
+static bool
+encode_compressed(Out *o, const Encoder *e, struct varlena *value)
+{
+	MemoryContext context;
+	MemoryContext old;
+	Detoast		d = {.value = value};
+	bool		done;
+
+	if (!out_has_room(o, least_room(e, value_size(PointerGetDatum(value), -1))))
+		return false;
+	context = AllocSetContextCreate(CurrentMemoryContext, "walspout value",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	done = guarded(GUARD_BUILTIN, InvalidOid, detoast, &d) &&
+		e->encode(o, e, PointerGetDatum(d.plain));
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	return done;
+}
+
+bool
+encode_toasted(Out *o, const Encoder *e, Datum value)
+{
+	struct varlena *v = (struct varlena *) DatumGetPointer(value);
+
+	if (VARATT_IS_EXTERNAL_INDIRECT(v))
+	{
+		/* a TOASTed value that the reorder buffer put together from the WAL */
+		struct varatt_indirect redirect;
+
+		VARATT_EXTERNAL_GET_POINTER(redirect, v);
+		return e->encode(o, e, PointerGetDatum(redirect.pointer));
+	}
+	return VARATT_IS_COMPRESSED(v) && encode_compressed(o, e, v);
 }
 
 static const Encoder scalars[] = {

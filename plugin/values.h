@@ -15,13 +15,28 @@ extern const Encoder *scalar_encoder(Oid type);
 extern bool encode_text(Out *o, const Encoder *e, Datum value);
 
 /*
- * The value without compression, its length word long or short, not copied if
- * that can be avoided. NULL if it is not in the WAL or cannot be decompressed.
+ * The value itself, its length word long or short. NULL if it is compressed or
+ * elsewhere: such values are for encode_toasted().
  */
-extern struct varlena *varlena_packed(Datum value);
+static inline struct varlena *
+varlena_plain(Datum value)
+{
+	struct varlena *v = (struct varlena *) DatumGetPointer(value);
+
+	/* a TOAST pointer looks short, too */
+	if (likely(!VARATT_IS_EXTENDED(v) || (VARATT_IS_SHORT(v) && !VARATT_IS_EXTERNAL(v))))
+		return v;
+	return NULL;
+}
 
 /*
- * Such a value with a long length word, aligned. Short ones are copied into
+ * Encode a value that varlena_plain() has no answer for: decompress it if the
+ * document may have room for it, call the encoder again, and free the copy.
+ */
+extern bool encode_toasted(Out *o, const Encoder *e, Datum value);
+
+/*
+ * The same with a long length word, aligned. Short ones are copied into
  * the scratch space, which must live as long as the result is used.
  */
 typedef union AlignedScratch

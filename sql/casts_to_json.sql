@@ -3,6 +3,10 @@
 -- composites and built-in types.
 \set helpers `echo "$PG_ABS_SRCDIR/sql/include/helpers.sql"`
 \i :helpers
+\if :since_14
+\else
+\quit
+\endif
 SET client_min_messages = warning;
 CREATE EXTENSION hstore;
 RESET client_min_messages;

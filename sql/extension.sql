@@ -55,7 +55,16 @@ SELECT rolname, has_schema_privilege(rolname, 'walspout', 'USAGE') AS usage, has
        has_function_privilege(rolname, 'walspout.peek(name, int, text[])', 'EXECUTE') AS peek,
        has_function_privilege(rolname, 'walspout.emit(text, text)', 'EXECUTE') AS emit_text,
        has_function_privilege(rolname, 'walspout.emit(text, jsonb)', 'EXECUTE') AS emit_jsonb
-  FROM (VALUES ('pg_monitor'), ('pg_read_all_data'), ('pg_database_owner')) r(rolname);
+  FROM (VALUES ('pg_monitor'), ('pg_signal_backend')) r(rolname);
+-- of the other predefined roles, those that the version has
+SELECT rolname FROM pg_roles
+ WHERE rolname LIKE 'pg\_%' AND rolname NOT IN ('pg_monitor', 'pg_read_all_data', 'pg_write_all_data')
+   AND (has_schema_privilege(rolname, 'walspout', 'USAGE') OR has_table_privilege(rolname, 'walspout.slots', 'SELECT')
+        OR has_function_privilege(rolname, 'walspout.peek(name, int, text[])', 'EXECUTE')
+        OR has_function_privilege(rolname, 'walspout.emit(text, text)', 'EXECUTE'));
+SELECT rolname FROM pg_roles
+ WHERE rolname IN ('pg_read_all_data', 'pg_write_all_data')
+   AND has_function_privilege(rolname, 'walspout.peek(name, int, text[])', 'EXECUTE');
 CREATE ROLE walspout_plain;
 CREATE ROLE walspout_monitor IN ROLE pg_monitor;
 CREATE ROLE walspout_replication REPLICATION;
@@ -75,7 +84,9 @@ SET ROLE walspout_plain;
 SELECT walspout.emit('p', 'granted') IS NOT NULL;
 SELECT walspout.emit('p', '"granted"'::jsonb);
 -- peek() runs as its caller, who needs to be able to read slots
+\set VERBOSITY sqlstate
 SELECT walspout.peek('extension');
+\set VERBOSITY default
 SET ROLE walspout_replication;
 SELECT count(*) FROM walspout.peek('extension');
 RESET ROLE;
@@ -99,7 +110,8 @@ RESET client_min_messages;
 
 -- all of it belongs to the extension; nothing in it is data to dump
 SELECT pg_describe_object(classid, objid, 0) FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
-   AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'walspout') ORDER BY 1;
+   AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'walspout')
+   AND classid <> 'pg_type'::regclass ORDER BY 1;
 SELECT extconfig, extrelocatable, nspname FROM pg_extension JOIN pg_namespace n ON n.oid = extnamespace WHERE extname = 'walspout';
 DROP EXTENSION walspout;
 SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'walspout';

@@ -61,8 +61,13 @@ ALTER TABLE middle ATTACH PARTITION leaf FOR VALUES FROM (0) TO (100);
 INSERT INTO middle (id, region, v) VALUES (9, 'deep', 'leaf attached to middle');
 ALTER TABLE root ATTACH PARTITION middle FOR VALUES IN ('deep');
 INSERT INTO root VALUES (10, 'deep', 'all attached', 1);
+SELECT p, count(*) FROM unnest('{via_root,via_middle,leaves,one_leaf,everything}'::text[]) p,
+                        h.changes('partitions', 'publications', p) GROUP BY p ORDER BY p;
+-- pgoutput of old servers goes on publishing what is detached
+\if :since_15
 SELECT p, h.compare_pgoutput('partitions', 'partitions_pgoutput', p)
   FROM unnest('{via_root,via_middle,leaves,one_leaf,everything,"via_middle,via_root"}'::text[]) p;
+\endif
 
 -- changes of the root, as which rows of the leaves are published
 CALL h.skip('partitions');
@@ -76,6 +81,9 @@ INSERT INTO stem (id, region) VALUES (13, 'deep'), (13, 'turned');
 ALTER TABLE stem RENAME TO root;
 SELECT h.changes('partitions', 'publications', 'via_root');
 SELECT h.changes('partitions', 'publications', 'leaves');
+
+-- by its schema
+\if :since_15
 CREATE SCHEMA elsewhere;
 CREATE PUBLICATION of_schema FOR TABLES IN SCHEMA elsewhere;
 CALL h.skip('partitions');
@@ -87,8 +95,11 @@ SELECT h.changes('partitions', 'publications', 'of_schema');
 CALL h.skip('partitions');
 INSERT INTO elsewhere.root (id, region) VALUES (22, 'same');
 SELECT h.changes('partitions', 'publications', 'of_schema');
+ALTER TABLE elsewhere.root SET SCHEMA public;
+DROP PUBLICATION of_schema;
+DROP SCHEMA elsewhere;
+\endif
 
 CALL h.drop('partitions', 'partitions_pgoutput');
-DROP PUBLICATION via_root, via_middle, leaves, one_leaf, everything, inserts_of_leaf, of_schema;
-DROP TABLE elsewhere.root;
-DROP SCHEMA elsewhere;
+DROP PUBLICATION via_root, via_middle, leaves, one_leaf, everything, inserts_of_leaf;
+DROP TABLE root;

@@ -2,6 +2,10 @@
 -- operations, rows, columns, and any union of them.
 \set helpers `echo "$PG_ABS_SRCDIR/sql/include/helpers.sql"`
 \i :helpers
+\if :since_15
+\else
+\quit
+\endif
 CREATE SCHEMA pub_a;
 CREATE SCHEMA "Pub B";
 CREATE TABLE orders (id int PRIMARY KEY, status text, amount int, secret text, region text);

@@ -3,6 +3,10 @@
 -- before; none of this stops a slot for good.
 \set helpers `echo "$PG_ABS_SRCDIR/sql/include/helpers.sql"`
 \i :helpers
+\if :since_15
+\else
+\quit
+\endif
 CREATE TABLE watched (id int PRIMARY KEY, v text, w text);
 CREATE TABLE other (id int PRIMARY KEY);
 CALL h.slot('changing');

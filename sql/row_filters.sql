@@ -2,6 +2,10 @@
 -- columns, settings of the session, types of every kind, partitions.
 \set helpers `echo "$PG_ABS_SRCDIR/sql/include/helpers.sql"`
 \i :helpers
+\if :since_15
+\else
+\quit
+\endif
 CREATE TABLE filtered (id int PRIMARY KEY, n int, t text, d date, ts timestamptz, a int[], j jsonb);
 ALTER TABLE filtered ALTER t SET STORAGE EXTERNAL;
 ALTER TABLE filtered REPLICA IDENTITY FULL;

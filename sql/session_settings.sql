@@ -41,7 +41,7 @@ INSERT INTO odd VALUES
   ('SET TimeZone = ''Asia/Kathmandu'''), ('SET TimeZone = ''America/St_Johns'''),
   ('SET bytea_output = escape'), ('SET extra_float_digits = -15'), ('SET extra_float_digits = 0'), ('SET extra_float_digits = 3'),
   ('SET quote_all_identifiers = on'), ('SET search_path = other'), ('SET search_path = '''''), ('SET search_path = pg_catalog, public, other'),
-  ('SET xmlbinary = hex'), ('SET xmloption = document'), ('SET escape_string_warning = off'),
+  ('SET xmlbinary = hex'), ('SET xmloption = document'),
   ('SET backslash_quote = on'), ('SET array_nulls = off'), ('SET lc_numeric = ''C'''), ('SET row_security = off'),
   ('SET default_transaction_read_only = on'), ('SET check_function_bodies = off'), ('SET work_mem = 64'),
   ('SET jit = on'), ('SET plan_cache_mode = force_generic_plan'), ('SET default_text_search_config = simple');

@@ -25,10 +25,16 @@ INSERT INTO target VALUES (5, 'not me') ON CONFLICT (id) DO UPDATE SET v = exclu
 SELECT h.changes('statements');
 
 CALL h.skip('statements');
+\if :since_15
 MERGE INTO target t USING source s ON t.id = s.id
  WHEN MATCHED AND s.id = 1 THEN DELETE
  WHEN MATCHED THEN UPDATE SET v = s.v
  WHEN NOT MATCHED AND s.id = 3 THEN INSERT VALUES (s.id, s.v, 30);
+\else
+DELETE FROM target WHERE id = 1;
+UPDATE target SET v = 'two' WHERE id = 2;
+INSERT INTO target VALUES (3, 'three', 30);
+\endif
 WITH gone AS (DELETE FROM target WHERE id = 3 RETURNING *) INSERT INTO target SELECT id + 30, v, n FROM gone;
 CREATE TABLE made AS SELECT * FROM source;
 SELECT * INTO made_too FROM source WHERE id = 2;

@@ -7,9 +7,12 @@ CALL h.slot('toast');
 -- every way to store a value; bytes that do not compress
 CREATE FUNCTION noise(n int) RETURNS text LANGUAGE sql IMMUTABLE AS
   $$ SELECT string_agg(md5(g::text), '') FROM generate_series(1, n / 32) g $$;
-CREATE TABLE toasted (id int PRIMARY KEY, ext text, com text, main text, lz text COMPRESSION pglz,
+CREATE TABLE toasted (id int PRIMARY KEY, ext text, com text, main text, lz text,
   b bytea, j json, jb jsonb, a text[], n numeric, c varchar, x xml);
 ALTER TABLE toasted ALTER ext SET STORAGE EXTERNAL, ALTER main SET STORAGE MAIN;
+\if :since_14
+ALTER TABLE toasted ALTER lz SET COMPRESSION pglz;
+\endif
 INSERT INTO toasted
 SELECT s, repeat('e"', s), repeat('c"', s), repeat('m"', s), noise(s) || repeat('l', s), convert_to(noise(s), 'UTF8'),
        json_build_object('k', noise(s)), jsonb_build_object('k', noise(s)), ARRAY[noise(s), NULL, 'x'],

@@ -4,7 +4,7 @@
 \i :helpers
 CREATE TABLE sub (id int PRIMARY KEY, v text);
 CALL h.slot('sub');
-CALL h.slot('sub_two_phase', 'walspout', true);
+CALL h.slot('sub_two_phase', 'walspout', :'since_14');
 BEGIN;
 INSERT INTO sub VALUES (1, 'top');
 SAVEPOINT a;

@@ -28,6 +28,10 @@ CREATE DOMAIN json_domain AS json;
 CREATE DOMAIN stamp AS timestamptz;
 CREATE TABLE parent (id int, name text);
 
+\if :since_14
+\else
+CREATE DOMAIN floats_multirange AS text;
+\endif
 CREATE TABLE user_types (id serial PRIMARY KEY,
   m mood, ms mood[], p small, ps small[], i ints, "is" ints[], mm moods,
   c pair, cs pair[], cd pair_domain, cds pair_domain[], n nest, ns nest[], e empty_type, es empty_type[],
@@ -63,7 +67,7 @@ INSERT INTO arrays (b, i2, i4, i8, f4, f8, n) VALUES
   ('{}', '{}', '{}', '{}', '{}', '{}', '{}'),
   ('{t}', '{1}', '{1}', '{1}', '{1}', '{1}', '{1}'),
   ('{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{NULL}'),
-  ('{t,NULL,f}', '{1,NULL,-2}', '{NULL,1,NULL}', '{1,NULL,-9223372036854775808}', '{NaN,NULL,-0}', '{Infinity,NULL,5e-324}', '{NaN,NULL,1.10,-Infinity,12345678901234567890.123}'),
+  ('{t,NULL,f}', '{1,NULL,-2}', '{NULL,1,NULL}', '{1,NULL,-9223372036854775808}', '{NaN,NULL,-0}', '{Infinity,NULL,5e-324}', '{NaN,NULL,1.10,12345678901234567890.123}'),
   ('{{t,f},{NULL,t}}', '{{1,2,3},{4,5,6}}', '{{{1,2},{3,4}},{{5,6},{7,NULL}}}', '[2:3][0:1]={{1,2},{3,4}}', '{{1.5}}', '{{1},{2}}', '{{1.0,2},{3.00,NULL}}');
 INSERT INTO arrays (t, vc, bc, na, u, j, jb, by) VALUES
   ('{"",NULL,"NULL","a\"b","c\\d","{}"}', '{a,NULL}', '{a,NULL}', '{a,NULL}', '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11,NULL}',

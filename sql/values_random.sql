@@ -54,9 +54,13 @@ SELECT 400000 + g, n FROM (SELECT row_number() OVER () AS g, n FROM (
   UNION ALL SELECT ('0.' || repeat('0987654321', 1600))::numeric
   UNION ALL SELECT (repeat('5', 131072) || '.' || repeat('7', 16383))::numeric
   UNION ALL SELECT ('1e131071')::numeric UNION ALL SELECT ('-1e-16383')::numeric) v) w;
--- the ends of interval
+-- the ends of interval; old servers cannot print the least one
+\if :since_15
+INSERT INTO random_values (id, iv) SELECT 500001, make_interval(hours => -2147483647) + make_interval(hours => -414564141) + make_interval(secs => -54.775808);
+\else
+INSERT INTO random_values (id, iv) SELECT 500001, make_interval(hours => -2147483647);
+\endif
 INSERT INTO random_values (id, iv) VALUES
-  (500001, interval '-2562047788:00:54.775807' - interval '0.000001 s'),
   (500002, make_interval(months => -2147483647 - 1)), (500003, make_interval(days => -2147483647 - 1));
 SELECT h.compare('random', 'random_values');
 CALL h.drop('random');

@@ -56,6 +56,7 @@ class Doctor {
   std::string value(const std::string& sql);
   std::string setting(const std::string& name);
   void server();
+  void wal_level();
   void privileges();
   void publications();
   void tables();
@@ -125,12 +126,7 @@ void Doctor::server() {
         "update to " + std::to_string(minor->first) + "." + std::to_string(minor->second) +
             " or later");
   }
-  if (setting("wal_level") != "logical") {
-    bad("wal_level is " + setting("wal_level"),
-        "ALTER SYSTEM SET wal_level = logical; then restart the server");
-  } else {
-    good("wal_level is logical");
-  }
+  wal_level();
   std::string plugins = setting("output_plugin_libraries");
   if (!plugins.empty() && plugins.find("walspout") == std::string::npos) {
     bad("output_plugin_libraries does not list walspout",
@@ -145,6 +141,26 @@ void Doctor::server() {
       "0") {
     warn("the extension's files are not where this server looks; its plugin may be missing, too",
          "run `make install` with this server's PG_CONFIG");
+  }
+}
+
+// From PostgreSQL 19 on the first logical slot switches a server with `replica` to logical, and
+// effective_wal_level says what is in force: on a standby, that of its primary.
+void Doctor::wal_level() {
+  const std::string configured = setting("wal_level");
+  const std::string effective = setting("effective_wal_level");
+  const bool standby = value("SELECT pg_catalog.pg_is_in_recovery()") == "t";
+  const std::string in_force = standby && !effective.empty() ? effective : configured;
+  if (in_force == "logical" || effective == "logical") {
+    good(configured == "logical" ? "wal_level is logical" : "effective_wal_level is logical");
+  } else if (!effective.empty() && !standby && configured == "replica") {
+    good("wal_level is replica; the first logical slot makes it logical");
+  } else if (standby && !effective.empty()) {
+    bad("effective_wal_level is " + effective + ", as it is on the primary",
+        "on the primary: ALTER SYSTEM SET wal_level = logical; then restart it");
+  } else {
+    bad("wal_level is " + configured,
+        "ALTER SYSTEM SET wal_level = logical; then restart the server");
   }
 }
 

@@ -16,7 +16,9 @@ inline std::string remedy(std::string_view said) {
     std::string_view remedy;
   };
   constexpr std::array kKnown = {
-      Known{"requires wal_level", "ALTER SYSTEM SET wal_level = logical; then restart the server"},
+      Known{"logical decoding on standby requires",
+            "on the primary: ALTER SYSTEM SET wal_level = logical; then restart it"},
+      Known{"wal_level", "ALTER SYSTEM SET wal_level = logical; then restart the server"},
       Known{"\"walspout\" may not be used as an output plugin",
             "add walspout to the list: ALTER SYSTEM SET output_plugin_libraries = pgoutput, "
             "test_decoding, walspout; SELECT pg_reload_conf()"},

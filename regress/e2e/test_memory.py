@@ -4,6 +4,7 @@ Compared with test_decoding over the same WAL, so that what the server itself ke
 caches, the reorder buffer) is not taken for ours.
 """
 
+import os
 import subprocess
 import threading
 
@@ -19,7 +20,7 @@ SETTINGS = {"logical_decoding_work_mem": "1MB"}
 FORMATS = ["json", "frames"]
 
 
-def peak_memory(db, slot, end, options=None):
+def peak_memory(db, slot, end, options=None, stdout=subprocess.DEVNULL):
     """The most private memory that the walsender had while it streamed the slot up to `end`."""
     peaks = [0]
     done = threading.Event()
@@ -28,7 +29,7 @@ def peak_memory(db, slot, end, options=None):
         while not done.wait(0.005):
             peaks.append(pg.memory_bytes(pid).get("RssAnon", 0))
 
-    with db.stream(slot, options, ["--status-interval=0"], stdout=subprocess.DEVNULL,
+    with db.stream(slot, options, ["--status-interval=0"], stdout=stdout,
                    settings=SETTINGS) as receiver:
         sampler = threading.Thread(target=sample, args=(receiver.walsender(),))
         sampler.start()
@@ -88,3 +89,96 @@ def test_a_table_that_is_altered_again_and_again(db, output_format):
                     "ALTER TABLE t DROP extra; INSERT INTO t (body) VALUES ('y');"
                     for _ in range(500))
     assert growth(db, sql, output_format) < MARGIN
+
+
+# Rows of values that are large, and small on disk. Types that are printed from their stored form, in
+# place (arrays, composites, jsonb) and through their output function (varbit).
+
+LARGE = 16 << 20
+
+LARGE_VALUES = {
+    "text": "repeat('x', {n})",
+    "json": "('\"' || repeat('x', {n}) || '\"')::json",
+    "bytea": "decode(repeat('ab', {n}), 'hex')",
+    "jsonb": "to_jsonb(array_fill(0, ARRAY[{n} / 12]))",
+    "int8[]": "array_fill(0::bigint, ARRAY[{n} / 8])",
+    "pair": "ROW(1, repeat('x', {n}))::pair",
+    "holder[]": "(SELECT array_agg(h) FROM holder h, generate_series(1, {n} / 250000))",
+    "varbit": "repeat('1', {n})::varbit",
+}
+
+COLUMNS = "abcdef"
+
+
+def create_large_rows(db, column_type, n):
+    """A table with a row of six values of n bytes each, and a row type with compressed fields."""
+    value = LARGE_VALUES[column_type].format(n=n)
+    db.psql(f"""
+        CREATE TYPE pair AS (i int, t text);
+        CREATE TABLE holder (t text);
+        ALTER TABLE holder ALTER t SET STORAGE MAIN;
+        INSERT INTO holder VALUES (repeat('x', 250000));
+        CREATE TABLE t (id int PRIMARY KEY, {", ".join(f"{c} {column_type}" for c in COLUMNS)});
+        ALTER TABLE t REPLICA IDENTITY FULL;
+        INSERT INTO t SELECT 1, {", ".join("v" for _ in COLUMNS)} FROM (SELECT {value} v) s;
+    """)
+
+
+def large_update(db, options, tmp_path):
+    """By how many bytes our peak passes that of decoding, and the size of the messages."""
+    ours = db.create_slot("ours")
+    base = db.create_slot("base", "bench_null")
+    db.psql("UPDATE t SET id = 2")
+    end = db.current_lsn()
+    with open(tmp_path / "messages", "wb") as messages:
+        os.unlink(messages.name)
+        peak = peak_memory(db, ours, end, options, messages)
+        size = os.fstat(messages.fileno()).st_size
+    return peak - peak_memory(db, base, end), size
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("output_format", FORMATS)
+@pytest.mark.parametrize("column_type", LARGE_VALUES)
+def test_a_row_of_large_values(db, full, tmp_path, column_type, output_format):
+    """One value at a time, and the message twice: the server copies it into its send buffer."""
+    n = 3 * LARGE if full else LARGE
+    create_large_rows(db, column_type, n)
+    grown, size = large_update(db, {"format": output_format}, tmp_path)
+    assert size > len(COLUMNS) * 1_000_000
+    assert grown < 2 * n + 2 * size + 2 * MARGIN
+
+
+@pytest.mark.slow
+def test_values_that_have_no_room_in_the_document(db, tmp_path):
+    """Of twelve values four fit: the others are not decompressed to find that out."""
+    n = 240_000_000
+    create_large_rows(db, "text", 1)
+    for column in COLUMNS:
+        db.psql(f"UPDATE t SET {column} = repeat('x', {n})")
+    grown, size = large_update(db, {"format": "json"}, tmp_path)
+    assert 4 * n < size < 5 * n
+    assert grown < 1.5 * n + 2 * size
+
+
+@pytest.mark.parametrize("condition", [" AND ", " OR "])
+def test_a_row_filter_of_large_values(db, tmp_path, condition):
+    """Of the new row and of the old one, each condition by itself."""
+    if db.server.installation.major < 15:
+        pytest.skip("publications have no row filters")
+    create_large_rows(db, "text", LARGE)
+    sign = "=" if condition == " OR " else "<>"
+    where = condition.join(f"length({c}) {sign} 0" for c in COLUMNS)
+    db.psql(f"CREATE PUBLICATION p FOR TABLE t WHERE ({where} OR id = 2)")
+    grown, size = large_update(db, {"publications": "p", "max_value_bytes": "10000"}, tmp_path)
+    assert 0 < size < 10_000
+    assert grown < 1.5 * LARGE
+
+
+@pytest.mark.parametrize("output_format", FORMATS)
+@pytest.mark.parametrize("column_type", ["text", "jsonb", "int8[]", "pair", "varbit"])
+def test_values_that_are_elided_are_not_decompressed(db, tmp_path, column_type, output_format):
+    create_large_rows(db, column_type, LARGE)
+    grown, size = large_update(db, {"format": output_format, "max_value_bytes": "10000"}, tmp_path)
+    assert size < 10_000
+    assert grown < LARGE / 2

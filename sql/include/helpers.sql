@@ -12,8 +12,14 @@ CREATE TEMP TABLE doc (n int, data text);
 
 CREATE OR REPLACE PROCEDURE h.slot(name text, plugin text DEFAULT 'walspout',
                                    two_phase boolean DEFAULT false)
-LANGUAGE sql AS $$
-  SELECT pg_create_logical_replication_slot(name, plugin, false, two_phase)
+LANGUAGE plpgsql AS $$
+BEGIN
+  IF two_phase THEN             -- PostgreSQL 13 does not have the argument
+    EXECUTE 'SELECT pg_create_logical_replication_slot($1, $2, false, true)' USING name, plugin;
+  ELSE
+    PERFORM pg_create_logical_replication_slot(name, plugin);
+  END IF;
+END
 $$;
 
 CREATE OR REPLACE PROCEDURE h.drop(VARIADIC names text[]) LANGUAGE sql AS $$
@@ -328,6 +334,10 @@ BEGIN
   RETURN NEXT format('%s changes equal', equal);
 END
 $$;
+-- For what a version does not have: \if :since_15
+SELECT current_setting('server_version_num')::int AS version \gset
+SELECT :version >= 140000 AS since_14, :version >= 150000 AS since_15,
+       :version >= 190000 AS since_19 \gset
 RESET client_min_messages;
 \pset format unaligned
 \pset tuples_only on

@@ -40,8 +40,17 @@ TEST(Dsn, NamesADatabaseAsLibpqDoes) {
 }
 
 TEST(Remedy, IsAStatementForWhatIsKnown) {
-  EXPECT_THAT(remedy("logical decoding requires wal_level >= logical"),
-              HasSubstr("ALTER SYSTEM SET wal_level = logical"));
+  for (const char* said : {"logical decoding requires wal_level >= logical",  // up to PostgreSQL 16
+                           "logical decoding requires \"wal_level\" >= \"logical\"",  // 17, 18
+                           "replication slots can only be used if \"wal_level\" >= \"replica\""}) {
+    EXPECT_THAT(remedy(said), HasSubstr(": ALTER SYSTEM SET wal_level = logical")) << said;
+  }
+  for (const char* said :
+       {"logical decoding on standby requires wal_level >= logical on the primary",
+        "logical decoding on standby requires \"effective_wal_level\" >= \"logical\" on the "
+        "primary"}) {
+    EXPECT_THAT(remedy(said), HasSubstr("on the primary: ALTER SYSTEM")) << said;
+  }
   EXPECT_THAT(remedy("could not access file \"walspout\": No such file or directory"),
               HasSubstr("make install"));
   EXPECT_EQ(remedy("division by zero"), "");

@@ -1,0 +1,134 @@
+"""Servers of Debian's releases, each in a root directory with a system of its own.
+
+The release that has a version is installed by debootstrap, with the compiler that the tests need, and
+commands run in it by chroot. Both need root. What they mount is in a mount namespace of its own, so that
+nothing has to be unmounted.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+
+# Of each major version: the release, and the suite that has the packages if that is another one.
+VERSIONS = {"13": ("bullseye", None), "17": ("trixie", None), "19": ("sid", "experimental")}
+
+INCLUDED = "ca-certificates,make,gcc,libc6-dev,python3"
+SCRIPTS = "/usr/share/debootstrap/scripts"
+
+# Started in the new mount namespace: mounts what programs need, and enters the root.
+ENTER = """
+set -e
+root=$1
+shift
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount -t sysfs -o ro sysfs "$root/sys"
+mkdir -p "$root/run/lock"
+exec chroot "$root" /usr/bin/env -i HOME=/root TERM=dumb LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin sh -c "$1"
+"""
+
+
+class Unavailable(Exception):
+    """Something that fetching or running needs is missing."""
+
+
+def check_needs():
+    leave_out = 'or leave the version out: make check-versions VERSIONS="16 18"'
+    if os.geteuid() != 0:
+        raise Unavailable(f"needs root, for debootstrap and chroot; {leave_out}")
+    for program, package in [("debootstrap", "debootstrap"), ("unshare", "util-linux")]:
+        if not shutil.which(program):
+            raise Unavailable(f"needs {program}: apt-get install {package}; {leave_out}")
+
+
+def mirror():
+    """The archive that this machine's own Debian packages come from."""
+    listed = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)",
+                             "Identifier: Packages", "Label: Debian"],
+                            check=True, text=True, stdout=subprocess.PIPE).stdout.split()
+    if not listed:
+        raise Unavailable("needs a Debian archive among the sources of apt")
+    return listed[0]
+
+
+def in_namespace(*command, **more):
+    return subprocess.run(["unshare", "--mount", "--propagation", "private", *command],
+                          stdin=subprocess.DEVNULL, stderr=subprocess.STDOUT, **more)
+
+
+def enter(root, command, log):
+    """Runs a command of the shell in the root; its exit status."""
+    return in_namespace("sh", "-c", ENTER, "enter", root, command, stdout=log).returncode
+
+
+def write(root, path, text, mode=0o644):
+    full = os.path.join(root, path)
+    os.makedirs(os.path.dirname(full), exist_ok=True)
+    with open(full, "w") as f:
+        f.write(text)
+    os.chmod(full, mode)
+
+
+def fetch(number, place, log):
+    check_needs()
+    release, suite = VERSIONS[number]
+    archive = mirror()
+    root = os.path.join(place, "root")
+    shutil.rmtree(place, ignore_errors=True)
+    os.makedirs(place)
+    known = os.path.exists(os.path.join(SCRIPTS, release))
+    in_namespace("debootstrap", "--variant=minbase", "--include=" + INCLUDED, release, root, archive,
+                 *([] if known else [os.path.join(SCRIPTS, "sid")]), stdout=log, check=True)
+    configure(number, root, archive, suite)
+    packages = f"postgresql-{number} postgresql-server-dev-{number} libpq-dev"
+    status = enter(root, f"apt-get update -q && apt-get install -q -y {packages}", log)
+    if status:
+        raise subprocess.CalledProcessError(status, f"apt-get install {packages}")
+
+
+def configure(number, root, archive, suite):
+    """No cluster, no services, no more packages than needed; and the suite, for this server only."""
+    write(root, "usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755)
+    write(root, "etc/postgresql-common/createcluster.conf", "create_main_cluster = false\n")
+    write(root, "etc/apt/apt.conf.d/90versions",
+          'APT::Install-Recommends "0";\nAcquire::Check-Valid-Until "false";\n')
+    if suite:
+        write(root, "etc/apt/sources.list.d/suite.list", f"deb {archive} {suite} main\n")
+        write(root, "etc/apt/preferences.d/suite",
+              f"Package: src:postgresql-{number}\nPin: release a={suite}\nPin-Priority: 990\n")
+
+
+def sources(place):
+    return os.path.join(place, "root", "root", "walspout")
+
+
+def prepare_e2e(place, program, log):
+    """Puts the forwarder of this machine into the root, with the libraries that it was linked with.
+
+    It does not depend on the server's version, so that it need not be built there. How the tests find it,
+    as an assignment of the shell.
+    """
+    root = os.path.join(place, "root")
+    folder = os.path.join(root, "opt", "forwarder")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    linked = subprocess.run(["ldd", program], check=True, text=True, stdout=subprocess.PIPE).stdout
+    for library in re.findall(r"(/\S+)", linked):
+        shutil.copy(library, folder)
+    loader = os.path.basename(re.search(r"/\S*/ld-linux\S*", linked).group())
+    shutil.copy(program, os.path.join(folder, "program"))
+    write(root, "opt/forwarder/walspout",
+          f'#!/bin/sh\nexec /opt/forwarder/{loader} --library-path /opt/forwarder '
+          '/opt/forwarder/program "$@"\n', 0o755)
+    packages = "python3-pytest python3-psycopg2"
+    status = enter(root, f"apt-get install -q -y {packages}", log)
+    if status:
+        raise subprocess.CalledProcessError(status, f"apt-get install {packages}")
+    return "WALSPOUT=/opt/forwarder/walspout"
+
+
+def run(place, command, log):
+    check_needs()
+    return enter(os.path.join(place, "root"), f"cd /root/walspout && {command}", log)
