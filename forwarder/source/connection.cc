@@ -7,7 +7,9 @@
 #include <array>
 #include <cstring>
 
+#include "base/log.h"
 #include "source/remedy.h"
+#include "source/session.h"
 
 namespace walspout {
 
@@ -58,6 +60,12 @@ std::vector<std::string> split(std::string_view list) {
   return parts;
 }
 
+// What is no error concerns the server's own operators; libpq would print it.
+void ignore_notice(void* /*unused*/, const PGresult* notice) {
+  const char* text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+  log(LogLevel::kDebug, "the server notes", {{"text", one_line(text)}});
+}
+
 // poll() until a time.
 int poll_until(pollfd* fds, nfds_t count, TimePoint deadline) {
   if (deadline == TimePoint::max()) return ::ppoll(fds, count, nullptr, nullptr);
@@ -83,6 +91,7 @@ struct Connection::Host {
   std::string name;
   std::string address;
   std::string port;
+  bool any_state = false;  // whatever target_session_attrs says
 };
 
 // libpq goes on to the next server when one refuses it; that one says nothing at all is noticed by
@@ -156,6 +165,14 @@ Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint dead
   return retry(std::move(failures));
 }
 
+Result<Connection> Connection::beside(const Secret& dsn, Mode mode, TimePoint deadline,
+                                      std::function<bool()> interrupted) const {
+  auto value = [](const char* text) { return std::string(text ? text : ""); };
+  const PGconn* conn = conn_.get();
+  const Host here{value(PQhost(conn)), value(PQhostaddr(conn)), value(PQport(conn)), true};
+  return attempt(dsn, here, mode, deadline, *wake_, interrupted);
+}
+
 Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode mode,
                                        TimePoint deadline, const Wake& wake,
                                        const std::function<bool()>& interrupted) {
@@ -170,6 +187,7 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
                      "host",
                      "hostaddr",
                      "port",
+                     "target_session_attrs",
                      "client_encoding",
                      "replication",
                      static_cast<const char*>(nullptr)};
@@ -183,6 +201,7 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
                        host.name.c_str(),
                        host.address.c_str(),
                        host.port.c_str(),
+                       host.any_state ? "any" : "",
                        "UTF8",
                        mode == Mode::kReplication ? "database" : "false",
                        static_cast<const char*>(nullptr)};
@@ -190,6 +209,7 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
                         interrupted);
   PGconn* conn = connection.conn_.get();
   if (!conn) return retry("could not connect: out of memory");
+  PQsetNoticeReceiver(conn, ignore_notice, nullptr);
 
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
   while (PQstatus(conn) != CONNECTION_BAD && state != PGRES_POLLING_OK) {
@@ -212,7 +232,26 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
     return retry("could not connect: " + said + remedy(said), connection.endpoint());
   }
   if (PQsetnonblocking(conn, 1) != 0) return connection.lost("could not set up the connection");
+  if (mode == Mode::kOrdinary) {
+    connection.prefix_ = session_prefix(connection.server_version());
+    return connection;
+  }
+  Result<void> prepared = connection.prepare(deadline);
+  if (!prepared) return Failure(std::move(prepared.error()));
   return connection;
+}
+
+// Sets what the session has to have set, for as long as it lasts.
+Result<void> Connection::prepare(TimePoint deadline) {
+  constexpr std::string_view kCanceled = "57014";  // by a timeout of next to nothing
+  for (const std::string& statement : session_statements(server_version())) {
+    auto set = query(statement, deadline);
+    while (!set && set.error().sqlstate == kCanceled && Clock::now() < deadline) {
+      set = query(statement, deadline);
+    }
+    if (!set) return in("could not set up the session", std::move(set.error().error));
+  }
+  return {};
 }
 
 ServerError Connection::broken() const {
@@ -239,7 +278,7 @@ Result<void> Connection::wait_for_result(TimePoint deadline) {
 
 ServerResult<std::vector<Row>> Connection::query(const std::string& statement, TimePoint deadline) {
   PGconn* conn = conn_.get();
-  if (!PQsendQuery(conn, statement.c_str())) return tl::unexpected(broken());
+  if (!PQsendQuery(conn, (prefix_ + statement).c_str())) return tl::unexpected(broken());
   std::vector<Row> rows;
   std::optional<ServerError> error;
   while (true) {
@@ -411,6 +450,17 @@ std::string Connection::quote_name(std::string_view name) {
 }
 
 std::string Connection::quote_literal(std::string_view text) {
+  // What a backslash means is a setting, which the message that sets it is too late for.
+  const bool escapes = text.find('\\') != std::string_view::npos;
+  std::string quoted = escapes ? "E'" : "'";
+  for (char c : text) {
+    if (c == '\'' || c == '\\') quoted += c;
+    quoted += c;
+  }
+  return quoted + "'";
+}
+
+std::string Connection::quote_option(std::string_view text) {
   std::string quoted = "'";
   for (char c : text) {
     if (c == '\'') quoted += '\'';

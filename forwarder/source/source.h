@@ -61,6 +61,8 @@ class Source {
   Result<void> take(Message message);
   void hand_over();
   Result<void> answer(Connection& connection, bool now);
+  bool must_follow() const;
+  void follow(Connection& connection);
   void drain(Connection& connection);
   Lsn to_tell() const;
   void take_stock();
@@ -84,6 +86,9 @@ class Source {
   Backoff backoff_;
   ReceivedState received_;  // its end is kept by acks_
   Slot slot_;
+  std::optional<Connection> beside_;  // the stream's, while a standby streams
+  TimePoint follow_at_;               // not before
+  bool unfollowed_said_ = false;
   std::string streamed_by_;  // the server's process that served us last
   bool waiting_said_ = false;
   std::atomic<bool> stop_{false};
