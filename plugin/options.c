@@ -226,14 +226,85 @@ parse_identifiers(const OptionSpec *spec, const char *value, Options *options)
 	add_all(spec, names, options);
 }
 
+static const char *
+skip_spaces(const char *p)
+{
+	while (scanner_isspace(*p))
+		p++;
+	return p;
+}
+
+/* What is between the quotes at *p, which moves behind them. NULL if they are not closed. */
+static char *
+read_quoted(const char **p)
+{
+	StringInfoData s;
+	const char *next = *p + 1;
+
+	initStringInfo(&s);
+	for (; *next != '\0'; next++)
+	{
+		if (*next == '"' && *++next != '"')
+		{
+			*p = next;
+			return s.data;
+		}
+		appendStringInfoChar(&s, *next);
+	}
+	return NULL;
+}
+
+/* What is before the next comma, without the spaces behind it. */
+static char *
+read_unquoted(const char **p)
+{
+	const char *begin = *p;
+	const char *end = begin + strcspn(begin, ",");
+
+	*p = end;
+	while (end > begin && scanner_isspace(end[-1]))
+		end--;
+	return pnstrdup(begin, end - begin);
+}
+
+static void
+refuse_prefixes(const OptionSpec *spec, const char *value, const char *what)
+{
+	refuse_value(spec, value,
+				 psprintf("%s Give prefixes separated by commas, as in outbox,audit; in double "
+						  "quotes where they hold commas, quotes or spaces at an end.", what));
+}
+
+/*
+ * Prefixes are compared byte for byte, so that they are not folded to lower
+ * case as names are. In double quotes a prefix may hold anything, or nothing.
+ */
 static void
 parse_prefixes(const OptionSpec *spec, const char *value, Options *options)
 {
-	List	   *prefixes = split(value);
+	List	   *prefixes = NIL;
+	const char *p = value;
 
-	if (holds(prefixes, ""))
-		refuse_value(spec, value, "Give prefixes separated by commas, as in \"outbox,audit\"; "
-					 "to leave out all messages use messages=false.");
+	for (;; p++)
+	{
+		char	   *prefix;
+
+		p = skip_spaces(p);
+		if (*p == '"')
+		{
+			if ((prefix = read_quoted(&p)) == NULL)
+				refuse_prefixes(spec, value, "A double quote is not closed.");
+			p = skip_spaces(p);
+			if (*p != ',' && *p != '\0')
+				refuse_prefixes(spec, value, "Only a comma may follow a closing double quote.");
+		}
+		else if (*(prefix = read_unquoted(&p)) == '\0')
+			refuse_prefixes(spec, value, "A prefix is empty: the empty prefix is \"\", and "
+							"messages=false leaves out all messages.");
+		prefixes = lappend(prefixes, prefix);
+		if (*p == '\0')
+			break;
+	}
 	add_all(spec, prefixes, options);
 }
 

@@ -12,6 +12,7 @@ from before. The seed is printed: with it a run makes the same calls in the same
 import argparse
 import collections
 import random
+import re
 import sys
 import time
 
@@ -43,8 +44,13 @@ GOOD_VALUES = {
     "max_value_bytes": ["0", "1", "1MB", "2147483647"],
     "proto_version": ["1"],
     "publications": ["p", "p,q", "P", '"p"', '"Odd, name",q', " p , q "],
-    "message_prefixes": ["outbox", "outbox,audit", "a b"],
+    "message_prefixes": ["outbox", "outbox,audit", "a b", 'Mail,"a,b"', '"Q""", " sp "', '""'],
 }
+
+# What message_prefixes takes: prefixes in quotes, and prefixes without that are not empty.
+SPACE = r"[ \t\n\r\f]*"
+PREFIX = SPACE + r'(?:"(?:[^"]|"")*"|[^", \t\n\r\f][^,]*)' + SPACE
+PREFIXES = re.compile(f"{PREFIX}(?:,{PREFIX})*")
 
 # What a value may be made of: whatever a parser could stumble over.
 PIECES = ["", " ", ",", ",,", '"', '""', "'", "\\", "\\n", "\n", "\r\n", "\t", "\x01", "\x7f",
@@ -145,17 +151,25 @@ def some_options(rng):
 # Oracles
 
 
+def is_good(name, value):
+    if name == "message_prefixes" and value is not None and "\v" not in value:
+        return bool(PREFIXES.fullmatch(value))
+    return value in GOOD_VALUES.get(name, [])
+
+
 def must_be_accepted(options):
     names = [name for name, _ in options]
     return (len(set(names)) == len(names)
-            and all(value in GOOD_VALUES.get(name, []) for name, value in options)
+            and all(is_good(name, value) for name, value in options)
             and not (dict(options).get("transactions") == "true"
                      and dict(options).get("format") == "frames"))
 
 
 def must_be_refused(options):
     names = [name for name, _ in options]
-    return len(set(names)) < len(names) or any(name not in OPTIONS for name in names)
+    return (len(set(names)) < len(names) or any(name not in OPTIONS for name in names)
+            or any(name == "message_prefixes" and value is not None and "\v" not in value
+                   and not is_good(name, value) for name, value in options))
 
 
 def good_values_shown(name, hint):

@@ -77,5 +77,20 @@ SELECT o, count(*) FROM unnest(ARRAY['{messages,false}', '{message_prefixes,then
 
 -- max_value_bytes
 SELECT h.changes('messages', 'max_value_bytes', '5', 'message_prefixes', 'then');
+
+-- prefixes in double quotes hold commas, quotes and spaces; without them, case counts, too
+CALL h.skip('messages');
+SELECT count(pg_temp.say('1', p)) FROM unnest(ARRAY['a,b', 'a', 'b', 'Q"', '"Q"', 'Mail', 'mail', ' sp ', 'sp', '', 'in side', 'a"b', E'tab\t', 'é']) p;
+CREATE FUNCTION pg_temp.with_prefixes(list text) RETURNS json LANGUAGE sql AS
+  $$ SELECT json_agg(data::json -> 'prefix') FROM h.changes('messages', 'message_prefixes', list) data $$;
+SELECT pg_temp.with_prefixes('"a,b", "Q""", " sp ", Mail');
+SELECT pg_temp.with_prefixes('"Mail","mail"');
+SELECT pg_temp.with_prefixes('""');
+SELECT pg_temp.with_prefixes('"" , a');
+SELECT pg_temp.with_prefixes('"""Q""",Q"');
+SELECT pg_temp.with_prefixes(' in side , "sp" ,a"b');
+SELECT pg_temp.with_prefixes(E'"tab\t","é"');
+SELECT pg_temp.with_prefixes('"a","a",a');
+SELECT pg_temp.with_prefixes('MAIL,"A",none');
 CALL h.drop('messages');
 DROP TABLE told;
