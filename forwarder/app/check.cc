@@ -11,6 +11,7 @@
 #include "pipeline/state_file.h"
 #include "sink/sinks.h"
 #include "source/connection.h"
+#include "source/source.h"
 
 namespace walspout {
 
@@ -279,26 +280,41 @@ void Doctor::record(const Row* slot) {
   if (!why.empty()) bad("slot \"" + config_.source.slot + "\": " + why, remedy);
 }
 
-// Whether the server finds the plugin and may load it, only a slot tells: one that is dropped in
-// the same query, or goes with this connection. The plugin is loaded before transactions that run
-// are waited for: a wait that is cut short is a good sign.
+// Whether the server finds the plugin and may load it, and whether that accepts its options, only a
+// slot tells: one that is dropped in the same query, or goes with this connection. The plugin is
+// loaded before transactions that run are waited for: a wait that is cut short is a good sign.
 void Doctor::plugin() {
   const std::set<std::string_view> cut_short = {"57014", "55P03"};  // canceled, lock not available
+  constexpr std::string_view kDataException = "22";                 // the class
   if (value("SELECT pg_catalog.pg_is_in_recovery()") == "t") return;
   if (number(value("SELECT count(*) FROM pg_catalog.pg_replication_slots")) >=
       number(setting("max_replication_slots"))) {
     return;
   }
-  auto made = connection_->query(
-      "SET LOCAL statement_timeout = '2s'; SELECT pg_catalog.pg_drop_replication_slot(s.slot_name) "
-      "FROM pg_catalog.pg_create_logical_replication_slot("
-      "pg_catalog.concat('walspout_check_', pg_catalog.pg_backend_pid()), 'walspout', true) s",
-      Clock::now() + kPatience);
-  if (!made && !cut_short.contains(made.error().sqlstate)) {
-    bad("the server cannot use the plugin: " + made.error().error.message(), "");
-    return;
+  std::string options;
+  for (const PluginOption& option : plugin_options(config_.source)) {
+    for (const std::string& text : {option.name, option.value}) {
+      options += (options.empty() ? "" : ", ") + Connection::quote_literal(text);
+    }
   }
-  good("the server has the plugin");
+  auto made = connection_->query(
+      "SET LOCAL statement_timeout = '2s'; "
+      "SELECT tried.messages, pg_catalog.pg_drop_replication_slot(s.slot_name) "
+      "FROM pg_catalog.pg_create_logical_replication_slot("
+      "pg_catalog.concat('walspout_check_', pg_catalog.pg_backend_pid()), 'walspout', true) s, "
+      "LATERAL (SELECT pg_catalog.count(*) AS messages FROM "
+      "pg_catalog.pg_logical_slot_peek_binary_changes(s.slot_name, NULL, 1, VARIADIC "
+      "ARRAY[" +
+          options + "]::pg_catalog.text[])) tried",
+      Clock::now() + kPatience);
+  if (!made && made.error().sqlstate.starts_with(kDataException)) {
+    bad("the server rejects an option of `source`: " + made.error().error.message(),
+        "correct the configuration, or install the plugin and this program from one version");
+  } else if (!made && !cut_short.contains(made.error().sqlstate)) {
+    bad("the server cannot use the plugin: " + made.error().error.message(), "");
+  } else {
+    good("the server has the plugin");
+  }
 }
 
 void Doctor::sinks() {

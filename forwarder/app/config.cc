@@ -30,11 +30,6 @@ std::string wrong_publication(const std::string& name) {
   return "has a name of more than 63 bytes, and there is no such publication";
 }
 
-std::string wrong_prefix(const std::string& prefix) {
-  if (!prefix.empty()) return "";
-  return "has an empty prefix. To leave out all messages use \"messages: false\"";
-}
-
 void read_source(YamlMap& map, SourceConfig& source) {
   map.require("dsn");
   map.require("slot");
@@ -42,7 +37,7 @@ void read_source(YamlMap& map, SourceConfig& source) {
   map.text("slot", source.slot);
   map.texts("publications", source.publications, wrong_publication);
   map.flag("messages", source.messages);
-  map.texts("message_prefixes", source.message_prefixes, wrong_prefix);
+  map.texts("message_prefixes", source.message_prefixes);
   if (auto origin = map.choice("origin", {"any", "none"})) source.origin = *origin ? "none" : "any";
   map.texts("omit", source.omit, {"id", "op", "schema", "table", "ts", "xid", "origin"});
   map.size("batch_bytes", source.batch_bytes, 1, 16u << 20);

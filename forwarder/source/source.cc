@@ -41,16 +41,13 @@ std::string join(const std::vector<std::string>& parts) {
 
 }  // namespace
 
-std::string start_replication(const SourceConfig& config, Lsn from) {
-  std::string statement = "START_REPLICATION SLOT " + Connection::quote_name(config.slot) +
-                          " LOGICAL " + to_string(from) + " (";
-  auto option = [&](std::string_view name, const std::string& value) {
-    if (statement.back() != '(') statement += ", ";
-    statement += Connection::quote_name(name) + " " + Connection::quote_option(value);
+std::vector<PluginOption> plugin_options(const SourceConfig& config) {
+  std::vector<PluginOption> options = {
+      {"format", "frames"},
+      {"proto_version", std::to_string(kFramesVersion)},
+      {"batch_bytes", std::to_string(config.batch_bytes) + "B"},
   };
-  option("format", "frames");
-  option("proto_version", std::to_string(kFramesVersion));
-  option("batch_bytes", std::to_string(config.batch_bytes) + "B");
+  auto option = [&](const char* name, std::string value) { options.push_back({name, value}); };
   if (!config.publications.empty()) option("publications", join_quoted(config.publications));
   if (!config.messages) option("messages", "false");
   if (!config.message_prefixes.empty()) {
@@ -60,6 +57,16 @@ std::string start_replication(const SourceConfig& config, Lsn from) {
   if (!config.omit.empty()) option("omit", join(config.omit));
   if (config.max_value_bytes) {
     option("max_value_bytes", std::to_string(config.max_value_bytes) + "B");
+  }
+  return options;
+}
+
+std::string start_replication(const SourceConfig& config, Lsn from) {
+  std::string statement = "START_REPLICATION SLOT " + Connection::quote_name(config.slot) +
+                          " LOGICAL " + to_string(from) + " (";
+  for (const PluginOption& option : plugin_options(config)) {
+    if (statement.back() != '(') statement += ", ";
+    statement += Connection::quote_name(option.name) + " " + Connection::quote_option(option.value);
   }
   return statement + ")";
 }

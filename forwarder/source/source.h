@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <string>
+#include <vector>
 
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -94,6 +95,14 @@ class Source {
   std::atomic<bool> stop_{false};
   std::atomic<TimePoint::rep> drain_until_{0};
 };
+
+struct PluginOption {
+  std::string name;
+  std::string value;
+};
+
+// What the plugin is asked for.
+std::vector<PluginOption> plugin_options(const SourceConfig& config);
 
 // The statement that starts the stream, with the plugin's options.
 std::string start_replication(const SourceConfig& config, Lsn from);
