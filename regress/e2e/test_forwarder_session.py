@@ -5,6 +5,7 @@ have timeouts. Both are ordinary rights: neither may give a superuser's rights t
 keep changes from being delivered.
 """
 
+import json
 import os
 import subprocess
 import time
@@ -181,9 +182,10 @@ def test_the_extension_is_made_and_used_safely(db, owner):
     assert not is_superuser(db, owner)
 
 
-HARM = {"statement_timeout": "20ms", "lock_timeout": "20ms",
-        "idle_in_transaction_session_timeout": "20ms", "idle_session_timeout": "100ms",
-        "transaction_timeout": "300ms", "default_transaction_isolation": "serializable",
+TIMEOUTS = {"statement_timeout": "20ms", "lock_timeout": "20ms",
+            "idle_in_transaction_session_timeout": "20ms", "idle_session_timeout": "100ms",
+            "transaction_timeout": "300ms"}
+HARM = {**TIMEOUTS, "default_transaction_isolation": "serializable",
         "default_transaction_read_only": "on", "default_transaction_deferrable": "on",
         "exit_on_error": "on", "standard_conforming_strings": "off", "client_encoding": "LATIN1",
         "client_min_messages": "debug5", "bytea_output": "escape", "datestyle": "German, DMY",
@@ -207,17 +209,18 @@ def unharmed(db):
 
 
 @pytest.mark.parametrize("of", ["role", "database"])
-def test_settings_for_sessions_do_no_harm(db, fwd, role, of):
-    """They hold for whoever connects, and are made for other programs."""
-    db.psql(TABLE + "; INSERT INTO t VALUES (0, 'before'); "
-                    "CREATE PUBLICATION \"It's \\ one\" FOR TABLE t")
+@pytest.mark.parametrize("settings", [TIMEOUTS, HARM], ids=["timeouts", "all"])
+def test_settings_for_sessions_do_no_harm(db, fwd, role, of, settings):
+    """They hold for all who connect, and are made for other programs."""
+    name = "p" if settings is TIMEOUTS else "It's \\ one"
+    db.psql(TABLE + f"; INSERT INTO t VALUES (0, 'before'); CREATE PUBLICATION \"{name}\" FOR TABLE t")
     of = f'ROLE "{role}"' if of == "role" else f'DATABASE "{db.name}"'
-    for name, value in known(db, HARM).items():
-        db.server.psql(f"ALTER {of} SET {name} = '{value}'")
-    forwarder = fwd(source="publications: [\"It's \\\\ one\"]", dsn=dsn_of(db, role))
+    for setting, value in known(db, settings).items():
+        db.server.psql(f"ALTER {of} SET {setting} = '{value}'")
+    forwarder = fwd(source=f"publications: [{json.dumps(name)}]", dsn=dsn_of(db, role))
     checked = run("check", forwarder.config)
     assert checked.returncode == 0, checked.stdout
-    assert "publication \"It's \\ one\" exists" in checked.stdout
+    assert f'publication "{name}" exists' in checked.stdout
     assert checked.stderr == ""
     # The slot waits for a transaction that is older, and longer than any of the timeouts.
     running = unharmed(db)
