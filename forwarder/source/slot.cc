@@ -154,20 +154,22 @@ Result<void> Slot::identify(Connection& connection, ServerState& state, TimePoin
 Result<void> Slot::look_for_gap(Connection& connection, const ServerState& server,
                                 Lsn received) const {
   if (!record_) return {};
-  SlotRecord record = *record_;
-  Lsn reached = std::max(record.told, received);
+  const Lsn reached = std::max(record_->told, received);
   if (server.in_recovery && server.system == record_->system && server.wal_end < reached) {
     return retry("the standby has not replayed yet what was delivered: it is at " +
                      to_string(server.wal_end) + ", and that reaches " + to_string(reached),
                  connection.endpoint());
   }
-  if (still_runs(server, record.system, record.timeline, started_)) {
-    record.timeline = server.timeline;
-    record.began = began_at(server, server.timeline);
-  } else if (standby_) {
-    reached = std::max(record.told, std::min(received, followed_));
+  SlotRecord here = *record_;
+  here.timeline = server.timeline;
+  here.began = began_at(server, server.timeline);
+  std::string why;
+  if (!still_runs(server, record_->system, record_->timeline, started_)) {
+    // Of what a standby sent last the timeline is not known.
+    const Lsn known = std::max(record_->told, std::min(received, followed()));
+    why = gap(*record_, known, server, shared_);
   }
-  std::string why = gap(record, reached, server, shared_);
+  if (why.empty()) why = gap(here, reached, server, shared_);
   if (why.empty()) return {};
   return fatal("slot \"" + config_.slot + "\": " + why + ". " + how_to_go_on(),
                connection.endpoint());

@@ -6,6 +6,7 @@ run them beside an older server of the system: regress/README.md.
 
 import os
 import shutil
+import signal
 import subprocess
 
 import cluster as pg
@@ -288,6 +289,33 @@ def test_what_cannot_be_followed_is_not_confirmed(family, fwd):
     deliver(primary, standby, forwarder, 3)
     assert forwarder.terminate() == 0
     arrived(forwarder, range(1, 4))
+
+
+def test_an_older_copy_is_refused_if_its_standby_could_not_be_followed(family, fwd):
+    """What came last was not confirmed. It has to come again, and does not."""
+    primary, standby = family.primary, family.standby_of(family.primary, "standby")
+    forwarder = fwd(standby)
+    start(forwarder, primary)
+    deliver(primary, standby, forwarder, 1)
+    assert forwarder.terminate() == 0
+    standby.save()
+    taken = [replication(standby.server) for _ in range(19)]
+    forwarder.start()
+    for number in (2, 3):
+        arrive(primary, forwarder, number)
+    forwarder.wait_for_log("nothing is confirmed", timeout=60)
+    end = primary.server.current_lsn()
+    forwarder.process.send_signal(signal.SIGSTOP)
+    primary.server.stop()
+    for connection in taken:
+        connection.close()
+    standby.restore()
+    standby.promote()
+    standby.psql("INSERT INTO t SELECT i, repeat('y', 100) FROM generate_series(10, 40000) i")
+    assert pg.lsn(standby.server.current_lsn()) > pg.lsn(end)
+    forwarder.process.send_signal(signal.SIGCONT)
+    refused(forwarder, "was delivered, and is not in this server's log")
+    assert [event["after"]["id"] for event in forwarder.events()] == [1, 2, 3]
 
 
 def replication(server):
