@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -17,6 +18,7 @@ namespace {
 
 constexpr size_t kDataHeader = 1 + 8 + 8 + 8;  // 'w', start, server's position, time
 constexpr size_t kKeepaliveSize = 1 + 8 + 8 + 1;
+constexpr std::string_view kCanceled = "57014";
 constexpr int64_t kPostgresEpochMicros = 946'684'800'000'000;
 
 using Options = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
@@ -234,6 +236,8 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
   if (PQsetnonblocking(conn, 1) != 0) return connection.lost("could not set up the connection");
   if (mode == Mode::kOrdinary) {
     connection.prefix_ = session_prefix(connection.server_version());
+    connection.prefix_statements_ =
+        static_cast<size_t>(std::count(connection.prefix_.begin(), connection.prefix_.end(), ';'));
     return connection;
   }
   Result<void> prepared = connection.prepare(deadline);
@@ -243,7 +247,6 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
 
 // Sets what the session has to have set, for as long as it lasts.
 Result<void> Connection::prepare(TimePoint deadline) {
-  constexpr std::string_view kCanceled = "57014";  // by a timeout of next to nothing
   for (const std::string& statement : session_statements(server_version())) {
     auto set = query(statement, deadline);
     while (!set && set.error().sqlstate == kCanceled && Clock::now() < deadline) {
@@ -277,8 +280,20 @@ Result<void> Connection::wait_for_result(TimePoint deadline) {
 }
 
 ServerResult<std::vector<Row>> Connection::query(const std::string& statement, TimePoint deadline) {
+  while (true) {
+    size_t done = 0;
+    ServerResult<std::vector<Row>> rows = send(prefix_ + statement, deadline, done);
+    // A timeout of next to nothing may be over before it is set to 0; the statement has not run.
+    const bool again = !rows && rows.error().sqlstate == kCanceled && done < prefix_statements_;
+    if (!again || Clock::now() >= deadline) return rows;
+  }
+}
+
+// Sends a message of one or several statements; their rows, and how many were done.
+ServerResult<std::vector<Row>> Connection::send(const std::string& message, TimePoint deadline,
+                                                size_t& done) {
   PGconn* conn = conn_.get();
-  if (!PQsendQuery(conn, (prefix_ + statement).c_str())) return tl::unexpected(broken());
+  if (!PQsendQuery(conn, message.c_str())) return tl::unexpected(broken());
   std::vector<Row> rows;
   std::optional<ServerError> error;
   while (true) {
@@ -288,6 +303,7 @@ ServerResult<std::vector<Row>> Connection::query(const std::string& statement, T
     if (!result) break;
     switch (PQresultStatus(result.get())) {
       case PGRES_TUPLES_OK:
+        done++;
         for (int i = 0; i < PQntuples(result.get()); i++) {
           Row& row = rows.emplace_back();
           for (int j = 0; j < PQnfields(result.get()); j++) {
@@ -300,6 +316,7 @@ ServerResult<std::vector<Row>> Connection::query(const std::string& statement, T
         }
         break;
       case PGRES_COMMAND_OK:
+        done++;
         break;
       case PGRES_COPY_BOTH:
         return rows;

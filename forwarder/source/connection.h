@@ -117,6 +117,7 @@ class Connection {
                                     TimePoint deadline, const Wake& wake,
                                     const std::function<bool()>& interrupted);
   Result<void> prepare(TimePoint deadline);
+  ServerResult<std::vector<Row>> send(const std::string& message, TimePoint deadline, size_t& done);
   Result<void> wait_for_result(TimePoint deadline);
   bool holds_input() const;
   ServerError broken() const;
@@ -125,7 +126,8 @@ class Connection {
   Handle conn_;
   const Wake* wake_;
   std::function<bool()> interrupted_;
-  std::string prefix_;  // of each message
+  std::string prefix_;            // of each message
+  size_t prefix_statements_ = 0;  // in it
   bool unsent_ = false;
 };
 

@@ -35,6 +35,10 @@ TEST(Remedy, IsAStatementForWhatIsKnown) {
               HasSubstr("ALTER SYSTEM SET wal_level = logical"));
   EXPECT_THAT(remedy("could not access file \"walspout\": No such file or directory"),
               HasSubstr("make install"));
+  for (const char* said : {"permission denied to use replication slots",
+                           "must be superuser or replication role to use replication slots"}) {
+    EXPECT_THAT(remedy(said), HasSubstr("RESET role")) << said;
+  }
   EXPECT_EQ(remedy("division by zero"), "");
 }
 
