@@ -182,7 +182,9 @@ void Doctor::publications() {
 
 void Doctor::tables() {
   std::string sql =
-      "SELECT c.oid::pg_catalog.regclass::pg_catalog.text FROM pg_catalog.pg_class c "
+      "SELECT CASE WHEN n.nspname = 'public' THEN pg_catalog.quote_ident(c.relname) "
+      "ELSE pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', "
+      "pg_catalog.quote_ident(c.relname)) END FROM pg_catalog.pg_class c "
       "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
       "WHERE c.relkind = 'r' AND c.relpersistence = 'p' "
       "AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND (c.relreplident = 'n' OR "

@@ -230,6 +230,11 @@ Result<void> Slot::follow(Connection& beside, int process, Lsn received) {
   return {};
 }
 
+Result<void> Slot::comes(Lsn commit) const {
+  if (expected_.lsn() && commit > expected_.lsn()) return other_log();
+  return {};
+}
+
 Result<void> Slot::came(const Commit& commit) {
   const Received transaction{commit.lsn, commit.end_lsn, commit.time};
   if (!expected_.came(transaction)) return other_log();

@@ -56,6 +56,9 @@ class Slot {
   // The timeline of what came.
   const std::string& timeline() const { return record_->timeline; }
 
+  // A part of the transaction came that is committed there. Fails if another one has to come first.
+  Result<void> comes(Lsn commit) const;
+
   // A transaction came, complete. Fails if it should have been another one.
   Result<void> came(const Commit& commit);
 

@@ -353,6 +353,14 @@ Result<void> Source::take(Message message) {
     chunk_ = {};  // it is no more delivered
     return whole;
   }
+  // A large transaction is handed over before its commit comes.
+  if (!chunk_.events.empty()) {
+    Result<void> due = slot_.comes(chunk_.events.back().lsn);
+    if (!due) {
+      chunk_ = {};
+      return due;
+    }
+  }
   backoff_.reset();
   if (chunk_.message_bytes >= kChunkBytes) hand_over();
   return {};

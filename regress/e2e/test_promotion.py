@@ -315,7 +315,8 @@ def test_an_older_copy_is_refused_if_its_standby_could_not_be_followed(family, f
     assert pg.lsn(standby.server.current_lsn()) > pg.lsn(end)
     forwarder.process.send_signal(signal.SIGCONT)
     refused(forwarder, "was delivered, and is not in this server's log")
-    assert [event["after"]["id"] for event in forwarder.events()] == [1, 2, 3]
+    # What both have may come again; of what only the copy has nothing is delivered.
+    assert {event["after"]["id"] for event in forwarder.events()} == {1, 2, 3}
 
 
 def replication(server):
