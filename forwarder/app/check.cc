@@ -12,6 +12,7 @@
 #include "sink/sinks.h"
 #include "source/connection.h"
 #include "source/slot.h"
+#include "source/source.h"
 
 namespace walspout {
 
@@ -131,11 +132,11 @@ void Doctor::server() {
   if (!plugins.empty() && plugins.find("walspout") == std::string::npos) {
     bad("output_plugin_libraries does not list walspout",
         "ALTER SYSTEM SET output_plugin_libraries = " + plugins +
-            ", walspout; SELECT pg_reload_conf()");
+            ", walspout; SELECT pg_catalog.pg_reload_conf()");
   }
   if (setting("max_slot_wal_keep_size") == "-1") {
     warn("max_slot_wal_keep_size is not set: while a sink is down the log fills the disk",
-         "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_reload_conf()");
+         "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_catalog.pg_reload_conf()");
   }
   if (value("SELECT count(*) FROM pg_catalog.pg_available_extensions WHERE name = 'walspout'") ==
       "0") {
@@ -165,13 +166,23 @@ void Doctor::wal_level() {
 }
 
 void Doctor::privileges() {
-  std::string role = value("SELECT current_user");
-  if (value("SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles WHERE rolname = "
-            "current_user") != "t") {
+  std::vector<Row> found = rows(
+      "SELECT current_user, session_user, r.rolreplication OR r.rolsuper, s.rolsuper "
+      "FROM pg_catalog.pg_roles r, pg_catalog.pg_roles s "
+      "WHERE r.rolname = current_user AND s.rolname = session_user");
+  const Row answer = found.empty() ? Row{} : found.front();
+  const std::string role = text(answer, 0), login = text(answer, 1);
+  if (text(answer, 2) != "t") {
     bad("role \"" + role + "\" may not replicate",
-        "ALTER ROLE " + Connection::quote_name(role) + " REPLICATION");
+        role == login ? "ALTER ROLE " + Connection::quote_name(role) + " REPLICATION"
+                      : "ALTER ROLE " + Connection::quote_name(login) + " RESET role, or " +
+                            "ALTER DATABASE ... RESET role: the DSN names \"" + login + "\"");
   } else {
     good("role \"" + role + "\" may replicate");
+  }
+  if (text(answer, 3) == "t") {
+    warn("role \"" + login + "\" is a superuser, and a reader of changes needs far less",
+         "CREATE ROLE walspout LOGIN REPLICATION; and let `dsn` name that role");
   }
 }
 
@@ -189,7 +200,9 @@ void Doctor::publications() {
 
 void Doctor::tables() {
   std::string sql =
-      "SELECT c.oid::pg_catalog.regclass::text FROM pg_catalog.pg_class c "
+      "SELECT CASE WHEN n.nspname = 'public' THEN pg_catalog.quote_ident(c.relname) "
+      "ELSE pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', "
+      "pg_catalog.quote_ident(c.relname)) END FROM pg_catalog.pg_class c "
       "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
       "WHERE c.relkind = 'r' AND c.relpersistence = 'p' "
       "AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND (c.relreplident = 'n' OR "
@@ -218,7 +231,8 @@ void Doctor::slot() {
   identity_ = source_identity(value("SELECT system_identifier FROM pg_catalog.pg_control_system()"),
                               name, connection_->database());
   std::vector<Row> found = rows(
-      "SELECT plugin, database = current_database(), active_pid, wal_status, confirmed_flush_lsn "
+      "SELECT plugin, database = pg_catalog.current_database(), active_pid, wal_status, "
+      "confirmed_flush_lsn "
       "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
       Connection::quote_literal(name));
   record(found.empty() ? nullptr : &found.front());
@@ -230,15 +244,16 @@ void Doctor::slot() {
               std::to_string(used + 10) + " and restart the server");
     } else if (!config_.source.create_slot) {
       bad("slot \"" + name + "\" does not exist, and create_slot is false",
-          "SELECT pg_create_logical_replication_slot(" + Connection::quote_literal(name) +
-              ", 'walspout')");
+          "SELECT pg_catalog.pg_create_logical_replication_slot(" +
+              Connection::quote_literal(name) + ", 'walspout')");
     } else {
       good("slot \"" + name + "\" does not exist yet; `run` makes it");
     }
     return;
   }
   const Row& slot = found.front();
-  std::string drop = "SELECT pg_drop_replication_slot(" + Connection::quote_literal(name) + ")";
+  std::string drop =
+      "SELECT pg_catalog.pg_drop_replication_slot(" + Connection::quote_literal(name) + ")";
   if (text(slot, 0) != "walspout") {
     bad("slot \"" + name + "\" is of the plugin \"" + text(slot, 0) + "\"", "choose another name");
   } else if (text(slot, 1) != "t") {
@@ -287,27 +302,41 @@ void Doctor::record(const Row* slot) {
   if (!why.empty()) bad("slot \"" + config_.source.slot + "\": " + why, remedy);
 }
 
-// Whether the server finds the plugin and may load it, only a slot tells: one that goes with this
-// connection. The plugin is loaded before transactions that run are waited for.
+// Whether the server finds the plugin and may load it, and whether that accepts its options, only a
+// slot tells: one that is dropped in the same query, or goes with this connection. The plugin is
+// loaded before transactions that run are waited for: a wait that is cut short is a good sign.
 void Doctor::plugin() {
-  constexpr std::string_view kCanceled = "57014";
+  const std::set<std::string_view> cut_short = {"57014", "55P03"};  // canceled, lock not available
+  constexpr std::string_view kDataException = "22";                 // the class
   if (value("SELECT pg_catalog.pg_is_in_recovery()") == "t") return;
   if (number(value("SELECT count(*) FROM pg_catalog.pg_replication_slots")) >=
       number(setting("max_replication_slots"))) {
     return;
   }
-  rows("SET statement_timeout = '2s'");
-  const std::string slot = "'walspout_check_' || pg_catalog.pg_backend_pid()";
-  auto made = connection_->query(
-      "SELECT pg_catalog.pg_create_logical_replication_slot(" + slot + ", 'walspout', true)",
-      Clock::now() + kPatience);
-  if (made) {
-    rows("SELECT pg_catalog.pg_drop_replication_slot(" + slot + ")");
-  } else if (made.error().sqlstate != kCanceled) {
-    bad("the server cannot use the plugin: " + made.error().error.message(), "");
-    return;
+  std::string options;
+  for (const PluginOption& option : plugin_options(config_.source)) {
+    for (const std::string& text : {option.name, option.value}) {
+      options += (options.empty() ? "" : ", ") + Connection::quote_literal(text);
+    }
   }
-  good("the server has the plugin");
+  auto made = connection_->query(
+      "SET LOCAL statement_timeout = '2s'; "
+      "SELECT tried.messages, pg_catalog.pg_drop_replication_slot(s.slot_name) "
+      "FROM pg_catalog.pg_create_logical_replication_slot("
+      "pg_catalog.concat('walspout_check_', pg_catalog.pg_backend_pid()), 'walspout', true) s, "
+      "LATERAL (SELECT pg_catalog.count(*) AS messages FROM "
+      "pg_catalog.pg_logical_slot_peek_binary_changes(s.slot_name, NULL, 1, VARIADIC "
+      "ARRAY[" +
+          options + "]::pg_catalog.text[])) tried",
+      Clock::now() + kPatience);
+  if (!made && made.error().sqlstate.starts_with(kDataException)) {
+    bad("the server rejects an option of `source`: " + made.error().error.message(),
+        "correct the configuration, or install the plugin and this program from one version");
+  } else if (!made && !cut_short.contains(made.error().sqlstate)) {
+    bad("the server cannot use the plugin: " + made.error().error.message(), "");
+  } else {
+    good("the server has the plugin");
+  }
 }
 
 void Doctor::sinks() {

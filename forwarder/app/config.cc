@@ -22,12 +22,20 @@ bool is_name(std::string_view text, bool upper) {
          });
 }
 
+constexpr size_t kMaxPublicationName = 63;
+
+std::string wrong_publication(const std::string& name) {
+  if (name.empty()) return "has an empty name. For every table leave \"publications\" out";
+  if (name.size() <= kMaxPublicationName) return "";
+  return "has a name of more than 63 bytes, and there is no such publication";
+}
+
 void read_source(YamlMap& map, SourceConfig& source) {
   map.require("dsn");
   map.require("slot");
   map.secret("dsn", source.dsn);
   map.text("slot", source.slot);
-  map.texts("publications", source.publications);
+  map.texts("publications", source.publications, wrong_publication);
   map.flag("messages", source.messages);
   map.texts("message_prefixes", source.message_prefixes);
   if (auto origin = map.choice("origin", {"any", "none"})) source.origin = *origin ? "none" : "any";

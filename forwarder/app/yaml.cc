@@ -115,6 +115,10 @@ std::optional<std::string> YamlMap::expand(const YAML::Node& value, const std::s
     text += content;
     at = end + 1;
   }
+  if (text.find('\0') != std::string::npos) {
+    note(value.Mark(), "\"" + name + "\" must not hold a NUL character");
+    return std::nullopt;
+  }
   return text;
 }
 
@@ -219,16 +223,7 @@ std::optional<uint64_t> YamlMap::whole_number(const std::string& key, uint64_t l
 }
 
 void YamlMap::texts(const std::string& key, std::vector<std::string>& target) {
-  YAML::Node value = find(key);
-  if (!value.IsDefined()) return;
-  if (!value.IsSequence()) {
-    note(value.Mark(), "\"" + key + "\" must be a list, such as [a, b]");
-    return;
-  }
-  target.clear();
-  for (const auto& item : value) {
-    if (auto text = expand(item, key)) target.push_back(std::move(*text));
-  }
+  texts(key, target, [](const std::string&) { return std::string(); });
 }
 
 void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
@@ -238,6 +233,24 @@ void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
     if (std::find(allowed.begin(), allowed.end(), text) == allowed.end()) {
       problem(key, "\"" + text + "\" in \"" + key + "\" is not one of " + list(allowed));
     }
+  }
+}
+
+void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
+                    const std::function<std::string(const std::string&)>& wrong) {
+  YAML::Node value = find(key);
+  if (!value.IsDefined()) return;
+  if (!value.IsSequence()) {
+    note(value.Mark(), "\"" + key + "\" must be a list, such as [a, b]");
+    return;
+  }
+  target.clear();
+  for (const auto& item : value) {
+    auto text = expand(item, key);
+    if (!text) continue;
+    const std::string what = wrong(*text);
+    if (!what.empty()) note(item.Mark(), "\"" + key + "\" " + what);
+    target.push_back(std::move(*text));
   }
 }
 

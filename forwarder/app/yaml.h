@@ -38,6 +38,10 @@ class YamlMap {
   void texts(const std::string& key, std::vector<std::string>& target,
              const std::vector<std::string>& allowed);
 
+  // `wrong` says of an item what is wrong with it; nothing if it is good.
+  void texts(const std::string& key, std::vector<std::string>& target,
+             const std::function<std::string(const std::string& item)>& wrong);
+
   template <typename T>
   void number(const std::string& key, T& target, uint64_t least, uint64_t most) {
     if (std::optional<uint64_t> value = whole_number(key, least, most)) {

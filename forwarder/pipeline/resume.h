@@ -71,48 +71,6 @@ struct Resume {
   bool forget = false;  // positions of before mean nothing in this history
 };
 
-// On the same history of the same server it goes on behind the last complete transaction received,
-// however far the sinks are. A server that was started anew may be another one, restored from a
-// backup: it sends that transaction again, to be compared (ExpectedTransaction).
-inline Resume resume(const ReceivedState& received, const ServerState& server) {
-  if (!received.any) return {};
-  if (received.system != server.system || received.timeline != server.timeline ||
-      server.wal_end < received.end || server.slot_confirmed > received.end) {
-    return {{}, true};
-  }
-  if (received.last && received.started != server.started) return {received.last, false};
-  return {received.end, false};
-}
-
-// A server that was restored to an earlier point, and has since written as much log on the same
-// timeline as it had before, shows it nowhere but in the log itself. Where the slot is behind a
-// transaction that was received, the server has to send just that one again.
-class ExpectedTransaction {
- public:
-  ExpectedTransaction() = default;
-
-  // `start`: where it will stream from, or at the slot's position if that is later.
-  ExpectedTransaction(const Received& last, Lsn start, Lsn slot_confirmed) {
-    if (last.lsn && std::max(start, slot_confirmed) <= last.lsn) expected_ = last;
-  }
-
-  // A transaction came. False: another one than has to be there.
-  bool came(const Received& transaction) {
-    if (!expected_.lsn || transaction.lsn < expected_.lsn) return true;
-    if (transaction != expected_) return false;
-    expected_ = {};
-    return true;
-  }
-
-  // All that the log has before `sent` has come. False: without what has to be there.
-  bool sent(Lsn sent) const { return !expected_.lsn || sent < expected_.end; }
-
-  Lsn lsn() const { return expected_.lsn; }
-
- private:
-  Received expected_;
-};
-
 // What TIMELINE_HISTORY gives: lines of "timeline, tab, position, tab, reason", and whatever a
 // person wrote between them.
 inline std::vector<TimelineSwitch> parse_history(std::string_view text) {
@@ -148,6 +106,57 @@ inline Lsn began_at(const ServerState& server, std::string_view timeline) {
   }
   return began;
 }
+
+// Whether the server still runs that was seen when it was `started`, on `timeline`. A server that
+// runs never leaves its own history: promoted, it goes on where it was, on another timeline.
+inline bool still_runs(const ServerState& server, std::string_view system,
+                       std::string_view timeline, std::string_view started) {
+  return !started.empty() && server.started == started && server.system == system &&
+         (server.timeline == timeline || left_at(server, timeline));
+}
+
+// On the same history of the same server it goes on behind the last complete transaction received,
+// however far the sinks are. A server that was started anew may be another one, restored from a
+// backup: it sends that transaction again, to be compared (ExpectedTransaction).
+inline Resume resume(const ReceivedState& received, const ServerState& server) {
+  if (!received.any) return {};
+  const bool running = still_runs(server, received.system, received.timeline, received.started);
+  if (received.system != server.system || (received.timeline != server.timeline && !running) ||
+      server.wal_end < received.end || server.slot_confirmed > received.end) {
+    return {{}, true};
+  }
+  if (received.last && received.started != server.started) return {received.last, false};
+  return {received.end, false};
+}
+
+// A server that was restored to an earlier point, and has since written as much log on the same
+// timeline as it had before, shows it nowhere but in the log itself. Where the slot is behind a
+// transaction that was received, the server has to send just that one again.
+class ExpectedTransaction {
+ public:
+  ExpectedTransaction() = default;
+
+  // `start`: where it will stream from, or at the slot's position if that is later.
+  ExpectedTransaction(const Received& last, Lsn start, Lsn slot_confirmed) {
+    if (last.lsn && std::max(start, slot_confirmed) <= last.lsn) expected_ = last;
+  }
+
+  // A transaction came. False: another one than has to be there.
+  bool came(const Received& transaction) {
+    if (!expected_.lsn || transaction.lsn < expected_.lsn) return true;
+    if (transaction != expected_) return false;
+    expected_ = {};
+    return true;
+  }
+
+  // All that the log has before `sent` has come. False: without what has to be there.
+  bool sent(Lsn sent) const { return !expected_.lsn || sent < expected_.end; }
+
+  Lsn lsn() const { return expected_.lsn; }
+
+ private:
+  Received expected_;
+};
 
 // Why what was delivered does not lead up to what this server would send next: there are changes
 // that nobody will send, or there were some that this server does not have. Empty if it does.

@@ -4,10 +4,13 @@
 #include <openssl/ssl.h>
 #include <poll.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
+#include "base/log.h"
 #include "source/remedy.h"
+#include "source/session.h"
 
 namespace walspout {
 
@@ -15,6 +18,7 @@ namespace {
 
 constexpr size_t kDataHeader = 1 + 8 + 8 + 8;  // 'w', start, server's position, time
 constexpr size_t kKeepaliveSize = 1 + 8 + 8 + 1;
+constexpr std::string_view kCanceled = "57014";
 constexpr int64_t kPostgresEpochMicros = 946'684'800'000'000;
 
 using Options = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
@@ -58,6 +62,12 @@ std::vector<std::string> split(std::string_view list) {
   return parts;
 }
 
+// What is no error concerns the server's own operators; libpq would print it.
+void ignore_notice(void* /*unused*/, const PGresult* notice) {
+  const char* text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+  log(LogLevel::kDebug, "the server notes", {{"text", one_line(text)}});
+}
+
 // poll() until a time.
 int poll_until(pollfd* fds, nfds_t count, TimePoint deadline) {
   if (deadline == TimePoint::max()) return ::ppoll(fds, count, nullptr, nullptr);
@@ -83,6 +93,7 @@ struct Connection::Host {
   std::string name;
   std::string address;
   std::string port;
+  bool any_state = false;  // whatever target_session_attrs says
 };
 
 // libpq goes on to the next server when one refuses it; that one says nothing at all is noticed by
@@ -166,6 +177,14 @@ Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint dead
   return retry(std::move(failures));
 }
 
+Result<Connection> Connection::beside(const Secret& dsn, Mode mode, TimePoint deadline,
+                                      std::function<bool()> interrupted) const {
+  auto value = [](const char* text) { return std::string(text ? text : ""); };
+  const PGconn* conn = conn_.get();
+  const Host here{value(PQhost(conn)), value(PQhostaddr(conn)), value(PQport(conn)), true};
+  return attempt(dsn, here, mode, deadline, *wake_, interrupted);
+}
+
 Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode mode,
                                        TimePoint deadline, const Wake& wake,
                                        const std::function<bool()>& interrupted) {
@@ -180,6 +199,7 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
                      "host",
                      "hostaddr",
                      "port",
+                     "target_session_attrs",
                      "client_encoding",
                      "replication",
                      static_cast<const char*>(nullptr)};
@@ -193,6 +213,7 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
                        host.name.c_str(),
                        host.address.c_str(),
                        host.port.c_str(),
+                       host.any_state ? "any" : "",
                        "UTF8",
                        mode == Mode::kReplication ? "database" : "false",
                        static_cast<const char*>(nullptr)};
@@ -200,6 +221,7 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
                         interrupted);
   PGconn* conn = connection.conn_.get();
   if (!conn) return retry("could not connect: out of memory");
+  PQsetNoticeReceiver(conn, ignore_notice, nullptr);
 
   PostgresPollingStatusType state = PGRES_POLLING_WRITING;
   while (PQstatus(conn) != CONNECTION_BAD && state != PGRES_POLLING_OK) {
@@ -222,7 +244,27 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
     return retry("could not connect: " + said + remedy(said), connection.endpoint());
   }
   if (PQsetnonblocking(conn, 1) != 0) return connection.lost("could not set up the connection");
+  if (mode == Mode::kOrdinary) {
+    connection.prefix_ = session_prefix(connection.server_version());
+    connection.prefix_statements_ =
+        static_cast<size_t>(std::count(connection.prefix_.begin(), connection.prefix_.end(), ';'));
+    return connection;
+  }
+  Result<void> prepared = connection.prepare(deadline);
+  if (!prepared) return Failure(std::move(prepared.error()));
   return connection;
+}
+
+// Sets what the session has to have set, for as long as it lasts.
+Result<void> Connection::prepare(TimePoint deadline) {
+  for (const std::string& statement : session_statements(server_version())) {
+    auto set = query(statement, deadline);
+    while (!set && set.error().sqlstate == kCanceled && Clock::now() < deadline) {
+      set = query(statement, deadline);
+    }
+    if (!set) return in("could not set up the session", std::move(set.error().error));
+  }
+  return {};
 }
 
 ServerError Connection::broken() const {
@@ -248,8 +290,20 @@ Result<void> Connection::wait_for_result(TimePoint deadline) {
 }
 
 ServerResult<std::vector<Row>> Connection::query(const std::string& statement, TimePoint deadline) {
+  while (true) {
+    size_t done = 0;
+    ServerResult<std::vector<Row>> rows = send(prefix_ + statement, deadline, done);
+    // A timeout of next to nothing may be over before it is set to 0; the statement has not run.
+    const bool again = !rows && rows.error().sqlstate == kCanceled && done < prefix_statements_;
+    if (!again || Clock::now() >= deadline) return rows;
+  }
+}
+
+// Sends a message of one or several statements; their rows, and how many were done.
+ServerResult<std::vector<Row>> Connection::send(const std::string& message, TimePoint deadline,
+                                                size_t& done) {
   PGconn* conn = conn_.get();
-  if (!PQsendQuery(conn, statement.c_str())) return tl::unexpected(broken());
+  if (!PQsendQuery(conn, message.c_str())) return tl::unexpected(broken());
   std::vector<Row> rows;
   std::optional<ServerError> error;
   while (true) {
@@ -259,6 +313,7 @@ ServerResult<std::vector<Row>> Connection::query(const std::string& statement, T
     if (!result) break;
     switch (PQresultStatus(result.get())) {
       case PGRES_TUPLES_OK:
+        done++;
         for (int i = 0; i < PQntuples(result.get()); i++) {
           Row& row = rows.emplace_back();
           for (int j = 0; j < PQnfields(result.get()); j++) {
@@ -271,6 +326,7 @@ ServerResult<std::vector<Row>> Connection::query(const std::string& statement, T
         }
         break;
       case PGRES_COMMAND_OK:
+        done++;
         break;
       case PGRES_COPY_BOTH:
         return rows;
@@ -426,6 +482,17 @@ std::string Connection::quote_name(std::string_view name) {
 }
 
 std::string Connection::quote_literal(std::string_view text) {
+  // What a backslash means is a setting, which the message that sets it is too late for.
+  const bool escapes = text.find('\\') != std::string_view::npos;
+  std::string quoted = escapes ? "E'" : "'";
+  for (char c : text) {
+    if (c == '\'' || c == '\\') quoted += c;
+    quoted += c;
+  }
+  return quoted + "'";
+}
+
+std::string Connection::quote_option(std::string_view text) {
   std::string quoted = "'";
   for (char c : text) {
     if (c == '\'') quoted += '\'';

@@ -65,10 +65,18 @@ class Connection {
   static Result<Connection> open(const Secret& dsn, Mode mode, TimePoint deadline, const Wake& wake,
                                  std::function<bool()> interrupted);
 
-  // Runs a statement, of SQL or of the replication protocol; its rows.
+  // Another connection to the same server, whatever other servers the DSN names by now. It is
+  // `interrupted` by what is given here.
+  Result<Connection> beside(const Secret& dsn, Mode mode, TimePoint deadline,
+                            std::function<bool()> interrupted) const;
+
+  // Runs statements, of SQL or of the replication protocol; their rows. Whatever the database or
+  // the role sets for its sessions, they run with what source/session.h lists. Those of an ordinary
+  // connection are one transaction, as that may go through a pooler.
   ServerResult<std::vector<Row>> query(const std::string& statement, TimePoint deadline);
 
-  // Runs START_REPLICATION; from then on only the functions below may be used.
+  // Runs START_REPLICATION, on a connection of its mode; from then on only the functions below may
+  // be used.
   ServerResult<void> start_streaming(const std::string& statement, TimePoint deadline);
 
   // The next message, if it is there already; kNone if not. Does not wait.
@@ -96,7 +104,8 @@ class Connection {
   std::string endpoint() const;  // "host:port/database"
   std::string database() const;
   static std::string quote_name(std::string_view name);
-  static std::string quote_literal(std::string_view text);
+  static std::string quote_literal(std::string_view text);  // in SQL
+  static std::string quote_option(std::string_view text);   // in the replication protocol
 
  private:
   struct Finish {
@@ -112,6 +121,8 @@ class Connection {
   static Result<Connection> attempt(const Secret& dsn, const Host& host, Mode mode,
                                     TimePoint deadline, const Wake& wake,
                                     const std::function<bool()>& interrupted);
+  Result<void> prepare(TimePoint deadline);
+  ServerResult<std::vector<Row>> send(const std::string& message, TimePoint deadline, size_t& done);
   Result<void> wait_for_result(TimePoint deadline);
   bool holds_input() const;
   ServerError broken() const;
@@ -120,6 +131,8 @@ class Connection {
   Handle conn_;
   const Wake* wake_;
   std::function<bool()> interrupted_;
+  std::string prefix_;            // of each message
+  size_t prefix_statements_ = 0;  // in it
   bool unsent_ = false;
 };
 

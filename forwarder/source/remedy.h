@@ -21,7 +21,7 @@ inline std::string remedy(std::string_view said) {
       Known{"wal_level", "ALTER SYSTEM SET wal_level = logical; then restart the server"},
       Known{"\"walspout\" may not be used as an output plugin",
             "add walspout to the list: ALTER SYSTEM SET output_plugin_libraries = pgoutput, "
-            "test_decoding, walspout; SELECT pg_reload_conf()"},
+            "test_decoding, walspout; SELECT pg_catalog.pg_reload_conf()"},
       Known{"could not access file \"walspout\"",
             "the plugin is not installed on the server: make install-plugin there, with this "
             "server's PG_CONFIG"},
@@ -29,9 +29,12 @@ inline std::string remedy(std::string_view said) {
             "ALTER ROLE ... REPLICATION; for the role that the DSN names"},
       Known{"permission denied to start WAL sender",
             "ALTER ROLE ... REPLICATION; for the role that the DSN names"},
+      Known{"to use replication slots",
+            "the session has another role than the DSN names: ALTER ROLE ... RESET role; or "
+            "ALTER DATABASE ... RESET role; or give that role REPLICATION"},
       Known{"all replication slots are in use",
-            "drop one that nobody needs (SELECT * FROM pg_replication_slots), or raise "
-            "max_replication_slots and restart the server"},
+            "drop one that is not needed (SELECT * FROM pg_catalog.pg_replication_slots), or "
+            "raise max_replication_slots and restart the server"},
       Known{"exceeds max_wal_senders", "raise max_wal_senders and restart the server"},
   };
   for (const Known& known : kKnown) {

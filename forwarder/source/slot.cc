@@ -13,6 +13,7 @@ namespace {
 constexpr int kSlotFailoverVersion = 170000;
 constexpr std::string_view kFirstTimeline = "1";  // which has no history
 constexpr size_t kUntold = 1000;
+constexpr Duration kFollow = std::chrono::seconds(2);  // for an answer beside the stream
 
 uint64_t number(const std::string& text) {
   uint64_t value = 0;
@@ -113,7 +114,7 @@ Result<ServerState> Slot::look(Connection& connection) {
                        "(max_slot_wal_keep_size). Changes after " +
                        text(slot, 4) +
                        " are missing. When that has been dealt with: SELECT "
-                       "pg_drop_replication_slot('" +
+                       "pg_catalog.pg_drop_replication_slot('" +
                        config_.slot + "'). " + how_to_go_on(),
                    connection.endpoint());
     }
@@ -124,26 +125,30 @@ Result<ServerState> Slot::look(Connection& connection) {
     state.started = text(slot, 8);
     // Asked after the slot was seen free: whatever another reader has delivered is before this
     // position.
-    auto system = connection.query("IDENTIFY_SYSTEM", deadline);
-    if (!system) return Failure(std::move(system.error().error));
-    if (!system->empty()) {
-      state.system = text(system->front(), 0);
-      state.timeline = text(system->front(), 1);
-      state.wal_end = parse_lsn(text(system->front(), 2)).value_or(Lsn{});
-    }
-    if (state.timeline != kFirstTimeline) {
-      auto history = connection.query("TIMELINE_HISTORY " + state.timeline, deadline);
-      // The server may have lost it.
-      if (!history && history.error().sqlstate.empty()) {
-        return Failure(std::move(history.error().error));
-      }
-      if (history && !history->empty()) {
-        state.history = parse_history(text(history->front(), 1));
-      }
-    }
+    Result<void> identified = identify(connection, state, deadline);
+    if (!identified) return Failure(std::move(identified.error()));
     return state;
   }
   return retry("slot \"" + config_.slot + "\" is gone as soon as it was made");
+}
+
+// Which server it is, how far its log reaches, and the history of that.
+Result<void> Slot::identify(Connection& connection, ServerState& state, TimePoint deadline) {
+  auto system = connection.query("IDENTIFY_SYSTEM", deadline);
+  if (!system) return Failure(std::move(system.error().error));
+  if (!system->empty()) {
+    state.system = text(system->front(), 0);
+    state.timeline = text(system->front(), 1);
+    state.wal_end = parse_lsn(text(system->front(), 2)).value_or(Lsn{});
+  }
+  if (state.timeline == kFirstTimeline) return {};
+  auto history = connection.query("TIMELINE_HISTORY " + state.timeline, deadline);
+  // The server may have lost it.
+  if (!history && history.error().sqlstate.empty()) {
+    return Failure(std::move(history.error().error));
+  }
+  if (history && !history->empty()) state.history = parse_history(text(history->front(), 1));
+  return {};
 }
 
 Result<void> Slot::look_for_gap(Connection& connection, const ServerState& server,
@@ -155,7 +160,16 @@ Result<void> Slot::look_for_gap(Connection& connection, const ServerState& serve
                      to_string(server.wal_end) + ", and that reaches " + to_string(reached),
                  connection.endpoint());
   }
-  std::string why = gap(*record_, reached, server, shared_);
+  SlotRecord here = *record_;
+  here.timeline = server.timeline;
+  here.began = began_at(server, server.timeline);
+  std::string why;
+  if (!still_runs(server, record_->system, record_->timeline, started_)) {
+    // Of what a standby sent last the timeline is not known.
+    const Lsn known = std::max(record_->told, std::min(received, followed()));
+    why = gap(*record_, known, server, shared_);
+  }
+  if (why.empty()) why = gap(here, reached, server, shared_);
   if (why.empty()) return {};
   return fatal("slot \"" + config_.slot + "\": " + why + ". " + how_to_go_on(),
                connection.endpoint());
@@ -181,7 +195,44 @@ void Slot::begin(const ServerState& server, Lsn start) {
                        record_ ? record_->last : Received{},
                        options_};
   shared_ = false;
+  started_ = server.started;
+  standby_ = server.in_recovery;
+  followed_ = told;
   keep();
+}
+
+Result<void> Slot::follow(Connection& beside, int process, Lsn received) {
+  const TimePoint deadline = Clock::now() + kFollow;
+  // In this order: a server that is no standby any more stays on the timeline that it is on.
+  auto asked = beside.query(
+      "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_postmaster_start_time(), "
+      "(SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+          Connection::quote_literal(config_.slot) + ")",
+      deadline);
+  if (!asked) return Failure(std::move(asked.error().error));
+  ServerState server;
+  Result<void> identified = identify(beside, server, deadline);
+  if (!identified) return identified;
+  const Row answer = asked->empty() ? Row{} : asked->front();
+  if (server.system != record_->system || text(answer, 1) != started_ ||
+      text(answer, 2) != std::to_string(process)) {
+    return retry("this is not the server that streams", beside.endpoint());
+  }
+  if (server.timeline != record_->timeline) {
+    log(LogLevel::kInfo, "the server was promoted, or follows one that was",
+        {{"pipeline", pipeline_}, {"slot", config_.slot}, {"timeline", server.timeline}});
+    record_->timeline = server.timeline;
+    record_->began = began_at(server, server.timeline);
+    keep();
+  }
+  standby_ = text(answer, 0) == "t";
+  followed_ = received;
+  return {};
+}
+
+Result<void> Slot::comes(Lsn commit) const {
+  if (expected_.lsn() && commit > expected_.lsn()) return other_log();
+  return {};
 }
 
 Result<void> Slot::came(const Commit& commit) {

@@ -40,7 +40,8 @@ class Slot {
   Result<ServerState> look(Connection& connection);
 
   // Fails if what this server would send next does not follow what was delivered. `received`: what
-  // was received completely, by this process.
+  // was received completely, by this process. What a standby sent that was not followed since is
+  // judged by the transaction that came last: see came().
   Result<void> look_for_gap(Connection& connection, const ServerState& server, Lsn received) const;
 
   // Somebody else was seen to stream the slot: it may be ahead of the record by good right.
@@ -48,6 +49,21 @@ class Slot {
 
   // We stream it now, from `start`, or where it is if that is later: nobody else moves it.
   void begin(const ServerState& server, Lsn start);
+
+  // How far the timeline is known of what came. A standby that is promoted goes on with the stream,
+  // on another timeline: positions of after that must not be told as those of the old one.
+  Lsn followed() const { return standby_ ? followed_ : Lsn{UINT64_MAX}; }
+
+  // Asks a standby that streams, by its `process`, on a connection beside the stream which timeline
+  // it is on now. Whatever came up to `received` came before, and so is of its history. Fails if
+  // that is not known now.
+  Result<void> follow(Connection& beside, int process, Lsn received);
+
+  // The timeline of what came.
+  const std::string& timeline() const { return record_->timeline; }
+
+  // A part of the transaction came that is committed there. Fails if another one has to come first.
+  Result<void> comes(Lsn commit) const;
 
   // A transaction came, complete. Fails if it should have been another one.
   Result<void> came(const Commit& commit);
@@ -66,6 +82,7 @@ class Slot {
 
  private:
   Result<void> create(Connection& connection);
+  static Result<void> identify(Connection& connection, ServerState& state, TimePoint deadline);
   void keep();
   Failure other_log() const;
   std::string how_to_go_on() const;
@@ -80,6 +97,9 @@ class Slot {
   Received last_;
   std::deque<Received> untold_;  // some of those behind what the server was told, oldest first
   ExpectedTransaction expected_;
+  std::string started_;   // when the server was that streams, or did last
+  bool standby_ = false;  // it is one, or was when it was asked last
+  Lsn followed_;
   bool shared_ = false;  // somebody else streamed the slot after record_
   bool unkept_said_ = false;
 };

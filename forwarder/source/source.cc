@@ -11,6 +11,8 @@ namespace walspout {
 namespace {
 
 constexpr std::string_view kObjectInUse = "55006";
+constexpr std::string_view kSyntaxError = "42601";
+constexpr std::string_view kDataException = "22";  // the class: a value of an option, or its text
 constexpr Duration kGoodbye = std::chrono::seconds(2);
 constexpr Duration kResolve = std::chrono::minutes(2);  // what libc may take to look up a name
 
@@ -18,6 +20,7 @@ constexpr Duration kResolve = std::chrono::minutes(2);  // what libc may take to
 // is freed at once.
 constexpr size_t kChunkBytes = 64 * 1024;
 
+// A list as the plugin's options have it. Quoted, an item is what stands there, commas and all.
 std::string join_quoted(const std::vector<std::string>& names) {
   std::string list;
   for (const std::string& name : names) {
@@ -38,23 +41,32 @@ std::string join(const std::vector<std::string>& parts) {
 
 }  // namespace
 
-std::string start_replication(const SourceConfig& config, Lsn from) {
-  std::string statement = "START_REPLICATION SLOT " + Connection::quote_name(config.slot) +
-                          " LOGICAL " + to_string(from) + " (";
-  auto option = [&](std::string_view name, const std::string& value) {
-    if (statement.back() != '(') statement += ", ";
-    statement += Connection::quote_name(name) + " " + Connection::quote_literal(value);
+std::vector<PluginOption> plugin_options(const SourceConfig& config) {
+  std::vector<PluginOption> options = {
+      {"format", "frames"},
+      {"proto_version", std::to_string(kFramesVersion)},
+      {"batch_bytes", std::to_string(config.batch_bytes) + "B"},
   };
-  option("format", "frames");
-  option("proto_version", std::to_string(kFramesVersion));
-  option("batch_bytes", std::to_string(config.batch_bytes) + "B");
+  auto option = [&](const char* name, std::string value) { options.push_back({name, value}); };
   if (!config.publications.empty()) option("publications", join_quoted(config.publications));
   if (!config.messages) option("messages", "false");
-  if (!config.message_prefixes.empty()) option("message_prefixes", join(config.message_prefixes));
+  if (!config.message_prefixes.empty()) {
+    option("message_prefixes", join_quoted(config.message_prefixes));
+  }
   if (config.origin != "any") option("origin", config.origin);
   if (!config.omit.empty()) option("omit", join(config.omit));
   if (config.max_value_bytes) {
     option("max_value_bytes", std::to_string(config.max_value_bytes) + "B");
+  }
+  return options;
+}
+
+std::string start_replication(const SourceConfig& config, Lsn from) {
+  std::string statement = "START_REPLICATION SLOT " + Connection::quote_name(config.slot) +
+                          " LOGICAL " + to_string(from) + " (";
+  for (const PluginOption& option : plugin_options(config)) {
+    if (statement.back() != '(') statement += ", ";
+    statement += Connection::quote_name(option.name) + " " + Connection::quote_option(option.value);
   }
   return statement + ")";
 }
@@ -130,6 +142,7 @@ Result<void> Source::stream_once() {
     if (!received_.any) stats_.confirmed_lsn = server.slot_confirmed.value;
     received_.end = acks_.received_end();
     received_.last = slot_.last();
+    if (received_.any) received_.timeline = slot_.timeline();
     from = resume(received_, server);
     // Trying in vain would put an error into the server's log each time.
     if (server.slot_user.empty()) {
@@ -182,6 +195,7 @@ Result<void> Source::stream_once() {
   stats_.connects++;
   stats_.last_error.set("");
   Result<void> ended = stream(*connection);
+  beside_.reset();
   acks_.disconnect();
   return ended;
 }
@@ -197,7 +211,12 @@ Result<void> Source::start(Connection& connection, Lsn from, bool& in_use) {
   stats_.pulse.back_by(deadline);
   auto started = connection.start_streaming(start_replication(config_, from), deadline);
   if (started) return {};
-  in_use = started.error().sqlstate == kObjectInUse;
+  const std::string& sqlstate = started.error().sqlstate;
+  in_use = sqlstate == kObjectInUse;
+  if (sqlstate.starts_with(kDataException) || sqlstate == kSyntaxError) {
+    return fatal("the server rejects an option of `source`: " + started.error().error.what,
+                 connection.endpoint());
+  }
   return Failure(std::move(started.error().error));
 }
 
@@ -249,6 +268,7 @@ Result<void> Source::stream(Connection& connection) {
       if (!connection.readable()) connection.wait(false, now + nap);
     } else {
       TimePoint until = feedback_.wait_until(to_tell(), acks_.in_flight(), now);
+      if (must_follow()) until = std::min(until, follow_at_);
       connection.wait(room, std::min({until, silence_.next(), full ? aside : TimePoint::max()}));
     }
   }
@@ -334,6 +354,14 @@ Result<void> Source::take(Message message) {
     chunk_ = {};  // it is no more delivered
     return whole;
   }
+  // A large transaction is handed over before its commit comes.
+  if (!chunk_.events.empty()) {
+    Result<void> due = slot_.comes(chunk_.events.back().lsn);
+    if (!due) {
+      chunk_ = {};
+      return due;
+    }
+  }
   backoff_.reset();
   if (chunk_.message_bytes >= kChunkBytes) hand_over();
   return {};
@@ -364,6 +392,7 @@ Result<void> Source::answer(Connection& connection, bool now) {
   // Back here when the next update is due, if not before.
   stats_.pulse.back_by(time + timing_.feedback.silence);
   const bool ask = silence_.should_ask(time);
+  if (must_follow() && (now || follow_at_ <= time)) follow(connection);
   if (!now && !ask && feedback_.due(to_tell()) > time) return {};
   const Lsn confirmed = to_tell();
   slot_.tell(confirmed);
@@ -377,7 +406,41 @@ Result<void> Source::answer(Connection& connection, bool now) {
 // What the server may be told. A slot that may be another server's stays where it is: moved, it
 // would no longer show that.
 Lsn Source::to_tell() const {
-  return slot_.settled() ? acks_.confirmed() : Lsn{};
+  return slot_.settled() ? std::min(acks_.confirmed(), slot_.followed()) : Lsn{};
+}
+
+// Whether there is more to tell as soon as its timeline is known.
+bool Source::must_follow() const {
+  return slot_.settled() && acks_.confirmed() > slot_.followed();
+}
+
+// Asks a standby on the side which timeline its stream has come to. What it has sent since it was
+// asked last is not confirmed before that. If it does not answer, the slot stays where it is.
+void Source::follow(Connection& connection) {
+  const TimePoint began = Clock::now();
+  stats_.pulse.back_by(began + 3 * kGoodbye);
+  const Lsn received = std::max(acks_.received_end(), acks_.confirmed());
+  Result<void> followed;
+  if (!beside_) {
+    auto opened = connection.beside(
+        config_.dsn, Connection::Mode::kReplication, began + kGoodbye,
+        [this] { return stopping() && Clock::now() >= TimePoint(Duration(drain_until_.load())); });
+    if (opened) {
+      beside_.emplace(std::move(*opened));
+    } else {
+      followed = Failure(std::move(opened.error()));
+    }
+  }
+  if (beside_) followed = slot_.follow(*beside_, connection.server_process(), received);
+  // What is slow is not to take all of the time.
+  follow_at_ = Clock::now() + std::max(timing_.feedback.moved, 10 * (Clock::now() - began));
+  const bool promoted = slot_.followed() > received;
+  if (!followed || promoted) beside_.reset();
+  if (!followed && !unfollowed_said_) {
+    log(LogLevel::kWarn, "nothing is confirmed: which timeline the standby is on is not known",
+        {{"pipeline", pipeline_}, {"error", followed.error().message()}});
+  }
+  unfollowed_said_ = !followed;
 }
 
 void Source::take_stock() {

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <string>
+#include <vector>
 
 #include "base/backoff.h"
 #include "base/clock.h"
@@ -61,6 +62,8 @@ class Source {
   Result<void> take(Message message);
   void hand_over();
   Result<void> answer(Connection& connection, bool now);
+  bool must_follow() const;
+  void follow(Connection& connection);
   void drain(Connection& connection);
   Lsn to_tell() const;
   void take_stock();
@@ -84,11 +87,22 @@ class Source {
   Backoff backoff_;
   ReceivedState received_;  // its end is kept by acks_
   Slot slot_;
+  std::optional<Connection> beside_;  // the stream's, while a standby streams
+  TimePoint follow_at_;               // not before
+  bool unfollowed_said_ = false;
   std::string streamed_by_;  // the server's process that served us last
   bool waiting_said_ = false;
   std::atomic<bool> stop_{false};
   std::atomic<TimePoint::rep> drain_until_{0};
 };
+
+struct PluginOption {
+  std::string name;
+  std::string value;
+};
+
+// What the plugin is asked for.
+std::vector<PluginOption> plugin_options(const SourceConfig& config);
 
 // The statement that starts the stream, with the plugin's options.
 std::string start_replication(const SourceConfig& config, Lsn from);

@@ -11,6 +11,7 @@
 namespace walspout {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -30,6 +31,27 @@ std::string with(const std::string& source, const std::string& sink = "{type: nu
                  const std::string& rest = "") {
   return "pipelines:\n- name: p\n  source: {dsn: x, slot: s" +
          (source.empty() ? "" : ", " + source) + "}\n  sinks: [" + sink + "]\n" + rest;
+}
+
+TEST(Config, AListItemIsWhatStandsThere) {
+  const Config config =
+      good(with(R"(publications: ["a,b", 'Q"', " sp "],)"
+                R"( message_prefixes: ["a,b", "Q\"", " sp ", "Mail", "", "\n"])"));
+  const SourceConfig& source = config.pipelines[0].source;
+  EXPECT_THAT(source.publications, ElementsAre("a,b", "Q\"", " sp "));
+  EXPECT_THAT(source.message_prefixes, ElementsAre("a,b", "Q\"", " sp ", "Mail", "", "\n"));
+}
+
+TEST(Config, AListItemThatCannotBeIsAProblemInItsPlace) {
+  EXPECT_THAT(problems("pipelines:\n- name: p\n  source:\n    dsn: x\n    slot: s\n"
+                       "    message_prefixes:\n    - Mail\n    - \"a\\0b\"\n"
+                       "    publications: ['" +
+                       std::string(64, 'p') +
+                       "',\n      '']\n"
+                       "  sinks: [{type: null}]\n"),
+              AllOf(HasSubstr("f:8:7: \"message_prefixes\" must not hold a NUL character"),
+                    HasSubstr("f:9:20: \"publications\" has a name of more than 63 bytes"),
+                    HasSubstr("f:10:7: \"publications\" has an empty name")));
 }
 
 TEST(Config, ReadsAWholeOne) {

@@ -43,6 +43,34 @@ TEST(Resume, AServerThatWasStartedAnewSendsTheLastTransactionAgain) {
   EXPECT_EQ(resume({true, "1", "1", Lsn{100}, "noon"}, server).start, Lsn{100});
 }
 
+TEST(Resume, AServerThatStillRunsIsOnItsOwnHistory) {
+  const ReceivedState received{true, "1", "1", Lsn{100}, "noon", Lsn{90}};
+  ServerState server{"1", "2", Lsn{200}, Lsn{50}, {}};
+  server.started = "noon";
+  server.history = {{"1", Lsn{80}}};  // promoted under the stream
+  EXPECT_EQ(resume(received, server).start, Lsn{100});
+  EXPECT_FALSE(resume(received, server).forget);
+  server.started = "one";  // it may be another one
+  EXPECT_TRUE(resume(received, server).forget);
+  server.started = "noon";
+  server.history = {};
+  EXPECT_TRUE(resume(received, server).forget);
+}
+
+TEST(StillRuns, IsOnlySaidOfTheSameServerAndItsOwnTimelines) {
+  ServerState server{"1", "3", Lsn{200}, Lsn{50}, {}};
+  server.started = "noon";
+  server.history = {{"1", Lsn{80}}, {"2", Lsn{90}}};
+  for (const char* timeline : {"1", "2", "3"}) {
+    EXPECT_TRUE(still_runs(server, "1", timeline, "noon"));
+  }
+  EXPECT_FALSE(still_runs(server, "1", "4", "noon"));
+  EXPECT_FALSE(still_runs(server, "2", "1", "noon"));
+  EXPECT_FALSE(still_runs(server, "1", "1", "one"));
+  server.started = "";
+  EXPECT_FALSE(still_runs(server, "1", "1", ""));
+}
+
 TEST(Expected, TheTransactionThatWasReceivedHasToComeAgain) {
   const Received last{Lsn{90}, Lsn{99}, 7};
   ExpectedTransaction expected(last, Lsn{0}, Lsn{50});

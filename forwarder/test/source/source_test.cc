@@ -6,11 +6,16 @@
 #include <cstdlib>
 
 #include "source/remedy.h"
+#include "source/session.h"
 
 namespace walspout {
 namespace {
 
+using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
 
 TEST(Dsn, IsRefusedWithoutRepeatingIt) {
   for (const char* good : {"", "postgresql:///shop", "postgresql://u:p%40x@h:1,h2:2/db",
@@ -53,6 +58,10 @@ TEST(Remedy, IsAStatementForWhatIsKnown) {
   }
   EXPECT_THAT(remedy("could not access file \"walspout\": No such file or directory"),
               HasSubstr("make install"));
+  for (const char* said : {"permission denied to use replication slots",
+                           "must be superuser or replication role to use replication slots"}) {
+    EXPECT_THAT(remedy(said), HasSubstr("RESET role")) << said;
+  }
   EXPECT_EQ(remedy("division by zero"), "");
 }
 
@@ -69,17 +78,53 @@ TEST(StartReplication, QuotesWhatUsersWrite) {
   config.slot = "s";
   config.publications = {"Mixed", "o'brien", "with\"quote"};
   config.messages = false;
-  config.message_prefixes = {"a", "b"};
+  config.message_prefixes = {"a,b", "Q\"", " sp ", "o'\\"};
   config.origin = "none";
   config.omit = {"ts", "xid"};
   config.max_value_bytes = 100;
   std::string statement = start_replication(config, Lsn{});
   EXPECT_THAT(statement, HasSubstr("\"publications\" '\"Mixed\",\"o''brien\",\"with\"\"quote\"'"));
   EXPECT_THAT(statement, HasSubstr("\"messages\" 'false'"));
-  EXPECT_THAT(statement, HasSubstr("\"message_prefixes\" 'a,b'"));
+  EXPECT_THAT(statement, HasSubstr("\"message_prefixes\" '\"a,b\",\"Q\"\"\",\" sp \",\"o''\\\"'"));
   EXPECT_THAT(statement, HasSubstr("\"origin\" 'none'"));
   EXPECT_THAT(statement, HasSubstr("\"omit\" 'ts,xid'"));
   EXPECT_THAT(statement, HasSubstr("\"max_value_bytes\" '100B'"));
+}
+
+TEST(Quote, ALiteralIsTheSameWhateverABackslashMeans) {
+  EXPECT_EQ(Connection::quote_literal("it's"), "'it''s'");
+  EXPECT_EQ(Connection::quote_literal("a\\'b"), "E'a\\\\''b'");
+  EXPECT_EQ(Connection::quote_option("a\\'b"), "'a\\''b'");
+}
+
+TEST(Session, IsSafeBeforeItsFirstQuery) {
+  const std::vector<std::string> statements = session_statements(180000);
+  ASSERT_EQ(statements.size(), 4u);
+  EXPECT_EQ(statements[0], "SET transaction_timeout = '0'");
+  EXPECT_EQ(statements[1], "SET statement_timeout = '0'");
+  EXPECT_EQ(statements[2], "SET default_transaction_deferrable = 'off'");
+  EXPECT_THAT(statements[3],
+              StartsWith("SELECT pg_catalog.set_config('search_path', '', false), "));
+  for (const char* timeout :
+       {"lock_timeout", "idle_in_transaction_session_timeout", "idle_session_timeout"}) {
+    EXPECT_THAT(statements[3],
+                HasSubstr("pg_catalog.set_config('" + std::string(timeout) + "', '0', false)"));
+  }
+  EXPECT_EQ(session_statements(160000).size(), 3u);
+  EXPECT_THAT(session_statements(130000).back(), Not(HasSubstr("idle_session_timeout")));
+}
+
+TEST(Session, OfAPoolerIsLeftAsItWas) {
+  const std::string prefix = session_prefix(180000);
+  EXPECT_THAT(prefix, StartsWith("SET LOCAL transaction_timeout = '0'; "
+                                 "SET LOCAL statement_timeout = '0'; "
+                                 "SET LOCAL search_path = ''; "));
+  for (size_t at = 0; at < prefix.size(); at = prefix.find("; ", at) + 2) {
+    EXPECT_THAT(prefix.substr(at), AnyOf(StartsWith("SET LOCAL "), StartsWith("SET TRANSACTION ")));
+  }
+  EXPECT_THAT(session_prefix(130000),
+              AllOf(Not(HasSubstr("transaction_timeout = '0'; SET LOCAL statement")),
+                    Not(HasSubstr("idle_session_timeout"))));
 }
 
 TEST(Connection, AWrongDsnIsSaidWithoutShowingIt) {
