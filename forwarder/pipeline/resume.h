@@ -64,6 +64,7 @@ struct ReceivedState {
   Lsn end;  // transactions that end up to here have been received completely
   std::string started{};
   Lsn last{};  // the last of these
+  Lsn told{};  // the server was told at most this position of the slot
 };
 
 struct Resume {
@@ -72,12 +73,13 @@ struct Resume {
 };
 
 // On the same history of the same server it goes on behind the last complete transaction received,
-// however far the sinks are. A server that was started anew may be another one, restored from a
+// however far the sinks are. Unless the slot is beyond what the server was told: then another
+// forwarder has delivered what is before that, and what is queued is not to be delivered again. A server that was started anew may be another one, restored from a
 // backup: it sends that transaction again, to be compared (ExpectedTransaction).
 inline Resume resume(const ReceivedState& received, const ServerState& server) {
   if (!received.any) return {};
   if (received.system != server.system || received.timeline != server.timeline ||
-      server.wal_end < received.end || server.slot_confirmed > received.end) {
+      server.wal_end < received.end || server.slot_confirmed > received.told) {
     return {{}, true};
   }
   if (received.last && received.started != server.started) return {received.last, false};

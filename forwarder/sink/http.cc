@@ -271,7 +271,7 @@ Delivery HttpSink::deliver(std::span<const Event> events, TimePoint deadline, Pr
   for (;;) {
     for (const auto& lane : lanes_) {
       const bool idle = lane->under_way.empty() && !lane->waiting.empty();
-      if (idle && !call.error) start(*lane, call);
+      if (idle && !call.error && progress.may_go_on()) start(*lane, call);
     }
     if (busy_ == 0) break;
     int running = 0;
@@ -287,6 +287,7 @@ Delivery HttpSink::deliver(std::span<const Event> events, TimePoint deadline, Pr
   const bool late = busy_ > 0;
   abandon();
   if (call.error) return tl::unexpected(std::move(*call.error));
+  if (progress.is_halted()) return halted();
   if (late) return undelivered(ErrorKind::kRetry, "the receiver did not answer in time", name_);
   return {};
 }

@@ -74,6 +74,7 @@ Delivery RabbitmqSink::deliver(std::span<const Event> events, TimePoint deadline
   // What an error leaves unconfirmed may still arrive: nothing may be mistaken for its confirm.
   if (!outcome) link_.reset();
   if (outcome && call.refused) outcome = tl::unexpected(std::move(*call.refused));
+  if (outcome && progress.is_halted()) outcome = halted();
   if (!outcome && (call.refused || outcome.error().error.kind == ErrorKind::kReject)) {
     alone_ = config_.unconfirmed;
   }
@@ -90,10 +91,13 @@ Delivery RabbitmqSink::deliver(std::span<const Event> events, TimePoint deadline
 
 Delivery RabbitmqSink::publish_all(Call& call, Progress& progress) {
   for (size_t event = 0; event < call.events.size() && !call.refused; ++event) {
+    bool look = event % kListenEvery == 0;
     while (blocked_ || call.waiting >= (alone_ > 0 ? 1 : config_.unconfirmed)) {
       if (auto heard = listen(call, true); !heard) return heard;
       if (call.refused) return {};
+      look = true;
     }
+    if (look && !progress.may_go_on()) return {};
     if (auto published = publish(call, event, progress); !published) return published;
     if (call.published.size() % kListenEvery == 0) {
       if (auto heard = listen(call, false); !heard) return heard;

@@ -324,6 +324,7 @@ Delivery RedisSink::transact(std::span<const Event> events, TimePoint deadline,
   Batch* next = &batches_[1];
   choose(events, chosen, *batch, progress);
   while (!batch->events.empty()) {
+    if (!progress.may_go_on()) return halted();
     Result<void> sent;
     if (!batch->queued) sent = queue(events, *batch, deadline);
     if (!batch->alone) buffer_ += kExec;

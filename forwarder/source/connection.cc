@@ -83,6 +83,7 @@ struct Connection::Host {
   std::string name;
   std::string address;
   std::string port;
+  bool any_state = false;  // whatever target_session_attrs says
 };
 
 // libpq goes on to the next server when one refuses it; that one says nothing at all is noticed by
@@ -156,6 +157,14 @@ Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint dead
   return retry(std::move(failures));
 }
 
+Result<Connection> Connection::beside(const Secret& dsn, Mode mode, TimePoint deadline,
+                                      std::function<bool()> interrupted) const {
+  auto value = [](const char* text) { return std::string(text ? text : ""); };
+  const PGconn* conn = conn_.get();
+  const Host here{value(PQhost(conn)), value(PQhostaddr(conn)), value(PQport(conn)), true};
+  return attempt(dsn, here, mode, deadline, *wake_, interrupted);
+}
+
 Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode mode,
                                        TimePoint deadline, const Wake& wake,
                                        const std::function<bool()>& interrupted) {
@@ -170,6 +179,7 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
                      "host",
                      "hostaddr",
                      "port",
+                     "target_session_attrs",
                      "client_encoding",
                      "replication",
                      static_cast<const char*>(nullptr)};
@@ -183,6 +193,7 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
                        host.name.c_str(),
                        host.address.c_str(),
                        host.port.c_str(),
+                       host.any_state ? "any" : "",
                        "UTF8",
                        mode == Mode::kReplication ? "database" : "false",
                        static_cast<const char*>(nullptr)};
@@ -341,8 +352,15 @@ bool Connection::readable() const {
   return ::poll(&fd, 1, 0) > 0;
 }
 
-void Connection::wait(bool for_reading, TimePoint deadline) {
-  std::array<pollfd, 2> fds{};
+bool Connection::hung_up() const {
+  pollfd fd{PQsocket(conn_.get()), POLLRDHUP, 0};
+  return ::poll(&fd, 1, 0) > 0;
+}
+
+void Connection::wait(bool for_reading, TimePoint deadline, int other) {
+  std::array<pollfd, 3> fds{};
+  fds[2].fd = other;
+  fds[2].events = POLLIN;
   fds[0].fd = PQsocket(conn_.get());
   fds[0].events = static_cast<short>((for_reading ? POLLIN : 0) | (unsent_ ? POLLOUT : 0));
   fds[1].fd = wake_->fd();
@@ -385,6 +403,10 @@ void Connection::finish_streaming(TimePoint deadline) {
     if (size < 0) return;
     wait(true, deadline);
   }
+}
+
+int Connection::socket() const {
+  return PQsocket(conn_.get());
 }
 
 int Connection::server_process() const {
