@@ -179,7 +179,8 @@ def test_a_server_can_stop_while_a_forwarder_waits_for_the_slot(alone, alone_fwd
     alone.psql(TABLE)
     sinks = http_sink(free_port())
     first, second = alone_fwd(name="first", sinks=sinks), alone_fwd(name="second", sinks=sinks)
-    with first, second:
+    with first:
+        second.start(wait=False)
         second.wait_for_log("waiting to take over")
         rows(alone, 1, 10)
         first.wait_for_log("will try again")
@@ -305,11 +306,12 @@ def test_a_transaction_that_never_comes_whole_is_no_storm(db, fwd, cutting):
 
 
 def test_retry_max_is_of_the_source_too(db, fwd):
-    with fwd(pipeline="retry: {initial: 10ms, max: 50ms}", dsn="host=/nonexistent") as forwarder:
-        pg.wait_until(lambda: forwarder.log().count("source failed") > 30, 30, what="attempts")
-        waits = [int(line.split("wait_ms=")[1].split()[0]) for line in forwarder.log().splitlines()
-                 if "source failed" in line]
-        assert max(waits) <= 50
+    forwarder = fwd(pipeline="retry: {initial: 10ms, max: 50ms}", dsn="host=/nonexistent")
+    forwarder.start(wait=False)
+    pg.wait_until(lambda: forwarder.log().count("source failed") > 30, 30, what="attempts")
+    waits = [int(line.split("wait_ms=")[1].split()[0]) for line in forwarder.log().splitlines()
+             if "source failed" in line]
+    assert max(waits) <= 50
 
 
 def test_cuts_within_transactions_repeat_nothing(db, fwd):
@@ -456,25 +458,29 @@ def test_a_forwarder_that_is_cut_off_stops_delivering(db, fwd):
 def test_an_outage_of_the_server_holds_deliveries_back(alone, alone_fwd):
     """And neither is anything lost by that, nor does the end wait for it."""
     alone.psql(TABLE)
-    port = free_port()
-    with alone_fwd(sinks=http_sink(port),
-                   pipeline="retry: {initial: 20ms, max: 100ms}") as forwarder:
+    busy = {"status": 503}
+    with Webhook(answer=lambda *_: busy["status"]) as hook, \
+            alone_fwd(sinks=http_sink(hook.port),
+                      pipeline="retry: {initial: 20ms, max: 100ms}") as forwarder:
+        def waiting(count):
+            return pg.wait_until(lambda: forwarder.status()["sinks"][0]["waiting"] == count, 30,
+                                 what=f"{count} waiting events")
         rows(alone, 1, 5)
-        forwarder.wait_for_log("will try again")
+        waiting(5)
         stop(alone.server)
-        with Webhook(port) as hook:
-            time.sleep(2)
-            assert hook.ids == []
-            alone.server.start()
-            pg.wait_until(lambda: len(hook.ids) == 5, 30, what="events")
+        busy["status"] = 204
+        time.sleep(2)
+        assert hook.ids == []
+        alone.server.start()
+        pg.wait_until(lambda: len(hook.ids) == 5, 30, what="events")
+        waiting(0)
+        busy["status"] = 503
         rows(alone, 6, 6)
-        pg.wait_until(lambda: forwarder.status()["sinks"][0]["waiting"] == 1, 20,
-                      what="one more event")
+        waiting(1)
         stop(alone.server)
-        with Webhook(port) as hook:
-            time.sleep(1)
-            assert forwarder.terminate(15) == 0
-            assert hook.ids == []
+        busy["status"] = 204
+        assert forwarder.terminate(15) == 0
+        assert len(hook.ids) == 5
 
 
 def test_a_drain_goes_on_while_the_server_is_silent(db, fwd):
