@@ -38,7 +38,8 @@ void EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
   Cursor& cursor = cursors_[sink];
   auto ready = [&] { return closed_ || cursor.taken < pushed_; };
   arrived_.wait_for(lock, patience, ready);
-  if (closed_) return;
+  // What follows what was discarded does not belong into one batch with that.
+  if (closed_ || holds_discarded(cursor)) return;
 
   size_t bytes = 0;
   while (cursor.taken < pushed_ && batch.size() < limits.events) {
@@ -114,7 +115,11 @@ uint64_t EventQueue::discard() {
 
 bool EventQueue::is_discarded(size_t sink) const {
   std::lock_guard lock(mutex_);
-  return cursors_[sink].done < std::min(cursors_[sink].taken, discarded_);
+  return holds_discarded(cursors_[sink]);
+}
+
+bool EventQueue::holds_discarded(const Cursor& cursor) const {
+  return cursor.done < std::min(cursor.taken, discarded_);
 }
 
 void EventQueue::close() {

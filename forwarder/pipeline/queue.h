@@ -51,8 +51,8 @@ class EventQueue {
 
   // Fills `batch` with what is there for a sink, without waiting for more: within the limits (but
   // at least one event), and cut so that a barrier is alone. Waits up to `patience` for a first
-  // event; an empty batch means that none came, or that the queue was closed. The events live until
-  // done().
+  // event; an empty batch means that none came, that the queue was closed, or that what the sink has
+  // in hands was discarded. The events live until done().
   void take(size_t sink, BatchLimits limits, Duration patience, std::vector<Event>& batch);
 
   // The sink is done with all that it took.
@@ -89,6 +89,7 @@ class EventQueue {
     uint64_t done_chunk = 0;  // chunks before this one are done with
   };
   uint64_t handled_locked() const;
+  bool holds_discarded(const Cursor& cursor) const;
   void skip_discarded(Cursor& cursor) const;
   void drop_handled(std::vector<Chunk>& freed);
 

@@ -105,6 +105,8 @@ TEST(EventQueue, WhatIsDiscardedCountsAsHandled) {
   EXPECT_EQ(queue.handled(0), 0u);
   EXPECT_EQ(queue.handled(1), 7u);
   queue.push(transaction(30, 1));
+  queue.take(0, kAll, kNoWait, batch);
+  EXPECT_TRUE(batch.empty()) << "first it is to be done with what it has";
   queue.take(1, kAll, kNoWait, batch);
   ASSERT_EQ(batch.size(), 1u);
   EXPECT_EQ(batch[0].lsn, Lsn{30});
