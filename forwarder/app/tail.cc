@@ -191,7 +191,7 @@ Result<void> Tail::wait_for_reader(Connection& connection) {
     if (!sent) return sent;
     if (aside_.socket() >= 0 && !aside_.is_lost()) continue;
     auto slot = aside_.look(connection, kBlocked, [] { return interrupted.load(); });
-    if (!slot) return in("the server may be stopping, as it lets nobody in", slot.error());
+    if (!slot) return in("the server may be stopping, as it rejects connections", slot.error());
   }
   return {};
 }

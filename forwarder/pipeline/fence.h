@@ -1,11 +1,11 @@
 // Whether sinks may deliver now: only while the slot is known to be ours.
 //
-// When the stream is lost another forwarder may get the slot, and deliver. This one may learn that
-// late: it may have been stopped, or suspended with its machine, or cut off from the server. So a
-// sink asks before it begins anything. It may go on if the stream is open, if nothing has ended the
-// connection, and if the server has shown signs of life within a lease that is shorter than the
-// time after which the server would give us up. What was already handed to a receiver cannot be
-// taken back.
+// When the stream is lost another forwarder may get the slot, and deliver. This process may learn
+// that late: it may have been stopped, or suspended with its machine, or cut off from the server.
+// So a sink asks before it begins anything. It may go on if the stream is open, if nothing has
+// ended the connection, and if the server has shown signs of life within a lease. The lease is
+// shorter than the time after which the server would give us up. What was already handed to a
+// receiver cannot be taken back.
 //
 // An event that arrives is a sign of life: neither an idle nor a busy pipeline ever waits here.
 #pragma once

@@ -51,8 +51,8 @@ class EventQueue {
 
   // Fills `batch` with what is there for a sink, without waiting for more: within the limits (but
   // at least one event), and cut so that a barrier is alone. Waits up to `patience` for a first
-  // event; an empty batch means that none came, that the queue was closed, or that what the sink has
-  // in hands was discarded. The events live until done().
+  // event; an empty batch means that none came, that the queue was closed, or that what the sink
+  // has in hands was discarded. The events live until done().
   void take(size_t sink, BatchLimits limits, Duration patience, std::vector<Event>& batch);
 
   // The sink is done with all that it took.

@@ -74,8 +74,9 @@ struct Resume {
 
 // On the same history of the same server it goes on behind the last complete transaction received,
 // however far the sinks are. Unless the slot is beyond what the server was told: then another
-// forwarder has delivered what is before that, and what is queued is not to be delivered again. A server that was started anew may be another one, restored from a
-// backup: it sends that transaction again, to be compared (ExpectedTransaction).
+// forwarder has delivered what is before that, and what is queued is not to be delivered again. A
+// server that was started anew may be another one, restored from a backup: it sends that
+// transaction again, to be compared (ExpectedTransaction).
 inline Resume resume(const ReceivedState& received, const ServerState& server) {
   if (!received.any) return {};
   if (received.system != server.system || received.timeline != server.timeline ||

@@ -1,9 +1,10 @@
 // A second connection to the server that streams, for while the stream is not read or says nothing.
 //
-// A process of the server that has to end cannot tell us so while nobody reads: it waits for ever,
-// and with it the end of the server, or a checkpoint that has to remove the slot's log. This
-// connection is one that replicates, and idle: the server ends it just when it asks those that
-// stream to end, and not before. An ordinary connection would hold up a smart shutdown.
+// A process of the server that has to end cannot tell us so while nothing is read: the process
+// waits for ever. The end of the server waits with it, or a checkpoint that has to remove the
+// slot's log. This connection is a replication connection, and idle: the server ends it just when
+// it asks those that stream to end, and not before. An ordinary connection would hold up a smart
+// shutdown.
 //
 // Not synchronized: the source's thread owns it.
 #pragma once

@@ -318,8 +318,8 @@ Result<void> Source::watch(const Connection& connection) {
   auto slot = look_aside(connection);
   if (!slot) {
     return in(
-        "nothing is read, as the sinks are behind, and the server may be stopping, as it lets "
-        "nobody in: letting go of the slot",
+        "nothing is read, as the sinks are behind, and the server may be stopping, as it rejects "
+        "connections: letting go of the slot",
         std::move(slot.error()));
   }
   look_at_ = Clock::now() + (aside_.socket() < 0 ? timing_.full_alone : timing_.full);

@@ -3,7 +3,8 @@
 //
 // It connects for ever: every failure but those that only an operator can mend leads to another
 // attempt. A slot that somebody else streams is waited for. What is received goes into the
-// queue; while that has no room nothing is read, and the server still gets its answers.
+// queue; while that has no room nothing is read, and the server still gets its answers. The queue's
+// fence is open while the slot is streamed. A server that stops is let go.
 #pragma once
 
 #include <atomic>
