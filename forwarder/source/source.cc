@@ -295,7 +295,7 @@ Result<void> Source::stream(Connection& connection) {
       TimePoint until = feedback_.wait_until(to_tell(), acks_.in_flight(), now);
       if (asked_for_life_) until = std::min(until, *asked_for_life_ + timing_.sign);
       if (!room) until = std::min(until, look_at_);
-      connection.wait(room, std::min(until, silence_.next()), aside_.socket());
+      connection.wait(room, std::min(until, silence_.next()), room ? -1 : aside_.socket());
     }
   }
   drain(connection);
@@ -342,6 +342,7 @@ Result<void> Source::watch(const Connection& connection) {
 Result<void> Source::show_life(const Connection& connection) {
   if (!queue_.fence().wanted()) {
     asked_for_life_.reset();
+    if (aside_.socket() >= 0 && Clock::now() > aside_until_) aside_.close();
     return {};
   }
   if (!asked_for_life_ || Clock::now() < *asked_for_life_ + timing_.sign) return {};
@@ -355,6 +356,7 @@ Result<std::optional<SlotView>> Source::look_aside(const Connection& connection)
   const Duration patience = timing_.full / 2;
   stats_.pulse.back_by(Clock::now() + 2 * patience);
   auto slot = aside_.look(connection, patience, [this] { return queue_.closed(); });
+  aside_until_ = Clock::now() + timing_.aside;
   if (slot && *slot) stats_.server_lsn = std::max(stats_.server_lsn.load(), (*slot)->end.value);
   return slot;
 }

@@ -40,6 +40,7 @@ struct SourceTiming {
   Duration unread = std::chrono::milliseconds(200);
   Duration full = std::chrono::seconds(5);
   Duration full_alone = std::chrono::seconds(1);
+  Duration aside = std::chrono::minutes(1);        // that connection is kept, since the last use
   Duration sign = std::chrono::milliseconds(300);  // of life, from the stream; then it is asked for
 };
 
@@ -99,9 +100,10 @@ class Source {
   Silence silence_;
   StopSigns stop_signs_;
   Aside aside_;
-  bool reading_ = true;  // there is room, and it is not draining
-  TimePoint look_at_;    // the server, on the side
-  int unanswered_ = 0;   // such looks in a row
+  bool reading_ = true;    // there is room, and it is not draining
+  TimePoint look_at_;      // the server, on the side
+  TimePoint aside_until_;  // keep that connection
+  int unanswered_ = 0;     // such looks in a row
   std::optional<TimePoint> asked_for_life_;
   StreamPosition last_event_;  // that was handed over
   Lsn last_commit_;            // likewise
