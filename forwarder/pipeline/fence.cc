@@ -24,13 +24,27 @@ void Fence::open(int socket, Duration lease) {
     socket_ = fcntl(socket, F_DUPFD_CLOEXEC, 0);
     lease_ = Lease(lease);
     heard_ = boot_time().time_since_epoch().count();
+    ticked_ = heard_.load();
+    doubt_ = false;
     wanted_ = false;
     state_ = State::kOpen;
   }
   changed_.notify_all();
 }
 
-void Fence::heard() {
+bool Fence::tick() {
+  const TimePoint now = boot_time();
+  const TimePoint before{Duration(ticked_.exchange(now.time_since_epoch().count()))};
+  if (!Lease::was_frozen(before, now)) return true;
+  doubt_ = true;
+  return false;
+}
+
+void Fence::heard(bool proof) {
+  // Just now the answer itself may have been waiting.
+  if (tick() && proof) doubt_ = false;
+  // The end may be behind what was read.
+  if (doubt_ || ended()) return;
   heard_ = boot_time().time_since_epoch().count();
   wanted_.store(false, std::memory_order_relaxed);
   if (!waiting_) return;
@@ -61,11 +75,15 @@ bool Fence::passable() {
     std::lock_guard lock(mutex_);
     if (state_ == State::kNone) return true;
     if (state_ == State::kClosed) return false;
+    tick();
     const TimePoint heard{Duration(heard_.load())};
     const TimePoint time = boot_time();
-    if (lease_.is_new(heard, time)) return true;
-    ask = lease_.is_to_renew(heard, time) && !wanted_.exchange(true);
-    if (ended()) {
+    const bool doubt = doubt_;
+    if (!doubt && lease_.is_new(heard, time)) return true;
+    ask = (doubt || lease_.is_to_renew(heard, time)) && !wanted_.exchange(true);
+    if (doubt) {
+      may = false;
+    } else if (ended()) {
       ask = true;  // the source may not be listening
       may = false;
     } else {

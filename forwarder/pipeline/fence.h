@@ -40,11 +40,17 @@ class Lease {
 
   bool is_over(TimePoint heard, TimePoint now) const { return now - heard > length_; }
 
+  // Whether this process was stopped, or did not come to run, between two looks at the clock. Some
+  // thread looks every second. What the source reads after that may have been waiting for long, and
+  // is no sign of life.
+  static bool was_frozen(TimePoint before, TimePoint now) { return now - before > kFrozen; }
+
   // Whether it is time for another sign of life, so that it comes before the lease is over.
   bool is_to_renew(TimePoint heard, TimePoint now) const { return now - heard > length_ / 2; }
 
  private:
   static constexpr Duration kNew = std::chrono::milliseconds(2);
+  static constexpr Duration kFrozen = std::chrono::milliseconds(2500);
 
   Duration length_;
 };
@@ -66,14 +72,22 @@ class Fence {
   // The slot is ours, through this socket.
   void open(int socket, Duration lease);
 
-  // The server has just shown that the slot is ours.
-  void heard();
+  // The server was heard. Does not count after this process was frozen, unless it is `proof`: an
+  // answer to a question that was asked since.
+  void heard(bool proof = false);
+
+  // Whether only a proof counts now.
+  bool is_in_doubt() const { return doubt_.load(); }
 
   // Whether a sink wants to know that.
   bool wanted() const { return wanted_.load(); }
 
   // No sink is to wait any more.
   void give_up();
+
+  // Any thread's side: about once a second, so that it shows when this process was frozen. False:
+  // it was, just now.
+  bool tick();
 
   // Sinks' side --------------------------------------------------------------------------------
 
@@ -94,6 +108,8 @@ class Fence {
   Lease lease_{Duration::zero()};
   bool given_up_ = false;
   std::atomic<TimePoint::rep> heard_{0};
+  std::atomic<TimePoint::rep> ticked_{0};
+  std::atomic<bool> doubt_{false};
   std::atomic<bool> wanted_{false};
   std::atomic<int> waiting_{0};
 };

@@ -38,6 +38,7 @@ void EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
   Cursor& cursor = cursors_[sink];
   auto ready = [&] { return closed_ || cursor.taken < pushed_; };
   arrived_.wait_for(lock, patience, ready);
+  fence_.tick();
   // What follows what was discarded does not belong into one batch with that.
   if (closed_ || holds_discarded(cursor)) return;
 

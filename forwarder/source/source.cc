@@ -254,6 +254,7 @@ Result<void> Source::stream(Connection& connection) {
   unanswered_ = 0;
   asked_for_life_.reset();
   while (!stopping()) {
+    queue_.fence().tick();
     bool room = queue_.has_room();
     bool more = false;
     if (room) {
@@ -345,7 +346,10 @@ Result<void> Source::show_life(const Connection& connection) {
     if (aside_.socket() >= 0 && Clock::now() > aside_until_) aside_.close();
     return {};
   }
-  if (!asked_for_life_ || Clock::now() < *asked_for_life_ + timing_.sign) return {};
+  const bool asked = asked_for_life_.has_value();
+  if (asked ? Clock::now() < *asked_for_life_ + timing_.sign : !queue_.fence().is_in_doubt()) {
+    return {};
+  }
   auto slot = look_aside(connection);
   asked_for_life_ = Clock::now();
   if (!slot || !*slot) return {};  // the stream may still reply
@@ -365,7 +369,7 @@ Result<void> Source::is_ours(const Connection& connection, const SlotView& slot)
   if (slot.user != streamed_by_) {
     return retry("slot \"" + config_.slot + "\" is not ours any more", connection.endpoint());
   }
-  queue_.fence().heard();
+  queue_.fence().heard(true);
   return {};
 }
 
@@ -500,6 +504,7 @@ void Source::drain(Connection& connection) {
       {{"pipeline", pipeline_}, {"events", queue_.pushed() - queue_.handled()}});
   auto until = [this] { return TimePoint(Duration(drain_until_.load())); };
   while (!sinks_done() && !queue_.closed() && Clock::now() < until()) {
+    queue_.fence().tick();
     Result<void> going_on = answer(connection, false);
     if (going_on) going_on = watch(connection);
     if (!going_on) {

@@ -50,6 +50,27 @@ TEST(Lease, EndsBeforeTheServerGivesUsUp) {
   EXPECT_TRUE(lease.is_over(at(0), at(1'001)));
 }
 
+TEST(Lease, KnowsThatTheProcessWasFrozen) {
+  EXPECT_FALSE(Lease::was_frozen(at(0), at(2'000)));
+  EXPECT_TRUE(Lease::was_frozen(at(0), at(3'000)));
+}
+
+TEST(Fence, AfterAFreezeOnlyAProofCounts) {
+  int woken = 0;
+  Fence fence([&] { woken++; });
+  Ends ends;
+  fence.open(ends.fds[0], kLong);
+  std::this_thread::sleep_for(milliseconds(2'700));
+  fence.heard();
+  EXPECT_TRUE(fence.is_in_doubt());
+  EXPECT_FALSE(fence.passable());
+  EXPECT_TRUE(fence.wanted());
+  EXPECT_EQ(woken, 1);
+  fence.heard(true);
+  EXPECT_TRUE(fence.passable());
+  EXPECT_FALSE(fence.wanted());
+}
+
 TEST(Fence, LetsAllPassUntilItIsClosed) {
   Fence fence([] {});
   EXPECT_TRUE(fence.passable());
