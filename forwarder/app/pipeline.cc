@@ -17,8 +17,10 @@ Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
   queue_ = std::make_unique<EventQueue>(config.sinks.size(), config.memory, [this] { wake_(); });
   std::optional<StateFile> state;
   if (!config.state.empty()) state.emplace(config.state, config.name);
+  SourceTiming timing;
+  timing.reconnect = config.retry;
   source_ = std::make_unique<Source>(config.name, config.source, *queue_, source_stats_, wake_,
-                                     std::move(state));
+                                     std::move(state), timing);
 }
 
 Pipeline::~Pipeline() {

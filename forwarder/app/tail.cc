@@ -1,8 +1,10 @@
 // `walspout tail`: changes as they come, from a temporary slot that goes when the command ends.
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -12,11 +14,14 @@
 #include "pipeline/ack.h"
 #include "pipeline/feedback.h"
 #include "pipeline/frames.h"
+#include "source/aside.h"
 #include "source/source.h"
 
 namespace walspout {
 
 namespace {
+
+constexpr Milliseconds kBlocked{1000};
 
 const Wake* interrupt = nullptr;
 std::atomic<bool> interrupted{false};
@@ -36,11 +41,14 @@ class Tail {
   Result<void> stream(Connection& connection);
   Result<void> take(Message message);
   void print(const Event& event);
-  bool flush();
+  Result<bool> flush(Connection& connection);
+  Result<void> wait_for_reader(Connection& connection);
 
   const TailOptions& options_;
   const bool terminal_;
   Wake wake_;
+  SourceConfig source_;
+  Aside aside_{source_};
   FrameDecoder decoder_;
   AckTracker acks_;
   std::string out_;
@@ -61,16 +69,16 @@ Result<void> Tail::run() {
                        wake_, [] { return interrupted.load(); });
   if (!connection) return Failure(std::move(connection.error()));
 
-  SourceConfig source;
-  source.slot = "walspout_tail_" + std::to_string(getpid());
-  source.publications = options_.publications;
-  source.batch_bytes = 8192;
+  source_.dsn = dsn;
+  source_.slot = "walspout_tail_" + std::to_string(getpid());
+  source_.publications = options_.publications;
+  source_.batch_bytes = 8192;
   auto created =
-      connection->query("CREATE_REPLICATION_SLOT " + Connection::quote_name(source.slot) +
+      connection->query("CREATE_REPLICATION_SLOT " + Connection::quote_name(source_.slot) +
                             " TEMPORARY LOGICAL walspout NOEXPORT_SNAPSHOT",
                         TimePoint::max());
   if (!created) return in("could not make a temporary slot", std::move(created.error().error));
-  auto started = connection->start_streaming(start_replication(source, Lsn{}),
+  auto started = connection->start_streaming(start_replication(source_, Lsn{}),
                                              Clock::now() + std::chrono::seconds(30));
   if (!started) return Failure(std::move(started.error().error));
   if (terminal_) std::fprintf(stderr, "waiting for changes; Ctrl-C ends\n");
@@ -93,7 +101,9 @@ Result<void> Tail::stream(Connection& connection) {
       }
       Result<void> taken = take(std::move(message->data));
       if (!taken) return taken;
-      if (!flush()) return {};  // whoever read it has gone
+      Result<bool> written = flush(connection);
+      if (!written) return Failure(std::move(written.error()));
+      if (!*written) return {};  // what read it has gone
     }
     if (feedback.due(acks_.confirmed()) <= Clock::now()) {
       Result<void> sent = connection.send_status(acks_.received_end(), acks_.confirmed());
@@ -153,16 +163,37 @@ void Tail::print(const Event& event) {
   out_ += '\n';
 }
 
-bool Tail::flush() {
+Result<bool> Tail::flush(Connection& connection) {
   std::string_view rest = out_;
   while (!rest.empty()) {
-    ssize_t written = write(STDOUT_FILENO, rest.data(), rest.size());
-    if (written < 0 && errno == EINTR && !interrupted) continue;
+    Result<void> ready = wait_for_reader(connection);
+    if (!ready) return Failure(std::move(ready.error()));
+    if (interrupted) return false;
+    // So much a pipe takes without making us wait.
+    ssize_t written = write(STDOUT_FILENO, rest.data(), std::min<size_t>(rest.size(), PIPE_BUF));
+    if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (written < 0) return false;
     rest.remove_prefix(static_cast<size_t>(written));
   }
   out_.clear();
   return true;
+}
+
+// Waits until something can be written. Meanwhile the server is not read, so it is asked on the
+// side whether it stops: it could not tell us.
+Result<void> Tail::wait_for_reader(Connection& connection) {
+  while (!interrupted) {
+    pollfd fds[3] = {
+        {STDOUT_FILENO, POLLOUT, 0}, {wake_.fd(), POLLIN, 0}, {aside_.socket(), POLLIN, 0}};
+    if (poll(fds, 3, static_cast<int>(kBlocked.count())) < 0) continue;
+    if (fds[0].revents) break;
+    Result<void> sent = connection.send_status(acks_.received_end(), acks_.confirmed());
+    if (!sent) return sent;
+    if (aside_.socket() >= 0 && !aside_.is_lost()) continue;
+    auto slot = aside_.look(connection, kBlocked, [] { return interrupted.load(); });
+    if (!slot) return in("the server may be stopping, as it rejects connections", slot.error());
+  }
+  return {};
 }
 
 }  // namespace

@@ -79,8 +79,16 @@ Result<void> Deliverer::connect() {
 
 Result<void> Deliverer::deliver(std::vector<Event>& pending) {
   while (!pending.empty() && !queue_.closed()) {
+    stats_.pulse.back_by(time_.now() + kPatience);
+    const bool ours = queue_.fence().wait(kPatience);
+    if (queue_.is_discarded(cursor_)) pending.clear();
+    if (pending.empty()) break;
+    if (!ours) {
+      sink_.idle();
+      continue;
+    }
     const size_t attempted = attempt_size(pending);
-    Progress progress(attempted);
+    Progress progress(attempted, [this] { return queue_.may_deliver(cursor_); });
     const TimePoint until = deadline();
     stats_.pulse.back_by(until);
     // What is written after the signal belongs into the new file.
@@ -94,6 +102,10 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
       settle(pending, progress);
       succeeded();
       at_once_ = at_once_ > SIZE_MAX / 2 ? SIZE_MAX : at_once_ * 2;
+      continue;
+    }
+    if (progress.is_halted()) {  // which is not the receiver's fault
+      settle(pending, progress);
       continue;
     }
     // Where the failed event will be found once the events that are done are gone.
@@ -238,6 +250,7 @@ std::optional<size_t> Deliverer::find_other(std::vector<Event>& pending, size_t 
 }
 
 bool Deliverer::passes(std::vector<Event>& pending, size_t other) {
+  if (!queue_.may_deliver(cursor_)) return false;
   const TimePoint until = deadline();
   stats_.pulse.back_by(until);
   Progress one(1);

@@ -28,13 +28,16 @@ class Feedback {
     config_.moved = std::min(config_.moved, config_.silence);
   }
 
-  // The server asks for an update.
-  void request() { requested_ = true; }
+  // The server asks for an update. It is not sent before `at` because of that.
+  void request(TimePoint at = {}) {
+    requested_ = true;
+    requested_for_ = at;
+  }
 
   // When the next update is due, if `confirmed` is what it would say.
   TimePoint due(Lsn confirmed) const {
-    if (requested_) return sent_at_;
-    return sent_at_ + (confirmed > sent_ ? config_.moved : config_.silence);
+    const TimePoint at = sent_at_ + (confirmed > sent_ ? config_.moved : config_.silence);
+    return requested_ ? std::min(at, std::max(sent_at_, requested_for_)) : at;
   }
 
   // Until when to wait if nothing arrives. Sinks do not say that they have moved, so while
@@ -62,6 +65,7 @@ class Feedback {
   TimePoint sent_at_;
   Lsn sent_;
   bool requested_ = false;
+  TimePoint requested_for_;
 };
 
 }  // namespace walspout

@@ -53,8 +53,11 @@ class FrameDecoder::Reader {
   bool good_ = true;
 };
 
-void FrameDecoder::reset() {
+void FrameDecoder::reset(StreamPosition after) {
   relations_.clear();
+  after_ = after;
+  repeated_ = false;
+  other_log_ = false;
   open_ = false;
 }
 
@@ -127,6 +130,12 @@ Result<void> FrameDecoder::begin(Reader body) {
   body.number<uint32_t>();  // xid
   if (!body.good()) return malformed("a begin frame is too short");
   if (open_) return malformed("a transaction begins within another one");
+  repeated_ = lsn <= after_.lsn;
+  if (!after_.complete && lsn >= after_.lsn) {
+    other_log_ = lsn != after_.lsn || commit_time != after_.commit_time;
+    if (other_log_) return retry("a transaction of which a part was received does not come again");
+    after_.complete = true;  // it is the one that has to come
+  }
   open_ = true;
   lsn_ = lsn;
   commit_time_ = commit_time;
@@ -200,6 +209,7 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t key_begin, Rea
   event.barrier = flags & kBarrier;
   next_index_ = event.index + 1;
   events_++;
+  if (repeated_ && (lsn_ < after_.lsn || event.index <= after_.index)) return {};
   chunk.events.push_back(event);
   return {};
 }

@@ -46,6 +46,14 @@ struct Chunk {
   static constexpr size_t kOverhead = 256;
 };
 
+// The last event that was taken over from a stream that broke.
+struct StreamPosition {
+  Lsn lsn;  // of its transaction, as in the event's id; 0: there is none
+  uint64_t index = 0;
+  int64_t commit_time = 0;
+  bool complete = true;  // the whole transaction was received
+};
+
 class FrameDecoder {
  public:
   // Decodes one message and appends it to a chunk; after an error the chunk is as it was. The
@@ -55,8 +63,16 @@ class FrameDecoder {
   // The same, with a chunk of its own.
   Result<Chunk> decode(Message message);
 
-  // For a new connection: relations are named again, and no transaction is open.
-  void reset();
+  // For a new connection: relations are named again, and no transaction is open. Events up to
+  // `after` yield nothing when they come again. If its transaction was not complete the server has
+  // to send that again, and an error is yielded where it does not: the log is another one.
+  void reset(StreamPosition after = {});
+
+  // Whether that error has been yielded.
+  bool is_other_log() const { return other_log_; }
+
+  // Whether all that the server has before this position may have come, as it says.
+  bool may_have_sent(Lsn sent) const { return after_.complete || sent <= after_.lsn; }
 
   // Whether a transaction has begun whose commit has not been seen.
   bool in_transaction() const { return open_; }
@@ -78,6 +94,9 @@ class FrameDecoder {
 
   std::unordered_map<uint32_t, Known> relations_;
   uint64_t chunks_ = 0;
+  StreamPosition after_;
+  bool repeated_ = false;  // the open transaction begins with events that came before
+  bool other_log_ = false;
   bool open_ = false;
   Lsn lsn_;                  // of the open transaction
   int64_t commit_time_ = 0;  // likewise

@@ -6,7 +6,7 @@
 namespace walspout {
 
 EventQueue::EventQueue(size_t sinks, size_t capacity_bytes, std::function<void()> wake)
-    : capacity_(capacity_bytes), wake_(std::move(wake)), cursors_(sinks) {}
+    : capacity_(capacity_bytes), wake_(std::move(wake)), fence_(wake_), cursors_(sinks) {}
 
 bool EventQueue::has_room() {
   std::lock_guard lock(mutex_);
@@ -38,7 +38,9 @@ void EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
   Cursor& cursor = cursors_[sink];
   auto ready = [&] { return closed_ || cursor.taken < pushed_; };
   arrived_.wait_for(lock, patience, ready);
-  if (closed_) return;
+  fence_.tick();
+  // What follows what was discarded does not belong into one batch with that.
+  if (closed_ || holds_discarded(cursor)) return;
 
   size_t bytes = 0;
   while (cursor.taken < pushed_ && batch.size() < limits.events) {
@@ -63,15 +65,11 @@ void EventQueue::done(size_t sink) {
   bool wake = false;
   {
     std::lock_guard lock(mutex_);
-    cursors_[sink].done = cursors_[sink].taken;
-    cursors_[sink].done_chunk = cursors_[sink].chunk;
-    uint64_t keep = cursors_[sink].done_chunk;
-    for (const Cursor& cursor : cursors_) keep = std::min(keep, cursor.done_chunk);
-    for (; first_chunk_ < keep; first_chunk_++) {
-      bytes_ -= chunks_.front().bytes();
-      freed.push_back(std::move(chunks_.front()));
-      chunks_.pop_front();
-    }
+    Cursor& cursor = cursors_[sink];
+    skip_discarded(cursor);
+    cursor.done = cursor.taken;
+    cursor.done_chunk = cursor.chunk;
+    drop_handled(freed);
     if (waiting_for_room_ && bytes_ < capacity_) {
       waiting_for_room_ = false;
       wake = true;
@@ -81,12 +79,57 @@ void EventQueue::done(size_t sink) {
   if (wake) wake_();
 }
 
+// Frees what every sink is done with, into `freed`: for the caller to destroy without the lock.
+void EventQueue::drop_handled(std::vector<Chunk>& freed) {
+  uint64_t keep = first_chunk_ + chunks_.size();
+  for (const Cursor& cursor : cursors_) keep = std::min(keep, cursor.done_chunk);
+  for (; first_chunk_ < keep; first_chunk_++) {
+    bytes_ -= chunks_.front().bytes();
+    freed.push_back(std::move(chunks_.front()));
+    chunks_.pop_front();
+  }
+}
+
+void EventQueue::skip_discarded(Cursor& cursor) const {
+  if (cursor.taken >= discarded_) return;
+  cursor.taken = discarded_;
+  cursor.chunk = discarded_chunks_;
+  cursor.event = 0;
+}
+
+uint64_t EventQueue::discard() {
+  std::vector<Chunk> freed;
+  std::lock_guard lock(mutex_);
+  const uint64_t waiting = pushed_ - handled_locked();
+  discarded_ = pushed_;
+  discarded_chunks_ = first_chunk_ + chunks_.size();
+  for (Cursor& cursor : cursors_) {
+    // A sink that has something in hands skips the rest when it is done.
+    if (cursor.done < cursor.taken) continue;
+    skip_discarded(cursor);
+    cursor.done = cursor.taken;
+    cursor.done_chunk = cursor.chunk;
+  }
+  drop_handled(freed);
+  return waiting;
+}
+
+bool EventQueue::is_discarded(size_t sink) const {
+  std::lock_guard lock(mutex_);
+  return holds_discarded(cursors_[sink]);
+}
+
+bool EventQueue::holds_discarded(const Cursor& cursor) const {
+  return cursor.done < std::min(cursor.taken, discarded_);
+}
+
 void EventQueue::close() {
   {
     std::lock_guard lock(mutex_);
     closed_ = true;
   }
   arrived_.notify_all();
+  fence_.give_up();
 }
 
 void EventQueue::wake_always() {

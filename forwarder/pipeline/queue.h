@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "pipeline/fence.h"
 #include "pipeline/frames.h"
 #include "sink/sink.h"
 
@@ -42,18 +43,32 @@ class EventQueue {
 
   void wake_always();
 
+  // What was pushed is not to be delivered any more: it counts as handled. How many events some
+  // sink was not done with. What a sink has in hands lives until it calls done().
+  uint64_t discard();
+
   // Sinks' side --------------------------------------------------------------------------------
 
   // Fills `batch` with what is there for a sink, without waiting for more: within the limits (but
   // at least one event), and cut so that a barrier is alone. Waits up to `patience` for a first
-  // event; an empty batch means that none came, or that the queue was closed. The events live until
-  // done().
+  // event; an empty batch means that none came, that the queue was closed, or that what the sink
+  // has in hands was discarded. The events live until done().
   void take(size_t sink, BatchLimits limits, Duration patience, std::vector<Event>& batch);
 
   // The sink is done with all that it took.
   void done(size_t sink);
 
+  // Whether what the sink took was discarded meanwhile.
+  bool is_discarded(size_t sink) const;
+
+  // Whether the sink may begin to deliver, or go on to deliver, what it took. Does not wait: the
+  // fence can be waited for.
+  bool may_deliver(size_t sink) { return !is_discarded(sink) && fence_.passable(); }
+
   // Both ---------------------------------------------------------------------------------------
+
+  // Keeps sinks from delivering while the slot is not known to be ours.
+  Fence& fence() { return fence_; }
 
   // take() returns nothing from now on.
   void close();
@@ -74,15 +89,21 @@ class EventQueue {
     uint64_t done_chunk = 0;  // chunks before this one are done with
   };
   uint64_t handled_locked() const;
+  bool holds_discarded(const Cursor& cursor) const;
+  void skip_discarded(Cursor& cursor) const;
+  void drop_handled(std::vector<Chunk>& freed);
 
   const size_t capacity_;
   const std::function<void()> wake_;
+  Fence fence_;
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<Chunk> chunks_;
   std::vector<Cursor> cursors_;
   uint64_t first_chunk_ = 0;  // absolute number of chunks_.front()
   uint64_t pushed_ = 0;
+  uint64_t discarded_ = 0;         // events ever: those before this one are
+  uint64_t discarded_chunks_ = 0;  // likewise, absolute number
   size_t bytes_ = 0;
   bool announced_ = true;  // nothing was pushed since
   bool waiting_for_room_ = false;

@@ -64,6 +64,7 @@ struct ReceivedState {
   Lsn end;  // transactions that end up to here have been received completely
   std::string started{};
   Lsn last{};  // the last of these
+  Lsn told{};  // the server was told at most this position of the slot
 };
 
 struct Resume {
@@ -116,13 +117,14 @@ inline bool still_runs(const ServerState& server, std::string_view system,
 }
 
 // On the same history of the same server it goes on behind the last complete transaction received,
-// however far the sinks are. A server that was started anew may be another one, restored from a
-// backup: it sends that transaction again, to be compared (ExpectedTransaction).
+// however far the sinks are. A slot beyond what the server was told was read by another forwarder,
+// which has delivered what is queued here: that is forgotten. A server that was started again may be
+// another one, restored from a backup: it sends that transaction again (ExpectedTransaction).
 inline Resume resume(const ReceivedState& received, const ServerState& server) {
   if (!received.any) return {};
   const bool running = still_runs(server, received.system, received.timeline, received.started);
   if (received.system != server.system || (received.timeline != server.timeline && !running) ||
-      server.wal_end < received.end || server.slot_confirmed > received.end) {
+      server.wal_end < received.end || server.slot_confirmed > received.told) {
     return {{}, true};
   }
   if (received.last && received.started != server.started) return {received.last, false};

@@ -296,7 +296,7 @@ Delivery HttpSink::deliver(std::span<const Event> events, TimePoint deadline, Pr
   for (const auto& lane : lanes_) lane->used = false;
   for (;;) {
     for (const auto& lane : lanes_) {
-      if (may_start(*lane, call)) start(*lane, call);
+      if (may_start(*lane, call) && progress.may_go_on()) start(*lane, call);
     }
     if (busy_ == 0) break;
     int running = 0;
@@ -314,6 +314,7 @@ Delivery HttpSink::deliver(std::span<const Event> events, TimePoint deadline, Pr
                                 [](const auto& lane) { return !lane->waiting.empty(); });
   abandon();
   if (call.error) return tl::unexpected(std::move(*call.error));
+  if (progress.is_halted()) return halted();
   if (late) {
     return undelivered(ErrorKind::kRetry,
                        "the receiver did not answer before the time of the delivery was over: "

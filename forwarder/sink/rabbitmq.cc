@@ -148,12 +148,15 @@ bool RabbitmqSink::is_over() const {
 Delivery RabbitmqSink::publish_all(Call& call, size_t begin) {
   settle(call.progress);
   for (size_t event = begin; event < call.events.size(); ++event) {
+    bool look = event == begin || event % kListenEvery == 0;
     while (blocked_ || !link_->has_room() || waiting_ >= (alone_ > 0 ? 1 : config_.unconfirmed)) {
       if (refused_ > 0) return {};
       if (auto heard = listen(call, true); !heard) return heard;
       settle(call.progress);
+      look = true;
     }
     if (refused_ > 0) return {};
+    if (look && !call.progress.may_go_on()) return halted();
     publish(call, event);
     if (call.unfit) return {};
     if (link_->published() % kListenEvery == 0) {

@@ -240,6 +240,7 @@ Delivery RedisSink::transact(std::span<const Event> events, TimePoint deadline,
   Batch* next = &batches_[1];
   choose(events, chosen, *batch, progress);
   while (!batch->empty()) {
+    if (!progress.may_go_on()) return halted();
     if (auto there = verify_old(events, *batch, deadline, progress); !there) return there;
     choose(events, chosen, *next, progress);
     if (!batch->events.empty()) {

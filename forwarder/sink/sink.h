@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,7 +29,18 @@ namespace walspout {
 // Which events of a batch are done with. What is not marked is handed in again, in the same order.
 class Progress {
  public:
-  explicit Progress(size_t events) : done_(events, false) {}
+  // `may_go_on`: whether the slot is still known to be ours; without it, it is.
+  explicit Progress(size_t events, std::function<bool()> may_go_on = {})
+      : done_(events, false), may_go_on_(std::move(may_go_on)) {}
+
+  // Asked by sinks that hand over a batch in several steps, before each one. False: another process
+  // may have the slot, so nothing more may be begun. deliver() then returns as soon as it can, with
+  // whatever is done and an error of any kind.
+  bool may_go_on() {
+    if (!halted_ && may_go_on_ && !may_go_on_()) halted_ = true;
+    return !halted_;
+  }
+  bool is_halted() const { return halted_; }
 
   // The receiver has taken responsibility for event i (or had it already).
   void durable(size_t i) {
@@ -58,6 +70,8 @@ class Progress {
 
  private:
   std::vector<bool> done_;
+  std::function<bool()> may_go_on_;
+  bool halted_ = false;
   size_t durable_ = 0;
   size_t dropped_ = 0;
   bool paused_ = false;
@@ -71,6 +85,12 @@ struct DeliveryError {
 };
 
 using Delivery = tl::expected<void, DeliveryError>;
+
+// After may_go_on() has said no.
+inline tl::unexpected<DeliveryError> halted() {
+  return tl::unexpected(DeliveryError{
+      Error{ErrorKind::kRetry, "the stream from the server is lost", ""}, 0, std::nullopt});
+}
 
 // `return undelivered(ErrorKind::kReject, "...", endpoint, i);`
 inline tl::unexpected<DeliveryError> undelivered(ErrorKind kind, std::string what,

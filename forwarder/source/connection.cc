@@ -407,8 +407,15 @@ bool Connection::readable() const {
   return ::poll(&fd, 1, 0) > 0;
 }
 
-void Connection::wait(bool for_reading, TimePoint deadline) {
-  std::array<pollfd, 2> fds{};
+bool Connection::hung_up() const {
+  pollfd fd{PQsocket(conn_.get()), POLLRDHUP, 0};
+  return ::poll(&fd, 1, 0) > 0;
+}
+
+void Connection::wait(bool for_reading, TimePoint deadline, int other) {
+  std::array<pollfd, 3> fds{};
+  fds[2].fd = other;
+  fds[2].events = POLLIN;
   fds[0].fd = PQsocket(conn_.get());
   fds[0].events = static_cast<short>((for_reading ? POLLIN : 0) | (unsent_ ? POLLOUT : 0));
   fds[1].fd = wake_->fd();
@@ -451,6 +458,10 @@ void Connection::finish_streaming(TimePoint deadline) {
     if (size < 0) return;
     wait(true, deadline);
   }
+}
+
+int Connection::socket() const {
+  return PQsocket(conn_.get());
 }
 
 int Connection::server_process() const {

@@ -88,9 +88,12 @@ class Connection {
   // Whether there is more to read().
   bool readable() const;
 
+  // Whether the server has ended the connection; there may be something to read nevertheless.
+  bool hung_up() const;
+
   // Waits until there is something to read (if that is wanted), what could not be sent can be sent
-  // on, the Wake was called, or the deadline has come.
-  void wait(bool for_reading, TimePoint deadline);
+  // on, the Wake was called, `other`, a socket, can be read (-1: none), or the deadline has come.
+  void wait(bool for_reading, TimePoint deadline, int other = -1);
 
   // Tells the server what was received and what it may forget, and asks it for a sign of life if
   // that is wanted. Does not wait.
@@ -100,6 +103,7 @@ class Connection {
   void finish_streaming(TimePoint deadline);
 
   int server_version() const;    // 150020
+  int socket() const;            // changes when the connection is lost
   int server_process() const;    // that serves this connection
   std::string endpoint() const;  // "host:port/database"
   std::string database() const;

@@ -231,13 +231,13 @@ Result<void> Slot::follow(Connection& beside, int process, Lsn received) {
 }
 
 Result<void> Slot::comes(Lsn commit) const {
-  if (expected_.lsn() && commit > expected_.lsn()) return other_log();
+  if (expected_.lsn() && commit > expected_.lsn()) return other_log(expected_.lsn());
   return {};
 }
 
 Result<void> Slot::came(const Commit& commit) {
   const Received transaction{commit.lsn, commit.end_lsn, commit.time};
-  if (!expected_.came(transaction)) return other_log();
+  if (!expected_.came(transaction)) return other_log(expected_.lsn());
   if (!commit.time) return {};  // a message of its own
   last_ = transaction;
   while (!untold_.empty() && untold_.back().lsn >= last_.lsn) untold_.pop_back();
@@ -248,12 +248,12 @@ Result<void> Slot::came(const Commit& commit) {
 }
 
 Result<void> Slot::sent(Lsn sent) const {
-  if (!expected_.sent(sent)) return other_log();
+  if (!expected_.sent(sent)) return other_log(expected_.lsn());
   return {};
 }
 
-Failure Slot::other_log() const {
-  return fatal("slot \"" + config_.slot + "\": the transaction at " + to_string(expected_.lsn()) +
+Failure Slot::other_log(Lsn lsn) const {
+  return fatal("slot \"" + config_.slot + "\": the transaction at " + to_string(lsn) +
                " was delivered, and is not in this server's log: it was restored from a backup, "
                "and has gone on since. Changes were delivered that it does not have. " +
                how_to_go_on());

@@ -74,6 +74,12 @@ class Slot {
   // Whether what came follows what was delivered, as far as can be told.
   bool settled() const { return !expected_.lsn(); }
 
+  // The server was told at most this position, by this process or those before it. 0: unknown.
+  Lsn told() const { return record_ ? record_->told : Lsn{}; }
+
+  // The log is not the one that was received, at this position.
+  Failure other_log(Lsn lsn) const;
+
   // The transaction that came last.
   Lsn last() const { return last_.lsn; }
 
@@ -84,7 +90,6 @@ class Slot {
   Result<void> create(Connection& connection);
   static Result<void> identify(Connection& connection, ServerState& state, TimePoint deadline);
   void keep();
-  Failure other_log() const;
   std::string how_to_go_on() const;
 
   const std::string& pipeline_;

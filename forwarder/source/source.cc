@@ -14,6 +14,9 @@ constexpr std::string_view kObjectInUse = "55006";
 constexpr std::string_view kSyntaxError = "42601";
 constexpr std::string_view kDataException = "22";  // the class: a value of an option, or its text
 constexpr Duration kGoodbye = std::chrono::seconds(2);
+constexpr Duration kStale = std::chrono::milliseconds(400);  // less than a takeover takes
+constexpr Duration kWell = std::chrono::minutes(1);
+constexpr int kUnanswered = 3;
 constexpr Duration kResolve = std::chrono::minutes(2);  // what libc may take to look up a name
 
 // Small messages are handed over together, up to about this size: what is handed over is also what
@@ -80,6 +83,7 @@ Source::Source(std::string pipeline, SourceConfig config, EventQueue& queue, Sou
       wake_(wake),
       timing_(timing),
       feedback_(timing.feedback, Clock::now()),
+      aside_(config_),
       backoff_(timing.reconnect),
       slot_(pipeline_, config_, std::move(state), timing.answer, stats.pulse) {}
 
@@ -91,7 +95,9 @@ void Source::stop(TimePoint drain_until) {
 }
 
 Result<void> Source::run() {
+  queue_.fence().close();
   Result<void> result = run_until_stopped();
+  queue_.fence().close();
   stats_.state = SourcePhase::kStopped;
   stats_.pulse.away();
   return result;
@@ -106,8 +112,7 @@ Result<void> Source::run_until_stopped() {
     const TimePoint began = Clock::now();
     Result<void> ended = stream_once();
     if (stopping()) break;
-    // What went well for that long was no failed attempt, even if nothing happened.
-    if (Clock::now() - began > timing_.reconnect.max) backoff_.reset();
+    if (has_gone_well(began)) backoff_.reset();
     if (ended) continue;
     stats_.last_error.set(ended.error().message());
     if (ended.error().kind == ErrorKind::kFatal) return ended;
@@ -123,8 +128,14 @@ Result<void> Source::run_until_stopped() {
   return {};
 }
 
+// Whether a connection that was made then was no failed attempt, though nothing new has come.
+bool Source::has_gone_well(TimePoint since) const {
+  return caught_up_ && Clock::now() - since > std::min<Duration>(timing_.reconnect.max, kWell);
+}
+
 // Connects, and streams until that ends.
 Result<void> Source::stream_once() {
+  caught_up_ = false;
   Result<Connection> connection = connect();
   if (!connection) return Failure(std::move(connection.error()));
 
@@ -133,29 +144,27 @@ Result<void> Source::stream_once() {
   ServerState server;
   Resume from;
   while (!stopping()) {
+    const TimePoint looked_at = boot_time();
     Result<ServerState> looked = slot_.look(*connection);
     if (!looked) return Failure(std::move(looked.error()));
     server = *looked;
     feedback_.server_timeout(server.timeout);
     silence_.server_timeout(server.timeout);
+    stop_signs_.server_timeout(server.timeout);
     stats_.server_lsn = server.wal_end.value;
     if (!received_.any) stats_.confirmed_lsn = server.slot_confirmed.value;
     received_.end = acks_.received_end();
     received_.last = slot_.last();
     if (received_.any) received_.timeline = slot_.timeline();
+    received_.told = slot_.told();
     from = resume(received_, server);
     // Trying in vain would put an error into the server's log each time.
     if (server.slot_user.empty()) {
       Result<void> whole = slot_.look_for_gap(*connection, server, received_.end);
       if (!whole) return whole;
-      // Nobody would read the stream: see look_aside().
-      if (!queue_.has_room()) {
-        stats_.last_error.set("there is no room: the sinks are behind");
-        pause(timing_.slot_in_use);
-        continue;
-      }
       bool in_use = false;
       Result<void> started = start(*connection, from.start, in_use);
+      if (started) started = check_start(*connection, server, looked_at);
       if (started) break;
       if (!in_use) return started;
       server.slot_user = "somebody else";
@@ -169,21 +178,12 @@ Result<void> Source::stream_once() {
           {{"pipeline", pipeline_}, {"slot", config_.slot}, {"active_pid", server.slot_user}});
       waiting_said_ = true;
     }
+    caught_up_ = true;  // it waits for its turn
     pause(timing_.slot_in_use);
   }
   if (stopping()) return {};
   waiting_said_ = false;
-  received_.any = true;
-  received_.system = server.system;
-  received_.timeline = server.timeline;
-  received_.started = server.started;
-  if (from.forget) {
-    acks_.forget();
-    feedback_.forget();
-  }
-  streamed_by_ = std::to_string(connection->server_process());
-  slot_.begin(server, from.start);
-  stats_.identity.set(source_identity(server.system, config_.slot, connection->database()));
+  go_on(*connection, server, from);
   stats_.start_lsn = server.wal_end.value;
   log(LogLevel::kInfo, "streaming",
       {{"pipeline", pipeline_},
@@ -196,8 +196,52 @@ Result<void> Source::stream_once() {
   stats_.last_error.set("");
   Result<void> ended = stream(*connection);
   beside_.reset();
+  queue_.fence().close();
+  aside_.close();
   acks_.disconnect();
   return ended;
+}
+
+// Another reader may have had the slot between the look at it and the start, if we were stopped
+// in between: then what is known of the slot is old.
+Result<void> Source::check_start(const Connection& connection, const ServerState& server,
+                                 TimePoint looked) {
+  if (boot_time() - looked < kStale) return {};
+  auto slot = look_aside(connection);
+  aside_.close();
+  // Without an answer nothing can be said: a server may be that slow.
+  if (!slot || !*slot || (*slot)->confirmed == server.slot_confirmed) return {};
+  return retry("the slot has moved meanwhile", connection.endpoint());
+}
+
+// The slot is ours. What was received before goes on from there, or is forgotten.
+void Source::go_on(const Connection& connection, const ServerState& server, const Resume& from) {
+  received_.any = true;
+  received_.system = server.system;
+  received_.timeline = server.timeline;
+  received_.started = server.started;
+  if (from.forget) {
+    acks_.forget();
+    feedback_.forget();
+    last_event_ = {};
+    last_commit_ = {};
+    if (const uint64_t events = queue_.discard(); events > 0) {
+      log(LogLevel::kInfo, "what was read before is discarded, it is read again from the slot",
+          {{"pipeline", pipeline_},
+           {"events", events},
+           {"slot_at", to_string(server.slot_confirmed)}});
+    }
+  }
+  streamed_by_ = std::to_string(connection.server_process());
+  slot_.begin(server, from.start);
+  stats_.identity.set(source_identity(server.system, config_.slot, connection.database()));
+  queue_.fence().open(connection.socket(), Lease::length_for(server.timeout));
+}
+
+StreamPosition Source::position() const {
+  StreamPosition at = last_event_;
+  at.complete = at.lsn <= last_commit_;
+  return at;
 }
 
 Result<Connection> Source::connect() {
@@ -221,26 +265,20 @@ Result<void> Source::start(Connection& connection, Lsn from, bool& in_use) {
 }
 
 Result<void> Source::stream(Connection& connection) {
-  decoder_.reset();
+  decoder_.reset(position());
   // The server may have crashed and forgotten what it was told: it is told again at once.
   feedback_.request();
   silence_.broken(Clock::now());
-  bool full = false;
-  TimePoint aside;
+  stop_signs_.none();
+  reading_ = true;
+  unanswered_ = 0;
+  asked_for_life_.reset();
   while (!stopping()) {
+    queue_.fence().tick();
     bool room = queue_.has_room();
-    if (!room && !full) {
-      stats_.pauses++;
-      aside = Clock::now() + timing_.full;
-    }
-    full = !room;
-    if (full && Clock::now() >= aside) {
-      Result<void> wanted = look_aside();
-      if (!wanted) return wanted;
-      aside = Clock::now() + timing_.full;
-    }
     bool more = false;
     if (room) {
+      reading_ = true;
       Result<bool> received = receive(connection);
       hand_over();
       queue_.announce();
@@ -249,57 +287,111 @@ Result<void> Source::stream(Connection& connection) {
     } else {
       silence_.broken(Clock::now());
     }
+    Result<void> seen = room ? show_life(connection) : watch(connection);
+    if (!seen) return seen;
     Result<void> answered = answer(connection, false);
     if (!answered) return answered;
-    if (const TimePoint now = Clock::now(); silence_.is_over(now)) {
+    const TimePoint now = Clock::now();
+    if (silence_.is_over(now)) {
       silence_.given_up();
       const auto silent = std::chrono::duration_cast<Milliseconds>(now - silence_.since());
       return retry("the server has been silent for " + std::to_string(silent.count()) +
                        " ms, though it was asked for a reply: giving up the connection",
                    connection.endpoint());
     }
+    if (stop_signs_.are_clear(now)) {
+      return retry(
+          "the server is stopping and waits for the sinks: letting go of the slot, "
+          "nothing more is confirmed",
+          connection.endpoint());
+    }
     // For messages that are in the library's buffer already, the socket would be waited for in
     // vain.
     room = queue_.has_room();
-    if (room && more) continue;
-    TimePoint now = Clock::now();
+    if (room ? more : reading_) continue;
     Duration nap = room ? pace_.read(std::exchange(messages_, 0), now) : Duration::zero();
     if (nap > Duration::zero()) {
       if (!connection.readable()) connection.wait(false, now + nap);
     } else {
       TimePoint until = feedback_.wait_until(to_tell(), acks_.in_flight(), now);
       if (must_follow()) until = std::min(until, follow_at_);
-      connection.wait(room, std::min({until, silence_.next(), full ? aside : TimePoint::max()}));
+      if (asked_for_life_) until = std::min(until, *asked_for_life_ + timing_.sign);
+      if (!room) until = std::min(until, look_at_);
+      connection.wait(room, std::min(until, silence_.next()), room ? -1 : aside_.socket());
     }
   }
   drain(connection);
   return {};
 }
 
-// While nothing is read, a process of the server that has to end cannot tell us so: it waits for
-// ever, and with it a checkpoint that has to remove the slot's log, or the end of the server. So
-// the server is asked on the side; also how far its log reaches, which the stream does not tell
-// now. An error if it is better to let go.
-Result<void> Source::look_aside() {
-  auto aside =
-      Connection::open(config_.dsn, Connection::Mode::kOrdinary, Clock::now() + timing_.full / 2,
-                       wake_, [this] { return stopping(); });
-  if (!aside) return in("nothing is read, as the sinks are behind", std::move(aside.error()));
-  auto slot = aside->query(
-      "SELECT wal_status, CASE WHEN pg_catalog.pg_is_in_recovery() "
-      "THEN pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END "
-      "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
-          Connection::quote_literal(config_.slot),
-      Clock::now() + timing_.full / 2);
-  if (!slot) return Failure(std::move(slot.error().error));
-  if (!slot->empty()) {
-    const Lsn end = parse_lsn(text(slot->front(), 1)).value_or(Lsn{});
-    stats_.server_lsn = std::max(stats_.server_lsn.load(), end.value);
+// Nothing is read: the server is asked on the side whether the slot is still ours, and wanted; also
+// how far its log reaches, which the stream does not tell now. An error if it is better to let go.
+Result<void> Source::watch(const Connection& connection) {
+  if (reading_) {
+    reading_ = false;
+    stats_.pauses++;
+    if (aside_.socket() < 0) look_at_ = Clock::now() + timing_.unread;
   }
-  std::string status = slot->empty() ? "gone" : text(slot->front(), 0);
-  if (status == "reserved" || status == "extended") return {};
+  if (connection.hung_up()) {
+    return retry("the server has ended the stream", connection.endpoint());
+  }
+  const bool due = Clock::now() >= look_at_ || queue_.fence().wanted() || aside_.is_lost();
+  if (!due) return {};
+  auto slot = look_aside(connection);
+  if (!slot) {
+    return in(
+        "nothing is read, as the sinks are behind, and the server may be stopping, as it rejects "
+        "connections: letting go of the slot",
+        std::move(slot.error()));
+  }
+  look_at_ = Clock::now() + (aside_.socket() < 0 ? timing_.full_alone : timing_.full);
+  if (!*slot) {
+    if (++unanswered_ < kUnanswered) return {};
+    return retry(
+        "nothing is read, and the server does not answer elsewhere: letting go of the slot",
+        connection.endpoint());
+  }
+  unanswered_ = 0;
+  const std::string& status = (*slot)->wal_status;
+  if (status == "reserved" || status == "extended") return is_ours(connection, **slot);
   return retry("the sinks are behind, and slot \"" + config_.slot + "\" is " + status,
-               aside->endpoint());
+               connection.endpoint());
+}
+
+// A sink wants to know whether the slot is still ours, and the server says nothing. The stream is
+// asked first: answer() does that. A server that is at work on a large transaction may not reply
+// for long; then another process of it is asked.
+Result<void> Source::show_life(const Connection& connection) {
+  if (!queue_.fence().wanted()) {
+    asked_for_life_.reset();
+    if (aside_.socket() >= 0 && Clock::now() > aside_until_) aside_.close();
+    return {};
+  }
+  const bool asked = asked_for_life_.has_value();
+  if (asked ? Clock::now() < *asked_for_life_ + timing_.sign : !queue_.fence().is_in_doubt()) {
+    return {};
+  }
+  auto slot = look_aside(connection);
+  asked_for_life_ = Clock::now();
+  if (!slot || !*slot) return {};  // the stream may still reply
+  return is_ours(connection, **slot);
+}
+
+Result<std::optional<SlotView>> Source::look_aside(const Connection& connection) {
+  const Duration patience = timing_.full / 2;
+  stats_.pulse.back_by(Clock::now() + 2 * patience);
+  auto slot = aside_.look(connection, patience, [this] { return queue_.closed(); });
+  aside_until_ = Clock::now() + timing_.aside;
+  if (slot && *slot) stats_.server_lsn = std::max(stats_.server_lsn.load(), (*slot)->end.value);
+  return slot;
+}
+
+Result<void> Source::is_ours(const Connection& connection, const SlotView& slot) {
+  if (slot.user != streamed_by_) {
+    return retry("slot \"" + config_.slot + "\" is not ours any more", connection.endpoint());
+  }
+  queue_.fence().heard(true);
+  return {};
 }
 
 // Takes whatever has arrived, as long as there is room; whether there may be more in the buffer.
@@ -318,19 +410,28 @@ Result<bool> Source::receive(Connection& connection) {
         hand_over();
         if (!decoder_.in_transaction()) {
           Result<void> whole = slot_.sent(message->server_lsn);
+          if (whole && !decoder_.may_have_sent(message->server_lsn)) {
+            whole = slot_.other_log(last_event_.lsn);
+          }
           if (!whole) return Failure(std::move(whole.error()));
           acks_.keepalive(message->server_lsn);
+          caught_up_ = caught_up_ || message->server_lsn.value >= stats_.start_lsn;
         }
-        if (message->reply_requested) feedback_.request();
+        if (message->reply_requested) {
+          stop_signs_.requested(Clock::now());
+          feedback_.request(stop_signs_.answer_at());
+        }
         break;
       case StreamMessage::Kind::kData: {
         messages_++;
         silence_.progress();
+        stop_signs_.none();
         Result<void> taken = take(std::move(message->data));
         if (!taken) return Failure(std::move(taken.error()));
         break;
       }
     }
+    if (!heard) queue_.fence().heard();
     heard = true;
     stats_.server_lsn.store(
         std::max(stats_.server_lsn.load(std::memory_order_relaxed), message->server_lsn.value),
@@ -347,6 +448,7 @@ Result<bool> Source::receive(Connection& connection) {
 Result<void> Source::take(Message message) {
   const size_t before = chunk_.commits.size();
   Result<void> decoded = decoder_.decode(std::move(message), chunk_);
+  if (!decoded && decoder_.is_other_log()) return slot_.other_log(last_event_.lsn);
   if (!decoded) return decoded;
   for (size_t i = before; i < chunk_.commits.size(); i++) {
     Result<void> whole = slot_.came(chunk_.commits[i]);
@@ -362,7 +464,6 @@ Result<void> Source::take(Message message) {
       return due;
     }
   }
-  backoff_.reset();
   if (chunk_.message_bytes >= kChunkBytes) hand_over();
   return {};
 }
@@ -376,11 +477,18 @@ void Source::hand_over() {
   stats_.transactions.fetch_add(chunk_.commits.size(), std::memory_order_relaxed);
   uint64_t before = 0;
   for (const Commit& commit : chunk_.commits) {
+    // Lasting progress, which a part of a transaction is not: the whole comes again.
+    if (commit.end_lsn > acks_.received_end()) backoff_.reset();
     acks_.receive(commit.events_before - before);
     acks_.commit(commit.end_lsn);
     before = commit.events_before;
   }
   acks_.receive(chunk_.events.size() - before);
+  if (!chunk_.commits.empty()) last_commit_ = chunk_.commits.back().lsn;
+  if (!chunk_.events.empty()) {
+    const Event& last = chunk_.events.back();
+    last_event_ = {last.lsn, last.index, last.commit_time};
+  }
   Chunk chunk = std::exchange(chunk_, Chunk{});
   if (!chunk.events.empty()) queue_.push(std::move(chunk));
 }
@@ -392,13 +500,16 @@ Result<void> Source::answer(Connection& connection, bool now) {
   // Back here when the next update is due, if not before.
   stats_.pulse.back_by(time + timing_.feedback.silence);
   const bool ask = silence_.should_ask(time);
+  const bool ask_life = reading_ && queue_.fence().wanted() && !asked_for_life_;
   if (must_follow() && (now || follow_at_ <= time)) follow(connection);
-  if (!now && !ask && feedback_.due(to_tell()) > time) return {};
+  if (!now && !ask && !ask_life && feedback_.due(to_tell()) > time) return {};
   const Lsn confirmed = to_tell();
   slot_.tell(confirmed);
-  Result<void> sent = connection.send_status(acks_.received_end(), confirmed, ask);
+  Result<void> sent = connection.send_status(acks_.received_end(), confirmed, ask || ask_life);
   if (!sent) return sent;
   if (ask) silence_.asked(time);
+  if (ask_life) asked_for_life_ = time;
+  stop_signs_.answered(time);
   feedback_.sent(confirmed, time);
   return {};
 }
@@ -457,8 +568,16 @@ void Source::drain(Connection& connection) {
       {{"pipeline", pipeline_}, {"events", queue_.pushed() - queue_.handled()}});
   auto until = [this] { return TimePoint(Duration(drain_until_.load())); };
   while (!sinks_done() && !queue_.closed() && Clock::now() < until()) {
-    if (!answer(connection, false)) return;
-    connection.wait(false, std::min(until(), Clock::now() + std::chrono::seconds(1)));
+    queue_.fence().tick();
+    Result<void> going_on = answer(connection, false);
+    if (going_on) going_on = watch(connection);
+    if (!going_on) {
+      log(LogLevel::kWarn, "the drain ends early",
+          {{"pipeline", pipeline_}, {"error", going_on.error().message()}});
+      return;
+    }
+    connection.wait(false, std::min({until(), look_at_, Clock::now() + std::chrono::seconds(1)}),
+                    aside_.socket());
   }
   if (!answer(connection, true)) return;
   log(LogLevel::kInfo, "stopped",

@@ -3,7 +3,8 @@
 //
 // It connects for ever: every failure but those that only an operator can mend leads to another
 // attempt. A slot that somebody else streams is waited for. What is received goes into the
-// queue; while that has no room nothing is read, and the server still gets its answers.
+// queue; while that has no room nothing is read, and the server still gets its answers. The queue's
+// fence is open while the slot is streamed. A server that stops is let go.
 #pragma once
 
 #include <atomic>
@@ -20,6 +21,8 @@
 #include "pipeline/queue.h"
 #include "pipeline/silence.h"
 #include "pipeline/stats.h"
+#include "pipeline/stopping.h"
+#include "source/aside.h"
 #include "source/config.h"
 #include "source/connection.h"
 #include "source/slot.h"
@@ -29,11 +32,17 @@ namespace walspout {
 
 struct SourceTiming {
   FeedbackConfig feedback;
-  BackoffConfig reconnect{Milliseconds(100), Milliseconds(10'000)};
+  BackoffConfig reconnect;
   Duration slot_in_use = std::chrono::milliseconds(500);  // between attempts to get the slot
   Duration connect = std::chrono::seconds(10);
   Duration answer = std::chrono::seconds(30);
-  Duration full = std::chrono::seconds(5);  // between looks whether the server wants us gone
+  // While nothing is read: when the server is looked at first, how often it is asked whether it
+  // wants us gone, and how often if it has no connection to spare for that.
+  Duration unread = std::chrono::milliseconds(200);
+  Duration full = std::chrono::seconds(5);
+  Duration full_alone = std::chrono::seconds(1);
+  Duration aside = std::chrono::minutes(1);        // that connection is kept, since the last use
+  Duration sign = std::chrono::milliseconds(300);  // of life, from the stream; then it is asked for
 };
 
 class Source {
@@ -56,8 +65,14 @@ class Source {
   Result<void> stream_once();
   Result<Connection> connect();
   Result<void> start(Connection& connection, Lsn from, bool& in_use);
+  Result<void> check_start(const Connection& connection, const ServerState& server,
+                           TimePoint looked);
+  void go_on(const Connection& connection, const ServerState& server, const Resume& from);
   Result<void> stream(Connection& connection);
-  Result<void> look_aside();
+  Result<void> watch(const Connection& connection);
+  Result<void> show_life(const Connection& connection);
+  Result<std::optional<SlotView>> look_aside(const Connection& connection);
+  Result<void> is_ours(const Connection& connection, const SlotView& slot);
   Result<bool> receive(Connection& connection);
   Result<void> take(Message message);
   void hand_over();
@@ -69,6 +84,8 @@ class Source {
   void take_stock();
   void pause(Duration time);
   bool stopping() const { return stop_.load(); }
+  bool has_gone_well(TimePoint since) const;
+  StreamPosition position() const;
   bool sinks_done() const { return queue_.handled() >= queue_.pushed(); }
 
   const std::string pipeline_;
@@ -84,6 +101,16 @@ class Source {
   Chunk chunk_;          // received, and not handed over yet
   size_t messages_ = 0;  // received since there was nothing more to read
   Silence silence_;
+  StopSigns stop_signs_;
+  Aside aside_;
+  bool reading_ = true;    // there is room, and it is not draining
+  TimePoint look_at_;      // the server, on the side
+  TimePoint aside_until_;  // keep that connection
+  int unanswered_ = 0;     // such looks in a row
+  std::optional<TimePoint> asked_for_life_;
+  StreamPosition last_event_;  // that was handed over
+  Lsn last_commit_;            // likewise
+  bool caught_up_ = false;     // all that was there at the start of the stream has come
   Backoff backoff_;
   ReceivedState received_;  // its end is kept by acks_
   Slot slot_;

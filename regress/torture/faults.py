@@ -17,6 +17,7 @@ import time
 from typing import Callable, NamedTuple
 
 LONGEST = 3.0           # seconds
+LONGEST_STOP = 20.0     # of the server, with other faults meanwhile
 
 
 class Fault(NamedTuple):
@@ -72,7 +73,13 @@ def kill_postgres(scene, chance):
 
 
 def restart_postgres(scene, chance):
-    scene.cluster.restart("fast")
+    """Whatever the receivers do, the server has to be able to stop."""
+    began = time.monotonic()
+    scene.cluster.stop("fast")
+    took = time.monotonic() - began
+    scene.cluster.start()
+    if took > LONGEST_STOP:
+        raise RuntimeError(f"the server took {took:.0f} s to stop")
     return _nothing
 
 

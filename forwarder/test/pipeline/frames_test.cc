@@ -109,6 +109,53 @@ TEST(FrameDecoder, AResetForgetsRelationsAndTheOpenTransaction) {
   EXPECT_THAT(decoder.decode(again.message()).error().what, HasSubstr("has not been named"));
 }
 
+std::vector<uint64_t> indexes(const Chunk& chunk) {
+  std::vector<uint64_t> all;
+  for (const Event& event : chunk.events) all.push_back(event.lsn.value * 100 + event.index);
+  return all;
+}
+
+TEST(FrameDecoder, WhatCameBeforeYieldsNothingWhenItComesAgain) {
+  FrameDecoder decoder;
+  decoder.reset({Lsn{20}, 1, 5, false});
+  EXPECT_TRUE(decoder.may_have_sent(Lsn{20}));
+  EXPECT_FALSE(decoder.may_have_sent(Lsn{21}));
+  MessageBuilder builder;
+  builder.begin(10, 4).event('c', 7, "{}").commit(10, 12, 1);
+  builder.begin(20, 5)
+      .event('c', 0, "{}")
+      .event('c', 1, "{}")
+      .event('c', 2, "{}")
+      .commit(20, 22, 3);
+  builder.begin(30, 6).event('c', 0, "{}").commit(30, 32, 1);
+  Chunk chunk = std::move(decoder.decode(builder.message()).value());
+  EXPECT_THAT(indexes(chunk), testing::ElementsAre(2002, 3000));
+  ASSERT_EQ(chunk.commits.size(), 3u);
+  EXPECT_EQ(chunk.commits[0].events_before, 0u);
+  EXPECT_EQ(chunk.commits[1].events_before, 1u);
+  EXPECT_EQ(chunk.commits[2].events_before, 2u);
+  EXPECT_TRUE(decoder.may_have_sent(Lsn{1000}));
+}
+
+TEST(FrameDecoder, ACompleteTransactionNeedNotComeAgain) {
+  FrameDecoder decoder;
+  decoder.reset({Lsn{20}, 1, 5, true});
+  MessageBuilder builder;
+  builder.begin(30, 6).event('c', 0, "{}").commit(30, 32, 1);
+  EXPECT_EQ(decoder.decode(builder.message()).value().events.size(), 1u);
+}
+
+TEST(FrameDecoder, APartOfATransactionThatDoesNotComeAgainIsAnotherLog) {
+  for (const auto& [lsn, time] : {std::pair{20, 6}, {21, 5}, {30, 7}}) {
+    FrameDecoder decoder;
+    decoder.reset({Lsn{20}, 1, 5, false});
+    MessageBuilder builder;
+    builder.begin(static_cast<uint64_t>(lsn), time).event('c', 0, "{}");
+    EXPECT_FALSE(decoder.decode(builder.message()));
+    EXPECT_TRUE(decoder.is_other_log());
+  }
+}
+
 TEST(FrameDecoder, SkipsWhatALaterVersionMayAdd) {
   MessageBuilder builder;
   builder.begin(1)

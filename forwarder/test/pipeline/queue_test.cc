@@ -89,6 +89,49 @@ TEST(EventQueue, TheSlowestSinkCounts) {
   EXPECT_TRUE(queue.has_room());
 }
 
+TEST(EventQueue, WhatIsDiscardedCountsAsHandled) {
+  EventQueue queue(2, 1 << 20, [] {});
+  std::vector<Event> held, batch;
+  queue.push(transaction(10, 3));
+  queue.push(transaction(20, 4));
+  queue.take(0, {2, 1 << 20, true}, kNoWait, held);
+  ASSERT_EQ(held.size(), 2u);
+  EXPECT_FALSE(queue.is_discarded(0));
+  EXPECT_EQ(queue.discard(), 7u);
+  EXPECT_TRUE(queue.is_discarded(0));
+  EXPECT_FALSE(queue.is_discarded(1)) << "it has nothing in hands";
+  EXPECT_FALSE(queue.may_deliver(0));
+  EXPECT_EQ(held[1].document, "xxxxxxxxxx") << "what is in hands lives";
+  EXPECT_EQ(queue.handled(0), 0u);
+  EXPECT_EQ(queue.handled(1), 7u);
+  queue.push(transaction(30, 1));
+  queue.take(0, kAll, kNoWait, batch);
+  EXPECT_TRUE(batch.empty()) << "first it is to be done with what it has";
+  queue.take(1, kAll, kNoWait, batch);
+  ASSERT_EQ(batch.size(), 1u);
+  EXPECT_EQ(batch[0].lsn, Lsn{30});
+  EXPECT_FALSE(queue.is_discarded(1));
+  queue.done(1);
+  queue.done(0);
+  EXPECT_EQ(queue.handled(), 7u);
+  EXPECT_FALSE(queue.is_discarded(0));
+  queue.take(0, kAll, kNoWait, batch);
+  ASSERT_EQ(batch.size(), 1u);
+  EXPECT_EQ(batch[0].lsn, Lsn{30});
+  queue.done(0);
+  EXPECT_EQ(queue.handled(), 8u);
+  EXPECT_EQ(queue.bytes(), 0u);
+  EXPECT_EQ(queue.discard(), 0u);
+}
+
+TEST(EventQueue, ADiscardMakesRoom) {
+  EventQueue queue(1, 1000, [] {});
+  queue.push(transaction(10, 1, 0, 2000));
+  EXPECT_FALSE(queue.has_room());
+  queue.discard();
+  EXPECT_TRUE(queue.has_room());
+}
+
 TEST(EventQueue, CloseEndsAWait) {
   EventQueue queue(1, 1000, [] {});
   std::thread closer([&] {

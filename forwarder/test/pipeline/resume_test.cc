@@ -13,18 +13,20 @@ TEST(Resume, TheFirstTimeTheSlotKnows) {
 }
 
 TEST(Resume, WhatWasReceivedIsNotAskedForAgain) {
-  Resume from = resume({true, "1", "1", Lsn{100}}, {"1", "1", Lsn{200}, Lsn{50}, {}});
+  Resume from =
+      resume({true, "1", "1", Lsn{100}, {}, {}, Lsn{50}}, {"1", "1", Lsn{200}, Lsn{50}, {}});
   EXPECT_EQ(from.start, Lsn{100});
   EXPECT_FALSE(from.forget);
 }
 
 TEST(Resume, NothingIsSkippedOnAnotherHistory) {
-  const ReceivedState received{true, "1", "1", Lsn{100}};
+  const ReceivedState received{true, "1", "1", Lsn{100}, {}, {}, Lsn{60}};
   const ServerState others[] = {
-      {"1", "2", Lsn{200}, Lsn{50}, {}},    // promoted
-      {"2", "1", Lsn{200}, Lsn{50}, {}},    // another one
-      {"1", "1", Lsn{80}, Lsn{50}, {}},     // a shorter log
-      {"1", "1", Lsn{200}, Lsn{150}, {}}};  // a slot that another forwarder has moved
+      {"1", "2", Lsn{200}, Lsn{50}, {}},   // promoted
+      {"2", "1", Lsn{200}, Lsn{50}, {}},   // another one
+      {"1", "1", Lsn{80}, Lsn{50}, {}},    // a shorter log
+      {"1", "1", Lsn{200}, Lsn{150}, {}},  // a slot that another forwarder has moved
+      {"1", "1", Lsn{200}, Lsn{61}, {}}};  // also if it is behind what was received
   for (const ServerState& server : others) {
     EXPECT_EQ(resume(received, server).start, Lsn{});
     EXPECT_TRUE(resume(received, server).forget);
@@ -32,7 +34,7 @@ TEST(Resume, NothingIsSkippedOnAnotherHistory) {
 }
 
 TEST(Resume, AServerThatWasStartedAnewSendsTheLastTransactionAgain) {
-  const ReceivedState received{true, "1", "1", Lsn{100}, "noon", Lsn{90}};
+  const ReceivedState received{true, "1", "1", Lsn{100}, "noon", Lsn{90}, Lsn{50}};
   ServerState server{"1", "1", Lsn{200}, Lsn{50}, {}};
   server.started = "noon";
   EXPECT_EQ(resume(received, server).start, Lsn{100});
@@ -40,11 +42,11 @@ TEST(Resume, AServerThatWasStartedAnewSendsTheLastTransactionAgain) {
   EXPECT_EQ(resume(received, server).start, Lsn{90});
   EXPECT_FALSE(resume(received, server).forget);
   // Nothing but keepalives has come.
-  EXPECT_EQ(resume({true, "1", "1", Lsn{100}, "noon"}, server).start, Lsn{100});
+  EXPECT_EQ(resume({true, "1", "1", Lsn{100}, "noon", {}, Lsn{50}}, server).start, Lsn{100});
 }
 
 TEST(Resume, AServerThatStillRunsIsOnItsOwnHistory) {
-  const ReceivedState received{true, "1", "1", Lsn{100}, "noon", Lsn{90}};
+  const ReceivedState received{true, "1", "1", Lsn{100}, "noon", Lsn{90}, Lsn{50}};
   ServerState server{"1", "2", Lsn{200}, Lsn{50}, {}};
   server.started = "noon";
   server.history = {{"1", Lsn{80}}};  // promoted under the stream
