@@ -20,10 +20,14 @@ OBJS = \
 	plugin/relation.o \
 	plugin/watch.o \
 	plugin/types.o \
+	plugin/calls.o \
 	plugin/row.o \
 	plugin/values.o \
 	plugin/nested.o \
 	plugin/guard.o \
+	plugin/sandbox.o \
+	plugin/budget.o \
+	plugin/present.o \
 	plugin/text.o \
 	plugin/format.o \
 	plugin/json.o \

@@ -142,7 +142,7 @@ row_filter_make(List *pubs, Oid relid)
 		if (filter->estate == NULL)
 			filter->estate = CreateExecutorState();
 		filter->active[a] = true;
-		if (!guarded(GUARD_BUILTIN, InvalidOid, prepare, &p))
+		if (!guarded(GUARD_BUILTIN, prepare, &p))
 			filter->expr[a] = NULL;
 	}
 	if (filter->estate == NULL)
@@ -237,7 +237,7 @@ passes(RowFilter *filter, Action action, TupleTableSlot *slot)
 		if (i >= 0 && slot_value_is_unchanged_toast(slot, i))
 			return true;
 	}
-	if (filter->expr[action] != NULL && guarded(GUARD_BUILTIN, InvalidOid, evaluate, &e))
+	if (filter->expr[action] != NULL && guarded(GUARD_BUILTIN, evaluate, &e))
 		return e.passes;
 	if (!told)
 		ereport(LOG,

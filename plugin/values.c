@@ -53,7 +53,7 @@ varlena_packed(Datum value)
 	{
 		Detoast		d = {.value = v};
 
-		return guarded(GUARD_BUILTIN, InvalidOid, detoast, &d) ? d.plain : NULL;
+		return guarded(GUARD_BUILTIN, detoast, &d) ? d.plain : NULL;
 	}
 	return NULL;
 }
