@@ -78,9 +78,10 @@ find_setting(const char *name)
 }
 #endif
 
-/* Until 15 it declares a function without parameters. */
+/* Until 15 they declare functions without parameters. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wstrict-prototypes"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/cost.h"
 #pragma GCC diagnostic pop
 

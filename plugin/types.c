@@ -21,8 +21,9 @@
 #include "text.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 #include "utils/syscache.h"
-#include "utils/typcache.h"
 #include "values.h"
 #include "watch.h"
 
@@ -130,14 +131,16 @@ static Encoder *
 make_composite(Oid type, EncoderSet *made)
 {
 	Composite  *c = palloc0(sizeof(Composite));
-	TupleDesc	desc = lookup_rowtype_tupdesc_noerror(type, -1, true);
+	Oid			relid = get_typ_typrelid(type);
+	Relation	relation = OidIsValid(relid) ? RelationIdGetRelation(relid) : NULL;
 	int			calls = 0;
 
-	if (desc == NULL)
+	/* the cache of types would lock it, and wait for who has it locked */
+	if (!RelationIsValid(relation))
 		return make_encoder(type, encode_nothing, NULL);
-	watch_relation(get_typ_typrelid(type));
-	c->desc = CreateTupleDescCopyConstr(desc);
-	ReleaseTupleDesc(desc);
+	watch_relation(relid);
+	c->desc = CreateTupleDescCopyConstr(RelationGetDescr(relation));
+	RelationClose(relation);
 	c->values = palloc0(sizeof(Datum) * c->desc->natts);
 	c->nulls = palloc0(sizeof(bool) * c->desc->natts);
 	c->fields = palloc0(sizeof(Field) * c->desc->natts);

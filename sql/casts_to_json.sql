@@ -29,7 +29,7 @@ CREATE TABLE casts (id int PRIMARY KEY, h hue, hs hue[], hd hue_domain, s span, 
   p point, io by_io, hst hstore, hsts hstore[], hr hue, j jsonb);
 INSERT INTO casts VALUES (1, 'red', '{red,NULL}', 'green', '[1,5)', '{"[1,5)",NULL}', '{[1,2)}', ROW('red', '[1,2)'), ARRAY[ROW('red', NULL)]::couple[],
   '(1,2)', 'empty', 'a=>1, b=>NULL', ARRAY['x=>y']::hstore[], NULL, '{}');
-SELECT h.compare('casts', 'casts');
+SELECT h.compare('casts', 'casts', 'user_casts', 'true');
 SELECT data FROM doc;
 CALL h.drop('casts');
 DROP TABLE casts;

@@ -56,6 +56,7 @@ std::string start_replication(const SourceConfig& config, Lsn from) {
   if (config.max_value_bytes) {
     option("max_value_bytes", std::to_string(config.max_value_bytes) + "B");
   }
+  if (config.user_casts) option("user_casts", "true");
   return statement + ")";
 }
 
