@@ -294,12 +294,28 @@ sandbox_refused(void)
 	return refused;
 }
 
+static bool
+says(const ErrorData *error, const char *words)
+{
+	return error->message != NULL && strstr(error->message, words) != NULL;
+}
+
 void
 sandbox_explain(const ErrorData *error)
 {
-	/* the second is what the server says to who scans a table past the functions for catalogs */
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	/*
+	 * What else a sandbox without privileges makes of a query: a lock that is
+	 * not to be had, a name that is not found, a command where none can be
+	 * started. Two of the texts are the server's for a scan of a table past the
+	 * functions for catalogs, and for what parallel mode forbids.
+	 */
 	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		(error->message != NULL && strstr(error->message, "call during logical decoding") != NULL))
+		category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_INVALID_TRANSACTION_STATE) ||
+		says(error, "call during logical decoding") ||
+		says(error, "during a parallel operation"))
 		refused = true;
 }
 
