@@ -5,8 +5,12 @@ Code that needs one of them works in one and fails, or crashes the server, in th
 """
 
 import json
+import os
+import signal
 import subprocess
+import time
 
+import cluster as pg
 import pytest
 
 USER_CASTS = {"user_casts": "true"}
@@ -195,3 +199,60 @@ def test_dump_and_restore(server, db):
     finally:
         server.dropdb("restored")
         db.psql("DROP OWNED BY dump_app; DROP ROLE dump_app")
+
+
+BUSY_CAST = """
+    CREATE TYPE hue AS ENUM ('red');
+    CREATE FUNCTION to_json(hue) RETURNS json LANGUAGE plpgsql AS $$
+      BEGIN FOR i IN 1 .. {} LOOP PERFORM i; END LOOP; RETURN '"busy"'; END $$;
+    CREATE CAST (hue AS json) WITH FUNCTION to_json(hue);
+    CREATE TABLE t (id int PRIMARY KEY, h hue, hs hue[]);
+"""
+
+
+def test_casts_have_one_budget_and_not_one_for_each_call(server, db):
+    """Each call stays below the limit; all of them would take a minute or two."""
+    db.psql(BUSY_CAST.format(1_000_000))
+    slot = db.create_slot()
+    db.psql("INSERT INTO t SELECT i, 'red', array_fill('red'::hue, '{50}') FROM generate_series(1, 10) i")
+    connection = server.connect(db.name)
+    cursor = connection.cursor()
+    before = pg.cpu_seconds(connection.info.backend_pid)
+    cursor.execute("SELECT data FROM pg_logical_slot_get_changes(%s, NULL, NULL, "
+                   "'user_casts', 'true')", (slot,))
+    rows = [json.loads(data) for data, in cursor]
+    assert pg.cpu_seconds(connection.info.backend_pid) - before < 3
+    assert [row["after"]["id"] for row in rows] == list(range(1, 11))
+    assert rows[-1]["after"] == {"id": 10, "h": "red", "hs": ["red"] * 50}
+    connection.close()
+
+
+def test_a_machine_that_stands_still_costs_no_value(server, db):
+    """An honest cast, and a walsender that is stopped in the middle of it again and again."""
+    db.psql(BUSY_CAST.format(100))
+    slot = db.create_slot()
+    count = 20_000
+    db.psql(f"INSERT INTO t SELECT i, 'red', '{{red,red}}' FROM generate_series(1, {count}) i")
+    with server.recvlogical(slot, db.name, USER_CASTS, [f"--endpos={server.current_lsn()}"]) as receiver:
+        walsender = receiver.walsender()
+        for _ in range(4):
+            os.kill(walsender, signal.SIGSTOP)
+            time.sleep(1.3)
+            os.kill(walsender, signal.SIGCONT)
+            time.sleep(0.05)
+        rows = [json.loads(line) for line in receiver.lines()]
+    assert len(rows) == count
+    assert all(row["after"]["h"] == "busy" and row["after"]["hs"] == ["busy"] * 2 for row in rows)
+
+
+def test_a_revoked_cast_is_not_called_in_a_session_that_goes_on(server, db):
+    db.psql(BUSY_CAST.format(1))
+    slot = db.create_slot()
+    with server.recvlogical(slot, db.name, USER_CASTS) as receiver:
+        db.psql("INSERT INTO t VALUES (1, 'red')")
+        assert json.loads(receiver.line())["after"]["h"] == "busy"
+        db.psql("INSERT INTO t VALUES (2, 'red')")
+        assert json.loads(receiver.line())["after"]["h"] == "busy"
+        db.psql("REVOKE EXECUTE ON FUNCTION to_json(hue) FROM PUBLIC")
+        db.psql("INSERT INTO t VALUES (3, 'red')")
+        assert json.loads(receiver.line())["after"]["h"] == "red"
