@@ -236,8 +236,6 @@ guarded(GuardLevel level, GuardedCall call, void *arg)
 		MemoryContextSwitchTo(context);
 		error = CopyErrorData();
 		FlushErrorState();
-		if (confined)
-			sandbox_explain(error);
 	}
 	PG_END_TRY();
 	if (confined)

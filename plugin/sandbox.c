@@ -32,7 +32,7 @@
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
-#include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/syscache.h"
 #include "utils/timeout.h"
 
@@ -47,6 +47,7 @@ static int	outer_lock_timeout;
 static int	outer_parallel_workers;
 static bool outer_jit;
 static CommandDest outer_destination;
+static ErrorContextCallback *outer_error_context;
 
 static ExecutorStart_hook_type next_executor_start;
 static planner_hook_type next_planner;
@@ -253,6 +254,67 @@ leave_user(void)
 	protect_settings(false);
 }
 
+static bool
+says(const ErrorData *error, const char *words)
+{
+	return error->message != NULL && strstr(error->message, words) != NULL;
+}
+
+/* Is the error one of those that the sandbox makes? */
+static bool
+comes_from_sandbox(const ErrorData *error)
+{
+	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
+
+	/*
+	 * What else a sandbox without privileges makes of a query: a lock that is
+	 * not to be had, a name that is not found, a command where none can be
+	 * started. Two of the texts are the server's for a scan of a table past the
+	 * functions for catalogs, and for what parallel mode forbids.
+	 */
+	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
+		category == ERRCODE_TO_CATEGORY(ERRCODE_INVALID_TRANSACTION_STATE) ||
+		says(error, "call during logical decoding") ||
+		says(error, "during a parallel operation");
+}
+
+/*
+ * The server calls this for each error that is raised in a library, and so for
+ * those that the library catches.
+ */
+static void
+look_at_error(void *arg)
+{
+	MemoryContext old;
+	ErrorData  *error;
+
+	if (current != SANDBOX_LIBRARY || geterrcode() == ERRCODE_OUT_OF_MEMORY)
+		return;
+	old = MemoryContextSwitchTo(CurTransactionContext);
+	error = CopyErrorData();
+	refused = refused || (error->elevel == ERROR && comes_from_sandbox(error));
+	FreeErrorData(error);
+	MemoryContextSwitchTo(old);
+}
+
+static void
+enter_library(void)
+{
+	static ErrorContextCallback callback = {.callback = look_at_error};
+
+	callback.previous = outer_error_context = error_context_stack;
+	error_context_stack = &callback;
+	forbid_table_scans();
+}
+
+static void
+leave_library(void)
+{
+	error_context_stack = outer_error_context;
+	allow_table_scans();
+}
+
 void
 sandbox_enter(Sandbox sandbox)
 {
@@ -265,7 +327,7 @@ sandbox_enter(Sandbox sandbox)
 	outer_lock_timeout = LockTimeout;
 	LockTimeout = LOCK_WAIT_MS;
 	if (sandbox == SANDBOX_LIBRARY)
-		forbid_table_scans();
+		enter_library();
 	else
 		enter_user();
 }
@@ -283,7 +345,7 @@ sandbox_leave(void)
 	if (get_timeout_indicator(LOCK_TIMEOUT, true))
 		QueryCancelPending = false;
 	if (left == SANDBOX_LIBRARY)
-		allow_table_scans();
+		leave_library();
 	else
 		leave_user();
 }
@@ -292,31 +354,6 @@ bool
 sandbox_refused(void)
 {
 	return refused;
-}
-
-static bool
-says(const ErrorData *error, const char *words)
-{
-	return error->message != NULL && strstr(error->message, words) != NULL;
-}
-
-void
-sandbox_explain(const ErrorData *error)
-{
-	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
-
-	/*
-	 * What else a sandbox without privileges makes of a query: a lock that is
-	 * not to be had, a name that is not found, a command where none can be
-	 * started. Two of the texts are the server's for a scan of a table past the
-	 * functions for catalogs, and for what parallel mode forbids.
-	 */
-	if (error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
-		category == ERRCODE_TO_CATEGORY(ERRCODE_INVALID_TRANSACTION_STATE) ||
-		says(error, "call during logical decoding") ||
-		says(error, "during a parallel operation"))
-		refused = true;
 }
 
 static bool

@@ -7,8 +7,6 @@
 
 #include "postgres.h"
 
-#include "utils/elog.h"
-
 typedef enum Sandbox
 {
 	SANDBOX_NONE,				/* no such code runs */
@@ -32,11 +30,9 @@ extern void sandbox_leave(void);
 
 /*
  * Did the code that was called last try to read a table, or to run a query?
- * True even if it caught the error that it got. explain() tells of the error
- * that the code raised.
+ * True even if it caught the error that it got.
  */
 extern bool sandbox_refused(void);
-extern void sandbox_explain(const ErrorData *error);
 
 /* Is the function in C? That is what only superusers can create. */
 extern bool sandbox_function_is_c(Oid function);
