@@ -20,10 +20,14 @@ OBJS = \
 	plugin/relation.o \
 	plugin/watch.o \
 	plugin/types.o \
+	plugin/calls.o \
 	plugin/row.o \
 	plugin/values.o \
 	plugin/nested.o \
 	plugin/guard.o \
+	plugin/sandbox.o \
+	plugin/budget.o \
+	plugin/present.o \
 	plugin/text.o \
 	plugin/format.o \
 	plugin/json.o \
@@ -134,7 +138,7 @@ demo:
 
 # Some of them are folders, too.
 .PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
-.PHONY: check-forwarder check-forwarder-asan check-forwarder-tsan check-torture torture
+.PHONY: test-modules check-forwarder check-forwarder-asan check-forwarder-tsan check-torture torture
 .PHONY: help check check-unit check-sql check-versions check-e2e check-asan check-bench check-format \
 	check-boundaries fuzz bench bench-server bench-forwarder bench-memory bench-report \
 	bench-record bench-plugins bench-clients format deps deps-test
@@ -231,7 +235,15 @@ build/unit/%: plugin/test/%.c $(PURE_OBJS) $(wildcard plugin/test/*.h)
 FORWARDER_TESTS = $(wildcard regress/e2e/test_forwarder*.py) regress/e2e/test_gaps.py regress/e2e/test_promotion.py \
 	regress/e2e/test_documents.py
 
-check-sql: plugin
+TEST_MODULES = build/modules/walspout_test_casts.so
+
+test-modules: $(TEST_MODULES)
+
+build/modules/%.so: regress/modules/%.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(CFLAGS) -shared -o $@ $<
+
+check-sql: plugin test-modules
 	$(PYTHON) regress/run_sql $(TESTS)
 
 check-e2e: plugin bench-plugins
@@ -302,7 +314,7 @@ PURE_SOURCES = $(PURE_OBJS:.o=.c)
 PLUGIN_HEADERS = $(wildcard plugin/*.h)
 ASAN_TESTS = $(UNIT_TESTS:build/unit/%=build/asan/%)
 
-check-asan: plugin build/asan/walspout.so build/asan/preload.so $(ASAN_TESTS)
+check-asan: plugin test-modules build/asan/walspout.so build/asan/preload.so $(ASAN_TESTS)
 	@for test in $(ASAN_TESTS); do echo "$$test"; ASAN_OPTIONS=detect_leaks=0 $$test || exit 1; done
 	$(PYTHON) regress/run_sql --asan build/asan $(TESTS)
 

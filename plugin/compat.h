@@ -94,6 +94,48 @@ find_setting(const char *name)
 }
 #endif
 
+/* Until 15 they declare functions without parameters. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wstrict-prototypes"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/cost.h"
+#pragma GCC diagnostic pop
+
+/* Hooks' parameters, and the same as arguments. */
+#define PLANNER_PARAMETERS \
+	Query *query, const char *query_text, int options, ParamListInfo bound
+#define PLANNER_ARGUMENTS query, query_text, options, bound
+
+#if PG_VERSION_NUM >= 140000
+#define UTILITY_PARAMETERS \
+	PlannedStmt *statement, const char *query_text, bool read_only_tree, \
+	ProcessUtilityContext context, ParamListInfo params, QueryEnvironment *environment, \
+	DestReceiver *destination, QueryCompletion *completion
+#define UTILITY_ARGUMENTS \
+	statement, query_text, read_only_tree, context, params, environment, destination, completion
+#else
+#define UTILITY_PARAMETERS \
+	PlannedStmt *statement, const char *query_text, ProcessUtilityContext context, \
+	ParamListInfo params, QueryEnvironment *environment, DestReceiver *destination, \
+	QueryCompletion *completion
+#define UTILITY_ARGUMENTS \
+	statement, query_text, context, params, environment, destination, completion
+#endif
+
+/*
+ * Since 14 the server raises when a table is scanned past the functions for
+ * catalogs while it decodes a transaction that may abort under its feet. Any
+ * transaction will do; this one never aborts. The end of a subtransaction
+ * resets it.
+ */
+#if PG_VERSION_NUM >= 140000
+#define forbid_table_scans() (CheckXidAlive = FrozenTransactionId)
+#define allow_table_scans() (CheckXidAlive = InvalidTransactionId)
+#else
+#define forbid_table_scans() ((void) 0)
+#define allow_table_scans() ((void) 0)
+#endif
+
 /* Since 17 a deferrable primary key is in rd_pkindex, too. */
 #if PG_VERSION_NUM >= 170000
 #define primary_key_is_deferrable(rel) ((rel)->rd_ispkdeferrable)

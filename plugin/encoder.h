@@ -27,6 +27,8 @@ struct Encoder
 	bool		typbyval;
 	char		typalign;
 	void	   *detail;			/* what encode needs beside; owned with the encoder */
+	int			calls;			/* GuardLevel of the code of others in it, or 0 */
+	Encode		whole;			/* if calls: what encode runs in a guard */
 };
 
 #endif

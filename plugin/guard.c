@@ -14,28 +14,24 @@
 
 #include "guard.h"
 
-#include "access/transam.h"
 #include "access/xact.h"
+#include "budget.h"
 #include "catalog/pg_authid.h"
-#include "catalog/pg_class.h"
 #include "compat.h"
-#include "executor/executor.h"
 #include "miscadmin.h"
 #include "pgtime.h"
 #include "replication/slot.h"
 #include "replication/walsender.h"
-#include "storage/latch.h"
+#include "sandbox.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/elog.h"
 #include "utils/float.h"
 #include "utils/guc.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
-#include "utils/timeout.h"
 
 typedef struct Settings
 {
@@ -47,6 +43,9 @@ typedef struct Settings
 	bool		exit_on_error;	/* an error would end the session, and be caught by nobody */
 	pg_tz	   *timezone;
 } Settings;
+
+/* Of the call of others' code that goes on; GUARD_BUILTIN: there is none. */
+static GuardLevel open_level = GUARD_BUILTIN;
 
 static Settings
 current_settings(void)
@@ -97,6 +96,9 @@ comes_from_without(const ErrorData *error, GuardLevel level)
 {
 	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
+	/* while code of others runs, the time limit for locks is ours */
+	if (level >= GUARD_LIBRARY && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
+		return false;
 	/* ProcessInterrupts() and what it calls; a deadlock is somebody else's doing, too */
 	if ((strcmp(error->filename, "postgres.c") == 0 && strncmp(error->funcname, "Process", 7) == 0) ||
 		strcmp(error->filename, "deadlock.c") == 0)
@@ -112,55 +114,6 @@ set(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
 							 false);
-}
-
-/*
- * The time limit of users' code: a timer of ours that asks for what a cancel
- * asks for, and a flag that tells it from one.
- */
-static volatile sig_atomic_t expired;
-
-static void
-expire(void)
-{
-	expired = true;
-	InterruptPending = true;
-	QueryCancelPending = true;
-	SetLatch(MyLatch);
-}
-
-static TimeoutId
-clock_id(void)
-{
-	static TimeoutId id;
-	static bool registered = false;
-
-	if (!registered)
-		id = RegisterTimeout(USER_TIMEOUT, expire);
-	registered = true;
-	return id;
-}
-
-static void
-start_clock(void)
-{
-	expired = false;
-	enable_timeout_after(clock_id(), USER_CODE_MS);
-}
-
-static void
-stop_clock(void)
-{
-	disable_timeout(clock_id(), false);
-	/* it may have come when the code had just ended: do not cancel what is next */
-	if (expired)
-		QueryCancelPending = false;
-}
-
-bool
-guard_expired(void)
-{
-	return expired;
 }
 
 /*
@@ -192,101 +145,40 @@ set_settings(GuardLevel level)
 }
 
 /*
- * A function's SET clause is let through even in parallel mode, and some
- * settings turn an error into the end of the session, or into an interrupt.
- * While users' code runs they cannot be set: it runs in a security-restricted
- * operation, and they are marked as not to be set in one.
- */
-static void
-protect_settings(bool protect)
-{
-	static const char *const names[] = {
-		"exit_on_error", "lock_timeout", "statement_timeout", "transaction_timeout",
-		"idle_in_transaction_session_timeout", "idle_session_timeout", "wal_sender_timeout"
-	};
-	static struct config_generic *settings[lengthof(names)];
-	static bool found = false;
-
-	for (int i = 0; i < lengthof(names); i++)
-	{
-		if (!found)
-			settings[i] = find_setting(names[i]);
-		if (settings[i] != NULL && protect)
-			settings[i]->flags |= GUC_NOT_WHILE_SEC_REST;
-		else if (settings[i] != NULL)
-			settings[i]->flags &= ~GUC_NOT_WHILE_SEC_REST;
-	}
-	found = true;
-}
-
-/*
- * Rows of tables are not kept for the snapshot that decoding has, and reading
- * them would make bytes depend on when a change is decoded. So queries of users'
- * code may use catalogs only.
- */
-static bool catalogs_only = false;
-static ExecutorStart_hook_type next_executor_start;
-
-static void
-start_executor(QueryDesc *query, int flags)
-{
-	ListCell   *lc;
-
-	if (catalogs_only)
-		foreach(lc, query->plannedstmt->rtable)
-		{
-			RangeTblEntry *rte = lfirst_node(RangeTblEntry, lc);
-
-			if (rte->rtekind == RTE_RELATION && rte->relkind != RELKIND_VIEW &&
-				rte->relid >= FirstNormalObjectId)
-				ereport(ERROR,
-						(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-						 errmsg("cannot read table \"%s\" while changes are decoded",
-								get_rel_name(rte->relid))));
-		}
-	if (next_executor_start)
-		next_executor_start(query, flags);
-	else
-		standard_ExecutorStart(query, flags);
-}
-
-static void
-watch_executor(void)
-{
-	static bool installed = false;
-
-	if (installed)
-		return;
-	installed = true;
-	next_executor_start = ExecutorStart_hook;
-	ExecutorStart_hook = start_executor;
-}
-
-static void
-restrict_user_code(bool restrict_it)
-{
-	watch_executor();
-	protect_settings(restrict_it);
-	catalogs_only = restrict_it;
-}
-
-/*
  * Code of others sees what decoding sees, the catalogs as of the change: in a
  * walsender it would have no snapshot at all, in an SQL function that of the
- * query. Parallel mode forbids what would leave a trace, a
- * transaction id above all. The end of the subtransaction
+ * query. It runs as no role, so with no more privileges than its owner, the
+ * table's owner and the session's user have. Parallel mode forbids what would
+ * leave a trace, a transaction id above all. The end of the subtransaction
  * takes all of it back.
  */
 static void
-begin_as(Oid user, int security, GuardLevel level)
+confine(GuardLevel level, int security)
 {
+	open_level = level;
 	PushActiveSnapshot(GetTransactionSnapshot());
-	SetUserIdAndSecContext(user, security | SECURITY_LOCAL_USERID_CHANGE |
+	SetUserIdAndSecContext(NO_ROLE, security | SECURITY_LOCAL_USERID_CHANGE |
 						   SECURITY_RESTRICTED_OPERATION);
 	XactReadOnly = true;
 	EnterParallelMode();
 	if (level == GUARD_USER)
-		restrict_user_code(true);
+		budget_start();
+}
+
+/* The same for how the call ended; what it did to the transaction is undone later. */
+static void
+release(void)
+{
+	sandbox_leave();
+	if (open_level == GUARD_USER)
+		budget_stop();
+	open_level = GUARD_BUILTIN;
+}
+
+bool
+guard_is_open(void)
+{
+	return open_level >= GUARD_LIBRARY;
 }
 
 /*
@@ -308,20 +200,20 @@ check_slot(ReplicationSlot *slot)
 }
 
 bool
-guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
+guarded(GuardLevel level, GuardedCall call, void *arg)
 {
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ReplicationSlot *slot = MyReplicationSlot;
 	Settings	settings = current_settings();
-	bool		in_subtransaction = level >= GUARD_LIBRARY;
+	bool		in_subtransaction = level >= GUARD_LOADING;
+	bool		confined = level >= GUARD_LIBRARY;
 	volatile int nest_level = 0;
 	ErrorData  *volatile error = NULL;
 	Oid			self;
 	int			security;
 
 	GetUserIdAndSecContext(&self, &security);
-	expired = false;
 	if (in_subtransaction)
 	{
 		BeginInternalSubTransaction(NULL);
@@ -333,12 +225,10 @@ guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 		if (level != GUARD_BUILTIN)
 			nest_level = set_settings(level);
 		apply_settings(pinned_settings());
-		if (OidIsValid(user))
-			begin_as(user, security, level);
+		if (confined)
+			confine(level, security);
 		else if (level == GUARD_NAMES)
 			SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, security);	/* sees every schema */
-		if (level == GUARD_USER)
-			start_clock();
 		call(arg);
 	}
 	PG_CATCH();
@@ -348,11 +238,8 @@ guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 		FlushErrorState();
 	}
 	PG_END_TRY();
-	if (level == GUARD_USER)
-	{
-		stop_clock();
-		restrict_user_code(false);
-	}
+	if (confined)
+		release();
 
 	/*
 	 * Rolled back even if all went well: settings, locks and cursors of the
@@ -372,12 +259,13 @@ guarded(GuardLevel level, Oid user, GuardedCall call, void *arg)
 		LockReleaseSession(USER_LOCKMETHOD);
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
-	if (OidIsValid(user))
+	if (confined)
 		check_slot(slot);
 
 	if (error == NULL)
 		return true;
-	if (!(expired && error->sqlerrcode == ERRCODE_QUERY_CANCELED) &&
+	if (!(level == GUARD_USER && budget_exceeded() &&
+		  error->sqlerrcode == ERRCODE_QUERY_CANCELED) &&
 		comes_from_without(error, level))
 		ReThrowError(error);
 	ereport(DEBUG1,

@@ -11,8 +11,9 @@ typedef enum GuardLevel
 {
 	GUARD_BUILTIN,				/* pure code of the server's own */
 	GUARD_NAMES,				/* of the server's own, and prints names by search_path */
+	GUARD_LOADING,				/* looks a function up, and loads its library */
 	GUARD_LIBRARY,				/* an extension's, in C: only superusers can create it */
-	GUARD_USER					/* anybody's, in SQL or a procedural language */
+	GUARD_USER					/* anybody's, in SQL or PL/pgSQL */
 } GuardLevel;
 
 typedef void (*GuardedCall) (void *arg);
@@ -24,18 +25,12 @@ typedef void (*GuardedCall) (void *arg);
  * been called. Errors that come from without (cancel, shutdown, no memory, no
  * disk) pass through: the same change comes again when they are over.
  *
- * user: from GUARD_LIBRARY on, whose privileges the code has: its owner's, for
- * the walsender is often a superuser. InvalidOid: those of the session.
+ * From GUARD_LIBRARY on it runs without the privileges of any role, and call()
+ * puts each call of such code into the sandbox.
  */
-extern bool guarded(GuardLevel level, Oid user, GuardedCall call, void *arg);
+extern bool guarded(GuardLevel level, GuardedCall call, void *arg);
 
-/*
- * Code at GUARD_USER has this long, in milliseconds; then it is interrupted as
- * by pg_cancel_backend(), which counts as raising because of what it was given.
- */
-#define USER_CODE_MS 1000
-
-/* Was that why guarded() last returned false? */
-extern bool guard_expired(void);
+/* Does a call at GUARD_LIBRARY or GUARD_USER go on? */
+extern bool guard_is_open(void);
 
 #endif

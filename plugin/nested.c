@@ -131,7 +131,7 @@ encode_composite(Out *o, const Encoder *e, Datum value)
 	{
 		/* cannot be, but a tuple says itself what it is */
 		e = types_encoder(HeapTupleHeaderGetTypeId(header), &made);
-		if (e->encode != encode_composite)
+		if ((e->whole ? e->whole : e->encode) != encode_composite)
 			return false;
 		c = e->detail;
 	}

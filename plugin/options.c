@@ -69,6 +69,7 @@ static const OptionSpec specs[] = {
 	.unit = GUC_UNIT_BYTE},
 	{"max_value_bytes", parse_number, FIELD(max_value_bytes), .min = 0, .max = INT_MAX,
 	.unit = GUC_UNIT_BYTE},
+	{"user_casts", parse_boolean, FIELD(user_casts)},
 	{"proto_version", parse_number, FIELD(proto_version), .min = PROTO_VERSION,
 	.max = PROTO_VERSION},
 };

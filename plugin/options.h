@@ -42,6 +42,7 @@ typedef struct Options
 	int			omit;			/* of Omit */
 	int64		batch_bytes;	/* a batch is written when it has grown past this */
 	int64		max_value_bytes;	/* 0: no limit but the document's */
+	bool		user_casts;		/* casts to json in SQL or PL/pgSQL are called */
 	int64		proto_version;
 } Options;
 

@@ -13,6 +13,7 @@
 #include "relation.h"
 
 #include "access/htup_details.h"
+#include "budget.h"
 #include "compat.h"
 #include "text.h"
 #include "types.h"
@@ -125,6 +126,7 @@ relation_startup(const Options *given, MemoryContext context)
 	all_stale = false;
 	last = NULL;
 	watch_reset(cache_context);
+	budget_startup(cache_context);
 	callback = MemoryContextAllocZero(cache_context, sizeof(*callback));
 	callback->func = cache_is_gone;
 	MemoryContextRegisterResetCallback(cache_context, callback);
@@ -202,7 +204,7 @@ build_columns(CachedRelation *entry, Relation relation, Relation as)
 	TupleDesc	own = RelationGetDescr(relation);
 	TupleDesc	desc = RelationGetDescr(as);
 	Bitmapset  *identity = identity_attributes(relation);
-	EncoderSet	made = {0};
+	EncoderSet	made = {.user_casts = options->user_casts};
 
 	entry->attributes = palloc(sizeof(int) * Max(desc->natts, 1));
 	entry->columns = palloc0(sizeof(Column) * Max(desc->natts, 1));

@@ -11,6 +11,8 @@
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
+#include "access/transam.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_publication.h"
 #include "catalog/pg_publication_rel.h"
 #include "compat.h"
@@ -125,6 +127,58 @@ make_condition(Expr *expr)
 	return condition;
 }
 
+/* A function that the server does not accept in a filter. */
+static bool
+is_unfit(Oid function, void *context)
+{
+	return function >= FirstNormalObjectId ||
+		func_volatile(function) != PROVOLATILE_IMMUTABLE;
+}
+
+/*
+ * CREATE PUBLICATION accepts these nodes only, of types and functions that come
+ * with the server. Whoever writes something else into the catalog, past it,
+ * does not get code of users run here.
+ */
+static bool
+find_unfit(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_List:
+			break;
+		case T_Var:
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+		case T_ScalarArrayOpExpr:
+		case T_RowCompareExpr:
+		case T_Const:
+		case T_FuncExpr:
+		case T_BoolExpr:
+		case T_RelabelType:
+		case T_CollateExpr:
+		case T_CaseExpr:
+		case T_CaseTestExpr:
+		case T_ArrayExpr:
+		case T_RowExpr:
+		case T_CoalesceExpr:
+		case T_MinMaxExpr:
+		case T_XmlExpr:
+		case T_NullTest:
+		case T_BooleanTest:
+			if (exprType(node) >= FirstNormalObjectId ||
+				check_functions_in_node(node, is_unfit, NULL))
+				return true;
+			break;
+		default:
+			return true;
+	}
+	return expression_tree_walker(node, find_unfit, context);
+}
+
 /* Constants are folded here, so that a filter may raise without any row. */
 static void
 prepare(void *arg)
@@ -137,6 +191,8 @@ prepare(void *arg)
 
 	foreach(lc, p->quals)
 		exprs = lappend(exprs, stringToNode(lfirst(lc)));
+	if (find_unfit((Node *) exprs, NULL))
+		elog(ERROR, "a row filter has what no publication accepts");
 	expr = list_length(exprs) == 1 ? linitial(exprs) : make_orclause(exprs);
 	pull_varattnos((Node *) expr, 1, &p->filter->used[p->action]);
 	old = MemoryContextSwitchTo(p->filter->estate->es_query_cxt);
@@ -181,7 +237,7 @@ row_filter_make(List *pubs, Oid relid)
 		if (filter->estate == NULL)
 			filter->estate = CreateExecutorState();
 		filter->active[a] = true;
-		if (!guarded(GUARD_BUILTIN, InvalidOid, prepare, &p))
+		if (!guarded(GUARD_BUILTIN, prepare, &p))
 			filter->condition[a] = NULL;
 	}
 	if (filter->estate == NULL)
@@ -304,7 +360,7 @@ passes(RowFilter *filter, Action action, TupleTableSlot *slot)
 			return true;
 	}
 	known = filter->condition[action] != NULL &&
-		guarded(GUARD_BUILTIN, InvalidOid, evaluate, &e);
+		guarded(GUARD_BUILTIN, evaluate, &e);
 	/* what an error left behind goes, too */
 	ResetPerTupleExprContext(filter->estate);
 	if (known)

@@ -4,9 +4,8 @@
  *
  * The rules are json_categorize_type()'s: domains are looked through; arrays
  * and composites are JSON arrays and objects; types of users that have a
- * cast to json go through it; the rest is what its output function prints, as
- * a string. For types without an encoder of their own the functions are
- * looked up here once and called in a guard for each value.
+ * cast to json go through it, if its function may be called; the rest is what
+ * its output function prints, as a string.
  */
 #include "postgres.h"
 
@@ -14,131 +13,21 @@
 
 #include "access/htup_details.h"
 #include "access/transam.h"
+#include "calls.h"
 #include "catalog/pg_enum.h"
-#include "catalog/pg_language.h"
-#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
-#include "guard.h"
 #include "miscadmin.h"
 #include "parser/parse_coerce.h"
 #include "text.h"
-#include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/relcache.h"
 #include "utils/syscache.h"
-#include "utils/typcache.h"
 #include "values.h"
 #include "watch.h"
 
-/* Encoder.detail of a type that is rendered by calling a function. */
-typedef struct Call
-{
-	GuardLevel	level;
-	Oid			owner;			/* of the function, if it is not the server's own */
-	bool		is_cast;		/* to json; else it is an output function */
-	int			timeouts;		/* how often it did not end in time */
-	int			failures;		/* in a row */
-	FmgrInfo	function;
-} Call;
-
-/*
- * After so many times that it did not end in time, or failures in a row, a
- * user's function is not called any more for this relation: the rows behind
- * must go on, and PL/pgSQL leaves memory behind for good whenever it fails to
- * compile a function.
- */
-#define TIMEOUTS 3
-#define FAILURES 1000
-
-/* One run of such a function. */
-typedef struct CallRun
-{
-	Call	   *call;
-	Datum		value;
-	const char *result;
-	Size		size;
-} CallRun;
-
-/* A cast may also take the target's type modifier, and whether it is explicit. */
-static Datum
-call_cast(FmgrInfo *function, Datum value)
-{
-	switch (function->fn_nargs)
-	{
-		case 1:
-			return FunctionCall1(function, value);
-		case 2:
-			return FunctionCall2(function, value, Int32GetDatum(-1));
-		default:
-			return FunctionCall3(function, value, Int32GetDatum(-1), BoolGetDatum(true));
-	}
-}
-
-static void
-run_call(void *arg)
-{
-	CallRun    *run = arg;
-
-	if (run->call->is_cast)
-	{
-		struct varlena *json = PG_DETOAST_DATUM_PACKED(call_cast(&run->call->function, run->value));
-
-		run->result = VARDATA_ANY(json);
-		run->size = VARSIZE_ANY_EXHDR(json);
-	}
-	else
-	{
-		run->result = OutputFunctionCall(&run->call->function, run->value);
-		run->size = strlen(run->result);
-	}
-}
-
-static bool
-append_call(Out *o, Call *call, Datum value)
-{
-	CallRun		run = {.call = call, .value = value};
-
-	if (!guarded(call->level, call->owner, run_call, &run))
-	{
-		call->timeouts += guard_expired();
-		call->failures += call->level == GUARD_USER;
-		return false;
-	}
-	call->failures = 0;
-	return call->is_cast ? text_raw(o, run.result, run.size) :
-		text_string_unchecked(o, run.result, run.size);
-}
-
-static bool
-encode_by_call(Out *o, const Encoder *e, Datum value)
-{
-	Call	   *call = e->detail;
-	MemoryContext context;
-	MemoryContext old;
-	bool		done;
-
-	if (call->timeouts >= TIMEOUTS || call->failures >= FAILURES)
-		return false;
-	if (e->typlen == -1)
-	{
-		struct varlena *v = varlena_plain(value);
-
-		if (v == NULL)
-			return encode_toasted(o, e, value);
-		value = PointerGetDatum(v);
-	}
-	/* an array may hold a million values: what one leaves behind goes before the next */
-	context = AllocSetContextCreate(CurrentMemoryContext, "walspout call",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	done = append_call(o, call, value);
-	MemoryContextSwitchTo(old);
-	MemoryContextDelete(context);
-	return done;
-}
-
-static bool
+bool
 encode_nothing(Out *o, const Encoder *e, Datum value)
 {
 	return false;
@@ -195,7 +84,7 @@ encode_enum(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-static Encoder *
+Encoder *
 make_encoder(Oid type, Encode encode, void *detail)
 {
 	Encoder    *e = palloc0(sizeof(Encoder));
@@ -223,7 +112,7 @@ make_array(Oid type, Oid element, EncoderSet *made)
 
 	elements->type = element;
 	elements->encoder = types_encoder(element, made);
-	return make_encoder(type, encode_array, elements);
+	return make_guarded(make_encoder(type, encode_array, elements), elements->encoder->calls);
 }
 
 Field
@@ -242,41 +131,28 @@ static Encoder *
 make_composite(Oid type, EncoderSet *made)
 {
 	Composite  *c = palloc0(sizeof(Composite));
-	TupleDesc	desc = lookup_rowtype_tupdesc_noerror(type, -1, true);
+	Oid			relid = get_typ_typrelid(type);
+	Relation	relation = OidIsValid(relid) ? RelationIdGetRelation(relid) : NULL;
+	int			calls = 0;
 
-	if (desc == NULL)
+	/* the cache of types would lock it, and wait for who has it locked */
+	if (!RelationIsValid(relation))
 		return make_encoder(type, encode_nothing, NULL);
-	watch_relation(get_typ_typrelid(type));
-	c->desc = CreateTupleDescCopyConstr(desc);
-	ReleaseTupleDesc(desc);
+	watch_relation(relid);
+	c->desc = CreateTupleDescCopyConstr(RelationGetDescr(relation));
+	RelationClose(relation);
 	c->values = palloc0(sizeof(Datum) * c->desc->natts);
 	c->nulls = palloc0(sizeof(bool) * c->desc->natts);
 	c->fields = palloc0(sizeof(Field) * c->desc->natts);
 	for (int i = 0; i < c->desc->natts; i++)
 		if (!TupleDescAttr(c->desc, i)->attisdropped)
-			c->fields[c->nfields++] = make_field(TupleDescAttr(c->desc, i), made);
-	return make_encoder(type, encode_composite, c);
-}
+		{
+			Field	   *f = &c->fields[c->nfields++];
 
-/* Output functions of the server's own that look at the search path. */
-static bool
-prints_names(Oid type)
-{
-	switch (type)
-	{
-		case REGPROCOID:
-		case REGPROCEDUREOID:
-		case REGOPEROID:
-		case REGOPERATOROID:
-		case REGCLASSOID:
-		case REGCOLLATIONOID:
-		case REGTYPEOID:
-		case REGCONFIGOID:
-		case REGDICTIONARYOID:
-			return true;
-		default:
-			return false;
-	}
+			*f = make_field(TupleDescAttr(c->desc, i), made);
+			calls = Max(calls, f->encoder->calls);
+		}
+	return make_guarded(make_encoder(type, encode_composite, c), calls);
 }
 
 /* The function of a cast to json, for types that row_to_json() looks for one. */
@@ -292,69 +168,26 @@ cast_to_json(Oid type)
 	return function;
 }
 
-typedef struct LookUp
-{
-	Oid			type;
-	Oid			cast;			/* to json, or InvalidOid */
-	Call	   *call;
-} LookUp;
-
-/* How much the function is to be trusted, and as whom it runs. */
-static void
-judge_function(Call *call, Oid type, Oid function)
-{
-	HeapTuple	tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
-	Form_pg_proc proc;
-
-	if (!HeapTupleIsValid(tuple))
-		elog(ERROR, "cache lookup failed for function %u", function);
-	proc = (Form_pg_proc) GETSTRUCT(tuple);
-	if (proc->prolang != INTERNALlanguageId && proc->prolang != ClanguageId)
-		call->level = GUARD_USER;
-	else if (type >= FirstNormalObjectId)
-		call->level = GUARD_LIBRARY;
-	else
-		call->level = prints_names(type) ? GUARD_NAMES : GUARD_BUILTIN;
-	if (call->level >= GUARD_LIBRARY)
-		call->owner = proc->proowner;
-	ReleaseSysCache(tuple);
-}
-
-/* Find the function that renders the type; raises if its library is gone. */
-static void
-look_up_function(void *arg)
-{
-	LookUp	   *l = arg;
-	Oid			function = l->cast;
-	bool		is_varlena;
-
-	l->call->is_cast = OidIsValid(function);
-	if (!l->call->is_cast)
-		getTypeOutputInfo(l->type, &function, &is_varlena);
-	judge_function(l->call, l->type, function);
-	fmgr_info_cxt(function, &l->call->function, GetMemoryChunkContext(l->call));
-	watch_syscache(PROCOID, function);
-}
-
+/*
+ * A type that is neither an array nor a composite. Labels of enums need no call.
+ */
 static Encoder *
-make_call(Oid type, Oid cast)
+make_scalar(Oid type, EncoderSet *made)
 {
-	Call	   *call = palloc0(sizeof(Call));
-	LookUp		look_up = {type, cast, call};
+	Encoder    *plain = type_is_enum(type) ? make_enum(type) : make_output_call(type);
+	Oid			cast = cast_to_json(type);
+	Encoder    *e;
 
-	if (!guarded(type >= FirstNormalObjectId ? GUARD_LIBRARY : GUARD_BUILTIN, InvalidOid,
-				 look_up_function, &look_up))
-		return make_encoder(type, encode_nothing, NULL);
-	if (!call->is_cast && call->function.fn_addr == textout)
-		return make_encoder(type, encode_text, NULL);
-	return make_encoder(type, encode_by_call, call);
+	if (!OidIsValid(cast))
+		return plain;
+	e = make_cast_call(type, cast, made->user_casts, plain);
+	return e != NULL ? e : plain;
 }
 
 static const Encoder *
 make(Oid type, EncoderSet *made)
 {
 	Oid			element;
-	Oid			cast;
 
 	if (stack_is_too_deep())	/* a composite in a composite in a composite ... */
 		return make_encoder(type, encode_nothing, NULL);
@@ -366,10 +199,7 @@ make(Oid type, EncoderSet *made)
 		return make_array(type, element, made);
 	if (type_is_rowtype(type))
 		return make_composite(type, made);
-	cast = cast_to_json(type);
-	if (!OidIsValid(cast) && type_is_enum(type))
-		return make_enum(type);
-	return make_call(type, cast);
+	return make_scalar(type, made);
 }
 
 static void

@@ -249,7 +249,7 @@ encode_compressed(Out *o, const Encoder *e, struct varlena *value)
 	context = AllocSetContextCreate(CurrentMemoryContext, "walspout value",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
-	done = guarded(GUARD_BUILTIN, InvalidOid, detoast, &d) &&
+	done = guarded(GUARD_BUILTIN, detoast, &d) &&
 		e->encode(o, e, PointerGetDatum(d.plain));
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);

@@ -26,7 +26,7 @@ WORDS = {
     "origin": ["any", "none"],
     "omit": ["id", "op", "schema", "table", "ts", "xid", "origin"],
 }
-BOOLEANS = ["messages", "transactions"]
+BOOLEANS = ["messages", "transactions", "user_casts"]
 NUMBERS = {"batch_bytes": (1, 16 * 1024 * 1024), "max_value_bytes": (0, 2**31 - 1),
            "proto_version": (1, 1)}
 LISTS = ["publications", "message_prefixes"]
@@ -40,6 +40,7 @@ GOOD_VALUES = {
     "omit": ["", "id", "ts,xid", " schema , table ", "origin,op"],
     "messages": ["true", "false", "on", "off", "1", "0", "yes", "no"],
     "transactions": ["true", "false"],
+    "user_casts": ["true", "false"],
     "batch_bytes": ["1", "65536", "64kB", "16MB"],
     "max_value_bytes": ["0", "1", "1MB", "2147483647"],
     "proto_version": ["1"],

@@ -9,7 +9,7 @@ CREATE FUNCTION to_json(catches) RETURNS json LANGUAGE plpgsql AS
 CREATE CAST (catches AS json) WITH FUNCTION to_json(catches);
 CREATE TABLE caught (id int PRIMARY KEY, v catches, vs catches[], w text);
 INSERT INTO caught VALUES (0, NULL, NULL, 'a'), (1, '[0,2)', '{}', 'b'), (2, NULL, '{NULL,"[0,2)"}', 'c');
-SELECT h.changes('catch');
+SELECT h.changes('catch', 'user_casts', 'true');
 CALL h.drop('catch');
 DROP TABLE caught;
 DROP CAST (catches AS json);

@@ -1,6 +1,7 @@
 -- Types that have a cast to json are rendered by it, wherever row_to_json()
 -- does so: base types, ranges, enums and domains over them, but no arrays,
--- composites and built-in types.
+-- composites and built-in types. Casts in SQL are called only if the option
+-- user_casts says so; without it such a value is its text.
 \set helpers `echo "$PG_ABS_SRCDIR/sql/include/helpers.sql"`
 \i :helpers
 \if :since_14
@@ -33,8 +34,10 @@ CREATE TABLE casts (id int PRIMARY KEY, h hue, hs hue[], hd hue_domain, s span, 
   p point, io by_io, hst hstore, hsts hstore[], hr hue, j jsonb);
 INSERT INTO casts VALUES (1, 'red', '{red,NULL}', 'green', '[1,5)', '{"[1,5)",NULL}', '{[1,2)}', ROW('red', '[1,2)'), ARRAY[ROW('red', NULL)]::couple[],
   '(1,2)', 'empty', 'a=>1, b=>NULL', ARRAY['x=>y']::hstore[], NULL, '{}');
-SELECT h.compare('casts', 'casts');
+SELECT h.compare('casts', 'casts', 'user_casts', 'true');
 SELECT data FROM doc;
+SELECT h.changes('casts');
+SELECT h.changes('casts', 'user_casts', 'off') = h.changes('casts');
 CALL h.drop('casts');
 DROP TABLE casts;
 DROP TYPE couple, hue_domain, hue, span, by_io CASCADE;

@@ -39,13 +39,13 @@ SELECT format('INSERT INTO t_%s VALUES (0, NULL, NULL, ''a''), (1, ''[0,2)'', ''
   FROM unnest('{divides,raises,reads,writes,recurses,bad_json,gives_null,sets,works,ddl}'::text[]) t \gexec
 
 SHOW datestyle;
-SELECT h.changes('raise');
+SELECT h.changes('raise', 'user_casts', 'true');
 -- nothing is left of what they did
 SHOW datestyle;
 SELECT * FROM other_table;
 SELECT current_setting('bytea_output'), current_setting('search_path'), pg_current_xact_id_if_assigned();
 -- and once more, now that it has been decoded
-SELECT count(*) FROM h.changes('raise');
+SELECT count(*) FROM h.changes('raise', 'user_casts', 'true');
 
 -- whatever the error says that it is
 CALL h.skip('raise');
@@ -58,7 +58,7 @@ SELECT format('CREATE TYPE fails_%s AS RANGE (subtype = int4)', c),
 \set ECHO none
 \gexec
 \set ECHO all
-SELECT h.changes('raise');
+SELECT h.changes('raise', 'user_casts', 'true');
 
 -- in the middle of a transaction of others, and as a part of the key
 CALL h.skip('raise');
@@ -72,7 +72,7 @@ UPDATE keyed SET k = '[2,5)' WHERE v = 3 AND k = '[1,5)';
 DELETE FROM keyed;
 INSERT INTO other_table VALUES (5);
 COMMIT;
-SELECT h.changes('raise');
+SELECT h.changes('raise', 'user_casts', 'true');
 
 -- a cast that comes and goes in mid-stream
 CALL h.skip('raise');
@@ -82,12 +82,12 @@ CREATE CAST (divides AS json) WITH FUNCTION to_json(divides);
 INSERT INTO t_divides VALUES (4, '[0,2)', NULL, 'it raises');
 CREATE OR REPLACE FUNCTION to_json(divides) RETURNS json LANGUAGE sql IMMUTABLE AS 'SELECT pg_catalog.to_json(lower($1))';
 INSERT INTO t_divides VALUES (5, '[0,2)', NULL, 'it works');
-SELECT h.changes('raise');
+SELECT h.changes('raise', 'user_casts', 'true');
 
 -- the function is gone in the end: only what comes after that is concerned
 DROP CAST (divides AS json);
 DROP FUNCTION to_json(divides);
-SELECT h.changes('raise');
+SELECT h.changes('raise', 'user_casts', 'true');
 
 CALL h.drop('raise');
 DROP TABLE t_divides, t_raises, t_reads, t_writes, t_recurses, t_bad_json, t_gives_null, t_sets, t_works, t_ddl,

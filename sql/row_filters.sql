@@ -99,6 +99,36 @@ UPDATE parted SET id = 14 WHERE id = 0;
 DELETE FROM parted;
 SELECT p, h.compare_pgoutput('filters', 'filters_pgoutput', p)
   FROM unnest(ARRAY['of_root', 'of_root_columns', 'of_leaves', 'of_both', 'of_leaf', 'of_root,of_leaves', 'of_root_columns,of_leaf']) p;
+
+-- a filter that CREATE PUBLICATION does not let in, written past it into the catalog, is not run: the rows are sent
+CREATE FUNCTION users_filter(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+CREATE FUNCTION users_equal(int, text) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT false';
+CREATE OPERATOR === (FUNCTION = users_equal, LEFTARG = int, RIGHTARG = text);
+CREATE TABLE hacked (id int PRIMARY KEY, t text);
+CREATE TABLE hacks (id int, t text, CONSTRAINT "function" CHECK (users_filter(id)), CONSTRAINT "operator" CHECK (id === t),
+  CONSTRAINT volatile CHECK (id > 0 AND clock_timestamp() < '2000-01-01'), CONSTRAINT good CHECK (id < 0));
+CREATE PUBLICATION hack FOR TABLE hacked WHERE (id > 0);
+SET allow_system_table_mods = on;
+CREATE PROCEDURE h.hack(name text) LANGUAGE sql AS $$
+  UPDATE pg_publication_rel SET prqual = (SELECT conbin FROM pg_constraint WHERE conrelid = 'hacks'::regclass AND conname = name)
+   WHERE prrelid = 'hacked'::regclass
+$$;
+CALL h.skip('filters');
+CALL h.hack('function');
+INSERT INTO hacked VALUES (1, 'function');
+CALL h.hack('operator');
+INSERT INTO hacked VALUES (2, 'operator');
+CALL h.hack('volatile');
+INSERT INTO hacked VALUES (3, 'volatile');
+CALL h.hack('good');
+INSERT INTO hacked VALUES (4, 'good, and it does not pass');
+SELECT h.changes('filters', 'publications', 'hack');
+RESET allow_system_table_mods;
+DROP PROCEDURE h.hack;
+DROP PUBLICATION hack;
+DROP TABLE hacked, hacks;
+DROP OPERATOR === (int, text);
+DROP FUNCTION users_filter, users_equal;
 CALL h.drop('filters', 'filters_pgoutput');
 DROP PUBLICATION divides, always_raises, raises_or_not, long_texts, starts, dates, jsons, by_texts, of_root, of_root_columns, of_leaves, of_both, of_leaf;
 DROP TABLE filtered, by_text, parted;

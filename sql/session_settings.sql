@@ -25,11 +25,11 @@ SELECT g, '2024-02-29', '12:00:00.5', '12:00+05:30', '2024-02-29 12:00:00.25', '
   FROM generate_series(1, 2) g;
 
 -- what the specification says; the cast raises in row 1
-CALL h.read('settings');
+CALL h.read('settings', 'user_casts', 'true');
 CREATE TEMP TABLE reference AS SELECT * FROM doc;
 SELECT data::json -> 'elided' FROM reference;
 UPDATE settings SET br = NULL;
-CALL h.read('settings');
+CALL h.read('settings', 'user_casts', 'true');
 SELECT h.compare_after('settings');
 
 -- everything else
@@ -57,7 +57,7 @@ BEGIN
     SELECT string_agg(name || '=' || setting, ' ' ORDER BY name) INTO before FROM pg_settings WHERE context = 'user';
     DELETE FROM pg_temp.got;
     INSERT INTO pg_temp.got
-      SELECT ordinality AS n, data FROM pg_logical_slot_peek_changes('settings', NULL, NULL, 'omit', 'id,ts,xid') WITH ORDINALITY;
+      SELECT ordinality AS n, data FROM pg_logical_slot_peek_changes('settings', NULL, NULL, 'omit', 'id,ts,xid', 'user_casts', 'true') WITH ORDINALITY;
     SELECT count(*) INTO differ FROM pg_temp.reference r FULL JOIN pg_temp.got g USING (n)
      WHERE r.data IS DISTINCT FROM g.data AND n <= 2;
     IF differ > 0 THEN
@@ -91,7 +91,7 @@ CALL h.skip('settings');
 UPDATE settings SET rc = 'settings', rcs = '{settings,pg_class}', rt = 'stamps';
 CREATE TEMP TABLE settings ();
 CREATE TYPE pg_temp.stamps AS ();
-SELECT data::json #>> '{after,rc}', data::json #>> '{after,rcs}', data::json #>> '{after,rt}' FROM h.changes('settings');
+SELECT data::json #>> '{after,rc}', data::json #>> '{after,rcs}', data::json #>> '{after,rt}' FROM h.changes('settings', 'user_casts', 'true');
 DROP TABLE pg_temp.settings;
 DROP TYPE pg_temp.stamps;
 
@@ -116,7 +116,7 @@ SET TimeZone = 'America/St_Johns';
 CALL h.skip('settings');
 -- for the transaction, for the session, and before it raises
 INSERT INTO setting (s) VALUES (NULL), ('[1,9)'), ('[2,9)'), ('[3,9)'), (NULL);
-SELECT h.changes('settings');
+SELECT h.changes('settings', 'user_casts', 'true');
 SELECT name, setting FROM pg_settings WHERE name IN ('bytea_output', 'extra_float_digits', 'IntervalStyle', 'DateStyle', 'TimeZone',
   'statement_timeout', 'lock_timeout', 'work_mem', 'search_path') ORDER BY name;
 SELECT current_setting('walspout.made_up', true) IN ('', NULL) IS NOT FALSE AS not_made_up;
@@ -128,7 +128,7 @@ CREATE OR REPLACE FUNCTION sets_json(sets) RETURNS json LANGUAGE sql AS
   $$ SELECT json_build_array(date '2024-02-29'::text, public.german(), date '2024-02-29'::text, interval '1 day'::text) $$;
 CALL h.skip('settings');
 INSERT INTO setting (s) VALUES ('[1,9)'), ('[2,9)');
-SELECT h.changes('settings');
+SELECT h.changes('settings', 'user_casts', 'true');
 SHOW DateStyle;
 SHOW IntervalStyle;
 RESET ALL;

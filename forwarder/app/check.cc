@@ -8,6 +8,7 @@
 #include <set>
 
 #include "app/commands.h"
+#include "app/user_casts.h"
 #include "pipeline/state_file.h"
 #include "sink/sinks.h"
 #include "source/connection.h"
@@ -61,6 +62,7 @@ class Doctor {
   void privileges();
   void publications();
   void tables();
+  void user_casts();
   void slot();
   void record(const Row* slot);
   void plugin();
@@ -108,6 +110,7 @@ bool Doctor::examine() {
     privileges();
     publications();
     tables();
+    user_casts();
     slot();
     if (!failed_) plugin();
   } else {
@@ -219,6 +222,30 @@ void Doctor::tables() {
   for (const Row& row : rows(sql + " ORDER BY 1 LIMIT 20")) {
     warn("table " + text(row, 0) + " has no replica identity: its updates and deletes carry no key",
          "add a primary key, or ALTER TABLE " + text(row, 0) + " REPLICA IDENTITY FULL");
+  }
+}
+
+// Columns whose values are rendered by code of users, or would be.
+void Doctor::user_casts() {
+  const std::string query = user_casts_query(config_.source, connection_->server_version());
+  for (const Row& row : rows(query)) {
+    const std::string column = "column " + text(row, 0);
+    const std::string type = text(row, 1) == "" ? "its type" : "type " + text(row, 1);
+    const std::string function = text(row, 2) + " in " + text(row, 3);
+    const bool can_be_called = is_called(text(row, 3), text(row, 4) == "t");
+    if (config_.source.user_casts && can_be_called) {
+      warn(column + ": the cast of " + type + " to json is users' code, " + function +
+               ", and runs inside the server",
+           "leave `user_casts` out where its authors are not trusted: its values are then "
+           "printed as text");
+    } else {
+      warn(column + ": values of " + type + " are printed as text, and not by its cast to json, " +
+               function,
+           can_be_called
+               ? "set `user_casts: true` in the source, to run that code inside the server"
+               : "only functions in SQL or PL/pgSQL that PUBLIC may execute are called, "
+                 "and these only with `user_casts: true`");
+    }
   }
 }
 

@@ -42,6 +42,7 @@ void read_source(YamlMap& map, SourceConfig& source) {
   map.texts("omit", source.omit, {"id", "op", "schema", "table", "ts", "xid", "origin"});
   map.size("batch_bytes", source.batch_bytes, 1, 16u << 20);
   map.size("max_value_bytes", source.max_value_bytes, 0, 1u << 30);
+  map.flag("user_casts", source.user_casts);
   map.flag("create_slot", source.create_slot);
   map.flag("failover", source.failover);
   if (map.has("slot") && !is_name(source.slot, false)) {

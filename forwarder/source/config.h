@@ -20,6 +20,7 @@ struct SourceConfig {
   std::vector<std::string> omit;              // fields of the envelope
   uint64_t batch_bytes = 65536;
   uint64_t max_value_bytes = 0;  // 0: only what does not fit a message is elided
+  bool user_casts = false;       // call casts to json in SQL or PL/pgSQL, in the server
   bool create_slot = true;       // when it is missing
   bool failover = false;         // of a slot that is created, on servers that know it
 };

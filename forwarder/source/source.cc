@@ -61,6 +61,7 @@ std::vector<PluginOption> plugin_options(const SourceConfig& config) {
   if (config.max_value_bytes) {
     option("max_value_bytes", std::to_string(config.max_value_bytes) + "B");
   }
+  if (config.user_casts) option("user_casts", "true");
   return options;
 }
 

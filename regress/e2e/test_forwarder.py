@@ -365,6 +365,36 @@ def test_check_says_what_is_wrong_and_how_to_mend_it(db, fwd):
     assert db.server.slot(f"{db.name}_fwd") is None, "it changes nothing"
 
 
+def test_check_names_columns_that_code_of_users_renders(db, fwd):
+    db.psql("""
+        CREATE TYPE hue AS ENUM ('red');
+        CREATE FUNCTION hue_json(hue) RETURNS json LANGUAGE sql AS 'SELECT ''1''::json';
+        CREATE CAST (hue AS json) WITH FUNCTION hue_json(hue);
+        CREATE TYPE tone AS ENUM ('low');
+        CREATE FUNCTION tone_json(tone) RETURNS json LANGUAGE plpgsql AS 'BEGIN RETURN 1; END';
+        REVOKE EXECUTE ON FUNCTION tone_json FROM PUBLIC;
+        CREATE CAST (tone AS json) WITH FUNCTION tone_json(tone);
+        CREATE EXTENSION hstore;
+        CREATE DOMAIN hue_domain AS hue; CREATE TYPE pair AS (i int, h hue_domain[]);
+        CREATE TABLE t (id int PRIMARY KEY, "A" hue, b hue_domain, c hue[], d pair[], e hstore, f int);
+        CREATE TABLE u (id int PRIMARY KEY, h hue, t tone);
+        CREATE PUBLICATION p FOR TABLE t; CREATE PUBLICATION q FOR TABLE u""")
+    some = run("check", fwd(name="some", source="publications: [p]").config)
+    assert some.returncode == 0, some.stdout + some.stderr
+    for name in ('t."A"', "t.b", "t.c", "t.d"):
+        assert f"column {name}: values of type hue are printed as text" in some.stdout, some.stdout
+    assert "hue_json(hue) in sql" in some.stdout and "user_casts: true" in some.stdout
+    for name in ("column t.e", "column t.f", "column u."):
+        assert name not in some.stdout
+    every = run("check", fwd(name="every").config)
+    assert "column t.d: " in every.stdout and "column u.h: " in every.stdout
+    enabled = run("check", fwd(name="enabled", source="publications: [q]\nuser_casts: true").config)
+    assert enabled.returncode == 0, enabled.stdout + enabled.stderr
+    assert "column u.h: the cast of type hue to json is users' code" in enabled.stdout
+    assert "column u.t: values of type tone are printed as text" in enabled.stdout
+    assert "column t." not in enabled.stdout
+
+
 def test_check_notices_that_the_plugin_is_missing(db, fwd):
     plugin = os.path.join(db.server.installation.pkglibdir, "walspout.so")
     os.rename(plugin, plugin + ".away")

@@ -98,6 +98,26 @@ def test_fields_and_large_values_can_be_left_out(db, fwd):
         assert event["after"] == {"id": 1} and event["elided"] == {"body": 101}
 
 
+@pytest.mark.effect("source.user_casts")
+def test_casts_of_users_are_called_if_that_is_wanted(db, fwd):
+    db.psql(TABLE)
+    db.psql("""
+        CREATE TYPE hue AS ENUM ('red');
+        CREATE FUNCTION hue_json(hue) RETURNS json LANGUAGE sql AS $$ SELECT '{"hue":"RED"}'::json $$;
+        CREATE CAST (hue AS json) WITH FUNCTION hue_json(hue);
+        CREATE TABLE hues (id int PRIMARY KEY, h hue)""")
+    expected = {"default": "red", "off": "red", "on": {"hue": "RED"}}
+    sources = {"default": "", "off": "user_casts: false", "on": "user_casts: true"}
+    forwarders = {name: fwd(name=name, slot=f"{db.name}_{name}", source=source).start()
+                  for name, source in sources.items()}
+    db.psql("INSERT INTO hues VALUES (1, 'red')")
+    for name, forwarder in forwarders.items():
+        event, = forwarder.wait_for_events(1)
+        assert event["after"] == {"id": 1, "h": expected[name]}
+        assert forwarder.terminate() == 0
+        db.server.drop_slot(forwarder.slot)
+
+
 @pytest.mark.effect("source.batch_bytes")
 def test_messages_of_the_server_have_the_size_that_was_asked_for(db, fwd):
     db.psql(TABLE)

@@ -5,10 +5,15 @@ Code that needs one of them works in one and fails, or crashes the server, in th
 """
 
 import json
+import os
+import signal
 import subprocess
+import time
 
+import cluster as pg
 import pytest
 
+USER_CASTS = {"user_casts": "true"}
 ENCODINGS = {"LATIN1": "é ÿ", "EUC_JP": "日本", "WIN1252": "€ “x”", "UTF8": "é 日 😀"}
 
 
@@ -23,11 +28,13 @@ def encoded(server, request):
     assert "terminated by signal" not in server.log()[before:]
 
 
-def both_paths(server, db, slot):
+def both_paths(server, db, slot, options=None):
     """What the SQL function gives a client of UTF-8, and what the walsender sends."""
+    pairs = [text for pair in (options or {}).items() for text in pair]
     by_sql = [row[0] for row in server.query(
-        "SELECT data FROM pg_logical_slot_peek_changes(%s, NULL, NULL)", db, (slot,))]
-    with server.recvlogical(slot, db, None, [f"--endpos={server.current_lsn()}"]) as receiver:
+        "SELECT data FROM pg_logical_slot_peek_changes(%s, NULL, NULL, VARIADIC %s::text[])", db,
+        (slot, pairs))]
+    with server.recvlogical(slot, db, options, [f"--endpos={server.current_lsn()}"]) as receiver:
         return by_sql, receiver.lines()
 
 
@@ -75,19 +82,31 @@ def test_casts_of_users_on_both_paths(server, db):
         CREATE TYPE hue AS ENUM ('red');
         CREATE FUNCTION to_json(hue) RETURNS json LANGUAGE plpgsql AS $$
           BEGIN RETURN json_build_object('hue', $1::text, 'path', current_setting('search_path'),
-                                         'date', date '2024-02-29', 'user', current_user); END $$;
+                                         'date', date '2024-02-29', 'reads all',
+                                         has_table_privilege('pg_authid', 'SELECT')); END $$;
         CREATE CAST (hue AS json) WITH FUNCTION to_json(hue);
         CREATE TABLE t (id int PRIMARY KEY, h hue);
     """)
     slot = db.create_slot()
     db.psql("INSERT INTO t VALUES (1, 'red')")
-    by_sql, by_walsender = both_paths(server, db.name, slot)
+    by_sql, by_walsender = both_paths(server, db.name, slot, USER_CASTS)
     assert by_walsender == by_sql
     assert json.loads(by_walsender[0])["after"]["h"] == {
-        "hue": "red", "path": "pg_catalog, pg_temp", "date": "2024-02-29", "user": "postgres"}
+        "hue": "red", "path": "pg_catalog, pg_temp", "date": "2024-02-29", "reads all": False}
 
 
 HARMFUL_CASTS = {
+    "cancels its session": ("", "PERFORM pg_cancel_backend(pg_backend_pid())"),
+    "ends its session": ("", "PERFORM pg_terminate_backend(pg_backend_pid())"),
+    "sends a message at once": ("", "PERFORM pg_logical_emit_message(false, 'p', 'x')"),
+    "sleeps": ("", "PERFORM pg_sleep(1000)"),
+    "runs a command": ("", "COPY (SELECT 1) TO '/dev/null'"),
+    "asks for XML": ("", "PERFORM xpath('a', '<a/>')"),
+    "asks for XML in FROM": ("", "PERFORM x FROM XMLTABLE('a' PASSING '<a/>' COLUMNS x text)"),
+    "locks": ("", "LOCK TABLE pg_class"),
+    "starts workers": ("SET max_parallel_workers_per_gather = 2", "RETURN '2'"),
+    "reads what it may not": ("SECURITY DEFINER", "PERFORM rolpassword FROM pg_authid"),
+    "asks whom it is": ("", "PERFORM current_user"),
     "raises a cancel": ("", "RAISE 'x' USING ERRCODE = '57014'"),
     "raises disk full": ("", "RAISE 'x' USING ERRCODE = '53100'"),
     "ends the session with an error": ("SET exit_on_error = on", "RAISE 'x'"),
@@ -115,7 +134,7 @@ def test_a_harmful_cast_costs_its_value_only(server, db, clause, statement):
     slot = db.create_slot()
     db.psql("INSERT INTO t VALUES (1, 'red'), (2, NULL), (3, 'red')")
     db.psql(f"ALTER DATABASE {db.name} SET exit_on_error = on")
-    by_sql, by_walsender = both_paths(server, db.name, slot)
+    by_sql, by_walsender = both_paths(server, db.name, slot, USER_CASTS)
     assert by_walsender == by_sql
     events = [json.loads(line) for line in by_walsender]
     assert [event["after"] for event in events] == [{"id": 1}, {"id": 2, "h": None}, {"id": 3}]
@@ -126,15 +145,18 @@ def test_a_cast_that_does_not_end_costs_its_value_only(db):
     db.psql("""
         CREATE TYPE hue AS ENUM ('red');
         CREATE FUNCTION to_json(hue) RETURNS json LANGUAGE plpgsql AS $$
-          BEGIN LOOP PERFORM pg_sleep(0.01); END LOOP; END $$;
+          BEGIN LOOP PERFORM 1; END LOOP; END $$;
         CREATE CAST (hue AS json) WITH FUNCTION to_json(hue);
         CREATE TABLE t (id int PRIMARY KEY, h hue);
     """)
     slot = db.create_slot()
     db.psql("INSERT INTO t SELECT i, 'red' FROM generate_series(1, 100) i")
-    events = db.events(slot, timeout=30)
-    assert [event["after"] for event in events] == [{"id": i} for i in range(1, 101)]
-    assert all(event["elided"] == {"h": 4} for event in events)
+    events = db.events(slot, USER_CASTS, timeout=60)
+    assert [event["after"] for event in events[:3]] == [{"id": i} for i in range(1, 4)]
+    assert all(event["elided"] == {"h": 4} for event in events[:3])
+    # then it is off, and all others are printed as text
+    assert [event["after"] for event in events[3:]] == [{"id": i, "h": "red"} for i in range(4, 101)]
+    assert 'does not call function "to_json"' in db.server.log()
 
 
 def test_a_cast_that_fails_to_compile_leaks_no_memory_for_long(server, db):
@@ -152,8 +174,8 @@ def test_a_cast_that_fails_to_compile_leaks_no_memory_for_long(server, db):
     connection = server.connect(db.name)
     cursor = connection.cursor()
     cursor.execute("SELECT count(*), count(*) FILTER (WHERE data LIKE '%%elided%%') "
-                   "FROM pg_logical_slot_peek_changes(%s, NULL, NULL)", (slot,))
-    assert cursor.fetchone() == (20000, 20000)
+                   "FROM pg_logical_slot_peek_changes(%s, NULL, NULL, 'user_casts', 'true')", (slot,))
+    assert cursor.fetchone() == (20000, 1000)
     if server.installation.major >= 14:
         cursor.execute("SELECT sum(total_bytes) FROM pg_backend_memory_contexts")
         assert cursor.fetchone()[0] < 32e6
@@ -177,3 +199,60 @@ def test_dump_and_restore(server, db):
     finally:
         server.dropdb("restored")
         db.psql("DROP OWNED BY dump_app; DROP ROLE dump_app")
+
+
+BUSY_CAST = """
+    CREATE TYPE hue AS ENUM ('red');
+    CREATE FUNCTION to_json(hue) RETURNS json LANGUAGE plpgsql AS $$
+      BEGIN FOR i IN 1 .. {} LOOP PERFORM i; END LOOP; RETURN '"busy"'; END $$;
+    CREATE CAST (hue AS json) WITH FUNCTION to_json(hue);
+    CREATE TABLE t (id int PRIMARY KEY, h hue, hs hue[]);
+"""
+
+
+def test_casts_have_one_budget_and_not_one_for_each_call(server, db):
+    """Each call stays below the limit; all of them would take a minute or two."""
+    db.psql(BUSY_CAST.format(1_000_000))
+    slot = db.create_slot()
+    db.psql("INSERT INTO t SELECT i, 'red', array_fill('red'::hue, '{50}') FROM generate_series(1, 10) i")
+    connection = server.connect(db.name)
+    cursor = connection.cursor()
+    before = pg.cpu_seconds(connection.info.backend_pid)
+    cursor.execute("SELECT data FROM pg_logical_slot_get_changes(%s, NULL, NULL, "
+                   "'user_casts', 'true')", (slot,))
+    rows = [json.loads(data) for data, in cursor]
+    assert pg.cpu_seconds(connection.info.backend_pid) - before < 3
+    assert [row["after"]["id"] for row in rows] == list(range(1, 11))
+    assert rows[-1]["after"] == {"id": 10, "h": "red", "hs": ["red"] * 50}
+    connection.close()
+
+
+def test_a_machine_that_stands_still_costs_no_value(server, db):
+    """An honest cast, and a walsender that is stopped in the middle of it again and again."""
+    db.psql(BUSY_CAST.format(100))
+    slot = db.create_slot()
+    count = 20_000
+    db.psql(f"INSERT INTO t SELECT i, 'red', '{{red,red}}' FROM generate_series(1, {count}) i")
+    with server.recvlogical(slot, db.name, USER_CASTS, [f"--endpos={server.current_lsn()}"]) as receiver:
+        walsender = receiver.walsender()
+        for _ in range(4):
+            os.kill(walsender, signal.SIGSTOP)
+            time.sleep(1.3)
+            os.kill(walsender, signal.SIGCONT)
+            time.sleep(0.05)
+        rows = [json.loads(line) for line in receiver.lines()]
+    assert len(rows) == count
+    assert all(row["after"]["h"] == "busy" and row["after"]["hs"] == ["busy"] * 2 for row in rows)
+
+
+def test_a_revoked_cast_is_not_called_in_a_session_that_goes_on(server, db):
+    db.psql(BUSY_CAST.format(1))
+    slot = db.create_slot()
+    with server.recvlogical(slot, db.name, USER_CASTS) as receiver:
+        db.psql("INSERT INTO t VALUES (1, 'red')")
+        assert json.loads(receiver.line())["after"]["h"] == "busy"
+        db.psql("INSERT INTO t VALUES (2, 'red')")
+        assert json.loads(receiver.line())["after"]["h"] == "busy"
+        db.psql("REVOKE EXECUTE ON FUNCTION to_json(hue) FROM PUBLIC")
+        db.psql("INSERT INTO t VALUES (3, 'red')")
+        assert json.loads(receiver.line())["after"]["h"] == "red"

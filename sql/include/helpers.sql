@@ -123,8 +123,9 @@ END
 $$;
 
 -- Read the slot and compare.
-CREATE OR REPLACE FUNCTION h.compare(slot text, tbl regclass) RETURNS SETOF text LANGUAGE sql AS $$
-  CALL h.read(slot);
+CREATE OR REPLACE FUNCTION h.compare(slot text, tbl regclass, VARIADIC options text[] DEFAULT '{}')
+RETURNS SETOF text LANGUAGE sql AS $$
+  CALL h.read(slot, VARIADIC options);
   SELECT h.compare_after(tbl);
 $$;
 

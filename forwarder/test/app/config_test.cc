@@ -69,6 +69,7 @@ pipelines:
       omit: [ts]
       batch_bytes: 32KiB
       max_value_bytes: 1MB
+      user_casts: true
       create_slot: false
       failover: true
     sinks:
@@ -133,6 +134,7 @@ state: /var/lib/walspout
   EXPECT_THAT(pipeline.source.omit, ElementsAre("ts"));
   EXPECT_EQ(pipeline.source.batch_bytes, 32768u);
   EXPECT_EQ(pipeline.source.max_value_bytes, 1'000'000u);
+  EXPECT_TRUE(pipeline.source.user_casts);
   EXPECT_FALSE(pipeline.source.create_slot);
   EXPECT_TRUE(pipeline.source.failover);
   EXPECT_EQ(pipeline.memory, 16u << 20);

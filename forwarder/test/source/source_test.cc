@@ -82,6 +82,7 @@ TEST(StartReplication, QuotesWhatUsersWrite) {
   config.origin = "none";
   config.omit = {"ts", "xid"};
   config.max_value_bytes = 100;
+  config.user_casts = true;
   std::string statement = start_replication(config, Lsn{});
   EXPECT_THAT(statement, HasSubstr("\"publications\" '\"Mixed\",\"o''brien\",\"with\"\"quote\"'"));
   EXPECT_THAT(statement, HasSubstr("\"messages\" 'false'"));
@@ -89,6 +90,7 @@ TEST(StartReplication, QuotesWhatUsersWrite) {
   EXPECT_THAT(statement, HasSubstr("\"origin\" 'none'"));
   EXPECT_THAT(statement, HasSubstr("\"omit\" 'ts,xid'"));
   EXPECT_THAT(statement, HasSubstr("\"max_value_bytes\" '100B'"));
+  EXPECT_THAT(statement, HasSubstr("\"user_casts\" 'true'"));
 }
 
 TEST(Quote, ALiteralIsTheSameWhateverABackslashMeans) {
