@@ -118,8 +118,8 @@ inline bool still_runs(const ServerState& server, std::string_view system,
 
 // On the same history of the same server it goes on behind the last complete transaction received,
 // however far the sinks are. A slot beyond what the server was told was read by another forwarder,
-// which has delivered what is queued here: that is forgotten. A server that was started again may be
-// another one, restored from a backup: it sends that transaction again (ExpectedTransaction).
+// which has delivered what is queued here: that is forgotten. A server that was started again may
+// be another one, restored from a backup: it sends that transaction again (ExpectedTransaction).
 inline Resume resume(const ReceivedState& received, const ServerState& server) {
   if (!received.any) return {};
   const bool running = still_runs(server, received.system, received.timeline, received.started);
