@@ -93,8 +93,14 @@ def lsn(text):
 
 
 def exit_on_sigterm():
-    """Turns SIGTERM into an exception, so that servers are stopped and work directories removed."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    """Turns SIGTERM into an exception, so that servers are stopped and work directories removed.
+
+    A second SIGTERM changes nothing: make and the shell send it too, and the cleaning must not end half done.
+    """
+    def leave(*_):
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        sys.exit(128 + signal.SIGTERM)
+    signal.signal(signal.SIGTERM, leave)
 
 
 class WorkDir:
@@ -321,17 +327,22 @@ class Cluster:
                         "ssl_key_file": os.path.join(folder, "server.key")})
         return os.path.join(folder, "ca.pem")
 
-    def stop(self, mode="fast"):
-        """Ends the server: "smart", "fast" or "immediate", as pg_ctl has it."""
+    def stop(self, mode="fast", timeout=60):
+        """Ends the server: "smart", "fast" or "immediate", as pg_ctl has it.
+
+        A server that is still there after `timeout` seconds is killed; then the result is False.
+        """
         if not self.process:
-            return
+            return True
         number = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
         self.process.send_signal(number)
         try:
-            self.process.wait(60)
+            self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill9()
+            return False
         self.process = None
+        return True
 
     def restart(self, mode="fast", conf=None):
         self.stop(mode)
