@@ -30,7 +30,7 @@ class Promise(Exception):
 class Fault(NamedTuple):
     name: str
     target: str         # faults of one target take turns
-    begin: Callable     # begin(scene, chance): breaks it, and returns what heals it
+    begin: Callable     # begin(scene, chance): breaks it, and returns what heals it; None: there was nothing to do
     spares: tuple = ()  # other targets that nothing happens to meanwhile
     least: float = 0    # seconds that it lasts in a run that names it
     since: int = 0      # the first version of Postgres that it applies to
@@ -123,8 +123,7 @@ def _stop_without(name, called):
 
 def promote_postgres(scene, chance):
     """The primary stops, and the standby that is read becomes one. The writers follow."""
-    scene.promote()
-    return _nothing
+    return _nothing if scene.promote() else None
 
 
 def cut_transaction(scene, chance):
@@ -433,6 +432,9 @@ class Schedule:
             try:
                 note(f"{fault.name} {lasts:.2f} s")
                 heal = fault.begin(self.scene, chance)
+                if heal is None:
+                    note(f"{fault.name} found nothing to do")
+                    return
                 try:
                     time.sleep(lasts if heal is not _nothing else 0)
                 finally:

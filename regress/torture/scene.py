@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import json
 import os
 import random
@@ -342,6 +343,8 @@ class Scene:
 
         def delivered():
             self.forwarder.check()
+            if 'msg="pipeline stops"' in self.forwarder.log():
+                raise Failure(f"a pipeline stopped\n{self.forwarder.tail()}")
             state = self.cluster.slot(slot)
             return state and pg.lsn(state["confirmed_flush_lsn"]) >= end
         try:
@@ -493,7 +496,7 @@ class Scene:
         lanes: {self.lanes}
         batch: {{events: {self.batch}}}
         connect_timeout: 2s
-        timeout: 2s
+        timeout: {'1s' if self.patience == '1500ms' else '2s'}
         deliver_timeout: {self.patience}
 """,
             "rabbitmq": f"""\
@@ -520,16 +523,31 @@ class Scene:
         return self.forwarder.log().count("msg=streaming")
 
     def promote(self):
-        """Once in a run of a standby; otherwise nothing."""
+        """Once in a run of a standby, otherwise nothing; whether it was done. The stream goes on, and then the
+        forwarder has to connect again: to a server whose history has a turn."""
         if self.cluster is self.leader.cluster:
-            return
+            return False
         old = self.leader.cluster
         if not old.stop("fast"):
             raise Failure("the primary did not stop, although a standby alone reads it")
         if not self.cluster.value("SELECT pg_promote()"):
             raise Failure("the standby could not be promoted")
         self.leader.cluster = self.stage.cluster = self.cluster
+        self.note("promoted")
         shutil.rmtree(old.data)
+        self.wait_until_behind(self.cluster.current_lsn(), 20)
+        faults.signal_all([pid for slot in self.slots if (pid := self.cluster.walsender(slot))],
+                          signal.SIGTERM)
+        return True
+
+    def wait_until_behind(self, position, timeout):
+        """Until all slots are confirmed up to there, or the time is over."""
+        def behind():
+            self.leader.query("SELECT pg_logical_emit_message(false, 'turn', '')", self.sources[0].db)
+            return all(pg.lsn(self.cluster.slot(slot)["confirmed_flush_lsn"]) > pg.lsn(position)
+                       for slot in self.slots)
+        with contextlib.suppress(TimeoutError):
+            pg.wait_until(behind, timeout, every=0.2)
 
     def walsenders(self, chance):
         """One of the processes that feed the forwarder, in a list; none if there is none now."""
