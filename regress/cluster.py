@@ -92,6 +92,13 @@ def lsn(text):
     return (int(high, 16) << 32) + int(low, 16)
 
 
+def server_version(pg_config=None):
+    """The major version of the server that tests use."""
+    pg_config = pg_config or os.environ.get("PG_CONFIG") or "pg_config"
+    text = subprocess.run([pg_config, "--version"], check=True, text=True, stdout=subprocess.PIPE).stdout
+    return int(re.search(r"PostgreSQL (\d+)", text).group(1))
+
+
 def exit_on_sigterm():
     """Turns SIGTERM into an exception, so that servers are stopped and work directories removed.
 
@@ -202,7 +209,7 @@ class Installation:
         self.bindir = self.root + self.system_bindir
         self.pkglibdir = self.root + self.system_pkglibdir
         self.sharedir = self.root + self.ask("--sharedir")
-        self.major = int(re.search(r"PostgreSQL (\d+)", self.ask("--version")).group(1))
+        self.major = server_version(self.pg_config)
 
         # Our files first: `make install` must never write through a link into the system.
         os.makedirs(os.path.join(self.sharedir, "extension"))
