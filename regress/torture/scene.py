@@ -343,8 +343,9 @@ class Scene:
 
         def delivered():
             self.forwarder.check()
-            if 'msg="pipeline stops"' in self.forwarder.log():
-                raise Failure(f"a pipeline stopped\n{self.forwarder.tail()}")
+            stops = [line for line in self.forwarder.log().splitlines() if 'msg="pipeline stops"' in line]
+            if stops:
+                raise Failure("a pipeline stopped:\n" + "\n".join(stops))
             state = self.cluster.slot(slot)
             return state and pg.lsn(state["confirmed_flush_lsn"]) >= end
         try:
