@@ -92,9 +92,22 @@ def lsn(text):
     return (int(high, 16) << 32) + int(low, 16)
 
 
+def server_version(pg_config=None):
+    """The major version of the server that tests use."""
+    pg_config = pg_config or os.environ.get("PG_CONFIG") or "pg_config"
+    text = subprocess.run([pg_config, "--version"], check=True, text=True, stdout=subprocess.PIPE).stdout
+    return int(re.search(r"PostgreSQL (\d+)", text).group(1))
+
+
 def exit_on_sigterm():
-    """Turns SIGTERM into an exception, so that servers are stopped and work directories removed."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    """Turns SIGTERM into an exception, so that servers are stopped and work directories removed.
+
+    A second SIGTERM changes nothing: make and the shell send it too, and the cleaning must not end half done.
+    """
+    def leave(*_):
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        sys.exit(128 + signal.SIGTERM)
+    signal.signal(signal.SIGTERM, leave)
 
 
 class WorkDir:
@@ -196,7 +209,7 @@ class Installation:
         self.bindir = self.root + self.system_bindir
         self.pkglibdir = self.root + self.system_pkglibdir
         self.sharedir = self.root + self.ask("--sharedir")
-        self.major = int(re.search(r"PostgreSQL (\d+)", self.ask("--version")).group(1))
+        self.major = server_version(self.pg_config)
 
         # Our files first: `make install` must never write through a link into the system.
         os.makedirs(os.path.join(self.sharedir, "extension"))
@@ -321,17 +334,22 @@ class Cluster:
                         "ssl_key_file": os.path.join(folder, "server.key")})
         return os.path.join(folder, "ca.pem")
 
-    def stop(self, mode="fast"):
-        """Ends the server: "smart", "fast" or "immediate", as pg_ctl has it."""
+    def stop(self, mode="fast", timeout=60):
+        """Ends the server: "smart", "fast" or "immediate", as pg_ctl has it.
+
+        A server that is still there after `timeout` seconds is killed; then the result is False.
+        """
         if not self.process:
-            return
+            return True
         number = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}[mode]
         self.process.send_signal(number)
         try:
-            self.process.wait(60)
+            self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill9()
+            return False
         self.process = None
+        return True
 
     def restart(self, mode="fast", conf=None):
         self.stop(mode)

@@ -35,6 +35,7 @@ STALE = "stale"         # the last that arrived of a key is not the last that wa
 ID = "id"               # sent under an id that is not the document's
 ROWS = "rows"           # applying the events does not give the table
 ASIDE = "set aside"     # a dead letter that its receiver never refused
+STORM = "storm"         # sent again more often than what happened explains
 TRUTH = "truth"         # the parts of the truth contradict each other
 
 
@@ -51,13 +52,21 @@ class Arrival(NamedTuple):
     id: str             # under which it was sent
     document: bytes
     place: int = 0      # how much its receiver had with it: events, or bytes
+    stream: str = ""    # which of several places of its receiver has it; each counts for itself
 
 
 class Look(NamedTuple):
     """At a slot, and after that at a receiver."""
     confirmed: int      # LSN
-    there: int          # how much there was, as in Arrival.place
+    there: int          # how much there was, as in Arrival.place; of several streams {stream: int}
     set_aside: int      # the same of the file of dead letters
+
+    def has(self, arrival):
+        """Whether the arrival was at the receiver."""
+        there = self.there
+        if isinstance(there, dict):
+            there = there.get(arrival.stream, 0)
+        return arrival.place <= there
 
 
 class Sink(NamedTuple):
@@ -67,6 +76,7 @@ class Sink(NamedTuple):
     total: bool = True      # whether it promises the order of all, or only of each key
     once: bool = False      # whether nothing may be there twice
     late: bool = False      # whether a network was at work that may hold back what was sent again
+    again: int = None       # how many arrivals may be copies of earlier ones; any number without
     set_aside: list = ()    # Arrivals in the file of dead letters instead
     refused: bytes = None   # what a document has that it may be set aside for
     looks: list = ()        # Looks at its slot and at it, oldest first
@@ -274,6 +284,14 @@ def check_lost(truth, indexes, sink, findings):
         findings.add(LOST, sink, truth.name(i))
 
 
+def check_storm(indexes, sink, findings):
+    again = len(indexes) - len(set(indexes))
+    if sink.again is not None and again > sink.again:
+        findings.add(STORM, sink.name, f"{again} arrivals are copies of earlier ones, and what "
+                                       f"happened explains {sink.again}; there are "
+                                       f"{len(set(indexes))} events")
+
+
 def check_once(truth, indexes, sink, findings):
     for i, count in collections.Counter(indexes).items():
         if count > 1:
@@ -361,19 +379,18 @@ def check_confirmed(truth, sink, findings):
 
     An event's first look that has passed it decides, as there is more at every later one.
     """
-    def first_places(arrivals):
-        places = {}
+    def of_events(arrivals):
+        found = collections.defaultdict(list)
         for arrival in arrivals:
-            i = truth.index.get(arrival.id)
-            places[i] = min(places.get(i, arrival.place), arrival.place)
-        return places
+            found[truth.index.get(arrival.id)].append(arrival)
+        return found
 
-    there, aside = first_places(sink.arrivals), first_places(sink.set_aside)
-    never = float("inf")
+    there, aside = of_events(sink.arrivals), of_events(sink.set_aside)
     i = 0
     for look in sink.looks:
         while i < len(truth.ids) and truth.is_behind(i, look.confirmed):
-            if there.get(i, never) > look.there and aside.get(i, never) > look.set_aside:
+            if (not any(look.has(arrival) for arrival in there[i])
+                    and all(arrival.place > look.set_aside for arrival in aside[i])):
                 findings.add(EARLY, sink.name, f"{truth.name(i)} was not there when the slot was at "
                                                f"{look.confirmed}")
             i += 1
@@ -386,22 +403,43 @@ def check_sink(truth, tables, sink, findings):
     set_aside = set(aside) - set(indexes)
     check_lost(truth, indexes + aside, sink.name, findings)
     check_confirmed(truth, sink, findings)
+    check_storm(indexes, sink, findings)
     if sink.once:
         check_once(truth, indexes, sink.name, findings)
     order = check_total_order if sink.total else check_key_order
-    heard = without_redeliveries(indexes) if sink.late else indexes
-    order(truth, heard, set_aside, sink.name, findings)
-    check_stale(truth, heard, set_aside, sink.name, findings)
+    streams = of_streams(truth, sink.arrivals)
+    for stream, part in streams.items():
+        # What another stream has is not missing in this one.
+        elsewhere = set(indexes).difference(part)
+        name = f"{sink.name} {stream}".rstrip()
+        heard = without_redeliveries(part) if sink.late else part
+        order(truth, heard, set_aside | elsewhere, name, findings)
+        check_stale(truth, heard, set_aside | elsewhere, name, findings)
     for i in sorted(set(aside)):
         if sink.refused is None or sink.refused not in truth.documents[i]:
             findings.add(ASIDE, sink.name, f"{truth.name(i)} was never refused")
-    # In the order in which it came; bytes that differ have been found above. Of a table that events
-    # of were set aside nobody can have the rows.
+    # In the order in which they came; bytes that differ have been found above. Between streams there
+    # is no such order. Of a table that events of were set aside no reader can have the rows.
+    came = dict.fromkeys(indexes) if len(streams) < 2 else sorted(set(indexes))
     without = {truth.lanes[i][:2] for i in set_aside}
-    check_rows((truth.events[i] for i in dict.fromkeys(indexes)
-                if truth.lanes[i][:2] not in without),
+    check_rows((truth.events[i] for i in came if truth.lanes[i][:2] not in without),
                {name: rows for name, rows in tables.items() if name not in without},
                sink.name, findings)
+
+
+def of_streams(truth, arrivals):
+    """{stream: indexes of its arrivals that are events}"""
+    found = collections.defaultdict(list)
+    for arrival in arrivals:
+        if arrival.id in truth.index:
+            found[arrival.stream].append(truth.index[arrival.id])
+    return found
+
+
+def of_source(arrivals, mine, others):
+    """The arrivals of one of several sources of a receiver. `mine` and `others` are sets of ids: what
+    is in neither was invented, and counts for all."""
+    return [arrival for arrival in arrivals if arrival.id in mine or arrival.id not in others]
 
 
 def check(documents, changes, tables, sinks):

@@ -17,14 +17,25 @@ import time
 from typing import Callable, NamedTuple
 
 LONGEST = 3.0           # seconds
-LONGEST_STOP = 20.0     # of the server, with other faults meanwhile
+# A server that is told to stop has to, whatever its readers do: a second or two, and a checkpoint; much more
+# on a busy machine. One that waits for a receiver does not stop at all.
+STOP = 25.0
+PLENTY = 15             # connections of one pipeline to Postgres while its portion is never enough
+
+
+class Promise(Exception):
+    """What must hold during a fault did not."""
 
 
 class Fault(NamedTuple):
     name: str
     target: str         # faults of one target take turns
-    begin: Callable     # begin(scene, chance): breaks it, and returns what heals it
+    begin: Callable     # begin(scene, chance): breaks it, and returns what heals it; None: there was nothing to do
     spares: tuple = ()  # other targets that nothing happens to meanwhile
+    least: float = 0    # seconds that it lasts in a run that names it
+    since: int = 0      # the first version of Postgres that it applies to
+    why: str = ""       # what older versions lack
+    called: bool = False    # happens only where its name is asked for
 
 
 def _nothing():
@@ -73,14 +84,66 @@ def kill_postgres(scene, chance):
 
 
 def restart_postgres(scene, chance):
-    """Whatever the receivers do, the server has to be able to stop."""
-    began = time.monotonic()
-    scene.cluster.stop("fast")
-    took = time.monotonic() - began
-    scene.cluster.start()
-    if took > LONGEST_STOP:
-        raise RuntimeError(f"the server took {took:.0f} s to stop")
+    _stop_in_time(scene, "it is restarted")
     return _nothing
+
+
+def _stop_in_time(scene, why):
+    """A fast stop, as an operator does, and a start."""
+    try:
+        if not scene.cluster.stop("fast", STOP):
+            raise Promise(f"the server did not stop within {STOP:g} s while {why}\n"
+                          f"{scene.forwarder.tail()}")
+    finally:
+        scene.cluster.start()
+
+
+def _stop_without(name, called):
+    """Postgres is stopped while a receiver is away. The receiver comes back later."""
+    def begin(scene, chance):
+        def go_away():
+            way = chance.choice(["kill", "freeze", "blackhole"])
+            if name == "file":
+                return "full", fill_disk(scene, chance)
+            if way == "blackhole":
+                scene.proxies[name].blackhole()
+                return way, functools.partial(scene.proxies[name].heal, cut=True)
+            return way, {"kill": kill, "freeze": freeze}[way](scene.servers[name])
+        way, heal = go_away()
+        try:
+            time.sleep(chance.uniform(0.3, 1.5))    # what is written meanwhile waits
+            _stop_in_time(scene, f"{called} was away ({way})")
+        except BaseException:
+            heal()
+            raise
+        return heal
+    spares = ("disk",) if name == "file" else (name, f"proxy {name}")
+    return Fault(f"stop-without-{called}", "postgres", begin, spares)
+
+
+def promote_postgres(scene, chance):
+    """The primary stops, and the standby that is read becomes one. The writers follow."""
+    return _nothing if scene.promote() else None
+
+
+def cut_transaction(scene, chance):
+    """One long transaction, of which no connection gets more than a part, again and again."""
+    proxy = scene.proxies["postgres"]
+    rows = scene.long
+    source = chance.choice(scene.sources)
+    proxy.ration(70 * rows)             # about a third of what it is on the wire
+    before = proxy.accepted
+    scene.leader.query("INSERT INTO bulk (payload) SELECT md5(i::text) FROM generate_series(1, %s) i",
+                       source.db, (rows,))
+
+    def heal():
+        proxy.heal()
+        made = proxy.accepted - before
+        # Where pauses are short by configuration many connections are right.
+        if scene.retry_max >= 4 and made > PLENTY * len(scene.slots):
+            raise Promise(f"{made} connections to Postgres were made while a transaction could not "
+                          f"pass, by {len(scene.slots)} pipelines")
+    return heal
 
 
 def _freeze(pids):
@@ -156,7 +219,28 @@ def freeze(server):
 
 def refuse(name):
     """It is there, and takes nothing."""
-    return lambda scene, chance: scene.servers[name].refuse(scene.db, chance)
+    return lambda scene, chance: scene.servers[name].refuse(scene.name, chance)
+
+
+def alarm(scene, chance):
+    """RabbitMQ is short of memory: it reads nothing from those who publish, until that is over.
+
+    What a connection has sent is published then, also if its client has given it up. So a client that connects
+    again meanwhile makes copies.
+    """
+    over = scene.servers["rabbitmq"].alarm()
+    before, readers = scene.proxies["rabbitmq"].accepted, scene.readers_so_far()
+
+    def heal():
+        made = scene.proxies["rabbitmq"].accepted - before
+        over()
+        # A forwarder that is started again has a right to another connection, as has one that lost its slot
+        # and got it back.
+        right = len(scene.sources) + scene.readers_so_far() - readers
+        if made > right:
+            raise Promise(f"{made} connections to RabbitMQ were made during an alarm, where "
+                          f"{right} would do")
+    return heal
 
 
 def _deaths(name, called=None):
@@ -220,35 +304,66 @@ FAULTS = {
         Fault("kill-postgres", "postgres", kill_postgres),
         Fault("restart-postgres", "postgres", restart_postgres),
         Fault("freeze-walsender", "postgres", freeze_walsender),
-        Fault("freeze-postgres", "postgres", freeze_postgres), *_network("postgres")],
-    "redis": [*_deaths("redis"), Fault("redis-refuses", "redis", refuse("redis")), *_network("redis")],
+        Fault("freeze-postgres", "postgres", freeze_postgres), *_network("postgres"),
+        Fault("long-transaction-cut", "postgres", cut_transaction, ("proxy postgres",), least=8),
+        Fault("promote-postgres", "postgres", promote_postgres, since=16, called=True,
+              why="a standby cannot decode, so no forwarder reads the server that is promoted")],
+    "redis": [*_deaths("redis"), Fault("redis-refuses", "redis", refuse("redis")), *_network("redis"),
+              _stop_without("redis", "redis")],
     # What is under way when it begins to refuse has to be there before it ends that, or is overtaken.
     "rabbitmq": [*_deaths("rabbitmq"),
                  Fault("rabbitmq-refuses", "rabbitmq", refuse("rabbitmq"), ("proxy rabbitmq",)),
-                 *_network("rabbitmq")],
+                 # Longer than two heartbeats, and than any deliver_timeout.
+                 Fault("rabbitmq-alarm", "rabbitmq", alarm, ("proxy rabbitmq",), least=9),
+                 *_network("rabbitmq"), _stop_without("rabbitmq", "rabbitmq")],
     "http": [*_deaths("http", "webhook"), Fault("webhook-misbehaves", "http", misbehave),
-             *_network("http")],
-    "file": [Fault("disk-full", "disk", fill_disk)],
+             *_network("http"), _stop_without("http", "webhook")],
+    "file": [Fault("disk-full", "disk", fill_disk), _stop_without("file", "file")],
     # The file of dead letters is on the same disk as the file sink's.
 }
 
 
-# One run of each has most of what there is.
+
+
+class Kind(NamedTuple):
+    """Of runs: one of each has most of what there is."""
+    patterns: list
+    sources: int = 1
+
+
 KINDS = {
-    "deaths": ["kill-*", "end-*", "terminate-*", "restart-*"],
-    "freezes": ["freeze-*"],
-    "network of Postgres": ["*-postgres"],
-    "network of the sinks": ["cut-*", "delay-*", "slow-*", "blackhole-*", "half-open-*"],
-    "refusals": ["*-misbehaves", "*-refuses", "kill-webhook"],
-    "disk and clock": ["disk-full", "step-clock", "kill-forwarder", "tear-write"],
-    "everything": ["*"],
+    "deaths": Kind(["kill-*", "end-*", "terminate-*", "restart-*"]),
+    "freezes": Kind(["freeze-*"]),
+    "network of Postgres": Kind(["*-postgres"]),
+    "network of the sinks": Kind(["cut-*", "delay-*", "slow-*", "blackhole-*", "half-open-*"]),
+    "refusals": Kind(["*-misbehaves", "*-refuses", "kill-webhook"]),
+    "disk and clock": Kind(["disk-full", "step-clock", "kill-forwarder", "tear-write"]),
+    "a stopping server": Kind(["stop-*"]),
+    "a memory alarm": Kind(["rabbitmq-alarm"]),
+    "cuts in a transaction": Kind(["long-transaction-cut"]),
+    "a promoted standby": Kind(["promote-postgres", "terminate-walsender", "kill-forwarder"]),
+    "two sources": Kind(["kill-forwarder", "kill-redis", "kill-rabbitmq", "kill-webhook", "cut-*"], 2),
+    "everything": Kind(["*"]),
 }
 
 
+def _is_asked_for(fault, patterns):
+    if fault.called:
+        return fault.name in patterns
+    return not patterns or any(fnmatch.fnmatch(fault.name, pattern) for pattern in patterns)
+
+
 def chosen(parts, patterns):
-    """The faults of the parts whose names match one of the patterns; all of them without any."""
-    return [fault for part in parts for fault in FAULTS[part]
-            if not patterns or any(fnmatch.fnmatch(fault.name, pattern) for pattern in patterns)]
+    """The faults of the parts whose names match one of the patterns; all of them without any. Those that
+    have to be called are there by their full names only."""
+    return [fault for part in parts for fault in FAULTS[part] if _is_asked_for(fault, patterns)]
+
+
+def without_those_too_new(faults, version):
+    """(faults that apply to this version of Postgres, why the others do not, as lines)"""
+    return ([fault for fault in faults if version >= fault.since],
+            [f"{fault.name} does not apply: before PostgreSQL {fault.since} {fault.why}, and this is {version}"
+             for fault in faults if version < fault.since])
 
 
 def deal(faults, chance):
@@ -274,14 +389,18 @@ class Schedule:
         self.locks = collections.defaultdict(threading.Lock)
         self.count = collections.Counter()
         self.errors = []
+        self.end = float("inf")
         self.plan = []          # (when, fault, how long, a random generator of its own)
         dealt = deal(faults, chance)
         when = chance.uniform(0.1, 1.0)
         while faults and when < seconds - 0.2:
             together = 1 if chance.random() < 0.7 else chance.choice([2, 3])
             for _ in range(together):
+                fault = next(dealt)
                 lasts = chance.choice([0.05, chance.uniform(0.1, 1.0), chance.uniform(0.5, LONGEST)])
-                self.plan.append((when, next(dealt), lasts, type(chance)(chance.random())))
+                if fault.name in scene.patterns:
+                    lasts = max(lasts, fault.least)
+                self.plan.append((when, fault, lasts, type(chance)(chance.random())))
             # What was confirmed too early shows when the forwarder ends while a sink lags behind.
             ends = [fault for fault in faults if fault.name in ("kill-forwarder", "end-forwarder")]
             if ends and chance.random() < 0.35:
@@ -292,10 +411,11 @@ class Schedule:
 
     def run(self, seconds, note):
         start = time.monotonic()
+        self.end = start + seconds + LONGEST
         happening = []
         for when, fault, lasts, chance in self.plan:
             time.sleep(max(0, start + when - time.monotonic()))
-            if time.monotonic() > start + seconds + LONGEST:
+            if time.monotonic() > self.end:
                 break
             happening.append(self.scene.stage.threads.submit(self._happen, fault, lasts, chance, note))
         time.sleep(max(0, start + seconds - time.monotonic()))
@@ -303,11 +423,19 @@ class Schedule:
 
     def _happen(self, fault, lasts, chance, note):
         with contextlib.ExitStack() as locks:
-            for target in (fault.target, *fault.spares):
+            # Always in the same order, or two that wait for each other would wait for ever.
+            for target in sorted({fault.target, *fault.spares}):
                 locks.enter_context(self.locks[target])
+            # Others may have taken longer than planned: then there is time for what did not happen yet.
+            late = time.monotonic() > self.end and self.count[fault.name]
+            if self.errors or late:
+                return
             try:
                 note(f"{fault.name} {lasts:.2f} s")
                 heal = fault.begin(self.scene, chance)
+                if heal is None:
+                    note(f"{fault.name} found nothing to do")
+                    return
                 try:
                     time.sleep(lasts if heal is not _nothing else 0)
                 finally:

@@ -7,6 +7,7 @@
 
     sever       resets each connection after a few blocks, in the middle of one: what is under way
                 is lost, which it seldom is when a connection is cut at any moment
+    ration      resets each connection once it has had so many bytes from the server
 
 cut() resets all connections; half_open() lets the server's ends go and tells the clients nothing
 until heal(), as a server that lost its power.
@@ -35,6 +36,8 @@ class Proxy:
         self.lock = threading.Lock()
         self.pairs = {}             # (client, server): how many directions are open
         self.received = 0           # bytes from the target, of all connections
+        self.accepted = 0           # connections, so far
+        self.portion = 0            # bytes from the target that a connection gets in mode "ration"
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
         self.closed = False
@@ -61,6 +64,11 @@ class Proxy:
 
     def sever(self):
         self.mode = "sever"
+
+    def ration(self, portion):
+        """Counts from now on, also for connections that exist."""
+        self.portion = portion
+        self.mode = "ration"
 
     def heal(self, cut=False):
         """Hands on again; with `cut`, both ends lose the connection instead, in the middle of what
@@ -94,6 +102,7 @@ class Proxy:
                 client, _ = self.listener.accept()
             except OSError:
                 return
+            self.accepted += 1
             threading.Thread(target=self._connect, args=(client,), daemon=True).start()
 
     def _connect(self, client):
@@ -121,6 +130,7 @@ class Proxy:
             time.sleep(PAUSE)
 
     def _pump(self, source, sink, pair):
+        rationed = 0
         try:
             while True:
                 data = source.recv(TRICKLE if self.mode == "slow" else BLOCK)
@@ -139,6 +149,10 @@ class Proxy:
                 if self.mode == "ending" or (mode == "sever" and random.random() < SEVERED):
                     sink.sendall(data[:len(data) // 2])
                     raise OSError("severed")
+                rationed = rationed + len(data) if self.mode == "ration" else 0
+                if rationed > self.portion and source is pair[1]:
+                    sink.sendall(data[:len(data) // 2])
+                    raise OSError("it had its portion")
                 sink.sendall(data)
         except OSError:
             # While nothing is handed on, neither is the end of a connection.

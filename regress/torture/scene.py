@@ -2,6 +2,7 @@
 
 import collections
 import concurrent.futures
+import contextlib
 import json
 import os
 import random
@@ -16,12 +17,13 @@ import psycopg2
 import checker
 import cluster as pg
 import faults
+import standby
 import truth
 from disk import Disk
 from proxy import Proxy
 from servers import RabbitMQ, Redis, Webhook, die_with_parent
-from watch import Watch, size
-from workload import SCHEMA, Workload
+from source import Source
+from watch import size
 
 PROGRAM = os.environ.get("WALSPOUT") or os.path.join(pg.TOP, "build", "forwarder", "walspout")
 CLOCK = os.path.join(pg.TOP, "build", "torture", "clock_preload.so")
@@ -29,6 +31,7 @@ FAILED = os.path.join(pg.TOP, "build", "torture", "failed")
 SINKS = ("redis", "http", "rabbitmq", "file")
 CATCH_UP = 180          # seconds, after all has healed
 REJECTED = '"table":"named"'
+AFTER = 3               # failed attempts of one event until it is a dead letter, if that event is the cause
 
 # The server that stopped answering is to be found out within a short run.
 CONF = {"wal_sender_timeout": "5s", "max_wal_size": "4GB", "checkpoint_timeout": "30s",
@@ -55,11 +58,20 @@ class Stage:
         for name in sinks:
             if name in makers:
                 self.servers[name] = makers[name](work).start()
-        self.proxies = {"postgres": Proxy(f"{self.cluster.host}/.s.PGSQL.{self.cluster.port}")}
+        self.proxies = {"postgres": Proxy(self.socket_of(self.cluster))}
         for name, server in self.servers.items():
             self.proxies[name] = Proxy(server.port)
         for proxy in self.proxies.values():
             work.at_exit(proxy.close)
+
+
+    @property
+    def version(self):
+        return self.cluster.installation.major
+
+    @staticmethod
+    def socket_of(cluster):
+        return f"{cluster.host}/.s.PGSQL.{cluster.port}"
 
 
 class Forwarder:
@@ -146,27 +158,27 @@ class Outcome:
 
 
 class Scene:
-    def __init__(self, stage, seed, seconds, patterns=()):
+    def __init__(self, stage, seed, seconds, patterns=(), sources=None):
         self.stage = stage
-        self.cluster, self.servers = stage.cluster, stage.servers
+        self.cluster, self.servers = stage.cluster, stage.servers   # the server that is read
+        self.leader = standby.Leader(stage.cluster)                 # the one that is written to
         self.proxies, self.disk = stage.proxies, stage.disk
         self.seed = seed
         self.seconds = seconds
         self.patterns = patterns
         self.chance = random.Random(seed)
-        self.db = f"torture_{seed}"
+        self.name = f"torture_{seed}"
         self.folder = stage.work.mkdir(f"run_{seed}")
         self.clock = os.path.join(self.folder, "clock")
         self.dead_letters = os.path.join(self.disk.folder, f"dead_{seed}.jsonl")
-        self.file = os.path.join(self.disk.folder, f"events_{seed}.jsonl")
         self.state = os.path.join(self.disk.folder, f"state_{seed}")
         self.diary = []
         self.started = time.monotonic()
         self.outcome = Outcome(seed)
-        self.slots = []
         self.forwarder = None
-        self.workload = None
-        self.watches = {}       # sink: of its slot
+        # One of three runs of five has two, where nobody says how many.
+        count = sources or (2 if seed // 5 % 3 == 2 else 1)
+        self.sources = [Source(self.name if i == 0 else f"{self.name}_{i + 1}", i) for i in range(count)]
         # What differs between runs beside the faults. What decides whether some code runs at all
         # differs between seeds that follow each other; six have all of lanes with all of pipelines.
         self.lanes = [1, 4][seed % 2]
@@ -184,6 +196,28 @@ class Scene:
         # A request for each event is slow.
         one = "http" in self.servers and self.batch == 1
         self.rows = self.chance.choice([500, 2000] if one else [500, 2000, 10_000])
+        self.long = 4 * self.rows       # of a transaction that is to be cut
+        self.retry_max = 0.5
+        self._set_for_its_faults()
+
+    def _set_for_its_faults(self):
+        """A run of one kind of fault alone shows more when the rest is quiet."""
+        if self.is_only_about("rabbitmq-alarm"):
+            self.patience = "1500ms"    # shorter than the alarm
+            self.rows, self.moody = 500, False
+        if self.is_only_about("long-transaction-cut"):
+            self.rows, self.long, self.moody = 500, 40_000, False
+            self.batch, self.retry_max = 100, 5
+
+    def is_only_about(self, name):
+        return self.patterns == [name]
+
+    @property
+    def slots(self):
+        return [slot for source in self.sources for slot in source.slots]
+
+    def file(self, source):
+        return os.path.join(self.disk.folder, f"events_{source.db}.jsonl")
 
     # The run
 
@@ -200,8 +234,9 @@ class Scene:
             self.outcome.seconds = time.monotonic() - start
             if self.forwarder:
                 self.forwarder.clean()
-            for watch in self.watches.values():
-                watch.stop()
+            for source in self.sources:
+                for watch in source.watches.values():
+                    watch.stop()
         if self.outcome.findings:
             self.keep()
         self.clean()
@@ -210,46 +245,62 @@ class Scene:
     def prepare(self):
         with open(self.clock, "wb") as f:
             f.write(bytes(16))
-        self.cluster.createdb(self.db)
-        self.cluster.psql(SCHEMA, self.db)
-        truth.make_slots(self.cluster, self.db)
+        for source in self.sources:
+            source.make(self.leader)
         if "rabbitmq" in self.servers:
-            self.servers["rabbitmq"].declare(self.db)
+            self.servers["rabbitmq"].declare(self.name)
         if "http" in self.servers:
             self.servers["http"].rejected = REJECTED if self.rejects else None
             self.servers["http"].moods = faults.moods(self.chance) if self.moody else []
             self.servers["http"].behave({})
         self.forwarder = Forwarder(self.folder, self.config(), self.clock)
+        if any(pattern == "promote-postgres" for pattern in self.patterns):
+            self.read_a_standby()
+        else:
+            self.start_reading()
+        self.watch()
+        for source in self.sources:
+            count = len(self.sources)
+            source.write(self.leader, self.seed, self.folder, self.rows, 4 - count, 100 // count)
+
+    def start_reading(self):
+        for source in self.sources:
+            truth.make_slots(self.cluster, source.db)
         self.forwarder.start()
 
         def streaming():
             self.forwarder.check()
-            return self.forwarder.log().count("msg=streaming") >= len(self.slots)
+            return self.readers_so_far() >= len(self.slots)
         pg.wait_until(streaming, 60, what="forwarder that streams")
-        self.watch()
-        self.workload = Workload(self.cluster, self.db, self.seed, self.folder, rows=self.rows)
+
+    def read_a_standby(self):
+        self.cluster = standby.make(self.leader.cluster, self.name)
+        self.proxies["postgres"].target = self.stage.socket_of(self.cluster)
+        with standby.running_transactions(self.leader.cluster):
+            self.start_reading()
 
     def watch(self):
-        reach = {"redis": lambda: self.servers["redis"].reach(self.db),
-                 "rabbitmq": lambda: self.servers["rabbitmq"].reach(self.db),
-                 "http": lambda: size(self.servers["http"].requests),
-                 "file": lambda: size(self.file)}
-        for number, name in enumerate(self.stage.sinks):
-            slot = self.slots[number % len(self.slots)]
-            self.watches[name] = Watch(self.cluster, slot, reach[name],
-                                       lambda: size(self.dead_letters))
+        for source in self.sources:
+            reach = {"redis": lambda: self.servers["redis"].reach(),
+                     "rabbitmq": lambda: self.servers["rabbitmq"].reach(self.name),
+                     "http": lambda: size(self.servers["http"].requests),
+                     "file": lambda path=self.file(source): size(path)}
+            source.watch(self.cluster, self.stage.sinks, reach, lambda: size(self.dead_letters))
 
     def torture(self):
         parts = ["forwarder", "postgres", *self.stage.sinks]
         if self.rejects and "file" not in parts:
             parts.append("file")
-        schedule = faults.Schedule(self, faults.chosen(parts, self.patterns), self.chance,
-                                   self.seconds)
-        self.workload.start()
+        apply, _ = faults.without_those_too_new(faults.chosen(parts, self.patterns),
+                                                self.stage.version)
+        schedule = faults.Schedule(self, apply, self.chance, self.seconds)
+        for source in self.sources:
+            source.workload.start()
         try:
             schedule.run(self.seconds, self.note)
         finally:
-            self.workload.stop()
+            for source in self.sources:
+                source.workload.stop()
             self.heal()
         self.outcome.faults = schedule.count
         if schedule.errors:
@@ -267,10 +318,12 @@ class Scene:
             self.servers["http"].behave({})
         self.disk.free(self.forwarder.process.pid)
         self.wait_for_postgres()
+        self.promote()      # if nothing was: a standby takes no end of a transaction
         self.note("all is healed")
 
     def finish(self):
-        self.workload.settle()
+        for source in self.sources:
+            source.workload.settle()
         start = time.monotonic()
         try:
             for slot in self.slots:
@@ -279,7 +332,7 @@ class Scene:
             self.outcome.catch_up = time.monotonic() - start
             self.note("end of the wait")
         self.forwarder.end()
-        for watch in self.watches.values():
+        for watch in [watch for source in self.sources for watch in source.watches.values()]:
             watch.stop()
             if watch.error or not watch.looks:
                 raise Failure(f"the watch of {watch.slot} saw nothing: {watch.error}")
@@ -290,6 +343,9 @@ class Scene:
 
         def delivered():
             self.forwarder.check()
+            stops = [line for line in self.forwarder.log().splitlines() if 'msg="pipeline stops"' in line]
+            if stops:
+                raise Failure("a pipeline stopped:\n" + "\n".join(stops))
             state = self.cluster.slot(slot)
             return state and pg.lsn(state["confirmed_flush_lsn"]) >= end
         try:
@@ -298,46 +354,91 @@ class Scene:
             raise Failure(f"{error}: {self.cluster.slot(slot)}\n{self.forwarder.tail()}") from None
 
     def check(self):
-        changes = truth.changes(self.cluster, self.db)
-        documents = truth.documents(self.cluster, self.db)
-        sinks = self.arrivals()
-        self.outcome.events = len(documents)
-        for sink in sinks:
-            self.outcome.arrivals[sink.name] = len(sink.arrivals)
-            self.outcome.looks += len(sink.looks)
-            self.outcome.redeliveries[sink.name] = (
-                len(sink.arrivals) - len({arrival.id for arrival in sink.arrivals}))
-            self.outcome.dead_letters += len({arrival.id for arrival in sink.set_aside})
-        found = checker.check(documents, changes, truth.tables(self.cluster, self.db), sinks)
-        if found:
-            self.write("documents", documents)
-            for name, watch in self.watches.items():
-                self.write(f"looks.{name}", [str(look).encode() for look in watch.looks])
+        for source in self.sources:
+            source.ask(self.cluster)
+        ids = [source.ids() for source in self.sources]
+        arrived = self.arrivals()
+        aside = self.set_aside()
+        found = []
+        for source in self.sources:
+            others = set().union(*(other for i, other in enumerate(ids) if i != source.number))
+
+            def mine(arrivals):
+                return checker.of_source(arrivals, ids[source.number], others)
+            sinks = [self.sink(source, name, mine(arrived[name, source.number]), mine(aside[name]))
+                     for name in self.stage.sinks]
+            self.outcome.events += len(source.documents)
             for sink in sinks:
-                self.write(f"arrivals.{sink.name}", [arrival.id.encode() + b" " + arrival.document
-                                                     for arrival in sink.arrivals])
+                self.count(sink)
+            findings = source.check(sinks)
+            if findings:
+                self.write_down(source, sinks)
+            found += findings
         return found
 
+    def count(self, sink):
+        name = sink.name.split("/")[0]
+        self.outcome.arrivals[name] += len(sink.arrivals)
+        self.outcome.looks += len(sink.looks)
+        self.outcome.redeliveries[name] += (
+            len(sink.arrivals) - len({arrival.id for arrival in sink.arrivals}))
+        self.outcome.dead_letters += len({arrival.id for arrival in sink.set_aside})
+
+    def write_down(self, source, sinks):
+        """What a finding is made of, for a person."""
+        end = f".{source.number + 1}" if source.number else ""
+        self.write(f"documents{end}", source.documents)
+        for name, watch in source.watches.items():
+            self.write(f"looks.{name}{end}", [str(look).encode() for look in watch.looks])
+        for sink in sinks:
+            self.write(f"arrivals.{sink.name.replace('/', '.')}",
+                       [f"{arrival.stream} {arrival.id} ".lstrip().encode() + arrival.document
+                        for arrival in sink.arrivals])
+
     def arrivals(self):
-        sinks = []
-        aside = self.set_aside()
+        """{(sink, number of the source): arrivals}. Several sources share the receivers; each has a file."""
+        found = {}
         for name in self.stage.sinks:
+            shared = None
             if name == "redis":
-                sinks.append(checker.Sink(name, self.servers[name].arrivals(self.db), once=True))
+                shared = self.servers[name].arrivals()
             elif name == "rabbitmq":
-                sinks.append(checker.Sink(name, self.servers[name].arrivals(self.db), late=True))
+                shared = self.servers[name].arrivals(self.name)
             elif name == "http":
-                sinks.append(checker.Sink(name, self.servers[name].arrivals(), late=True,
-                                          total=self.lanes == 1, set_aside=aside,
-                                          refused=REJECTED.encode() if self.rejects else None))
-            else:
-                with open(self.file, "rb") as f:
-                    sinks.append(checker.Sink(name, checker.file_arrivals(f.read())))
-        return [sink._replace(looks=self.watches[sink.name].looks) for sink in sinks]
+                shared = self.servers[name].arrivals()
+            for source in self.sources:
+                if shared is None:
+                    with open(self.file(source), "rb") as f:
+                        found[name, source.number] = checker.file_arrivals(f.read())
+                else:
+                    found[name, source.number] = shared
+        return found
+
+    def sink(self, source, name, arrivals, aside):
+        """With what is promised."""
+        made = checker.Sink(source.called(name), arrivals, set_aside=aside, again=self.budget(),
+                            looks=source.watches[name].looks)
+        if name == "redis":
+            return made._replace(once=True)
+        if name == "rabbitmq":
+            # Nothing holds back what is under way in a run whose only fault is an alarm.
+            return made._replace(late=not self.is_only_about("rabbitmq-alarm"))
+        if name == "http":
+            return made._replace(late=True, total=self.lanes == 1,
+                                 refused=REJECTED.encode() if self.rejects else None)
+        return made
+
+    def budget(self):
+        """How many copies what happened explains. Where receivers die or connections to them break there is no
+        bound: a transaction may begin again at each restart."""
+        if self.is_only_about("rabbitmq-alarm") or self.is_only_about("long-transaction-cut"):
+            # A receiver that the machine holds up for longer than a timeout gets a batch again.
+            return 1024
+        return None
 
     def set_aside(self):
-        """The dead letters, as they would have arrived."""
-        found, place = [], 0
+        """{sink: the dead letters, as they would have arrived}"""
+        found, place = collections.defaultdict(list), 0
         if os.path.exists(self.dead_letters):
             with open(self.dead_letters, "rb") as f:
                 for line in f.read().split(b"\n"):
@@ -346,20 +447,47 @@ class Scene:
                         letter = json.loads(line)
                     except ValueError:
                         continue        # cut short by a kill; it was written again
-                    if letter["sink"] != "http":    # only that refuses
-                        continue
                     document = line[line.index(b'"document":') + len(b'"document":'):-1]
-                    found.append(checker.Arrival(letter["id"], document, place))
+                    found[letter["sink"]].append(checker.Arrival(letter["id"], document, place))
         return found
 
     # What it is made of
 
     def config(self):
-        sinks = {
+        text, number = "pipelines:\n", 0
+        for source in self.sources:
+            sinks = self.sinks(source)
+            mine = [sinks[name] for name in self.stage.sinks]
+            for group in range(min(self.pipelines, len(mine))):
+                slot = f"{source.db}_{group}"
+                source.slots.append(slot)
+                text += self.pipeline(f"p{number}", source.db, slot,
+                                      "".join(mine[group::self.pipelines]))
+                number += 1
+        os.mkdir(self.state)
+        return text + f"drain: {self.drain}\nstate: {self.state}\n"
+
+    def pipeline(self, name, db, slot, sinks):
+        return f"""\
+  - name: {name}
+    source:
+      dsn: host=127.0.0.1 port={self.proxies['postgres'].port} user={pg.SUPERUSER} dbname={db}
+      slot: {slot}
+      batch_bytes: {self.batch_bytes}
+    memory: {self.memory}
+    retry: {{initial: 20ms, max: {self.retry_max * 1000:.0f}ms}}
+    dead_letter: {{path: {self.dead_letters}, after: {AFTER}}}
+    sinks:
+{sinks}"""
+
+    def sinks(self, source):
+        # Of one source a stream has all events, in the order of all. Two have the streams of the default.
+        stream = f"        stream: {self.name}\n" if len(self.sources) == 1 else ""
+        return {
             "redis": f"""\
       - type: redis
         url: redis://127.0.0.1:{self.port('redis')}
-        stream: {self.db}
+{stream}\
         connect_timeout: 2s
         deliver_timeout: {self.patience}
 """,
@@ -369,46 +497,58 @@ class Scene:
         lanes: {self.lanes}
         batch: {{events: {self.batch}}}
         connect_timeout: 2s
-        timeout: 2s
+        timeout: {'1s' if self.patience == '1500ms' else '2s'}
         deliver_timeout: {self.patience}
 """,
             "rabbitmq": f"""\
       - type: rabbitmq
         url: amqp://guest:guest@127.0.0.1:{self.port('rabbitmq')}/
-        exchange: {self.db}
+        exchange: {self.name}
         heartbeat: 4s
         connect_timeout: 2s
         deliver_timeout: {self.patience}
 """,
             "file": f"""\
       - type: file
-        path: {self.file}
+        path: {self.file(source)}
         deliver_timeout: {self.patience}
 """}
-        mine = [sinks[name] for name in self.stage.sinks]
-        groups = ["".join(mine[i::self.pipelines]) for i in range(min(self.pipelines, len(mine)))]
-        text = "pipelines:\n"
-        for number, group in enumerate(groups):
-            slot = f"{self.db}_{number}"
-            self.slots.append(slot)
-            text += f"""\
-  - name: p{number}
-    source:
-      dsn: host=127.0.0.1 port={self.proxies['postgres'].port} user={pg.SUPERUSER} dbname={self.db}
-      slot: {slot}
-      batch_bytes: {self.batch_bytes}
-    memory: {self.memory}
-    retry: {{initial: 20ms, max: 500ms}}
-    dead_letter: {{path: {self.dead_letters}}}
-    sinks:
-{group}"""
-        os.mkdir(self.state)
-        return text + f"drain: {self.drain}\nstate: {self.state}\n"
 
     def port(self, name):
         return self.proxies[name].port if name in self.proxies else 0
 
     # What faults need
+
+    def readers_so_far(self):
+        """How often a pipeline got its slot."""
+        return self.forwarder.log().count("msg=streaming")
+
+    def promote(self):
+        """Once in a run of a standby, otherwise nothing; whether it was done. The stream goes on, and then the
+        forwarder has to connect again: to a server whose history has a turn."""
+        if self.cluster is self.leader.cluster:
+            return False
+        old = self.leader.cluster
+        if not old.stop("fast"):
+            raise Failure("the primary did not stop, although a standby alone reads it")
+        if not self.cluster.value("SELECT pg_promote()"):
+            raise Failure("the standby could not be promoted")
+        self.leader.cluster = self.stage.cluster = self.cluster
+        self.note("promoted")
+        shutil.rmtree(old.data)
+        self.wait_until_behind(self.cluster.current_lsn(), 20)
+        faults.signal_all([pid for slot in self.slots if (pid := self.cluster.walsender(slot))],
+                          signal.SIGTERM)
+        return True
+
+    def wait_until_behind(self, position, timeout):
+        """Until all slots are confirmed up to there, or the time is over."""
+        def behind():
+            self.leader.query("SELECT pg_logical_emit_message(false, 'turn', '')", self.sources[0].db)
+            return all(pg.lsn(self.cluster.slot(slot)["confirmed_flush_lsn"]) > pg.lsn(position)
+                       for slot in self.slots)
+        with contextlib.suppress(TimeoutError):
+            pg.wait_until(behind, timeout, every=0.2)
 
     def walsenders(self, chance):
         """One of the processes that feed the forwarder, in a list; none if there is none now."""
@@ -453,7 +593,8 @@ class Scene:
         self.write("findings", [str(finding).encode() for finding in self.outcome.findings])
         shutil.rmtree(target, ignore_errors=True)
         shutil.copytree(self.folder, target)
-        for path in (self.dead_letters, self.file, self.cluster.log_path,
+        for path in (self.dead_letters, self.cluster.log_path,
+                     *(self.file(source) for source in self.sources),
                      *(server.log_path for server in self.servers.values()),
                      *(server.requests for name, server in self.servers.items() if name == "http")):
             if os.path.exists(path):
@@ -461,14 +602,22 @@ class Scene:
         self.outcome.folder = target
 
     def clean(self):
-        self.cluster.dropdb(self.db)
+        if self.cluster is not self.leader.cluster:     # it was not promoted
+            self.cluster.stop("immediate")
+            self.cluster = self.leader.cluster
+            self.proxies["postgres"].target = self.stage.socket_of(self.cluster)
+            self.cluster.query("SELECT pg_drop_replication_slot(%s)", args=(self.name,))
+        for source in self.sources:
+            for (name,) in self.cluster.query("SELECT gid FROM pg_prepared_xacts", source.db):
+                self.cluster.query("ROLLBACK PREPARED %s", source.db, (name,))
+            self.cluster.dropdb(source.db)
         if "redis" in self.servers:
-            self.servers["redis"].forget(self.db)
+            self.servers["redis"].forget()
         if "rabbitmq" in self.servers:
-            self.servers["rabbitmq"].forget(self.db)
+            self.servers["rabbitmq"].forget(self.name)
         if "http" in self.servers:
             self.servers["http"].forget()
-        for path in (self.dead_letters, self.file):
+        for path in (self.dead_letters, *(self.file(source) for source in self.sources)):
             if os.path.exists(path):
                 os.unlink(path)
         shutil.rmtree(self.state, ignore_errors=True)

@@ -16,6 +16,8 @@ import checker
 import cluster as pg
 
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
+NODE = "walspout@localhost"
 HTTP_SERVER = os.path.join(pg.TOP, "forwarder", "test", "sink", "http_server.py")
 _LIBC = ctypes.CDLL(None)
 
@@ -109,12 +111,19 @@ class Redis(Server):
 
     def call(self, *words, timeout=30):
         """A command's answer; b"LOADING..." and the like are answers, too."""
+        return self.calls([words], timeout)[0]
+
+    def calls(self, commands, timeout=30):
+        """The answers of several commands, sent at once."""
+        if not commands:
+            return []
         with (socket.create_connection(("127.0.0.1", self.port), timeout) as s,
               s.makefile("rb") as file):
-            words = [str(word).encode() for word in words]
-            s.sendall(b"*%d\r\n" % len(words) + b"".join(
-                b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
-            return self._answer(file)
+            for command in commands:
+                words = [str(word).encode() for word in command]
+                s.sendall(b"*%d\r\n" % len(words) + b"".join(
+                    b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
+            return [self._answer(file) for _ in commands]
 
     def _answer(self, file):
         line = file.readline()
@@ -138,27 +147,38 @@ class Redis(Server):
         if answer != b"OK":
             raise OSError(f"Redis says {answer}")
 
-    def arrivals(self, stream):
+    def streams(self):
+        """The names of all streams. What else there is belongs to the forwarder."""
+        found = self.call("KEYS", "*")
+        if not isinstance(found, list):
+            raise OSError(f"Redis says {found}")
+        kinds = self.calls([("TYPE", key.decode()) for key in found])
+        return [key.decode() for key, kind in zip(found, kinds) if kind == b"stream"]
+
+    def arrivals(self):
+        return [arrival for stream in sorted(self.streams()) for arrival in self._entries(stream)]
+
+    def _entries(self, stream):
         found, start = [], "-"
         while True:
             entries = self.call("XRANGE", stream, start, "+", "COUNT", 5000)
             for name, fields in entries:
                 found.append(checker.Arrival(name.decode(), fields[fields.index(b"data") + 1],
-                                             len(found) + 1))
+                                             len(found) + 1, stream))
             if len(entries) < 5000:
                 return found
             start = "(" + entries[-1][0].decode()
 
-    def reach(self, stream):
-        """How many events it has."""
-        answer = self.call("XLEN", stream)
-        if not answer.isdigit():
-            raise OSError(f"Redis says {answer}")
-        return int(answer)
+    def reach(self):
+        """{stream: how many events it has}"""
+        streams = self.streams()
+        lengths = self.calls([("XLEN", stream) for stream in streams])
+        if not all(length.isdigit() for length in lengths):
+            raise OSError(f"Redis says {lengths}")
+        return {stream: int(length) for stream, length in zip(streams, lengths)}
 
-    def forget(self, stream):
-        self.call("DEL", stream)
-        self.call("HDEL", "walspout:positions", stream)
+    def forget(self):
+        self.call("FLUSHALL")
 
 
 class RabbitMQ(Server):
@@ -187,7 +207,7 @@ class RabbitMQ(Server):
         home = self.home
         return {"HOME": home, "ERL_EPMD_PORT": str(self.epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1",
                 "ERL_CRASH_DUMP_SECONDS": "0",
-                "RABBITMQ_NODENAME": "walspout@localhost",
+                "RABBITMQ_NODENAME": NODE,
                 "RABBITMQ_DIST_PORT": str(self.distribution_port),
                 "RABBITMQ_CONF_ENV_FILE": f"{home}/env.conf",
                 "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq.conf",
@@ -255,6 +275,19 @@ class RabbitMQ(Server):
         channel.queue_unbind(name, name, "#")
         connection.close()
         return end
+
+    def control(self, *args, timeout=120):
+        """Runs rabbitmqctl."""
+        done = subprocess.run([RABBITMQCTL, "-n", NODE, *args], env={**os.environ, **self.env()},
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=timeout, **self.work.as_user())
+        if done.returncode:
+            raise OSError(f"rabbitmqctl {' '.join(args)}: {done.stdout.decode(errors='replace')}")
+
+    def alarm(self):
+        """Runs out of memory, as it believes: connections that publish are blocked."""
+        self.control("set_vm_memory_high_watermark", "absolute", "1")
+        return lambda: self.control("set_vm_memory_high_watermark", "0.4")
 
     def reach(self, name):
         """How many messages it has."""
@@ -325,7 +358,8 @@ class Webhook(Server):
                     request = json.loads(line)
                 except ValueError:          # killed while it wrote; nothing was answered
                     continue
-                if 200 <= request["status"] < 300:
+                # An answer that is cut behind the headers of a 200 says so, too.
+                if 200 <= request["status"] < 300 or request["do"] == "cut":
                     found += self._events(request["body"], request["headers"]["webhook-id"], place)
         return found
 

@@ -363,6 +363,70 @@ def test_schema_changes_are_followed():
                          [Sink("sink", source.arrivals())]) == []
 
 
+def test_copies_beyond_the_budget_are_found(source):
+    arrivals = source.arrivals()
+    again = arrivals[:5] + arrivals[2:5] + arrivals[2:]
+    assert source.check(again) == source.check(again, again=6) == []
+    found = source.check(again, again=5)
+    assert kinds(found) == {checker.STORM} and "6 arrivals" in found[0].text
+
+
+def in_streams(arrivals, count=2):
+    """As a receiver with several streams has them: each event in one, by its table or none."""
+    placed, streams = [], [0] * count
+    for arrival in arrivals:
+        stream = 1 if b'"op":"m"' in arrival.document else 0
+        streams[stream] += 1
+        placed.append(arrival._replace(stream=f"s{stream}", place=streams[stream]))
+    return placed
+
+
+def test_streams_have_an_order_each_and_none_between_them(source):
+    source.commit(source.message("note", 1), source.insert(11), source.message("note", 2))
+    arrivals = in_streams(source.arrivals())
+    one = [arrival for arrival in arrivals if arrival.stream == "s0"]
+    other = [arrival for arrival in arrivals if arrival.stream == "s1"]
+    assert len(other) == 3
+    for whole in (arrivals, one + other, other + one):
+        assert source.check(whole, once=True) == []
+    assert checker.ORDER in kinds(source.check(one + other[::-1]), "sink s1")
+    for i in range(len(one) - 1):
+        swapped = one[:i] + [one[i + 1], one[i]] + one[i + 2:]
+        assert checker.ORDER in kinds(source.check(swapped + other), "sink s0"), i
+    assert checker.LOST in kinds(source.check(one + other[1:]))
+    assert checker.LOST in kinds(source.check(one[1:] + other))
+
+
+def test_what_a_stream_lacks_another_one_does_not_make_up_for(source):
+    arrivals = in_streams(source.arrivals())
+    end = lsn_of(arrivals[-1]) + 1
+    there = {"s0": len(arrivals) - 1, "s1": 1}
+    assert source.check(arrivals, looks=[Look(end, there, 0)]) == []
+    for lacks in ({"s0": len(arrivals) - 2, "s1": 2}, {"s0": len(arrivals)}):
+        assert checker.EARLY in kinds(source.check(arrivals, looks=[Look(end, lacks, 0)]))
+
+
+def test_each_source_is_told_apart_at_one_receiver(source):
+    """Two have the same table and the same keys. What one lost is found, although the other has it."""
+    other = Source()
+    other.lsn = 1010
+    other.commit(other.insert(1), other.insert(2))
+    other.commit(other.update(1, "of the other"))
+    both = sorted(source.arrivals() + other.arrivals(), key=lambda a: checker.position(a.id))
+    ids = [{arrival.id for arrival in made.arrivals()} for made in (source, other)]
+
+    def check(arrivals):
+        return [made.check(checker.of_source(arrivals, ids[i], ids[1 - i]))
+                for i, made in enumerate((source, other))]
+    assert check(both) == [[], []]
+    for lost in both:
+        found = check([arrival for arrival in both if arrival is not lost])
+        which = 0 if lost.id in ids[0] else 1
+        assert any(lost.id in finding.text for finding in found[which]) and not found[1 - which]
+    invented = check([*both, Arrival("5-0", b'{"id":"5-0","op":"c"}')])
+    assert all(checker.INVENTED in kinds(found) for found in invented)
+
+
 def test_test_decoding_is_understood():
     rows = [("7", "BEGIN 7"), ("7", 'table public.t: INSERT: id[integer]:1 body[text]:\'x: y\''),
             ("7", 'table public."odd.""name": DELETE: (no-tuple-data)'),

@@ -6,7 +6,7 @@ what happened in between.
 
 import checker
 
-DOCUMENTS, CHANGES = "truth_documents", "truth_changes"
+DOCUMENTS, CHANGES = "truth_documents_", "truth_changes_"       # and the database
 
 # With these, row_to_json prints what the plugin promises.
 SETTINGS = ("-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea_output=hex "
@@ -14,8 +14,8 @@ SETTINGS = ("-c TimeZone=UTC -c DateStyle=ISO -c IntervalStyle=postgres -c bytea
 
 
 def make_slots(cluster, db):
-    cluster.create_slot(DOCUMENTS, "walspout", db)
-    cluster.create_slot(CHANGES, "test_decoding", db)
+    cluster.create_slot(DOCUMENTS + db, "walspout", db)
+    cluster.create_slot(CHANGES + db, "test_decoding", db)
 
 
 def documents(cluster, db):
@@ -23,7 +23,7 @@ def documents(cluster, db):
     end = cluster.current_lsn()
     # A keepalive has to pass the end, and nothing else may be written any more.
     cluster.query("SELECT pg_logical_emit_message(false, 'end', '')", db)
-    with cluster.recvlogical(DOCUMENTS, db, args=[f"--endpos={end}"]) as receiver:
+    with cluster.recvlogical(DOCUMENTS + db, db, args=[f"--endpos={end}"]) as receiver:
         lines = receiver.lines(timeout=300)
     return [line.encode() for line in lines]
 
@@ -32,7 +32,7 @@ def changes(cluster, db):
     """What test_decoding says was committed."""
     rows = cluster.query(
         "SELECT xid::text, left(data, 400) FROM pg_logical_slot_peek_changes(%s, NULL, NULL, "
-        "'skip-empty-xacts', '1')", db, (CHANGES,))
+        "'skip-empty-xacts', '1')", db, (CHANGES + db,))
     return checker.decoded_changes(rows)
 
 

@@ -302,7 +302,7 @@ class Workload:
         self.db = db
         self.seed = seed
         self.rate = rate            # TPC-B transactions a second
-        self.script = os.path.join(folder, "tpc_b.sql")
+        self.script = os.path.join(folder, f"tpc_b_{db}.sql")
         with open(self.script, "w") as f:
             f.write(TPC_B)
         self.ended = threading.Event()

@@ -109,6 +109,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "headers": {name.lower(): value for name, value in self.headers.items()},
                 "body": body,
                 "status": behaviour.get("status", 200) if behaviour.get("do", "answer") == "answer" else 0,
+                "do": behaviour.get("do", "answer"),
                 "port": self.client_address[1],
                 "active": state.active,
                 "time": time.time(),
