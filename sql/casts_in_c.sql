@@ -30,21 +30,19 @@ SELECT v::json FROM t_cast_by_query;
 SELECT v::json FROM t_cast_by_scan;
 SELECT h.changes('c_casts');
 CREATE TEMP TABLE before AS SELECT * FROM h.changes('c_casts');
--- whoever has the table locked; nor does a column wait whose type is the table's row
-CREATE EXTENSION dblink;
+-- while another transaction locks the table; nor does a column wait whose type is the table's row
 CREATE TABLE rows_of_notes (n notes, v of_cast_by_query);
 INSERT INTO rows_of_notes VALUES (ROW('of the row'), 'red');
-SELECT dblink_connect('locker', format('dbname=%s host=%s port=%s user=%s', current_database(),
-  split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_user));
-SELECT dblink_exec('locker', 'BEGIN; LOCK TABLE notes IN ACCESS EXCLUSIVE MODE');
+BEGIN;
+LOCK TABLE notes IN ACCESS EXCLUSIVE MODE;
+PREPARE TRANSACTION 'locker';
 SET statement_timeout = '60s';
 SELECT data FROM h.changes('c_casts') WHERE data LIKE '%rows_of_notes%';
 SELECT count(*) FROM before FULL JOIN h.changes('c_casts') now USING (data)
  WHERE (before.data IS NULL OR now.data IS NULL) AND data NOT LIKE '%rows_of_notes%';
 RESET statement_timeout;
-SELECT dblink_exec('locker', 'ROLLBACK'), dblink_disconnect('locker');
+ROLLBACK PREPARED 'locker';
 DROP TABLE rows_of_notes;
-DROP EXTENSION dblink;
 -- and whatever became of it
 VACUUM FULL notes;
 SELECT count(*) FROM before FULL JOIN h.changes('c_casts') now USING (data) WHERE (before.data IS NULL OR now.data IS NULL) AND data NOT LIKE '%rows_of_notes%';
