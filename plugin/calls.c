@@ -267,7 +267,7 @@ typedef struct LookUp
 
 /*
  * May this cast in SQL or a procedural language be called? Only by consent of
- * today: whoever drops it, or takes EXECUTE from PUBLIC, wants no more of it.
+ * today: a cast that was dropped, or that PUBLIC may not execute, is not called.
  */
 static bool
 may_call_user_cast(Oid type, Oid function)

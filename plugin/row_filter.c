@@ -137,8 +137,8 @@ is_unfit(Oid function, void *context)
 
 /*
  * CREATE PUBLICATION accepts these nodes only, of types and functions that come
- * with the server. Whoever writes something else into the catalog, past it,
- * does not get code of users run here.
+ * with the server. A filter that was written into the catalog past that check
+ * runs no code of users here.
  */
 static bool
 find_unfit(Node *node, void *context)

@@ -20,7 +20,7 @@ namespace walspout {
 class Template {
  public:
   // {{ and }} stand for braces. `origin`, when it is known, replaces its placeholders at once.
-  // Error: kFatal, names the placeholder that is none and the good ones.
+  // Error: kFatal, names the unknown placeholder and the known ones.
   [[nodiscard]] static Result<Template> parse(std::string_view text, const Origin& origin = {},
                                               bool escape = false);
 

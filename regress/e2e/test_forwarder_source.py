@@ -1,4 +1,4 @@
-"""The server's side of a forwarder: it can always stop, it is not overrun by reconnects, and whoever has lost
+"""The server's side of a forwarder: it can always stop, it is not overrun by reconnects, and a forwarder that has lost
 the slot delivers nothing."""
 
 import contextlib
