@@ -357,12 +357,13 @@ Result<void> RedisStreams::judge_entry(const redisReply& reply, const Event& eve
 }
 
 Failure RedisStreams::unproven(const RedisStream& stream, const std::string& what) const {
-  return fatal("stream \"" + stream.name + "\" " + what +
-                   ": another program adds to it, or it was filled from another server or "
-                   "timeline. Choose another name for the stream (`stream`), or, if its entries are "
-                   "not needed, DEL \"" +
-                   stream.name + "\"",
-               where_);
+  return fatal(
+      "stream \"" + stream.name + "\" " + what +
+          ": another program adds to it, or it was filled from another server or "
+          "timeline. Choose another name for the stream (`stream`), or, if its entries are "
+          "not needed, DEL \"" +
+          stream.name + "\"",
+      where_);
 }
 
 }  // namespace walspout
