@@ -102,9 +102,16 @@ find_setting(const char *name)
 #pragma GCC diagnostic pop
 
 /* Hooks' parameters, and the same as arguments. */
+#if PG_VERSION_NUM >= 190000
+#define PLANNER_PARAMETERS \
+	Query *query, const char *query_text, int options, ParamListInfo bound, \
+	struct ExplainState *explained
+#define PLANNER_ARGUMENTS query, query_text, options, bound, explained
+#else
 #define PLANNER_PARAMETERS \
 	Query *query, const char *query_text, int options, ParamListInfo bound
 #define PLANNER_ARGUMENTS query, query_text, options, bound
+#endif
 
 #if PG_VERSION_NUM >= 140000
 #define UTILITY_PARAMETERS \
