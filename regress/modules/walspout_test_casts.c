@@ -113,12 +113,22 @@ cast_by_query_of_catalog(PG_FUNCTION_ARGS)
 	return ask("SELECT relname FROM pg_catalog.pg_class WHERE relname = 'pg_class'");
 }
 
+static TableScanDesc
+begin_scan(Relation rel)
+{
+#if PG_VERSION_NUM >= 190000
+	return table_beginscan(rel, GetActiveSnapshot(), 0, NULL, SO_NONE);
+#else
+	return table_beginscan(rel, GetActiveSnapshot(), 0, NULL);
+#endif
+}
+
 /* Past the executor. */
 Datum
 cast_by_scan(PG_FUNCTION_ARGS)
 {
 	Relation	notes = table_open(get_relname_relid("notes", PG_PUBLIC_NAMESPACE), AccessShareLock);
-	TableScanDesc scan = table_beginscan(notes, GetActiveSnapshot(), 0, NULL);
+	TableScanDesc scan = begin_scan(notes);
 	TupleTableSlot *slot = table_slot_create(notes, NULL);
 	int			n = 0;
 
