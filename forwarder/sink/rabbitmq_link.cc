@@ -276,7 +276,7 @@ void RabbitmqLink::take_method(amqp_channel_t channel, amqp_method_number_t id,
     }
     case AMQP_BASIC_RETURN_METHOD: {
       const auto& method = *static_cast<const amqp_basic_return_t*>(arguments);
-      returned_.emplace();
+      returned_ = Returned{};
       returned_->news.kind = RabbitmqNews::Kind::kReturn;
       returned_->news.code = method.reply_code;
       returned_->news.text = amqp_text(method.reply_text);
