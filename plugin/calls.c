@@ -159,12 +159,18 @@ leave_cast_aside(void)
 	return call;
 }
 
-/* Render the value in a guard of its own, without the casts that want tables. */
+/*
+ * Render the value in a guard of its own, without the casts that want tables.
+ * Code that raises leaves behind what it allocated, a gigabyte perhaps: that
+ * goes before the next try, and before the next value.
+ */
 static bool
 encode_in_guard(Out *o, const Encoder *e, Datum value)
 {
 	GuardedValue v = {.o = o, .e = e, .value = value};
 	Size		begin = out_tell(o);
+	MemoryContext old = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(old, "walspout guard", ALLOCSET_SMALL_SIZES);
 	Call	   *aside;
 	List	   *all_aside = NIL;
 	ListCell   *lc;
@@ -176,14 +182,18 @@ encode_in_guard(Out *o, const Encoder *e, Datum value)
 	{
 		running = NULL;
 		v.rendered = false;
+		MemoryContextSwitchTo(context);
 		done = guarded(e->calls, render, &v);
+		MemoryContextSwitchTo(old);
 		if (done || (aside = leave_cast_aside()) == NULL)
 			break;
 		all_aside = lappend(all_aside, aside);
 		out_rewind(o, begin);
+		MemoryContextReset(context);
 	}
 	if (!done && running != NULL && running->conduct != NULL)
 		budget_note(running->conduct, true);
+	MemoryContextDelete(context);
 	foreach(lc, all_aside)
 		((Call *) lfirst(lc))->as_text = false;
 	return done && v.rendered;
