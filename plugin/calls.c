@@ -41,6 +41,7 @@ typedef struct Call
 	Sandbox		sandbox;
 	bool		is_cast;		/* to json; else it is an output function */
 	bool		as_text;		/* while a value is printed again, without the cast */
+	bool		impatient;		/* it failed last time: a lock that somebody keeps, perhaps */
 	const Encoder *plain;		/* of a cast: the type's encoder without it */
 	Conduct    *conduct;		/* of code of users, else NULL */
 	FmgrInfo	function;
@@ -101,7 +102,8 @@ run_confined(CallRun *run)
 	running = call;
 	if (call->level == GUARD_USER)
 		budget_count_call();
-	sandbox_enter(call->sandbox);
+	/* the server locks composite types, which somebody may keep locked for ever */
+	sandbox_enter(call->sandbox, call->sandbox == SANDBOX_SERVER && !call->impatient);
 	run_call(run);
 	sandbox_leave();
 	if (call->sandbox == SANDBOX_LIBRARY && sandbox_refused())
@@ -191,6 +193,8 @@ encode_in_guard(Out *o, const Encoder *e, Datum value)
 		out_rewind(o, begin);
 		MemoryContextReset(context);
 	}
+	if (running != NULL)
+		running->impatient = !done;
 	if (!done && running != NULL && running->conduct != NULL)
 		budget_note(running->conduct, true);
 	MemoryContextDelete(context);
