@@ -175,7 +175,7 @@ def test_values_whose_cast_raises(db, tmp_path):
     create_large_rows(db, "blob", LARGE)
     grown, size = large_update(db, {"format": "json"}, tmp_path)
     assert 0 < size < 10_000
-    assert grown < 7 * LARGE     # the message of this error has the value, too
+    assert grown < 16 * LARGE     # the message of this error has the value, too
 
 
 @pytest.mark.parametrize("condition", [" AND ", " OR "])
