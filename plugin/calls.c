@@ -41,6 +41,7 @@ typedef struct Call
 	Sandbox		sandbox;
 	bool		is_cast;		/* to json; else it is an output function */
 	bool		as_text;		/* while a value is printed again, without the cast */
+	bool		impatient;		/* it failed last time: a lock that somebody keeps, perhaps */
 	const Encoder *plain;		/* of a cast: the type's encoder without it */
 	Conduct    *conduct;		/* of code of users, else NULL */
 	FmgrInfo	function;
@@ -101,7 +102,8 @@ run_confined(CallRun *run)
 	running = call;
 	if (call->level == GUARD_USER)
 		budget_count_call();
-	sandbox_enter(call->sandbox);
+	/* the server locks composite types, which somebody may keep locked for ever */
+	sandbox_enter(call->sandbox, call->sandbox == SANDBOX_SERVER && !call->impatient);
 	run_call(run);
 	sandbox_leave();
 	if (call->sandbox == SANDBOX_LIBRARY && sandbox_refused())
@@ -159,12 +161,18 @@ leave_cast_aside(void)
 	return call;
 }
 
-/* Render the value in a guard of its own, without the casts that want tables. */
+/*
+ * Render the value in a guard of its own, without the casts that want tables.
+ * Code that raises leaves behind what it allocated, a gigabyte perhaps: that
+ * goes before the next try, and before the next value.
+ */
 static bool
 encode_in_guard(Out *o, const Encoder *e, Datum value)
 {
 	GuardedValue v = {.o = o, .e = e, .value = value};
 	Size		begin = out_tell(o);
+	MemoryContext old = CurrentMemoryContext;
+	MemoryContext context = AllocSetContextCreate(old, "walspout guard", ALLOCSET_SMALL_SIZES);
 	Call	   *aside;
 	List	   *all_aside = NIL;
 	ListCell   *lc;
@@ -176,14 +184,20 @@ encode_in_guard(Out *o, const Encoder *e, Datum value)
 	{
 		running = NULL;
 		v.rendered = false;
+		MemoryContextSwitchTo(context);
 		done = guarded(e->calls, render, &v);
+		MemoryContextSwitchTo(old);
 		if (done || (aside = leave_cast_aside()) == NULL)
 			break;
 		all_aside = lappend(all_aside, aside);
 		out_rewind(o, begin);
+		MemoryContextReset(context);
 	}
+	if (running != NULL)
+		running->impatient = !done;
 	if (!done && running != NULL && running->conduct != NULL)
 		budget_note(running->conduct, true);
+	MemoryContextDelete(context);
 	foreach(lc, all_aside)
 		((Call *) lfirst(lc))->as_text = false;
 	return done && v.rendered;

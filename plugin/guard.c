@@ -30,6 +30,7 @@
 #include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
+#include "utils/pg_locale.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
@@ -131,6 +132,9 @@ set_settings(GuardLevel level)
 	 * that needs more has a SET clause.
 	 */
 	set("search_path", level == GUARD_NAMES ? "pg_catalog, public, pg_temp" : "pg_catalog, pg_temp");
+	/* the server prints ranges of money; a look at the setting costs less than to set it */
+	if (level >= GUARD_LIBRARY && strcmp(locale_monetary, "C") != 0)
+		set("lc_monetary", "C");
 	if (level == GUARD_USER)
 	{
 		set("DateStyle", "ISO");
@@ -139,7 +143,6 @@ set_settings(GuardLevel level)
 		set("bytea_output", "hex");
 		set("extra_float_digits", "1");
 		set("quote_all_identifiers", "off");
-		set("lc_monetary", "C");
 	}
 	return nest_level;
 }

@@ -36,8 +36,9 @@
 #include "utils/syscache.h"
 #include "utils/timeout.h"
 
-/* The shortest that the server knows, in milliseconds. */
+/* In milliseconds; 1 is the shortest that the server knows. */
 #define LOCK_WAIT_MS 1
+#define PATIENT_LOCK_WAIT_MS 2000
 
 static Sandbox current = SANDBOX_NONE;
 static bool refused;
@@ -316,19 +317,17 @@ leave_library(void)
 }
 
 void
-sandbox_enter(Sandbox sandbox)
+sandbox_enter(Sandbox sandbox, bool patient)
 {
 	install();
 	refused = false;
 	current = sandbox;
-	if (sandbox == SANDBOX_SERVER)
-		return;
 	/* a query locks its tables before anyone can refuse it */
 	outer_lock_timeout = LockTimeout;
-	LockTimeout = LOCK_WAIT_MS;
+	LockTimeout = patient ? PATIENT_LOCK_WAIT_MS : LOCK_WAIT_MS;
 	if (sandbox == SANDBOX_LIBRARY)
 		enter_library();
-	else
+	else if (sandbox == SANDBOX_USER)
 		enter_user();
 }
 
@@ -338,7 +337,7 @@ sandbox_leave(void)
 	Sandbox		left = current;
 
 	current = SANDBOX_NONE;
-	if (left < SANDBOX_LIBRARY)
+	if (left == SANDBOX_NONE)
 		return;
 	LockTimeout = outer_lock_timeout;
 	/* the lock may have come just when its time was up: do not cancel what is next */
@@ -346,7 +345,7 @@ sandbox_leave(void)
 		QueryCancelPending = false;
 	if (left == SANDBOX_LIBRARY)
 		leave_library();
-	else
+	else if (left == SANDBOX_USER)
 		leave_user();
 }
 

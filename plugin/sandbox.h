@@ -22,10 +22,12 @@ typedef enum Sandbox
 #define NO_ROLE (FirstNormalObjectId - 1)
 
 /*
- * Begin and end a call of such code. The end may come twice, and has to come
- * if the code raises. Neither raises, but for the lack of memory.
+ * Begin and end a call of such code. It waits for a lock as long as an ALTER
+ * takes if it is to be patient, else hardly at all, and raises then. The end may
+ * come twice, and has to come if the code raises. Neither raises, but for the
+ * lack of memory.
  */
-extern void sandbox_enter(Sandbox sandbox);
+extern void sandbox_enter(Sandbox sandbox, bool patient);
 extern void sandbox_leave(void);
 
 /*

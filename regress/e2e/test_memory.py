@@ -105,6 +105,7 @@ LARGE_VALUES = {
     "pair": "ROW(1, repeat('x', {n}))::pair",
     "holder[]": "(SELECT array_agg(h) FROM holder h, generate_series(1, {n} / 250000))",
     "varbit": "repeat('1', {n})::varbit",
+    "blob": "repeat('x', {n})::blob",
 }
 
 COLUMNS = "abcdef"
@@ -139,7 +140,7 @@ def large_update(db, options, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("output_format", FORMATS)
-@pytest.mark.parametrize("column_type", LARGE_VALUES)
+@pytest.mark.parametrize("column_type", [t for t in LARGE_VALUES if t != "blob"])
 def test_a_row_of_large_values(db, full, tmp_path, column_type, output_format):
     """One value at a time, and the message twice: the server copies it into its send buffer."""
     n = 3 * LARGE if full else LARGE
@@ -159,6 +160,22 @@ def test_values_that_have_no_room_in_the_document(db, tmp_path):
     grown, size = large_update(db, {"format": "json"}, tmp_path)
     assert 4 * n < size < 5 * n
     assert grown < 1.5 * n + 2 * size
+
+
+def test_values_whose_cast_raises(db, tmp_path):
+    """What an error leaves behind, the decompressed value above all, goes before the next value."""
+    db.psql("""
+        CREATE TYPE blob;
+        CREATE FUNCTION blob_in(cstring) RETURNS blob IMMUTABLE STRICT LANGUAGE internal AS 'textin';
+        CREATE FUNCTION blob_out(blob) RETURNS cstring IMMUTABLE STRICT LANGUAGE internal AS 'textout';
+        CREATE TYPE blob (INPUT = blob_in, OUTPUT = blob_out, LIKE = text);
+        CREATE FUNCTION blob_json(blob) RETURNS json IMMUTABLE STRICT LANGUAGE internal AS 'json_typeof';
+        CREATE CAST (blob AS json) WITH FUNCTION blob_json(blob);
+    """)
+    create_large_rows(db, "blob", LARGE)
+    grown, size = large_update(db, {"format": "json"}, tmp_path)
+    assert 0 < size < 10_000
+    assert grown < 16 * LARGE     # the message of this error has the value, too
 
 
 @pytest.mark.parametrize("condition", [" AND ", " OR "])
