@@ -382,17 +382,17 @@ def test_check_names_columns_that_code_of_users_renders(db, fwd):
     some = run("check", fwd(name="some", source="publications: [p]").config)
     assert some.returncode == 0, some.stdout + some.stderr
     for name in ('t."A"', "t.b", "t.c", "t.d"):
-        assert f"column {name}: values of type hue are printed as text" in some.stdout, some.stdout
-    assert "hue_json(hue) in sql" in some.stdout and "user_casts: true" in some.stdout
-    for name in ("column t.e", "column t.f", "column u."):
+        assert f"column public.{name}: values of type public.hue are printed as text" in some.stdout, some.stdout
+    assert "public.hue_json(public.hue) in sql" in some.stdout and "user_casts: true" in some.stdout
+    for name in ("column public.t.e", "column public.t.f", "column public.u."):
         assert name not in some.stdout
     every = run("check", fwd(name="every").config)
-    assert "column t.d: " in every.stdout and "column u.h: " in every.stdout
+    assert "column public.t.d: " in every.stdout and "column public.u.h: " in every.stdout
     enabled = run("check", fwd(name="enabled", source="publications: [q]\nuser_casts: true").config)
     assert enabled.returncode == 0, enabled.stdout + enabled.stderr
-    assert "column u.h: the cast of type hue to json is users' code" in enabled.stdout
-    assert "column u.t: values of type tone are printed as text" in enabled.stdout
-    assert "column t." not in enabled.stdout
+    assert "column public.u.h: the cast of type public.hue to json is users' code" in enabled.stdout
+    assert "column public.u.t: values of type public.tone are printed as text" in enabled.stdout
+    assert "column public.t." not in enabled.stdout
 
 
 def test_check_notices_that_the_plugin_is_missing(db, fwd):

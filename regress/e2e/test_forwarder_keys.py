@@ -176,7 +176,7 @@ def test_pauses_grow_from_the_first_to_the_longest(db, fwd):
 def test_a_delivery_is_given_up_in_time(db, fwd):
     db.psql(TABLE)
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        sinks = http_sink(silent.getsockname()[1], timeout="60s", deliver_timeout="500ms")
+        sinks = http_sink(silent.getsockname()[1], deliver_timeout="500ms")
         with fwd(sinks=sinks, root="drain: 1s") as forwarder:
             mark = len(forwarder.log())
             started = time.monotonic()
