@@ -19,6 +19,8 @@
 //    time, and the source (system identifier, slot, database). It must be of the same source, its
 //    id not before the event's, and its time not before the event's: a server that was restored
 //    may repeat ids, but commits later. What this process delivered itself counts as a position.
+//    And the stream must have lost entries at that id or behind: a copy of the server that is live,
+//    too, has ids between ours, and Redis 7 and later tells that no entry is missing there.
 // 3. A position counts only while its id is the stream's last one. Otherwise another program has
 //    added to the stream, and the transaction that wrote the position may have been refused.
 //

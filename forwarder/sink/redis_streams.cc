@@ -21,6 +21,22 @@ bool last_generated_id(const redisReply& reply, RedisId& id) {
   return false;
 }
 
+// Whether a stream that had an entry can be without that entry now: entries were deleted or trimmed
+// at or behind its id. XINFO STREAM says so from Redis 7.0 on; before, a loss cannot be ruled out.
+bool may_have_lost(const redisReply& info, RedisId id) {
+  RedisId deleted;
+  RedisId first;
+  bool known = false;
+  for (size_t i = 0; i + 1 < info.elements; i += 2) {
+    const std::string_view name = text_of(*info.element[i]);
+    const std::string_view value = text_of(*info.element[i + 1]);
+    if (name == "length" && info.element[i + 1]->integer == 0) return true;
+    if (name == "max-deleted-entry-id" && !RedisId::parse(value, deleted)) return true;
+    if (name == "recorded-first-entry-id") known = RedisId::parse(value, first);
+  }
+  return !known || id <= deleted || id < first;
+}
+
 // A record's parts: "<id> <time> <identity>".
 bool parse_record(std::string_view record, RedisPosition& position, std::string_view& identity) {
   const size_t first = record.find(' ');
@@ -303,13 +319,54 @@ Delivery RedisStreams::verify(RedisLink& link, std::span<const Event> events,
     return failed(std::move(sent.error()), which.front());
   }
   // An error leaves replies behind: the connection is given up.
+  absent_.clear();
   for (const size_t event : which) {
     const auto reply = link.receive(deadline);
     if (!reply) return failed(reply.error(), event);
     auto judged = judge_entry(**reply, events[event], time_of(events, event), *targets[event]);
     if (!judged) return failed(std::move(judged.error()), event);
+    if ((*reply)->elements == 0) absent_.push_back(event);
   }
-  return {};
+  return absent_.empty() ? Delivery() : explain(link, events, targets, deadline);
+}
+
+// A position may name an id beyond that of an event that never came: of a copy of the server, of a
+// new primary, of a table that was not published. So the stream must have lost what is absent.
+Delivery RedisStreams::explain(RedisLink& link, std::span<const Event> events,
+                               std::span<RedisStream* const> targets, TimePoint deadline) {
+  const auto failed = [](Error error, size_t event) {
+    return undelivered(error.kind, std::move(error.what), std::move(error.where), event);
+  };
+  // The last absent event of a stream is the last one that could have been lost.
+  ++round_of_absent_;
+  others_.clear();
+  for (auto event = absent_.rbegin(); event != absent_.rend(); ++event) {
+    RedisStream* stream = targets[*event];
+    if (std::exchange(stream->absent_in, round_of_absent_) == round_of_absent_) continue;
+    stream->absent = *event;
+    others_.push_back(stream);
+  }
+  buffer_.clear();
+  for (const RedisStream* stream : others_) {
+    append_command(buffer_, {"XINFO", "STREAM", stream->name});
+  }
+  if (auto sent = link.write(buffer_, "", deadline); !sent) {
+    return failed(std::move(sent.error()), absent_.front());
+  }
+  Delivery outcome;
+  for (const RedisStream* stream : others_) {
+    const auto reply = link.receive(deadline);
+    if (!reply) return failed(reply.error(), stream->absent);
+    if (is_error(**reply)) continue;  // the stream is gone as a whole
+    const RedisId id = RedisId::of(events[stream->absent]);
+    if (may_have_lost(**reply, id) || !outcome) continue;
+    outcome = failed(unproven(*stream, "refuses id " + id.text() +
+                                           " as too small, never had it, and has lost nothing so "
+                                           "late")
+                         .value(),
+                     stream->absent);
+  }
+  return outcome;
 }
 
 // A message that is no part of a transaction has no time: that of the transaction before it tells

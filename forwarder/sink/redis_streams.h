@@ -43,6 +43,8 @@ struct RedisStream {
   uint64_t compared_in = 0;  // number of the round in which its record was read last
   uint64_t batch = 0;        // the last batch that has events for it,
   size_t claim = 0;          // and which of its claims is the stream's
+  size_t absent = 0;         // the last event that the stream refuses and does not have,
+  uint64_t absent_in = 0;    // in the round of that number
 };
 
 // What a transaction says of a stream that it adds to.
@@ -110,6 +112,9 @@ class RedisStreams {
   [[nodiscard]] Result<void> claim(RedisLink& link, TimePoint deadline);
   [[nodiscard]] Result<void> judge_entry(const redisReply& reply, const Event& event, int64_t time,
                                          const RedisStream& stream) const;
+  // Whether the streams can have lost the entries of `absent_`.
+  [[nodiscard]] Delivery explain(RedisLink& link, std::span<const Event> events,
+                                 std::span<RedisStream* const> targets, TimePoint deadline);
   [[nodiscard]] Failure unproven(const RedisStream& stream, const std::string& what) const;
   std::string record_of(const RedisPosition& position) const;
   int64_t time_of(std::span<const Event> events, size_t event) const;
@@ -124,12 +129,14 @@ class RedisStreams {
   int64_t passed_time_ = 0;  // commit time of the event delivered last, if it has one
   uint64_t connection_ = 0;
   uint64_t round_ = 1;
+  uint64_t round_of_absent_ = 0;
   std::unordered_map<std::string, std::unique_ptr<RedisStream>> streams_;
 
   // Of the call under way; kept for their memory.
   std::vector<RedisStream*> unseen_;
   std::vector<RedisStream*> others_;
   std::vector<RedisClaim> doubts_;
+  std::vector<size_t> absent_;  // events that their streams refuse and do not have
   std::string buffer_;
 };
 

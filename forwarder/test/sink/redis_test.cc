@@ -586,6 +586,32 @@ TEST_F(RedisSinkTest, ConsumersMayDeleteWhatTheyProcessed) {
   }
 }
 
+// Of two copies of one server that are live at the same time, both have the same identity, ids of
+// one lie between those of the other, and so do their times.
+TEST_F(RedisSinkTest, AnEventThatNeverCameIsNotBelievedGone) {
+  for (const size_t pipeline : {1000, 1}) {
+    server_.ask({"FLUSHALL"});
+    RedisConfig config = config_for(server_.url());
+    config.pipeline = pipeline;
+    std::vector<Event> others;
+    for (const size_t i : {0, 1, 2, 5, 6}) others.push_back(events_.span()[i]);
+    ASSERT_TRUE(deliver_all(*sourced_sink(config), others));
+    const DeliveryError error = failure(*sourced_sink(config));
+    EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+    EXPECT_THAT(error.error.what, HasSubstr("never had it"));
+    EXPECT_THAT(error.error.what, HasSubstr(kStream));
+    EXPECT_LE(progress_.durable_count(), 3u);
+    EXPECT_EQ(documents().size(), 5u);
+    // What was deleted or trimmed before that id explains nothing.
+    server_.ask({"XDEL", kStream, "1000-1"});
+    server_.ask({"XTRIM", kStream, "MINID", "1000-1"});
+    EXPECT_THAT(failure(*sourced_sink(config)).error.what, HasSubstr("never had it"));
+    server_.ask({"XDEL", kStream, "1000-5"});
+    ASSERT_TRUE(deliver_all(*sourced_sink(config), events_.span()));
+    EXPECT_EQ(documents().back(), events_.documents().back());
+  }
+}
+
 // A position may say more than is there, if the transaction that wrote it was partly refused, and
 // the process died before it saw that.
 TEST_F(RedisSinkTest, APositionIsNotBelievedWhereAnotherProgramAddedAfterIt) {
