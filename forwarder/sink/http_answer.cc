@@ -30,10 +30,14 @@ Verdict verdict_on(long status) {
     case 301:
     case 308:
     case 401:
+    case 402:
     case 403:
     case 405:
+    case 406:
     case 407:
     case 410:
+    case 411:
+    case 426:
       return {ErrorKind::kFatal, Scope::kConfiguration};
     case 404:
     case 408:
@@ -43,8 +47,16 @@ Verdict verdict_on(long status) {
       return {ErrorKind::kRetry, Scope::kDestination};
     case 500:
       return {ErrorKind::kRetry, Scope::kEvent};
+    case 400:
+    case 409:
+    case 413:
+    case 414:
+    case 415:
+    case 422:
+      return {ErrorKind::kReject, Scope::kEvent};
     default:
-      if (status >= 400 && status < 500) return {ErrorKind::kReject, Scope::kEvent};
+      // Of other codes it is not known that they are about the event: other events have to show it.
+      if (status >= 400 && status < 500) return {ErrorKind::kRetry, Scope::kEvent};
       return {ErrorKind::kRetry, Scope::kDestination};
   }
 }
