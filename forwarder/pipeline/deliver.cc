@@ -9,6 +9,7 @@ namespace walspout {
 
 namespace {
 
+constexpr size_t kOthers = 16;  // events that are tried, to tell a bad one from an outage
 constexpr Duration kPatience = std::chrono::seconds(1);
 constexpr Duration kSourcePoll = std::chrono::milliseconds(100);
 
@@ -225,28 +226,23 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
 }
 
 // Whether the receiver takes another event now: if not, all events would fail, and none of them is
-// at fault. Without another event to try, the configured number of attempts decides, once.
+// at fault. The events behind are tried, one after the other in their order. Without any, what
+// passed in other lanes decides, or the configured number of attempts, once.
 bool Deliverer::is_event_at_fault(std::vector<Event>& pending, size_t troubled,
                                   bool others_passed) {
-  if (others_passed || !config_.unattended) return true;
-  if (const auto other = find_other(pending, troubled)) return passes(pending, *other);
-  return !std::exchange(set_aside_unproven_, true);
-}
-
-// An event behind the troubled one that may overtake it: of another key, with no barrier between.
-std::optional<size_t> Deliverer::find_other(std::vector<Event>& pending, size_t troubled) {
+  if (!config_.unattended) return true;
   if (pending.size() == 1) {
     std::vector<Event> more;
     queue_.take(cursor_, sink_.limits(), Duration::zero(), more);
     extended_ = extended_ || !more.empty();
     pending.insert(pending.end(), more.begin(), more.end());
   }
-  const Event& event = pending[troubled];
-  if (event.barrier) return std::nullopt;
-  for (size_t i = troubled + 1; i < pending.size() && !pending[i].barrier; i++) {
-    if (pending[i].key_hash != event.key_hash) return i;
+  const size_t end = std::min(pending.size(), troubled + 1 + kOthers);
+  for (size_t i = troubled + 1; i < end; i++) {
+    if (passes(pending, i)) return true;
   }
-  return std::nullopt;
+  if (troubled + 1 < end) return false;
+  return others_passed || !std::exchange(set_aside_unproven_, true);
 }
 
 bool Deliverer::passes(std::vector<Event>& pending, size_t other) {

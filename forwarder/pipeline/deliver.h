@@ -80,7 +80,6 @@ class Deliverer {
   void split(const DeliveryError& error, size_t attempted);
   size_t attempt_size(const std::vector<Event>& pending) const;
   bool is_event_at_fault(std::vector<Event>& pending, size_t troubled, bool others_passed);
-  std::optional<size_t> find_other(std::vector<Event>& pending, size_t troubled);
   bool passes(std::vector<Event>& pending, size_t other);
   Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);
   void settle(std::vector<Event>& pending, const Progress& progress);

@@ -116,8 +116,10 @@ class FakeLetters : public DeadLetters {
     }
     ids.emplace_back(EventId(event).view());
     reasons.push_back(reason.what);
+    if (last) last->close();
     return {};
   }
+  EventQueue* last = nullptr;  // to be closed after the first letter
   std::vector<std::string> ids, reasons;
   int failures = 0;
 };
@@ -309,11 +311,9 @@ TEST_F(DelivererTest, WhereEveryEventFailsNoneIsAtFault) {
   EXPECT_THAT(sink.taken, ElementsAre("10-0", "10-1", "20-0", "20-1", "20-2", "30-0"));
 }
 
-// Its attempts decide, but only once: the next one may be another victim of the same outage.
-TEST_F(DelivererTest, AnEventAloneIsSetAsideOnceUntilAnotherPasses) {
+TEST_F(DelivererTest, WhereEveryEventFailsNoBarrierIsAtFaultEither) {
   letters = &dead_letters;
-  config.dead_letter_after = 3;
-  sink.set_aside = 1;
+  config.dead_letter_after = 1;
   for (int i = 0; i < 600; i++) sink.script.push_back(blame(Scope::kEvent));
   queue.push(transaction(10, 1, 1));
   queue.push(transaction(20, 1, 1));
@@ -321,8 +321,28 @@ TEST_F(DelivererTest, AnEventAloneIsSetAsideOnceUntilAnotherPasses) {
   sink.expected = 2;
   Deliverer deliverer(sink, queue, 0, config, letters, stats, time, [] { return SourceState{}; });
   ASSERT_TRUE(deliverer.run());
+  EXPECT_THAT(dead_letters.ids, testing::IsEmpty());
+  EXPECT_THAT(sink.taken, ElementsAre("10-0", "20-0"));
+}
+
+TEST_F(DelivererTest, BadEventsOneBehindTheOtherAreSetAside) {
+  letters = &dead_letters;
+  config.dead_letter_after = 3;
+  sink.set_aside = 2;
+  sink.always = requests([](const Event& event) { return event.index < 2; }, ErrorKind::kRetry);
+  ASSERT_TRUE(run({4}, 4));
+  EXPECT_THAT(dead_letters.ids, testing::UnorderedElementsAre("10-0", "10-1"));
+}
+
+// The attempts of an event that has no other behind it decide.
+TEST_F(DelivererTest, AnEventAloneIsSetAside) {
+  letters = &dead_letters;
+  config.dead_letter_after = 3;
+  dead_letters.last = &queue;
+  sink.always = blame(Scope::kEvent);
+  ASSERT_TRUE(run({1}, 1));
   EXPECT_THAT(dead_letters.ids, ElementsAre("10-0"));
-  EXPECT_THAT(sink.taken, ElementsAre("20-0"));
+  EXPECT_EQ(sink.calls, 3u);
 }
 
 TEST_F(DelivererTest, ABatchIsSplitUntilTheBadEventStandsAlone) {

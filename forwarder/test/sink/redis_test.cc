@@ -898,7 +898,7 @@ TEST_F(RedisSinkTest, CheckFindsAReplica) {
 }
 
 TEST(RedisTroubleTest, CheckFindsACluster) {
-  RedisServer server({"--cluster-enabled", "yes"});
+  RedisServer server({"--cluster-enabled", "yes", "--cluster-port", std::to_string(free_port())});
   server.ask({"CLUSTER", "ADDSLOTSRANGE", "0", "16383"});
   ASSERT_TRUE(wait_for(std::chrono::seconds(20), [&] {
     return server.ask({"CLUSTER", "INFO"}).find("cluster_state:ok") != std::string::npos;
