@@ -30,7 +30,6 @@
 #include "utils/float.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
-#include "utils/pg_locale.h"
 #include "utils/resowner.h"
 #include "utils/snapmgr.h"
 
@@ -133,7 +132,7 @@ set_settings(GuardLevel level)
 	 */
 	set("search_path", level == GUARD_NAMES ? "pg_catalog, public, pg_temp" : "pg_catalog, pg_temp");
 	/* the server prints ranges of money; a look at the setting costs less than to set it */
-	if (level >= GUARD_LIBRARY && strcmp(locale_monetary, "C") != 0)
+	if (level >= GUARD_LIBRARY && strcmp(GetConfigOption("lc_monetary", false, false), "C") != 0)
 		set("lc_monetary", "C");
 	if (level == GUARD_USER)
 	{
