@@ -252,7 +252,9 @@ bool Deliverer::passes(std::vector<Event>& pending, size_t other) {
   Progress one(1);
   const Delivery delivery = sink_.deliver(std::span(pending).subspan(other, 1), until, one);
   stats_.batches.fetch_add(1, std::memory_order_relaxed);
-  if (!delivery && !one.is_done(0)) return false;
+  // An event that was not begun, or that is mapped nowhere, proves nothing.
+  const bool taken = one.is_done(0) ? one.durable_count() > 0 : delivery && !one.is_paused();
+  if (!taken) return false;
   Progress progress(pending.size());
   progress.durable(other);
   settle(pending, progress);

@@ -325,6 +325,25 @@ TEST_F(DelivererTest, WhereEveryEventFailsNoBarrierIsAtFaultEither) {
   EXPECT_THAT(sink.taken, ElementsAre("10-0", "20-0"));
 }
 
+TEST_F(DelivererTest, WhatIsDroppedOrNotBegunProvesNothing) {
+  letters = &dead_letters;
+  config.dead_letter_after = 1;
+  for (const bool drop : {true, false}) {
+    sink.always = [=](std::span<const Event> events, Progress& progress) -> Delivery {
+      if (events.front().index == 0) return blame(Scope::kEvent)(events, progress);
+      drop ? progress.drop(0) : progress.pause();
+      return {};
+    };
+    EventQueue each(1, 1 << 20, [] {});
+    each.push(transaction(10, 2));
+    time.slept.clear();
+    time.on_flood = [&] { each.close(); };
+    Deliverer deliverer(sink, each, 0, config, letters, stats, time, [] { return SourceState{}; });
+    ASSERT_TRUE(deliverer.run());
+    EXPECT_THAT(dead_letters.ids, testing::IsEmpty()) << drop;
+  }
+}
+
 TEST_F(DelivererTest, BadEventsOneBehindTheOtherAreSetAside) {
   letters = &dead_letters;
   config.dead_letter_after = 3;
