@@ -44,7 +44,7 @@ typedef struct Settings
 	pg_tz	   *timezone;
 } Settings;
 
-/* Of the call of others' code that goes on; GUARD_BUILTIN: there is none. */
+/* Of the call of others' code that goes on; GUARD_BUILTIN: no such call. */
 static GuardLevel open_level = GUARD_BUILTIN;
 
 static Settings

@@ -48,7 +48,7 @@ struct Chunk {
 
 // The last event that was taken over from a stream that broke.
 struct StreamPosition {
-  Lsn lsn;  // of its transaction, as in the event's id; 0: there is none
+  Lsn lsn;  // of its transaction, as in the event's id; 0: no event yet
   uint64_t index = 0;
   int64_t commit_time = 0;
   bool complete = true;  // the whole transaction was received

@@ -41,7 +41,7 @@ class Aside {
   // Whether the server has ended this connection, which it does when it stops.
   bool is_lost();
 
-  // Can be read when the server ends the connection; -1: there is none.
+  // Can be read when the server ends the connection; -1: not connected.
   int socket() const { return connection_ ? connection_->socket() : -1; }
 
   void close() { connection_.reset(); }
