@@ -22,12 +22,14 @@ FORMATS = ["json", "frames"]
 
 def peak_memory(db, slot, end, options=None, stdout=subprocess.DEVNULL):
     """The most private memory that the walsender had while it streamed the slot up to `end`."""
-    peaks = [0]
+    peaks = []
     done = threading.Event()
 
     def sample(pid):
-        while not done.wait(0.005):
+        while True:     # at least once: a small transaction may have been sent before this starts
             peaks.append(pg.memory_bytes(pid).get("RssAnon", 0))
+            if done.wait(0.005):
+                return
 
     with db.stream(slot, options, ["--status-interval=0"], stdout=stdout,
                    settings=SETTINGS) as receiver:
