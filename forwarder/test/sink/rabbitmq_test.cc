@@ -582,6 +582,10 @@ TEST_F(RabbitmqAlarmTest, ABrokerThatDoesNotReadGetsTheRestLater) {
       config_.url = Secret(Broker::get().tls_url());
       config_.tls.ca_file = Broker::get().ca_file();
     }
+    SCOPED_TRACE(tls ? "with TLS" : "without TLS");
+    // The broker still lists a connection for a moment after its end.
+    ASSERT_TRUE(
+        wait_for(std::chrono::seconds(30), [] { return Broker::get().connections() == 0; }));
     sink_ = sink_for(config_);
     Events events;
     for (int i = 0; i < 12; ++i) events.add(i, i % 3 == 0 ? 9'000'000 : 200'000);
