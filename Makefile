@@ -361,10 +361,10 @@ fuzz-files: $(FUZZERS)
 
 # The forwarder's, with inputs to begin with. They need libFuzzer, which clang brings along.
 FORWARDER_FUZZERS = \
-	pipeline/frames \
-	app/config \
-	sink/http_answer \
-	sink/redis
+	source/frames \
+	config/config \
+	sink/http/http_answer \
+	sink/redis/redis
 
 fuzz-forwarder:
 	@[ '$(LIBFUZZER)' = yes ] || { echo 'fuzz-forwarder: clang has no libFuzzer here' >&2; exit 1; }

@@ -4,8 +4,8 @@
 #include <cstdlib>
 #include <exception>
 
-#include "app/commands.h"
-#include "app/version.h"
+#include "base/version.h"
+#include "command/commands.h"
 
 namespace {
 

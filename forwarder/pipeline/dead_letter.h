@@ -10,7 +10,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "pipeline/event.h"
+#include "stream/event.h"
 
 namespace walspout {
 

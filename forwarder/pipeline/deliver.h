@@ -21,9 +21,9 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "pipeline/dead_letter.h"
-#include "pipeline/queue.h"
-#include "pipeline/stats.h"
-#include "sink/sink.h"
+#include "stream/queue.h"
+#include "stream/sink.h"
+#include "stream/stats.h"
 
 namespace walspout {
 

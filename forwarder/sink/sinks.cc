@@ -1,11 +1,11 @@
 #include "sink/sinks.h"
 
-#include "sink/file.h"
-#include "sink/http.h"
-#include "sink/null.h"
-#include "sink/rabbitmq.h"
-#include "sink/redis.h"
-#include "sink/stdout.h"
+#include "sink/file/file.h"
+#include "sink/http/http.h"
+#include "sink/null/null.h"
+#include "sink/rabbitmq/rabbitmq.h"
+#include "sink/redis/redis.h"
+#include "sink/stdout/stdout.h"
 
 namespace walspout {
 namespace {

@@ -6,7 +6,7 @@
 #include <string>
 
 #include "sink/config.h"
-#include "sink/sink.h"
+#include "stream/sink.h"
 
 namespace walspout {
 

@@ -16,8 +16,8 @@
 #include "base/clock.h"
 #include "base/lsn.h"
 #include "base/result.h"
+#include "postgres/connection.h"
 #include "source/config.h"
-#include "source/connection.h"
 
 namespace walspout {
 

@@ -2,7 +2,7 @@
 // next follows what was delivered.
 //
 // What is known is the record of what the server was told last, which is kept over restarts where
-// there is a state file (pipeline/state_file.h). Owned by the source's thread.
+// there is a state file (source/state_file.h). Owned by the source's thread.
 #pragma once
 
 #include <deque>
@@ -12,11 +12,11 @@
 #include "base/clock.h"
 #include "base/pulse.h"
 #include "base/result.h"
-#include "pipeline/frames.h"
-#include "pipeline/resume.h"
-#include "pipeline/state_file.h"
+#include "postgres/connection.h"
 #include "source/config.h"
-#include "source/connection.h"
+#include "source/frames.h"
+#include "source/resume.h"
+#include "source/state_file.h"
 
 namespace walspout {
 

@@ -5,9 +5,9 @@
 
 #include <algorithm>
 
-#include "app/pipeline.h"
-#include "app/version.h"
 #include "base/json.h"
+#include "base/version.h"
+#include "pipeline/pipeline.h"
 
 namespace walspout {
 

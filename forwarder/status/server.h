@@ -6,8 +6,8 @@
 #include <thread>
 #include <vector>
 
-#include "app/config.h"
 #include "base/result.h"
+#include "config/config.h"
 
 namespace walspout {
 

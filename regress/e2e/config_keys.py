@@ -1,11 +1,11 @@
 """Which keys of the configuration there are, and which of them a test shows to have an effect.
 
-Keys are read from the loader, `forwarder/app/config.cc`: "source.origin", "redis.maxlen",
+Keys are read from the loader, `forwarder/config/config.cc`: "source.origin", "redis.maxlen",
 "redis.tls.verify", "log.level". A key counts as tested when one of these is so:
 
 - A test of pytest says so, `@pytest.mark.effect("source.origin")`. It is to assert what the key does;
   that a configuration with the key in that section was used is checked when it runs (conftest.py).
-- A TEST of the sink, in `forwarder/test/sink/SINK_test.cc`, that asserts something sets the field
+- A TEST of the sink, in `forwarder/test/sink/SINK/SINK_test.cc`, that asserts something sets the field
   that the loader reads the key into, itself or through a helper that it calls; and `config_test.cc`
   asserts that the loader puts the key's value into that field.
 
@@ -54,7 +54,7 @@ def keys():
             names = {key, re.split(r"[.>]", field)[-1], "_".join(full.split(".")[1:])}
             found[full] = names - {""}
 
-    for name, body in functions(read("forwarder", "app", "config.cc")).items():
+    for name, body in functions(read("forwarder", "config", "config.cc")).items():
         if name in SECTIONS:
             prefixes = [[SECTIONS[name]] if SECTIONS[name] else []]
         elif name in SHARED:
@@ -100,13 +100,13 @@ def is_used(config, key):
 
 def shown_by_sink_tests(fields_of):
     """Keys that TESTs of their sinks show, and that the test of the loader has, too."""
-    loader = read("forwarder", "test", "app", "config_test.cc")
+    loader = read("forwarder", "test", "config", "config_test.cc")
     shown = set()
     for key, fields in fields_of.items():
         section = key.split(".")[0]
         if section not in ("redis", "http", "rabbitmq"):
             continue
-        text = read("forwarder", "test", "sink", f"{section}_test.cc")
+        text = read("forwarder", "test", "sink", section, f"{section}_test.cc")
         field = r"\.(?:" + "|".join(fields) + r")\b"
         setting = field + r"(?:\[[^]]*\]|\.\w+back|\.emplace|\.fallback)?(?: = |\(|\{)"
         helpers = [name for name, body in functions(text).items()

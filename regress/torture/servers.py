@@ -18,7 +18,7 @@ import cluster as pg
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 NODE = "walspout@localhost"
-HTTP_SERVER = os.path.join(pg.TOP, "forwarder", "test", "sink", "http_server.py")
+HTTP_SERVER = os.path.join(pg.TOP, "forwarder", "test", "sink", "http", "http_server.py")
 _LIBC = ctypes.CDLL(None)
 
 

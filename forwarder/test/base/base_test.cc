@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "base/lsn.h"
 #include "base/result.h"
-#include "pipeline/event.h"
+#include "stream/event.h"
 
 namespace walspout {
 namespace {

@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "pipeline/dead_letter_file.h"
-#include "test/pipeline/messages.h"
+#include "test/source/messages.h"
 
 namespace walspout {
 namespace {

@@ -6,7 +6,7 @@
 #include <deque>
 #include <functional>
 
-#include "test/pipeline/messages.h"
+#include "test/source/messages.h"
 
 namespace walspout {
 namespace {

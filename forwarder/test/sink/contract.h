@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "sink/sink.h"
+#include "stream/sink.h"
 
 namespace walspout::test {
 

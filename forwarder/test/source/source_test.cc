@@ -5,8 +5,8 @@
 
 #include <cstdlib>
 
-#include "source/remedy.h"
-#include "source/session.h"
+#include "postgres/remedy.h"
+#include "postgres/session.h"
 
 namespace walspout {
 namespace {

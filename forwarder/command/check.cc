@@ -1,0 +1,400 @@
+// `walspout check`: the doctor. Looks at the configuration, the server, the tables, the slot and
+// the sinks, and says of everything that is wrong how it is mended. Changes nothing.
+#include <unistd.h>
+
+#include <charconv>
+#include <cstdio>
+#include <map>
+#include <set>
+
+#include "command/commands.h"
+#include "command/user_casts.h"
+#include "postgres/connection.h"
+#include "sink/sinks.h"
+#include "source/slot.h"
+#include "source/source.h"
+#include "source/state_file.h"
+
+namespace walspout {
+
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(10);
+
+// The first minor release of each major one without known defects of logical decoding: those of
+// 2025-08-14. Before, a session that decodes may wait for ever after a crash for the rest of a
+// record that was half written; and it runs out of memory, or, before the release that tried to
+// mend that, loses changes of a table that is added to a publication while transactions run.
+const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, {17, 6}};
+
+class Doctor {
+ public:
+  Doctor(const PipelineConfig& config, bool color)
+      : config_(config), color_(color && isatty(STDOUT_FILENO)) {}
+
+  // Whether `run` could work.
+  bool examine();
+
+ private:
+  void good(const std::string& text) { say("ok   ", "32", text, ""); }
+  void warn(const std::string& text, const std::string& remedy) {
+    say("warn ", "33", text, remedy);
+  }
+  void bad(const std::string& text, const std::string& remedy) {
+    failed_ = true;
+    say("ERROR", "1;31", text, remedy);
+  }
+  void say(const char* level, const char* color, const std::string& text,
+           const std::string& remedy) {
+    if (color_) {
+      std::printf("  \033[%sm%s\033[0m %s\n", color, level, text.c_str());
+    } else {
+      std::printf("  %s %s\n", level, text.c_str());
+    }
+    if (!remedy.empty()) std::printf("        -> %s\n", remedy.c_str());
+  }
+
+  std::vector<Row> rows(const std::string& sql);
+  std::string value(const std::string& sql);
+  std::string setting(const std::string& name);
+  void server();
+  void wal_level();
+  void privileges();
+  void publications();
+  void tables();
+  void user_casts();
+  void slot();
+  void record(const Row* slot);
+  void plugin();
+  void sinks();
+
+  const PipelineConfig& config_;
+  const bool color_;
+  Wake wake_;
+  std::optional<Connection> connection_;
+  Lsn wal_position_;
+  std::string identity_;  // of the source, for sinks
+  bool failed_ = false;
+};
+
+int64_t number(const std::string& text) {
+  int64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+std::vector<Row> Doctor::rows(const std::string& sql) {
+  auto result = connection_->query(sql, Clock::now() + kPatience);
+  if (result) return std::move(*result);
+  bad("a query failed: " + result.error().error.message(), "");
+  return {};
+}
+
+std::string Doctor::value(const std::string& sql) {
+  std::vector<Row> result = rows(sql);
+  return result.empty() ? "" : text(result.front(), 0);
+}
+
+std::string Doctor::setting(const std::string& name) {
+  return value("SELECT setting FROM pg_catalog.pg_settings WHERE name = '" + name + "'");
+}
+
+bool Doctor::examine() {
+  std::printf("pipeline %s\n", config_.name.c_str());
+  auto connection = Connection::open(config_.source.dsn, Connection::Mode::kOrdinary,
+                                     Clock::now() + kPatience, wake_, [] { return false; });
+  if (connection) {
+    connection_.emplace(std::move(*connection));
+    good("server " + connection_->endpoint() + ", version " + setting("server_version"));
+    server();
+    privileges();
+    publications();
+    tables();
+    user_casts();
+    slot();
+    if (!failed_) plugin();
+  } else {
+    bad(connection.error().message(), "check `dsn`, and that the server runs and lets you in");
+  }
+  sinks();
+  return !failed_;
+}
+
+void Doctor::server() {
+  int version = connection_->server_version();
+  auto minor = kGoodMinors.find(version / 10000);
+  if (minor != kGoodMinors.end() && version % 10000 < minor->second) {
+    warn(
+        "this minor release has known defects of logical decoding: it may lose changes of tables "
+        "that are added to a publication, run out of memory, or hang after a crash",
+        "update to " + std::to_string(minor->first) + "." + std::to_string(minor->second) +
+            " or later");
+  }
+  wal_level();
+  std::string plugins = setting("output_plugin_libraries");
+  if (!plugins.empty() && plugins.find("walspout") == std::string::npos) {
+    bad("output_plugin_libraries does not list walspout",
+        "ALTER SYSTEM SET output_plugin_libraries = " + plugins +
+            ", walspout; SELECT pg_catalog.pg_reload_conf()");
+  }
+  if (setting("max_slot_wal_keep_size") == "-1") {
+    warn("max_slot_wal_keep_size is not set: while a sink is down the log fills the disk",
+         "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_catalog.pg_reload_conf()");
+  }
+  if (value("SELECT count(*) FROM pg_catalog.pg_available_extensions WHERE name = 'walspout'") ==
+      "0") {
+    warn("the extension's files are not where this server looks; its plugin may be missing, too",
+         "run `make install` with this server's PG_CONFIG");
+  }
+}
+
+// From PostgreSQL 19 on the first logical slot switches a server with `replica` to logical, and
+// effective_wal_level says what is in force: on a standby, that of its primary.
+void Doctor::wal_level() {
+  const std::string configured = setting("wal_level");
+  const std::string effective = setting("effective_wal_level");
+  const bool standby = value("SELECT pg_catalog.pg_is_in_recovery()") == "t";
+  const std::string in_force = standby && !effective.empty() ? effective : configured;
+  if (in_force == "logical" || effective == "logical") {
+    good(configured == "logical" ? "wal_level is logical" : "effective_wal_level is logical");
+  } else if (!effective.empty() && !standby && configured == "replica") {
+    good("wal_level is replica; the first logical slot makes it logical");
+  } else if (standby && !effective.empty()) {
+    bad("effective_wal_level is " + effective + ", as it is on the primary",
+        "on the primary: ALTER SYSTEM SET wal_level = logical; then restart it");
+  } else {
+    bad("wal_level is " + configured,
+        "ALTER SYSTEM SET wal_level = logical; then restart the server");
+  }
+}
+
+void Doctor::privileges() {
+  std::vector<Row> found = rows(
+      "SELECT current_user, session_user, r.rolreplication OR r.rolsuper, s.rolsuper "
+      "FROM pg_catalog.pg_roles r, pg_catalog.pg_roles s "
+      "WHERE r.rolname = current_user AND s.rolname = session_user");
+  const Row answer = found.empty() ? Row{} : found.front();
+  const std::string role = text(answer, 0), login = text(answer, 1);
+  if (text(answer, 2) != "t") {
+    bad("role \"" + role + "\" may not replicate",
+        role == login ? "ALTER ROLE " + Connection::quote_name(role) + " REPLICATION"
+                      : "ALTER ROLE " + Connection::quote_name(login) + " RESET role, or " +
+                            "ALTER DATABASE ... RESET role: the DSN names \"" + login + "\"");
+  } else {
+    good("role \"" + role + "\" may replicate");
+  }
+  if (text(answer, 3) == "t") {
+    warn("role \"" + login + "\" is a superuser, and a reader of changes needs far less",
+         "CREATE ROLE walspout LOGIN REPLICATION; and let `dsn` name that role");
+  }
+}
+
+void Doctor::publications() {
+  for (const std::string& name : config_.source.publications) {
+    if (value("SELECT count(*) FROM pg_catalog.pg_publication WHERE pubname = " +
+              Connection::quote_literal(name)) == "1") {
+      good("publication \"" + name + "\" exists");
+    } else {
+      bad("publication \"" + name + "\" does not exist",
+          "CREATE PUBLICATION " + Connection::quote_name(name) + " FOR TABLE ...");
+    }
+  }
+}
+
+void Doctor::tables() {
+  std::string sql =
+      "SELECT CASE WHEN n.nspname = 'public' THEN pg_catalog.quote_ident(c.relname) "
+      "ELSE pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', "
+      "pg_catalog.quote_ident(c.relname)) END FROM pg_catalog.pg_class c "
+      "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+      "WHERE c.relkind = 'r' AND c.relpersistence = 'p' "
+      "AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND (c.relreplident = 'n' OR "
+      "c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i "
+      "WHERE i.indrelid = c.oid AND i.indisprimary))";
+  if (!config_.source.publications.empty()) {
+    std::string names;
+    for (const std::string& name : config_.source.publications) {
+      names += (names.empty() ? "" : ", ") + Connection::quote_literal(name);
+    }
+    sql += " AND EXISTS (SELECT FROM pg_catalog.pg_publication_tables t WHERE t.pubname IN (" +
+           names + ") AND t.schemaname = n.nspname AND t.tablename = c.relname)";
+  }
+  for (const Row& row : rows(sql + " ORDER BY 1 LIMIT 20")) {
+    warn("table " + text(row, 0) + " has no replica identity: its updates and deletes carry no key",
+         "add a primary key, or ALTER TABLE " + text(row, 0) + " REPLICA IDENTITY FULL");
+  }
+}
+
+// Columns whose values are rendered by code of users, or would be.
+void Doctor::user_casts() {
+  const std::string query = user_casts_query(config_.source, connection_->server_version());
+  for (const Row& row : rows(query)) {
+    const std::string column = "column " + text(row, 0);
+    const std::string type = text(row, 1) == "" ? "its type" : "type " + text(row, 1);
+    const std::string function = text(row, 2) + " in " + text(row, 3);
+    const bool can_be_called = is_called(text(row, 3), text(row, 4) == "t");
+    if (config_.source.user_casts && can_be_called) {
+      warn(column + ": the cast of " + type + " to json is users' code, " + function +
+               ", and runs inside the server",
+           "leave `user_casts` out where its authors are not trusted: its values are then "
+           "printed as text");
+    } else {
+      warn(column + ": values of " + type + " are printed as text, and not by its cast to json, " +
+               function,
+           can_be_called
+               ? "set `user_casts: true` in the source, to run that code inside the server"
+               : "only functions in SQL or PL/pgSQL that PUBLIC may execute are called, "
+                 "and these only with `user_casts: true`");
+    }
+  }
+}
+
+void Doctor::slot() {
+  const std::string& name = config_.source.slot;
+  wal_position_ = parse_lsn(value("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
+                                  "THEN pg_catalog.pg_last_wal_replay_lsn() "
+                                  "ELSE pg_catalog.pg_current_wal_lsn() END"))
+                      .value_or(Lsn{});
+  identity_ = source_identity(value("SELECT system_identifier FROM pg_catalog.pg_control_system()"),
+                              name, connection_->database());
+  std::vector<Row> found = rows(
+      "SELECT plugin, database = pg_catalog.current_database(), active_pid, wal_status, "
+      "confirmed_flush_lsn "
+      "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+      Connection::quote_literal(name));
+  record(found.empty() ? nullptr : &found.front());
+  if (found.empty()) {
+    int64_t used = number(value("SELECT count(*) FROM pg_catalog.pg_replication_slots"));
+    if (used >= number(setting("max_replication_slots"))) {
+      bad("all " + std::to_string(used) + " replication slots are taken",
+          "drop one that nobody needs, or ALTER SYSTEM SET max_replication_slots = " +
+              std::to_string(used + 10) + " and restart the server");
+    } else if (!config_.source.create_slot) {
+      bad("slot \"" + name + "\" does not exist, and create_slot is false",
+          "SELECT pg_catalog.pg_create_logical_replication_slot(" +
+              Connection::quote_literal(name) + ", 'walspout')");
+    } else {
+      good("slot \"" + name + "\" does not exist yet; `run` makes it");
+    }
+    return;
+  }
+  const Row& slot = found.front();
+  std::string drop =
+      "SELECT pg_catalog.pg_drop_replication_slot(" + Connection::quote_literal(name) + ")";
+  if (text(slot, 0) != "walspout") {
+    bad("slot \"" + name + "\" is of the plugin \"" + text(slot, 0) + "\"", "choose another name");
+  } else if (text(slot, 1) != "t") {
+    bad("slot \"" + name + "\" is another database's", "choose another name");
+  } else if (text(slot, 3) == "lost") {
+    bad("slot \"" + name + "\" is lost: changes after " + text(slot, 4) +
+            " are no longer in the server's log",
+        "backfill what is missing; " + drop + "; start again");
+  } else {
+    Lsn confirmed = parse_lsn(text(slot, 4)).value_or(wal_position_);
+    uint64_t lag = wal_position_ > confirmed ? wal_position_.value - confirmed.value : 0;
+    good("slot \"" + name + "\" is " + std::to_string(lag) + " bytes behind" +
+         (slot.size() > 2 && slot[2] ? ", streamed by process " + *slot[2] : ", not in use"));
+    if (text(slot, 3) == "unreserved") {
+      warn("slot \"" + name + "\" will be lost at the next checkpoint",
+           "let the sinks catch up, or raise max_slot_wal_keep_size");
+    }
+  }
+}
+
+// Whether the slot follows what `run` remembers of it. While it is read it moves.
+void Doctor::record(const Row* slot) {
+  if (config_.state.empty() || (slot && (*slot)[2])) return;
+  StateFile file(config_.state, config_.name);
+  Result<std::optional<SlotRecord>> record = file.read(config_.source.slot);
+  if (!record) {
+    bad(record.error().message(), "");
+    return;
+  }
+  if (!*record) return;
+  const std::string remedy =
+      "bring the receivers in line with the database, then remove " + file.path();
+  if (!slot) {
+    bad("slot \"" + config_.source.slot + "\" is gone, and its changes were delivered up to " +
+            to_string((*record)->told),
+        remedy);
+    return;
+  }
+  // The history of timelines takes a replication connection: that is left to `run`.
+  ServerState server;
+  server.system = value("SELECT system_identifier FROM pg_catalog.pg_control_system()");
+  server.timeline = (*record)->timeline;
+  server.wal_end = wal_position_;
+  server.slot_confirmed = parse_lsn(text(*slot, 4)).value_or(Lsn{});
+  const std::string why = gap(**record, (*record)->told, server, false);
+  if (!why.empty()) bad("slot \"" + config_.source.slot + "\": " + why, remedy);
+}
+
+// Whether the server finds the plugin and may load it, and whether that accepts its options, only a
+// slot tells: one that is dropped in the same query, or goes with this connection. The plugin is
+// loaded before transactions that run are waited for: a wait that is cut short is a good sign.
+void Doctor::plugin() {
+  const std::set<std::string_view> cut_short = {"57014", "55P03"};  // canceled, lock not available
+  constexpr std::string_view kDataException = "22";                 // the class
+  if (value("SELECT pg_catalog.pg_is_in_recovery()") == "t") return;
+  if (number(value("SELECT count(*) FROM pg_catalog.pg_replication_slots")) >=
+      number(setting("max_replication_slots"))) {
+    return;
+  }
+  std::string options;
+  for (const PluginOption& option : plugin_options(config_.source)) {
+    for (const std::string& text : {option.name, option.value}) {
+      options += (options.empty() ? "" : ", ") + Connection::quote_literal(text);
+    }
+  }
+  auto made = connection_->query(
+      "SET LOCAL statement_timeout = '2s'; "
+      "SELECT tried.messages, pg_catalog.pg_drop_replication_slot(s.slot_name) "
+      "FROM pg_catalog.pg_create_logical_replication_slot("
+      "pg_catalog.concat('walspout_check_', pg_catalog.pg_backend_pid()), 'walspout', true) s, "
+      "LATERAL (SELECT pg_catalog.count(*) AS messages FROM "
+      "pg_catalog.pg_logical_slot_peek_binary_changes(s.slot_name, NULL, 1, VARIADIC "
+      "ARRAY[" +
+          options + "]::pg_catalog.text[])) tried",
+      Clock::now() + kPatience);
+  if (!made && made.error().sqlstate.starts_with(kDataException)) {
+    bad("the server rejects an option of `source`: " + made.error().error.message(),
+        "correct the configuration, or install the plugin and this program from one version");
+  } else if (!made && !cut_short.contains(made.error().sqlstate)) {
+    bad("the server cannot use the plugin: " + made.error().error.message(), "");
+  } else {
+    good("the server has the plugin");
+  }
+}
+
+void Doctor::sinks() {
+  for (const SinkConfig& config : config_.sinks) {
+    auto sink = make_sink(config);
+    if (!sink) {
+      bad("sink \"" + config.name + "\": " + sink.error().message(), "");
+      continue;
+    }
+    Result<void> checked =
+        (*sink)->check(SourceState{wal_position_, false, identity_}, Clock::now() + kPatience);
+    std::string name = "sink \"" + config.name + "\" at " + std::string((*sink)->endpoint());
+    if (checked) {
+      good(name + " is reachable");
+    } else {
+      bad(name + ": " + checked.error().message(), "");
+    }
+  }
+}
+
+}  // namespace
+
+int check_command(const std::string& path, bool color) {
+  std::optional<Config> config = configuration(path);
+  if (!config) return kUsage;
+  std::printf("configuration %s is good\n", path.c_str());
+  bool well = true;
+  for (const PipelineConfig& pipeline : config->pipelines) {
+    well = Doctor(pipeline, color).examine() && well;
+  }
+  return well ? kClean : kFailed;
+}
+
+}  // namespace walspout

@@ -1,0 +1,37 @@
+// The commands of the program. Each returns its exit code: 0 clean, 1 failure, 2 wrong usage or
+// configuration. Standard output is data, standard error is for people.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "config/config.h"
+
+namespace walspout {
+
+enum ExitCode { kClean = 0, kFailed = 1, kUsage = 2 };
+
+int run_command(const std::string& path);
+int check_command(const std::string& path, bool color);  // on a terminal
+
+struct TailOptions {
+  std::string dsn;
+  std::vector<std::string> publications;
+  bool color = true;
+};
+int tail_command(const TailOptions& options);
+
+struct ReplayOptions {
+  std::string file;
+  std::string config;
+  std::string stream;  // of Redis, a template; empty: as configured
+  bool dry_run = false;
+};
+int replay_command(const ReplayOptions& options);
+
+int drop_command(const std::string& path, bool yes);
+
+// Loads a configuration; prints what is wrong with it, and then has no value.
+std::optional<Config> configuration(const std::string& path);
+
+}  // namespace walspout

@@ -1,0 +1,69 @@
+// `walspout drop`: drops the slots of a configuration. The server then forgets what was not
+// delivered.
+#include <unistd.h>
+
+#include <cstdio>
+#include <iostream>
+
+#include "command/commands.h"
+#include "postgres/connection.h"
+#include "source/state_file.h"
+
+namespace walspout {
+
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(10);
+
+bool drop_slot(const PipelineConfig& pipeline) {
+  Wake wake;
+  auto connection = Connection::open(pipeline.source.dsn, Connection::Mode::kOrdinary,
+                                     Clock::now() + kPatience, wake, [] { return false; });
+  if (!connection) {
+    std::fprintf(stderr, "walspout: %s\n", connection.error().message().c_str());
+    return false;
+  }
+  auto dropped = connection->query(
+      "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM "
+      "pg_catalog.pg_replication_slots WHERE plugin = 'walspout' AND slot_name = " +
+          Connection::quote_literal(pipeline.source.slot),
+      Clock::now() + kPatience);
+  if (!dropped) {
+    std::fprintf(stderr, "walspout: could not drop slot \"%s\": %s\n", pipeline.source.slot.c_str(),
+                 dropped.error().error.message().c_str());
+    return false;
+  }
+  // Nobody is to miss it.
+  if (!pipeline.state.empty()) {
+    std::remove(StateFile(pipeline.state, pipeline.name).path().c_str());
+  }
+  std::printf("%s slot \"%s\"\n", dropped->empty() ? "there is no" : "dropped",
+              pipeline.source.slot.c_str());
+  return true;
+}
+
+}  // namespace
+
+int drop_command(const std::string& path, bool yes) {
+  std::optional<Config> config = configuration(path);
+  if (!config) return kUsage;
+  if (!yes) {
+    for (const PipelineConfig& pipeline : config->pipelines) {
+      std::fprintf(stderr, "will drop slot \"%s\": changes not delivered yet will not be\n",
+                   pipeline.source.slot.c_str());
+    }
+    if (!isatty(STDIN_FILENO)) {
+      std::fprintf(stderr, "say --yes to do it\n");
+      return kUsage;
+    }
+    std::fprintf(stderr, "go on? [y/N] ");
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (answer != "y" && answer != "yes") return kClean;
+  }
+  bool all = true;
+  for (const PipelineConfig& pipeline : config->pipelines) all = drop_slot(pipeline) && all;
+  return all ? kClean : kFailed;
+}
+
+}  // namespace walspout

@@ -1,0 +1,78 @@
+#include "command/notify.h"
+
+#include <systemd/sd-daemon.h>
+
+#include <cstdlib>
+
+#include "base/log.h"
+
+namespace walspout {
+
+namespace {
+
+constexpr Duration kStatusInterval = std::chrono::seconds(10);
+
+}  // namespace
+
+Notifier::Notifier() : interval_(kStatusInterval) {
+  const char* socket = std::getenv("NOTIFY_SOCKET");
+  listened_to_ = socket != nullptr && *socket != '\0';
+  if (!listened_to_) return;
+  uint64_t micros = 0;
+  if (sd_watchdog_enabled(0, &micros) > 0) {
+    watchdog_ = std::chrono::microseconds(micros);
+    // Half of the time, as sd_watchdog_enabled(3) advises; half of it is what a thread may be late.
+    interval_ = std::min(interval_, watchdog_ / 2);
+  }
+  next_ = Clock::now();
+}
+
+void Notifier::ready() {
+  sd_notify(0, "READY=1");
+}
+
+void Notifier::stopping() {
+  stopping_ = true;
+  status_ = "draining";
+  sd_notify(0, "STOPPING=1\nSTATUS=draining");
+}
+
+void Notifier::tick(const std::vector<std::unique_ptr<Pipeline>>& pipelines, TimePoint now) {
+  if (now < next_) return;
+  next_ = now + interval_;
+  if (!stopping_) say_status(pipelines);
+  if (watchdog_ == Duration::zero()) return;
+  for (const auto& pipeline : pipelines) {
+    const std::string thread = pipeline->late_thread(now, watchdog_ / 2);
+    if (thread.empty()) continue;
+    if (!std::exchange(said_, true)) {
+      log(LogLevel::kError, "a thread hangs, the watchdog will end this",
+          {{"pipeline", pipeline->config().name}, {"at", thread}});
+    }
+    return;
+  }
+  said_ = false;
+  sd_notify(0, "WATCHDOG=1");
+}
+
+void Notifier::say_status(const std::vector<std::unique_ptr<Pipeline>>& pipelines) {
+  size_t streaming = 0;
+  size_t sinks = 0;
+  size_t failing = 0;
+  for (const auto& pipeline : pipelines) {
+    streaming += pipeline->source_stats().state == SourcePhase::kStreaming ? 1 : 0;
+    for (size_t i = 0; i < pipeline->config().sinks.size(); i++) {
+      const SinkState state = pipeline->sink_stats(i).state;
+      sinks++;
+      failing += state != SinkState::kConnecting && state != SinkState::kDelivering ? 1 : 0;
+    }
+  }
+  std::string status = std::to_string(streaming) + " of " + std::to_string(pipelines.size()) +
+                       " pipelines streaming, " + std::to_string(failing) + " of " +
+                       std::to_string(sinks) + " sinks failing";
+  if (status == status_) return;
+  status_ = std::move(status);
+  sd_notify(0, ("STATUS=" + status_).c_str());
+}
+
+}  // namespace walspout

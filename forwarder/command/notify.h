@@ -1,0 +1,40 @@
+// What the service manager hears of us, if there is one (sd_notify): that we are ready, how we are,
+// that we stop; and, if it watches us, that no thread hangs.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "pipeline/pipeline.h"
+
+namespace walspout {
+
+class Notifier {
+ public:
+  Notifier();
+
+  void ready();
+  void stopping();
+
+  // To be called at next(), and whenever there is time. Tells the watchdog that all is well, unless
+  // a thread hangs: then it is told nothing, which makes it end us, and the log is told why.
+  void tick(const std::vector<std::unique_ptr<Pipeline>>& pipelines, TimePoint now);
+
+  // TimePoint::max(): never, nobody listens.
+  TimePoint next() const { return next_; }
+
+ private:
+  void say_status(const std::vector<std::unique_ptr<Pipeline>>& pipelines);
+
+  bool listened_to_ = false;
+  Duration watchdog_ = Duration::zero();  // without a sign for so long we are ended; 0: not watched
+  Duration interval_;
+  TimePoint next_ = TimePoint::max();
+  std::string status_;  // as told
+  bool stopping_ = false;
+  bool said_ = false;  // that a thread hangs
+};
+
+}  // namespace walspout

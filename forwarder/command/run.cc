@@ -1,0 +1,225 @@
+// `walspout run`: all pipelines until a signal says stop, or until none is left.
+#include <poll.h>
+#include <signal.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+#include "base/log.h"
+#include "base/version.h"
+#include "command/commands.h"
+#include "command/log.h"
+#include "command/notify.h"
+#include "pipeline/pipeline.h"
+#include "postgres/connection.h"
+#include "sink/sinks.h"
+#include "status/server.h"
+
+namespace walspout {
+
+namespace {
+
+// Beyond the drain: saying good-bye to the server.
+constexpr Duration kGrace = std::chrono::seconds(4);
+constexpr Duration kSameSignal = std::chrono::milliseconds(200);
+
+class Runner {
+ public:
+  explicit Runner(const Config& config) : config_(config) {}
+  ~Runner() { close(signals_); }
+
+  int run();
+
+ private:
+  bool make();
+  void take_signals();
+  void signal(uint32_t number);
+  bool ended() const;
+  bool failed() const;
+
+  const Config& config_;
+  Wake ended_;
+  std::vector<std::unique_ptr<Pipeline>> pipelines_;
+  std::unique_ptr<StatusServer> status_;
+  Notifier notifier_;
+  int signals_ = -1;
+  bool stopping_ = false;
+  TimePoint stopping_since_;
+  TimePoint give_up_ = TimePoint::max();
+};
+
+bool Runner::make() {
+  for (const PipelineConfig& config : config_.pipelines) {
+    auto pipeline = Pipeline::make(config, [this] { ended_(); });
+    if (!pipeline) {
+      std::fprintf(stderr, "pipeline \"%s\": %s\n", config.name.c_str(),
+                   pipeline.error().message().c_str());
+      return false;
+    }
+    pipelines_.push_back(std::move(*pipeline));
+  }
+  return true;
+}
+
+void Runner::take_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set, number);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit of file size is an error like a full disk
+  signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int Runner::run() {
+  take_signals();
+  if (!make()) return kUsage;
+  log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"pipelines", pipelines_.size()}});
+  if (config_.status) {
+    std::vector<const Pipeline*> pipelines;
+    for (const auto& pipeline : pipelines_) pipelines.push_back(pipeline.get());
+    auto status = StatusServer::start(*config_.status, std::move(pipelines));
+    if (!status) {
+      log(LogLevel::kError, "no status server", {{"error", status.error().message()}});
+      return kFailed;
+    }
+    status_ = std::move(*status);
+  }
+  for (auto& pipeline : pipelines_) pipeline->start();
+  notifier_.ready();
+
+  while (!ended()) {
+    pollfd fds[2] = {{signals_, POLLIN, 0}, {ended_.fd(), POLLIN, 0}};
+    const TimePoint now = Clock::now();
+    if (now >= give_up_) break;
+    notifier_.tick(pipelines_, now);
+    const TimePoint until = std::min(give_up_, notifier_.next());
+    int timeout = -1;
+    if (until != TimePoint::max()) {
+      timeout = static_cast<int>(std::chrono::ceil<Milliseconds>(until - now).count());
+    }
+    poll(fds, 2, timeout);
+    if (fds[1].revents) ended_.clear();
+    signalfd_siginfo info;
+    while (read(signals_, &info, sizeof(info)) == sizeof(info)) signal(info.ssi_signo);
+  }
+
+  if (!stopping_) notifier_.stopping();
+  if (status_) status_->stop();
+  if (!ended()) {
+    // A client library does not come back; what was confirmed is confirmed.
+    log(LogLevel::kWarn, "a sink did not end in time, leaving it");
+    flush_log();
+    std::_Exit(failed() ? kFailed : kClean);
+  }
+  for (auto& pipeline : pipelines_) pipeline->join();
+  flush_log();
+  return failed() ? kFailed : kClean;
+}
+
+void Runner::signal(uint32_t number) {
+  switch (number) {
+    case SIGHUP:
+      for (auto& pipeline : pipelines_) pipeline->reopen();
+      log(LogLevel::kInfo, "opening files again");
+      break;
+    case SIGUSR1:
+      toggle_debug();
+      log(LogLevel::kInfo, "log level switched");
+      break;
+    default:
+      // Some who end a program signal it twice: by itself, and with its process group.
+      if (stopping_ && Clock::now() < stopping_since_ + kSameSignal) break;
+      if (stopping_) {
+        log(LogLevel::kWarn, "second signal, leaving at once");
+        flush_log();
+        std::_Exit(kFailed);
+      }
+      stopping_ = true;
+      stopping_since_ = Clock::now();
+      notifier_.stopping();
+      log(LogLevel::kInfo, "stopping", {{"drain_ms", config_.drain.count()}});
+      give_up_ = Clock::now() + config_.drain + kGrace;
+      for (auto& pipeline : pipelines_) pipeline->stop(Clock::now() + config_.drain);
+  }
+}
+
+bool Runner::ended() const {
+  for (const auto& pipeline : pipelines_) {
+    if (!pipeline->has_ended()) return false;
+  }
+  return true;
+}
+
+bool Runner::failed() const {
+  for (const auto& pipeline : pipelines_) {
+    if (pipeline->has_failed()) return true;
+  }
+  return false;
+}
+
+// Tells the sinks where their events come from, and finds those that fill one stream.
+void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
+  std::vector<std::pair<const PipelineConfig*, const SinkConfig*>> sinks;
+  for (PipelineConfig& pipeline : config.pipelines) {
+    const Origin origin{pipeline.name, Connection::database_of(pipeline.source.dsn)};
+    for (SinkConfig& sink : pipeline.sinks) {
+      sink.name_origin(origin);
+      sinks.emplace_back(&pipeline, &sink);
+    }
+  }
+  for (size_t i = 0; i < sinks.size(); i++) {
+    for (size_t j = i + 1; j < sinks.size(); j++) {
+      const auto stream = shared_destination(*sinks[i].second, *sinks[j].second);
+      if (!stream) continue;
+      const auto name = [&](size_t k) {
+        return "sink \"" + sinks[k].second->name + "\" of pipeline \"" + sinks[k].first->name +
+               "\"";
+      };
+      const bool one = sinks[i].first == sinks[j].first;
+      problems.push_back({0, 0,
+                          name(i) + " and " + name(j) + " can both write stream \"" + *stream +
+                              "\" of the same Redis, which takes events from one of them only: " +
+                              (one ? "give each sink a `stream` of its own"
+                                   : "put {pipeline} or {database} into `stream`")});
+    }
+  }
+}
+
+}  // namespace
+
+std::optional<Config> configuration(const std::string& path) {
+  LoadedConfig loaded = load_config(path);
+  if (loaded.problems.empty()) {
+    for (const PipelineConfig& pipeline : loaded.config.pipelines) {
+      Result<void> good = Connection::check_dsn(pipeline.source.dsn);
+      if (!good) {
+        loaded.problems.push_back(
+            {0, 0, "pipeline \"" + pipeline.name + "\": dsn: " + good.error().what});
+      }
+    }
+  }
+  if (loaded.problems.empty()) find_shared(loaded.config, loaded.problems);
+  if (loaded.problems.empty()) {
+    // systemd names the directory that it has made for the service; of several, the first.
+    const char* given = std::getenv("STATE_DIRECTORY");
+    std::string& state = loaded.config.state;
+    if (state.empty() && given) state = std::string(given, std::strcspn(given, ":"));
+    for (PipelineConfig& pipeline : loaded.config.pipelines) pipeline.state = state;
+    return std::move(loaded.config);
+  }
+  std::fputs(describe(path, loaded.problems).c_str(), stderr);
+  return std::nullopt;
+}
+
+int run_command(const std::string& path) {
+  std::optional<Config> config = configuration(path);
+  if (!config) return kUsage;
+  start_log(config->log);
+  Runner runner(*config);
+  return runner.run();
+}
+
+}  // namespace walspout

@@ -1,0 +1,341 @@
+#include "config/yaml.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cstdlib>
+#include <fstream>
+#include <numeric>
+#include <sstream>
+
+#include "config/units.h"
+
+namespace walspout {
+
+namespace {
+
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 1; i <= a.size(); i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= b.size(); j++) {
+      size_t above = row[j];
+      size_t change = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({change, above + 1, row[j - 1] + 1});
+      diagonal = above;
+    }
+  }
+  return row[b.size()];
+}
+
+std::string list(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+}  // namespace
+
+std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& words) {
+  std::optional<std::string> best;
+  size_t least = word.size() / 2 + 1;
+  for (const std::string& candidate : words) {
+    size_t distance = edit_distance(word, candidate);
+    if (distance < least) {
+      least = distance;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+YamlMap::YamlMap(YAML::Node node, std::string what, std::vector<ConfigProblem>& problems)
+    : node_(std::move(node)), what_(std::move(what)), problems_(problems) {
+  if (!node_.IsMap()) {
+    note(node_.Mark(), what_ + " must be a mapping of keys to values");
+    node_.reset(YAML::Node(YAML::NodeType::Map));
+    return;
+  }
+  for (auto it = node_.begin(); it != node_.end(); ++it) {
+    for (auto other = node_.begin(); other != it; ++other) {
+      if (it->first.IsScalar() && other->first.IsScalar() &&
+          it->first.Scalar() == other->first.Scalar()) {
+        note(it->first.Mark(), "\"" + it->first.Scalar() + "\" is there twice");
+      }
+    }
+  }
+}
+
+YAML::Node YamlMap::find(const std::string& key) {
+  if (std::find(known_.begin(), known_.end(), key) == known_.end()) known_.push_back(key);
+  for (const auto& pair : node_) {
+    if (pair.first.IsScalar() && pair.first.Scalar() == key) return pair.second;
+  }
+  return YAML::Node(YAML::NodeType::Undefined);
+}
+
+bool YamlMap::has(const std::string& key) {
+  return find(key).IsDefined();
+}
+
+bool YamlMap::is_map(const std::string& key) {
+  YAML::Node value = find(key);
+  return value.IsDefined() && value.IsMap();
+}
+
+std::optional<std::string> YamlMap::scalar(const std::string& key) {
+  YAML::Node value = find(key);
+  if (!value.IsDefined()) return std::nullopt;
+  return expand(value, key);
+}
+
+std::optional<std::string> YamlMap::expand(const YAML::Node& value, const std::string& name) {
+  if (!value.IsScalar()) {
+    note(value.Mark(), "\"" + name + "\" must be a single value");
+    return std::nullopt;
+  }
+  const std::string& raw = value.Scalar();
+  std::string text;
+  for (size_t at = 0; at < raw.size();) {
+    size_t start = raw.find("${", at);
+    text += raw.substr(at, start - at);
+    if (start == std::string::npos) break;
+    size_t end = raw.find('}', start);
+    if (end == std::string::npos) {
+      note(value.Mark(), "\"${\" without \"}\" in \"" + name + "\"");
+      return std::nullopt;
+    }
+    std::string variable = raw.substr(start + 2, end - start - 2);
+    const char* content = std::getenv(variable.c_str());
+    if (!content) {
+      note(value.Mark(), "environment variable " + variable + ", for \"" + name + "\", is not set");
+      return std::nullopt;
+    }
+    text += content;
+    at = end + 1;
+  }
+  if (text.find('\0') != std::string::npos) {
+    note(value.Mark(), "\"" + name + "\" must not hold a NUL character");
+    return std::nullopt;
+  }
+  return text;
+}
+
+std::optional<Secret> YamlMap::expand_secret(const YAML::Node& value, const std::string& name) {
+  std::optional<std::string> text = expand(value, name);
+  if (!text) return std::nullopt;
+  constexpr std::string_view kFile = "file:";
+  if (!text->starts_with(kFile)) return Secret(std::move(*text));
+  std::string path = text->substr(kFile.size());
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream content;
+  if (file) content << file.rdbuf();
+  if (!file || !content) {
+    note(value.Mark(), "could not read file \"" + path + "\", for \"" + name + "\"");
+    return std::nullopt;
+  }
+  std::string secret = content.str();
+  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
+  return Secret(std::move(secret));
+}
+
+void YamlMap::text(const std::string& key, std::string& target) {
+  if (auto value = scalar(key)) target = std::move(*value);
+}
+
+void YamlMap::text(const std::string& key, std::optional<std::string>& target) {
+  if (auto value = scalar(key)) target = std::move(*value);
+}
+
+void YamlMap::secret(const std::string& key, Secret& target) {
+  YAML::Node value = find(key);
+  if (!value.IsDefined()) return;
+  if (auto secret = expand_secret(value, key)) target = std::move(*secret);
+}
+
+void YamlMap::secrets(const std::string& key, std::vector<Secret>& target) {
+  YAML::Node value = find(key);
+  if (!value.IsDefined()) return;
+  target.clear();
+  if (!value.IsSequence()) {
+    if (auto secret = expand_secret(value, key)) target.push_back(std::move(*secret));
+    return;
+  }
+  for (const auto& item : value) {
+    if (auto secret = expand_secret(item, key)) target.push_back(std::move(*secret));
+  }
+}
+
+void YamlMap::flag(const std::string& key, bool& target) {
+  auto value = scalar(key);
+  if (!value) return;
+  if (*value == "true" || *value == "yes" || *value == "on") {
+    target = true;
+  } else if (*value == "false" || *value == "no" || *value == "off") {
+    target = false;
+  } else {
+    problem(key, "\"" + key + "\" must be true or false");
+  }
+}
+
+void YamlMap::size(const std::string& key, uint64_t& target, uint64_t least, uint64_t most) {
+  auto value = scalar(key);
+  if (!value) return;
+  auto bytes = parse_size(*value);
+  if (!bytes) {
+    problem(key, "\"" + key +
+                     "\" must be a size with a unit, such as 64MiB (B, kB, MB, GB, KiB, MiB, "
+                     "GiB)");
+  } else if (*bytes < least || *bytes > most) {
+    problem(key, "\"" + key + "\" must be between " + std::to_string(least) + "B and " +
+                     std::to_string(most) + "B");
+  } else {
+    target = *bytes;
+  }
+}
+
+void YamlMap::duration(const std::string& key, Milliseconds& target) {
+  auto value = scalar(key);
+  if (!value) return;
+  auto time = parse_duration(*value);
+  if (!time || time->count() == 0) {
+    problem(key, "\"" + key + "\" must be a duration with a unit, such as 30s (ms, s, m, h, d), " +
+                     "up to 1000d");
+  } else {
+    target = *time;
+  }
+}
+
+std::optional<uint64_t> YamlMap::whole_number(const std::string& key, uint64_t least,
+                                              uint64_t most) {
+  auto value = scalar(key);
+  if (!value) return std::nullopt;
+  uint64_t number = 0;
+  const char* last = value->data() + value->size();
+  auto [end, error] = std::from_chars(value->data(), last, number);
+  if (error != std::errc() || end != last || number < least || number > most) {
+    problem(key, "\"" + key + "\" must be a whole number from " + std::to_string(least) + " to " +
+                     std::to_string(most));
+    return std::nullopt;
+  }
+  return number;
+}
+
+void YamlMap::texts(const std::string& key, std::vector<std::string>& target) {
+  texts(key, target, [](const std::string&) { return std::string(); });
+}
+
+void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
+                    const std::vector<std::string>& allowed) {
+  texts(key, target);
+  for (const std::string& text : target) {
+    if (std::find(allowed.begin(), allowed.end(), text) == allowed.end()) {
+      problem(key, "\"" + text + "\" in \"" + key + "\" is not one of " + list(allowed));
+    }
+  }
+}
+
+void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
+                    const std::function<std::string(const std::string&)>& wrong) {
+  YAML::Node value = find(key);
+  if (!value.IsDefined()) return;
+  if (!value.IsSequence()) {
+    note(value.Mark(), "\"" + key + "\" must be a list, such as [a, b]");
+    return;
+  }
+  target.clear();
+  for (const auto& item : value) {
+    auto text = expand(item, key);
+    if (!text) continue;
+    const std::string what = wrong(*text);
+    if (!what.empty()) note(item.Mark(), "\"" + key + "\" " + what);
+    target.push_back(std::move(*text));
+  }
+}
+
+std::optional<size_t> YamlMap::choice(const std::string& key,
+                                      const std::vector<std::string>& words) {
+  // YAML has a null of its own; where a word is wanted it is the word.
+  YAML::Node node = find(key);
+  std::optional<std::string> value;
+  if (node.IsDefined()) value = node.IsNull() ? "null" : expand(node, key);
+  if (!value) return std::nullopt;
+  auto found = std::find(words.begin(), words.end(), *value);
+  if (found != words.end()) return static_cast<size_t>(found - words.begin());
+  auto meant = nearest(*value, words);
+  problem(key, "\"" + key + "\" must be one of " + list(words) + ", not \"" + *value + "\"" +
+                   (meant ? "; did you mean \"" + *meant + "\"?" : ""));
+  return std::nullopt;
+}
+
+void YamlMap::map(const std::string& key, const std::function<void(YamlMap&)>& read) {
+  YAML::Node value = find(key);
+  if (!value.IsDefined()) return;
+  YamlMap inner(value, "\"" + key + "\"", problems_);
+  read(inner);
+  inner.finish();
+}
+
+void YamlMap::maps(const std::string& key, const std::function<void(YamlMap&)>& read) {
+  YAML::Node value = find(key);
+  if (!value.IsDefined()) return;
+  if (!value.IsSequence() || value.size() == 0) {
+    note(value.Mark(), "\"" + key + "\" must be a list with at least one item");
+    return;
+  }
+  for (const auto& item : value) {
+    YamlMap inner(item, "an item of \"" + key + "\"", problems_);
+    read(inner);
+    inner.finish();
+  }
+}
+
+void YamlMap::dictionary(const std::string& key,
+                         const std::function<void(const std::string&, YAML::Node)>& read) {
+  YAML::Node value = find(key);
+  if (!value.IsDefined()) return;
+  if (!value.IsMap()) {
+    note(value.Mark(), "\"" + key + "\" must be a mapping of names to values");
+    return;
+  }
+  for (const auto& pair : value) {
+    if (pair.first.IsScalar()) read(pair.first.Scalar(), pair.second);
+  }
+}
+
+void YamlMap::require(const std::string& key) {
+  if (!has(key)) problem(what_ + " needs \"" + key + "\"");
+}
+
+void YamlMap::problem(const std::string& key, std::string what) {
+  YAML::Node value = find(key);
+  note(value.IsDefined() ? value.Mark() : node_.Mark(), std::move(what));
+}
+
+void YamlMap::problem(std::string what) {
+  note(node_.Mark(), std::move(what));
+}
+
+void YamlMap::note(const YAML::Mark& mark, std::string what) {
+  problems_.push_back({mark.line + 1, mark.column + 1, std::move(what)});
+}
+
+void YamlMap::finish() {
+  for (const auto& pair : node_) {
+    if (!pair.first.IsScalar()) {
+      note(pair.first.Mark(), "a key must be a word");
+      continue;
+    }
+    const std::string& key = pair.first.Scalar();
+    if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
+    auto meant = nearest(key, known_);
+    std::vector<std::string> sorted = known_;
+    std::sort(sorted.begin(), sorted.end());
+    note(pair.first.Mark(),
+         "unknown key \"" + key + "\" in " + what_ +
+             (meant ? ": did you mean \"" + *meant + "\"?" : ": known are " + list(sorted)));
+  }
+}
+
+}  // namespace walspout

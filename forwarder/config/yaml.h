@@ -1,0 +1,90 @@
+// Reads typed values from a YAML mapping and notes every problem where it is.
+#pragma once
+
+#include <yaml-cpp/yaml.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/secret.h"
+#include "config/config.h"
+
+namespace walspout {
+
+// A mapping whose keys are asked for by name. finish() reports the keys that nobody asked for.
+// A key that is absent, or has a wrong value, leaves its target as it was.
+class YamlMap {
+ public:
+  // `what` names the mapping in messages: "a sink", "pipelines[0].source".
+  YamlMap(YAML::Node node, std::string what, std::vector<ConfigProblem>& problems);
+  YamlMap(const YamlMap&) = delete;
+  YamlMap& operator=(const YamlMap&) = delete;
+
+  bool has(const std::string& key);
+  void text(const std::string& key, std::string& target);
+  void text(const std::string& key, std::optional<std::string>& target);
+  void secret(const std::string& key, Secret& target);
+  void secrets(const std::string& key, std::vector<Secret>& target);  // one or a list
+  void flag(const std::string& key, bool& target);
+  void size(const std::string& key, uint64_t& target, uint64_t least, uint64_t most);
+  void duration(const std::string& key, Milliseconds& target);
+  void texts(const std::string& key, std::vector<std::string>& target);
+  void texts(const std::string& key, std::vector<std::string>& target,
+             const std::vector<std::string>& allowed);
+
+  // `wrong` says of an item what is wrong with it; nothing if it is good.
+  void texts(const std::string& key, std::vector<std::string>& target,
+             const std::function<std::string(const std::string& item)>& wrong);
+
+  template <typename T>
+  void number(const std::string& key, T& target, uint64_t least, uint64_t most) {
+    if (std::optional<uint64_t> value = whole_number(key, least, most)) {
+      target = static_cast<T>(*value);
+    }
+  }
+
+  // One of some words; which one.
+  std::optional<size_t> choice(const std::string& key, const std::vector<std::string>& words);
+
+  // The mapping, or each of the list of mappings, under a key.
+  void map(const std::string& key, const std::function<void(YamlMap&)>& read);
+  void maps(const std::string& key, const std::function<void(YamlMap&)>& read);
+
+  // Text values under names of the user's choice.
+  void dictionary(const std::string& key,
+                  const std::function<void(const std::string& name, YAML::Node value)>& read);
+
+  // Whether the value under a key is a mapping.
+  bool is_map(const std::string& key);
+
+  // The value of a scalar with its variables replaced.
+  std::optional<std::string> expand(const YAML::Node& node, const std::string& name);
+  std::optional<Secret> expand_secret(const YAML::Node& node, const std::string& name);
+
+  void require(const std::string& key);
+  void problem(const std::string& key, std::string what);  // at the key's value
+  void problem(std::string what);                          // at the mapping
+  void finish();
+
+ private:
+  YAML::Node find(const std::string& key);
+  std::optional<std::string> scalar(const std::string& key);
+  std::optional<uint64_t> whole_number(const std::string& key, uint64_t least, uint64_t most);
+  void note(const YAML::Mark& mark, std::string what);
+
+  YAML::Node node_;
+  std::string what_;
+  std::vector<ConfigProblem>& problems_;
+  std::vector<std::string> known_;
+};
+
+// The one of `words` that is nearest to `word`, if it is near at all.
+std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& words);
+
+}  // namespace walspout

@@ -1,0 +1,84 @@
+// A pipeline in operation: one thread that reads, one for each sink, and the queue between them.
+//
+// It ends when it is stopped, or when something failed that only an operator can mend; until then
+// it goes on trying, whatever happens to other pipelines.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "config/config.h"
+#include "pipeline/dead_letter_file.h"
+#include "pipeline/deliver.h"
+#include "pipeline/sleeper.h"
+#include "source/source.h"
+#include "stream/queue.h"
+#include "stream/sink.h"
+#include "stream/stats.h"
+
+namespace walspout {
+
+class Pipeline {
+ public:
+  // Makes sinks and files, and connects nothing. `ended` is called once, on a thread of the
+  // pipeline, when the last of its threads is about to end.
+  static Result<std::unique_ptr<Pipeline>> make(const PipelineConfig& config,
+                                                std::function<void()> ended);
+  ~Pipeline();
+  Pipeline(const Pipeline&) = delete;
+  Pipeline& operator=(const Pipeline&) = delete;
+
+  void start();
+
+  // Reads no more, lets the sinks finish until the deadline, confirms, ends.
+  void stop(TimePoint drain_until);
+
+  // After it has ended.
+  void join();
+
+  void reopen();
+
+  // The name of a thread that should have been back `grace` ago; empty if there is none.
+  std::string late_thread(TimePoint now, Duration grace) const;
+
+  bool has_ended() const { return running_ == 0; }
+  bool has_failed() const { return failed_; }
+
+  // For the status server.
+  const PipelineConfig& config() const { return config_; }
+  const SourceStats& source_stats() const { return source_stats_; }
+  const SinkStats& sink_stats(size_t i) const { return lanes_[i]->stats; }
+  std::string endpoint(size_t i) const { return lanes_[i]->endpoint; }
+  const EventQueue& queue() const { return *queue_; }
+  uint64_t waiting(size_t i) const { return queue_->pushed() - queue_->handled(i); }
+
+ private:
+  struct Lane {
+    std::unique_ptr<Sink> sink;
+    std::string endpoint;
+    SinkStats stats;
+    Sleeper sleeper;
+    std::unique_ptr<Deliverer> deliverer;
+  };
+
+  explicit Pipeline(const PipelineConfig& config);
+  void run(std::function<Result<void>()> body, const std::string& name);
+  void close();
+
+  const PipelineConfig config_;
+  std::function<void()> ended_;
+  Wake wake_;
+  SourceStats source_stats_;
+  std::unique_ptr<EventQueue> queue_;
+  std::unique_ptr<DeadLetterFile> dead_letters_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::unique_ptr<Source> source_;
+  std::vector<std::thread> threads_;
+  std::atomic<size_t> running_{0};
+  std::atomic<bool> failed_{false};
+};
+
+}  // namespace walspout

@@ -1,0 +1,515 @@
+#include "postgres/connection.h"
+
+#include <libpq-fe.h>
+#include <openssl/ssl.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "base/log.h"
+#include "postgres/remedy.h"
+#include "postgres/session.h"
+
+namespace walspout {
+
+namespace {
+
+constexpr size_t kDataHeader = 1 + 8 + 8 + 8;  // 'w', start, server's position, time
+constexpr size_t kKeepaliveSize = 1 + 8 + 8 + 1;
+constexpr std::string_view kCanceled = "57014";
+constexpr int64_t kPostgresEpochMicros = 946'684'800'000'000;
+
+using Options = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
+using ResultHandle = std::unique_ptr<PGresult, decltype(&PQclear)>;
+
+uint64_t get64(const char* p) {
+  uint64_t value = 0;
+  for (int i = 0; i < 8; i++) value = value << 8 | static_cast<uint8_t>(p[i]);
+  return value;
+}
+
+char* put64(char* p, uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) *p++ = static_cast<char>(value >> shift);
+  return p;
+}
+
+// One line of what libpq says, which likes to be several.
+std::string one_line(const char* text) {
+  std::string line(text ? text : "");
+  while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
+  for (size_t at; (at = line.find('\n')) != std::string::npos;) line.replace(at, 1, "; ");
+  return line;
+}
+
+// The value of an option; empty if it has none.
+std::string value_of(const Options& options, std::string_view name) {
+  for (const PQconninfoOption* option = options.get(); option && option->keyword; option++) {
+    if (option->keyword == name) return option->val ? option->val : "";
+  }
+  return "";
+}
+
+std::vector<std::string> split(std::string_view list) {
+  std::vector<std::string> parts;
+  if (list.empty()) return parts;
+  for (size_t comma; (comma = list.find(',')) != std::string_view::npos;) {
+    parts.emplace_back(list.substr(0, comma));
+    list.remove_prefix(comma + 1);
+  }
+  parts.emplace_back(list);
+  return parts;
+}
+
+// What is no error concerns the server's own operators; libpq would print it.
+void ignore_notice(void* /*unused*/, const PGresult* notice) {
+  const char* text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
+  log(LogLevel::kDebug, "the server notes", {{"text", one_line(text)}});
+}
+
+// poll() until a time.
+int poll_until(pollfd* fds, nfds_t count, TimePoint deadline) {
+  if (deadline == TimePoint::max()) return ::ppoll(fds, count, nullptr, nullptr);
+  constexpr Duration kLongest = std::chrono::hours(1);
+  Duration left = std::clamp(deadline - Clock::now(), Duration::zero(), kLongest);
+  auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+  timespec timeout{seconds.count(), std::chrono::nanoseconds(left - seconds).count()};
+  return ::ppoll(fds, count, &timeout, nullptr);
+}
+
+}  // namespace
+
+std::string text(const Row& row, size_t i) {
+  return i < row.size() ? row[i].value_or("") : "";
+}
+
+void Connection::Finish::operator()(pg_conn* conn) const {
+  PQfinish(conn);
+}
+
+// Options that choose one of the servers that a DSN names. Empty ones choose nothing.
+struct Connection::Host {
+  std::string name;
+  std::string address;
+  std::string port;
+  bool any_state = false;  // whatever target_session_attrs says
+};
+
+// libpq goes on to the next server when one refuses it; that one says nothing at all is noticed by
+// its blocking calls only. So each server is tried on its own, unless that would not do what libpq
+// does. There is always one; it may be empty.
+std::vector<Connection::Host> Connection::hosts_of(const Secret& dsn) {
+  Options given(PQconninfoParse(dsn.reveal().c_str(), nullptr), PQconninfoFree);
+  Options defaults(PQconndefaults(), PQconninfoFree);
+  auto value = [&](std::string_view name) {
+    std::string text = value_of(given, name);
+    return text.empty() ? value_of(defaults, name) : text;
+  };
+  const std::vector<Host> as_given(1);
+  if (value("target_session_attrs") == "prefer-standby") return as_given;
+  std::vector<std::string> names = split(value("host"));
+  std::vector<std::string> addresses = split(value("hostaddr"));
+  std::vector<std::string> ports = split(value("port"));
+  size_t count = std::max(names.size(), addresses.size());
+  auto fits = [count](const std::vector<std::string>& list) {
+    return list.empty() || list.size() == count;
+  };
+  if (count < 2 || !fits(names) || !fits(addresses)) return as_given;
+  if (!fits(ports) && ports.size() != 1) return as_given;
+  std::vector<Host> hosts;
+  for (size_t i = 0; i < count; i++) {
+    Host host{names.empty() ? "" : names[i], addresses.empty() ? "" : addresses[i],
+              ports.empty() ? "" : ports[ports.size() == 1 ? 0 : i]};
+    if (host.name.empty() && host.address.empty()) return as_given;
+    if (host.port.empty()) host.port = "5432";
+    hosts.push_back(std::move(host));
+  }
+  return hosts;
+}
+
+Result<void> Connection::check_dsn(const Secret& dsn) {
+  const std::string& text = dsn.reveal();
+  char* why = nullptr;
+  Options options(PQconninfoParse(text.c_str(), &why), PQconninfoFree);
+  std::unique_ptr<char, decltype(&PQfreemem)> message(why, PQfreemem);
+  if (!options) {
+    // libpq's text may quote the string, password and all.
+    return fatal("it is not a connection string (postgresql://user@host/database, or key=value)");
+  }
+  // A password with such characters is taken for a host, a port or a database, and printed as such.
+  bool is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
+  bool odd = value_of(options, "port").find_first_not_of("0123456789,") != std::string::npos;
+  if (is_url) {
+    odd = odd || value_of(options, "host").find('@', 1) != std::string::npos ||
+          value_of(options, "dbname").find('@') != std::string::npos;
+  }
+  if (odd) {
+    return fatal(
+        "its host, port or database cannot be right. In a postgresql:// URL, characters of user "
+        "and password other than letters and digits are percent-encoded: @ is %40, / is %2F, : is "
+        "%3A");
+  }
+  return {};
+}
+
+std::string Connection::database_of(const Secret& dsn) {
+  // libpq fills in what the DSN leaves out, and then meets a setting that it refuses, before it
+  // looks for a server.
+  std::array keys = {"dbname", "sslmode", static_cast<const char*>(nullptr)};
+  std::array values = {dsn.reveal().c_str(), "refuse", static_cast<const char*>(nullptr)};
+  const Handle conn(PQconnectStartParams(keys.data(), values.data(), 1));
+  const char* name = conn ? PQdb(conn.get()) : nullptr;
+  return name != nullptr ? name : "";
+}
+
+Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint deadline,
+                                    const Wake& wake, std::function<bool()> interrupted) {
+  std::vector<Host> hosts = hosts_of(dsn);
+  std::string failures;
+  for (size_t i = 0; i < hosts.size(); i++) {
+    TimePoint now = Clock::now();
+    auto left = std::max(Duration::zero(), deadline - now) / (hosts.size() - i);
+    Result<Connection> connection = attempt(dsn, hosts[i], mode, now + left, wake, interrupted);
+    if (connection || interrupted() || hosts.size() == 1) return connection;
+    failures += (failures.empty() ? "" : "; ") + connection.error().message();
+  }
+  return retry(std::move(failures));
+}
+
+Result<Connection> Connection::beside(const Secret& dsn, Mode mode, TimePoint deadline,
+                                      std::function<bool()> interrupted) const {
+  auto value = [](const char* text) { return std::string(text ? text : ""); };
+  const PGconn* conn = conn_.get();
+  const Host here{value(PQhost(conn)), value(PQhostaddr(conn)), value(PQport(conn)), true};
+  return attempt(dsn, here, mode, deadline, *wake_, interrupted);
+}
+
+Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode mode,
+                                       TimePoint deadline, const Wake& wake,
+                                       const std::function<bool()>& interrupted) {
+  // Later ones win; empty ones say nothing.
+  std::array keys = {"fallback_application_name",
+                     "keepalives",
+                     "keepalives_idle",
+                     "keepalives_interval",
+                     "keepalives_count",
+                     "tcp_user_timeout",
+                     "dbname",
+                     "host",
+                     "hostaddr",
+                     "port",
+                     "target_session_attrs",
+                     "client_encoding",
+                     "replication",
+                     static_cast<const char*>(nullptr)};
+  std::array values = {"walspout",
+                       "1",
+                       "10",
+                       "5",
+                       "3",
+                       "20000",
+                       dsn.reveal().c_str(),
+                       host.name.c_str(),
+                       host.address.c_str(),
+                       host.port.c_str(),
+                       host.any_state ? "any" : "",
+                       "UTF8",
+                       mode == Mode::kReplication ? "database" : "false",
+                       static_cast<const char*>(nullptr)};
+  Connection connection(Handle(PQconnectStartParams(keys.data(), values.data(), 1)), wake,
+                        interrupted);
+  PGconn* conn = connection.conn_.get();
+  if (!conn) return retry("could not connect: out of memory");
+  PQsetNoticeReceiver(conn, ignore_notice, nullptr);
+
+  PostgresPollingStatusType state = PGRES_POLLING_WRITING;
+  while (PQstatus(conn) != CONNECTION_BAD && state != PGRES_POLLING_OK) {
+    if (connection.interrupted_()) return retry("interrupted");
+    if (Clock::now() >= deadline) {
+      return retry("could not connect: no answer in time", connection.endpoint());
+    }
+    std::array<pollfd, 2> fds{};
+    fds[0].fd = PQsocket(conn);
+    fds[0].events = state == PGRES_POLLING_READING ? POLLIN : POLLOUT;
+    fds[1].fd = wake.fd();
+    fds[1].events = POLLIN;
+    poll_until(fds.data(), fds.size(), deadline);
+    if (fds[1].revents) wake.clear();
+    if (fds[0].revents) state = PQconnectPoll(conn);
+    if (state == PGRES_POLLING_FAILED) break;
+  }
+  if (PQstatus(conn) != CONNECTION_OK) {
+    std::string said = one_line(PQerrorMessage(conn));
+    return retry("could not connect: " + said + remedy(said), connection.endpoint());
+  }
+  if (PQsetnonblocking(conn, 1) != 0) return connection.lost("could not set up the connection");
+  if (mode == Mode::kOrdinary) {
+    connection.prefix_ = session_prefix(connection.server_version());
+    connection.prefix_statements_ =
+        static_cast<size_t>(std::count(connection.prefix_.begin(), connection.prefix_.end(), ';'));
+    return connection;
+  }
+  Result<void> prepared = connection.prepare(deadline);
+  if (!prepared) return Failure(std::move(prepared.error()));
+  return connection;
+}
+
+// Sets what the session has to have set, for as long as it lasts.
+Result<void> Connection::prepare(TimePoint deadline) {
+  for (const std::string& statement : session_statements(server_version())) {
+    auto set = query(statement, deadline);
+    while (!set && set.error().sqlstate == kCanceled && Clock::now() < deadline) {
+      set = query(statement, deadline);
+    }
+    if (!set) return in("could not set up the session", std::move(set.error().error));
+  }
+  return {};
+}
+
+ServerError Connection::broken() const {
+  return {"", lost("the connection broke").value()};
+}
+
+Failure Connection::lost(std::string_view doing) const {
+  return retry(std::string(doing) + ": " + one_line(PQerrorMessage(conn_.get())), endpoint());
+}
+
+Result<void> Connection::wait_for_result(TimePoint deadline) {
+  PGconn* conn = conn_.get();
+  while (true) {
+    int unsent = PQflush(conn);
+    if (unsent < 0) return lost("could not send");
+    if (!unsent && !PQisBusy(conn)) return {};
+    if (interrupted_()) return retry("interrupted");
+    if (Clock::now() >= deadline) return retry("the server did not answer in time", endpoint());
+    unsent_ = unsent > 0;
+    wait(true, deadline);
+    if (!PQconsumeInput(conn)) return lost("the connection broke");
+  }
+}
+
+ServerResult<std::vector<Row>> Connection::query(const std::string& statement, TimePoint deadline) {
+  while (true) {
+    size_t done = 0;
+    ServerResult<std::vector<Row>> rows = send(prefix_ + statement, deadline, done);
+    // A timeout of next to nothing may be over before it is set to 0; the statement has not run.
+    const bool again = !rows && rows.error().sqlstate == kCanceled && done < prefix_statements_;
+    if (!again || Clock::now() >= deadline) return rows;
+  }
+}
+
+// Sends a message of one or several statements; their rows, and how many were done.
+ServerResult<std::vector<Row>> Connection::send(const std::string& message, TimePoint deadline,
+                                                size_t& done) {
+  PGconn* conn = conn_.get();
+  if (!PQsendQuery(conn, message.c_str())) return tl::unexpected(broken());
+  std::vector<Row> rows;
+  std::optional<ServerError> error;
+  while (true) {
+    Result<void> waited = wait_for_result(deadline);
+    if (!waited) return tl::unexpected(ServerError{"", waited.error()});
+    ResultHandle result(PQgetResult(conn), PQclear);
+    if (!result) break;
+    switch (PQresultStatus(result.get())) {
+      case PGRES_TUPLES_OK:
+        done++;
+        for (int i = 0; i < PQntuples(result.get()); i++) {
+          Row& row = rows.emplace_back();
+          for (int j = 0; j < PQnfields(result.get()); j++) {
+            if (PQgetisnull(result.get(), i, j)) {
+              row.emplace_back();
+            } else {
+              row.emplace_back(PQgetvalue(result.get(), i, j));
+            }
+          }
+        }
+        break;
+      case PGRES_COMMAND_OK:
+        done++;
+        break;
+      case PGRES_COPY_BOTH:
+        return rows;
+      default: {
+        const char* sqlstate = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
+        std::string text = one_line(PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY));
+        if (const char* detail = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_DETAIL)) {
+          text += ": " + one_line(detail);
+        }
+        if (const char* hint = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_HINT)) {
+          text += " (" + one_line(hint) + ")";
+        }
+        if (text.empty()) text = one_line(PQerrorMessage(conn));
+        text += remedy(text);
+        error = ServerError{sqlstate ? sqlstate : "",
+                            Error{ErrorKind::kRetry, std::move(text), endpoint()}};
+      }
+    }
+  }
+  if (error) return tl::unexpected(std::move(*error));
+  return rows;
+}
+
+ServerResult<void> Connection::start_streaming(const std::string& statement, TimePoint deadline) {
+  ServerResult<std::vector<Row>> started = query(statement, deadline);
+  if (!started) return tl::unexpected(std::move(started.error()));
+  return {};
+}
+
+Result<StreamMessage> Connection::next() {
+  char* buffer = nullptr;
+  int size = PQgetCopyData(conn_.get(), &buffer, 1);
+  if (size == 0) return StreamMessage{};
+  if (size == -2) return lost("the connection broke");
+  if (size == -1) {
+    ResultHandle result(PQgetResult(conn_.get()), PQclear);
+    if (PQresultStatus(result.get()) == PGRES_FATAL_ERROR) {
+      return retry("the server ended the stream: " + one_line(PQresultErrorMessage(result.get())),
+                   endpoint());
+    }
+    return retry("the server ended the stream", endpoint());
+  }
+
+  StreamMessage message;
+  auto length = static_cast<size_t>(size);
+  if (buffer[0] == 'w' && length >= kDataHeader) {
+    message.kind = StreamMessage::Kind::kData;
+    message.server_lsn = Lsn{get64(buffer + 9)};
+    message.data = Message(buffer, kDataHeader, length - kDataHeader, PQfreemem);
+    return message;
+  }
+  std::unique_ptr<char, decltype(&PQfreemem)> keepalive(buffer, PQfreemem);
+  if (buffer[0] == 'k' && length >= kKeepaliveSize) {
+    message.kind = StreamMessage::Kind::kKeepalive;
+    message.server_lsn = Lsn{get64(buffer + 1)};
+    message.reply_requested = buffer[17] != 0;
+    return message;
+  }
+  return retry("the server sent a message that is not of the replication protocol", endpoint());
+}
+
+Result<void> Connection::read() {
+  if (!PQconsumeInput(conn_.get())) return lost("the connection broke");
+  return {};
+}
+
+// OpenSSL decrypts whole records. When libpq's buffer has no room for all of one, the rest stays
+// with OpenSSL, and the socket is not readable for it. libpq's own waiting looks there, too; newer
+// releases leave nothing.
+bool Connection::holds_input() const {
+  auto* tls = static_cast<SSL*>(PQsslStruct(conn_.get(), "OpenSSL"));
+  return tls && SSL_pending(tls) > 0;
+}
+
+bool Connection::readable() const {
+  if (holds_input()) return true;
+  pollfd fd{PQsocket(conn_.get()), POLLIN, 0};
+  return ::poll(&fd, 1, 0) > 0;
+}
+
+bool Connection::hung_up() const {
+  pollfd fd{PQsocket(conn_.get()), POLLRDHUP, 0};
+  return ::poll(&fd, 1, 0) > 0;
+}
+
+void Connection::wait(bool for_reading, TimePoint deadline, int other) {
+  std::array<pollfd, 3> fds{};
+  fds[2].fd = other;
+  fds[2].events = POLLIN;
+  fds[0].fd = PQsocket(conn_.get());
+  fds[0].events = static_cast<short>((for_reading ? POLLIN : 0) | (unsent_ ? POLLOUT : 0));
+  fds[1].fd = wake_->fd();
+  fds[1].events = POLLIN;
+  // While reading is not wanted, a hangup would make poll() return at once, for ever.
+  if (!fds[0].events) fds[0].fd = -1;
+  poll_until(fds.data(), fds.size(), for_reading && holds_input() ? TimePoint{} : deadline);
+  if (fds[1].revents) wake_->clear();
+  if (unsent_ && fds[0].revents) unsent_ = PQflush(conn_.get()) > 0;
+}
+
+Result<void> Connection::send_status(Lsn received, Lsn confirmed, bool want_reply) {
+  std::array<char, 1 + 8 + 8 + 8 + 8 + 1> message;
+  char* p = message.data();
+  *p++ = 'r';
+  p = put64(p, std::max(received, confirmed).value);
+  p = put64(p, confirmed.value);
+  p = put64(p, confirmed.value);
+  p = put64(p, static_cast<uint64_t>(wall_micros() - kPostgresEpochMicros));
+  *p = want_reply ? 1 : 0;
+  int put = PQputCopyData(conn_.get(), message.data(), static_cast<int>(message.size()));
+  // 0: no memory for it now; an older one is still on its way, and the next will follow.
+  if (put < 0) return lost("could not send a status update");
+  int unsent = PQflush(conn_.get());
+  if (unsent < 0) return lost("could not send a status update");
+  unsent_ = unsent > 0;
+  return {};
+}
+
+void Connection::finish_streaming(TimePoint deadline) {
+  // Closing a socket with unread bytes in it may destroy what the server has not read yet.
+  if (PQputCopyEnd(conn_.get(), nullptr) < 0) return;
+  while (Clock::now() < deadline) {
+    int unsent = PQflush(conn_.get());
+    if (unsent < 0 || !PQconsumeInput(conn_.get())) return;
+    unsent_ = unsent > 0;
+    char* buffer = nullptr;
+    int size;
+    while ((size = PQgetCopyData(conn_.get(), &buffer, 1)) > 0) PQfreemem(buffer);
+    if (size < 0) return;
+    wait(true, deadline);
+  }
+}
+
+int Connection::socket() const {
+  return PQsocket(conn_.get());
+}
+
+int Connection::server_process() const {
+  return PQbackendPID(conn_.get());
+}
+
+int Connection::server_version() const {
+  return PQserverVersion(conn_.get());
+}
+
+std::string Connection::endpoint() const {
+  auto text = [](const char* s) { return std::string(s ? s : ""); };
+  PGconn* conn = conn_.get();
+  return text(PQhost(conn)) + ":" + text(PQport(conn)) + "/" + text(PQdb(conn));
+}
+
+std::string Connection::database() const {
+  const char* name = PQdb(conn_.get());
+  return name != nullptr ? name : "";
+}
+
+std::string Connection::quote_name(std::string_view name) {
+  std::string quoted = "\"";
+  for (char c : name) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + '"';
+}
+
+std::string Connection::quote_literal(std::string_view text) {
+  // What a backslash means is a setting, which the message that sets it is too late for.
+  const bool escapes = text.find('\\') != std::string_view::npos;
+  std::string quoted = escapes ? "E'" : "'";
+  for (char c : text) {
+    if (c == '\'' || c == '\\') quoted += c;
+    quoted += c;
+  }
+  return quoted + "'";
+}
+
+std::string Connection::quote_option(std::string_view text) {
+  std::string quoted = "'";
+  for (char c : text) {
+    if (c == '\'') quoted += '\'';
+    quoted += c;
+  }
+  return quoted + "'";
+}
+
+}  // namespace walspout

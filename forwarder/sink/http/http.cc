@@ -1,0 +1,328 @@
+#include "sink/http/http.h"
+
+#include <strings.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <ctime>
+
+#include "sink/http/answer.h"
+
+namespace walspout {
+namespace {
+
+constexpr size_t kRounds = 8;  // requests of a lane in one call, so that a slow lane holds up few
+constexpr Duration kLongestPoll = std::chrono::seconds(1);
+
+int64_t unix_time() {
+  return std::chrono::duration_cast<std::chrono::seconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+bool is_token(std::string_view name) {
+  return !name.empty() && std::all_of(name.begin(), name.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || memchr("!#$%&'*+-.^_`|~", c, 15) != nullptr;
+  });
+}
+
+// As CloudEvents wants text in a header: printable ASCII, the rest percent-encoded.
+std::string header_text(std::string_view text) {
+  constexpr std::string_view kHex = "0123456789ABCDEF";
+  std::string encoded;
+  for (const unsigned char c : text) {
+    if (c > ' ' && c < 0x7f && c != '"' && c != '%') {
+      encoded += static_cast<char>(c);
+    } else {
+      encoded += '%';
+      encoded += kHex[c >> 4];
+      encoded += kHex[c & 15];
+    }
+  }
+  return encoded;
+}
+
+std::string rfc3339(int64_t micros) {
+  const time_t seconds = micros / 1'000'000;
+  tm parts{};
+  gmtime_r(&seconds, &parts);
+  std::array<char, 64> text;
+  size_t length = strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
+  length += static_cast<size_t>(snprintf(text.data() + length, text.size() - length, ".%06dZ",
+                                         static_cast<int>(micros % 1'000'000)));
+  return {text.data(), length};
+}
+
+// Of several events: first, last and a hash of all ids between them. No dot, which separates the
+// parts of what is signed.
+std::string id_of(const std::vector<size_t>& batch, std::span<const Event> events) {
+  const std::string first(EventId{events[batch.front()]}.view());
+  if (batch.size() == 1) return first;
+  uint64_t hash = 0xcbf29ce484222325u;
+  for (const size_t event : batch) {
+    for (const char c : std::string(EventId(events[event]).view()) + ",") {
+      hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
+    }
+  }
+  std::array<char, 17> digits;
+  snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(hash));
+  return first + "_" + std::string(EventId(events[batch.back()]).view()) + "_" + digits.data();
+}
+
+int gravity(const DeliveryError& error) {
+  switch (error.error.kind) {
+    case ErrorKind::kFatal:
+      return 2;
+    case ErrorKind::kReject:
+      return 1;
+    case ErrorKind::kRetry:
+      break;
+  }
+  return 0;
+}
+
+Result<void> check_headers(const HttpConfig& config) {
+  for (const auto& [name, value] : config.headers) {
+    if (!is_token(name)) return fatal("headers: \"" + name + "\" is not the name of a header");
+    if (value.reveal().find_first_of("\r\n") != std::string::npos) {
+      return fatal("headers: the value of \"" + name + "\" has a line break in it");
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+HttpSink::HttpSink(const HttpConfig& config, HttpSigner signer)
+    : config_(config),
+      signer_(std::move(signer)),
+      name_(printable_url(config.url)),
+      multi_(curl_multi_init()) {
+  const auto ours = [&](std::string_view name) {
+    return std::none_of(config.headers.begin(), config.headers.end(), [&](const auto& header) {
+      return strcasecmp(header.first.c_str(), std::string(name).c_str()) == 0;
+    });
+  };
+  mask_.hide_url(config.url);
+  for (const auto& [name, value] : config.headers) mask_.hide(value.reveal());
+  for (const Secret& secret : config.secrets) mask_.hide(secret.reveal());
+  if (ours("Content-Type")) fixed_headers_.push_back("Content-Type: application/json");
+  fixed_headers_.push_back("Expect:");  // no waiting for 100 Continue
+  for (const auto& [name, value] : config.headers) {
+    // Without a value curl would take the header away; with a semicolon it sends it empty.
+    fixed_headers_.push_back(value.empty() ? name + ";" : name + ": " + value.reveal());
+  }
+  for (size_t i = 0; i < config.lanes; ++i) lanes_.push_back(std::make_unique<Lane>(config_));
+  curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, static_cast<long>(config.lanes));
+}
+
+HttpSink::~HttpSink() {
+  abandon();
+}
+
+Result<std::unique_ptr<Sink>> HttpSink::create(const HttpConfig& config) {
+  if (!config.url.starts_with("http://") && !config.url.starts_with("https://")) {
+    return fatal("url must begin with http:// or https://");
+  }
+  if (config.lanes == 0 || config.batch_events == 0) {
+    return fatal("lanes and batch.events must be at least 1");
+  }
+  if (config.cloudevents && config.batch_events > 1) {
+    return fatal(
+        "cloudevents puts one event into a request: take it out, or set batch.events to 1");
+  }
+  if (auto good = check_headers(config); !good) return tl::unexpected(good.error());
+  auto signer = HttpSigner::create(config.secrets);
+  if (!signer) return tl::unexpected(signer.error());
+  return std::unique_ptr<Sink>(new HttpSink(config, std::move(*signer)));
+}
+
+BatchLimits HttpSink::limits() const {
+  BatchLimits limits;
+  limits.events = config_.lanes * config_.batch_events * kRounds;
+  return limits;
+}
+
+Result<void> HttpSink::check(const SourceState&, TimePoint deadline) {
+  HttpLane probe(config_);
+  probe.prepare({std::string_view("")}, {}, deadline);
+  curl_easy_setopt(probe.handle(), CURLOPT_CONNECT_ONLY, 1L);
+  const CURLcode code = curl_easy_perform(probe.handle());
+  if (code == CURLE_OK) return {};
+  const Delivery outcome = probe.outcome(code, unix_time());
+  if (outcome) return {};
+  Error error = outcome.error().error;
+  error.what = mask_.apply(std::move(error.what));
+  return tl::unexpected(std::move(error));
+}
+
+std::vector<std::string_view> HttpSink::body_of(const std::vector<size_t>& batch,
+                                                const Call& call) const {
+  if (config_.batch_events == 1) return {call.events[batch.front()].document};
+  std::vector<std::string_view> body;
+  for (const size_t event : batch) {
+    body.push_back(body.empty() ? "[" : ",");
+    body.push_back(call.events[event].document);
+  }
+  body.push_back("]");
+  return body;
+}
+
+void HttpSink::add_cloudevent(const Event& event, std::vector<std::string>& headers) const {
+  headers.push_back("ce-specversion: 1.0");
+  headers.push_back("ce-id: " + std::string(EventId(event).view()));
+  headers.push_back("ce-source: " + (config_.cloudevents_source.empty()
+                                         ? "/walspout"
+                                         : header_text(config_.cloudevents_source)));
+  headers.push_back(std::string("ce-type: walspout.") + event.op);
+  if (event.table != nullptr) {
+    headers.push_back("ce-subject: " + header_text(event.schema()) + "." +
+                      header_text(event.table_name()));
+  }
+  if (event.commit_time != 0) headers.push_back("ce-time: " + rfc3339(event.commit_time));
+}
+
+std::vector<std::string> HttpSink::headers_for(const std::vector<size_t>& batch, const Call& call,
+                                               const std::vector<std::string_view>& body) const {
+  std::vector<std::string> headers = fixed_headers_;
+  const std::string id = id_of(batch, call.events);
+  const int64_t now = unix_time();
+  headers.push_back("webhook-id: " + id);
+  headers.push_back("webhook-timestamp: " + std::to_string(now));
+  if (signer_.enabled()) headers.push_back("webhook-signature: " + signer_.sign(id, now, body));
+  if (config_.cloudevents) add_cloudevent(call.events[batch.front()], headers);
+  return headers;
+}
+
+// A request that the deadline cuts is sent again, although the receiver may have taken it: so a
+// request starts only if its whole time is left. The first one of a lane starts in any case,
+// because no later call has more time.
+bool HttpSink::may_start(const Lane& lane, const Call& call) const {
+  if (lane.waiting.empty() || !lane.under_way.empty() || call.error) return false;
+  const Milliseconds most = config_.timeout * static_cast<int64_t>(1 + config_.redirects);
+  return !lane.used || Clock::now() + most <= call.deadline;
+}
+
+void HttpSink::start(Lane& lane, const Call& call) {
+  lane.used = true;
+  size_t bytes = 0;
+  while (!lane.waiting.empty() && lane.under_way.size() < config_.batch_events) {
+    bytes += call.events[lane.waiting.front()].document.size();
+    if (!lane.under_way.empty() && bytes > config_.batch_bytes) break;
+    lane.under_way.push_back(lane.waiting.front());
+    lane.waiting.pop_front();
+  }
+  auto body = body_of(lane.under_way, call);
+  const auto headers = headers_for(lane.under_way, call, body);
+  lane.http.prepare(std::move(body), headers, call.deadline);
+  curl_multi_add_handle(multi_.get(), lane.http.handle());
+  ++busy_;
+}
+
+void HttpSink::settle(Lane& lane, Delivery outcome, Call& call) {
+  if (outcome) {
+    for (const size_t event : lane.under_way) call.progress.durable(event);
+    lane.under_way.clear();
+    return;
+  }
+  DeliveryError error = std::move(outcome.error());
+  if (error.error.scope() == Scope::kEvent && lane.under_way.size() > 1) {
+    error.error.blamed = Scope::kBatch;  // the answer does not say which one
+    error.size = lane.under_way.size();
+  }
+  error.event = lane.under_way.front();
+  error.error.what = mask_.apply(std::move(error.error.what));
+  lane.under_way.clear();
+  if (!call.error || gravity(error) > gravity(*call.error)) call.error = std::move(error);
+}
+
+void HttpSink::finish(Lane& lane, CURLcode code, Call& call) {
+  curl_multi_remove_handle(multi_.get(), lane.http.handle());
+  if (lane.http.follow(call.deadline)) {
+    curl_multi_add_handle(multi_.get(), lane.http.handle());
+    return;
+  }
+  --busy_;
+  settle(lane, lane.http.outcome(code, unix_time()), call);
+}
+
+void HttpSink::collect(Call& call) {
+  int left = 0;
+  while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
+    if (message->msg != CURLMSG_DONE) continue;
+    const CURLcode code = message->data.result;
+    const auto lane =
+        std::find_if(lanes_.begin(), lanes_.end(), [&](const std::unique_ptr<Lane>& candidate) {
+          return candidate->http.handle() == message->easy_handle;
+        });
+    finish(**lane, code, call);
+  }
+}
+
+void HttpSink::cut(Call& call) {
+  const TimePoint now = Clock::now();
+  for (const auto& lane : lanes_) {
+    if (lane->under_way.empty()) continue;
+    const TimePoint enough = lane->http.enough_at();
+    if (enough <= now || (enough != TimePoint::max() && call.deadline <= now)) {
+      finish(*lane, CURLE_OPERATION_TIMEDOUT, call);
+    }
+  }
+}
+
+TimePoint HttpSink::wait_until(const Call& call) const {
+  TimePoint until = std::min(call.deadline, Clock::now() + kLongestPoll);
+  for (const auto& lane : lanes_) {
+    if (!lane->under_way.empty()) until = std::min(until, lane->http.enough_at());
+  }
+  return until;
+}
+
+void HttpSink::abandon() {
+  for (const auto& lane : lanes_) {
+    if (!lane->under_way.empty()) curl_multi_remove_handle(multi_.get(), lane->http.handle());
+    lane->under_way.clear();
+    lane->waiting.clear();
+  }
+  busy_ = 0;
+}
+
+Delivery HttpSink::deliver(std::span<const Event> events, TimePoint deadline, Progress& progress) {
+  Call call{events, deadline, progress, std::nullopt};
+  for (size_t i = 0; i < events.size(); ++i) {
+    lanes_[events[i].lane(lanes_.size())]->waiting.push_back(i);
+  }
+  for (const auto& lane : lanes_) lane->used = false;
+  for (;;) {
+    for (const auto& lane : lanes_) {
+      if (may_start(*lane, call) && progress.may_go_on()) start(*lane, call);
+    }
+    if (busy_ == 0) break;
+    int running = 0;
+    curl_multi_perform(multi_.get(), &running);
+    collect(call);
+    cut(call);
+    if (busy_ > 0 && Clock::now() >= deadline) break;
+    const auto wait = std::chrono::ceil<Milliseconds>(wait_until(call) - Clock::now()).count();
+    if (running > 0 && busy_ > 0 && wait > 0) {
+      curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(wait), nullptr);
+    }
+  }
+  const bool late = busy_ > 0;
+  const bool rest = std::any_of(lanes_.begin(), lanes_.end(),
+                                [](const auto& lane) { return !lane->waiting.empty(); });
+  abandon();
+  if (call.error) return tl::unexpected(std::move(*call.error));
+  if (progress.is_halted()) return halted();
+  if (late) {
+    return undelivered(ErrorKind::kRetry,
+                       "the receiver did not answer before the time of the delivery was over: "
+                       "deliver_timeout, or drain while the forwarder stops",
+                       name_);
+  }
+  if (rest) progress.pause();
+  return {};
+}
+
+}  // namespace walspout

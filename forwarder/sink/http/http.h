@@ -1,0 +1,93 @@
+// Events to a webhook.
+//
+// An event, or a batch of them as a JSON array, is the body of a POST. Requests go out in lanes
+// side by side; events with the same key share a lane, and a lane sends one request at a time, so
+// that they arrive in order.
+//
+// Requests are signed as Standard Webhooks specifies. `webhook-id` is the event's id; for an array
+// of several it is made of all their ids, so that a receiver that drops ids it has seen never drops
+// an array with other events in it.
+//
+// Which answer means what: http_answer.h.
+#pragma once
+
+#include <curl/curl.h>
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sink/common/mask.h"
+#include "sink/config.h"
+#include "sink/http/lane.h"
+#include "sink/http/signature.h"
+#include "stream/sink.h"
+
+namespace walspout {
+
+class HttpSink final : public Sink {
+ public:
+  // Error: kFatal. Connects to nothing.
+  [[nodiscard]] static Result<std::unique_ptr<Sink>> create(const HttpConfig& config);
+  ~HttpSink() override;
+
+  std::string_view type() const override { return "http"; }
+  std::string_view endpoint() const override { return name_; }
+  BatchLimits limits() const override;
+  // Connects, TLS included, and sends nothing: there is no request that every webhook understands.
+  [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
+  [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
+                                 Progress& progress) override;
+
+ private:
+  struct Lane {
+    explicit Lane(const HttpConfig& config) : http(config) {}
+
+    HttpLane http;
+    std::deque<size_t> waiting;     // indexes of events
+    std::vector<size_t> under_way;  // those of the request
+    bool used = false;              // in the call under way
+  };
+  // The call under way.
+  struct Call {
+    std::span<const Event> events;
+    TimePoint deadline;
+    Progress& progress;
+    std::optional<DeliveryError> error;  // the gravest so far; nothing new is begun after it
+  };
+  struct FreeMulti {
+    void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
+  };
+
+  HttpSink(const HttpConfig& config, HttpSigner signer);
+
+  bool may_start(const Lane& lane, const Call& call) const;
+  void start(Lane& lane, const Call& call);
+  std::vector<std::string_view> body_of(const std::vector<size_t>& batch, const Call& call) const;
+  std::vector<std::string> headers_for(const std::vector<size_t>& batch, const Call& call,
+                                       const std::vector<std::string_view>& body) const;
+  void add_cloudevent(const Event& event, std::vector<std::string>& headers) const;
+  void collect(Call& call);
+  // Ends requests whose answer counts and goes on; all of these at the deadline.
+  void cut(Call& call);
+  void finish(Lane& lane, CURLcode code, Call& call);
+  // What curl is waited for at most.
+  TimePoint wait_until(const Call& call) const;
+  void settle(Lane& lane, Delivery outcome, Call& call);
+  // Gives up what is under way: the connections are closed.
+  void abandon();
+
+  HttpConfig config_;
+  HttpSigner signer_;
+  Mask mask_;  // of what errors must not show
+  std::string name_;
+  std::vector<std::string> fixed_headers_;
+
+  std::unique_ptr<CURLM, FreeMulti> multi_;
+  std::vector<std::unique_ptr<Lane>> lanes_;  // freed before multi_
+  size_t busy_ = 0;                           // requests under way
+};
+
+}  // namespace walspout

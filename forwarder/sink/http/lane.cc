@@ -1,0 +1,289 @@
+#include "sink/http/lane.h"
+
+#include <strings.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+
+namespace walspout {
+namespace {
+
+constexpr size_t kKeptBody = 1024;  // of an answer, for messages
+// What follows the headers of an answer is read for so long and so far, so that the connection can
+// be used again. Beyond that the connection is given up.
+constexpr size_t kReceivedBody = 256 * 1024;
+constexpr Milliseconds kBodyTime{500};
+
+size_t length_of(const std::vector<std::string_view>& pieces) {
+  size_t length = 0;
+  for (const std::string_view piece : pieces) length += piece.size();
+  return length;
+}
+
+// The value, if the line is this header.
+bool header_value(std::string_view line, std::string_view name, std::string& value) {
+  if (line.size() <= name.size() || line[name.size()] != ':' ||
+      strncasecmp(line.data(), name.data(), name.size()) != 0) {
+    return false;
+  }
+  line.remove_prefix(name.size() + 1);
+  const size_t begin = line.find_first_not_of(" \t");
+  const size_t end = line.find_last_not_of(" \t\r\n");
+  value = begin == std::string_view::npos || end < begin ? "" : line.substr(begin, end - begin + 1);
+  return true;
+}
+
+template <typename Value>
+void set(CURL* handle, CURLoption option, Value value) {
+  curl_easy_setopt(handle, option, value);
+}
+
+struct FreeUrl {
+  void operator()(CURLU* parsed) const { curl_url_cleanup(parsed); }
+  void operator()(char* text) const { curl_free(text); }
+};
+using Url = std::unique_ptr<CURLU, FreeUrl>;
+
+std::string part_of(const Url& url, CURLUPart part) {
+  char* text = nullptr;
+  curl_url_get(url.get(), part, &text, CURLU_DEFAULT_PORT);
+  const std::unique_ptr<char, FreeUrl> owned(text);
+  return text == nullptr ? "" : text;
+}
+
+// Scheme, host and port: what must not change on the way.
+std::string origin_of(const std::string& url) {
+  const Url parsed(curl_url());
+  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return "";
+  std::string origin;
+  for (const CURLUPart part : {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT}) {
+    origin += part_of(parsed, part) + " ";
+  }
+  return origin;
+}
+
+std::string in_words(Milliseconds time) {
+  const auto count = time.count();
+  return count % 1000 == 0 ? std::to_string(count / 1000) + "s" : std::to_string(count) + "ms";
+}
+
+}  // namespace
+
+HttpLane::HttpLane(const HttpConfig& config) : config_(config), handle_(curl_easy_init()) {
+  CURL* curl = handle_.get();
+  why_.resize(CURL_ERROR_SIZE);
+  set(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+  set(curl, CURLOPT_FOLLOWLOCATION, 0L);
+  set(curl, CURLOPT_NOSIGNAL, 1L);
+  set(curl, CURLOPT_POST, 1L);
+  const bool secure = config.url.starts_with("https");
+  set(curl, CURLOPT_HTTP_VERSION,
+      static_cast<long>(config.http2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+  // With HTTP/2 the lanes share one connection: wait for it instead of opening one each.
+  set(curl, CURLOPT_PIPEWAIT, secure && config.http2 ? 1L : 0L);
+  set(curl, CURLOPT_TCP_KEEPALIVE, 1L);
+  set(curl, CURLOPT_USERAGENT, "walspout");
+  // A proxy's 200 for the tunnel is no answer of the receiver's.
+  set(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+  set_tls();
+  set(curl, CURLOPT_ERRORBUFFER, why_.data());
+  set(curl, CURLOPT_READFUNCTION, &HttpLane::read);
+  set(curl, CURLOPT_READDATA, this);
+  set(curl, CURLOPT_SEEKFUNCTION, &HttpLane::seek);
+  set(curl, CURLOPT_SEEKDATA, this);
+  set(curl, CURLOPT_WRITEFUNCTION, &HttpLane::write);
+  set(curl, CURLOPT_WRITEDATA, this);
+  set(curl, CURLOPT_HEADERFUNCTION, &HttpLane::header);
+  set(curl, CURLOPT_HEADERDATA, this);
+}
+
+void HttpLane::set_tls() {
+  CURL* curl = handle_.get();
+  const TlsConfig& tls = config_.tls;
+  set(curl, CURLOPT_SSL_VERIFYPEER, tls.verify ? 1L : 0L);
+  set(curl, CURLOPT_SSL_VERIFYHOST, tls.verify ? 2L : 0L);
+  if (!tls.ca_file.empty()) set(curl, CURLOPT_CAINFO, tls.ca_file.c_str());
+  if (!tls.cert_file.empty()) set(curl, CURLOPT_SSLCERT, tls.cert_file.c_str());
+  if (!tls.key_file.empty()) set(curl, CURLOPT_SSLKEY, tls.key_file.c_str());
+}
+
+void HttpLane::rewind(TimePoint deadline) {
+  piece_ = offset_ = received_ = 0;
+  answer_ = {};
+  in_headers_ = answered_ = false;
+  counts_since_ = {};
+  why_[0] = '\0';
+  left_ = std::max(std::chrono::ceil<Milliseconds>(deadline - Clock::now()), Milliseconds(1));
+  set(handle_.get(), CURLOPT_TIMEOUT_MS,
+      static_cast<long>(std::min(left_, config_.timeout).count()));
+  set(handle_.get(), CURLOPT_CONNECTTIMEOUT_MS,
+      static_cast<long>(std::min(left_, config_.connect_timeout).count()));
+}
+
+void HttpLane::prepare(std::vector<std::string_view> body, const std::vector<std::string>& headers,
+                       TimePoint deadline) {
+  CURL* curl = handle_.get();
+  body_ = std::move(body);
+  redirects_ = 0;
+  set(curl, CURLOPT_URL, config_.url.c_str());
+  headers_.reset();
+  for (const std::string& line : headers) {
+    headers_.reset(curl_slist_append(headers_.release(), line.c_str()));
+  }
+  set(curl, CURLOPT_HTTPHEADER, headers_.get());
+  set(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(length_of(body_)));
+  // One piece goes out with the headers, from where it is; more are read by curl bit by bit.
+  set(curl, CURLOPT_POSTFIELDS, body_.size() == 1 ? body_.front().data() : nullptr);
+  rewind(deadline);
+}
+
+// Where the answer sends us; empty: nowhere. curl itself says so only of answers that end well.
+std::string HttpLane::elsewhere() const {
+  if (!answered_ || answer_.status / 100 != 3 || answer_.location.empty()) return "";
+  char* here = nullptr;
+  curl_easy_getinfo(handle_.get(), CURLINFO_EFFECTIVE_URL, &here);
+  const Url url(curl_url());
+  if (here == nullptr || curl_url_set(url.get(), CURLUPART_URL, here, 0) != CURLUE_OK ||
+      curl_url_set(url.get(), CURLUPART_URL, answer_.location.c_str(), CURLU_URLENCODE) !=
+          CURLUE_OK) {
+    return "";
+  }
+  return part_of(url, CURLUPART_URL);
+}
+
+bool HttpLane::follow(TimePoint deadline) {
+  if (redirects_ >= config_.redirects) return false;
+  const std::string url = elsewhere();
+  if (url.empty() || origin_of(url) != origin_of(config_.url)) return false;
+  ++redirects_;
+  set(handle_.get(), CURLOPT_URL, url.c_str());
+  rewind(deadline);
+  return true;
+}
+
+size_t HttpLane::read(char* buffer, size_t size, size_t count, void* lane) {
+  HttpLane& self = *static_cast<HttpLane*>(lane);
+  size_t copied = 0;
+  while (copied < size * count && self.piece_ < self.body_.size()) {
+    const std::string_view rest = self.body_[self.piece_].substr(self.offset_);
+    const size_t now = std::min(rest.size(), size * count - copied);
+    memcpy(buffer + copied, rest.data(), now);
+    copied += now;
+    self.offset_ += now;
+    if (now == rest.size()) {
+      ++self.piece_;
+      self.offset_ = 0;
+    }
+  }
+  return copied;
+}
+
+int HttpLane::seek(void* lane, curl_off_t offset, int origin) {
+  HttpLane& self = *static_cast<HttpLane*>(lane);
+  if (origin != SEEK_SET) return CURL_SEEKFUNC_CANTSEEK;
+  self.piece_ = 0;
+  size_t left = static_cast<size_t>(offset);
+  while (self.piece_ < self.body_.size() && left >= self.body_[self.piece_].size()) {
+    left -= self.body_[self.piece_++].size();
+  }
+  self.offset_ = left;
+  return CURL_SEEKFUNC_OK;
+}
+
+size_t HttpLane::write(char* data, size_t size, size_t count, void* lane) {
+  HttpLane& self = *static_cast<HttpLane*>(lane);
+  const size_t length = size * count;
+  const size_t kept = std::min(length, kKeptBody - std::min(kKeptBody, self.answer_.body.size()));
+  self.answer_.body.append(data, kept);
+  self.received_ += length;
+  return self.received_ > kReceivedBody ? 0 : length;
+}
+
+size_t HttpLane::header(char* data, size_t size, size_t count, void* lane) {
+  HttpLane& self = *static_cast<HttpLane*>(lane);
+  const std::string_view line(data, size * count);
+  if (self.answered_) return size * count;  // trailers
+  if (!self.in_headers_) {
+    self.begin_answer(line);
+  } else if (line == "\r\n" || line == "\n") {
+    // Informational answers come before the one that counts.
+    self.in_headers_ = false;
+    self.answered_ = self.answer_.status >= 200;
+  } else if (!header_value(line, "retry-after", self.answer_.retry_after)) {
+    header_value(line, "location", self.answer_.location);
+  }
+  return size * count;
+}
+
+// "HTTP/1.1 200 OK"
+void HttpLane::begin_answer(std::string_view line) {
+  answer_ = {};
+  in_headers_ = true;
+  const size_t space = std::min(line.find(' '), line.size());
+  const size_t digits = std::min(line.find_first_not_of(' ', space), line.size());
+  std::from_chars(line.data() + digits, line.data() + line.size(), answer_.status);
+}
+
+bool HttpLane::is_sent() const {
+  curl_off_t sent = 0;
+  curl_easy_getinfo(handle_.get(), CURLINFO_SIZE_UPLOAD_T, &sent);
+  return static_cast<size_t>(sent) >= length_of(body_);
+}
+
+bool HttpLane::counts() const {
+  return answered_ && (answer_.status / 100 != 2 || is_sent());
+}
+
+TimePoint HttpLane::enough_at() {
+  if (!counts()) return TimePoint::max();
+  if (counts_since_ == TimePoint{}) counts_since_ = Clock::now();
+  return counts_since_ + kBodyTime;
+}
+
+// Which of the limits has ended the request, by the key that the operator may change.
+std::string HttpLane::why_late() const {
+  curl_off_t connected = 0;
+  curl_easy_getinfo(handle_.get(), CURLINFO_PRETRANSFER_TIME_T, &connected);
+  const bool connecting = connected == 0 && config_.connect_timeout < config_.timeout;
+  const Milliseconds ours = connecting ? config_.connect_timeout : config_.timeout;
+  std::string what = connected == 0 ? "no connection" : "the receiver did not answer";
+  if (left_ < ours) {
+    return what + " within the " + in_words(left_) +
+           " that were left of deliver_timeout, or of drain while the forwarder stops";
+  }
+  return what + " within " + (connecting ? "connect_timeout" : "timeout") + ", " + in_words(ours);
+}
+
+Delivery HttpLane::outcome(CURLcode code, int64_t now) const {
+  const std::string where = printable_url(config_.url);
+  if (counts() || (answered_ && code == CURLE_OK)) return judge_answer(answer_, where, now);
+  // For curl a connection that is closed within the headers ends the answer well.
+  if (code == CURLE_OK) {
+    return undelivered(ErrorKind::kRetry,
+                       "request failed: the connection was closed within the answer's headers",
+                       where);
+  }
+  if (code == CURLE_OPERATION_TIMEDOUT) {
+    return undelivered(ErrorKind::kRetry, "request failed: " + why_late(), where);
+  }
+  const std::string what =
+      std::string("request failed: ") + (why_[0] != '\0' ? why_.c_str() : curl_easy_strerror(code));
+  switch (code) {
+    case CURLE_URL_MALFORMAT:
+      return undelivered(ErrorKind::kFatal, what + ". url must be one of http or https", where);
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_CERTPROBLEM:
+      return undelivered(
+          ErrorKind::kFatal,
+          what + ". ca_file, cert_file and key_file must be PEM files that this process may read",
+          where);
+    case CURLE_PEER_FAILED_VERIFICATION:
+      return undelivered(ErrorKind::kRetry,
+                         what + ". ca_file names the certificate of the authority to trust", where);
+    default:
+      return undelivered(ErrorKind::kRetry, what, where);
+  }
+}
+
+}  // namespace walspout

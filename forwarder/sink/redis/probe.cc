@@ -1,0 +1,59 @@
+#include "sink/redis/probe.h"
+
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "sink/redis/entry.h"
+#include "sink/redis/errors.h"
+
+namespace walspout {
+namespace {
+
+using Words = std::vector<std::string_view>;
+
+// A right to keys that only an example lacks says nothing.
+bool counts(std::string_view error, const RedisProbe& probe) {
+  return probe.exact || !error.starts_with("NOPERM") ||
+         error.find(" to run the '") != std::string_view::npos;
+}
+
+Result<void> say(RedisLink& link, const RedisProbe& probe, std::span<const Words> commands,
+                 TimePoint deadline) {
+  for (const Words& words : commands) {
+    if (auto sent = link.send(words, deadline); !sent) return sent;
+  }
+  Result<void> outcome;
+  for (const Words& words : commands) {
+    const auto reply = link.receive(deadline);
+    if (!reply) return tl::unexpected(reply.error());
+    const std::string_view text = text_of(**reply);
+    // What EXEC says then, an earlier reply has said better.
+    const bool error = (*reply)->type == REDIS_REPLY_ERROR && !text.starts_with("EXECABORT");
+    if (!error || !outcome || !counts(text, probe)) continue;
+    const bool of_stream = words.size() > 1 && words[1] != kRedisPositions;
+    outcome = tl::unexpected(of_stream ? redis_error(text, probe.stream, probe.where)
+                                       : redis_position_error(text, probe.where));
+  }
+  return outcome;
+}
+
+}  // namespace
+
+Result<void> redis_probe(RedisLink& link, const RedisProbe& probe, TimePoint deadline) {
+  const std::string_view stream = probe.stream;
+  // A cluster says only at the end that two keys live on different nodes.
+  std::vector<Words> reads = {{"MULTI"}, {"XINFO", "STREAM", stream}};
+  std::vector<Words> writes = {
+      {"MULTI"}, {"XADD", stream, "1-1", "data", ""}, {"XRANGE", stream, "1-1", "1-1"}};
+  if (probe.positions) {
+    reads.push_back({"HMGET", kRedisPositions, stream});
+    writes.push_back({"HSET", kRedisPositions, stream, ""});
+    writes.push_back({"HSETNX", kRedisPositions, stream, ""});
+  }
+  reads.push_back({"EXEC"});
+  if (auto read = say(link, probe, reads, deadline); !read) return read;
+  return say(link, probe, writes, deadline);
+}
+
+}  // namespace walspout

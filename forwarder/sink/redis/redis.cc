@@ -1,0 +1,351 @@
+#include "sink/redis/redis.h"
+
+#include <algorithm>
+#include <cctype>
+#include <utility>
+
+#include "sink/redis/errors.h"
+#include "sink/redis/probe.h"
+
+namespace walspout {
+namespace {
+
+// A transaction is sent and executed as a whole. Long enough that its round trip does not count,
+// short enough that Redis, which executes nothing else meanwhile, stays responsive.
+constexpr size_t kTransactionBytes = 4 * 1024 * 1024;
+constexpr size_t kBuffer = 64 * 1024;  // bytes written at once
+constexpr size_t kCopied = 16 * 1024;  // longer documents are not copied into the buffer
+
+constexpr std::string_view kMulti = "*1\r\n$5\r\nMULTI\r\n";
+constexpr std::string_view kExec = "*1\r\n$4\r\nEXEC\r\n";
+
+tl::unexpected<DeliveryError> failed(Error error, size_t event = 0) {
+  return undelivered(error.kind, std::move(error.what), std::move(error.where), event);
+}
+
+// A host as one of several ways to write it.
+std::string canonical_host(std::string host) {
+  std::transform(host.begin(), host.end(), host.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return host == "localhost" || host == "::1" || host.starts_with("127.") ? "127.0.0.1" : host;
+}
+
+bool same_database(const RedisEndpoint& a, const RedisEndpoint& b) {
+  if (a.database != b.database || a.host.empty() != b.host.empty()) return false;
+  if (a.host.empty()) return a.unix_socket == b.unix_socket;
+  return a.port == b.port && canonical_host(a.host) == canonical_host(b.host);
+}
+
+}  // namespace
+
+RedisSink::RedisSink(RedisEndpoint endpoint, RedisConfig config, Router router,
+                     std::vector<RedisField> fields)
+    : endpoint_(std::move(endpoint)),
+      config_(std::move(config)),
+      router_(std::move(router)),
+      name_(endpoint_.name()),
+      streams_(std::move(fields), config_.maxlen, name_) {
+  buffer_.reserve(kBuffer + kCopied + 1024);
+}
+
+Result<std::unique_ptr<Sink>> RedisSink::create(const RedisConfig& config) {
+  auto endpoint = RedisEndpoint::parse(config.url.reveal());
+  if (!endpoint) return tl::unexpected(endpoint.error());
+  auto router = Router::create(config.stream);
+  if (!router) return in("stream", router.error());
+  auto fields = redis_fields(config.fields);
+  if (!fields) return tl::unexpected(fields.error());
+  if (!config.username.empty()) endpoint->user = config.username;
+  if (!config.password.empty()) endpoint->password = config.password;
+  endpoint->files = config.tls;
+#ifndef WALSPOUT_REDIS_TLS
+  if (endpoint->tls) return redis_without_tls(endpoint->name());
+#endif
+  return std::unique_ptr<Sink>(
+      new RedisSink(std::move(*endpoint), config, std::move(*router), std::move(*fields)));
+}
+
+std::optional<std::string> RedisSink::common_stream(const RedisConfig& a, const RedisConfig& b) {
+  const auto here = RedisEndpoint::parse(a.url.reveal());
+  const auto there = RedisEndpoint::parse(b.url.reveal());
+  if (!here || !there || !same_database(*here, *there)) return std::nullopt;
+  const auto one = Router::create(a.stream);
+  const auto other = Router::create(b.stream);
+  if (!one || !other) return std::nullopt;
+  return Router::common_name(*one, *other);
+}
+
+Result<void> RedisSink::connect(TimePoint deadline) {
+  if (link_ != nullptr && link_->alive()) return {};
+  link_.reset();
+  auto opened =
+      RedisLink::open(endpoint_, std::min(deadline, Clock::now() + config_.connect_timeout));
+  if (!opened) return tl::unexpected(opened.error());
+  // Where MULTI is refused, what follows it would be executed, one by one.
+  for (const std::string_view word : {"MULTI", "EXEC"}) {
+    const auto reply = (*opened)->command({word}, deadline);
+    if (!reply) return tl::unexpected(reply.error());
+    if ((*reply)->type == REDIS_REPLY_ERROR) {
+      return tl::unexpected(redis_error(text_of(**reply), "", name_));
+    }
+  }
+  link_ = std::move(*opened);
+  streams_.connected();
+  return {};
+}
+
+Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
+  streams_.set_source(source);
+  if (auto probed = probe(deadline); !probed) return probed;
+  if (auto connected = connect(deadline); !connected) return connected;
+  std::vector<RedisStream*> streams;
+  for (const std::string& name : router_.fixed_names()) streams.push_back(&streams_.named(name));
+  auto checked = streams_.look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
+  if (!checked) link_.reset();
+  return checked;
+}
+
+Result<void> RedisSink::probe(TimePoint deadline) {
+  const std::vector<std::string> known = router_.fixed_names();
+  RedisProbe probe{known.empty() ? "walspout" : known.front(), !known.empty(),
+                   streams_.keeps_positions(), name_};
+  if (auto connected = connect(deadline); !connected) return connected;
+  auto probed = redis_probe(*link_, probe, deadline);
+  link_.reset();
+  return probed;
+}
+
+Delivery RedisSink::find_streams(std::span<const Event> events) {
+  targets_.clear();
+  for (size_t i = 0; i < events.size(); ++i) {
+    if (i > 0 && events[i].table == events[i - 1].table && events[i].op == events[i - 1].op) {
+      targets_.push_back(targets_.back());
+      continue;
+    }
+    const auto routed = router_.route(events[i], routed_);
+    if (!routed) return failed(routed.error(), i);
+    targets_.push_back(*routed ? &streams_.named(routed_) : nullptr);
+  }
+  return {};
+}
+
+Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, Progress& progress) {
+  if (events.empty()) return {};
+  streams_.reached(events.back().lsn);
+  Delivery outcome = find_streams(events);
+  // What comes before an event without a stream is delivered.
+  const auto routed = events.first(targets_.size());
+  Result<void> ready = connect(deadline);
+  if (ready) {
+    ready = streams_.look(*link_, targets_, RedisStreams::Purpose::kDeliver, deadline);
+  }
+  Delivery sent = ready ? transact(routed, deadline, progress) : failed(std::move(ready.error()));
+  if (sent) {
+    streams_.passed(routed);
+    return outcome;
+  }
+  // Replies may be on their way, and the next attempt may find another server.
+  link_.reset();
+  return sent;
+}
+
+Result<void> RedisSink::encode(const Event& event, const RedisStream& stream, TimePoint deadline) {
+  const EventId id(event);
+  buffer_ += stream.command;
+  append_word(buffer_, id);
+  for (const RedisField field : streams_.fields()) {
+    buffer_ += header_of(field);
+    const std::string_view value = value_of(field, event, id);
+    if (value.size() <= kCopied) {
+      append_word(buffer_, value);
+      continue;
+    }
+    append_length(buffer_, value.size());
+    auto written = link_->write(buffer_, value, deadline);
+    buffer_.clear();
+    if (!written) return written;
+    buffer_ += "\r\n";
+  }
+  return buffer_.size() < kBuffer ? Result<void>() : flush(deadline);
+}
+
+Result<void> RedisSink::flush(TimePoint deadline) {
+  auto written = link_->write(buffer_, "", deadline);
+  buffer_.clear();
+  return written;
+}
+
+void RedisSink::choose(std::span<const Event> events, size_t& next, Batch& batch,
+                       Progress& progress) const {
+  batch.old.clear();
+  batch.events.clear();
+  batch.claims.clear();
+  batch.queued = false;
+  batch.replies = {};
+  const size_t first = next;
+  size_t bytes = 0;
+  for (; next < events.size() && batch.old.size() + batch.events.size() < config_.pipeline;
+       ++next) {
+    if (targets_[next] == nullptr) {
+      progress.drop(next);
+      continue;
+    }
+    bytes += events[next].document.size();
+    if (!batch.empty() && bytes > kTransactionBytes) break;
+    const bool old = RedisId::of(events[next]) <= targets_[next]->top;
+    (old ? batch.old : batch.events).push_back(next);
+  }
+  // Without EXEC nothing could hold it back, so it must be the first one.
+  batch.alone = batch.events.size() == 1 && first == 0 && !streams_.keeps_positions();
+}
+
+void RedisSink::make_claims(std::span<const Event> events, Batch& batch) {
+  ++batch_;
+  for (const size_t event : batch.events) {
+    RedisStream& stream = *targets_[event];
+    if (stream.batch != batch_) {
+      stream.batch = batch_;
+      stream.claim = batch.claims.size();
+      stream.latest = std::max(stream.latest, stream.delivered.time);
+      batch.claims.push_back({&stream, {}});
+    }
+    RedisPosition& position = batch.claims[stream.claim].position;
+    position.id = std::max(position.id, RedisId::of(events[event]));
+    stream.latest = std::max(stream.latest, events[event].commit_time);
+    position.time = stream.latest;
+  }
+}
+
+Result<void> RedisSink::queue(std::span<const Event> events, Batch& batch, TimePoint deadline) {
+  const bool positions = streams_.keeps_positions();
+  batch.replies = {};
+  batch.replies.expected = batch.alone ? 1 : batch.events.size() + (positions ? 3 : 2);
+  batch.queued = true;
+  batch.claims.clear();
+  make_claims(events, batch);
+  link_->expect(&batch.replies);
+  if (!batch.alone) buffer_ += kMulti;
+  for (const size_t event : batch.events) {
+    if (auto encoded = encode(events[event], *targets_[event], deadline); !encoded) return encoded;
+  }
+  if (positions) streams_.append_claims(buffer_, batch.claims);
+  return {};
+}
+
+Delivery RedisSink::transact(std::span<const Event> events, TimePoint deadline,
+                             Progress& progress) {
+  buffer_.clear();
+  size_t chosen = 0;
+  Batch* batch = &batches_[0];
+  Batch* next = &batches_[1];
+  choose(events, chosen, *batch, progress);
+  while (!batch->empty()) {
+    if (!progress.may_go_on()) return halted();
+    if (auto there = verify_old(events, *batch, deadline, progress); !there) return there;
+    choose(events, chosen, *next, progress);
+    if (!batch->events.empty()) {
+      if (auto done = execute(events, *batch, *next, deadline, progress); !done) return done;
+    }
+    std::swap(batch, next);
+  }
+  return {};
+}
+
+Delivery RedisSink::verify_old(std::span<const Event> events, const Batch& batch,
+                               TimePoint deadline, Progress& progress) {
+  if (batch.old.empty()) return {};
+  auto there = streams_.verify(*link_, events, batch.old, targets_, deadline);
+  if (!there) return there;
+  for (const size_t event : batch.old) progress.durable(event);
+  return {};
+}
+
+Delivery RedisSink::execute(std::span<const Event> events, Batch& batch, Batch& next,
+                            TimePoint deadline, Progress& progress) {
+  Result<void> sent;
+  if (!batch.queued) sent = queue(events, batch, deadline);
+  if (!batch.alone) buffer_ += kExec;
+  // Between MULTI and EXEC nothing can be asked: old events have to be looked for before.
+  if (sent && next.old.empty() && !next.events.empty()) sent = queue(events, next, deadline);
+  if (sent) sent = flush(deadline);
+  if (sent) sent = link_->await(batch.replies, deadline);
+  // What Redis said last tells more than that it closed the connection.
+  const bool answered = batch.replies.replies == batch.replies.expected;
+  if (!sent && !answered && batch.replies.queue_error.empty()) {
+    return failed(std::move(sent.error()));
+  }
+  if (auto settled = settle(events, batch, next, deadline); !settled) return settled;
+  for (const size_t event : batch.events) progress.durable(event);
+  if (sent) return {};
+  return next.replies.queue_error.empty() ? failed(std::move(sent.error())) : refused_in(next);
+}
+
+Delivery RedisSink::settle(std::span<const Event> events, Batch& batch, Batch& next,
+                           TimePoint deadline) {
+  RedisTransaction& replies = batch.replies;
+  if (batch.alone && redis_says_not_larger(replies.queue_error)) {
+    replies.refusals.push_back({0, std::exchange(replies.queue_error, "")});
+  }
+  if (!replies.queue_error.empty()) return refused_in(batch);
+  if (!replies.exec_error.empty()) return refused(replies.exec_error, batch.events.front());
+  const size_t commands = batch.events.size() + (streams_.keeps_positions() ? 1 : 0);
+  if (!batch.alone && replies.executed != commands) {
+    return undelivered(ErrorKind::kRetry,
+                       "Redis answered " + std::to_string(replies.executed) + " of " +
+                           std::to_string(commands) + " commands of a transaction",
+                       name_);
+  }
+  std::vector<size_t> too_small;
+  for (const RedisTransaction::Refusal& refusal : replies.refusals) {
+    if (refusal.index >= batch.events.size()) {
+      return failed(redis_position_error(refusal.text, name_), batch.events.front());
+    }
+    const size_t event = batch.events[refusal.index];
+    if (!redis_says_not_larger(refusal.text)) return refused(refusal.text, event);
+    too_small.push_back(event);
+  }
+  if (!too_small.empty()) return settle_refused(events, too_small, batch, next, deadline);
+  streams_.settle(batch.claims);
+  return {};
+}
+
+Delivery RedisSink::settle_refused(std::span<const Event> events, std::span<const size_t> refused,
+                                   Batch& batch, Batch& next, TimePoint deadline) {
+  for (const size_t event : refused) targets_[event]->doubtful = true;
+  // Within the next transaction, which waits for its EXEC, nothing can be asked.
+  if (std::exchange(next.queued, false)) {
+    if (auto again = reconnect(deadline); !again) return failed(std::move(again.error()));
+  }
+  auto there = streams_.verify(*link_, events, refused, targets_, deadline);
+  if (there) {
+    for (const size_t event : refused) targets_[event]->doubtful = true;
+    streams_.settle(batch.claims);
+  } else if (auto again = reconnect(deadline); !again) {
+    return there;  // replies may be left; the next look rewrites what is in doubt
+  }
+  // Whatever was found, the positions say it before anything is acknowledged.
+  if (auto written = streams_.rewrite(*link_, batch.claims, deadline); !written && there) {
+    return failed(std::move(written.error()));
+  }
+  return there;
+}
+
+// A command of the batch was not even queued.
+Delivery RedisSink::refused_in(const Batch& batch) const {
+  // The first reply is MULTI's.
+  const size_t reply = batch.replies.queue_error_reply;
+  const size_t at = batch.alone || reply == 0 ? 0 : std::min(reply, batch.events.size()) - 1;
+  return refused(batch.replies.queue_error, batch.events[at]);
+}
+
+Delivery RedisSink::refused(std::string_view reply, size_t event) const {
+  return failed(redis_error(reply, targets_[event]->name, name_), event);
+}
+
+Result<void> RedisSink::reconnect(TimePoint deadline) {
+  link_.reset();
+  if (auto connected = connect(deadline); !connected) return connected;
+  return streams_.look(*link_, targets_, RedisStreams::Purpose::kDeliver, deadline);
+}
+
+}  // namespace walspout

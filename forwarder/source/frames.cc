@@ -1,0 +1,217 @@
+#include "source/frames.h"
+
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+namespace walspout {
+
+namespace {
+
+constexpr std::string_view kMagic = "WS";
+constexpr size_t kHeaderSize = 4;
+constexpr uint8_t kBarrier = 0x01;
+
+Failure malformed(std::string what) {
+  return retry("malformed message from the output plugin: " + what);
+}
+
+}  // namespace
+
+// Reads numbers in network byte order from the front of some bytes. Reading past the end yields
+// zeroes and is remembered.
+class FrameDecoder::Reader {
+ public:
+  explicit Reader(std::string_view bytes) : rest_(bytes) {}
+
+  template <typename T>
+  T number() {
+    using Unsigned = std::make_unsigned_t<T>;
+    Unsigned value = 0;
+    for (char c : bytes(sizeof(T))) {
+      value = static_cast<Unsigned>(static_cast<uint64_t>(value) << 8 | static_cast<uint8_t>(c));
+    }
+    return static_cast<T>(value);
+  }
+
+  std::string_view bytes(size_t size) {
+    if (size > rest_.size()) {
+      good_ = false;
+      rest_ = {};
+      return {};
+    }
+    std::string_view front = rest_.substr(0, size);
+    rest_.remove_prefix(size);
+    return front;
+  }
+
+  std::string_view rest() const { return rest_; }
+  bool good() const { return good_; }
+
+ private:
+  std::string_view rest_;
+  bool good_ = true;
+};
+
+void FrameDecoder::reset(StreamPosition after) {
+  relations_.clear();
+  after_ = after;
+  repeated_ = false;
+  other_log_ = false;
+  open_ = false;
+}
+
+Result<void> FrameDecoder::decode(Message message, Chunk& chunk) {
+  size_t events = chunk.events.size();
+  size_t commits = chunk.commits.size();
+  if (chunk.messages.empty()) chunks_++;
+  Result<void> decoded = frames(message.bytes(), chunk);
+  if (!decoded) {
+    chunk.events.resize(events);
+    chunk.commits.resize(commits);
+    return decoded;
+  }
+  chunk.message_bytes += message.bytes().size();
+  chunk.messages.push_back(std::move(message));
+  return {};
+}
+
+Result<Chunk> FrameDecoder::decode(Message message) {
+  Chunk chunk;
+  Result<void> decoded = decode(std::move(message), chunk);
+  if (!decoded) return Failure(std::move(decoded.error()));
+  return chunk;
+}
+
+Result<void> FrameDecoder::frames(std::string_view bytes, Chunk& chunk) {
+  if (bytes.size() < kHeaderSize || bytes.substr(0, 2) != kMagic) {
+    return malformed("it is not in the format \"frames\"");
+  }
+  if (bytes[2] != kFramesVersion) {
+    return fatal("the output plugin speaks version " +
+                 std::to_string(static_cast<uint8_t>(bytes[2])) +
+                 " of the frame format, this program version " + std::to_string(kFramesVersion) +
+                 ": install the walspout plugin and program of one release");
+  }
+
+  Reader reader(bytes.substr(kHeaderSize));
+  while (!reader.rest().empty()) {
+    char kind = reader.number<char>();
+    auto flags = reader.number<uint8_t>();
+    auto sixteen = reader.number<uint16_t>();
+    auto length = reader.number<uint32_t>();
+    std::string_view body = reader.bytes(length);
+    if (!reader.good()) return malformed("a frame is longer than its message");
+    Result<void> done = frame(kind, flags, sixteen, body, chunk);
+    if (!done) return Failure(std::move(done.error()));
+  }
+  return {};
+}
+
+Result<void> FrameDecoder::frame(char kind, uint8_t flags, uint16_t sixteen, std::string_view body,
+                                 Chunk& chunk) {
+  switch (kind) {
+    case 'B':
+      return begin(Reader(body));
+    case 'R':
+      return relation(Reader(body));
+    case 'C':
+      return commit(Reader(body), chunk);
+    default:
+      if (kind >= 'a' && kind <= 'z') return event(kind, flags, sixteen, Reader(body), chunk);
+      if (kind >= 'A' && kind <= 'Z') return {};  // of a later version
+      return malformed("a frame of kind " + std::to_string(static_cast<uint8_t>(kind)));
+  }
+}
+
+Result<void> FrameDecoder::begin(Reader body) {
+  Lsn lsn{body.number<uint64_t>()};
+  auto commit_time = body.number<int64_t>();
+  body.number<uint32_t>();  // xid
+  if (!body.good()) return malformed("a begin frame is too short");
+  if (open_) return malformed("a transaction begins within another one");
+  repeated_ = lsn <= after_.lsn;
+  if (!after_.complete && lsn >= after_.lsn) {
+    other_log_ = lsn != after_.lsn || commit_time != after_.commit_time;
+    if (other_log_) return retry("a transaction of which a part was received does not come again");
+    after_.complete = true;  // it is the one that has to come
+  }
+  open_ = true;
+  lsn_ = lsn;
+  commit_time_ = commit_time;
+  events_ = 0;
+  next_index_ = 0;
+  return {};
+}
+
+Result<void> FrameDecoder::relation(Reader body) {
+  auto id = body.number<uint32_t>();
+  auto schema_size = body.number<uint16_t>();
+  auto table_size = body.number<uint16_t>();
+  std::string_view schema = body.bytes(schema_size);
+  std::string_view table = body.bytes(table_size);
+  if (!body.good() || id == 0) return malformed("a relation frame is too short");
+  Known& known = relations_[id];
+  if (!known.table || known.table->schema != schema || known.table->name != table) {
+    known.table = std::make_shared<const Table>(Table{std::string(schema), std::string(table)});
+    known.chunk = 0;
+  }
+  return {};
+}
+
+Result<void> FrameDecoder::commit(Reader body, Chunk& chunk) {
+  Lsn lsn{body.number<uint64_t>()};
+  Lsn end_lsn{body.number<uint64_t>()};
+  auto events = body.number<uint64_t>();
+  if (!body.good()) return malformed("a commit frame is too short");
+  if (!open_ || lsn != lsn_) return malformed("a commit of a transaction that has not begun");
+  if (end_lsn < lsn) return malformed("a transaction ends before its commit");
+  if (events != events_) {
+    return malformed("a transaction of " + std::to_string(events) + " events came with " +
+                     std::to_string(events_));
+  }
+  open_ = false;
+  chunk.commits.push_back({lsn, end_lsn, chunk.events.size(), commit_time_});
+  return {};
+}
+
+Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t key_begin, Reader body,
+                                 Chunk& chunk) {
+  Event event;
+  auto relation = body.number<uint32_t>();
+  event.key_size = body.number<uint32_t>();
+  event.key_hash = body.number<uint64_t>();
+  event.index = body.number<uint64_t>();
+  event.document = body.rest();
+  if (!body.good()) return malformed("an event's frame is too short");
+  if (!open_) return malformed("an event outside of a transaction");
+  if (event.document.empty()) return malformed("an event without a document");
+  if (event.key_size &&
+      (key_begin > event.document.size() || event.key_size > event.document.size() - key_begin)) {
+    return malformed("a key that is not in its document");
+  }
+  if (event.index < next_index_) return malformed("the events' indexes do not grow");
+  if (relation) {
+    auto known = relations_.find(relation);
+    if (known == relations_.end()) {
+      return malformed("relation " + std::to_string(relation) + " has not been named");
+    }
+    event.table = known->second.table.get();
+    if (known->second.chunk != chunks_) {
+      known->second.chunk = chunks_;
+      chunk.tables.push_back(known->second.table);
+    }
+  }
+  event.key_begin = event.key_size ? key_begin : 0;
+  event.lsn = lsn_;
+  event.commit_time = commit_time_;
+  event.op = op;
+  event.barrier = flags & kBarrier;
+  next_index_ = event.index + 1;
+  events_++;
+  if (repeated_ && (lsn_ < after_.lsn || event.index <= after_.index)) return {};
+  chunk.events.push_back(event);
+  return {};
+}
+
+}  // namespace walspout

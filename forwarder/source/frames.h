@@ -1,0 +1,78 @@
+// Messages of the plugin's format "frames" become events. plugin/README.md specifies the format.
+//
+// The decoder does no I/O and trusts nothing: a message is checked to its last byte, and one that
+// is not well-formed yields an error and no event. Documents are not looked into, and not copied.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <unordered_map>
+
+#include "base/lsn.h"
+#include "base/result.h"
+#include "stream/chunk.h"
+
+namespace walspout {
+
+// The version of the format, which START_REPLICATION asks for and each message names.
+inline constexpr int kFramesVersion = 1;
+
+// The last event that was taken over from a stream that broke.
+struct StreamPosition {
+  Lsn lsn;  // of its transaction, as in the event's id; 0: no event yet
+  uint64_t index = 0;
+  int64_t commit_time = 0;
+  bool complete = true;  // the whole transaction was received
+};
+
+class FrameDecoder {
+ public:
+  // Decodes one message and appends it to a chunk; after an error the chunk is as it was. The
+  // decoder is to be reset then: what the connection sends from there on has no meaning.
+  Result<void> decode(Message message, Chunk& chunk);
+
+  // The same, with a chunk of its own.
+  Result<Chunk> decode(Message message);
+
+  // For a new connection: relations are named again, and no transaction is open. Events up to
+  // `after` yield nothing when they come again. If its transaction was not complete the server has
+  // to send that again, and an error is yielded where it does not: the log is another one.
+  void reset(StreamPosition after = {});
+
+  // Whether that error has been yielded.
+  bool is_other_log() const { return other_log_; }
+
+  // Whether all that the server has before this position may have come, as it says.
+  bool may_have_sent(Lsn sent) const { return after_.complete || sent <= after_.lsn; }
+
+  // Whether a transaction has begun whose commit has not been seen.
+  bool in_transaction() const { return open_; }
+
+ private:
+  struct Known {
+    std::shared_ptr<const Table> table;
+    uint64_t chunk = 0;  // the last one that keeps it
+  };
+  class Reader;
+
+  Result<void> frames(std::string_view bytes, Chunk& chunk);
+  Result<void> frame(char kind, uint8_t flags, uint16_t sixteen, std::string_view body,
+                     Chunk& chunk);
+  Result<void> begin(Reader body);
+  Result<void> relation(Reader body);
+  Result<void> commit(Reader body, Chunk& chunk);
+  Result<void> event(char op, uint8_t flags, uint16_t key_begin, Reader body, Chunk& chunk);
+
+  std::unordered_map<uint32_t, Known> relations_;
+  uint64_t chunks_ = 0;
+  StreamPosition after_;
+  bool repeated_ = false;  // the open transaction begins with events that came before
+  bool other_log_ = false;
+  bool open_ = false;
+  Lsn lsn_;                  // of the open transaction
+  int64_t commit_time_ = 0;  // likewise
+  uint64_t events_ = 0;      // received of it
+  uint64_t next_index_ = 0;  // least index that its next event may have
+};
+
+}  // namespace walspout

@@ -1,0 +1,290 @@
+#include "config/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+
+#include "config/units.h"
+
+namespace walspout {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+std::string problems(const std::string& text) {
+  return describe("f", parse_config(text).problems);
+}
+
+Config good(const std::string& text) {
+  LoadedConfig loaded = parse_config(text);
+  EXPECT_EQ(describe("f", loaded.problems), "");
+  return loaded.config;
+}
+
+// A configuration with one pipeline and one sink, to which lines may be added.
+std::string with(const std::string& source, const std::string& sink = "{type: null}",
+                 const std::string& rest = "") {
+  return "pipelines:\n- name: p\n  source: {dsn: x, slot: s" +
+         (source.empty() ? "" : ", " + source) + "}\n  sinks: [" + sink + "]\n" + rest;
+}
+
+TEST(Config, AListItemIsWhatStandsThere) {
+  const Config config =
+      good(with(R"(publications: ["a,b", 'Q"', " sp "],)"
+                R"( message_prefixes: ["a,b", "Q\"", " sp ", "Mail", "", "\n"])"));
+  const SourceConfig& source = config.pipelines[0].source;
+  EXPECT_THAT(source.publications, ElementsAre("a,b", "Q\"", " sp "));
+  EXPECT_THAT(source.message_prefixes, ElementsAre("a,b", "Q\"", " sp ", "Mail", "", "\n"));
+}
+
+TEST(Config, AListItemThatCannotBeIsAProblemInItsPlace) {
+  EXPECT_THAT(problems("pipelines:\n- name: p\n  source:\n    dsn: x\n    slot: s\n"
+                       "    message_prefixes:\n    - Mail\n    - \"a\\0b\"\n"
+                       "    publications: ['" +
+                       std::string(64, 'p') +
+                       "',\n      '']\n"
+                       "  sinks: [{type: null}]\n"),
+              AllOf(HasSubstr("f:8:7: \"message_prefixes\" must not hold a NUL character"),
+                    HasSubstr("f:9:20: \"publications\" has a name of more than 63 bytes"),
+                    HasSubstr("f:10:7: \"publications\" has an empty name")));
+}
+
+TEST(Config, ReadsAWholeOne) {
+  setenv("WALSPOUT_TEST_SECRET", "whsec_hush", 1);
+  Config config = good(R"(
+pipelines:
+  - name: orders
+    source:
+      dsn: postgresql://walspout@db/shop
+      slot: walspout_orders
+      publications: [orders, "Mixed Case"]
+      messages: false
+      message_prefixes: [a, b]
+      origin: none
+      omit: [ts]
+      batch_bytes: 32KiB
+      max_value_bytes: 1MB
+      user_casts: true
+      create_slot: false
+      failover: true
+    sinks:
+      - type: redis
+        name: fast
+        url: redis://127.0.0.1:6379/0
+        stream: "walspout:{schema}.{table}"
+        maxlen: 1000000
+        fields: [data, op]
+        username: u
+        password: p
+        pipeline: 64
+        connect_timeout: 2s
+        deliver_timeout: 20s
+        tls: {ca_file: a, cert_file: b, key_file: c, verify: false}
+      - type: http
+        url: https://example.com/hook
+        secret: ${WALSPOUT_TEST_SECRET}
+        headers: {Authorization: "Bearer x"}
+        batch: {events: 100, bytes: 2MiB}
+        lanes: 8
+        cloudevents: true
+        cloudevents_source: /shop
+        redirects: 1
+        http2: false
+        timeout: 3s
+        connect_timeout: 1s
+      - type: rabbitmq
+        url: amqp://guest:guest@127.0.0.1/
+        exchange: changes
+        declare: topic
+        routing_key:
+          tables: {public.orders: orders}
+          fallback: "{op}"
+        unmapped: drop
+        persistent: false
+        mandatory: false
+        unconfirmed: 5
+        heartbeat: 1500ms
+        connect_timeout: 1s
+      - type: file
+        path: /tmp/x
+        fsync: off
+      - type: stdout
+      - type: null
+    memory: 16MiB
+    retry: {initial: 50ms, max: 1m}
+    dead_letter: {after: 7, path: /tmp/dead}
+status:
+  listen: "[::1]:9999"
+log: {level: debug, format: json}
+drain: 3s
+state: /var/lib/walspout
+)");
+  ASSERT_EQ(config.pipelines.size(), 1u);
+  const PipelineConfig& pipeline = config.pipelines[0];
+  EXPECT_EQ(pipeline.source.dsn.reveal(), "postgresql://walspout@db/shop");
+  EXPECT_THAT(pipeline.source.publications, ElementsAre("orders", "Mixed Case"));
+  EXPECT_FALSE(pipeline.source.messages);
+  EXPECT_THAT(pipeline.source.message_prefixes, ElementsAre("a", "b"));
+  EXPECT_EQ(pipeline.source.origin, "none");
+  EXPECT_THAT(pipeline.source.omit, ElementsAre("ts"));
+  EXPECT_EQ(pipeline.source.batch_bytes, 32768u);
+  EXPECT_EQ(pipeline.source.max_value_bytes, 1'000'000u);
+  EXPECT_TRUE(pipeline.source.user_casts);
+  EXPECT_FALSE(pipeline.source.create_slot);
+  EXPECT_TRUE(pipeline.source.failover);
+  EXPECT_EQ(pipeline.memory, 16u << 20);
+  EXPECT_EQ(pipeline.retry.initial, Milliseconds(50));
+  EXPECT_EQ(pipeline.retry.max, Milliseconds(60'000));
+  EXPECT_EQ(pipeline.dead_letter->after, 7u);
+  EXPECT_EQ(pipeline.dead_letter->path, "/tmp/dead");
+
+  ASSERT_EQ(pipeline.sinks.size(), 6u);
+  EXPECT_EQ(pipeline.sinks[0].name, "fast");
+  EXPECT_EQ(pipeline.sinks[0].deliver_timeout, Milliseconds(20'000));
+  const auto& redis = std::get<RedisConfig>(pipeline.sinks[0].options);
+  EXPECT_EQ(redis.stream.fallback, "walspout:{schema}.{table}");
+  EXPECT_EQ(redis.maxlen, 1'000'000u);
+  EXPECT_THAT(redis.fields, ElementsAre("data", "op"));
+  EXPECT_EQ(redis.username, "u");
+  EXPECT_EQ(redis.password.reveal(), "p");
+  EXPECT_EQ(redis.pipeline, 64u);
+  EXPECT_EQ(redis.url.reveal(), "redis://127.0.0.1:6379/0");
+  EXPECT_EQ(redis.connect_timeout, Milliseconds(2'000));
+  EXPECT_EQ(redis.tls.ca_file + redis.tls.cert_file + redis.tls.key_file, "abc");
+  EXPECT_FALSE(redis.tls.verify);
+  const auto& http = std::get<HttpConfig>(pipeline.sinks[1].options);
+  EXPECT_EQ(http.secrets.at(0).reveal(), "whsec_hush");
+  EXPECT_EQ(http.headers.at(0).first, "Authorization");
+  EXPECT_EQ(http.batch_events, 100u);
+  EXPECT_EQ(http.batch_bytes, 2u << 20);
+  EXPECT_EQ(http.lanes, 8u);
+  EXPECT_TRUE(http.cloudevents);
+  EXPECT_EQ(http.cloudevents_source, "/shop");
+  EXPECT_EQ(http.redirects, 1u);
+  EXPECT_FALSE(http.http2);
+  EXPECT_EQ(http.timeout, Milliseconds(3'000));
+  EXPECT_EQ(http.connect_timeout, Milliseconds(1'000));
+  EXPECT_EQ(http.url, "https://example.com/hook");
+  const auto& rabbitmq = std::get<RabbitmqConfig>(pipeline.sinks[2].options);
+  EXPECT_EQ(rabbitmq.exchange, "changes");
+  EXPECT_EQ(rabbitmq.declare, "topic");
+  EXPECT_EQ(rabbitmq.routing_key.tables.at("public.orders"), "orders");
+  EXPECT_EQ(rabbitmq.routing_key.fallback, "{op}");
+  EXPECT_EQ(rabbitmq.routing_key.unmapped, Unmapped::kDrop);
+  EXPECT_FALSE(rabbitmq.persistent);
+  EXPECT_FALSE(rabbitmq.mandatory);
+  EXPECT_EQ(rabbitmq.unconfirmed, 5u);
+  EXPECT_EQ(rabbitmq.connect_timeout, Milliseconds(1'000));
+  EXPECT_EQ(rabbitmq.url.reveal(), "amqp://guest:guest@127.0.0.1/");
+  EXPECT_EQ(rabbitmq.heartbeat, std::chrono::seconds(2));
+  EXPECT_FALSE(std::get<FileConfig>(pipeline.sinks[3].options).fsync);
+  EXPECT_TRUE(std::holds_alternative<StdoutConfig>(pipeline.sinks[4].options));
+  EXPECT_TRUE(std::holds_alternative<NullConfig>(pipeline.sinks[5].options));
+  EXPECT_EQ(config.status->host, "::1");
+  EXPECT_EQ(config.status->port, 9999);
+  EXPECT_EQ(config.log.level, LogLevel::kDebug);
+  EXPECT_TRUE(config.log.json);
+  EXPECT_EQ(config.drain, Milliseconds(3'000));
+  EXPECT_EQ(config.state, "/var/lib/walspout");
+}
+
+TEST(Config, TellsAllProblemsAtOnceWhereTheyAre) {
+  EXPECT_EQ(
+      problems(R"(pipelines:
+  - name: p
+    source: {dsn: x, slot: Bad, publicatons: [a]}
+    sinks:
+      - type: redys
+      - type: file
+        pth: x
+    memory: 64
+    retry: {initial: 5 parsecs, max: 1s}
+statsu: {}
+)"),
+      "f:3:28: \"slot\" must be up to 63 lower case letters, digits and underscores\n"
+      "f:3:33: unknown key \"publicatons\" in \"source\": did you mean \"publications\"?\n"
+      "f:5:15: \"type\" must be one of redis, http, rabbitmq, file, stdout, null, not "
+      "\"redys\"; did you mean \"redis\"?\n"
+      "f:6:9: an item of \"sinks\" needs \"path\"\n"
+      "f:7:9: unknown key \"pth\" in an item of \"sinks\": did you mean \"path\"?\n"
+      "f:8:13: \"memory\" must be a size with a unit, such as 64MiB (B, kB, MB, GB, KiB, MiB, "
+      "GiB)\n"
+      "f:9:22: \"initial\" must be a duration with a unit, such as 30s (ms, s, m, h, d), up to "
+      "1000d\n"
+      "f:10:1: unknown key \"statsu\" in the configuration: did you mean \"status\"?\n");
+}
+
+TEST(Config, KnowsWrongTypes) {
+  EXPECT_THAT(problems("[]"), HasSubstr("must be a mapping"));
+  EXPECT_THAT(problems(""), HasSubstr("empty"));
+  EXPECT_THAT(problems("pipelines: []"), HasSubstr("at least one item"));
+  EXPECT_THAT(problems("a: [b"), HasSubstr("not valid YAML"));
+  EXPECT_THAT(problems(with("publications: a")), HasSubstr("must be a list"));
+  EXPECT_THAT(problems(with("messages: maybe")), HasSubstr("must be true or false"));
+  EXPECT_THAT(problems(with("slot: s")), HasSubstr("is there twice"));
+  EXPECT_THAT(problems(with("omit: [after]")), HasSubstr("not one of id, op"));
+  EXPECT_THAT(problems(with("", "{type: redis, url: {}}")), HasSubstr("must be a single value"));
+  EXPECT_THAT(problems(with("", "{type: redis, url: x, maxlen: -1}")),
+              HasSubstr("whole number from 1"));
+  EXPECT_THAT(problems(with("", "{type: http, url: ftp://x}")), HasSubstr("http://"));
+  EXPECT_THAT(problems(with("", "{type: null}, {type: null}")), HasSubstr("two sinks"));
+  EXPECT_THAT(problems(with("", "{type: null}", "status: {listen: here}")),
+              HasSubstr("ADDRESS:PORT"));
+  EXPECT_THAT(problems(with("", "{type: null}", "  retry: {initial: 5s, max: 1s}")),
+              HasSubstr("must not be less"));
+}
+
+TEST(Config, ARequestMayNotTakeLongerThanItsDelivery) {
+  const std::string sink = "{type: http, url: \"http://x\", deliver_timeout: 5s";
+  EXPECT_THAT(problems(with("", sink + ", timeout: 6s}")),
+              HasSubstr("longer than \"deliver_timeout\""));
+  EXPECT_EQ(problems(with("", sink + ", timeout: 5s}")), "");
+  const auto loaded = parse_config(with("", sink + "}"));
+  ASSERT_TRUE(loaded.problems.empty());
+  const auto& options = loaded.config.pipelines.at(0).sinks.at(0).options;
+  EXPECT_EQ(std::get<HttpConfig>(options).timeout, Milliseconds(5'000));
+}
+
+TEST(Config, SecretsComeFromFilesAndTheEnvironment) {
+  std::string path = testing::TempDir() + "secret";
+  std::ofstream(path, std::ios::trunc) << "from-file\n";
+  Config config = good("pipelines: [{name: p, source: {dsn: \"file:" + path +
+                       "\", slot: s}, sinks: [{type: null}]}]");
+  EXPECT_EQ(config.pipelines[0].source.dsn.reveal(), "from-file");
+  EXPECT_THAT(problems(with("", "{type: redis, url: \"file:/nonexistent\"}")),
+              HasSubstr("could not read file"));
+  unsetenv("WALSPOUT_NOT_SET");
+  EXPECT_THAT(problems(with("", "{type: redis, url: \"redis://${WALSPOUT_NOT_SET}@x\"}")),
+              HasSubstr("WALSPOUT_NOT_SET"));
+  EXPECT_THAT(problems(with("", "{type: redis, url: \"${open\"}")), HasSubstr("without"));
+}
+
+TEST(Config, DefaultsAreSafe) {
+  Config config = good(with(""));
+  EXPECT_FALSE(config.status);
+  EXPECT_FALSE(config.pipelines[0].dead_letter);
+  EXPECT_EQ(config.pipelines[0].memory, 64u << 20);
+  EXPECT_TRUE(config.pipelines[0].source.create_slot);
+  EXPECT_EQ(StatusConfig().host, "127.0.0.1");
+}
+
+TEST(Units, AreNotOptional) {
+  EXPECT_EQ(parse_size("64MiB"), 64u << 20);
+  EXPECT_EQ(parse_size("1 kB"), 1000u);
+  EXPECT_EQ(parse_duration("5m"), Milliseconds(300'000));
+  for (const char* bad : {"", "64", "MiB", "1.5MiB", "-1MiB", "64mib", "99999999999GiB"}) {
+    EXPECT_FALSE(parse_size(bad)) << bad;
+  }
+  for (const char* bad :
+       {"", "5", "ms", "5 parsecs", "1001d", "2562047788015h", "99999999999999999d"}) {
+    EXPECT_FALSE(parse_duration(bad)) << bad;
+  }
+}
+
+}  // namespace
+}  // namespace walspout

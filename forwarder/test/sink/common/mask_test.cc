@@ -1,0 +1,53 @@
+#include "sink/common/mask.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace walspout {
+namespace {
+
+TEST(MaskTest, HidesWhatAUrlKeepsSecret) {
+  Mask mask;
+  mask.hide_url("https://user:pass%20word@example.com:8443/hooks/T0KEN/x?key=s3cr3t&k2=other#frag");
+  const char* const texts[] = {
+      "Cannot POST /hooks/T0KEN/x?key=s3cr3t&k2=other",
+      "Cannot POST /hooks/T0KEN/x",
+      "no route \"\\/hooks\\/T0KEN\\/x\"",
+      "bad key s3cr3t",
+      "&k2=other",
+      "login of user failed: pass word, pass%20word",
+  };
+  for (const char* text : texts) {
+    const std::string shown = mask.apply(text);
+    for (const char* secret : {"T0KEN", "s3cr3t", "other", "user", "pass"}) {
+      EXPECT_EQ(shown.find(secret), std::string::npos) << shown;
+    }
+  }
+  EXPECT_EQ(mask.apply("example.com:8443 says no"), "example.com:8443 says no");
+}
+
+TEST(MaskTest, HidesAPathThatIsShort) {
+  Mask mask;
+  mask.hide_url("http://example.com/abc");
+  EXPECT_EQ(mask.apply("Cannot POST /abc"), "Cannot POST ***");
+  EXPECT_EQ(mask.apply("abc"), "abc");
+}
+
+TEST(MaskTest, HidesTheLongerSecretWhereOneIsInTheOther) {
+  Mask mask;
+  mask.hide("token");
+  mask.hide("token-and-more");
+  EXPECT_EQ(mask.apply("token-and-more, token"), "***, ***");
+  EXPECT_EQ(mask.apply(""), "");
+}
+
+TEST(MaskTest, WithoutSecretsTextsStay) {
+  Mask mask;
+  mask.hide("");
+  mask.hide_url("http://example.com");
+  mask.hide_url("http://example.com/");
+  EXPECT_EQ(mask.apply("http://example.com/ said / no"), "http://example.com/ said / no");
+}
+
+}  // namespace
+}  // namespace walspout

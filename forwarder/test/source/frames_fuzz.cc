@@ -1,0 +1,39 @@
+// libFuzzer: the input is one or more messages, each preceded by its size in two bytes.
+#include <cstdint>
+#include <cstdlib>
+
+#include "source/frames.h"
+#include "test/source/messages.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace walspout;
+  std::string_view rest(reinterpret_cast<const char*>(data), size);
+  FrameDecoder decoder;
+  while (rest.size() >= 2) {
+    size_t length = static_cast<uint8_t>(rest[0]) * 256u + static_cast<uint8_t>(rest[1]);
+    rest.remove_prefix(2);
+    std::string_view bytes = rest.substr(0, length);
+    rest.remove_prefix(bytes.size());
+    Result<Chunk> chunk = decoder.decode(test::MessageBuilder::copy(bytes));
+    if (!chunk) {
+      decoder.reset();
+      continue;
+    }
+    std::string_view whole = chunk->messages.front().bytes();
+    size_t sum = 0;
+    for (const Event& event : chunk->events) {
+      if (event.document.data() < whole.data() ||
+          event.document.data() + event.document.size() > whole.data() + whole.size()) {
+        std::abort();
+      }
+      if (event.key().size() != event.key_size) std::abort();
+      for (char c : event.document) sum += static_cast<uint8_t>(c);
+      sum += event.schema().size() + event.table_name().size();
+    }
+    for (const Commit& commit : chunk->commits) {
+      if (commit.events_before > chunk->events.size()) std::abort();
+    }
+    if (sum == SIZE_MAX) std::abort();
+  }
+  return 0;
+}

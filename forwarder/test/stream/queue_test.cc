@@ -1,0 +1,185 @@
+#include "stream/queue.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "test/source/messages.h"
+
+namespace walspout {
+namespace {
+
+using std::chrono::milliseconds;
+using test::transaction;
+
+constexpr Duration kNoWait = Duration::zero();
+constexpr BatchLimits kAll{1000, 1 << 20, true};
+
+TEST(EventQueue, GivesWhatIsThere) {
+  EventQueue queue(1, 1 << 20, [] {});
+  std::vector<Event> batch;
+  queue.take(0, kAll, kNoWait, batch);
+  EXPECT_TRUE(batch.empty());
+  queue.push(transaction(10, 3));
+  queue.push(transaction(20, 2));
+  queue.take(0, kAll, kNoWait, batch);
+  ASSERT_EQ(batch.size(), 5u);
+  EXPECT_EQ(batch[0].lsn, Lsn{10});
+  EXPECT_EQ(batch[4].lsn, Lsn{20});
+  EXPECT_EQ(batch[4].table_name(), "t");
+  EXPECT_EQ(queue.handled(), 0u);
+  queue.done(0);
+  EXPECT_EQ(queue.handled(), 5u);
+  EXPECT_EQ(queue.bytes(), 0u);
+}
+
+TEST(EventQueue, BatchesKeepToTheLimits) {
+  EventQueue queue(1, 1 << 20, [] {});
+  queue.push(transaction(10, 5, 0, 100));
+  std::vector<Event> batch;
+  queue.take(0, {2, 1 << 20, true}, kNoWait, batch);
+  EXPECT_EQ(batch.size(), 2u);
+  queue.done(0);
+  EXPECT_EQ(queue.handled(), 2u);
+  queue.take(0, {10, 250, true}, kNoWait, batch);
+  EXPECT_EQ(batch.size(), 2u);
+  queue.done(0);
+  queue.take(0, {10, 1, true}, kNoWait, batch);
+  EXPECT_EQ(batch.size(), 1u) << "at least one, however large";
+  EXPECT_GT(queue.bytes(), 0u);
+  queue.done(0);
+  EXPECT_EQ(queue.bytes(), 0u);
+}
+
+TEST(EventQueue, ABarrierIsAlone) {
+  EventQueue queue(1, 1 << 20, [] {});
+  queue.push(transaction(10, 2));
+  queue.push(transaction(20, 1, 1));
+  queue.push(transaction(30, 2));
+  std::vector<Event> batch;
+  for (size_t size : {2, 1, 2}) {
+    queue.take(0, kAll, kNoWait, batch);
+    EXPECT_EQ(batch.size(), size);
+    queue.done(0);
+  }
+  queue.push(transaction(40, 2));
+  queue.push(transaction(50, 1, 1));
+  queue.take(0, {1000, 1 << 20, false}, kNoWait, batch);
+  EXPECT_EQ(batch.size(), 3u) << "unless the sink keeps one order";
+}
+
+TEST(EventQueue, TheSlowestSinkCounts) {
+  int woken = 0;
+  EventQueue queue(2, 1000, [&] { woken++; });
+  EXPECT_TRUE(queue.has_room());
+  queue.push(transaction(10, 1, 0, 2000));
+  EXPECT_FALSE(queue.has_room());
+  std::vector<Event> batch;
+  queue.take(0, kAll, kNoWait, batch);
+  queue.done(0);
+  EXPECT_EQ(queue.handled(), 0u);
+  EXPECT_EQ(queue.handled(0), 1u);
+  EXPECT_EQ(woken, 0);
+  queue.take(1, kAll, kNoWait, batch);
+  ASSERT_EQ(batch.size(), 1u);
+  queue.done(1);
+  EXPECT_EQ(queue.handled(), 1u);
+  EXPECT_EQ(woken, 1);
+  EXPECT_TRUE(queue.has_room());
+}
+
+TEST(EventQueue, WhatIsDiscardedCountsAsHandled) {
+  EventQueue queue(2, 1 << 20, [] {});
+  std::vector<Event> held, batch;
+  queue.push(transaction(10, 3));
+  queue.push(transaction(20, 4));
+  queue.take(0, {2, 1 << 20, true}, kNoWait, held);
+  ASSERT_EQ(held.size(), 2u);
+  EXPECT_FALSE(queue.is_discarded(0));
+  EXPECT_EQ(queue.discard(), 7u);
+  EXPECT_TRUE(queue.is_discarded(0));
+  EXPECT_FALSE(queue.is_discarded(1)) << "it has nothing in hands";
+  EXPECT_FALSE(queue.may_deliver(0));
+  EXPECT_EQ(held[1].document, "xxxxxxxxxx") << "what is in hands lives";
+  EXPECT_EQ(queue.handled(0), 0u);
+  EXPECT_EQ(queue.handled(1), 7u);
+  queue.push(transaction(30, 1));
+  queue.take(0, kAll, kNoWait, batch);
+  EXPECT_TRUE(batch.empty()) << "first it is to be done with what it has";
+  queue.take(1, kAll, kNoWait, batch);
+  ASSERT_EQ(batch.size(), 1u);
+  EXPECT_EQ(batch[0].lsn, Lsn{30});
+  EXPECT_FALSE(queue.is_discarded(1));
+  queue.done(1);
+  queue.done(0);
+  EXPECT_EQ(queue.handled(), 7u);
+  EXPECT_FALSE(queue.is_discarded(0));
+  queue.take(0, kAll, kNoWait, batch);
+  ASSERT_EQ(batch.size(), 1u);
+  EXPECT_EQ(batch[0].lsn, Lsn{30});
+  queue.done(0);
+  EXPECT_EQ(queue.handled(), 8u);
+  EXPECT_EQ(queue.bytes(), 0u);
+  EXPECT_EQ(queue.discard(), 0u);
+}
+
+TEST(EventQueue, ADiscardMakesRoom) {
+  EventQueue queue(1, 1000, [] {});
+  queue.push(transaction(10, 1, 0, 2000));
+  EXPECT_FALSE(queue.has_room());
+  queue.discard();
+  EXPECT_TRUE(queue.has_room());
+}
+
+TEST(EventQueue, CloseEndsAWait) {
+  EventQueue queue(1, 1000, [] {});
+  std::thread closer([&] {
+    std::this_thread::sleep_for(milliseconds(20));
+    queue.close();
+  });
+  std::vector<Event> batch;
+  TimePoint start = Clock::now();
+  queue.take(0, kAll, std::chrono::seconds(30), batch);
+  EXPECT_LT(Clock::now() - start, std::chrono::seconds(10));
+  EXPECT_TRUE(batch.empty());
+  closer.join();
+}
+
+TEST(EventQueue, ThreadsSeeEveryEventOnceInOrder) {
+  constexpr uint64_t kTransactions = 3000;
+  std::atomic<bool> room{true};
+  EventQueue queue(2, 4000, [&] { room = true; });
+  std::vector<std::thread> sinks;
+  std::atomic<uint64_t> seen{0};
+  for (size_t sink = 0; sink < 2; sink++) {
+    sinks.emplace_back([&, sink] {
+      std::vector<Event> batch;
+      uint64_t last = 0;
+      while (!queue.closed()) {
+        queue.take(sink, {7, 1000, true}, milliseconds(50), batch);
+        for (const Event& event : batch) {
+          uint64_t number = event.lsn.value * 10 + event.index;
+          EXPECT_GT(number, last);
+          last = number;
+          EXPECT_EQ(event.document, "xxxxxxxxxx");
+          seen++;
+        }
+        if (!batch.empty()) queue.done(sink);
+      }
+    });
+  }
+  for (uint64_t i = 1; i <= kTransactions; i++) {
+    while (!queue.has_room()) std::this_thread::yield();
+    queue.push(transaction(i * 10, 1 + i % 3));
+    queue.announce();
+    EXPECT_LT(queue.bytes(), 6000u);
+  }
+  while (queue.handled() < queue.pushed()) std::this_thread::yield();
+  queue.close();
+  for (std::thread& sink : sinks) sink.join();
+  EXPECT_EQ(seen, 2 * queue.pushed());
+}
+
+}  // namespace
+}  // namespace walspout
