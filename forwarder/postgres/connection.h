@@ -71,8 +71,8 @@ class Connection {
                             std::function<bool()> interrupted) const;
 
   // Runs statements, of SQL or of the replication protocol; their rows. Whatever the database or
-  // the role sets for its sessions, they run with what postgres/session.h lists. Those of an ordinary
-  // connection are one transaction, as that may go through a pooler.
+  // the role sets for its sessions, they run with what postgres/session.h lists. Those of an
+  // ordinary connection are one transaction, as that may go through a pooler.
   ServerResult<std::vector<Row>> query(const std::string& statement, TimePoint deadline);
 
   // Runs START_REPLICATION, on a connection of its mode; from then on only the functions below may
