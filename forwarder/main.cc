@@ -42,8 +42,13 @@ int dispatch(int argc, char** argv) {
   replay->add_option("CONFIG", replay_options.config, "configuration, with the sinks they name")
       ->required();
   replay->add_flag("--dry-run", replay_options.dry_run, "list them, send nothing");
-  replay->add_option("--stream", replay_options.stream,
-                     "of Redis, a template: add them there; behind later entries Redis adds none");
+  replay->add_option("--to", replay_options.to,
+                     "template of another stream or routing key to send them to");
+
+  bool json = false;
+  CLI::App* keys = app.add_subcommand("keys", "list the keys of the configuration");
+  keys->add_flag("--json", json, "for programs");
+  CLI::App* schema = app.add_subcommand("schema", "print a JSON Schema of the configuration");
 
   CLI::App* version = app.add_subcommand("version", "print the version");
 
@@ -60,6 +65,8 @@ int dispatch(int argc, char** argv) {
   }
   if (*replay) return walspout::replay_command(replay_options);
   if (*drop) return walspout::drop_command(file, yes);
+  if (*keys) return walspout::keys_command(json);
+  if (*schema) return walspout::schema_command();
   if (*version) std::printf("walspout %s\n", walspout::kVersion);
   return walspout::kClean;
 }

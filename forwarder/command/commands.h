@@ -24,10 +24,14 @@ int tail_command(const TailOptions& options);
 struct ReplayOptions {
   std::string file;
   std::string config;
-  std::string stream;  // of Redis, a template; empty: as configured
+  std::string to;  // a template of destinations; empty: as configured
   bool dry_run = false;
 };
 int replay_command(const ReplayOptions& options);
+
+// What keys the configuration has, and their JSON Schema.
+int keys_command(bool json);
+int schema_command();
 
 int drop_command(const std::string& path, bool yes);
 

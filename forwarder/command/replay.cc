@@ -223,10 +223,10 @@ Target* Replay::target_of(const DeadLetter& letter) {
 }
 
 void Replay::make(const PipelineConfig& pipeline, SinkConfig sink, Target& target) {
-  if (auto* redis = std::get_if<RedisConfig>(&sink.options); redis && !options_.stream.empty()) {
-    redis->stream.tables.clear();
-    redis->stream.fallback = options_.stream;
-    redis->stream.unmapped = Unmapped::kError;
+  if (Route* route = route_of(sink); route && !options_.to.empty()) {
+    route->tables.clear();
+    route->fallback = options_.to;
+    route->unmapped = Unmapped::kError;
   }
   auto made = make_sink(sink);
   if (!made) {

@@ -160,30 +160,39 @@ bool Runner::failed() const {
   return false;
 }
 
+// The key with the templates.
+std::string route_key(const SinkType& type) {
+  for (const Key& key : type.keys.keys) {
+    if (key.kind == KeyKind::kTemplates) return key.name;
+  }
+  return {};
+}
+
 // Tells the sinks where their events come from, and finds those that fill one stream.
 void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
   std::vector<std::pair<const PipelineConfig*, const SinkConfig*>> sinks;
   for (PipelineConfig& pipeline : config.pipelines) {
     const Origin origin{pipeline.name, Connection::database_of(pipeline.source.dsn)};
     for (SinkConfig& sink : pipeline.sinks) {
-      sink.name_origin(origin);
+      if (Route* route = route_of(sink)) route->origin = origin;
       sinks.emplace_back(&pipeline, &sink);
     }
   }
   for (size_t i = 0; i < sinks.size(); i++) {
     for (size_t j = i + 1; j < sinks.size(); j++) {
-      const auto stream = shared_destination(*sinks[i].second, *sinks[j].second);
-      if (!stream) continue;
+      const auto shared = shared_destination(*sinks[i].second, *sinks[j].second);
+      if (!shared) continue;
       const auto name = [&](size_t k) {
         return "sink \"" + sinks[k].second->name + "\" of pipeline \"" + sinks[k].first->name +
                "\"";
       };
       const bool one = sinks[i].first == sinks[j].first;
+      const std::string key = route_key(*sinks[i].second->type);
       problems.push_back({0, 0,
-                          name(i) + " and " + name(j) + " can both write stream \"" + *stream +
-                              "\" of the same Redis, which takes events from one of them only: " +
-                              (one ? "give each sink a `stream` of its own"
-                                   : "put {pipeline} or {database} into `stream`")});
+                          name(i) + " and " + name(j) + " can both write " + *shared +
+                              ", which takes events from one of them only: " +
+                              (one ? "give each sink a `" + key + "` of its own"
+                                   : "put {pipeline} or {database} into `" + key + "`")});
     }
   }
 }

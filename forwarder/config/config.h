@@ -12,7 +12,7 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "sink/config.h"
+#include "sink/sinks.h"
 #include "source/config.h"
 
 namespace walspout {
@@ -33,8 +33,12 @@ struct PipelineConfig {
 };
 
 struct StatusConfig {
+  std::string listen = "127.0.0.1:9187";
   std::string host = "127.0.0.1";
   int port = 9187;
+
+  // Sets host and port by `listen`; false: it is not ADDRESS:PORT.
+  bool parse();
 };
 
 struct LogConfig {

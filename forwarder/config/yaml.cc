@@ -309,7 +309,7 @@ void YamlMap::require(const std::string& key) {
 }
 
 void YamlMap::problem(const std::string& key, std::string what) {
-  YAML::Node value = find(key);
+  YAML::Node value = key.empty() ? YAML::Node(YAML::NodeType::Undefined) : find(key);
   note(value.IsDefined() ? value.Mark() : node_.Mark(), std::move(what));
 }
 

@@ -70,6 +70,7 @@ class YamlMap {
   void require(const std::string& key);
   void problem(const std::string& key, std::string what);  // at the key's value
   void problem(std::string what);                          // at the mapping
+  size_t problem_count() const { return problems_.size(); }
   void finish();
 
  private:

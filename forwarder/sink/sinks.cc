@@ -1,37 +1,40 @@
 #include "sink/sinks.h"
 
-#include "sink/file/file.h"
-#include "sink/http/http.h"
-#include "sink/null/null.h"
-#include "sink/rabbitmq/rabbitmq.h"
-#include "sink/redis/redis.h"
-#include "sink/stdout/stdout.h"
+#include "sink/types.h"
 
 namespace walspout {
-namespace {
 
-// One line a sink.
-struct Make {
-  using Made = Result<std::unique_ptr<Sink>>;
+const std::vector<SinkType>& sink_types() {
+  static const std::vector<SinkType> types = [] {
+    std::vector<SinkType> made;
+    for (SinkType (*type)() : kSinkTypes) made.push_back(type());
+    return made;
+  }();
+  return types;
+}
 
-  Made operator()(const NullConfig& config) const { return std::make_unique<NullSink>(config); }
-  Made operator()(const StdoutConfig& config) const { return std::make_unique<StdoutSink>(config); }
-  Made operator()(const FileConfig& config) const { return std::make_unique<FileSink>(config); }
-  Made operator()(const RedisConfig& config) const { return RedisSink::create(config); }
-  Made operator()(const HttpConfig& config) const { return HttpSink::create(config); }
-  Made operator()(const RabbitmqConfig& config) const { return RabbitmqSink::create(config); }
-};
-
-}  // namespace
+SinkConfig sink_config(const std::string& type) {
+  SinkConfig config;
+  for (const SinkType& candidate : sink_types()) {
+    if (candidate.name != type) continue;
+    config.name = type;
+    config.type = &candidate;
+    config.options = candidate.options;
+  }
+  return config;
+}
 
 Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config) {
-  return std::visit(Make(), config.options);
+  return config.type->make(config.options);
+}
+
+Route* route_of(SinkConfig& config) {
+  return config.type->route ? config.type->route(config.options) : nullptr;
 }
 
 std::optional<std::string> shared_destination(const SinkConfig& a, const SinkConfig& b) {
-  const auto* one = std::get_if<RedisConfig>(&a.options);
-  const auto* other = std::get_if<RedisConfig>(&b.options);
-  return one && other ? RedisSink::common_stream(*one, *other) : std::nullopt;
+  if (a.type != b.type || !a.type->shared) return std::nullopt;
+  return a.type->shared(a.options, b.options);
 }
 
 }  // namespace walspout

@@ -1,21 +1,30 @@
-// The list of sinks: the only place that knows them all.
+// Sinks as the program sees them: whatever types there are.
 #pragma once
 
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
-#include "sink/config.h"
+#include "sink/common/type.h"
 #include "stream/sink.h"
 
 namespace walspout {
 
-// The sink for a configuration. Does no I/O; a configuration that can be seen to be wrong without
-// it (a URL that is none, a TLS that the library lacks) is a kFatal error.
+// All of them, in the order in which people read of them.
+const std::vector<SinkType>& sink_types();
+
+// A sink of this type, with the options that its keys have by default. Null type: there is no such.
+SinkConfig sink_config(const std::string& type);
+
+// Does no I/O. Options that can be seen to be wrong without it are a kFatal error.
 Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config);
 
-// A destination that both sinks would fill, and that takes events of one sink only: a stream of
-// Redis. None: nothing is known that they share.
+// The templates that choose a destination; null: the sink has one destination for all events.
+Route* route_of(SinkConfig& config);
+
+// A destination that both sinks would fill, and that takes events of one sink only. Nothing:
+// the sinks share none, as far as their configuration says.
 std::optional<std::string> shared_destination(const SinkConfig& a, const SinkConfig& b);
 
 }  // namespace walspout

@@ -1,5 +1,7 @@
 """What the keys of the configuration do, through the file: those that no other test shows."""
 
+import copy
+import json
 import os
 import re
 import socket
@@ -10,7 +12,9 @@ import time
 
 import cluster as pg
 import config_keys
+import jsonschema
 import pytest
+import yaml
 from forwarder import Redis, Webhook, file_sink, http_sink, run
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
@@ -18,22 +22,47 @@ TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
 def test_every_key_is_shown_to_have_an_effect():
     keys = config_keys.keys()
-    declared = config_keys.declared()
-    assert len(keys) > 60 and {"source.origin", "redis.stream.tables", "http.tls.verify", "drain",
-                               "pipeline.retry.max"} <= set(keys), "the loader is not understood"
-    assert set(declared) - set(keys) == set(), "there are no such keys"
-    missing = set(keys) - set(declared) - config_keys.shown_by_sink_tests(keys)
-    assert sorted(missing) == [], "no test shows what they do: see config_keys.py"
+    shown = set(config_keys.declared()) | config_keys.shown_by_sink_tests()
+    assert len(keys) > 60 and {"source.origin", "redis.stream", "http.tls.verify", "drain",
+                               "pipeline.retry.max"} <= set(keys)
+    assert shown - set(keys) - {"sink.type"} == set(), "there are no such keys"
+    assert sorted(set(keys) - shown) == [], "no test shows what they do: see config_keys.py"
+    assert all(entry["help"] and (entry["required"] or entry["takes"]) for entry in keys.values())
 
 
-def test_the_rule_finds_a_key_that_nobody_tests():
-    keys = {"redis.nonsense": {"nonsense"}, "redis.maxlen": {"maxlen"}}
-    assert config_keys.shown_by_sink_tests(keys) == {"redis.maxlen"}
+def test_keys_are_looked_for_in_their_section():
     config = "pipelines:\n    source:\n      slot: x\n    sinks:\n      - type: file\n        path: y\n" \
              "    memory: 1MiB\n"
     assert config_keys.is_used(config, "file.path") and config_keys.is_used(config, "source.slot")
     assert not config_keys.is_used(config, "pipeline.dead_letter.path")
     assert not config_keys.is_used(config, "redis.path")
+
+
+def test_the_schema_is_a_schema_that_takes_the_example():
+    schema = json.loads(run("schema").stdout)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    validator = jsonschema.Draft202012Validator(schema)
+    with open(os.path.join(pg.TOP, "forwarder", "walspout.example.yaml")) as f:
+        text = f.read()
+    commented = re.sub(r"^(\s*)# ( *\w+: )", r"\1\2", text, flags=re.M)
+    for example in (text, commented):
+        assert [error.message for error in validator.iter_errors(yaml.safe_load(example))] == []
+    good = yaml.safe_load(text)
+    for path, value in [(("log",), {"level": "loud"}), (("pipelines", 0, "memory"), "64"),
+                        (("pipelines", 0, "sinks", 0, "maxlen"), 0), (("nonsense",), 1),
+                        (("pipelines", 0, "sinks", 0, "type"), "kiosk")]:
+        bad = copy.deepcopy(good)
+        place = bad
+        for step in path[:-1]:
+            place = place[step]
+        place[path[-1]] = value
+        assert not validator.is_valid(bad), path
+
+
+def test_keys_are_printed_for_people():
+    out = run("keys").stdout
+    assert re.search(r"^  source\.slot +required +\w", out, re.M)
+    assert re.search(r"^  redis\.pipeline +1024 +\w", out, re.M)
 
 
 # source ############################################################################################
@@ -220,7 +249,7 @@ def test_a_file_is_synced_or_not(db, fwd, tmp_path, fsync):
 
 # sinks #############################################################################################
 
-@pytest.mark.effect("redis.stream.tables", "redis.stream.fallback", "redis.unmapped")
+@pytest.mark.effect("redis.stream", "redis.unmapped")
 def test_tables_have_streams_of_their_own(db, fwd, tmp_path):
     db.psql(TABLE + "; CREATE TABLE u (id int); CREATE TABLE v (id int)")
     with Redis(str(tmp_path)) as redis:

@@ -170,9 +170,9 @@ def test_what_redis_will_not_add_is_not_called_delivered(db, fwd, letters, tmp_p
         config = fwd(sinks=sinks("public.t: all")).config
         kept = run("replay", letters, config)
         assert kept.returncode == 1 and "has later entries, and not this one" in kept.stderr
-        assert "--stream" in kept.stderr and "pipeline test, sink redis: 0 sent" in kept.stderr
+        assert "--to" in kept.stderr and "pipeline test, sink redis: 0 sent" in kept.stderr
         assert [letter["id"] for letter in read(letters)] == ids
-        assert run("replay", "--stream", "late:{pipeline}:{database}:{table}", letters,
+        assert run("replay", "--to", "late:{pipeline}:{database}:{table}", letters,
                    config).returncode == 0
         assert [id for id, _ in redis.entries(f"late:test:{db.name}:t")] == ids
         assert [id for id, _ in redis.entries("all")] == [later]

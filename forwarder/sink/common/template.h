@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "base/result.h"
-#include "sink/config.h"
+#include "sink/common/route.h"
 #include "stream/event.h"
 
 namespace walspout {

@@ -9,7 +9,7 @@
 
 #include <string>
 
-#include "sink/config.h"
+#include "sink/file/config.h"
 #include "stream/sink.h"
 
 namespace walspout {

@@ -20,7 +20,7 @@
 #include <vector>
 
 #include "sink/common/mask.h"
-#include "sink/config.h"
+#include "sink/http/config.h"
 #include "sink/http/lane.h"
 #include "sink/http/signature.h"
 #include "stream/sink.h"

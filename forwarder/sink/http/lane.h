@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
-#include "sink/config.h"
 #include "sink/http/answer.h"
+#include "sink/http/config.h"
 #include "stream/sink.h"
 
 namespace walspout {

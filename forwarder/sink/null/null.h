@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "sink/config.h"
+#include "sink/null/config.h"
 #include "stream/sink.h"
 
 namespace walspout {

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-#include "sink/config.h"
+#include "sink/rabbitmq/config.h"
 #include "sink/rabbitmq/socket.h"
 #include "sink/rabbitmq/wire.h"
 #include "stream/sink.h"

@@ -22,7 +22,7 @@
 #include <string>
 
 #include "sink/common/template.h"
-#include "sink/config.h"
+#include "sink/rabbitmq/config.h"
 #include "sink/rabbitmq/link.h"
 #include "stream/sink.h"
 

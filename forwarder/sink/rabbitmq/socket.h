@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-#include "sink/config.h"
+#include "sink/rabbitmq/config.h"
 #include "stream/sink.h"
 
 namespace walspout {

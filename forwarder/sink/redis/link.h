@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/secret.h"
-#include "sink/config.h"
+#include "sink/redis/config.h"
 
 namespace walspout {
 

@@ -394,7 +394,7 @@ Result<void> RedisStreams::judge_entry(const redisReply& reply, const Event& eve
     if (same) return {};
     if (replay_) {
       return reject("stream \"" + stream.name + "\" has another entry with id " + id.text() +
-                        ". Replay with --stream NAME puts the event into another stream",
+                        ". Replay with --to NAME puts the event into another stream",
                     where_);
     }
     return unproven(stream, "has another entry with the id of the event " + id.text() +
@@ -404,7 +404,7 @@ Result<void> RedisStreams::judge_entry(const redisReply& reply, const Event& eve
   if (replay_) {
     return reject("stream \"" + stream.name +
                       "\" has later entries, and not this one: Redis adds " + id.text() +
-                      " behind them no more. Replay with --stream NAME puts it into another stream",
+                      " behind them no more. Replay with --to NAME puts it into another stream",
                   where_);
   }
   if (id <= stream.delivered.id && time <= stream.delivered.time) return {};

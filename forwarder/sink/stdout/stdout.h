@@ -7,7 +7,7 @@
 
 #include <string>
 
-#include "sink/config.h"
+#include "sink/stdout/config.h"
 #include "stream/sink.h"
 
 namespace walspout {

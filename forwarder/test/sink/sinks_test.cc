@@ -2,58 +2,70 @@
 
 #include <gtest/gtest.h>
 
+#include "sink/file/config.h"
+#include "sink/http/config.h"
+#include "sink/rabbitmq/config.h"
+#include "sink/redis/config.h"
+
 namespace walspout {
 namespace {
 
 template <typename Options>
-std::string type_of(Options options) {
-  SinkConfig config;
+SinkConfig with(const std::string& type, Options options) {
+  SinkConfig config = sink_config(type);
   config.options = std::move(options);
-  const auto made = make_sink(config);
-  EXPECT_TRUE(made) << made.error().message();
-  return made ? std::string((*made)->type()) : "";
+  return config;
 }
 
-TEST(SinksTest, EachConfigurationHasItsSink) {
-  EXPECT_EQ(type_of(NullConfig()), "null");
-  EXPECT_EQ(type_of(StdoutConfig()), "stdout");
-  FileConfig file;
-  file.path = "/nonexistent/events";
-  EXPECT_EQ(type_of(file), "file");
+TEST(SinksTest, EachTypeMakesItsSink) {
+  std::map<std::string, SinkConfig> configs;
+  for (const SinkType& type : sink_types()) configs[type.name] = sink_config(type.name);
+  configs["file"] = with("file", FileConfig{"/nonexistent/events"});
   RedisConfig redis;
   redis.url = Secret("redis://127.0.0.1");
-  EXPECT_EQ(type_of(redis), "redis");
+  configs["redis"] = with("redis", redis);
   HttpConfig http;
   http.url = "http://127.0.0.1/";
-  EXPECT_EQ(type_of(http), "http");
+  configs["http"] = with("http", http);
   RabbitmqConfig rabbitmq;
   rabbitmq.url = Secret("amqp://127.0.0.1");
-  EXPECT_EQ(type_of(rabbitmq), "rabbitmq");
+  configs["rabbitmq"] = with("rabbitmq", rabbitmq);
+  EXPECT_EQ(configs.size(), 6u);
+  for (const auto& [name, config] : configs) {
+    EXPECT_EQ(config.name, name);
+    const auto made = make_sink(config);
+    ASSERT_TRUE(made) << made.error().message();
+    EXPECT_EQ((*made)->type(), name);
+  }
+  EXPECT_EQ(sink_config("nonsense").type, nullptr);
 }
 
-TEST(SinksTest, TemplatesLearnWhereEventsComeFrom) {
-  SinkConfig config;
-  for (int i = 0; i < 2; ++i) {
-    if (i == 0) config.options = RedisConfig();
-    if (i == 1) config.options = RabbitmqConfig();
-    config.name_origin({"orders", "shop"});
-    const Route& route = i == 0 ? std::get<RedisConfig>(config.options).stream
-                                : std::get<RabbitmqConfig>(config.options).routing_key;
-    EXPECT_EQ(route.origin.pipeline, "orders");
-    EXPECT_EQ(route.origin.database, "shop");
+TEST(SinksTest, KeysHaveNamesHelpAndNoTwins) {
+  for (const SinkType& type : sink_types()) {
+    EXPECT_FALSE(type.help.empty());
+    std::set<std::string> names{"type", "name", "deliver_timeout"};
+    for (const Key& key : type.keys.keys) {
+      EXPECT_TRUE(names.insert(key.name).second) << type.name << "." << key.name;
+      EXPECT_FALSE(key.help.empty()) << type.name << "." << key.name;
+    }
   }
-  config.options = NullConfig();
-  config.name_origin({"orders", "shop"});
+}
+
+TEST(SinksTest, TemplatesCanBeReached) {
+  SinkConfig redis = sink_config("redis");
+  route_of(redis)->origin = {"orders", "shop"};
+  EXPECT_EQ(std::any_cast<RedisConfig&>(redis.options).stream.origin.pipeline, "orders");
+  SinkConfig rabbitmq = sink_config("rabbitmq");
+  route_of(rabbitmq)->origin = {"orders", "shop"};
+  EXPECT_EQ(std::any_cast<RabbitmqConfig&>(rabbitmq.options).routing_key.origin.database, "shop");
+  SinkConfig null = sink_config("null");
+  EXPECT_EQ(route_of(null), nullptr);
 }
 
 TEST(SinksTest, ConfigurationsThatAreWrongAreFatal) {
-  SinkConfig config;
-  config.options = RedisConfig();
-  EXPECT_EQ(make_sink(config).error().kind, ErrorKind::kFatal);
-  config.options = HttpConfig();
-  EXPECT_EQ(make_sink(config).error().kind, ErrorKind::kFatal);
-  config.options = RabbitmqConfig();
-  EXPECT_EQ(make_sink(config).error().kind, ErrorKind::kFatal);
+  for (const char* type : {"redis", "http", "rabbitmq"}) {
+    EXPECT_EQ(make_sink(sink_config(type)).error().kind, ErrorKind::kFatal) << type;
+  }
 }
 
 }  // namespace

@@ -17,6 +17,7 @@
 #include "sink/http/signature.h"
 #include "test/sink/contract.h"
 #include "test/sink/server_process.h"
+#include "test/sink/shows.h"
 
 namespace walspout::test {
 namespace {
@@ -215,6 +216,7 @@ class HttpSinkTest : public testing::Test {
 };
 
 TEST_F(HttpSinkTest, AnEventIsTheBodyOfARequest) {
+  SHOWS("http.headers");
   config_.headers = {{"Authorization", Secret("Bearer geheim")}, {"X-Empty", Secret("")}};
   ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span().first(1)));
   const std::string request = server_.requests().at(0);
@@ -237,6 +239,7 @@ TEST_F(HttpSinkTest, KeepsItsConnection) {
 }
 
 TEST_F(HttpSinkTest, EverySecretSigns) {
+  SHOWS("http.secret");
   // base64 of "0123456789abcdef0123456789abcdef" and of "second-key-second-key-second-key"
   config_.secrets = {Secret("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="),
                      Secret("whsec_c2Vjb25kLWtleS1zZWNvbmQta2V5LXNlY29uZC1rZXk=")};
@@ -258,6 +261,7 @@ TEST_F(HttpSinkTest, EverySecretSigns) {
 }
 
 TEST_F(HttpSinkTest, ArraysAreSignedAsAWhole) {
+  SHOWS("http.batch.events");
   config_.secrets = {Secret("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")};
   config_.batch_events = 10;
   ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span()));
@@ -289,6 +293,8 @@ TEST_F(HttpSinkTest, ArraysWithOtherEventsHaveOtherIds) {
 }
 
 TEST_F(HttpSinkTest, CloudEventsPutAttributesIntoHeaders) {
+  SHOWS("http.cloudevents_source");
+  SHOWS("http.cloudevents");
   config_.cloudevents = true;
   config_.cloudevents_source = "/shop/größe";
   ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span().first(1)));
@@ -304,6 +310,7 @@ TEST_F(HttpSinkTest, CloudEventsPutAttributesIntoHeaders) {
 }
 
 TEST_F(HttpSinkTest, AKeyStaysInItsLane) {
+  SHOWS("http.lanes");
   config_.lanes = 8;
   Events events;
   for (int i = 0; i < 400; ++i) events.add(i / 3 % 16);
@@ -337,6 +344,7 @@ TEST_F(HttpSinkTest, OneLanesTroubleDoesNotUndoTheOthers) {
 }
 
 TEST_F(HttpSinkTest, ARejectedArrayIsTheBatchesFault) {
+  SHOWS("http.timeout");
   config_.batch_events = 10;
   config_.timeout = Milliseconds(2000);
   server_.behave("{\"match\": {\"\\\"key\\\":{\\\"id\\\":13}\": {\"status\": 422}}}");
@@ -370,6 +378,7 @@ TEST_F(HttpSinkTest, WhatEachStatusMeans) {
 
 // Many frameworks repeat the path of a request that they do not like.
 TEST_F(HttpSinkTest, ATokenInTheUrlIsNotRepeated) {
+  SHOWS("http.url");
   config_.url = server_.url() + "/hooks/T0KEN?key=s3cr3t";
   server_.behave(
       "{\"default\": {\"status\": 422, \"body\": \"Cannot POST /hook/hooks/T0KEN?key=s3cr3t\"}}");
@@ -426,6 +435,7 @@ TEST_F(HttpSinkTest, SilenceIsRetryAfterTheRequestsTimeout) {
 }
 
 TEST_F(HttpSinkTest, TheLimitThatEndsARequestIsNamed) {
+  SHOWS("http.connect_timeout");
   config_.timeout = Milliseconds(60'000);
   server_.behave("{\"default\": {\"do\": \"hang\"}}");
   EXPECT_THAT(failure(*sink_for(config_), 1, 0.3).error.what, HasSubstr("deliver_timeout"));
@@ -538,6 +548,7 @@ TEST_F(HttpSinkTest, AStatusCountsWhateverFollows) {
 }
 
 TEST_F(HttpSinkTest, RedirectsAreFollowedWhateverTheirBody) {
+  SHOWS("http.redirects");
   config_.redirects = 1;
   auto sink = sink_for(config_);
   for (const std::string& behaviour : odd_endings("307 There\\r\\nLocation: ../new?x=1")) {
@@ -650,6 +661,7 @@ TEST_F(HttpSinkTest, RefusesConfigurationsThatCannotWork) {
 }
 
 TEST_F(HttpSinkTest, BatchesAreBoundedInBytes) {
+  SHOWS("http.batch.bytes");
   config_.batch_events = 100;
   config_.batch_bytes = 1000;
   ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span()));
@@ -723,6 +735,7 @@ TEST_F(HttpsTest, SpeaksHttp2WhereItIsOffered) {
 
 // nginx resets the stream when what is behind it breaks off.
 TEST_F(HttpsTest, CompleteHeadersOfA2xxAcknowledge) {
+  SHOWS("http.http2");
   config_.url += "behind";
   for (const bool http2 : {true, false}) {
     config_.http2 = http2;

@@ -17,6 +17,7 @@
 #include "sink/rabbitmq/errors.h"
 #include "test/sink/contract.h"
 #include "test/sink/server_process.h"
+#include "test/sink/shows.h"
 
 namespace walspout::test {
 namespace {
@@ -335,18 +336,21 @@ TEST_F(RabbitmqSinkTest, MessagesCarryTheEvents) {
 }
 
 TEST_F(RabbitmqSinkTest, MessagesAreTransientByChoice) {
+  SHOWS("rabbitmq.persistent");
   config_.persistent = false;
   ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span()));
   EXPECT_EQ(client_.messages(name_).at(0).delivery_mode, 1);
 }
 
 TEST_F(RabbitmqSinkTest, UnconfirmedBoundsWhatIsUnderWay) {
+  SHOWS("rabbitmq.unconfirmed");
   config_.unconfirmed = 3;
   ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span()));
   EXPECT_EQ(bodies_in(name_), events_.documents());
 }
 
 TEST_F(RabbitmqSinkTest, UnroutableMessagesAreRejected) {
+  SHOWS("rabbitmq.mandatory");
   config_.routing_key = Route{{{"public.lost", "nowhere"}}, "{schema}.{table}.{op}", {}};
   static const Table lost{"public", "lost"};
   Events events;
@@ -414,6 +418,8 @@ TEST_F(RabbitmqSinkTest, NothingOvertakesWhatIsSentAgainAfterARefusal) {
 }
 
 TEST_F(RabbitmqSinkTest, AMissingExchangeIsFatalAndNamed) {
+  SHOWS("rabbitmq.exchange");
+  SHOWS("rabbitmq.declare");
   config_.exchange = name_ + "missing";
   auto sink = sink_for(config_);
   const auto checked = sink->check({}, in_seconds(5));
@@ -460,6 +466,7 @@ TEST_F(RabbitmqSinkTest, AnEventThatIsTooLargeIsRejected) {
 }
 
 TEST_F(RabbitmqSinkTest, ARoutingKeyThatIsTooLongIsRejected) {
+  SHOWS("rabbitmq.routing_key");
   config_.routing_key.fallback = std::string(300, 'k');
   const DeliveryError error = failure(*sink_for(config_));
   EXPECT_EQ(error.error.kind, ErrorKind::kReject);
@@ -467,6 +474,7 @@ TEST_F(RabbitmqSinkTest, ARoutingKeyThatIsTooLongIsRejected) {
 }
 
 TEST_F(RabbitmqSinkTest, TablesHaveRoutingKeysOfTheirOwn) {
+  SHOWS("rabbitmq.routing_key");
   const std::string own = unique("own");
   client_.queue(own, name_, "mine.*");
   config_.routing_key.tables = {{"public.orders", "mine.{op}"}, {"public.others", "not.{op}"}};
@@ -476,6 +484,7 @@ TEST_F(RabbitmqSinkTest, TablesHaveRoutingKeysOfTheirOwn) {
 }
 
 TEST_F(RabbitmqSinkTest, TablesThatAreMappedNowhere) {
+  SHOWS("rabbitmq.unmapped");
   config_.routing_key = Route{{}, std::nullopt, Unmapped::kError};
   EXPECT_EQ(failure(*sink_for(config_)).error.kind, ErrorKind::kReject);
   config_.routing_key.unmapped = Unmapped::kDrop;
@@ -555,6 +564,7 @@ class RabbitmqAlarmTest : public RabbitmqSinkTest {
 };
 
 TEST_F(RabbitmqAlarmTest, AnAlarmKeepsTheConnectionAndItsMessages) {
+  SHOWS("rabbitmq.heartbeat");
   config_.heartbeat = std::chrono::seconds(2);
   sink_ = sink_for(config_);
   Events events;
@@ -577,6 +587,7 @@ TEST_F(RabbitmqAlarmTest, AnAlarmKeepsTheConnectionAndItsMessages) {
 
 // More than the buffers of both kernels: frames are cut in two.
 TEST_F(RabbitmqAlarmTest, ABrokerThatDoesNotReadGetsTheRestLater) {
+  SHOWS("rabbitmq.url");
   for (const bool tls : {false, true}) {
     if (tls) {
       config_.url = Secret(Broker::get().tls_url());

@@ -12,6 +12,7 @@
 #include <string>
 #include <thread>
 
+#include "sink/redis/config.h"
 #include "sink/redis/redis.h"
 #include "sink/sinks.h"
 
@@ -77,8 +78,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const Table table{"public", "orders"};
   server.say(std::string(reinterpret_cast<const char*>(data), size));
 
-  SinkConfig config;
-  config.name = "redis";
+  SinkConfig config = sink_config("redis");
   RedisConfig redis;
   redis.url = Secret("unix://" + server.path());
   redis.pipeline = 2;

@@ -14,6 +14,7 @@
 #include "sink/redis/link.h"
 #include "test/sink/contract.h"
 #include "test/sink/server_process.h"
+#include "test/sink/shows.h"
 
 namespace walspout::test {
 namespace {
@@ -209,6 +210,7 @@ class RedisSinkTest : public testing::Test {
 };
 
 TEST_F(RedisSinkTest, EntriesHaveTheEventsIds) {
+  SHOWS("redis.url");
   auto sink = sink_for(config_for(server_.url()));
   ASSERT_TRUE(deliver_all(*sink, events_.span()));
   const auto entries = server_.entries(kStream);
@@ -228,6 +230,7 @@ TEST_F(RedisSinkTest, ResendsAddNothing) {
 }
 
 TEST_F(RedisSinkTest, FieldsAreThoseConfigured) {
+  SHOWS("redis.fields");
   RedisConfig config = config_for(server_.url());
   config.fields = {"op", "data", "id", "schema", "table", "key"};
   auto sink = sink_for(config);
@@ -248,6 +251,7 @@ TEST_F(RedisSinkTest, FieldsAreThoseConfigured) {
 }
 
 TEST_F(RedisSinkTest, StreamsAreTrimmedAbout) {
+  SHOWS("redis.maxlen");
   RedisConfig config = config_for(server_.url());
   config.maxlen = 100;
   auto sink = sourced_sink(config);
@@ -315,6 +319,7 @@ TEST_F(RedisSinkTest, OutOfMemoryIsRetryAndLeavesNoHole) {
 }
 
 TEST_F(RedisSinkTest, MemoryThatComesAndGoesLeavesNoHole) {
+  SHOWS("redis.pipeline");
   RedisConfig config = config_for(server_.url());
   config.pipeline = 100;  // so that one transaction is on its way while another is executed
   auto sink = sink_for(config);
@@ -450,6 +455,7 @@ TEST_F(RedisSinkTest, AKeyThatChangesItsTypeIsFatal) {
 }
 
 TEST_F(RedisSinkTest, AnotherWritersStreamIsRefusedAtStart) {
+  SHOWS("redis.stream");
   server_.ask({"XADD", "fixed", "*", "a", "b"});
   RedisConfig config = config_for(server_.url());
   config.stream.fallback = "fixed";
@@ -784,6 +790,8 @@ TEST_F(RedisSinkTest, AnotherForwarderOfTheSameSlotIsNoForeigner) {
 }
 
 TEST_F(RedisSinkTest, WithoutTransactionsNothingIsAdded) {
+  SHOWS("redis.username");
+  SHOWS("redis.password");
   server_.ask({"ACL", "SETUSER", "spout", "on", ">p", "~*", "+@all", "-multi"});
   RedisConfig config = config_for(server_.url());
   config.username = "spout";
@@ -802,7 +810,7 @@ TEST_F(RedisSinkTest, ADeadLetterBelowTheTopIsLookedForAndRejected) {
   EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(4, 1)));  // is there
   const DeliveryError error = failure(*sink, events_.span().subspan(2, 1));
   EXPECT_EQ(error.error.kind, ErrorKind::kReject);
-  EXPECT_THAT(error.error.what, HasSubstr("--stream"));
+  EXPECT_THAT(error.error.what, HasSubstr("--to"));
   EXPECT_EQ(progress_.durable_count(), 0u);
   EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(8, 1)));  // beyond the top
   EXPECT_EQ(failure(*sink, events_.span().subspan(7, 1)).error.kind, ErrorKind::kReject);
@@ -942,6 +950,8 @@ TEST_F(RedisSinkTest, ReconnectsUnnoticedAfterBeingCutOff) {
 #ifdef WALSPOUT_REDIS_TLS
 
 TEST(RedisTlsTest, TrustsWhomItIsTold) {
+  SHOWS("redis.tls.verify");
+  SHOWS("redis.tls.ca_file");
   TempDir directory;
   Process openssl;
   ASSERT_TRUE(

@@ -1,0 +1,189 @@
+#include "config/keys.h"
+
+#include <algorithm>
+
+#include "config/config.h"
+
+namespace walspout {
+namespace {
+
+constexpr uint64_t kMaxMemory = uint64_t{1} << 40;
+constexpr size_t kMaxName = 63;
+constexpr const char* kNameRule = "\"name\" must be up to 63 letters, digits and any of _ - .";
+
+bool is_slot_name(const std::string& text) {
+  return !text.empty() && text.size() <= kMaxName &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
+         });
+}
+
+std::string wrong_publication(const std::string& name) {
+  if (name.empty()) return "has an empty name. For every table leave \"publications\" out";
+  if (name.size() <= kMaxName) return "";
+  return "has a name of more than 63 bytes, and there is no such publication";
+}
+
+KeyTable<SourceConfig> source_table() {
+  KeyTable<SourceConfig> table;
+  table
+      .key("dsn", &SourceConfig::dsn,
+           "Whatever libpq understands; TLS by `sslmode=verify-full sslrootcert=/etc/ssl/ca.pem`")
+      .required()
+      .key("slot", &SourceConfig::slot, "Replication slot; one for each pipeline")
+      .required()
+      .key("publications", &SourceConfig::publications, "Publications whose changes are sent")
+      .each(wrong_publication)
+      .initially("every table")
+      .key("messages", &SourceConfig::messages, "Send logical messages")
+      .key(
+          "message_prefixes", &SourceConfig::message_prefixes,
+          "Only messages with one of these prefixes. An item is exactly what stands there, without "
+          "quotes for the plugin")
+      .initially("all")
+      .choice<std::string>("origin", &SourceConfig::origin, {{"any", "any"}, {"none", "none"}},
+                           "`none`: leave out what was replicated from elsewhere")
+      .key("omit", &SourceConfig::omit, "Fields of the envelope to leave out")
+      .words({"id", "op", "schema", "table", "ts", "xid", "origin"})
+      .initially("none")
+      .key("batch_bytes", &SourceConfig::batch_bytes,
+           "How large a message of the server grows within a transaction")
+      .bytes(1, 16u << 20)
+      .key("max_value_bytes", &SourceConfig::max_value_bytes,
+           "Longer values are left out and named in `elided`; `0B`: none are")
+      .bytes(0, 1u << 30)
+      .key("user_casts", &SourceConfig::user_casts,
+           "Call casts to json that are written in SQL or PL/pgSQL; users' code then runs in the "
+           "server")
+      .key("create_slot", &SourceConfig::create_slot, "Make the slot if it is missing")
+      .key("failover", &SourceConfig::failover,
+           "Make it one that standbys keep (PostgreSQL 17 and later)")
+      .rule([](SourceConfig& source, const Section::Has& has) -> std::optional<KeyProblem> {
+        if (!has("slot") || is_slot_name(source.slot)) return std::nullopt;
+        return KeyProblem{"slot",
+                          "\"slot\" must be up to 63 lower case letters, digits and underscores"};
+      });
+  return table;
+}
+
+KeyTable<BackoffConfig> retry_table() {
+  KeyTable<BackoffConfig> table;
+  table.key("initial", &BackoffConfig::initial, "The first pause")
+      .key("max", &BackoffConfig::max, "The longest pause")
+      .rule([](BackoffConfig& retry, const Section::Has&) -> std::optional<KeyProblem> {
+        if (retry.max >= retry.initial) return std::nullopt;
+        return KeyProblem{"", "\"max\" must not be less than \"initial\""};
+      });
+  return table;
+}
+
+KeyTable<DeadLetterConfig> dead_letter_table() {
+  KeyTable<DeadLetterConfig> table;
+  table.key("path", &DeadLetterConfig::path, "The file")
+      .required()
+      .key("after", &DeadLetterConfig::after,
+           "Failed attempts of an event, while the receiver takes others")
+      .between(1, INT64_MAX)
+      .initially("only rejected events");
+  return table;
+}
+
+KeyTable<StatusConfig> status_table() {
+  KeyTable<StatusConfig> table;
+  table.key("listen", &StatusConfig::listen, "`ADDRESS:PORT` of the [status server](#operating)")
+      .rule([](StatusConfig& status, const Section::Has&) -> std::optional<KeyProblem> {
+        if (status.parse()) return std::nullopt;
+        return KeyProblem{"listen", "\"listen\" must be ADDRESS:PORT, such as 127.0.0.1:9187"};
+      });
+  return table;
+}
+
+KeyTable<LogConfig> log_table() {
+  KeyTable<LogConfig> table;
+  table
+      .choice<LogLevel>("level", &LogConfig::level,
+                        {{"debug", LogLevel::kDebug},
+                         {"info", LogLevel::kInfo},
+                         {"warn", LogLevel::kWarn},
+                         {"error", LogLevel::kError}},
+                        "The least level that is logged. SIGUSR1 switches debug on and off")
+      .choice<bool>("format", &LogConfig::json, {{"text", false}, {"json", true}},
+                    "Lines for people, or JSON objects");
+  return table;
+}
+
+std::shared_ptr<const Section> shared(const Section& section) {
+  return std::make_shared<Section>(section);
+}
+
+}  // namespace
+
+bool is_name(const std::string& text) {
+  return !text.empty() && text.size() <= kMaxName &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '_' || c == '-' || c == '.';
+         });
+}
+
+const Section& sink_keys() {
+  static const KeyTable<SinkConfig> kTable = [] {
+    KeyTable<SinkConfig> table;
+    table.key("name", &SinkConfig::name, "Name in logs and metrics")
+        .initially("the type")
+        .key("deliver_timeout", &SinkConfig::deliver_timeout,
+             "Time limit of a batch; the batch is then tried again")
+        .rule([](SinkConfig& sink, const Section::Has&) -> std::optional<KeyProblem> {
+          if (sink.name.empty() || is_name(sink.name)) return std::nullopt;
+          return KeyProblem{"name", kNameRule};
+        });
+    return table;
+  }();
+  return kTable.section();
+}
+
+const Section& pipeline_keys() {
+  static const KeyTable<PipelineConfig> kTable = [] {
+    KeyTable<PipelineConfig> table;
+    table.key("name", &PipelineConfig::name, "Name in logs and metrics")
+        .required()
+        .section("source", &PipelineConfig::source, source_table(), "Where events come from")
+        .required()
+        .sections("sinks", shared(sink_keys()), "Where events go; each sink gets every event")
+        .required()
+        .key("memory", &PipelineConfig::memory,
+             "Size of events that were read and are not delivered everywhere. When it is full, "
+             "reading "
+             "waits")
+        .bytes(1u << 20, kMaxMemory)
+        .section("retry", &PipelineConfig::retry, retry_table(),
+                 "Pauses between attempts, of the sinks and of the connection to Postgres")
+        .section("dead_letter", &PipelineConfig::dead_letter, dead_letter_table(),
+                 "File for rejected events; see [dead letters](#operating)")
+        .rule([](PipelineConfig& pipeline, const Section::Has& has) -> std::optional<KeyProblem> {
+          if (!has("name") || is_name(pipeline.name)) return std::nullopt;
+          return KeyProblem{"name", kNameRule};
+        });
+    return table;
+  }();
+  return kTable.section();
+}
+
+const Section& root_keys() {
+  static const KeyTable<Config> kTable = [] {
+    KeyTable<Config> table;
+    table.sections("pipelines", shared(pipeline_keys()), "What is read, and where it goes")
+        .required()
+        .section("status", &Config::status, status_table(), "The [status server](#operating)")
+        .section("log", &Config::log, log_table(), "What is logged, and how")
+        .key("state", &Config::state,
+             "Directory to remember in [how far each slot was confirmed](#operating)")
+        .initially("`$STATE_DIRECTORY`, else none")
+        .key("drain", &Config::drain,
+             "How long SIGTERM waits for the sinks; a second signal ends at once");
+    return table;
+  }();
+  return kTable.section();
+}
+
+}  // namespace walspout

@@ -1,0 +1,121 @@
+#include "config/loader.h"
+
+namespace walspout {
+namespace {
+
+std::optional<KeyValue> templates(YamlMap& map, const Key& key) {
+  Templates templates;
+  if (!map.is_map(key.name)) {
+    map.text(key.name, templates.fallback);
+    if (!templates.fallback) return std::nullopt;
+    return templates;
+  }
+  map.map(key.name, [&](YamlMap& inner) {
+    inner.text("fallback", templates.fallback);
+    inner.dictionary("tables", [&](const std::string& table, const YAML::Node& value) {
+      if (auto text = inner.expand(value, table)) templates.tables[table] = *text;
+    });
+    if (!inner.has("fallback") && !inner.has("tables")) {
+      inner.problem("\"" + key.name + "\" needs \"tables\" or \"fallback\"");
+    }
+  });
+  return templates;
+}
+
+TextList texts(YamlMap& map, const Key& key) {
+  TextList list;
+  if (key.item_problem) {
+    map.texts(key.name, list, key.item_problem);
+  } else if (!key.words.empty()) {
+    map.texts(key.name, list, key.words);
+  } else {
+    map.texts(key.name, list);
+  }
+  return list;
+}
+
+// Nothing: the key is not there, or has no value of its kind.
+std::optional<KeyValue> value_of(YamlMap& map, const Key& key) {
+  const size_t problems = map.problem_count();
+  std::optional<KeyValue> value;
+  const auto read = [&](auto fresh, auto&& how) {
+    how(fresh);
+    value = std::move(fresh);
+  };
+  switch (key.kind) {
+    case KeyKind::kText:
+      read(std::string(), [&](std::string& text) { map.text(key.name, text); });
+      break;
+    case KeyKind::kSecret:
+      read(Secret(), [&](Secret& secret) { map.secret(key.name, secret); });
+      break;
+    case KeyKind::kSecrets:
+      read(SecretList(), [&](SecretList& secrets) { map.secrets(key.name, secrets); });
+      break;
+    case KeyKind::kFlag:
+      read(false, [&](bool& flag) { map.flag(key.name, flag); });
+      break;
+    case KeyKind::kNumber:
+      read(uint64_t{0},
+           [&](uint64_t& number) { map.number(key.name, number, key.least, key.most); });
+      break;
+    case KeyKind::kSize:
+      read(uint64_t{0}, [&](uint64_t& bytes) { map.size(key.name, bytes, key.least, key.most); });
+      break;
+    case KeyKind::kDuration:
+      read(Milliseconds(), [&](Milliseconds& time) { map.duration(key.name, time); });
+      break;
+    case KeyKind::kChoice:
+      if (auto chosen = map.choice(key.name, key.words)) value = uint64_t{*chosen};
+      break;
+    case KeyKind::kTexts:
+      value = texts(map, key);
+      break;
+    case KeyKind::kSecretMap:
+      read(SecretMap(), [&](SecretMap& secrets) {
+        map.dictionary(key.name, [&](const std::string& name, const YAML::Node& node) {
+          if (auto secret = map.expand_secret(node, name)) secrets.emplace_back(name, *secret);
+        });
+      });
+      break;
+    case KeyKind::kTemplates:
+      value = templates(map, key);
+      break;
+    case KeyKind::kSection:
+    case KeyKind::kSections:
+      break;
+  }
+  return map.problem_count() == problems ? std::move(value) : std::nullopt;
+}
+
+}  // namespace
+
+void load_keys(YamlMap& map, const Section& section, void* target) {
+  for (const Key& key : section.keys) {
+    if (key.required) map.require(key.name);
+    if (!map.has(key.name) || key.kind == KeyKind::kSections) continue;
+    if (key.kind == KeyKind::kSection) {
+      map.map(key.name, [&](YamlMap& inner) { load(inner, *key.section, key.inner(target)); });
+    } else if (std::optional<KeyValue> value = value_of(map, key)) {
+      key.set(target, *value);
+    }
+  }
+}
+
+void load_rules(YamlMap& map, const Section& section, void* target) {
+  const Section::Has has = [&map](const std::string& key) { return map.has(key); };
+  for (const Section::Rule& rule : section.rules) {
+    if (auto broken = rule(target, has)) map.problem(broken->key, broken->what);
+  }
+}
+
+void load(YamlMap& map, const Section& section, void* target) {
+  load_keys(map, section, target);
+  load_rules(map, section, target);
+}
+
+void accept_keys(YamlMap& map, const Section& section) {
+  for (const Key& key : section.keys) map.has(key.name);
+}
+
+}  // namespace walspout

@@ -1,0 +1,35 @@
+// Keys that several sinks have.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+
+#include "base/keys.h"
+#include "sink/common/route.h"
+#include "sink/common/tls.h"
+
+namespace walspout {
+
+inline KeyTable<TlsConfig> tls_table() {
+  KeyTable<TlsConfig> table;
+  table.key("ca_file", &TlsConfig::ca_file, "PEM file of the authorities to trust")
+      .initially("the system's")
+      .key("cert_file", &TlsConfig::cert_file, "PEM file of the certificate to show")
+      .key("key_file", &TlsConfig::key_file, "PEM file of its key")
+      .key("verify", &TlsConfig::verify, "`false`: trust any certificate");
+  return table;
+}
+
+// The key `name` with the templates, and "unmapped".
+template <typename T>
+void add_route(KeyTable<T>& table, const std::string& name, Route T::*route, std::string help) {
+  table.key(name, route, std::move(help));
+  table.template choice<Unmapped>(
+      "unmapped", [route](T& target) -> Unmapped& { return (target.*route).unmapped; },
+      {{"error", Unmapped::kError}, {"drop", Unmapped::kDrop}},
+      "What follows for an event that `" + name +
+          "` has no place for: `error` rejects the event, `drop` discards it");
+}
+
+}  // namespace walspout

@@ -1,0 +1,36 @@
+// Which destination an event has.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+
+namespace walspout {
+
+// What becomes of an event that no destination is configured for.
+enum class Unmapped {
+  kError,  // it is rejected: dead letter or stop
+  kDrop,   // it counts as delivered, and as dropped
+};
+
+// Where a pipeline's events come from, as templates name it.
+struct Origin {
+  std::string pipeline;
+  std::string database;
+};
+
+// A destination for each event: an entry for its table, else the fallback. Both are templates, in
+// which {schema}, {table} and {op} stand for those of the event, {database} and {pipeline} for
+// those of the origin, and {{ and }} for braces. For logical messages, {schema} and {table} are
+// empty.
+struct Route {
+  std::map<std::string, std::string> tables;  // by "schema.table"; "message": logical messages
+  std::optional<std::string> fallback;        // none: tables not listed are unmapped
+  Unmapped unmapped = Unmapped::kError;
+  Origin origin{};
+  // In names that replace placeholders, the characters % : . become %25 %3A %2E. So no name can
+  // reach over the : and . between two placeholders: different names make different destinations.
+  bool escape = false;
+};
+
+}  // namespace walspout

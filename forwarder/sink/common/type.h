@@ -1,0 +1,69 @@
+// What the program knows of a type of sink. The folder of the sink defines one.
+#pragma once
+
+#include <any>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/keys.h"
+#include "base/result.h"
+#include "sink/common/route.h"
+#include "stream/sink.h"
+
+namespace walspout {
+
+struct SinkType;
+
+// A sink as the configuration has it.
+struct SinkConfig {
+  std::string name;                      // in logs and metrics; the type, unless given
+  Milliseconds deliver_timeout{60'000};  // of one call of deliver()
+  const SinkType* type = nullptr;
+  std::any options;  // the structure that the type's keys fill
+};
+
+struct SinkType {
+  std::string name;
+  std::string help;  // what it does with an event, in a sentence
+  Section keys;      // beside those that every sink has
+  std::any options;  // before a key is read
+
+  // The structure within the options, for the functions of the keys.
+  std::function<void*(std::any& options)> target;
+
+  // Does no I/O. Options that can be seen to be wrong without it (a URL that is none, a TLS that
+  // the library lacks) are a kFatal error.
+  std::function<Result<std::unique_ptr<Sink>>(const std::any& options)> make;
+
+  // What is wrong with the options and the keys of every sink together; empty: there is no such
+  // rule.
+  std::function<std::optional<KeyProblem>(SinkConfig& sink, const Section::Has& has)> rule{};
+
+  // The templates that choose the destination of an event; empty: all events go to one place.
+  std::function<Route*(std::any& options)> route{};
+
+  // A destination that both would fill, although it takes events of one source only. Empty: there
+  // are no such destinations.
+  std::function<std::optional<std::string>(const std::any& a, const std::any& b)> shared{};
+};
+
+// A type whose options are a structure Options, and whose sink `make` makes of them.
+template <typename Options, typename Make>
+SinkType sink_type(std::string name, std::string help, const KeyTable<Options>& table, Make make) {
+  SinkType type;
+  type.name = std::move(name);
+  type.help = std::move(help);
+  type.keys = table.section();
+  type.options = Options();
+  type.target = [](std::any& options) { return std::any_cast<Options>(&options); };
+  type.make = [make](const std::any& options) -> Result<std::unique_ptr<Sink>> {
+    return make(std::any_cast<const Options&>(options));
+  };
+  return type;
+}
+
+}  // namespace walspout

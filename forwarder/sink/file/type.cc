@@ -1,0 +1,18 @@
+#include "sink/file/file.h"
+#include "sink/types.h"
+
+namespace walspout {
+
+SinkType file_type() {
+  KeyTable<FileConfig> table;
+  table
+      .key("path", &FileConfig::path,
+           "The file; opened again on SIGHUP, and locked: it has one writer")
+      .required()
+      .key("fsync", &FileConfig::fsync, "A line counts as delivered once it is on disk");
+  return sink_type<FileConfig>(
+      "file", "Appends a line to a file", table,
+      [](const FileConfig& config) { return std::make_unique<FileSink>(config); });
+}
+
+}  // namespace walspout

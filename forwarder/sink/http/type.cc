@@ -1,0 +1,79 @@
+#include "sink/common/keys.h"
+#include "sink/http/http.h"
+#include "sink/types.h"
+
+namespace walspout {
+namespace {
+
+KeyTable<HttpConfig> batch_table() {
+  KeyTable<HttpConfig> table;
+  table
+      .key("events", &HttpConfig::batch_events,
+           "Events in a request, at most; more than one: the body is a JSON array")
+      .between(1, 100'000)
+      .key("bytes", &HttpConfig::batch_bytes, "Size of a request's body, at most")
+      .bytes(1, 1u << 30);
+  return table;
+}
+
+KeyTable<HttpConfig> table() {
+  KeyTable<HttpConfig> table;
+  table.key("url", &HttpConfig::url, "`http://…` or `https://…`")
+      .required()
+      .key(
+          "secret", &HttpConfig::secrets,
+          "`whsec_…`: signs each request, as [Standard Webhooks](https://www.standardwebhooks.com) "
+          "says; a list while keys change")
+      .initially("unsigned")
+      .key("headers", &HttpConfig::headers, "Headers of each request, by name")
+      .section(
+          "batch", [](HttpConfig& http) -> HttpConfig& { return http; }, batch_table(),
+          "How many events a request has")
+      .key("lanes", &HttpConfig::lanes, "Requests side by side; a key always has the same lane")
+      .between(1, 256)
+      .key("cloudevents", &HttpConfig::cloudevents, "Attributes of CloudEvents as `ce-` headers")
+      .key("cloudevents_source", &HttpConfig::cloudevents_source,
+           "Attribute `source` of CloudEvents")
+      .initially("/walspout")
+      .key("redirects", &HttpConfig::redirects,
+           "How many redirects are followed, to the same host only")
+      .between(0, 10)
+      .key("http2", &HttpConfig::http2, "HTTP/2, where TLS negotiates it")
+      .section("tls", &HttpConfig::tls, tls_table(), "TLS; whether it is used the URL says")
+      .key("connect_timeout", &HttpConfig::connect_timeout, "Time limit of connecting")
+      .key("timeout", &HttpConfig::timeout,
+           "Time limit of a request, at most `deliver_timeout`. No request starts that "
+           "`deliver_timeout` would cut")
+      .rule([](HttpConfig& http, const Section::Has& has) -> std::optional<KeyProblem> {
+        if (!has("url") || http.url.starts_with("http://") || http.url.starts_with("https://")) {
+          return std::nullopt;
+        }
+        return KeyProblem{"url", "\"url\" must begin with http:// or https://"};
+      });
+  return table;
+}
+
+// A request that the deadline of its delivery cuts is sent again, although the receiver may have
+// taken it.
+std::optional<KeyProblem> fit_timeout(SinkConfig& sink, const Section::Has& has) {
+  auto& http = std::any_cast<HttpConfig&>(sink.options);
+  if (http.timeout <= sink.deliver_timeout) return std::nullopt;
+  http.timeout = sink.deliver_timeout;
+  if (!has("timeout")) return std::nullopt;
+  return KeyProblem{
+      "timeout",
+      "\"timeout\" of a request is longer than \"deliver_timeout\", which would end the "
+      "request: raise deliver_timeout, or lower timeout"};
+}
+
+}  // namespace
+
+SinkType http_type() {
+  SinkType type =
+      sink_type<HttpConfig>("http", "Sends a POST request to a webhook", table(),
+                            [](const HttpConfig& config) { return HttpSink::create(config); });
+  type.rule = fit_timeout;
+  return type;
+}
+
+}  // namespace walspout

@@ -1,0 +1,52 @@
+#include "sink/common/keys.h"
+#include "sink/redis/redis.h"
+#include "sink/types.h"
+
+namespace walspout {
+namespace {
+
+KeyTable<RedisConfig> table() {
+  KeyTable<RedisConfig> table;
+  table
+      .key("url", &RedisConfig::url,
+           "`redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS, or "
+           "`unix:///path[?db=n]`")
+      .required();
+  add_route(
+      table, "stream", &RedisConfig::stream,
+      "[Template](#templates) of the stream's name. In names that replace a placeholder, `%`, "
+      "`:` and `.` become `%25`, `%3A` and `%2E`");
+  table.key("maxlen", &RedisConfig::maxlen, "About so many entries are kept")
+      .between(1, INT64_MAX)
+      .initially("never trimmed")
+      .key("fields", &RedisConfig::fields, "Fields of an entry")
+      .words({"data", "id", "op", "schema", "table", "key"})
+      .key("username", &RedisConfig::username, "User of an ACL")
+      .initially("the URL's")
+      .key("password", &RedisConfig::password, "Password")
+      .initially("the URL's")
+      .section("tls", &RedisConfig::tls, tls_table(), "TLS; whether it is used the URL says")
+      .key("pipeline", &RedisConfig::pipeline,
+           "Events in one transaction, at most; the next transaction is on its way meanwhile")
+      .between(1, 100'000)
+      .key("connect_timeout", &RedisConfig::connect_timeout, "Time limit of connecting");
+  return table;
+}
+
+}  // namespace
+
+SinkType redis_type() {
+  SinkType type = sink_type<RedisConfig>(
+      "redis", "Adds an entry to a Redis stream; the entry's id is the event's id", table(),
+      [](const RedisConfig& config) { return RedisSink::create(config); });
+  type.route = [](std::any& options) { return &std::any_cast<RedisConfig&>(options).stream; };
+  type.shared = [](const std::any& a, const std::any& b) -> std::optional<std::string> {
+    const auto stream = RedisSink::common_stream(std::any_cast<const RedisConfig&>(a),
+                                                 std::any_cast<const RedisConfig&>(b));
+    if (!stream) return std::nullopt;
+    return "stream \"" + *stream + "\" of the same Redis";
+  };
+  return type;
+}
+
+}  // namespace walspout

@@ -1,0 +1,12 @@
+#include "sink/stdout/stdout.h"
+#include "sink/types.h"
+
+namespace walspout {
+
+SinkType stdout_type() {
+  return sink_type<StdoutConfig>(
+      "stdout", "Writes a line to standard output", KeyTable<StdoutConfig>(),
+      [](const StdoutConfig& config) { return std::make_unique<StdoutSink>(config); });
+}
+
+}  // namespace walspout
