@@ -43,7 +43,7 @@ class Runner {
   const Config& config_;
   Wake ended_;
   std::vector<std::unique_ptr<Pipeline>> pipelines_;
-  std::unique_ptr<StatusServer> status_;
+  std::unique_ptr<HttpServer> status_;
   Notifier notifier_;
   int signals_ = -1;
   bool stopping_ = false;
@@ -80,7 +80,7 @@ int Runner::run() {
   if (config_.status) {
     std::vector<const Pipeline*> pipelines;
     for (const auto& pipeline : pipelines_) pipelines.push_back(pipeline.get());
-    auto status = StatusServer::start(*config_.status, std::move(pipelines));
+    auto status = start_status_server(*config_.status, std::move(pipelines));
     if (!status) {
       log(LogLevel::kError, "no status server", {{"error", status.error().message()}});
       return kFailed;

@@ -324,8 +324,8 @@ def test_metrics_and_status(db, fwd):
         forwarder.wait_for_events(10)
         assert forwarder.get("/healthz") == (200, "ok\n")
         pg.wait_until(lambda: forwarder.get("/readyz")[0] == 200, 5, what="readiness")
-        status = forwarder.status()
-        assert status["sinks"][0]["events"] == 10 and status["state"] == "streaming"
+        pg.wait_until(lambda: forwarder.status()["sinks"][0]["events"] == 10, what="events")
+        assert forwarder.status()["state"] == "streaming"
         metrics = forwarder.get("/metrics")[1]
         labels = 'pipeline="test",sink="file"'
         assert f"walspout_sink_events_total{{{labels}}} 10" in metrics
