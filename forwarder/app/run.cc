@@ -34,7 +34,7 @@ class Runner {
   int run();
 
  private:
-  bool make();
+  ExitCode make();
   void take_signals();
   void signal(uint32_t number);
   bool ended() const;
@@ -51,17 +51,24 @@ class Runner {
   TimePoint give_up_ = TimePoint::max();
 };
 
-bool Runner::make() {
+ExitCode Runner::make() {
   for (const PipelineConfig& config : config_.pipelines) {
     auto pipeline = Pipeline::make(config, [this] { ended_(); });
-    if (!pipeline) {
+    if (!pipeline && pipeline.error().kind == ErrorKind::kFatal) {
       std::fprintf(stderr, "pipeline \"%s\": %s\n", config.name.c_str(),
                    pipeline.error().message().c_str());
-      return false;
+      return kUsage;
+    }
+    // A file system that is full, or not mounted yet: the service manager tries again.
+    if (!pipeline) {
+      log(LogLevel::kError, "could not start",
+          {{"pipeline", config.name}, {"error", pipeline.error().message()}});
+      flush_log();
+      return kFailed;
     }
     pipelines_.push_back(std::move(*pipeline));
   }
-  return true;
+  return kClean;
 }
 
 void Runner::take_signals() {
@@ -75,7 +82,8 @@ void Runner::take_signals() {
 
 int Runner::run() {
   take_signals();
-  if (!make()) return kUsage;
+  const ExitCode made = make();
+  if (made != kClean) return made;
   log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"pipelines", pipelines_.size()}});
   if (config_.status) {
     std::vector<const Pipeline*> pipelines;

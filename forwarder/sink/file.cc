@@ -43,6 +43,11 @@ Failure failed(std::string_view doing, const std::string& path) {
   }
 }
 
+// A pipe or a device has nothing to cut and nothing to sync.
+Failure not_regular(const std::string& path) {
+  return fatal("this is no regular file. For a pipe use a sink of the type stdout", path);
+}
+
 // The length of the file's whole lines. -1 and errno on error.
 off_t whole_lines(int fd, off_t size) {
   std::array<char, 4096> block;
@@ -72,8 +77,8 @@ void FileSink::close() {
   fd_ = -1;
 }
 
-Result<void> FileSink::open(bool check_only) {
-  const int fd = ::open(config_.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+Result<void> FileSink::open() {
+  const int fd = open_to_append(config_.path, 0640);
   if (fd < 0) return failed("open the file", config_.path);
   if (is_same_file(fd, fd_)) {
     ::close(fd);
@@ -85,7 +90,6 @@ Result<void> FileSink::open(bool check_only) {
     Failure failure = failed("lock the file", config_.path);
     ::close(fd);
     if (!taken) return failure;
-    if (check_only) return {};
     return retry(
         "another process, or another sink, writes to this file: give each a file of its own",
         config_.path);
@@ -104,10 +108,7 @@ Result<void> FileSink::open(bool check_only) {
 Result<off_t> FileSink::prepare(int fd) const {
   struct stat status = {};
   if (fstat(fd, &status) != 0) return failed("look at the file", config_.path);
-  // A pipe or a device has nothing to cut and nothing to sync.
-  if (!S_ISREG(status.st_mode)) {
-    return fatal("this is no regular file. For a pipe use a sink of the type stdout", config_.path);
-  }
+  if (!S_ISREG(status.st_mode)) return not_regular(config_.path);
   const off_t whole = whole_lines(fd, status.st_size);
   if (whole < 0) return failed("read the file", config_.path);
   if (whole < status.st_size && ftruncate(fd, whole) != 0) {
@@ -120,7 +121,14 @@ Result<off_t> FileSink::prepare(int fd) const {
 }
 
 Result<void> FileSink::check(const SourceState&, TimePoint) {
-  return fd_ >= 0 ? Result<void>() : open(true);
+  if (fd_ >= 0) return {};
+  struct stat status = {};
+  const bool is_there = stat(config_.path.c_str(), &status) == 0;
+  if (is_there && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+    return not_regular(config_.path);
+  }
+  if (!can_open_to_append(config_.path)) return failed("open the file", config_.path);
+  return {};
 }
 
 void FileSink::idle() {
@@ -129,7 +137,7 @@ void FileSink::idle() {
 
 Result<void> FileSink::reopen() {
   // Opened by the next delivery, too, but an error is told now.
-  return open(false);
+  return open();
 }
 
 Result<void> FileSink::sync() const {
@@ -189,7 +197,7 @@ void FileSink::take_back() {
 Delivery FileSink::deliver(std::span<const Event> events, TimePoint deadline, Progress& progress) {
   if (events.empty()) return {};
   idle_ = 0;
-  Result<void> outcome = fd_ >= 0 ? Result<void>() : open(false);
+  Result<void> outcome = fd_ >= 0 ? Result<void>() : open();
   if (outcome) {
     outcome = append(events, deadline);
     if (outcome) outcome = sync();

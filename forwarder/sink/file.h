@@ -24,8 +24,9 @@ class FileSink final : public Sink {
   std::string_view type() const override { return "file"; }
   std::string_view endpoint() const override { return config_.path; }
   BatchLimits limits() const override { return {.barriers_alone = false}; }
-  // Creates the file if there is none. That somebody else writes to it is not looked upon as an
-  // error: this may be `walspout check`, and he the forwarder.
+  // Makes no file and changes none. `walspout check` calls this, perhaps as root, and a file of
+  // root would be closed to the forwarder. A file that another process writes to is good: that
+  // process may be the forwarder.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
   // A disk cannot be hurried: the deadline is looked at between writes only.
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
@@ -37,7 +38,7 @@ class FileSink final : public Sink {
   [[nodiscard]] Result<void> reopen() override;
 
  private:
-  [[nodiscard]] Result<void> open(bool check_only);
+  [[nodiscard]] Result<void> open();
   // Cuts off what is not a whole line; the length of what remains.
   [[nodiscard]] Result<off_t> prepare(int fd) const;
   [[nodiscard]] Result<void> append(std::span<const Event> events, TimePoint deadline);

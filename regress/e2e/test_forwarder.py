@@ -356,9 +356,12 @@ def test_the_status_server_is_alone_and_takes_nothing(db, fwd):
 
 def test_check_says_what_is_wrong_and_how_to_mend_it(db, fwd):
     db.psql("CREATE TABLE bare (i int); CREATE PUBLICATION p FOR TABLE bare")
-    good = run("check", fwd(source="publications: [p]").config)
+    bare = run("check", fwd(source="publications: [p]").config)
+    assert bare.returncode == 1, bare.stdout + bare.stderr
+    assert "ALTER TABLE bare REPLICA IDENTITY FULL" in bare.stdout
+    db.psql("ALTER TABLE bare REPLICA IDENTITY FULL")
+    good = run("check", fwd(name="good", source="publications: [p]").config)
     assert good.returncode == 0, good.stdout + good.stderr
-    assert "ALTER TABLE bare REPLICA IDENTITY FULL" in good.stdout
     missing = run("check", fwd(name="bad", source="publications: [q]").config)
     assert missing.returncode == 1
     assert 'publication "q" does not exist' in missing.stdout
