@@ -1,11 +1,15 @@
 #include "app/config.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
-#include <sstream>
 
 #include "app/yaml.h"
+#include "app/yaml_text.h"
 
 namespace walspout {
 
@@ -22,6 +26,18 @@ bool is_name(std::string_view text, bool upper) {
          });
 }
 
+// Of a pipeline or a sink.
+void read_name(YamlMap& map, std::string& name) {
+  if (map.text("name", name) && !is_name(name, true)) {
+    map.problem("name", "\"name\" must be up to 63 letters, digits and any of _ - ." +
+                            map.not_this("name"));
+  }
+}
+
+void refuse_empty(YamlMap& map, const std::string& key, const std::string& text) {
+  if (text.empty()) map.problem(key, "\"" + key + "\" is empty");
+}
+
 constexpr size_t kMaxPublicationName = 63;
 
 std::string wrong_publication(const std::string& name) {
@@ -34,7 +50,7 @@ void read_source(YamlMap& map, SourceConfig& source) {
   map.require("dsn");
   map.require("slot");
   map.secret("dsn", source.dsn);
-  map.text("slot", source.slot);
+  const bool has_slot = map.text("slot", source.slot);
   map.texts("publications", source.publications, wrong_publication);
   map.flag("messages", source.messages);
   map.texts("message_prefixes", source.message_prefixes);
@@ -45,8 +61,9 @@ void read_source(YamlMap& map, SourceConfig& source) {
   map.flag("user_casts", source.user_casts);
   map.flag("create_slot", source.create_slot);
   map.flag("failover", source.failover);
-  if (map.has("slot") && !is_name(source.slot, false)) {
-    map.problem("slot", "\"slot\" must be up to 63 lower case letters, digits and underscores");
+  if (has_slot && !is_name(source.slot, false)) {
+    map.problem("slot", "\"slot\" must be up to 63 lower case letters, digits and underscores" +
+                            map.not_this("slot"));
   }
 }
 
@@ -154,49 +171,43 @@ RabbitmqConfig read_rabbitmq(YamlMap& map) {
 FileConfig read_file(YamlMap& map) {
   FileConfig file;
   map.require("path");
-  map.text("path", file.path);
+  if (map.text("path", file.path)) refuse_empty(map, "path", file.path);
   map.flag("fsync", file.fsync);
   return file;
 }
 
+struct SinkType {
+  const char* name;
+  void (*read)(YamlMap& map, SinkConfig& sink);
+};
+
+// One line a sink.
+const SinkType kSinkTypes[] = {
+    {"redis", [](YamlMap& map, SinkConfig& sink) { sink.options = read_redis(map); }},
+    {"http",
+     [](YamlMap& map, SinkConfig& sink) { sink.options = read_http(map, sink.deliver_timeout); }},
+    {"rabbitmq", [](YamlMap& map, SinkConfig& sink) { sink.options = read_rabbitmq(map); }},
+    {"file", [](YamlMap& map, SinkConfig& sink) { sink.options = read_file(map); }},
+    {"stdout", [](YamlMap&, SinkConfig& sink) { sink.options = StdoutConfig{}; }},
+    {"null", [](YamlMap&, SinkConfig& sink) { sink.options = NullConfig{}; }},
+};
+
 SinkConfig read_sink(YamlMap& map) {
   SinkConfig sink;
-  const std::vector<std::string> types = {"redis", "http", "rabbitmq", "file", "stdout", "null"};
+  std::vector<std::string> types;
+  for (const SinkType& type : kSinkTypes) types.emplace_back(type.name);
   map.require("type");
   auto type = map.choice("type", types);
   sink.name = type ? types[*type] : "";
-  map.text("name", sink.name);
+  read_name(map, sink.name);
   map.duration("deliver_timeout", sink.deliver_timeout);
-  if (!type) {
-    // Its other keys cannot be judged.
-    for (const char* key : {"url", "stream", "maxlen", "fields", "username", "password", "tls",
-                            "pipeline", "connect_timeout", "secret", "headers", "batch", "lanes",
-                            "timeout", "exchange", "routing_key", "path", "unmapped"}) {
-      map.has(key);
+  if (type) {
+    kSinkTypes[*type].read(map, sink);
+  } else {
+    // Which keys are right cannot be judged: what any type knows is known.
+    for (const SinkType& each : kSinkTypes) {
+      map.know([&](YamlMap& same) { each.read(same, sink); });
     }
-    return sink;
-  }
-  switch (*type) {
-    case 0:
-      sink.options = read_redis(map);
-      break;
-    case 1:
-      sink.options = read_http(map, sink.deliver_timeout);
-      break;
-    case 2:
-      sink.options = read_rabbitmq(map);
-      break;
-    case 3:
-      sink.options = read_file(map);
-      break;
-    case 4:
-      sink.options = StdoutConfig{};
-      break;
-    default:
-      sink.options = NullConfig{};
-  }
-  if (!is_name(sink.name, true)) {
-    map.problem("name", "\"name\" must be up to 63 letters, digits and any of _ - .");
   }
   return sink;
 }
@@ -206,10 +217,7 @@ PipelineConfig read_pipeline(YamlMap& map) {
   map.require("name");
   map.require("source");
   map.require("sinks");
-  map.text("name", pipeline.name);
-  if (map.has("name") && !is_name(pipeline.name, true)) {
-    map.problem("name", "\"name\" must be up to 63 letters, digits and any of _ - .");
-  }
+  read_name(map, pipeline.name);
   map.map("source", [&](YamlMap& inner) { read_source(inner, pipeline.source); });
   std::set<std::string> names;
   map.maps("sinks", [&](YamlMap& inner) {
@@ -229,17 +237,17 @@ PipelineConfig read_pipeline(YamlMap& map) {
   });
   map.map("dead_letter", [&](YamlMap& inner) {
     pipeline.dead_letter.emplace();
+    DeadLetterConfig& letters = *pipeline.dead_letter;
     inner.require("path");
-    inner.number("after", pipeline.dead_letter->after, 1, INT64_MAX);
-    inner.text("path", pipeline.dead_letter->path);
+    inner.number("after", letters.after, 1, INT64_MAX);
+    if (inner.text("path", letters.path)) refuse_empty(inner, "path", letters.path);
   });
   return pipeline;
 }
 
 void read_status(YamlMap& map, StatusConfig& status) {
   std::string listen;
-  map.text("listen", listen);
-  if (!map.has("listen")) return;
+  if (!map.text("listen", listen)) return;
   size_t colon = listen.rfind(':');
   std::string port = colon == std::string::npos ? "" : listen.substr(colon + 1);
   bool good = !port.empty() && port.size() <= 5 &&
@@ -291,21 +299,49 @@ void read_root(YamlMap& map, Config& config) {
 
 }  // namespace
 
+namespace {
+
+// The one document of a file; none, with a problem, if there is none or another one. Throws what
+// the library throws.
+std::optional<YAML::Node> only_document(const std::string& text,
+                                        std::vector<ConfigProblem>& problems) {
+  std::optional<YAML::Node> root;
+  for (const YAML::Node& document : YAML::LoadAll(text)) {
+    if (!document.IsDefined() || document.IsNull()) continue;
+    if (root) {
+      const bool is_marked = text.starts_with("---") || text.find("\n---") != std::string::npos;
+      problems.push_back({document.Mark().line + 1, document.Mark().column + 1,
+                          is_marked ? "one file has one configuration. A second document begins "
+                                      "here: remove the \"---\" before it, or use another file"
+                                    : "not valid YAML: the configuration ends before this"});
+      return std::nullopt;
+    }
+    root = document;
+  }
+  if (!root) problems.push_back({0, 0, "the file is empty"});
+  return root;
+}
+
+LoadedConfig only_problem(ConfigProblem problem) {
+  LoadedConfig loaded;
+  loaded.problems.push_back(std::move(problem));
+  return loaded;
+}
+
+}  // namespace
+
 LoadedConfig parse_config(const std::string& text) {
+  if (auto wrong = wrong_byte(text)) return only_problem(std::move(*wrong));
   LoadedConfig loaded;
   // The one place that meets the library's exceptions.
   try {
-    YAML::Node root = YAML::Load(text);
-    if (!root.IsDefined() || root.IsNull()) {
-      loaded.problems.push_back({0, 0, "the file is empty"});
-      return loaded;
-    }
-    YamlMap map(root, "the configuration", loaded.problems);
+    const std::optional<YAML::Node> root = only_document(text, loaded.problems);
+    if (!root) return loaded;
+    YamlMap map(*root, "the configuration", loaded.problems);
     read_root(map, loaded.config);
     map.finish();
   } catch (const YAML::Exception& error) {
-    loaded.problems.push_back(
-        {error.mark.line + 1, error.mark.column + 1, "not valid YAML: " + error.msg});
+    loaded.problems.push_back(explain(text, error.mark.line + 1, error.mark.column + 1, error.msg));
   }
   std::stable_sort(loaded.problems.begin(), loaded.problems.end(),
                    [](const ConfigProblem& a, const ConfigProblem& b) { return a.line < b.line; });
@@ -313,16 +349,17 @@ LoadedConfig parse_config(const std::string& text) {
 }
 
 LoadedConfig load_config(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  if (file) text << file.rdbuf();
-  if (!file) {
-    LoadedConfig loaded;
-    loaded.problems.push_back({0, 0, "could not read the file"});
-    return loaded;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    return only_problem({0, 0, "this is a directory: name the file in it"});
   }
-  LoadedConfig loaded = parse_config(text.str());
-  return loaded;
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (!file || file.bad()) {
+    return only_problem({0, 0, "could not read the file: " + std::string(std::strerror(errno))});
+  }
+  return parse_config(text);
 }
 
 std::string describe(const std::string& path, const std::vector<ConfigProblem>& problems) {

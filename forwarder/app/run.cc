@@ -168,7 +168,24 @@ bool Runner::failed() const {
   return false;
 }
 
-// Tells the sinks where their events come from, and finds those that fill one stream.
+// "can both write ...": what two sinks would fill that takes events of one sink only, and the
+// remedy. Empty: nothing is known.
+std::string conflict(const SinkConfig& a, const SinkConfig& b, bool one_pipeline) {
+  const auto* file = std::get_if<FileConfig>(&a.options);
+  const auto* other = std::get_if<FileConfig>(&b.options);
+  if (file && other && file->path == other->path) {
+    return "can both write file \"" + file->path +
+           "\", which takes events from one of them only: give each sink a `path` of its own";
+  }
+  const auto stream = shared_destination(a, b);
+  if (!stream) return "";
+  return "can both write stream \"" + *stream +
+         "\" of the same Redis, which takes events from one of them only: " +
+         (one_pipeline ? "give each sink a `stream` of its own"
+                       : "put {pipeline} or {database} into `stream`");
+}
+
+// Tells the sinks where their events come from, and finds those that fill one stream or file.
 void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
   std::vector<std::pair<const PipelineConfig*, const SinkConfig*>> sinks;
   for (PipelineConfig& pipeline : config.pipelines) {
@@ -180,18 +197,14 @@ void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
   }
   for (size_t i = 0; i < sinks.size(); i++) {
     for (size_t j = i + 1; j < sinks.size(); j++) {
-      const auto stream = shared_destination(*sinks[i].second, *sinks[j].second);
-      if (!stream) continue;
+      const std::string what =
+          conflict(*sinks[i].second, *sinks[j].second, sinks[i].first == sinks[j].first);
+      if (what.empty()) continue;
       const auto name = [&](size_t k) {
         return "sink \"" + sinks[k].second->name + "\" of pipeline \"" + sinks[k].first->name +
                "\"";
       };
-      const bool one = sinks[i].first == sinks[j].first;
-      problems.push_back({0, 0,
-                          name(i) + " and " + name(j) + " can both write stream \"" + *stream +
-                              "\" of the same Redis, which takes events from one of them only: " +
-                              (one ? "give each sink a `stream` of its own"
-                                   : "put {pipeline} or {database} into `stream`")});
+      problems.push_back({0, 0, name(i) + " and " + name(j) + " " + what});
     }
   }
 }

@@ -26,7 +26,8 @@ SECTIONS = {"read_root": "", "read_pipeline": "pipeline", "read_source": "source
             "read_log": "log"}
 # Those that several sections share.
 SHARED = {"read_route": [("redis", "stream"), ("rabbitmq", "routing_key")],
-          "read_tls": [("redis", "tls"), ("http", "tls"), ("rabbitmq", "tls")]}
+          "read_tls": [("redis", "tls"), ("http", "tls"), ("rabbitmq", "tls")],
+          "read_name": [("pipeline",), ("sink",)]}
 
 READS = re.compile(r"\w+\.(?:texts?|flag|size|number|duration|secrets?|choice|dictionary)"
                    r"\(\"(\w+)\"(?:,\s*([\w.>\-]+))?")

@@ -163,6 +163,14 @@ def test_check_as_another_user_sees_what_that_user_may_do(db, fwd, tmp_path):
     assert sum(str(closed) in line for line in denied) == 3, done.stdout
 
 
+def test_two_sinks_of_one_file_are_an_error(db, fwd, tmp_path):
+    sink = file_sink(tmp_path / "out")
+    forwarder = fwd(sinks=sink + sink.replace("type: file", "type: file\n        name: second"))
+    for command in ("check", "run"):
+        done = run(command, forwarder.config)
+        assert done.returncode == 2 and "can both write file" in done.stderr, done.stderr
+
+
 # Sinks ###############################################################################################
 
 @pytest.mark.parametrize("secret", ["ab", "whsec_YWI=", "whsec_" + "QUFB" * 8])
