@@ -5,19 +5,51 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <string>
 
 namespace walspout {
 
+inline std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : path.substr(0, slash + 1);
+}
+
 // Writes the folder that `path` is in to disk. False, with errno, if that cannot be done.
 inline bool sync_folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int fd = ::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return false;
   const bool synced = fsync(fd) == 0;
   ::close(fd);
   return synced;
+}
+
+// Whether this process may make files in the folder. False, with errno, if it may not.
+inline bool can_write_folder(const std::string& folder) {
+  const std::string inside = folder + "/";  // so that a file is no folder
+  return ::faccessat(AT_FDCWD, inside.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
+}
+
+// Opens a file for appending, and makes it if it is not there. -1 and errno on error. The kernel
+// may deny O_CREAT to root for another user's file in /tmp: so the file is tried without it first.
+inline int open_to_append(const std::string& path, mode_t mode) {
+  constexpr int kFlags = O_RDWR | O_APPEND | O_CLOEXEC;
+  const int fd = ::open(path.c_str(), kFlags);
+  return fd >= 0 || errno != ENOENT ? fd : ::open(path.c_str(), kFlags | O_CREAT, mode);
+}
+
+// Whether open_to_append() would succeed, as far as can be seen without making the file: a file
+// that root makes is closed to others. False, with errno, if it would fail.
+inline bool can_open_to_append(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
+  if (fd >= 0) ::close(fd);
+  if (fd >= 0 || errno != ENOENT) return fd >= 0;
+  if (path.empty()) return false;
+  if (path.back() == '/') {
+    errno = EISDIR;
+    return false;
+  }
+  return can_write_folder(folder_of(path));
 }
 
 }  // namespace walspout

@@ -68,14 +68,15 @@ struct Key {
 };
 
 struct KeyProblem {
-  std::string key;
+  std::string key;  // empty: of the section
   std::string what;
+  bool shows_value = false;  // the message ends with the value that the file has
 };
 
 struct Section {
   std::vector<Key> keys;
 
-  // Rules over several keys, checked once all are read. `has`: whether the file has a key.
+  // Rules over several keys, checked once all are read. `has`: whether a key has a good value.
   using Has = std::function<bool(const std::string& key)>;
   using Rule = std::function<std::optional<KeyProblem>(void* target, const Has& has)>;
   std::vector<Rule> rules{};

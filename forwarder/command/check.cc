@@ -1,25 +1,30 @@
 // `walspout check`: the doctor. Looks at the configuration, the server, the tables, the slot and
 // the sinks, and says of everything that is wrong how it is mended. Changes nothing.
-#include <unistd.h>
-
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <map>
 #include <set>
 
 #include "command/commands.h"
+#include "command/findings.h"
+#include "command/identity.h"
 #include "command/user_casts.h"
+#include "pipeline/dead_letter_file.h"
 #include "postgres/connection.h"
 #include "sink/sinks.h"
 #include "source/slot.h"
 #include "source/source.h"
 #include "source/state_file.h"
+#include "status/http_server.h"
+#include "status/probe.h"
 
 namespace walspout {
 
 namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(10);
+constexpr size_t kTablesShown = 20;
 
 // The first minor release of each major one without known defects of logical decoding: those of
 // 2025-08-14. Before, a session that decodes may wait for ever after a crash for the rest of a
@@ -27,33 +32,14 @@ constexpr Duration kPatience = std::chrono::seconds(10);
 // mend that, loses changes of a table that is added to a publication while transactions run.
 const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, {17, 6}};
 
-class Doctor {
+class Doctor : private Findings {
  public:
-  Doctor(const PipelineConfig& config, bool color)
-      : config_(config), color_(color && isatty(STDOUT_FILENO)) {}
+  Doctor(const PipelineConfig& config, bool color) : Findings(color), config_(config) {}
 
   // Whether `run` could work.
   bool examine();
 
  private:
-  void good(const std::string& text) { say("ok   ", "32", text, ""); }
-  void warn(const std::string& text, const std::string& remedy) {
-    say("warn ", "33", text, remedy);
-  }
-  void bad(const std::string& text, const std::string& remedy) {
-    failed_ = true;
-    say("ERROR", "1;31", text, remedy);
-  }
-  void say(const char* level, const char* color, const std::string& text,
-           const std::string& remedy) {
-    if (color_) {
-      std::printf("  \033[%sm%s\033[0m %s\n", color, level, text.c_str());
-    } else {
-      std::printf("  %s %s\n", level, text.c_str());
-    }
-    if (!remedy.empty()) std::printf("        -> %s\n", remedy.c_str());
-  }
-
   std::vector<Row> rows(const std::string& sql);
   std::string value(const std::string& sql);
   std::string setting(const std::string& name);
@@ -66,15 +52,14 @@ class Doctor {
   void slot();
   void record(const Row* slot);
   void plugin();
+  void files();
   void sinks();
 
   const PipelineConfig& config_;
-  const bool color_;
   Wake wake_;
   std::optional<Connection> connection_;
   Lsn wal_position_;
   std::string identity_;  // of the source, for sinks
-  bool failed_ = false;
 };
 
 int64_t number(const std::string& text) {
@@ -112,12 +97,13 @@ bool Doctor::examine() {
     tables();
     user_casts();
     slot();
-    if (!failed_) plugin();
+    if (!failed()) plugin();
   } else {
     bad(connection.error().message(), "check `dsn`, and that the server runs and lets you in");
   }
+  files();
   sinks();
-  return !failed_;
+  return !failed();
 }
 
 void Doctor::server() {
@@ -202,26 +188,14 @@ void Doctor::publications() {
 }
 
 void Doctor::tables() {
-  std::string sql =
-      "SELECT CASE WHEN n.nspname = 'public' THEN pg_catalog.quote_ident(c.relname) "
-      "ELSE pg_catalog.concat(pg_catalog.quote_ident(n.nspname), '.', "
-      "pg_catalog.quote_ident(c.relname)) END FROM pg_catalog.pg_class c "
-      "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-      "WHERE c.relkind = 'r' AND c.relpersistence = 'p' "
-      "AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND (c.relreplident = 'n' OR "
-      "c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_catalog.pg_index i "
-      "WHERE i.indrelid = c.oid AND i.indisprimary))";
-  if (!config_.source.publications.empty()) {
-    std::string names;
-    for (const std::string& name : config_.source.publications) {
-      names += (names.empty() ? "" : ", ") + Connection::quote_literal(name);
-    }
-    sql += " AND EXISTS (SELECT FROM pg_catalog.pg_publication_tables t WHERE t.pubname IN (" +
-           names + ") AND t.schemaname = n.nspname AND t.tablename = c.relname)";
+  std::vector<Row> found = rows(identity_query(config_.source));
+  const size_t shown = std::min(found.size(), kTablesShown);
+  for (size_t i = 0; i < shown; i++) {
+    judge_identity(found[i], !config_.source.publications.empty(), *this);
   }
-  for (const Row& row : rows(sql + " ORDER BY 1 LIMIT 20")) {
-    warn("table " + text(row, 0) + " has no replica identity: its updates and deletes carry no key",
-         "add a primary key, or ALTER TABLE " + text(row, 0) + " REPLICA IDENTITY FULL");
+  // Errors come first, so those that are left out change the exit code only if one is shown.
+  if (shown < found.size()) {
+    warn(std::to_string(found.size() - shown) + " more tables are like that", "");
   }
 }
 
@@ -366,6 +340,20 @@ void Doctor::plugin() {
   }
 }
 
+// Makes none: a file of root would be closed to the user that the forwarder runs as.
+void Doctor::files() {
+  if (!config_.state.empty()) {
+    Result<void> usable = StateFile::check(config_.state);
+    if (usable) good("directory " + config_.state + " of `state` is there");
+    if (!usable) bad(usable.error().message(), "");
+  }
+  if (config_.dead_letter) {
+    Result<void> usable = DeadLetterFile::check(config_.dead_letter->path);
+    if (usable) good("dead letter file " + config_.dead_letter->path + " can be written");
+    if (!usable) bad(usable.error().message(), "create its directory, or correct `path`");
+  }
+}
+
 void Doctor::sinks() {
   for (const SinkConfig& config : config_.sinks) {
     auto sink = make_sink(config);
@@ -384,13 +372,32 @@ void Doctor::sinks() {
   }
 }
 
+// Whether the status server could listen. A forwarder that runs has the port, and rightly.
+bool check_status(const Config& config, bool color) {
+  Findings findings(color);
+  const std::string where = host_and_port(config.status->host, config.status->port);
+  std::vector<std::string> slots;
+  for (const PipelineConfig& pipeline : config.pipelines) slots.push_back(pipeline.source.slot);
+  std::printf("status server\n");
+  Result<void> free = can_listen(config.status->host, config.status->port);
+  if (free) {
+    findings.good("address " + where + " is free");
+  } else if (is_answered_by_walspout(*config.status, slots)) {
+    findings.warn("address " + where + " is taken by the forwarder of these slots, which runs",
+                  "give a second one on this machine another port");
+  } else {
+    findings.bad(free.error().message(), "choose another address or port in `listen`");
+  }
+  return !findings.failed();
+}
+
 }  // namespace
 
 int check_command(const std::string& path, bool color) {
   std::optional<Config> config = configuration(path);
   if (!config) return kUsage;
   std::printf("configuration %s is good\n", path.c_str());
-  bool well = true;
+  bool well = !config->status || check_status(*config, color);
   for (const PipelineConfig& pipeline : config->pipelines) {
     well = Doctor(pipeline, color).examine() && well;
   }

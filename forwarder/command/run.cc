@@ -34,7 +34,7 @@ class Runner {
   int run();
 
  private:
-  bool make();
+  ExitCode make();
   void take_signals();
   void signal(uint32_t number);
   bool ended() const;
@@ -43,7 +43,7 @@ class Runner {
   const Config& config_;
   Wake ended_;
   std::vector<std::unique_ptr<Pipeline>> pipelines_;
-  std::unique_ptr<StatusServer> status_;
+  std::unique_ptr<HttpServer> status_;
   Notifier notifier_;
   int signals_ = -1;
   bool stopping_ = false;
@@ -51,17 +51,24 @@ class Runner {
   TimePoint give_up_ = TimePoint::max();
 };
 
-bool Runner::make() {
+ExitCode Runner::make() {
   for (const PipelineConfig& config : config_.pipelines) {
     auto pipeline = Pipeline::make(config, [this] { ended_(); });
-    if (!pipeline) {
+    if (!pipeline && pipeline.error().kind == ErrorKind::kFatal) {
       std::fprintf(stderr, "pipeline \"%s\": %s\n", config.name.c_str(),
                    pipeline.error().message().c_str());
-      return false;
+      return kUsage;
+    }
+    // A file system that is full, or not mounted yet: the service manager tries again.
+    if (!pipeline) {
+      log(LogLevel::kError, "could not start",
+          {{"pipeline", config.name}, {"error", pipeline.error().message()}});
+      flush_log();
+      return kFailed;
     }
     pipelines_.push_back(std::move(*pipeline));
   }
-  return true;
+  return kClean;
 }
 
 void Runner::take_signals() {
@@ -75,12 +82,13 @@ void Runner::take_signals() {
 
 int Runner::run() {
   take_signals();
-  if (!make()) return kUsage;
+  const ExitCode made = make();
+  if (made != kClean) return made;
   log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"pipelines", pipelines_.size()}});
   if (config_.status) {
     std::vector<const Pipeline*> pipelines;
     for (const auto& pipeline : pipelines_) pipelines.push_back(pipeline.get());
-    auto status = StatusServer::start(*config_.status, std::move(pipelines));
+    auto status = start_status_server(*config_.status, std::move(pipelines));
     if (!status) {
       log(LogLevel::kError, "no status server", {{"error", status.error().message()}});
       return kFailed;
@@ -168,7 +176,19 @@ std::string route_key(const SinkType& type) {
   return {};
 }
 
-// Tells the sinks where their events come from, and finds those that fill one stream.
+// "can both write ...": what two sinks would fill that takes events of one sink only, and the
+// remedy. Empty: nothing is known.
+std::string conflict(const SinkConfig& a, const SinkConfig& b, bool one_pipeline) {
+  const auto shared = shared_destination(a, b);
+  if (!shared) return "";
+  const std::string key = route_key(*a.type);
+  const std::string remedy = key.empty()    ? "give each sink one of its own"
+                             : one_pipeline ? "give each sink a `" + key + "` of its own"
+                                            : "put {pipeline} or {database} into `" + key + "`";
+  return "can both write " + *shared + ", which takes events from one of them only: " + remedy;
+}
+
+// Tells the sinks where their events come from, and finds those that fill one place.
 void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
   std::vector<std::pair<const PipelineConfig*, const SinkConfig*>> sinks;
   for (PipelineConfig& pipeline : config.pipelines) {
@@ -180,19 +200,14 @@ void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
   }
   for (size_t i = 0; i < sinks.size(); i++) {
     for (size_t j = i + 1; j < sinks.size(); j++) {
-      const auto shared = shared_destination(*sinks[i].second, *sinks[j].second);
-      if (!shared) continue;
+      const std::string what =
+          conflict(*sinks[i].second, *sinks[j].second, sinks[i].first == sinks[j].first);
+      if (what.empty()) continue;
       const auto name = [&](size_t k) {
         return "sink \"" + sinks[k].second->name + "\" of pipeline \"" + sinks[k].first->name +
                "\"";
       };
-      const bool one = sinks[i].first == sinks[j].first;
-      const std::string key = route_key(*sinks[i].second->type);
-      problems.push_back({0, 0,
-                          name(i) + " and " + name(j) + " can both write " + *shared +
-                              ", which takes events from one of them only: " +
-                              (one ? "give each sink a `" + key + "` of its own"
-                                   : "put {pipeline} or {database} into `" + key + "`")});
+      problems.push_back({0, 0, name(i) + " and " + name(j) + " " + what});
     }
   }
 }

@@ -1,13 +1,17 @@
 #include "config/config.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <set>
-#include <sstream>
 
 #include "config/keys.h"
 #include "config/loader.h"
 #include "config/yaml.h"
+#include "config/yaml_text.h"
 
 namespace walspout {
 
@@ -29,10 +33,9 @@ SinkConfig read_sink(YamlMap& map) {
     accept_all_keys(map);
     return sink;
   }
-  load(map, sink.type->keys, sink.type->target(sink.options));
-  if (!sink.type->rule) return sink;
-  const auto has = [&map](const std::string& key) { return map.has(key); };
-  if (auto broken = sink.type->rule(sink, has)) map.problem(broken->key, broken->what);
+  const std::set<std::string> good = load(map, sink.type->keys, sink.type->target(sink.options));
+  const auto has = [&good](const std::string& key) { return good.contains(key); };
+  if (sink.type->rule) report(map, sink.type->rule(sink, has));
   return sink;
 }
 
@@ -84,21 +87,49 @@ bool StatusConfig::parse() {
   return true;
 }
 
+namespace {
+
+// The one document of a file; none, with a problem, if there is none or another one. Throws what
+// the library throws.
+std::optional<YAML::Node> only_document(const std::string& text,
+                                        std::vector<ConfigProblem>& problems) {
+  std::optional<YAML::Node> root;
+  for (const YAML::Node& document : YAML::LoadAll(text)) {
+    if (!document.IsDefined() || document.IsNull()) continue;
+    if (root) {
+      const bool is_marked = text.starts_with("---") || text.find("\n---") != std::string::npos;
+      problems.push_back({document.Mark().line + 1, document.Mark().column + 1,
+                          is_marked ? "one file has one configuration. A second document begins "
+                                      "here: remove the \"---\" before it, or use another file"
+                                    : "not valid YAML: the configuration ends before this"});
+      return std::nullopt;
+    }
+    root = document;
+  }
+  if (!root) problems.push_back({0, 0, "the file is empty"});
+  return root;
+}
+
+LoadedConfig only_problem(ConfigProblem problem) {
+  LoadedConfig loaded;
+  loaded.problems.push_back(std::move(problem));
+  return loaded;
+}
+
+}  // namespace
+
 LoadedConfig parse_config(const std::string& text) {
+  if (auto wrong = wrong_byte(text)) return only_problem(std::move(*wrong));
   LoadedConfig loaded;
   // The one place that meets the library's exceptions.
   try {
-    YAML::Node root = YAML::Load(text);
-    if (!root.IsDefined() || root.IsNull()) {
-      loaded.problems.push_back({0, 0, "the file is empty"});
-      return loaded;
-    }
-    YamlMap map(root, "the configuration", loaded.problems);
+    const std::optional<YAML::Node> root = only_document(text, loaded.problems);
+    if (!root) return loaded;
+    YamlMap map(*root, "the configuration", loaded.problems);
     read_root(map, loaded.config);
     map.finish();
   } catch (const YAML::Exception& error) {
-    loaded.problems.push_back(
-        {error.mark.line + 1, error.mark.column + 1, "not valid YAML: " + error.msg});
+    loaded.problems.push_back(explain(text, error.mark.line + 1, error.mark.column + 1, error.msg));
   }
   std::stable_sort(loaded.problems.begin(), loaded.problems.end(),
                    [](const ConfigProblem& a, const ConfigProblem& b) { return a.line < b.line; });
@@ -106,16 +137,17 @@ LoadedConfig parse_config(const std::string& text) {
 }
 
 LoadedConfig load_config(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream text;
-  if (file) text << file.rdbuf();
-  if (!file) {
-    LoadedConfig loaded;
-    loaded.problems.push_back({0, 0, "could not read the file"});
-    return loaded;
+  std::error_code ignored;
+  if (std::filesystem::is_directory(path, ignored)) {
+    return only_problem({0, 0, "this is a directory: name the file in it"});
   }
-  LoadedConfig loaded = parse_config(text.str());
-  return loaded;
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+  if (!file || file.bad()) {
+    return only_problem({0, 0, "could not read the file: " + std::string(std::strerror(errno))});
+  }
+  return parse_config(text);
 }
 
 std::string describe(const std::string& path, const std::vector<ConfigProblem>& problems) {

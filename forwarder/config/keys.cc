@@ -60,8 +60,8 @@ KeyTable<SourceConfig> source_table() {
            "Make it one that standbys keep (PostgreSQL 17 and later)")
       .rule([](SourceConfig& source, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("slot") || is_slot_name(source.slot)) return std::nullopt;
-        return KeyProblem{"slot",
-                          "\"slot\" must be up to 63 lower case letters, digits and underscores"};
+        return KeyProblem{
+            "slot", "\"slot\" must be up to 63 lower case letters, digits and underscores", true};
       });
   return table;
 }
@@ -91,8 +91,8 @@ KeyTable<DeadLetterConfig> dead_letter_table() {
 KeyTable<StatusConfig> status_table() {
   KeyTable<StatusConfig> table;
   table.key("listen", &StatusConfig::listen, "`ADDRESS:PORT` of the [status server](#operating)")
-      .rule([](StatusConfig& status, const Section::Has&) -> std::optional<KeyProblem> {
-        if (status.parse()) return std::nullopt;
+      .rule([](StatusConfig& status, const Section::Has& has) -> std::optional<KeyProblem> {
+        if (!has("listen") || status.parse()) return std::nullopt;
         return KeyProblem{"listen", "\"listen\" must be ADDRESS:PORT, such as 127.0.0.1:9187"};
       });
   return table;
@@ -133,9 +133,9 @@ const Section& sink_keys() {
         .initially("the type")
         .key("deliver_timeout", &SinkConfig::deliver_timeout,
              "Time limit of a batch; the batch is then tried again")
-        .rule([](SinkConfig& sink, const Section::Has&) -> std::optional<KeyProblem> {
-          if (sink.name.empty() || is_name(sink.name)) return std::nullopt;
-          return KeyProblem{"name", kNameRule};
+        .rule([](SinkConfig& sink, const Section::Has& has) -> std::optional<KeyProblem> {
+          if (!has("name") || is_name(sink.name)) return std::nullopt;
+          return KeyProblem{"name", kNameRule, true};
         });
     return table;
   }();
@@ -162,7 +162,7 @@ const Section& pipeline_keys() {
                  "File for rejected events; see [dead letters](#operating)")
         .rule([](PipelineConfig& pipeline, const Section::Has& has) -> std::optional<KeyProblem> {
           if (!has("name") || is_name(pipeline.name)) return std::nullopt;
-          return KeyProblem{"name", kNameRule};
+          return KeyProblem{"name", kNameRule, true};
         });
     return table;
   }();

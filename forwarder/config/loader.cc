@@ -85,12 +85,17 @@ std::optional<KeyValue> value_of(YamlMap& map, const Key& key) {
     case KeyKind::kSections:
       break;
   }
+  const auto* text = value ? std::get_if<std::string>(&*value) : nullptr;
+  if (key.required && text && text->empty() && map.problem_count() == problems) {
+    map.problem(key.name, "\"" + key.name + "\" is empty");
+  }
   return map.problem_count() == problems ? std::move(value) : std::nullopt;
 }
 
 }  // namespace
 
-void load_keys(YamlMap& map, const Section& section, void* target) {
+std::set<std::string> load(YamlMap& map, const Section& section, void* target) {
+  std::set<std::string> good;
   for (const Key& key : section.keys) {
     if (key.required) map.require(key.name);
     if (!map.has(key.name) || key.kind == KeyKind::kSections) continue;
@@ -98,20 +103,18 @@ void load_keys(YamlMap& map, const Section& section, void* target) {
       map.map(key.name, [&](YamlMap& inner) { load(inner, *key.section, key.inner(target)); });
     } else if (std::optional<KeyValue> value = value_of(map, key)) {
       key.set(target, *value);
+      good.insert(key.name);
     }
   }
+  const Section::Has has = [&good](const std::string& key) { return good.contains(key); };
+  for (const Section::Rule& rule : section.rules) report(map, rule(target, has));
+  return good;
 }
 
-void load_rules(YamlMap& map, const Section& section, void* target) {
-  const Section::Has has = [&map](const std::string& key) { return map.has(key); };
-  for (const Section::Rule& rule : section.rules) {
-    if (auto broken = rule(target, has)) map.problem(broken->key, broken->what);
-  }
-}
-
-void load(YamlMap& map, const Section& section, void* target) {
-  load_keys(map, section, target);
-  load_rules(map, section, target);
+void report(YamlMap& map, const std::optional<KeyProblem>& problem) {
+  if (problem)
+    map.problem(problem->key,
+                problem->what + (problem->shows_value ? map.not_this(problem->key) : ""));
 }
 
 void accept_keys(YamlMap& map, const Section& section) {

@@ -1,5 +1,7 @@
 #include "config/yaml.h"
 
+#include <strings.h>
+
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
@@ -29,6 +31,15 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+bool is_variable(std::string_view name) {
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && is_letter(name.front()) &&
+         std::all_of(name.begin(), name.end(),
+                     [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+}
+
 std::string list(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
@@ -54,6 +65,7 @@ YamlMap::YamlMap(YAML::Node node, std::string what, std::vector<ConfigProblem>& 
     : node_(std::move(node)), what_(std::move(what)), problems_(problems) {
   if (!node_.IsMap()) {
     note(node_.Mark(), what_ + " must be a mapping of keys to values");
+    is_map_ = false;
     node_.reset(YAML::Node(YAML::NodeType::Map));
     return;
   }
@@ -84,10 +96,22 @@ bool YamlMap::is_map(const std::string& key) {
   return value.IsDefined() && value.IsMap();
 }
 
-std::optional<std::string> YamlMap::scalar(const std::string& key) {
+// The library says of an empty value that it stands where the next thing does.
+std::optional<YAML::Node> YamlMap::value_of(const std::string& key) {
   YAML::Node value = find(key);
   if (!value.IsDefined()) return std::nullopt;
-  return expand(value, key);
+  if (!value.IsNull()) return value;
+  for (const auto& pair : node_) {
+    if (pair.first.IsScalar() && pair.first.Scalar() == key) {
+      note(pair.first.Mark(), "\"" + key + "\" has no value");
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> YamlMap::scalar(const std::string& key) {
+  const std::optional<YAML::Node> value = value_of(key);
+  return value ? expand(*value, key) : std::nullopt;
 }
 
 std::optional<std::string> YamlMap::expand(const YAML::Node& value, const std::string& name) {
@@ -101,12 +125,15 @@ std::optional<std::string> YamlMap::expand(const YAML::Node& value, const std::s
     size_t start = raw.find("${", at);
     text += raw.substr(at, start - at);
     if (start == std::string::npos) break;
-    size_t end = raw.find('}', start);
-    if (end == std::string::npos) {
-      note(value.Mark(), "\"${\" without \"}\" in \"" + name + "\"");
+    const size_t end = raw.find('}', start);
+    const bool is_closed = end != std::string::npos;
+    const std::string variable = is_closed ? raw.substr(start + 2, end - start - 2) : "";
+    if (!is_variable(variable)) {
+      note(value.Mark(), "\"${\" in \"" + name +
+                             "\" must be followed by the name of a variable and \"}\", such as "
+                             "${PASSWORD}");
       return std::nullopt;
     }
-    std::string variable = raw.substr(start + 2, end - start - 2);
     const char* content = std::getenv(variable.c_str());
     if (!content) {
       note(value.Mark(), "environment variable " + variable + ", for \"" + name + "\", is not set");
@@ -140,68 +167,91 @@ std::optional<Secret> YamlMap::expand_secret(const YAML::Node& value, const std:
   return Secret(std::move(secret));
 }
 
-void YamlMap::text(const std::string& key, std::string& target) {
-  if (auto value = scalar(key)) target = std::move(*value);
+bool YamlMap::text(const std::string& key, std::string& target) {
+  auto value = scalar(key);
+  if (value) target = std::move(*value);
+  return value.has_value();
 }
 
-void YamlMap::text(const std::string& key, std::optional<std::string>& target) {
-  if (auto value = scalar(key)) target = std::move(*value);
+bool YamlMap::text(const std::string& key, std::optional<std::string>& target) {
+  auto value = scalar(key);
+  if (value) target = std::move(*value);
+  return value.has_value();
 }
 
 void YamlMap::secret(const std::string& key, Secret& target) {
-  YAML::Node value = find(key);
-  if (!value.IsDefined()) return;
-  if (auto secret = expand_secret(value, key)) target = std::move(*secret);
+  const std::optional<YAML::Node> value = value_of(key);
+  if (!value) return;
+  auto secret = expand_secret(*value, key);
+  if (secret && secret->reveal().empty()) {
+    note(value->Mark(), "\"" + key + "\" is empty");
+  } else if (secret) {
+    target = std::move(*secret);
+  }
 }
 
 void YamlMap::secrets(const std::string& key, std::vector<Secret>& target) {
-  YAML::Node value = find(key);
-  if (!value.IsDefined()) return;
+  const std::optional<YAML::Node> value = value_of(key);
+  if (!value) return;
   target.clear();
-  if (!value.IsSequence()) {
-    if (auto secret = expand_secret(value, key)) target.push_back(std::move(*secret));
+  if (!value->IsSequence()) {
+    if (auto secret = expand_secret(*value, key)) target.push_back(std::move(*secret));
     return;
   }
-  for (const auto& item : value) {
+  for (const auto& item : *value) {
     if (auto secret = expand_secret(item, key)) target.push_back(std::move(*secret));
   }
 }
 
 void YamlMap::flag(const std::string& key, bool& target) {
-  auto value = scalar(key);
+  const auto value = scalar(key);
   if (!value) return;
-  if (*value == "true" || *value == "yes" || *value == "on") {
+  const auto is_one_of = [&](std::initializer_list<const char*> words) {
+    return std::any_of(words.begin(), words.end(),
+                       [&](const char* word) { return strcasecmp(word, value->c_str()) == 0; });
+  };
+  if (is_one_of({"true", "yes", "on"})) {
     target = true;
-  } else if (*value == "false" || *value == "no" || *value == "off") {
+  } else if (is_one_of({"false", "no", "off"})) {
     target = false;
   } else {
-    problem(key, "\"" + key + "\" must be true or false");
+    problem(key, "\"" + key + "\" must be true or false" + not_this(key));
   }
 }
 
 void YamlMap::size(const std::string& key, uint64_t& target, uint64_t least, uint64_t most) {
-  auto value = scalar(key);
+  const auto value = scalar(key);
   if (!value) return;
-  auto bytes = parse_size(*value);
-  if (!bytes) {
-    problem(key, "\"" + key +
-                     "\" must be a size with a unit, such as 64MiB (B, kB, MB, GB, KiB, MiB, "
-                     "GiB)");
+  const auto must = [&](const std::string& what, const std::string& more = "") {
+    problem(key, "\"" + key + "\" must be " + what + not_this(key) + more);
+  };
+  const auto bytes = parse_size(*value);
+  if (value->starts_with('-')) {
+    must("positive");
+  } else if (!bytes) {
+    const auto meant = meant_size(*value);
+    must("a whole number with a unit, such as 64MiB (B, kB, MB, GB, TB)",
+         meant ? "; did you mean \"" + *meant + "\"?" : "");
   } else if (*bytes < least || *bytes > most) {
-    problem(key, "\"" + key + "\" must be between " + std::to_string(least) + "B and " +
-                     std::to_string(most) + "B");
+    must("between " + size_text(least) + " and " + size_text(most));
   } else {
     target = *bytes;
   }
 }
 
 void YamlMap::duration(const std::string& key, Milliseconds& target) {
-  auto value = scalar(key);
+  const auto value = scalar(key);
   if (!value) return;
-  auto time = parse_duration(*value);
-  if (!time || time->count() == 0) {
-    problem(key, "\"" + key + "\" must be a duration with a unit, such as 30s (ms, s, m, h, d), " +
-                     "up to 1000d");
+  const auto must = [&](const std::string& what) {
+    problem(key, "\"" + key + "\" must be " + what + not_this(key));
+  };
+  const auto time = parse_duration(*value);
+  if (value->starts_with('-') || (time && time->count() == 0)) {
+    must("positive");
+  } else if (!time) {
+    must("a whole number with a unit, such as 30s (ms, s, m, h, d)");
+  } else if (*time > kLongest) {
+    must("at most 1000d");
   } else {
     target = *time;
   }
@@ -215,8 +265,10 @@ std::optional<uint64_t> YamlMap::whole_number(const std::string& key, uint64_t l
   const char* last = value->data() + value->size();
   auto [end, error] = std::from_chars(value->data(), last, number);
   if (error != std::errc() || end != last || number < least || number > most) {
-    problem(key, "\"" + key + "\" must be a whole number from " + std::to_string(least) + " to " +
-                     std::to_string(most));
+    const std::string range = most == INT64_MAX
+                                  ? "of at least " + std::to_string(least)
+                                  : "from " + std::to_string(least) + " to " + std::to_string(most);
+    problem(key, "\"" + key + "\" must be a whole number " + range + not_this(key));
     return std::nullopt;
   }
   return number;
@@ -238,14 +290,18 @@ void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
 
 void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
                     const std::function<std::string(const std::string&)>& wrong) {
-  YAML::Node value = find(key);
-  if (!value.IsDefined()) return;
-  if (!value.IsSequence()) {
-    note(value.Mark(), "\"" + key + "\" must be a list, such as [a, b]");
+  const std::optional<YAML::Node> value = value_of(key);
+  if (!value) return;
+  if (!value->IsSequence()) {
+    note(value->Mark(), "\"" + key + "\" must be a list, such as [a, b]");
     return;
   }
   target.clear();
-  for (const auto& item : value) {
+  for (const auto& item : *value) {
+    if (!item.IsScalar()) {
+      note(item.Mark(), "an item of \"" + key + "\" must be a single value");
+      continue;
+    }
     auto text = expand(item, key);
     if (!text) continue;
     const std::string what = wrong(*text);
@@ -254,37 +310,52 @@ void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
   }
 }
 
+// The library tells no empty value from the word null: that stands in the line of its key.
+bool YamlMap::is_null_word(const std::string& key) {
+  find(key);
+  for (const auto& pair : node_) {
+    if (!pair.first.IsScalar() || pair.first.Scalar() != key) continue;
+    return pair.second.IsNull() && pair.second.Mark().line == pair.first.Mark().line;
+  }
+  return false;
+}
+
 std::optional<size_t> YamlMap::choice(const std::string& key,
                                       const std::vector<std::string>& words) {
   // YAML has a null of its own; where a word is wanted it is the word.
-  YAML::Node node = find(key);
   std::optional<std::string> value;
-  if (node.IsDefined()) value = node.IsNull() ? "null" : expand(node, key);
+  if (is_null_word(key)) {
+    value = "null";
+  } else {
+    value = scalar(key);
+  }
   if (!value) return std::nullopt;
   auto found = std::find(words.begin(), words.end(), *value);
   if (found != words.end()) return static_cast<size_t>(found - words.begin());
   auto meant = nearest(*value, words);
-  problem(key, "\"" + key + "\" must be one of " + list(words) + ", not \"" + *value + "\"" +
+  problem(key, "\"" + key + "\" must be one of " + list(words) + not_this(key) +
                    (meant ? "; did you mean \"" + *meant + "\"?" : ""));
   return std::nullopt;
 }
 
 void YamlMap::map(const std::string& key, const std::function<void(YamlMap&)>& read) {
-  YAML::Node value = find(key);
-  if (!value.IsDefined()) return;
-  YamlMap inner(value, "\"" + key + "\"", problems_);
+  const std::optional<YAML::Node> value = value_of(key);
+  if (!value) return;
+  YamlMap inner(*value, "\"" + key + "\"", problems_);
   read(inner);
   inner.finish();
 }
 
 void YamlMap::maps(const std::string& key, const std::function<void(YamlMap&)>& read) {
-  YAML::Node value = find(key);
-  if (!value.IsDefined()) return;
-  if (!value.IsSequence() || value.size() == 0) {
-    note(value.Mark(), "\"" + key + "\" must be a list with at least one item");
+  const std::optional<YAML::Node> value = value_of(key);
+  if (!value) return;
+  if (!value->IsSequence() || value->size() == 0) {
+    note(value->Mark(),
+         "\"" + key + "\" must be a list" +
+             (value->IsMap() ? ": begin each item with \"- \"" : " with at least one item"));
     return;
   }
-  for (const auto& item : value) {
+  for (const auto& item : *value) {
     YamlMap inner(item, "an item of \"" + key + "\"", problems_);
     read(inner);
     inner.finish();
@@ -293,19 +364,30 @@ void YamlMap::maps(const std::string& key, const std::function<void(YamlMap&)>& 
 
 void YamlMap::dictionary(const std::string& key,
                          const std::function<void(const std::string&, YAML::Node)>& read) {
-  YAML::Node value = find(key);
-  if (!value.IsDefined()) return;
-  if (!value.IsMap()) {
-    note(value.Mark(), "\"" + key + "\" must be a mapping of names to values");
+  const std::optional<YAML::Node> value = value_of(key);
+  if (!value) return;
+  if (!value->IsMap()) {
+    note(value->Mark(), "\"" + key + "\" must be a mapping of names to values");
     return;
   }
-  for (const auto& pair : value) {
+  for (const auto& pair : *value) {
     if (pair.first.IsScalar()) read(pair.first.Scalar(), pair.second);
   }
 }
 
 void YamlMap::require(const std::string& key) {
-  if (!has(key)) problem(what_ + " needs \"" + key + "\"");
+  if (!has(key) && is_map_) problem(what_ + " needs \"" + key + "\"");
+}
+
+// What was unquoted by mistake, or came from a variable, may hold a secret.
+std::string YamlMap::not_this(const std::string& key) {
+  constexpr size_t kMost = 32;
+  const YAML::Node value = find(key);
+  if (!value.IsDefined() || !value.IsScalar()) return "";
+  const std::string& raw = value.Scalar();
+  if (raw.find(": ") != std::string::npos) return ". Is a quote before it not closed?";
+  if (raw.size() > kMost || raw.find("${") != std::string::npos) return "";
+  return ", not \"" + raw + "\"";
 }
 
 void YamlMap::problem(const std::string& key, std::string what) {
@@ -329,6 +411,10 @@ void YamlMap::finish() {
     }
     const std::string& key = pair.first.Scalar();
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
+    if (key == "<<") {
+      note(pair.first.Mark(), "merge keys (\"<<\") are not supported: write the keys themselves");
+      continue;
+    }
     auto meant = nearest(key, known_);
     std::vector<std::string> sorted = known_;
     std::sort(sorted.begin(), sorted.end());

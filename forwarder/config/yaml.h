@@ -18,7 +18,8 @@
 namespace walspout {
 
 // A mapping whose keys are asked for by name. finish() reports the keys that nobody asked for.
-// A key that is absent, or has a wrong value, leaves its target as it was.
+// A key that is absent, or has a wrong value, leaves its target as it was. Readers of one value say
+// whether they set it.
 class YamlMap {
  public:
   // `what` names the mapping in messages: "a sink", "pipelines[0].source".
@@ -27,8 +28,8 @@ class YamlMap {
   YamlMap& operator=(const YamlMap&) = delete;
 
   bool has(const std::string& key);
-  void text(const std::string& key, std::string& target);
-  void text(const std::string& key, std::optional<std::string>& target);
+  bool text(const std::string& key, std::string& target);
+  bool text(const std::string& key, std::optional<std::string>& target);
   void secret(const std::string& key, Secret& target);
   void secrets(const std::string& key, std::vector<Secret>& target);  // one or a list
   void flag(const std::string& key, bool& target);
@@ -68,6 +69,10 @@ class YamlMap {
   std::optional<Secret> expand_secret(const YAML::Node& node, const std::string& name);
 
   void require(const std::string& key);
+
+  // For the end of a message: `, not "VALUE"`, if it is short and can be no secret.
+  std::string not_this(const std::string& key);
+
   void problem(const std::string& key, std::string what);  // at the key's value
   void problem(std::string what);                          // at the mapping
   size_t problem_count() const { return problems_.size(); }
@@ -75,6 +80,9 @@ class YamlMap {
 
  private:
   YAML::Node find(const std::string& key);
+  // The value of a key that has one. Notes that a key has none.
+  std::optional<YAML::Node> value_of(const std::string& key);
+  bool is_null_word(const std::string& key);
   std::optional<std::string> scalar(const std::string& key);
   std::optional<uint64_t> whole_number(const std::string& key, uint64_t least, uint64_t most);
   void note(const YAML::Mark& mark, std::string what);
@@ -83,6 +91,7 @@ class YamlMap {
   std::string what_;
   std::vector<ConfigProblem>& problems_;
   std::vector<std::string> known_;
+  bool is_map_ = true;  // if not, that is the one problem
 };
 
 // The one of `words` that is nearest to `word`, if it is near at all.

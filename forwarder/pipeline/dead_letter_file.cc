@@ -86,6 +86,11 @@ Result<std::unique_ptr<DeadLetterFile>> DeadLetterFile::open(std::string path,
   return file;
 }
 
+Result<void> DeadLetterFile::check(const std::string& path) {
+  if (!can_open_to_append(path)) return could_not("open", path);
+  return {};
+}
+
 DeadLetterFile::~DeadLetterFile() {
   if (fd_ >= 0) ::close(fd_);
 }
@@ -93,7 +98,7 @@ DeadLetterFile::~DeadLetterFile() {
 Result<void> DeadLetterFile::open_and_lock() {
   while (true) {
     const bool made = fd_ < 0;
-    if (made) fd_ = ::open(path_.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (made) fd_ = open_to_append(path_, 0600);
     if (fd_ < 0) return could_not("open", path_);
     if (lock_file(fd_, Lock::kLines, true) != 0) return could_not("lock", path_);
     if (is_current(fd_, path_)) return {};

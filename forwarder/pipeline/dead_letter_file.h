@@ -22,6 +22,8 @@ class DeadLetterFile : public DeadLetters {
  public:
   // Creates the file, for its owner only, if need be; what is there is kept.
   static Result<std::unique_ptr<DeadLetterFile>> open(std::string path, std::string pipeline);
+  // Whether open() would succeed. Makes nothing.
+  static Result<void> check(const std::string& path);
   ~DeadLetterFile() override;
   DeadLetterFile(const DeadLetterFile&) = delete;
   DeadLetterFile& operator=(const DeadLetterFile&) = delete;

@@ -1,10 +1,7 @@
 #include "pipeline/pipeline.h"
 
 #include <pthread.h>
-#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <exception>
 #include <system_error>
 
@@ -31,9 +28,9 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
                                                  std::function<void()> ended) {
   std::unique_ptr<Pipeline> pipeline(new Pipeline(config));
   pipeline->ended_ = std::move(ended);
-  if (!config.state.empty() && access(config.state.c_str(), W_OK | X_OK) != 0) {
-    return fatal("could not use the directory of `state`: " + std::string(std::strerror(errno)),
-                 config.state);
+  if (!config.state.empty()) {
+    Result<void> usable = StateFile::check(config.state);
+    if (!usable) return Failure(std::move(usable.error()));
   }
   if (config.dead_letter) {
     auto file = DeadLetterFile::open(config.dead_letter->path, config.name);

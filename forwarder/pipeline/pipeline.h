@@ -23,7 +23,8 @@ namespace walspout {
 
 class Pipeline {
  public:
-  // Makes sinks and files, and connects nothing. `ended` is called once, on a thread of the
+  // Makes sinks and files, and connects nothing. kFatal: the configuration is wrong. kRetry: a file
+  // or a directory cannot be had now, which may pass. `ended` is called once, on a thread of the
   // pipeline, when the last of its threads is about to end.
   static Result<std::unique_ptr<Pipeline>> make(const PipelineConfig& config,
                                                 std::function<void()> ended);

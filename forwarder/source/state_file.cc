@@ -61,6 +61,13 @@ bool write_synced(int fd, std::string_view text) {
 StateFile::StateFile(const std::string& directory, const std::string& pipeline)
     : path_(directory + "/" + pipeline + ".state") {}
 
+Result<void> StateFile::check(const std::string& directory) {
+  if (can_write_folder(directory)) return {};
+  return retry("could not use the directory of `state`: " + std::string(std::strerror(errno)) +
+                   ". Create it, and give this process's user the right to write there",
+               directory);
+}
+
 Result<std::optional<SlotRecord>> StateFile::read(std::string_view slot) const {
   int fd = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0 && errno == ENOENT) return std::nullopt;

@@ -20,6 +20,9 @@ class StateFile {
   // DIRECTORY/PIPELINE.state. Nothing is opened yet.
   StateFile(const std::string& directory, const std::string& pipeline);
 
+  // Whether files can be made in the directory. Makes none.
+  static Result<void> check(const std::string& directory);
+
   // The record of that slot; none if there is no file, or if it is about another slot. An error
   // needs an operator: a file that cannot be read or understood.
   Result<std::optional<SlotRecord>> read(std::string_view slot) const;

@@ -35,7 +35,8 @@ def test_a_publication_is_exact(db, fwd):
     near = ["a", "b", "Q", "sp", "mail", "its", "backslash", "umlaut", "p" * 62]
     for number, name in enumerate(names + near):
         quoted = name.replace('"', '""')
-        db.psql(f'CREATE TABLE t{number} (id int); CREATE PUBLICATION "{quoted}" FOR TABLE t{number}')
+        db.psql(f'CREATE TABLE t{number} (id int PRIMARY KEY); '
+                f'CREATE PUBLICATION "{quoted}" FOR TABLE t{number}')
     forwarder = fwd(source=f"publications: {json.dumps(names)}")
     checked = run("check", forwarder.config)
     assert checked.returncode == 0, checked.stdout

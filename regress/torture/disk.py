@@ -18,6 +18,13 @@ CLONE_NEWNS = 0x00020000
 MS_REC, MS_PRIVATE = 0x4000, 0x40000
 
 
+def size(path):
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
+
+
 def keep_mounts_private():
     """What this process and its children mount goes when the last of them ends, however it ends.
 
@@ -46,7 +53,7 @@ class Disk:
     def fill(self, pid, left):
         """Leaves about `left` bytes of room for the files of process `pid`."""
         if not self.mounted:
-            largest = max((os.path.getsize(os.path.join(self.folder, name))
+            largest = max((size(os.path.join(self.folder, name))
                            for name in os.listdir(self.folder)), default=0)
             self._limit(pid, largest + left)
             return

@@ -188,6 +188,12 @@ def fill_disk(scene, chance):
     return lambda: scene.disk.free(scene.forwarder.process.pid)
 
 
+def rotate_log(scene, chance):
+    """The file sinks' files are rotated, and compressed at once."""
+    done = [file.rotate(scene.forwarder.hang_up, chance) for file in scene.files.values()]
+    return _nothing if any(done) else None
+
+
 def tear_write(scene, chance):
     """The forwarder dies in the middle of the next line that it writes into a file."""
     scene.tear_write(True)
@@ -318,11 +324,10 @@ FAULTS = {
                  *_network("rabbitmq"), _stop_without("rabbitmq", "rabbitmq")],
     "http": [*_deaths("http", "webhook"), Fault("webhook-misbehaves", "http", misbehave),
              *_network("http"), _stop_without("http", "webhook")],
-    "file": [Fault("disk-full", "disk", fill_disk), _stop_without("file", "file")],
+    "file": [Fault("disk-full", "disk", fill_disk), Fault("rotate-log", "log", rotate_log),
+             _stop_without("file", "file")],
     # The file of dead letters is on the same disk as the file sink's.
 }
-
-
 
 
 class Kind(NamedTuple):
@@ -338,6 +343,7 @@ KINDS = {
     "network of the sinks": Kind(["cut-*", "delay-*", "slow-*", "blackhole-*", "half-open-*"]),
     "refusals": Kind(["*-misbehaves", "*-refuses", "kill-webhook"]),
     "disk and clock": Kind(["disk-full", "step-clock", "kill-forwarder", "tear-write"]),
+    "log rotation": Kind(["rotate-log", "kill-forwarder", "freeze-forwarder"]),
     "a stopping server": Kind(["stop-*"]),
     "a memory alarm": Kind(["rabbitmq-alarm"]),
     "cuts in a transaction": Kind(["long-transaction-cut"]),

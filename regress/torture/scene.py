@@ -19,11 +19,11 @@ import cluster as pg
 import faults
 import standby
 import truth
-from disk import Disk
+from disk import Disk, size
 from proxy import Proxy
+from rotation import Rotated
 from servers import RabbitMQ, Redis, Webhook, die_with_parent
 from source import Source
-from watch import size
 
 PROGRAM = os.environ.get("WALSPOUT") or os.path.join(pg.TOP, "build", "forwarder", "walspout")
 CLOCK = os.path.join(pg.TOP, "build", "torture", "clock_preload.so")
@@ -119,6 +119,12 @@ class Forwarder:
         if code and not (code == -signal.SIGTERM and not self.log(self.begin)):
             raise Failure(f"the forwarder ended with {code} on SIGTERM:\n{self.tail()}")
 
+    def hang_up(self):
+        """SIGHUP, unless it has just been started: before it takes signals they end it."""
+        process = self.process
+        if self.log(self.begin):
+            faults.signal_all([process.pid], signal.SIGHUP)
+
     def clean(self):
         if self.process and self.process.poll() is None:
             self.process.kill()
@@ -179,6 +185,7 @@ class Scene:
         # One of three runs of five has two, where nobody says how many.
         count = sources or (2 if seed // 5 % 3 == 2 else 1)
         self.sources = [Source(self.name if i == 0 else f"{self.name}_{i + 1}", i) for i in range(count)]
+        self.files = {source.number: Rotated(self.file(source), self.folder) for source in self.sources}
         # What differs between runs beside the faults. What decides whether some code runs at all
         # differs between seeds that follow each other; six have all of lanes with all of pipelines.
         self.lanes = [1, 4][seed % 2]
@@ -284,7 +291,7 @@ class Scene:
             reach = {"redis": lambda: self.servers["redis"].reach(),
                      "rabbitmq": lambda: self.servers["rabbitmq"].reach(self.name),
                      "http": lambda: size(self.servers["http"].requests),
-                     "file": lambda path=self.file(source): size(path)}
+                     "file": self.files[source.number].size}
             source.watch(self.cluster, self.stage.sinks, reach, lambda: size(self.dead_letters))
 
     def torture(self):
@@ -408,8 +415,8 @@ class Scene:
                 shared = self.servers[name].arrivals()
             for source in self.sources:
                 if shared is None:
-                    with open(self.file(source), "rb") as f:
-                        found[name, source.number] = checker.file_arrivals(f.read())
+                    found[name, source.number] = checker.file_arrivals(
+                        self.files[source.number].content())
                 else:
                     found[name, source.number] = shared
         return found
@@ -617,8 +624,9 @@ class Scene:
             self.servers["rabbitmq"].forget(self.name)
         if "http" in self.servers:
             self.servers["http"].forget()
-        for path in (self.dead_letters, *(self.file(source) for source in self.sources)):
-            if os.path.exists(path):
-                os.unlink(path)
+        for file in self.files.values():
+            file.remove()
+        if os.path.exists(self.dead_letters):
+            os.unlink(self.dead_letters)
         shutil.rmtree(self.state, ignore_errors=True)
         shutil.rmtree(self.folder, ignore_errors=True)

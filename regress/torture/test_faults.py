@@ -18,6 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import faults as all_faults  # noqa: E402
 from faults import FAULTS, KINDS, Fault, Schedule, chosen, deal, without_those_too_new  # noqa: E402
 from proxy import Proxy  # noqa: E402
+from rotation import Rotated  # noqa: E402
 
 
 def test_each_target_has_its_turn_and_each_fault_of_it():
@@ -147,6 +148,46 @@ def test_a_connection_gets_its_portion_and_the_next_one_too():
 def send_all(end, data):
     with contextlib.suppress(OSError):
         end.sendall(data)
+
+
+class FollowingWriter:
+    """Writes numbered lines into a file, and follows it only when it is told to."""
+
+    def __init__(self, path):
+        self.path, self.count, self.told = path, 0, threading.Event()
+        self.file = open(path, "ab", buffering=0)
+
+    def write(self):
+        if self.told.is_set():
+            self.told.clear()
+            self.file.close()
+            self.file = open(self.path, "ab", buffering=0)
+        self.count += 1
+        self.file.write(b"%d\n" % self.count)
+
+
+def test_a_rotated_file_keeps_what_it_had_and_loses_what_comes_late(tmp_path):
+    rotated = Rotated(str(tmp_path / "events"), str(tmp_path))
+    assert not rotated.rotate(lambda: None, random.Random(1))
+    writer = FollowingWriter(rotated.path)
+    for i in range(1, 6):
+        writer.write()
+        if i < 4:
+            assert rotated.rotate(writer.told.set, random.Random(i))
+    assert rotated.content() == b"1\n2\n3\n4\n5\n" and rotated.size() == 10
+    # Without the signal what follows goes into a file that is gone.
+    assert rotated.rotate(lambda: None, random.Random(9))
+    writer.write()
+    assert rotated.content() == b"1\n2\n3\n4\n5\n" and rotated.size() == 10
+    writer.told.set()
+    writer.write()
+    writer.file.write(b"half a l")
+    assert rotated.content().endswith(b"5\n7\nhalf a l")
+    assert rotated.rotate(writer.told.set, random.Random(2))
+    assert rotated.content().endswith(b"5\n7\n") and rotated.size() == 12
+    writer.file.close()
+    rotated.remove()
+    assert os.listdir(tmp_path) == []
 
 
 RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run")

@@ -6,7 +6,6 @@ position, and the receiver, after that, how much it has. What the slot had passe
 there; `checker.py` says whether it was.
 """
 
-import os
 import threading
 
 import psycopg2
@@ -15,13 +14,6 @@ import checker
 import cluster as pg
 
 EVERY = 0.02            # seconds between looks
-
-
-def size(path):
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return 0
 
 
 class Watch:

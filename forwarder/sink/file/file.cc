@@ -18,6 +18,9 @@ namespace walspout {
 namespace {
 
 constexpr int kIdle = 3;              // seconds, about
+constexpr int kRotations = 5;         // during one delivery
+constexpr int kLooks = 20;            // for the file that follows a renamed one
+constexpr useconds_t kLook = 5'000;   // microseconds between them
 constexpr size_t kLinesAtOnce = 256;  // two pieces each; writev takes 1024
 
 Failure failed(std::string_view doing, const std::string& path) {
@@ -41,6 +44,11 @@ Failure failed(std::string_view doing, const std::string& path) {
     default:
       return retry(what, path);
   }
+}
+
+// A pipe or a device has nothing to cut and nothing to sync.
+Failure not_regular(const std::string& path) {
+  return fatal("this is no regular file. For a pipe use a sink of the type stdout", path);
 }
 
 // The length of the file's whole lines. -1 and errno on error.
@@ -72,8 +80,8 @@ void FileSink::close() {
   fd_ = -1;
 }
 
-Result<void> FileSink::open(bool check_only) {
-  const int fd = ::open(config_.path.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+Result<void> FileSink::open() {
+  const int fd = open_to_append(config_.path, 0640);
   if (fd < 0) return failed("open the file", config_.path);
   if (is_same_file(fd, fd_)) {
     ::close(fd);
@@ -85,7 +93,6 @@ Result<void> FileSink::open(bool check_only) {
     Failure failure = failed("lock the file", config_.path);
     ::close(fd);
     if (!taken) return failure;
-    if (check_only) return {};
     return retry(
         "another process, or another sink, writes to this file: give each a file of its own",
         config_.path);
@@ -104,10 +111,7 @@ Result<void> FileSink::open(bool check_only) {
 Result<off_t> FileSink::prepare(int fd) const {
   struct stat status = {};
   if (fstat(fd, &status) != 0) return failed("look at the file", config_.path);
-  // A pipe or a device has nothing to cut and nothing to sync.
-  if (!S_ISREG(status.st_mode)) {
-    return fatal("this is no regular file. For a pipe use a sink of the type stdout", config_.path);
-  }
+  if (!S_ISREG(status.st_mode)) return not_regular(config_.path);
   const off_t whole = whole_lines(fd, status.st_size);
   if (whole < 0) return failed("read the file", config_.path);
   if (whole < status.st_size && ftruncate(fd, whole) != 0) {
@@ -120,7 +124,14 @@ Result<off_t> FileSink::prepare(int fd) const {
 }
 
 Result<void> FileSink::check(const SourceState&, TimePoint) {
-  return fd_ >= 0 ? Result<void>() : open(true);
+  if (fd_ >= 0) return {};
+  struct stat status = {};
+  const bool is_there = stat(config_.path.c_str(), &status) == 0;
+  if (is_there && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {
+    return not_regular(config_.path);
+  }
+  if (!can_open_to_append(config_.path)) return failed("open the file", config_.path);
+  return {};
 }
 
 void FileSink::idle() {
@@ -129,20 +140,55 @@ void FileSink::idle() {
 
 Result<void> FileSink::reopen() {
   // Opened by the next delivery, too, but an error is told now.
-  return open(false);
+  return open();
 }
 
 Result<void> FileSink::sync() const {
   if (config_.fsync && fdatasync(fd_) != 0) return failed("sync the file", config_.path);
-  struct stat status = {};
-  if (fstat(fd_, &status) != 0) return failed("look at the file", config_.path);
-  if (status.st_nlink == 0) {
-    return retry(
-        "the file was removed while events were written: they go into a new file of that name. "
-        "Events that were written before are gone with the old one; rename a file to rotate it",
-        config_.path);
-  }
   return {};
+}
+
+Result<FileSink::Place> FileSink::place() const {
+  struct stat ours = {};
+  struct stat named = {};
+  if (fstat(fd_, &ours) != 0) return failed("look at the file", config_.path);
+  const bool is_named = ::stat(config_.path.c_str(), &named) == 0;
+  if (is_named && ours.st_dev == named.st_dev && ours.st_ino == named.st_ino) return Place::kHere;
+  return ours.st_nlink == 0 ? Place::kRemoved : Place::kMoved;
+}
+
+// The file of that name, if the open one was renamed. What rotates files makes the next one itself,
+// a moment after it has renamed the last one, and may object to another one there.
+Result<void> FileSink::follow() {
+  const auto now = place();
+  if (!now) return Failure(now.error());
+  if (*now != Place::kMoved) return {};
+  for (int i = 0; i < kLooks && access(config_.path.c_str(), F_OK) != 0; i++) {
+    usleep(kLook);
+  }
+  return open();
+}
+
+// What is in a file that has this sink's name after the sync was there when the file was renamed
+// later. So whoever compresses the renamed file reads it. What a renamed file got is written again.
+Result<void> FileSink::write(std::span<const Event> events, TimePoint deadline) {
+  for (int i = 0; i < kRotations; i++) {
+    Result<void> outcome = fd_ >= 0 ? follow() : open();
+    if (!outcome) return outcome;
+    outcome = append(events, deadline);
+    if (outcome) outcome = sync();
+    const Result<Place> now = outcome ? place() : Place::kHere;
+    if (outcome && !now) outcome = Failure(now.error());
+    if (outcome && *now == Place::kRemoved) {
+      outcome = retry(
+          "the file was removed while events were written: they go into a new file of that name. "
+          "Events that were written before are gone with the old one; rename a file to rotate it",
+          config_.path);
+    }
+    if (!outcome) take_back();
+    if (!outcome || *now == Place::kHere) return outcome;
+  }
+  return retry("the file is renamed again and again while it is written", config_.path);
 }
 
 Result<void> FileSink::append(std::span<const Event> events, TimePoint deadline) {
@@ -189,12 +235,7 @@ void FileSink::take_back() {
 Delivery FileSink::deliver(std::span<const Event> events, TimePoint deadline, Progress& progress) {
   if (events.empty()) return {};
   idle_ = 0;
-  Result<void> outcome = fd_ >= 0 ? Result<void>() : open(false);
-  if (outcome) {
-    outcome = append(events, deadline);
-    if (outcome) outcome = sync();
-    if (!outcome) take_back();
-  }
+  Result<void> outcome = write(events, deadline);
   if (!outcome) {
     return tl::unexpected(DeliveryError{std::move(outcome.error()), 0, std::nullopt});
   }

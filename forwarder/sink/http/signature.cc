@@ -12,6 +12,7 @@ namespace walspout {
 namespace {
 
 constexpr std::string_view kPrefix = "whsec_";
+constexpr size_t kLeastKey = 24;  // bytes, as Standard Webhooks has it
 
 struct FreeMac {
   void operator()(EVP_MAC* mac) const { EVP_MAC_free(mac); }
@@ -73,6 +74,12 @@ Result<HttpSigner> HttpSigner::create(std::span<const Secret> secrets) {
       return fatal("secret " + std::to_string(i + 1) + " of " + std::to_string(secrets.size()) +
                    " is empty or is not base64 after \"whsec_\"; a good one is made by: "
                    "echo whsec_$(openssl rand -base64 32)");
+    }
+    if (key.size() < kLeastKey) {
+      return fatal("secret " + std::to_string(i + 1) + " of " + std::to_string(secrets.size()) +
+                   " is a key of " + std::to_string(key.size()) +
+                   " bytes, and it must have at least " + std::to_string(kLeastKey) +
+                   " bytes; a good one is made by: echo whsec_$(openssl rand -base64 32)");
     }
     signer.keys_.push_back(std::move(key));
   }

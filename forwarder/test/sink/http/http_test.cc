@@ -812,12 +812,24 @@ TEST(HttpAnswerTest, UrlsAreShownWithoutSecrets) {
 }
 
 TEST(HttpSignatureTest, SecretsAreBase64OrText) {
-  EXPECT_TRUE(HttpSigner::create(std::vector{Secret("whsec_MDEyMw")}));
-  EXPECT_TRUE(HttpSigner::create(std::vector{Secret("text")}));
+  const std::string text(24, 't');
+  EXPECT_TRUE(HttpSigner::create(std::vector{Secret("whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3OA")}));
+  EXPECT_TRUE(HttpSigner::create(std::vector{Secret(text)}));
   EXPECT_FALSE(HttpSigner::create(std::vector{Secret("")}));
   EXPECT_FALSE(HttpSigner::create(std::vector{Secret("whsec_")}));
-  EXPECT_FALSE(HttpSigner::create(std::vector{Secret("text"), Secret("whsec_M")}));
+  EXPECT_FALSE(HttpSigner::create(std::vector{Secret(text), Secret("whsec_M")}));
   EXPECT_FALSE(HttpSigner::create({})->enabled());
+}
+
+TEST(HttpSignatureTest, AKeyThatCanBeGuessedIsRejected) {
+  const auto says = [](const std::string& secret) {
+    const auto signer = HttpSigner::create(std::vector{Secret(secret)});
+    return signer ? "" : signer.error().message();
+  };
+  EXPECT_EQ(says(std::string(24, 't')), "");
+  EXPECT_THAT(says(std::string(23, 't')), HasSubstr("a key of 23 bytes"));
+  EXPECT_THAT(says("whsec_YWI="), HasSubstr("a key of 2 bytes, and it must have at least 24"));
+  EXPECT_THAT(says("whsec_YWI="), Not(HasSubstr("YWI")));
 }
 
 }  // namespace

@@ -1,0 +1,42 @@
+// What `walspout check` prints: findings, each with its remedy, and whether one of them is an
+// error.
+#pragma once
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <string>
+
+namespace walspout {
+
+class Findings {
+ public:
+  // Colours are for terminals only.
+  explicit Findings(bool color) : color_(color && isatty(STDOUT_FILENO)) {}
+
+  void good(const std::string& text) { say("ok   ", "32", text, ""); }
+  void warn(const std::string& text, const std::string& remedy) {
+    say("warn ", "33", text, remedy);
+  }
+  void bad(const std::string& text, const std::string& remedy) {
+    failed_ = true;
+    say("ERROR", "1;31", text, remedy);
+  }
+  bool failed() const { return failed_; }
+
+ private:
+  void say(const char* level, const char* color, const std::string& text,
+           const std::string& remedy) const {
+    if (color_) {
+      std::printf("  \033[%sm%s\033[0m %s\n", color, level, text.c_str());
+    } else {
+      std::printf("  %s %s\n", level, text.c_str());
+    }
+    if (!remedy.empty()) std::printf("        -> %s\n", remedy.c_str());
+  }
+
+  const bool color_;
+  bool failed_ = false;
+};
+
+}  // namespace walspout

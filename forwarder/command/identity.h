@@ -1,0 +1,21 @@
+// Which tables have no usable replica identity. If a publication has such a table, the server
+// rejects the application's UPDATE and DELETE. Otherwise they come without a key.
+#pragma once
+
+#include <string>
+
+#include "source/config.h"
+#include "postgres/connection.h"
+
+namespace walspout {
+
+class Findings;
+
+// A query of the catalogs: one row for each such table that the source reads. The first rows are
+// those that the server rejects changes of.
+[[nodiscard]] std::string identity_query(const SourceConfig& config);
+
+// Says what a row of that query means. `has_publications`: whether the source names some.
+void judge_identity(const Row& row, bool has_publications, Findings& findings);
+
+}  // namespace walspout

@@ -1,0 +1,20 @@
+// What is wrong with a text before it is YAML, and what the YAML library's errors mean for people.
+// Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "config/config.h"
+
+namespace walspout {
+
+// The first byte that no configuration has: NUL, or what is not UTF-8. UTF-16 is left to the
+// library.
+std::optional<ConfigProblem> wrong_byte(std::string_view text);
+
+// A problem for an error of the library. `line` and `column` are its position, from 1.
+ConfigProblem explain(std::string_view text, int line, int column, const std::string& error);
+
+}  // namespace walspout
