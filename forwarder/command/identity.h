@@ -4,8 +4,8 @@
 
 #include <string>
 
-#include "source/config.h"
 #include "postgres/connection.h"
+#include "source/config.h"
 
 namespace walspout {
 

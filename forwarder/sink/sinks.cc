@@ -32,7 +32,7 @@ Route* route_of(SinkConfig& config) {
   return config.type->route ? config.type->route(config.options) : nullptr;
 }
 
-std::optional<std::string> shared_destination(const SinkConfig& a, const SinkConfig& b) {
+std::optional<SharedPlace> shared_place(const SinkConfig& a, const SinkConfig& b) {
   if (a.type != b.type || !a.type->shared) return std::nullopt;
   return a.type->shared(a.options, b.options);
 }

@@ -25,6 +25,6 @@ Route* route_of(SinkConfig& config);
 
 // A destination that both sinks would fill, and that takes events of one sink only. Nothing:
 // the sinks share none, as far as their configuration says.
-std::optional<std::string> shared_destination(const SinkConfig& a, const SinkConfig& b);
+std::optional<SharedPlace> shared_place(const SinkConfig& a, const SinkConfig& b);
 
 }  // namespace walspout

@@ -18,6 +18,13 @@ namespace walspout {
 
 struct SinkType;
 
+// A destination that takes events of one source only.
+struct SharedPlace {
+  std::string what;  // for people: stream "a" of the same Redis
+  std::string key;   // the key that chooses it
+  bool has_templates = false;
+};
+
 // A sink as the configuration has it.
 struct SinkConfig {
   std::string name;                      // in logs and metrics; the type, unless given
@@ -46,9 +53,10 @@ struct SinkType {
   // The templates that choose the destination of an event; empty: all events go to one place.
   std::function<Route*(std::any& options)> route{};
 
-  // A destination that both would fill, although it takes events of one source only. Empty: there
-  // are no such destinations.
-  std::function<std::optional<std::string>(const std::any& a, const std::any& b)> shared{};
+  // A place that both would fill, although it takes events of one source only. Empty: there are no
+  // such places.
+  std::function<std::optional<SharedPlace>(const std::any& a, const std::any& b)> shared{};
+};
 };
 
 // A type whose options are a structure Options, and whose sink `make` makes of them.

@@ -40,11 +40,11 @@ SinkType redis_type() {
       "redis", "Adds an entry to a Redis stream; the entry's id is the event's id", table(),
       [](const RedisConfig& config) { return RedisSink::create(config); });
   type.route = [](std::any& options) { return &std::any_cast<RedisConfig&>(options).stream; };
-  type.shared = [](const std::any& a, const std::any& b) -> std::optional<std::string> {
+  type.shared = [](const std::any& a, const std::any& b) -> std::optional<SharedPlace> {
     const auto stream = RedisSink::common_stream(std::any_cast<const RedisConfig&>(a),
                                                  std::any_cast<const RedisConfig&>(b));
     if (!stream) return std::nullopt;
-    return "stream \"" + *stream + "\" of the same Redis";
+    return SharedPlace{"stream \"" + *stream + "\" of the same Redis", "stream", true};
   };
   return type;
 }
