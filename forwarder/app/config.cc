@@ -91,8 +91,38 @@ RedisConfig read_redis(YamlMap& map) {
   map.secret("password", redis.password);
   read_tls(map, redis.tls);
   map.number("pipeline", redis.pipeline, 1, 100'000);
+  map.map("wait", [&](YamlMap& wait) {
+    wait.require("replicas");
+    wait.number("replicas", redis.wait.replicas, 1, 1'000);
+    wait.duration("timeout", redis.wait.timeout);
+  });
   map.duration("connect_timeout", redis.connect_timeout);
   return redis;
+}
+
+std::string wrong_code(const std::string& item) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const bool good =
+      item.size() == 3 && item[0] >= '3' && item[0] <= '9' &&
+      ((item[1] == 'x' && item[2] == 'x') || (is_digit(item[1]) && is_digit(item[2])));
+  return good ? "" : "must hold codes from 300 on, such as 404, or classes of them, such as 4xx";
+}
+
+void read_codes(YamlMap& map, HttpCodes& codes) {
+  map.map("codes", [&](YamlMap& inner) {
+    inner.texts("reject", codes.reject, wrong_code);
+    inner.texts("suspect", codes.suspect, wrong_code);
+    inner.texts("retry", codes.retry, wrong_code);
+    inner.texts("park", codes.park, wrong_code);
+    std::set<std::string> seen;
+    for (const auto* list : {&codes.reject, &codes.suspect, &codes.retry, &codes.park}) {
+      for (const std::string& code : std::set<std::string>(list->begin(), list->end())) {
+        if (!seen.insert(code).second) {
+          inner.problem("\"codes\" has " + code + " in two lists: leave it in one");
+        }
+      }
+    }
+  });
 }
 
 HttpConfig read_http(YamlMap& map, Milliseconds deliver_timeout) {
@@ -114,6 +144,9 @@ HttpConfig read_http(YamlMap& map, Milliseconds deliver_timeout) {
   map.text("cloudevents_source", http.cloudevents_source);
   map.number("redirects", http.redirects, 0, 10);
   map.flag("http2", http.http2);
+  map.secret("proxy", http.proxy);
+  read_codes(map, http.codes);
+  map.duration("retry_after_max", http.retry_after_max);
   read_tls(map, http.tls);
   map.duration("connect_timeout", http.connect_timeout);
   // A request that the deadline of its delivery cuts is sent again, although the receiver may have

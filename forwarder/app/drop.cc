@@ -37,6 +37,9 @@ bool drop_slot(const PipelineConfig& pipeline) {
   if (!pipeline.state.empty()) {
     std::remove(StateFile(pipeline.state, pipeline.name).path().c_str());
   }
+  for (const SinkConfig& sink : pipeline.sinks) {
+    if (!sink.memory().empty()) std::remove(sink.memory().c_str());
+  }
   std::printf("%s slot \"%s\"\n", dropped->empty() ? "there is no" : "dropped",
               pipeline.source.slot.c_str());
   return true;

@@ -207,7 +207,11 @@ std::optional<Config> configuration(const std::string& path) {
     const char* given = std::getenv("STATE_DIRECTORY");
     std::string& state = loaded.config.state;
     if (state.empty() && given) state = std::string(given, std::strcspn(given, ":"));
-    for (PipelineConfig& pipeline : loaded.config.pipelines) pipeline.state = state;
+    for (PipelineConfig& pipeline : loaded.config.pipelines) {
+      pipeline.state = state;
+      if (state.empty()) continue;
+      for (SinkConfig& sink : pipeline.sinks) sink.remember_in(state, pipeline.name);
+    }
     return std::move(loaded.config);
   }
   std::fputs(describe(path, loaded.problems).c_str(), stderr);

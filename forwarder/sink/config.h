@@ -48,6 +48,12 @@ struct TlsConfig {
   bool verify = true;
 };
 
+// How many replicas must have an event before it counts as delivered.
+struct RedisWait {
+  uint64_t replicas = 0;  // 0: the primary's word is enough
+  Milliseconds timeout{1'000};
+};
+
 struct RedisConfig {
   Secret url;  // redis://[user:password@]host[:port][/db], rediss://..., unix:///path[?db=n]
   Route stream{{}, "walspout:{database}:{schema}.{table}", Unmapped::kError, {}, true};
@@ -57,7 +63,18 @@ struct RedisConfig {
   Secret password;                          // wins over the URL's
   TlsConfig tls;
   size_t pipeline = 1024;  // events in one transaction, at most
+  RedisWait wait;
+  std::string memory;  // file to remember in how far each stream was filled; empty: none
   Milliseconds connect_timeout{5'000};
+};
+
+// What codes of answers mean where the default (sink/http_answer.h) does not fit. Each is a code,
+// such as 404, or a class, such as 4xx. A code goes before a class.
+struct HttpCodes {
+  std::vector<std::string> reject;   // the event is at fault
+  std::vector<std::string> suspect;  // the event is at fault, unless others fail as well
+  std::vector<std::string> retry;    // the receiver is at fault
+  std::vector<std::string> park;     // the configuration is at fault
 };
 
 struct HttpConfig {
@@ -71,6 +88,10 @@ struct HttpConfig {
   std::string cloudevents_source;  // ce-source; empty: /walspout
   size_t redirects = 0;            // how many are followed, to the same host only
   bool http2 = true;
+  Secret proxy;  // [http|https|socks4|socks4a|socks5|socks5h]://[user:password@]host[:port]; empty:
+                 // none, whatever the environment says
+  HttpCodes codes;
+  Milliseconds retry_after_max{300'000};  // the longest pause that Retry-After may ask for
   TlsConfig tls;
   Milliseconds connect_timeout{5'000};
   Milliseconds timeout{30'000};  // of a request
@@ -110,6 +131,18 @@ struct SinkConfig {
     if (auto* rabbitmq = std::get_if<RabbitmqConfig>(&options)) {
       rabbitmq->routing_key.origin = origin;
     }
+  }
+
+  // Names a file of the directory `state` to a sink that remembers something over restarts.
+  void remember_in(const std::string& state, const std::string& pipeline) {
+    if (auto* redis = std::get_if<RedisConfig>(&options)) {
+      redis->memory = state + "/" + pipeline + "@" + name + ".streams";
+    }
+  }
+  // That file; empty: there is none.
+  std::string memory() const {
+    const auto* redis = std::get_if<RedisConfig>(&options);
+    return redis != nullptr ? redis->memory : "";
   }
 };
 
