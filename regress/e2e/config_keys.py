@@ -5,7 +5,7 @@ Keys are read from the loader, `forwarder/app/config.cc`: "source.origin", "redi
 
 - A test of pytest says so, `@pytest.mark.effect("source.origin")`. It is to assert what the key does;
   that a configuration with the key in that section was used is checked when it runs (conftest.py).
-- A TEST of the sink, in `forwarder/test/sink/SINK_test.cc`, that asserts something sets the field
+- A TEST of the sink, in `forwarder/test/sink/SINK*_test.cc`, that asserts something sets the field
   that the loader reads the key into, itself or through a helper that it calls; and `config_test.cc`
   asserts that the loader puts the key's value into that field.
 
@@ -26,6 +26,7 @@ SECTIONS = {"read_root": "", "read_pipeline": "pipeline", "read_source": "source
             "read_log": "log"}
 # Those that several sections share.
 SHARED = {"read_route": [("redis", "stream"), ("rabbitmq", "routing_key")],
+          "read_codes": [("http", "codes")],
           "read_tls": [("redis", "tls"), ("http", "tls"), ("rabbitmq", "tls")]}
 
 READS = re.compile(r"\w+\.(?:texts?|flag|size|number|duration|secrets?|choice|dictionary)"
@@ -106,7 +107,8 @@ def shown_by_sink_tests(fields_of):
         section = key.split(".")[0]
         if section not in ("redis", "http", "rabbitmq"):
             continue
-        text = read("forwarder", "test", "sink", f"{section}_test.cc")
+        text = "".join(read(path) for path in sorted(glob.glob(os.path.join(
+            pg.TOP, "forwarder", "test", "sink", f"{section}*_test.cc"))))
         field = r"\.(?:" + "|".join(fields) + r")\b"
         setting = field + r"(?:\[[^]]*\]|\.\w+back|\.emplace|\.fallback)?(?: = |\(|\{)"
         helpers = [name for name, body in functions(text).items()
