@@ -101,8 +101,10 @@ Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
   if (auto connected = connect(deadline); !connected) return connected;
   std::vector<RedisStream*> streams;
   for (const std::string& name : router_.fixed_names()) streams.push_back(&streams_.named(name));
-  for (const std::string& name : streams_.remembered()) streams.push_back(&streams_.named(name));
-  auto checked = streams_.look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
+  auto checked = streams_.look_back(*link_, deadline);
+  if (checked) {
+    checked = streams_.look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
+  }
   if (checked) checked = look_around(deadline);
   if (!checked) link_.reset();
   return checked;

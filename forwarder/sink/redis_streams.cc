@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "sink/redis_errors.h"
+#include "sink/redis_loss.h"
 
 namespace walspout {
 namespace {
@@ -14,26 +15,6 @@ constexpr size_t kBuffer = 64 * 1024;  // bytes written at once
 // Of a pause. In less time no Redis becomes a replica, takes over what its primary has, and is made
 // a primary again.
 constexpr Duration kGap = std::chrono::milliseconds(5);
-constexpr size_t kSaidLosses = 10;  // streams that an error names
-constexpr size_t kAtOnce = 1000;    // streams that are asked for at once
-
-// The stream's end out of XINFO STREAM's list of names and values.
-bool parse_end(const redisReply& reply, RedisEnd& end) {
-  bool known = false;
-  for (size_t i = 0; i + 1 < reply.elements; i += 2) {
-    const std::string_view name = text_of(*reply.element[i]);
-    const redisReply& value = *reply.element[i + 1];
-    if (name == "last-generated-id") known = RedisId::parse(text_of(value), end.id);
-    if (name == "entries-added" && value.type == REDIS_REPLY_INTEGER && value.integer > 0) {
-      end.added = static_cast<uint64_t>(value.integer);
-    }
-  }
-  return known;
-}
-
-bool is_no_such_key(const redisReply& reply) {
-  return reply.type == REDIS_REPLY_ERROR && text_of(reply) == "ERR no such key";
-}
 
 // Whether a stream that had an entry can be without that entry now: entries were deleted or trimmed
 // at or behind its id. XINFO STREAM says so from Redis 7.0 on; before, a loss cannot be ruled out.
@@ -90,7 +71,6 @@ RedisStream& RedisStreams::named(const std::string& name) {
   if (stream != nullptr) return *stream;
   stream = std::make_unique<RedisStream>();
   stream->name = name;
-  stream->remembered = memory_.of(name);
   const size_t words = 3 + 2 * fields_.size() + (maxlen_ ? 3 : 0);
   stream->command = "*" + std::to_string(words) + "\r\n$4\r\nXADD\r\n";
   append_word(stream->command, name);
@@ -162,34 +142,6 @@ Result<void> RedisStreams::look_at(RedisLink& link, Purpose purpose, TimePoint d
   return outcome && keeps_positions() ? claim(link, deadline) : outcome;
 }
 
-// On a new connection there may be another server. A stream that nothing is added to now can have
-// lost entries, too.
-Result<void> RedisStreams::revisit(RedisLink& link, TimePoint deadline) {
-  if (std::exchange(revisited_in_, connection_) == connection_ || replay_) return {};
-  std::vector<RedisStream*> filled;
-  for (const auto& [name, stream] : streams_) {
-    if (stream->confirmed) filled.push_back(stream.get());
-  }
-  for (size_t begin = 0; begin < filled.size(); begin += kAtOnce) {
-    const auto some = std::span(filled).subspan(begin, std::min(kAtOnce, filled.size() - begin));
-    buffer_.clear();
-    for (const RedisStream* stream : some) {
-      append_command(buffer_, {"XINFO", "STREAM", stream->name});
-    }
-    if (auto sent = link.write(buffer_, "", deadline); !sent) return sent;
-    for (RedisStream* stream : some) {
-      const auto reply = link.receive(deadline);
-      if (!reply) return tl::unexpected(reply.error());
-      RedisEnd end;
-      if (!parse_end(**reply, end) && !is_no_such_key(**reply)) continue;  // look_at() says why
-      if (end.id >= stream->top) continue;
-      find_loss(*stream, {stream->top, stream->added}, end);
-      stream->confirmed = false;
-    }
-  }
-  return {};
-}
-
 // Streams that were seen, and whose records or ends are not what they were, count as not seen.
 Result<void> RedisStreams::compare(RedisLink& link, std::span<RedisStream* const> streams,
                                    TimePoint deadline) {
@@ -216,7 +168,7 @@ Result<void> RedisStreams::compare(RedisLink& link, std::span<RedisStream* const
     const auto reply = link.receive(deadline);
     if (!reply) return tl::unexpected(reply.error());
     RedisEnd end;
-    const bool known = parse_end(**reply, end) || is_no_such_key(**reply);
+    const bool known = parse_redis_end(**reply, end) || is_redis_without_key(**reply);
     if (!known || end.id < stream->top) stream->seen_in = 0;
   }
   return {};
@@ -247,18 +199,15 @@ Result<std::vector<std::string>> RedisStreams::read_records(RedisLink& link, siz
 Result<void> RedisStreams::judge(RedisStream& stream, const redisReply& reply,
                                  const std::string& record, Purpose purpose) {
   RedisEnd end;
-  if (is_error(reply) && !is_no_such_key(reply)) {
+  if (is_error(reply) && !is_redis_without_key(reply)) {
     return tl::unexpected(redis_error(text_of(reply), stream.name, where_));
   }
-  if (!is_error(reply) && !parse_end(reply, end)) {
+  if (!is_error(reply) && !parse_redis_end(reply, end)) {
     return retry("Redis did not say where stream \"" + stream.name + "\" ends", where_);
   }
   RedisEnd was{std::exchange(stream.top, end.id), std::exchange(stream.added, end.added)};
   stream.counted = end.added > 0 || end.id == RedisId{};
-  if (!std::exchange(stream.confirmed, false) || was.id < stream.remembered.id) {
-    was = stream.remembered;
-  }
-  stream.remembered = {};
+  if (!std::exchange(stream.confirmed, false)) was = {};
   if (keeps_positions()) {
     if (auto taken = take_record(stream, record); !taken) return taken;
   }
@@ -270,37 +219,8 @@ Result<void> RedisStreams::judge(RedisStream& stream, const redisReply& reply,
                                 ", beyond the database's WAL position " +
                                 std::to_string(wal_position_));
   }
-  if (end.id < was.id) find_loss(stream, was, end);
+  if (end.id < was.id) note_loss(stream, was, end);
   return {};
-}
-
-// Redis has confirmed `was`, and has `end` now.
-void RedisStreams::find_loss(RedisStream& stream, const RedisEnd& was, const RedisEnd& end) {
-  const bool counted = was.added > end.added && (end.added > 0 || end.id == RedisId{});
-  losses_.push_back((counted ? std::to_string(was.added - end.added) + " entries" : "entries") +
-                    " of stream \"" + stream.name + "\", which ended with id " + was.id.text() +
-                    " and now ends with " + end.id.text());
-  unnoted_.emplace_back(stream.name, end);
-}
-
-Failure RedisStreams::loss() {
-  std::string what = "Redis has lost what it had confirmed: ";
-  for (size_t i = 0; i < std::min(kSaidLosses, losses_.size()); ++i) {
-    what += (i == 0 ? "" : "; ") + losses_[i];
-  }
-  if (losses_.size() > kSaidLosses) {
-    what += "; and entries of " + std::to_string(losses_.size() - kSaidLosses) + " more streams";
-  }
-  losses_.clear();
-  Error error{ErrorKind::kRetry,
-              what +
-                  ". What the slot still keeps comes again, and what follows is added. The rest "
-                  "does not come again: bring whatever reads the streams in line with the "
-                  "database, unless somebody deleted them on purpose. To keep entries over "
-                  "restarts set appendonly yes; to keep them over failovers set wait",
-              where_};
-  error.loss = true;
-  return Failure(std::move(error));
 }
 
 Result<void> RedisStreams::take_record(RedisStream& stream, const std::string& record) const {

@@ -36,7 +36,6 @@ struct RedisStream {
   std::string command;       // XADD's beginning, encoded, up to where the id stands
   RedisId top;               // where it ends, as far as is known
   bool confirmed = false;    // this process was told that its end is there
-  RedisEnd remembered;       // the end that an earlier process was told of; zero: none, or said
   bool counted = false;      // whether `added` is known
   uint64_t added = 0;        // entries that were ever added to it, as Redis 7 counts them
   RedisPosition delivered;   // events up to here were delivered: seen, or proven by Redis
@@ -76,8 +75,6 @@ class RedisStreams {
   bool keeps_positions() const { return !replay_ && !identity_.empty(); }
 
   RedisStream& named(const std::string& name);
-  // The streams that an earlier process has filled, as far as that is remembered.
-  std::vector<std::string> remembered() const { return memory_.streams(); }
   const std::vector<RedisField>& fields() const { return fields_; }
 
   // There is a new connection, through which nothing was looked at yet.
@@ -95,6 +92,10 @@ class RedisStreams {
   // `loss`: streams have lost what Redis had confirmed, which is said once.
   [[nodiscard]] Result<void> look(RedisLink& link, std::span<RedisStream* const> streams,
                                   Purpose purpose, TimePoint deadline);
+
+  // Looks, once, whether streams have lost what an earlier process had been told. After an error
+  // the connection is of no use.
+  [[nodiscard]] Result<void> look_back(RedisLink& link, TimePoint deadline);
 
   // Whether the events `which`, whose ids their streams refuse, are delivered: all of them, or the
   // error of the first that is not. `targets` are the streams of all the events.
@@ -115,6 +116,12 @@ class RedisStreams {
   void passed(std::span<const Event> events);
 
  private:
+  // A stream, and where it is known to have ended.
+  struct Known {
+    RedisStream* stream;
+    RedisEnd end;
+  };
+
   [[nodiscard]] Result<void> compare(RedisLink& link, std::span<RedisStream* const> streams,
                                      TimePoint deadline);
   [[nodiscard]] Result<std::vector<std::string>> read_records(RedisLink& link, size_t streams,
@@ -122,7 +129,9 @@ class RedisStreams {
   void append_read(std::string& out, std::span<RedisStream* const> streams) const;
   [[nodiscard]] Result<void> judge(RedisStream& stream, const redisReply& reply,
                                    const std::string& record, Purpose purpose);
-  void find_loss(RedisStream& stream, const RedisEnd& was, const RedisEnd& end);
+  [[nodiscard]] Result<void> find_losses(RedisLink& link, std::span<const Known> known,
+                                         TimePoint deadline);
+  void note_loss(const RedisStream& stream, const RedisEnd& was, const RedisEnd& end);
   [[nodiscard]] Result<void> look_at(RedisLink& link, Purpose purpose, TimePoint deadline);
   [[nodiscard]] Result<void> revisit(RedisLink& link, TimePoint deadline);
   [[nodiscard]] Failure loss();
@@ -150,6 +159,7 @@ class RedisStreams {
   uint64_t round_of_absent_ = 0;
   TimePoint used_at_{};  // when the connection was used last
   RedisMemory memory_;
+  bool looked_back_ = false;
   uint64_t revisited_in_ = 0;        // the connection that looked at all streams
   std::vector<std::string> losses_;  // to be said
   std::vector<std::pair<std::string, RedisEnd>> unnoted_;  // ends of streams that have lost entries
