@@ -467,7 +467,9 @@ TEST_F(HttpSinkTest, A2xxCountsOnceTheRequestIsSent) {
   EXPECT_FALSE(sink->deliver(large.span(), in_seconds(60), progress));
   server_.behave("{\"default\": {\"early_ok\": \"read\"}}");
   EXPECT_TRUE(sink->deliver(large.span(), in_seconds(60), progress));
-  EXPECT_TRUE(server_.bodies() == large.documents());
+  // What is sent is read by and by.
+  EXPECT_TRUE(
+      wait_for(std::chrono::seconds(20), [&] { return server_.bodies() == large.documents(); }));
 }
 
 // Of a proxy only the tunnel is wanted.
