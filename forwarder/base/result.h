@@ -31,6 +31,8 @@ struct Error {
   std::string what;               // what failed, why, and what to do about it. Never holds a secret
   std::string where;              // endpoint or file, without credentials; may be empty
   std::optional<Scope> blamed{};  // none: as the kind suggests, see scope()
+  bool loss = false;  // the receiver has lost what it had confirmed. An operator has to know that
+                      // also after deliveries go on
 
   // An outage is far more frequent than a bad event, so Retry blames the destination.
   Scope scope() const {

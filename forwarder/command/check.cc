@@ -361,11 +361,17 @@ void Doctor::sinks() {
       bad("sink \"" + config.name + "\": " + sink.error().message(), "");
       continue;
     }
-    Result<void> checked =
-        (*sink)->check(SourceState{wal_position_, false, identity_}, Clock::now() + kPatience);
     std::string name = "sink \"" + config.name + "\" at " + std::string((*sink)->endpoint());
+    const SourceState source{wal_position_, false, identity_};
+    Result<void> checked = (*sink)->check(source, Clock::now() + kPatience);
+    if (!checked && checked.error().loss) {
+      // `run` says it, too, and goes on.
+      warn(name + ": " + checked.error().message(), "");
+      checked = (*sink)->check(source, Clock::now() + kPatience);
+    }
     if (checked) {
       good(name + " is reachable");
+      for (const std::string& warning : (*sink)->warnings()) warn(name + ": " + warning, "");
     } else {
       bad(name + ": " + checked.error().message(), "");
     }

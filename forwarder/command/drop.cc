@@ -37,6 +37,10 @@ bool drop_slot(const PipelineConfig& pipeline) {
   if (!pipeline.state.empty()) {
     std::remove(StateFile(pipeline.state, pipeline.name).path().c_str());
   }
+  for (const SinkConfig& sink : pipeline.sinks) {
+    const std::string memory = memory_of(sink);
+    if (!memory.empty()) std::remove(memory.c_str());
+  }
   std::printf("%s slot \"%s\"\n", dropped->empty() ? "there is no" : "dropped",
               pipeline.source.slot.c_str());
   return true;

@@ -116,6 +116,9 @@ void print_text() {
 
 std::string schema_of(const Section& section, const std::string& more = "");
 
+// A text need not be in quotes, even if YAML takes it for a number.
+constexpr const char* kScalar = R"("type":["string","number","boolean"])";
+
 // ${NAME} may stand for any value.
 std::string or_variable(const std::string& schema) {
   return R"("anyOf":[{)" + schema + R"(},{"type":"string","pattern":"\\$\\{"}])";
@@ -149,7 +152,7 @@ std::string value_schema(const Key& key) {
   switch (key.kind) {
     case KeyKind::kText:
     case KeyKind::kSecret:
-      return R"("type":"string")";
+      return kScalar;
     case KeyKind::kSecrets:
       return R"("anyOf":[{"type":"string"},{"type":"array","items":{"type":"string"}}])";
     case KeyKind::kFlag:
@@ -165,8 +168,7 @@ std::string value_schema(const Key& key) {
       return or_variable(words_of(key));
     case KeyKind::kTexts:
       return R"("type":"array","items":{)" +
-             (key.words.empty() ? std::string(R"("type":"string")") : or_variable(words_of(key))) +
-             "}";
+             (key.words.empty() ? std::string(kScalar) : or_variable(words_of(key))) + "}";
     case KeyKind::kSecretMap:
       return R"("type":"object","additionalProperties":{"type":"string"})";
     case KeyKind::kTemplates:

@@ -168,24 +168,15 @@ bool Runner::failed() const {
   return false;
 }
 
-// The key with the templates.
-std::string route_key(const SinkType& type) {
-  for (const Key& key : type.keys.keys) {
-    if (key.kind == KeyKind::kTemplates) return key.name;
-  }
-  return {};
-}
-
 // "can both write ...": what two sinks would fill that takes events of one sink only, and the
 // remedy. Empty: nothing is known.
 std::string conflict(const SinkConfig& a, const SinkConfig& b, bool one_pipeline) {
-  const auto shared = shared_destination(a, b);
+  const auto shared = shared_place(a, b);
   if (!shared) return "";
-  const std::string key = route_key(*a.type);
-  const std::string remedy = key.empty()    ? "give each sink one of its own"
-                             : one_pipeline ? "give each sink a `" + key + "` of its own"
-                                            : "put {pipeline} or {database} into `" + key + "`";
-  return "can both write " + *shared + ", which takes events from one of them only: " + remedy;
+  return "can both write " + shared->what + ", which takes events from one of them only: " +
+         (one_pipeline || !shared->has_templates
+              ? "give each sink a `" + shared->key + "` of its own"
+              : "put {pipeline} or {database} into `" + shared->key + "`");
 }
 
 // Tells the sinks where their events come from, and finds those that fill one place.
@@ -231,7 +222,11 @@ std::optional<Config> configuration(const std::string& path) {
     const char* given = std::getenv("STATE_DIRECTORY");
     std::string& state = loaded.config.state;
     if (state.empty() && given) state = std::string(given, std::strcspn(given, ":"));
-    for (PipelineConfig& pipeline : loaded.config.pipelines) pipeline.state = state;
+    for (PipelineConfig& pipeline : loaded.config.pipelines) {
+      pipeline.state = state;
+      if (state.empty()) continue;
+      for (SinkConfig& sink : pipeline.sinks) remember_in(sink, state, pipeline.name);
+    }
     return std::move(loaded.config);
   }
   std::fputs(describe(path, loaded.problems).c_str(), stderr);

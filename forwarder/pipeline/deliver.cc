@@ -68,6 +68,7 @@ Result<void> Deliverer::connect() {
       break;
     }
     Result<void> handled;
+    note_loss(checked.error());
     if (checked.error().kind == ErrorKind::kRetry) {
       back_off(checked.error(), std::nullopt);
     } else {
@@ -178,6 +179,7 @@ void Deliverer::settle(std::vector<Event>& pending, const Progress& progress) {
 
 Result<void> Deliverer::failed(std::vector<Event>& pending, const DeliveryError& error,
                                bool others_passed) {
+  note_loss(error.error);
   switch (error.error.scope()) {
     case Scope::kEvent:
       if (!pending.empty()) return event_failed(pending, error, others_passed);
@@ -279,6 +281,15 @@ Result<void> Deliverer::bury(std::vector<Event>& pending, size_t event, const Er
   pending.erase(pending.begin() + static_cast<ptrdiff_t>(event));
   troubled_times_ = 0;
   return {};
+}
+
+// What is lost does not come again, so the status says it for good.
+void Deliverer::note_loss(const Error& error) {
+  if (!error.loss) return;
+  stats_.losses.fetch_add(1, std::memory_order_relaxed);
+  stats_.last_loss.set(error.message());
+  log(LogLevel::kError, "the receiver has lost events that it had confirmed",
+      {{"pipeline", config_.pipeline}, {"sink", config_.sink}, {"error", error.message()}});
 }
 
 // The sink keeps its position, and tries again from time to time.

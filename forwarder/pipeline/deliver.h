@@ -83,6 +83,7 @@ class Deliverer {
   bool passes(std::vector<Event>& pending, size_t other);
   Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);
   void settle(std::vector<Event>& pending, const Progress& progress);
+  void note_loss(const Error& error);
   Result<void> park(Error error);
   void back_off(const Error& error, std::optional<Milliseconds> at_least);
   void wait(SinkState state, Milliseconds time, const Error& error);

@@ -1,8 +1,10 @@
 #include "postgres/connection.h"
 
 #include <libpq-fe.h>
+#include <netdb.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <array>
@@ -96,6 +98,42 @@ struct Connection::Host {
   bool any_state = false;  // whatever target_session_attrs says
 };
 
+// The addresses of a name, where there are several.
+std::vector<std::string> Connection::addresses_of(const Host& host) {
+  std::vector<std::string> found;
+  const bool is_name = host.address.empty() && !host.name.empty() && host.name.front() != '/' &&
+                       host.name.front() != '@';
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  if (!is_name || getaddrinfo(host.name.c_str(), nullptr, &hints, &list) != 0) return found;
+  for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
+    std::array<char, NI_MAXHOST> text{};
+    if (getnameinfo(at->ai_addr, at->ai_addrlen, text.data(), text.size(), nullptr, 0,
+                    NI_NUMERICHOST) == 0) {
+      found.emplace_back(text.data());
+    }
+  }
+  freeaddrinfo(list);
+  return found;
+}
+
+// A name with several addresses is a server for each.
+std::vector<Connection::Host> Connection::spread(std::vector<Host> hosts) {
+  std::vector<Host> all;
+  for (Host& host : hosts) {
+    const std::vector<std::string> addresses = addresses_of(host);
+    if (addresses.size() < 2) {
+      all.push_back(std::move(host));
+      continue;
+    }
+    for (const std::string& address : addresses) {
+      all.push_back({host.name, address, host.port, host.any_state});
+    }
+  }
+  return all;
+}
+
 // libpq goes on to the next server when one refuses it; that one says nothing at all is noticed by
 // its blocking calls only. So each server is tried on its own, unless that would not do what libpq
 // does. There is always one; it may be empty.
@@ -115,6 +153,11 @@ std::vector<Connection::Host> Connection::hosts_of(const Secret& dsn) {
   auto fits = [count](const std::vector<std::string>& list) {
     return list.empty() || list.size() == count;
   };
+  if (count == 1 && addresses.empty() && ports.size() < 2) {
+    const Host only{names[0], "", ports.empty() || ports[0].empty() ? "5432" : ports[0]};
+    std::vector<Host> spread_out = spread({only});
+    return spread_out.size() > 1 ? spread_out : as_given;
+  }
   if (count < 2 || !fits(names) || !fits(addresses)) return as_given;
   if (!fits(ports) && ports.size() != 1) return as_given;
   std::vector<Host> hosts;
@@ -125,7 +168,7 @@ std::vector<Connection::Host> Connection::hosts_of(const Secret& dsn) {
     if (host.port.empty()) host.port = "5432";
     hosts.push_back(std::move(host));
   }
-  return hosts;
+  return spread(std::move(hosts));
 }
 
 Result<void> Connection::check_dsn(const Secret& dsn) {

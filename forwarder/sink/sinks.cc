@@ -32,6 +32,16 @@ Route* route_of(SinkConfig& config) {
   return config.type->route ? config.type->route(config.options) : nullptr;
 }
 
+void remember_in(SinkConfig& config, const std::string& state, const std::string& pipeline) {
+  if (!config.type->memory) return;
+  *config.type->memory(config.options) =
+      state + "/" + pipeline + "@" + config.name + config.type->memory_suffix;
+}
+
+std::string memory_of(SinkConfig config) {
+  return config.type->memory ? *config.type->memory(config.options) : std::string();
+}
+
 std::optional<SharedPlace> shared_place(const SinkConfig& a, const SinkConfig& b) {
   if (a.type != b.type || !a.type->shared) return std::nullopt;
   return a.type->shared(a.options, b.options);

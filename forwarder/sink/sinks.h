@@ -23,7 +23,13 @@ Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config);
 // The templates that choose a destination; null: the sink has one destination for all events.
 Route* route_of(SinkConfig& config);
 
-// A destination that both sinks would fill, and that takes events of one sink only. Nothing:
+// Gives the sink a file of the directory `state` to remember in, if the sink remembers anything.
+void remember_in(SinkConfig& config, const std::string& state, const std::string& pipeline);
+
+// That file; empty: there is none.
+std::string memory_of(SinkConfig config);
+
+// A place that both sinks would fill, and that takes events of one sink only. Nothing:
 // the sinks share none, as far as their configuration says.
 std::optional<SharedPlace> shared_place(const SinkConfig& a, const SinkConfig& b);
 

@@ -98,6 +98,8 @@ void sink_json(std::string& out, const Pipeline& pipeline, size_t i) {
   sink.number("rejects", stats.rejects);
   sink.number("dead_letters", stats.dead_letters);
   sink.number("dropped", stats.dropped);
+  sink.number("losses", stats.losses);
+  sink.text("last_loss", stats.last_loss.get());
   sink.text("last_error", stats.last_error.get());
 }
 
@@ -204,6 +206,8 @@ void sink_metrics(Families& families, const Pipeline& pipeline, size_t i) {
   counter("walspout_sink_rejects_total", "Events refused.", stats.rejects);
   counter("walspout_sink_dead_letters_total", "Events set aside.", stats.dead_letters);
   counter("walspout_sink_dropped_total", "Events that are mapped nowhere.", stats.dropped);
+  counter("walspout_sink_losses_total", "Times that the receiver lost what it had confirmed.",
+          stats.losses);
   families.histogram("walspout_sink_latency_seconds", "From the commit until durable.", labels,
                      stats.latency);
 }

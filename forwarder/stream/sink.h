@@ -134,6 +134,9 @@ class Sink {
   // reachable now. kFatal: reachable and not acceptable.
   virtual Result<void> check(const SourceState& source, TimePoint deadline) = 0;
 
+  // What check() found that works and may do harm, with the remedy, for people.
+  virtual std::vector<std::string> warnings() const { return {}; }
+
   // Delivers events, in order: events of one key always, all of them if the sink keeps one order.
   // Returns when every event is durable at the receiver, or an error whose kind and scope decide
   // what happens next; then `progress` says which events are done. After a failed event, no later

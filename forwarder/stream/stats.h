@@ -64,6 +64,7 @@ struct SinkStats {
   std::atomic<uint64_t> rejects{0};
   std::atomic<uint64_t> dead_letters{0};
   std::atomic<uint64_t> dropped{0};   // mapped nowhere, by configuration
+  std::atomic<uint64_t> losses{0};    // times that the receiver had lost what it had confirmed
   std::atomic<uint64_t> failures{0};  // attempts since the last success
   std::atomic<SinkState> state{SinkState::kConnecting};
   std::atomic<int64_t> progress_at{0};  // wall clock, microseconds: last event done with
@@ -71,6 +72,7 @@ struct SinkStats {
   LatencyHistogram latency;             // from the commit until durable
   Pulse pulse;
   SharedText last_error;
+  SharedText last_loss;
 };
 
 enum class SourcePhase : int { kConnecting, kWaiting, kStreaming, kStopped };

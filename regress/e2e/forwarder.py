@@ -205,10 +205,19 @@ class Redis:
     def __init__(self, folder, *options):
         self.socket = os.path.join(folder, "redis.sock")
         self.url = f"unix://{self.socket}"
-        self.process = subprocess.Popen(
-            ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir",
-             folder, *options], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            preexec_fn=die_with_parent)
+        self.command = ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir",
+                        folder, *options]
+        self._start()
+
+    def _start(self):
+        self.process = subprocess.Popen(self.command, stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, preexec_fn=die_with_parent)
+
+    def restart(self):
+        """Killed, it comes back with what is on its disk."""
+        self.__exit__()
+        self._start()
+        self.__enter__()
 
     def __enter__(self):
         # The socket's file is there before Redis listens.

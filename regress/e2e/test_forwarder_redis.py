@@ -1,6 +1,7 @@
 """Redis Streams through the forwarder: whose a stream is, and what counts as delivered."""
 
 import itertools
+import json
 import os
 import threading
 
@@ -150,6 +151,53 @@ def test_consumers_that_delete_do_not_stop_a_forwarder_that_is_killed(db, fwd, r
         over.set()
         consumer.join()
     stop(db, forwarder)
+
+
+def test_what_redis_loses_is_said(db, fwd, redis, tmp_path):
+    """Both are killed, and Redis comes back with an older file."""
+    db.psql(TABLE)
+    state = tmp_path / "state"
+    state.mkdir()
+    forwarder = fwd(sinks=sink(redis, stream="all"), root=f"drain: 5s\nstate: {state}")
+    redis.ask("CONFIG", "SET", "appendonly", "no")
+    forwarder.start()
+    db.psql("INSERT INTO t SELECT i, 'kept' FROM generate_series(1, 3) i")
+    pg.wait_until(lambda: len(redis.entries("all")) == 3, what="events")
+    redis.ask("SAVE")
+    db.psql("INSERT INTO t SELECT i, 'lost' FROM generate_series(4, 8) i")
+    last = db.server.current_lsn()
+    pg.wait_until(lambda: confirmed(db, forwarder.slot) >= pg.lsn(last), what="confirmation")
+    forwarder.kill()
+    redis.restart()
+    assert len(redis.entries("all")) == 3
+    pg.wait_until(lambda: not db.server.slot(forwarder.slot)["active"], what="slot that is free")
+    checked = run("check", forwarder.config)
+    assert checked.returncode == 0 and '5 entries of stream "all"' in checked.stdout, checked.stdout
+    mark = len(forwarder.log())
+    with forwarder.start():
+        db.psql("INSERT INTO t VALUES (9, 'later')")
+        pg.wait_until(lambda: len(redis.entries("all")) == 4, what="event")
+        log = forwarder.log()[mark:]
+        assert log.count("has lost events that it had confirmed") == 1
+        status = json.loads(forwarder.get("/status")[1])["pipelines"][0]["sinks"][0]
+        assert status["losses"] == 1 and "5 entries of stream" in status["last_loss"]
+        assert "walspout_sink_losses_total" in forwarder.get("/metrics")[1]
+    checked = run("check", forwarder.config)
+    assert "entries of stream" not in checked.stdout
+    # Who drops the slot is not told of a loss when all begins again.
+    assert len(list(state.glob("*.streams"))) == 1
+    pg.wait_until(lambda: not db.server.slot(forwarder.slot)["active"], what="slot that is free")
+    assert run("drop", "--yes", forwarder.config).returncode == 0
+    assert list(state.iterdir()) == []
+
+
+def test_streams_that_may_be_evicted_are_warned_of(db, fwd, redis):
+    forwarder = fwd(sinks=sink(redis))
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    checked = run("check", forwarder.config)
+    assert checked.returncode == 0 and "maxmemory-policy is allkeys-lru" in checked.stdout
+    redis.ask("CONFIG", "SET", "maxmemory-policy", "noeviction")
+    assert "maxmemory-policy" not in run("check", forwarder.config).stdout
 
 
 TWO = """\

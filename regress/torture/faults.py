@@ -290,10 +290,25 @@ def half_open(proxy, chance):
     return functools.partial(proxy.heal, cut=True)
 
 
+def _move(name):
+    """The server behind a name gets another address: a pod that is scheduled anew, a failover by DNS. Whoever
+    connects learns of it when the name says so, a moment before or after."""
+    def begin(scene, chance):
+        scene.move(name, chance)
+        return _nothing
+    return Fault(f"move-{name}", f"proxy {name}", begin)
+
+
+def replace_certificate(scene, chance):
+    """The webhook gets another certificate, of another authority. Its own file and the forwarder's are replaced
+    one after the other, so that for a while nobody is trusted."""
+    return scene.servers["http"].replace_certificate(chance, scene.proxies["http"].cut)
+
+
 def _network(name):
     return [Fault(f"{kind.__name__.replace('_', '-')}-{name}", f"proxy {name}",
                   lambda scene, chance, kind=kind: kind(scene.proxies[name], chance))
-            for kind in (cut, delay, slow, blackhole, half_open)]
+            for kind in (cut, delay, slow, blackhole, half_open)] + [_move(name)]
 
 
 # What each part can suffer: the parts that a run has give its faults.
@@ -323,6 +338,7 @@ FAULTS = {
                  Fault("rabbitmq-alarm", "rabbitmq", alarm, ("proxy rabbitmq",), least=9),
                  *_network("rabbitmq"), _stop_without("rabbitmq", "rabbitmq")],
     "http": [*_deaths("http", "webhook"), Fault("webhook-misbehaves", "http", misbehave),
+             Fault("replace-certificate", "http", replace_certificate, ("proxy http",)),
              *_network("http"), _stop_without("http", "webhook")],
     "file": [Fault("disk-full", "disk", fill_disk), Fault("rotate-log", "log", rotate_log),
              _stop_without("file", "file")],
@@ -341,6 +357,7 @@ KINDS = {
     "freezes": Kind(["freeze-*"]),
     "network of Postgres": Kind(["*-postgres"]),
     "network of the sinks": Kind(["cut-*", "delay-*", "slow-*", "blackhole-*", "half-open-*"]),
+    "addresses and certificates": Kind(["move-*", "replace-certificate", "kill-forwarder"]),
     "refusals": Kind(["*-misbehaves", "*-refuses", "kill-webhook"]),
     "disk and clock": Kind(["disk-full", "step-clock", "kill-forwarder", "tear-write"]),
     "log rotation": Kind(["rotate-log", "kill-forwarder", "freeze-forwarder"]),

@@ -38,10 +38,23 @@ class Proxy:
         self.received = 0           # bytes from the target, of all connections
         self.accepted = 0           # connections, so far
         self.portion = 0            # bytes from the target that a connection gets in mode "ration"
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-        self.port = self.listener.getsockname()[1]
         self.closed = False
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.listener, self.port = None, 0
+        self._listen("127.0.0.1")
+
+    def _listen(self, address):
+        self.address = address
+        self.listener = socket.create_server((address, self.port), backlog=64)
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
+
+    def move(self, address):
+        """To another address, with the same port. Nothing is left where it was."""
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.cut()
+        self._listen(address)
 
     def delay(self, seconds):
         self.mode, self.seconds = "delay", seconds
@@ -96,10 +109,10 @@ class Proxy:
         with contextlib.suppress(OSError):
             end.close()
 
-    def _accept(self):
+    def _accept(self, listener):
         while not self.closed:
             try:
-                client, _ = self.listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             self.accepted += 1

@@ -38,6 +38,11 @@ CONF = {"wal_sender_timeout": "5s", "max_wal_size": "4GB", "checkpoint_timeout":
         "autovacuum_naptime": "1s", "logical_decoding_work_mem": "1MB", "fsync": "on"}
 
 
+def host_of(name):
+    """What the forwarder calls a server."""
+    return f"{name}.walspout.test"
+
+
 class Failure(Exception):
     """The run did not end as it must; says how."""
 
@@ -77,17 +82,19 @@ class Stage:
 class Forwarder:
     """The program under test, which ends only when it is told to."""
 
-    def __init__(self, folder, config, clock):
+    def __init__(self, folder, config, clock, names):
         self.config = os.path.join(folder, "walspout.yaml")
         with open(self.config, "w") as f:
             f.write(config)
         self.log_path = os.path.join(folder, "walspout.log")
         self.clock = clock
+        self.names = names
         self.process = None
         self.begin = 0          # of the log of this process
 
     def start(self):
-        env = {**os.environ, "WALSPOUT_CLOCK": self.clock, "LD_PRELOAD": CLOCK}
+        env = {**os.environ, "WALSPOUT_CLOCK": self.clock, "WALSPOUT_NAMES": self.names,
+               "LD_PRELOAD": CLOCK}
         with open(self.log_path, "ab") as log:
             self.begin = log.tell()
             self.process = subprocess.Popen([PROGRAM, "run", self.config], env=env, stdout=log,
@@ -176,6 +183,7 @@ class Scene:
         self.name = f"torture_{seed}"
         self.folder = stage.work.mkdir(f"run_{seed}")
         self.clock = os.path.join(self.folder, "clock")
+        self.names = os.path.join(self.folder, "names")     # of the proxies, as the forwarder knows them
         self.dead_letters = os.path.join(self.disk.folder, f"dead_{seed}.jsonl")
         self.state = os.path.join(self.disk.folder, f"state_{seed}")
         self.diary = []
@@ -252,6 +260,7 @@ class Scene:
     def prepare(self):
         with open(self.clock, "wb") as f:
             f.write(bytes(16))
+        self.write_names()
         for source in self.sources:
             source.make(self.leader)
         if "rabbitmq" in self.servers:
@@ -260,7 +269,7 @@ class Scene:
             self.servers["http"].rejected = REJECTED if self.rejects else None
             self.servers["http"].moods = faults.moods(self.chance) if self.moody else []
             self.servers["http"].behave({})
-        self.forwarder = Forwarder(self.folder, self.config(), self.clock)
+        self.forwarder = Forwarder(self.folder, self.config(), self.clock, self.names)
         if any(pattern == "promote-postgres" for pattern in self.patterns):
             self.read_a_standby()
         else:
@@ -478,7 +487,7 @@ class Scene:
         return f"""\
   - name: {name}
     source:
-      dsn: host=127.0.0.1 port={self.proxies['postgres'].port} user={pg.SUPERUSER} dbname={db}
+      dsn: host={host_of('postgres')} port={self.proxies['postgres'].port} user={pg.SUPERUSER} dbname={db}
       slot: {slot}
       batch_bytes: {self.batch_bytes}
     memory: {self.memory}
@@ -493,14 +502,15 @@ class Scene:
         return {
             "redis": f"""\
       - type: redis
-        url: redis://127.0.0.1:{self.port('redis')}
+        url: redis://{host_of('redis')}:{self.port('redis')}
 {stream}\
         connect_timeout: 2s
         deliver_timeout: {self.patience}
 """,
             "http": f"""\
       - type: http
-        url: http://127.0.0.1:{self.port('http')}/
+        url: https://{host_of('http')}:{self.port('http')}/
+        tls: {{ca_file: {self.servers['http'].ca_file if 'http' in self.servers else ''}}}
         lanes: {self.lanes}
         batch: {{events: {self.batch}}}
         connect_timeout: 2s
@@ -509,7 +519,7 @@ class Scene:
 """,
             "rabbitmq": f"""\
       - type: rabbitmq
-        url: amqp://guest:guest@127.0.0.1:{self.port('rabbitmq')}/
+        url: amqp://guest:guest@{host_of('rabbitmq')}:{self.port('rabbitmq')}/
         exchange: {self.name}
         heartbeat: 4s
         connect_timeout: 2s
@@ -525,6 +535,18 @@ class Scene:
         return self.proxies[name].port if name in self.proxies else 0
 
     # What faults need
+
+    def write_names(self):
+        with open(self.names + ".new", "w") as f:
+            f.writelines(f"{host_of(name)} {proxy.address}\n" for name, proxy in self.proxies.items())
+        os.rename(self.names + ".new", self.names)
+
+    def move(self, name, chance):
+        """A server that the forwarder knows by its name gets another address."""
+        proxy = self.proxies[name]
+        proxy.move(chance.choice(sorted({f"127.0.0.{i}" for i in range(1, 5)} - {proxy.address})))
+        time.sleep(chance.choice([0, 0.3]))     # until the name says so
+        self.write_names()
 
     def readers_so_far(self):
         """How often a pipeline got its slot."""

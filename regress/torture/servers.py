@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -331,9 +332,50 @@ class Webhook(Server):
         self.requests = os.path.join(self.folder, "requests")
         self.rejected = None        # text; a request that has it is refused
         self.moods = []             # behaviours, in turn, when it is not told to misbehave
+        self.ca_file = os.path.join(self.folder, "ca")      # what the forwarder is to trust
+        made = self._make_certificate()
+        self._show(made)
+        self._trust(made)
 
     def command(self):
-        return [sys.executable, "-B", self.program, self.folder, str(self.port)]
+        return [sys.executable, "-B", self.program, self.folder, str(self.port),
+                os.path.join(self.folder, "cert"), os.path.join(self.folder, "key")]
+
+    def _make_certificate(self):
+        key, cert = (os.path.join(self.folder, name) for name in ("new.key", "new.cert"))
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+                        "-nodes", "-days", "30", "-subj", "/CN=webhook", "-addext",
+                        "subjectAltName=DNS:http.walspout.test", "-set_serial",
+                        str(random.SystemRandom().getrandbits(64)), "-keyout", key, "-out", cert],
+                       check=True, capture_output=True)
+        with open(key) as f, open(cert) as g:
+            return f.read(), g.read()
+
+    def _replace(self, name, text):
+        path = os.path.join(self.folder, name)
+        with open(path + ".replaced", "w") as f:
+            f.write(text)
+        os.chmod(path + ".replaced", 0o644)
+        os.rename(path + ".replaced", path)
+
+    def _show(self, made):
+        self._replace("key", made[0])
+        self._replace("cert", made[1])
+
+    def _trust(self, made):
+        self._replace("ca", made[1])
+
+    def replace_certificate(self, chance, cut):
+        """Half of it now; returns what does the other half. Connections end each time."""
+        made = self._make_certificate()
+        first, second = chance.sample([self._show, self._trust], 2)
+        first(made)
+        cut()
+
+        def heal():
+            second(made)
+            cut()
+        return heal
 
     def start(self, timeout=60):
         super().start(timeout)
@@ -344,9 +386,11 @@ class Webhook(Server):
         message = {"default": default, "queue": [] if default else self.moods}
         if self.rejected:
             message["match"] = {self.rejected: {"status": 422, "body": "not this one"}}
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}/_control",
+        request = urllib.request.Request(f"https://127.0.0.1:{self.port}/_control",
                                          json.dumps(message).encode(), method="POST")
-        urllib.request.urlopen(request, timeout=10).close()
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        urllib.request.urlopen(request, timeout=10, context=context).close()
 
     def arrivals(self):
         """The events that it said it took. An answer may be lost: they are taken all the same."""

@@ -145,6 +145,40 @@ def test_a_connection_gets_its_portion_and_the_next_one_too():
             proxy.close()
 
 
+def test_a_server_that_moves_is_found_at_its_new_address_only():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        proxy = Proxy(server.getsockname()[1])
+        try:
+            with socket.create_connection(("127.0.0.1", proxy.port)) as client, server.accept()[0]:
+                proxy.move("127.0.0.2")
+                client.settimeout(10)
+                assert everything(client) == b""
+            with pytest.raises(OSError):
+                socket.create_connection(("127.0.0.1", proxy.port), 10)
+            with socket.create_connection(("127.0.0.2", proxy.port)) as client:
+                with server.accept()[0] as there:
+                    there.sendall(b"y")
+                    client.settimeout(10)
+                    assert client.recv(1) == b"y"
+        finally:
+            proxy.close()
+
+
+CLOCK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "build", "torture",
+                     "clock_preload.so")
+
+
+def test_made_up_names_have_the_addresses_that_the_file_says(tmp_path):
+    names = tmp_path / "names"
+    names.write_text("one.walspout.test 127.0.0.3\nother.walspout.test 127.0.0.4\n")
+    ask = "import socket; print(*[socket.getaddrinfo(name, 80)[0][4][0] for name in " \
+          "('one.walspout.test', 'other.walspout.test', 'localhost')])"
+    said = subprocess.run(
+        [sys.executable, "-c", ask], timeout=60, stdout=subprocess.PIPE, text=True, check=True,
+        env={**os.environ, "WALSPOUT_NAMES": str(names), "LD_PRELOAD": CLOCK}).stdout.split()
+    assert said[:2] == ["127.0.0.3", "127.0.0.4"] and said[2] in ("127.0.0.1", "::1")
+
+
 def send_all(end, data):
     with contextlib.suppress(OSError):
         end.sendall(data)

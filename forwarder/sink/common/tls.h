@@ -1,7 +1,8 @@
-// TLS of a sink's connections.
+// TLS of a sink's connections, and what to do where TLS fails.
 #pragma once
 
 #include <string>
+#include <string_view>
 
 namespace walspout {
 
@@ -12,5 +13,9 @@ struct TlsConfig {
   std::string key_file;
   bool verify = true;
 };
+
+// The remedy as further sentences, with ". " before them; empty if TLS is not the cause. Pure: it
+// reads what OpenSSL, or a library on top of it, says.
+[[nodiscard]] std::string tls_remedy(std::string_view said, const TlsConfig& tls);
 
 }  // namespace walspout

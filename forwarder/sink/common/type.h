@@ -56,7 +56,11 @@ struct SinkType {
   // A place that both would fill, although it takes events of one source only. Empty: there are no
   // such places.
   std::function<std::optional<SharedPlace>(const std::any& a, const std::any& b)> shared{};
-};
+
+  // The member with the file to remember in over restarts, and how the file's name ends. Empty: the
+  // sink remembers nothing.
+  std::function<std::string*(std::any& options)> memory{};
+  std::string memory_suffix{};
 };
 
 // A type whose options are a structure Options, and whose sink `make` makes of them.

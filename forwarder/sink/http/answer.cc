@@ -3,7 +3,9 @@
 #include <curl/curl.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <vector>
 
 namespace walspout {
 namespace {
@@ -25,6 +27,36 @@ struct Verdict {
   Scope scope;
 };
 
+constexpr Verdict kRejected{ErrorKind::kReject, Scope::kEvent};
+constexpr Verdict kSuspected{ErrorKind::kRetry, Scope::kEvent};
+constexpr Verdict kOutage{ErrorKind::kRetry, Scope::kDestination};
+constexpr Verdict kMisconfigured{ErrorKind::kFatal, Scope::kConfiguration};
+
+struct Listed {
+  const std::vector<std::string>& codes;
+  Verdict verdict;
+};
+
+std::array<Listed, 4> lists_of(const HttpCodes& codes) {
+  return {Listed{codes.reject, kRejected}, Listed{codes.suspect, kSuspected},
+          Listed{codes.retry, kOutage}, Listed{codes.park, kMisconfigured}};
+}
+
+bool has(const std::vector<std::string>& list, const std::string& item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+// What the configuration says of a code.
+std::optional<Verdict> configured(const HttpCodes& codes, long status) {
+  const std::string code = std::to_string(status);
+  for (const std::string& item : {code, code.substr(0, 1) + "xx"}) {
+    for (const Listed& list : lists_of(codes)) {
+      if (has(list.codes, item)) return list.verdict;
+    }
+  }
+  return std::nullopt;
+}
+
 Verdict verdict_on(long status) {
   switch (status) {
     case 301:
@@ -38,39 +70,42 @@ Verdict verdict_on(long status) {
     case 410:
     case 411:
     case 426:
-      return {ErrorKind::kFatal, Scope::kConfiguration};
+      return kMisconfigured;
     case 404:
     case 408:
     case 421:
     case 425:
     case 429:
-      return {ErrorKind::kRetry, Scope::kDestination};
+      return kOutage;
     case 500:
-      return {ErrorKind::kRetry, Scope::kEvent};
+      return kSuspected;
     case 400:
     case 409:
     case 413:
     case 414:
     case 415:
     case 422:
-      return {ErrorKind::kReject, Scope::kEvent};
+      return kRejected;
     default:
       // Of other codes it is not known that they are about the event: other events have to show it.
-      if (status >= 400 && status < 500) return {ErrorKind::kRetry, Scope::kEvent};
-      return {ErrorKind::kRetry, Scope::kDestination};
+      if (status >= 400 && status < 500) return kSuspected;
+      return kOutage;
   }
 }
 
+constexpr const char* kProxyLogin =
+    ". A proxy asks who we are: give user and password in proxy, or correct them";
+
 std::string remedy(const HttpAnswer& answer) {
   switch (answer.status) {
+    case 407:
+      return kProxyLogin;
     case 401:
     case 403:
-    case 407:
       return ". Check the secret, and user or token in url and headers";
     case 404:
       return ". The receiver has nothing at this url now: correct url, unless a deployment is "
-             "under "
-             "way";
+             "under way";
     case 405:
       return ". The receiver takes no POST at this url: correct url";
     case 410:
@@ -120,15 +155,39 @@ std::optional<std::chrono::seconds> parse_retry_after(std::string_view header, i
   return std::chrono::seconds(std::clamp<int64_t>(seconds, 0, kDay));
 }
 
-Delivery judge_answer(const HttpAnswer& answer, std::string_view where, int64_t now) {
+std::string http_where(const HttpConfig& config) {
+  std::string where = printable_url(config.url);
+  if (!config.proxy.empty()) {
+    where += " through the proxy " + printable_url(config.proxy.reveal());
+  }
+  return where;
+}
+
+Delivery judge_tunnel(long status, const HttpConfig& config) {
+  const bool login = status == 407;
+  return undelivered(
+      login ? ErrorKind::kFatal : ErrorKind::kRetry,
+      "request failed: the proxy answered " + std::to_string(status) + " to CONNECT" +
+          (login ? kProxyLogin : ". Let the proxy reach the receiver, or correct proxy"),
+      http_where(config));
+}
+
+Delivery judge_answer(const HttpAnswer& answer, const HttpConfig& config, int64_t now) {
   if (answer.status >= 200 && answer.status < 300) return {};
-  const Verdict verdict = verdict_on(answer.status);
-  std::string what = "the receiver answered " + std::to_string(answer.status) + remedy(answer);
+  const Verdict verdict =
+      configured(config.codes, answer.status).value_or(verdict_on(answer.status));
+  const std::string_view who = config.proxy.empty() || config.url.starts_with("https")
+                                   ? "the receiver"
+                                   : "the receiver, or the proxy,";
+  std::string what =
+      std::string(who) + " answered " + std::to_string(answer.status) + remedy(answer);
   if (!answer.body.empty()) what += ". It says: " + shown(answer.body);
   DeliveryError error{
-      {verdict.kind, std::move(what), std::string(where), verdict.scope}, 0, std::nullopt};
-  if (verdict.kind == ErrorKind::kRetry)
+      {verdict.kind, std::move(what), http_where(config), verdict.scope}, 0, std::nullopt};
+  if (verdict.kind == ErrorKind::kRetry) {
     error.retry_after = parse_retry_after(answer.retry_after, now);
+    if (error.retry_after) error.retry_after = std::min(*error.retry_after, config.retry_after_max);
+  }
   return tl::unexpected(std::move(error));
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "sink/http/config.h"
 #include "stream/sink.h"
 
 namespace walspout {
@@ -28,8 +29,13 @@ struct HttpAnswer {
 //   other 5xx, other 3xx            kRetry, the destination's; redirects are not followed
 //   anything else                   kRetry, the destination's
 //
-// kRetry honours Retry-After.
-[[nodiscard]] Delivery judge_answer(const HttpAnswer& answer, std::string_view where, int64_t now);
+// The configuration's `codes` come before that. kRetry honours Retry-After, up to
+// `retry_after_max`.
+[[nodiscard]] Delivery judge_answer(const HttpAnswer& answer, const HttpConfig& config,
+                                    int64_t now);
+
+// What a proxy's refusal to open a tunnel means.
+[[nodiscard]] Delivery judge_tunnel(long status, const HttpConfig& config);
 
 // Seconds that a Retry-After header asks for, which is a number of seconds or a date. nullopt if
 // it is neither. A date that is over asks for none; more than a day is taken for a day.
@@ -39,5 +45,8 @@ struct HttpAnswer {
 // Scheme and host of a url. The rest is a secret often enough: a user and password, a token in the
 // path or in the query.
 [[nodiscard]] std::string printable_url(std::string_view url);
+
+// The receiver for people, and the proxy on the way there if there is one.
+[[nodiscard]] std::string http_where(const HttpConfig& config);
 
 }  // namespace walspout

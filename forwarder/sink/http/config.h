@@ -12,6 +12,15 @@
 
 namespace walspout {
 
+// What codes of answers mean where the default (sink/http/answer.h) does not fit. Each is a code,
+// such as 404, or a class, such as 4xx. A code goes before a class.
+struct HttpCodes {
+  std::vector<std::string> reject;   // the event is at fault
+  std::vector<std::string> suspect;  // the event is at fault, unless others fail as well
+  std::vector<std::string> retry;    // the receiver is at fault
+  std::vector<std::string> park;     // the configuration is at fault
+};
+
 struct HttpConfig {
   std::string url;
   std::vector<Secret> secrets;  // whsec_..., the current one first; each signs. Empty: unsigned
@@ -23,6 +32,10 @@ struct HttpConfig {
   std::string cloudevents_source;  // ce-source; empty: /walspout
   size_t redirects = 0;            // how many are followed, to the same host only
   bool http2 = true;
+  Secret proxy;  // [http|https|socks4|socks4a|socks5|socks5h]://[user:password@]host[:port]; empty:
+                 // none, whatever the environment says
+  HttpCodes codes;
+  Milliseconds retry_after_max{300'000};  // the longest pause that Retry-After may ask for
   TlsConfig tls;
   Milliseconds connect_timeout{5'000};
   Milliseconds timeout{30'000};  // of a request

@@ -92,12 +92,31 @@ Result<void> check_headers(const HttpConfig& config) {
   return {};
 }
 
+// Whether curl can use it: a scheme, a host, and nothing behind the port.
+Result<void> check_proxy(const Secret& proxy) {
+  constexpr std::array kSchemes = {"http://",    "https://",  "socks4://",
+                                   "socks4a://", "socks5://", "socks5h://"};
+  const std::string& url = proxy.reveal();
+  if (url.empty()) return {};
+  const bool known = std::any_of(kSchemes.begin(), kSchemes.end(),
+                                 [&](const char* scheme) { return url.starts_with(scheme); });
+  const size_t host = url.find("://") + 3;
+  const size_t end = std::min(url.find_first_of("/?#", host), url.size());
+  const std::string_view authority = std::string_view(url).substr(host, end - host);
+  const bool has_host = known && !authority.empty() && authority.back() != '@';
+  if (has_host && end + 1 >= url.size()) return {};
+  return fatal(
+      "proxy is not one that can be used: it looks like http://[USER:PASSWORD@]HOST[:PORT], or "
+      "begins with https://, socks4://, socks4a://, socks5:// or socks5h://; other characters than "
+      "letters and digits in user and password are percent-encoded");
+}
+
 }  // namespace
 
 HttpSink::HttpSink(const HttpConfig& config, HttpSigner signer)
     : config_(config),
       signer_(std::move(signer)),
-      name_(printable_url(config.url)),
+      name_(http_where(config)),
       multi_(curl_multi_init()) {
   const auto ours = [&](std::string_view name) {
     return std::none_of(config.headers.begin(), config.headers.end(), [&](const auto& header) {
@@ -105,6 +124,7 @@ HttpSink::HttpSink(const HttpConfig& config, HttpSigner signer)
     });
   };
   mask_.hide_url(config.url);
+  mask_.hide_url(config.proxy.reveal());
   for (const auto& [name, value] : config.headers) mask_.hide(value.reveal());
   for (const Secret& secret : config.secrets) mask_.hide(secret.reveal());
   if (ours("Content-Type")) fixed_headers_.push_back("Content-Type: application/json");
@@ -133,6 +153,7 @@ Result<std::unique_ptr<Sink>> HttpSink::create(const HttpConfig& config) {
         "cloudevents puts one event into a request: take it out, or set batch.events to 1");
   }
   if (auto good = check_headers(config); !good) return tl::unexpected(good.error());
+  if (auto good = check_proxy(config.proxy); !good) return tl::unexpected(good.error());
   auto signer = HttpSigner::create(config.secrets);
   if (!signer) return tl::unexpected(signer.error());
   return std::unique_ptr<Sink>(new HttpSink(config, std::move(*signer)));
@@ -146,11 +167,7 @@ BatchLimits HttpSink::limits() const {
 
 Result<void> HttpSink::check(const SourceState&, TimePoint deadline) {
   HttpLane probe(config_);
-  probe.prepare({std::string_view("")}, {}, deadline);
-  curl_easy_setopt(probe.handle(), CURLOPT_CONNECT_ONLY, 1L);
-  const CURLcode code = curl_easy_perform(probe.handle());
-  if (code == CURLE_OK) return {};
-  const Delivery outcome = probe.outcome(code, unix_time());
+  const Delivery outcome = probe.look(deadline, unix_time());
   if (outcome) return {};
   Error error = outcome.error().error;
   error.what = mask_.apply(std::move(error.what));

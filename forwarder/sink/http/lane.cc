@@ -1,10 +1,13 @@
 #include "sink/http/lane.h"
 
+#include <poll.h>
 #include <strings.h>
 
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+
+#include "sink/common/tls.h"
 
 namespace walspout {
 namespace {
@@ -14,6 +17,10 @@ constexpr size_t kKeptBody = 1024;  // of an answer, for messages
 // be used again. Beyond that the connection is given up.
 constexpr size_t kReceivedBody = 256 * 1024;
 constexpr Milliseconds kBodyTime{500};
+// How long an alert of TLS may follow the handshake.
+constexpr Milliseconds kLateAlert{300};
+// Seconds. A receiver that moved is to be found soon; a burst of connections asks once.
+constexpr long kNamesAreKept = 2;
 
 size_t length_of(const std::vector<std::string_view>& pieces) {
   size_t length = 0;
@@ -84,6 +91,10 @@ HttpLane::HttpLane(const HttpConfig& config) : config_(config), handle_(curl_eas
   set(curl, CURLOPT_PIPEWAIT, secure && config.http2 ? 1L : 0L);
   set(curl, CURLOPT_TCP_KEEPALIVE, 1L);
   set(curl, CURLOPT_USERAGENT, "walspout");
+  set(curl, CURLOPT_DNS_CACHE_TIMEOUT, kNamesAreKept);
+  // The environment has no say in where events go: an empty text turns its proxies off.
+  set(curl, CURLOPT_PROXY, config.proxy.reveal().c_str());
+  set(curl, CURLOPT_NOPROXY, "");
   // A proxy's 200 for the tunnel is no answer of the receiver's.
   set(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set_tls();
@@ -103,7 +114,24 @@ void HttpLane::set_tls() {
   const TlsConfig& tls = config_.tls;
   set(curl, CURLOPT_SSL_VERIFYPEER, tls.verify ? 1L : 0L);
   set(curl, CURLOPT_SSL_VERIFYHOST, tls.verify ? 2L : 0L);
-  if (!tls.ca_file.empty()) set(curl, CURLOPT_CAINFO, tls.ca_file.c_str());
+  if (!tls.ca_file.empty()) {
+    set(curl, CURLOPT_CAINFO, tls.ca_file.c_str());
+    // The file alone decides, and not the system's folder as well.
+    set(curl, CURLOPT_CAPATH, static_cast<const char*>(nullptr));
+#if LIBCURL_VERSION_NUM >= 0x075700
+    // curl would keep what the file said for a day.
+    set(curl, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+#endif
+  }
+  if (!config_.proxy.empty()) {
+    // A proxy that speaks TLS itself.
+    set(curl, CURLOPT_PROXY_SSL_VERIFYPEER, tls.verify ? 1L : 0L);
+    set(curl, CURLOPT_PROXY_SSL_VERIFYHOST, tls.verify ? 2L : 0L);
+    if (!tls.ca_file.empty()) {
+      set(curl, CURLOPT_PROXY_CAINFO, tls.ca_file.c_str());
+      set(curl, CURLOPT_PROXY_CAPATH, static_cast<const char*>(nullptr));
+    }
+  }
   if (!tls.cert_file.empty()) set(curl, CURLOPT_SSLCERT, tls.cert_file.c_str());
   if (!tls.key_file.empty()) set(curl, CURLOPT_SSLKEY, tls.key_file.c_str());
 }
@@ -136,6 +164,33 @@ void HttpLane::prepare(std::vector<std::string_view> body, const std::vector<std
   // One piece goes out with the headers, from where it is; more are read by curl bit by bit.
   set(curl, CURLOPT_POSTFIELDS, body_.size() == 1 ? body_.front().data() : nullptr);
   rewind(deadline);
+}
+
+// A receiver that asks for a certificate of ours says only after its handshake that ours is
+// missing.
+Delivery HttpLane::look(TimePoint deadline, int64_t now) {
+  prepare({std::string_view("")}, {}, deadline);
+  CURL* curl = handle_.get();
+  set(curl, CURLOPT_CONNECT_ONLY, 1L);
+  // curl_easy_recv() crashes where HTTP/2 was negotiated.
+  set(curl, CURLOPT_SSL_ENABLE_ALPN, 0L);
+  set(curl, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  CURLcode code = curl_easy_perform(curl);
+  if (code != CURLE_OK) return outcome(code, now);
+  curl_socket_t socket = CURL_SOCKET_BAD;
+  curl_easy_getinfo(curl, CURLINFO_ACTIVESOCKET, &socket);
+  if (!config_.url.starts_with("https") || socket == CURL_SOCKET_BAD) return {};
+  const TimePoint until = std::min(deadline, Clock::now() + kLateAlert);
+  for (;;) {
+    const auto left = std::chrono::ceil<Milliseconds>(until - Clock::now()).count();
+    pollfd waiting{socket, POLLIN, 0};
+    if (left <= 0 || poll(&waiting, 1, static_cast<int>(left)) <= 0) return {};
+    char byte = 0;
+    size_t received = 0;
+    code = curl_easy_recv(curl, &byte, 1, &received);
+    if (code != CURLE_OK && code != CURLE_AGAIN) return outcome(code, now);
+    if (code == CURLE_OK) return {};  // it speaks, or ends the connection that nothing was asked on
+  }
 }
 
 // Where the answer sends us; empty: nowhere. curl itself says so only of answers that end well.
@@ -256,8 +311,11 @@ std::string HttpLane::why_late() const {
 }
 
 Delivery HttpLane::outcome(CURLcode code, int64_t now) const {
-  const std::string where = printable_url(config_.url);
-  if (counts() || (answered_ && code == CURLE_OK)) return judge_answer(answer_, where, now);
+  const std::string where = http_where(config_);
+  if (counts() || (answered_ && code == CURLE_OK)) return judge_answer(answer_, config_, now);
+  long tunnel = 0;
+  curl_easy_getinfo(handle_.get(), CURLINFO_HTTP_CONNECTCODE, &tunnel);
+  if (code != CURLE_OK && tunnel >= 300) return judge_tunnel(tunnel, config_);
   // For curl a connection that is closed within the headers ends the answer well.
   if (code == CURLE_OK) {
     return undelivered(ErrorKind::kRetry,
@@ -267,8 +325,8 @@ Delivery HttpLane::outcome(CURLcode code, int64_t now) const {
   if (code == CURLE_OPERATION_TIMEDOUT) {
     return undelivered(ErrorKind::kRetry, "request failed: " + why_late(), where);
   }
-  const std::string what =
-      std::string("request failed: ") + (why_[0] != '\0' ? why_.c_str() : curl_easy_strerror(code));
+  const std::string said = why_[0] != '\0' ? why_.c_str() : curl_easy_strerror(code);
+  const std::string what = "request failed: " + said;
   switch (code) {
     case CURLE_URL_MALFORMAT:
       return undelivered(ErrorKind::kFatal, what + ". url must be one of http or https", where);
@@ -278,11 +336,8 @@ Delivery HttpLane::outcome(CURLcode code, int64_t now) const {
           ErrorKind::kFatal,
           what + ". ca_file, cert_file and key_file must be PEM files that this process may read",
           where);
-    case CURLE_PEER_FAILED_VERIFICATION:
-      return undelivered(ErrorKind::kRetry,
-                         what + ". ca_file names the certificate of the authority to trust", where);
     default:
-      return undelivered(ErrorKind::kRetry, what, where);
+      return undelivered(ErrorKind::kRetry, what + tls_remedy(said, config_.tls), where);
   }
 }
 

@@ -30,6 +30,9 @@ class HttpLane {
   // allows: makes the handle ready to go there. False: there is no such answer.
   [[nodiscard]] bool follow(TimePoint deadline);
 
+  // Connects, TLS included, and sends nothing. For a lane that has no request.
+  [[nodiscard]] Delivery look(TimePoint deadline, int64_t now);
+
   CURL* handle() const { return handle_.get(); }
 
   // When to stop reading what follows an answer's headers; never, before the answer counts. Then

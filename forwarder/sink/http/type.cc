@@ -1,3 +1,5 @@
+#include <set>
+
 #include "sink/common/keys.h"
 #include "sink/http/http.h"
 #include "sink/types.h"
@@ -13,6 +15,39 @@ KeyTable<HttpConfig> batch_table() {
       .between(1, 100'000)
       .key("bytes", &HttpConfig::batch_bytes, "Size of a request's body, at most")
       .bytes(1, 1u << 30);
+  return table;
+}
+
+std::string wrong_code(const std::string& item) {
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  const bool good =
+      item.size() == 3 && item[0] >= '3' && item[0] <= '9' &&
+      ((item[1] == 'x' && item[2] == 'x') || (is_digit(item[1]) && is_digit(item[2])));
+  return good ? "" : "must hold codes from 300 on, such as 404, or classes of them, such as 4xx";
+}
+
+std::optional<KeyProblem> code_in_two_lists(HttpCodes& codes, const Section::Has&) {
+  std::set<std::string> seen;
+  for (const auto* list : {&codes.reject, &codes.suspect, &codes.retry, &codes.park}) {
+    for (const std::string& code : std::set<std::string>(list->begin(), list->end())) {
+      if (seen.insert(code).second) continue;
+      return KeyProblem{"", "\"codes\" has " + code + " in two lists: leave it in one"};
+    }
+  }
+  return std::nullopt;
+}
+
+KeyTable<HttpCodes> codes_table() {
+  KeyTable<HttpCodes> table;
+  table.key("reject", &HttpCodes::reject, "The event is at fault")
+      .each(wrong_code)
+      .key("suspect", &HttpCodes::suspect, "The event is at fault, unless others fail as well")
+      .each(wrong_code)
+      .key("retry", &HttpCodes::retry, "The receiver is at fault")
+      .each(wrong_code)
+      .key("park", &HttpCodes::park, "The configuration is at fault")
+      .each(wrong_code)
+      .rule(code_in_two_lists);
   return table;
 }
 
@@ -39,6 +74,16 @@ KeyTable<HttpConfig> table() {
            "How many redirects are followed, to the same host only")
       .between(0, 10)
       .key("http2", &HttpConfig::http2, "HTTP/2, where TLS negotiates it")
+      .key("proxy", &HttpConfig::proxy,
+           "`[http|https|socks4|socks4a|socks5|socks5h]://[user:password@]host[:port]`. The "
+           "environment's proxy is ignored")
+      .initially("none")
+      .section(
+          "codes", &HttpConfig::codes, codes_table(),
+          "What codes of answers mean where the [default](#codes-of-answers) does not fit: codes, "
+          "such as `404`, and classes, such as `4xx`")
+      .key("retry_after_max", &HttpConfig::retry_after_max,
+           "The longest pause that `Retry-After` may ask for")
       .section("tls", &HttpConfig::tls, tls_table(), "TLS; whether it is used the URL says")
       .key("connect_timeout", &HttpConfig::connect_timeout, "Time limit of connecting")
       .key("timeout", &HttpConfig::timeout,

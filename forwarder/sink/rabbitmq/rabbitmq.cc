@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kListenEvery = 64;  // messages, without waiting, lest both sides' buffers fill
 constexpr size_t kShortText = 255;   // bytes, by the protocol
+constexpr uint16_t kNotFound = 404;
 
 }  // namespace
 
@@ -299,6 +300,14 @@ DeliveryError RabbitmqSink::closed(const RabbitmqNews& news) const {
   DeliveryError error{rabbitmq_error(news.code, news.text,
                                      "publish to exchange \"" + config_.exchange + "\"", name_),
                       0, std::nullopt};
+  // The next connection declares it.
+  if (news.code == kNotFound && config_.declare) {
+    error.error = {ErrorKind::kRetry,
+                   "exchange \"" + config_.exchange +
+                       "\" is gone, and is declared again. Bind queues to it: their bindings went "
+                       "with it",
+                   name_};
+  }
   if (error.error.kind != ErrorKind::kReject) return error;
   // Only its size tells which message was rejected.
   const size_t size = rabbitmq_refused_size(news.text);

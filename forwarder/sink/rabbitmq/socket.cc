@@ -1,7 +1,6 @@
 #include "sink/rabbitmq/socket.h"
 
-#include <arpa/inet.h>
-#include <netdb.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
@@ -20,16 +19,14 @@
 #include <cerrno>
 #include <cstring>
 
+#include "sink/common/connect.h"
+#include "sink/common/tls.h"
+
 namespace walspout {
 namespace {
 
 constexpr size_t kSealAtOnce = 64 * 1024;
-constexpr const char* kTlsRemedy =
-    ". ca_file names the certificate of the authority to trust; is this a port for TLS?";
-
-struct FreeAddresses {
-  void operator()(addrinfo* list) const { freeaddrinfo(list); }
-};
+constexpr const char* kIsTls = ". Is this a port for TLS?";
 
 // OpenSSL's own words on what failed.
 std::string tls_error() {
@@ -80,6 +77,12 @@ Failure RabbitmqSocket::broken(std::string_view why) const {
   return retry("the connection broke: " + std::string(why), name_);
 }
 
+// A broker says only after the handshake that it lacks a certificate of ours.
+Failure RabbitmqSocket::broken_tls() const {
+  const std::string why = tls_error();
+  return broken(why + tls_remedy(why, tls_));
+}
+
 Result<std::unique_ptr<RabbitmqSocket>> RabbitmqSocket::connect(const RabbitmqEndpoint& endpoint,
                                                                 const TlsConfig& tls,
                                                                 TimePoint deadline) {
@@ -97,35 +100,9 @@ Result<std::unique_ptr<RabbitmqSocket>> RabbitmqSocket::connect(const RabbitmqEn
 }
 
 Result<void> RabbitmqSocket::open(const RabbitmqEndpoint& endpoint, TimePoint deadline) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const int looked =
-      getaddrinfo(endpoint.host.c_str(), std::to_string(endpoint.port).c_str(), &hints, &found);
-  if (looked != 0) {
-    return retry("could not connect: " + std::string(gai_strerror(looked)), name_);
-  }
-  const std::unique_ptr<addrinfo, FreeAddresses> addresses(found);
-  int error = ETIMEDOUT;
-  for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
-    fd_ = socket(at->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd_ < 0) {
-      error = errno;
-      continue;
-    }
-    error = ::connect(fd_, at->ai_addr, at->ai_addrlen) == 0 ? 0 : errno;
-    if (error == EINPROGRESS) {
-      pollfd waiting{fd_, POLLOUT, 0};
-      while (poll(&waiting, 1, poll_timeout(deadline)) < 0 && errno == EINTR) continue;
-      socklen_t size = sizeof error;
-      error = ETIMEDOUT;
-      if (waiting.revents != 0) getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size);
-    }
-    if (error == 0) break;
-    close(fd_);
-    fd_ = -1;
-  }
-  if (fd_ < 0) return retry("could not connect: " + std::string(strerror(error)), name_);
+  const auto fd = connect_to(endpoint.host, endpoint.port, deadline);
+  if (!fd) return retry("could not connect: " + fd.error().what, name_);
+  fd_ = *fd;
   const int on = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -137,6 +114,7 @@ Result<void> RabbitmqSocket::open(const RabbitmqEndpoint& endpoint, TimePoint de
 }
 
 Result<void> RabbitmqSocket::set_tls(const std::string& host, const TlsConfig& tls) {
+  tls_ = tls;
   context_.reset(SSL_CTX_new(TLS_client_method()));
   SSL_CTX* context = context_.get();
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
@@ -159,13 +137,10 @@ Result<void> RabbitmqSocket::set_tls(const std::string& host, const TlsConfig& t
   SSL* ssl = ssl_.get();
   SSL_set_bio(ssl, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
   SSL_set_connect_state(ssl);
-  in6_addr address;
-  const bool is_address = inet_pton(AF_INET, host.c_str(), &address) == 1 ||
-                          inet_pton(AF_INET6, host.c_str(), &address) == 1;
-  if (!is_address) SSL_set_tlsext_host_name(ssl, host.c_str());
-  if (is_address) {
+  if (is_address(host)) {
     X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str());
   } else {
+    SSL_set_tlsext_host_name(ssl, host.c_str());
     SSL_set1_host(ssl, host.c_str());
   }
   return {};
@@ -180,18 +155,18 @@ Result<void> RabbitmqSocket::shake_hands(TimePoint deadline) {
     if (done == 1) return sent;
     if (why != SSL_ERROR_WANT_READ) {
       const long verified = SSL_get_verify_result(ssl_.get());
-      const std::string text = verified == X509_V_OK
+      const std::string text = verified == X509_V_OK || !tls_.verify
                                    ? tls_error()
                                    : std::string("the broker's certificate cannot be verified: ") +
                                          X509_verify_cert_error_string(verified);
-      return retry("could not connect: " + text + kTlsRemedy, name_);
+      return retry("could not connect: " + text + tls_remedy(text, tls_), name_);
     }
-    if (!sent) return retry("could not connect: " + sent.error().what + kTlsRemedy, name_);
+    if (!sent) return retry("could not connect: " + sent.error().what + kIsTls, name_);
     const auto got = receive_sealed();
-    if (!got) return retry("could not connect: " + got.error().what + kTlsRemedy, name_);
+    if (!got) return retry("could not connect: " + got.error().what + kIsTls, name_);
     if (*got) continue;
     if (Clock::now() >= deadline) {
-      return retry(std::string("could not connect: no answer to TLS in time") + kTlsRemedy, name_);
+      return retry(std::string("could not connect: no answer to TLS in time") + kIsTls, name_);
     }
     wait(false, deadline);
   }
@@ -246,15 +221,23 @@ Result<bool> RabbitmqSocket::receive_sealed() {
   return true;
 }
 
+// The broker may have said why before it closed the connection.
+Failure RabbitmqSocket::last_words(Error error) {
+  char byte = 0;
+  const auto got = receive(&byte, 1);
+  const bool alert = !got && got.error().what.find(" alert ") != std::string::npos;
+  return Failure(alert ? got.error() : std::move(error));
+}
+
 Result<size_t> RabbitmqSocket::send(std::string_view bytes) {
   if (ssl_ == nullptr) return bytes.empty() ? 0 : send_plain(bytes);
-  if (auto sent = send_sealed(); !sent) return tl::unexpected(sent.error());
+  if (auto sent = send_sealed(); !sent) return last_words(sent.error());
   if (bytes.empty() || has_sealed()) return 0;
   ERR_clear_error();
   const size_t most = std::min(bytes.size(), kSealAtOnce);
   const int taken = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(most));
-  if (taken <= 0) return broken(tls_error());
-  if (auto sent = send_sealed(); !sent) return tl::unexpected(sent.error());
+  if (taken <= 0) return broken_tls();
+  if (auto sent = send_sealed(); !sent) return last_words(sent.error());
   return static_cast<size_t>(taken);
 }
 
@@ -266,7 +249,7 @@ Result<size_t> RabbitmqSocket::receive(char* buffer, size_t size) {
     if (got > 0) return static_cast<size_t>(got);
     const int why = SSL_get_error(ssl_.get(), got);
     if (why == SSL_ERROR_ZERO_RETURN) return broken("the broker closed it");
-    if (why != SSL_ERROR_WANT_READ) return broken(tls_error());
+    if (why != SSL_ERROR_WANT_READ) return broken_tls();
     const auto more = receive_sealed();
     if (!more) return tl::unexpected(more.error());
     if (!*more) return 0;

@@ -73,9 +73,12 @@ class RabbitmqSocket {
   [[nodiscard]] Result<void> send_sealed();
   [[nodiscard]] Result<bool> receive_sealed();
   Failure broken(std::string_view why) const;
+  Failure broken_tls() const;
+  Failure last_words(Error error);
 
   const std::string name_;
   int fd_ = -1;
+  TlsConfig tls_;  // for what to say where that fails
   std::unique_ptr<SSL_CTX, Free> context_;
   std::unique_ptr<SSL, Free> ssl_;  // null: plain. It reads and writes memory, see send_sealed()
   std::string sealed_;

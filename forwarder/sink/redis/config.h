@@ -14,6 +14,12 @@
 
 namespace walspout {
 
+// How many replicas must have an event before it counts as delivered.
+struct RedisWait {
+  uint64_t replicas = 0;  // 0: the primary's word is enough
+  Milliseconds timeout{1'000};
+};
+
 struct RedisConfig {
   Secret url;  // redis://[user:password@]host[:port][/db], rediss://..., unix:///path[?db=n]
   Route stream{{}, "walspout:{database}:{schema}.{table}", Unmapped::kError, {}, true};
@@ -23,6 +29,8 @@ struct RedisConfig {
   Secret password;                          // wins over the URL's
   TlsConfig tls;
   size_t pipeline = 1024;  // events in one transaction, at most
+  RedisWait wait;
+  std::string memory;  // file to remember in how far each stream was filled; empty: none
   Milliseconds connect_timeout{5'000};
 };
 

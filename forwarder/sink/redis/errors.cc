@@ -44,13 +44,15 @@ constexpr std::array kOutcomes = {
         "WRONGPASS", ErrorKind::kFatal,
         "Redis does not accept user or password: correct username and password, or change them on "
         "the server with ACL SETUSER"},
+    Outcome{"*wrong number of arguments for 'auth'", ErrorKind::kFatal,
+            "users have names from Redis 6.0 on: take username out of the configuration"},
     Outcome{"*without any password configured", ErrorKind::kFatal,
             "Redis asks for no password: take it out of the configuration, or set requirepass"},
     Outcome{"*invalid password", ErrorKind::kFatal, "correct password"},
     Outcome{"NOPERM", ErrorKind::kFatal,
             "the user lacks a permission: on the server, ACL SETUSER USER +multi +exec +xadd "
             "+xrange +xinfo +hset +hsetnx +hmget +select ~walspout:positions ~PATTERN, with a "
-            "pattern that covers the streams"},
+            "pattern that covers the streams; +wait +hdel, too, if wait is configured"},
     Outcome{"WRONGTYPE", ErrorKind::kFatal,
             "the key exists and is not a stream: RENAME or DEL it, or choose another name for "
             "the stream"},

@@ -1,9 +1,12 @@
 #include "sink/redis/link.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -11,8 +14,12 @@
 #include <charconv>
 #include <cstring>
 
+#include "sink/common/connect.h"
+#include "sink/common/tls.h"
 #include "sink/redis/errors.h"
 #ifdef WALSPOUT_REDIS_TLS
+#include <openssl/err.h>
+
 #include "sink/redis/tls.h"
 #endif
 
@@ -51,7 +58,8 @@ void* count_array(const redisReadTask* task, Length elements) {
   return &counted;
 }
 
-void* count_integer(const redisReadTask*, long long) {
+void* count_integer(const redisReadTask* task, long long value) {
+  if (task->parent == nullptr) transaction_of(task).integer = value;
   return &counted;
 }
 
@@ -217,20 +225,31 @@ RedisLink::~RedisLink() {
 
 Result<std::unique_ptr<RedisLink>> RedisLink::open(const RedisEndpoint& endpoint,
                                                    TimePoint deadline) {
-  redisContext* context =
-      endpoint.host.empty()
-          ? redisConnectUnixWithTimeout(endpoint.unix_socket.c_str(), time_left(deadline))
-          : redisConnectWithTimeout(endpoint.host.c_str(), endpoint.port, time_left(deadline));
+  redisContext* context = nullptr;
+  if (endpoint.host.empty()) {
+    context = redisConnectUnixWithTimeout(endpoint.unix_socket.c_str(), time_left(deadline));
+  } else {
+    const auto fd = connect_to(endpoint.host, endpoint.port, deadline);
+    if (!fd) return retry("could not connect to Redis: " + fd.error().what, endpoint.name());
+    const int on = 1;
+    setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    context = redisConnectFd(*fd);
+    if (context == nullptr) close(*fd);
+  }
   if (context == nullptr) return retry("could not connect: out of memory", endpoint.name());
   std::unique_ptr<RedisLink> link(new RedisLink(context, endpoint.name()));
   if (context->err != 0) return link->broken("connect to");
   if (endpoint.tls) {
 #ifdef WALSPOUT_REDIS_TLS
+    // The handshake waits in hiredis.
+    fcntl(context->fd, F_SETFL, fcntl(context->fd, F_GETFL) & ~O_NONBLOCK);
     redisSetTimeout(context, time_left(deadline));
+    ERR_clear_error();
     if (auto secured = redis_start_tls(context, endpoint); !secured) {
       return tl::unexpected(secured.error());
     }
     link->plain_ = false;
+    link->tls_ = endpoint.files;
 #else
     return redis_without_tls(endpoint.name());
 #endif
@@ -246,7 +265,8 @@ Result<std::unique_ptr<RedisLink>> RedisLink::open(const RedisEndpoint& endpoint
 }
 
 Result<void> RedisLink::introduce(const RedisEndpoint& endpoint, TimePoint deadline) {
-  if (!endpoint.password.empty()) {
+  // A user without a password is let in by any, the empty one included.
+  if (!endpoint.password.empty() || !endpoint.user.empty()) {
     std::vector<std::string_view> words = {"AUTH"};
     if (!endpoint.user.empty()) words.push_back(endpoint.user);
     words.push_back(endpoint.password.reveal());
@@ -281,7 +301,13 @@ Failure RedisLink::broken(std::string_view doing) const {
   const char* why = context_->err == REDIS_ERR_EOF ? "the server closed the connection"
                     : context_->err != 0           ? context_->errstr
                                                    : strerror(errno);
-  return retry("could not " + std::string(doing) + " Redis: " + why, name_);
+#ifdef WALSPOUT_REDIS_TLS
+  // hiredis takes an alert for an end like any other.
+  const char* alert = plain_ ? nullptr : ERR_reason_error_string(ERR_peek_last_error());
+  if (alert != nullptr) why = alert;
+#endif
+  const std::string remedy = plain_ ? "" : tls_remedy(why, tls_);
+  return retry("could not " + std::string(doing) + " Redis: " + why + remedy, name_);
 }
 
 Result<bool> RedisLink::wait(bool want_write, TimePoint deadline) {
@@ -351,7 +377,10 @@ Result<void> RedisLink::write(std::string_view head, std::string_view body, Time
       const auto sent = write_some(head, body);
       if (!sent) {
         // The server may have said why before it closed.
-        for (int reads = 0; reads < kLastReads && !alive() && read_some(); ++reads) {
+        for (int reads = 0; reads < kLastReads && !alive(); ++reads) {
+          auto read = read_some();
+          if (!read && !plain_) return read;  // an alert of TLS
+          if (!read) break;
         }
         return tl::unexpected(sent.error());
       }

@@ -28,7 +28,7 @@ struct RedisEndpoint {
   int port = 6379;
   std::string unix_socket;  // path; empty: TCP
   std::string user;         // empty: the default user
-  Secret password;          // empty: no AUTH
+  Secret password;          // empty, and no user: no AUTH
   int database = 0;
   bool tls = false;
   TlsConfig files;  // for TLS
@@ -59,6 +59,7 @@ struct RedisTransaction {
   std::string exec_error;         // EXEC itself was refused; nothing was executed
   std::vector<Refusal> refusals;  // executed and refused; the others were done
   size_t executed = 0;            // elements of EXEC's reply
+  int64_t integer = 0;            // a reply that is a number
 };
 
 class RedisLink {
@@ -116,6 +117,7 @@ class RedisLink {
   std::unique_ptr<redisContext, FreeContext> context_;
   std::string name_;                              // where errors happen
   bool plain_ = true;                             // no TLS: the socket can be written to directly
+  TlsConfig tls_;                                 // for what to say where that fails
   redisReplyObjectFunctions* objects_ = nullptr;  // hiredis' own
   std::deque<RedisTransaction*> expected_;        // in the order of their replies
   RedisTransaction* transaction_ = nullptr;  // the first of them; hiredis knows where this stands

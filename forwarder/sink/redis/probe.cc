@@ -51,9 +51,26 @@ Result<void> redis_probe(RedisLink& link, const RedisProbe& probe, TimePoint dea
     writes.push_back({"HSET", kRedisPositions, stream, ""});
     writes.push_back({"HSETNX", kRedisPositions, stream, ""});
   }
+  if (probe.waits) {
+    writes.push_back({"HDEL", kRedisPositions, stream});
+    writes.push_back({"WAIT", "0", "1"});
+  }
   reads.push_back({"EXEC"});
   if (auto read = say(link, probe, reads, deadline); !read) return read;
   return say(link, probe, writes, deadline);
+}
+
+std::string redis_eviction_warning(std::string_view info) {
+  constexpr std::string_view kKey = "maxmemory_policy:";
+  const size_t at = info.find(kKey);
+  if (at == info.npos) return "";
+  std::string_view policy = info.substr(at + kKey.size());
+  policy = policy.substr(0, policy.find_first_of("\r\n"));
+  if (!policy.starts_with("allkeys-")) return "";
+  return "maxmemory-policy is " + std::string(policy) +
+         ": when memory is short, Redis deletes whole streams, with events that were confirmed. "
+         "CONFIG SET maxmemory-policy noeviction, or a volatile- policy, and bound streams by "
+         "maxlen";
 }
 
 }  // namespace walspout

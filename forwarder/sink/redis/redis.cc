@@ -20,7 +20,7 @@ constexpr std::string_view kMulti = "*1\r\n$5\r\nMULTI\r\n";
 constexpr std::string_view kExec = "*1\r\n$4\r\nEXEC\r\n";
 
 tl::unexpected<DeliveryError> failed(Error error, size_t event = 0) {
-  return undelivered(error.kind, std::move(error.what), std::move(error.where), event);
+  return tl::unexpected(DeliveryError{std::move(error), event, std::nullopt});
 }
 
 // A host as one of several ways to write it.
@@ -44,7 +44,7 @@ RedisSink::RedisSink(RedisEndpoint endpoint, RedisConfig config, Router router,
       config_(std::move(config)),
       router_(std::move(router)),
       name_(endpoint_.name()),
-      streams_(std::move(fields), config_.maxlen, name_) {
+      streams_(std::move(fields), config_.maxlen, name_, config_.memory) {
   buffer_.reserve(kBuffer + kCopied + 1024);
 }
 
@@ -95,20 +95,43 @@ Result<void> RedisSink::connect(TimePoint deadline) {
 }
 
 Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
-  streams_.set_source(source);
+  warnings_.clear();
+  if (auto set = streams_.set_source(source); !set) return set;
   if (auto probed = probe(deadline); !probed) return probed;
   if (auto connected = connect(deadline); !connected) return connected;
   std::vector<RedisStream*> streams;
   for (const std::string& name : router_.fixed_names()) streams.push_back(&streams_.named(name));
-  auto checked = streams_.look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
+  auto checked = streams_.look_back(*link_, deadline);
+  if (checked) {
+    checked = streams_.look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
+  }
+  if (checked) checked = look_around(deadline);
   if (!checked) link_.reset();
   return checked;
+}
+
+// What the server is set to do with what it has.
+Result<void> RedisSink::look_around(TimePoint deadline) {
+  const auto memory = link_->command({"INFO", "memory"}, deadline);
+  if (!memory) return tl::unexpected(memory.error());
+  if (auto warning = redis_eviction_warning(text_of(**memory)); !warning.empty()) {
+    warnings_.push_back(std::move(warning));
+  }
+  if (config_.wait.replicas == 0) return {};
+  RedisTransaction waited;
+  buffer_.clear();
+  append_wait(buffer_);
+  waited.expected = 1;
+  link_->expect(&waited);
+  auto done = flush(deadline);
+  if (done) done = link_->await(waited, deadline);
+  return done ? judge_wait(waited) : done;
 }
 
 Result<void> RedisSink::probe(TimePoint deadline) {
   const std::vector<std::string> known = router_.fixed_names();
   RedisProbe probe{known.empty() ? "walspout" : known.front(), !known.empty(),
-                   streams_.keeps_positions(), name_};
+                   streams_.keeps_positions(), config_.wait.replicas > 0, name_};
   if (auto connected = connect(deadline); !connected) return connected;
   auto probed = redis_probe(*link_, probe, deadline);
   link_.reset();
@@ -207,8 +230,9 @@ void RedisSink::make_claims(std::span<const Event> events, Batch& batch) {
       stream.batch = batch_;
       stream.claim = batch.claims.size();
       stream.latest = std::max(stream.latest, stream.delivered.time);
-      batch.claims.push_back({&stream, {}});
+      batch.claims.push_back({&stream, {}, 0});
     }
+    ++batch.claims[stream.claim].events;
     RedisPosition& position = batch.claims[stream.claim].position;
     position.id = std::max(position.id, RedisId::of(events[event]));
     stream.latest = std::max(stream.latest, events[event].commit_time);
@@ -256,8 +280,59 @@ Delivery RedisSink::verify_old(std::span<const Event> events, const Batch& batch
   if (batch.old.empty()) return {};
   auto there = streams_.verify(*link_, events, batch.old, targets_, deadline);
   if (!there) return there;
+  if (auto safe = replicate(deadline); !safe) return failed(safe.error(), batch.old.front());
   for (const size_t event : batch.old) progress.durable(event);
   return {};
+}
+
+void RedisSink::append_wait(std::string& out) const {
+  append_command(out, {"WAIT", std::to_string(config_.wait.replicas),
+                       std::to_string(config_.wait.timeout.count())});
+}
+
+Result<void> RedisSink::judge_wait(const RedisTransaction& waited) const {
+  if (!waited.queue_error.empty()) {
+    return tl::unexpected(redis_error(waited.queue_error, "", name_));
+  }
+  if (waited.integer >= static_cast<int64_t>(config_.wait.replicas)) return {};
+  return retry(std::to_string(waited.integer) + " of the " + std::to_string(config_.wait.replicas) +
+                   " replicas that `wait` asks for have acknowledged within its timeout, " +
+                   std::to_string(config_.wait.timeout.count()) +
+                   "ms: look at INFO replication, let replicas catch up, or change wait",
+               name_);
+}
+
+Result<void> RedisSink::await_replicas(const Batch& batch, TimePoint deadline) {
+  if (config_.wait.replicas == 0) return {};
+  if (auto waited = link_->await(batch.waited, deadline); !waited) return waited;
+  return judge_wait(batch.waited);
+}
+
+// WAIT waits for what this connection has written: what another one has written is older than
+// something that this one writes, and takes back.
+Result<void> RedisSink::replicate(TimePoint deadline) {
+  if (config_.wait.replicas == 0) return {};
+  RedisTransaction written;
+  RedisTransaction waited;
+  buffer_ += kMulti;
+  append_command(buffer_, {"HSET", kRedisPositions, "", "wait"});
+  append_command(buffer_, {"HDEL", kRedisPositions, ""});
+  buffer_ += kExec;
+  append_wait(buffer_);
+  written.expected = 4;
+  waited.expected = 1;
+  link_->expect(&written);
+  link_->expect(&waited);
+  auto done = flush(deadline);
+  if (done) done = link_->await(waited, deadline);
+  if (!done) return done;
+  for (const std::string& error : {written.queue_error, written.exec_error}) {
+    if (!error.empty()) return tl::unexpected(redis_position_error(error, name_));
+  }
+  if (!written.refusals.empty()) {
+    return tl::unexpected(redis_position_error(written.refusals.front().text, name_));
+  }
+  return judge_wait(waited);
 }
 
 Delivery RedisSink::execute(std::span<const Event> events, Batch& batch, Batch& next,
@@ -265,6 +340,12 @@ Delivery RedisSink::execute(std::span<const Event> events, Batch& batch, Batch& 
   Result<void> sent;
   if (!batch.queued) sent = queue(events, batch, deadline);
   if (!batch.alone) buffer_ += kExec;
+  if (sent && config_.wait.replicas > 0) {
+    batch.waited = {};
+    batch.waited.expected = 1;
+    append_wait(buffer_);
+    link_->expect(&batch.waited);
+  }
   // Between MULTI and EXEC nothing can be asked: old events have to be looked for before.
   if (sent && next.old.empty() && !next.events.empty()) sent = queue(events, next, deadline);
   if (sent) sent = flush(deadline);
@@ -303,6 +384,10 @@ Delivery RedisSink::settle(std::span<const Event> events, Batch& batch, Batch& n
     const size_t event = batch.events[refusal.index];
     if (!redis_says_not_larger(refusal.text)) return refused(refusal.text, event);
     too_small.push_back(event);
+  }
+  if (auto safe = await_replicas(batch, deadline); !safe) {
+    for (const size_t event : too_small) targets_[event]->doubtful = true;
+    return failed(std::move(safe.error()), batch.events.front());
   }
   if (!too_small.empty()) return settle_refused(events, too_small, batch, next, deadline);
   streams_.settle(batch.claims);

@@ -29,6 +29,12 @@
 // interleave, and the smaller ones would be refused. Only an operator can give a stream away
 // (HDEL).
 //
+// What Redis has confirmed it may lose: it comes back with an older file, or a replica that lacks
+// the latest entries becomes the primary. Each connection, and each delivery after a pause,
+// compares the streams' ends with what was confirmed, to this process or to an earlier one
+// (redis_memory.h). A loss is said once. With `wait`, an event counts as delivered only when
+// replicas have it.
+//
 // This rule does not see ids that a restored or promoted server repeats while its clock is still
 // behind the commits that the old one had delivered, where consumers have deleted the entries.
 //
@@ -70,6 +76,7 @@ class RedisSink final : public Sink {
   // Connects, finds out whether Redis would add entries, and looks at the streams whose names are
   // known beforehand.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
+  std::vector<std::string> warnings() const override { return warnings_; }
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
   void idle() override { streams_.idle(); }
@@ -83,6 +90,7 @@ class RedisSink final : public Sink {
     bool alone = false;              // one event, sent without MULTI and EXEC
     bool queued = false;             // all but its EXEC is sent, or is in buffer_
     RedisTransaction replies;
+    RedisTransaction waited;  // how many replicas have it, where that is asked for
 
     bool empty() const { return old.empty() && events.empty(); }
   };
@@ -91,6 +99,13 @@ class RedisSink final : public Sink {
             std::vector<RedisField> fields);
 
   [[nodiscard]] Result<void> connect(TimePoint deadline);
+  [[nodiscard]] Result<void> look_around(TimePoint deadline);
+  // Asks how many replicas have what this connection has written, and what the answer means.
+  void append_wait(std::string& out) const;
+  [[nodiscard]] Result<void> judge_wait(const RedisTransaction& waited) const;
+  [[nodiscard]] Result<void> await_replicas(const Batch& batch, TimePoint deadline);
+  // Waits until replicas have all that Redis has, where that is asked for.
+  [[nodiscard]] Result<void> replicate(TimePoint deadline);
   // Whether Redis would take what is sent. Leaves without a connection.
   [[nodiscard]] Result<void> probe(TimePoint deadline);
   // Fills targets_ with the streams of the events before the first that has none by mistake: that
@@ -129,7 +144,8 @@ class RedisSink final : public Sink {
   std::string name_;
   RedisStreams streams_;
   std::unique_ptr<RedisLink> link_;
-  uint64_t batch_ = 0;  // number of the last batch that was queued
+  std::vector<std::string> warnings_;  // of the last check
+  uint64_t batch_ = 0;                 // number of the last batch that was queued
 
   // Of the call under way; kept for their memory.
   std::vector<RedisStream*> targets_;  // of each event; null: dropped

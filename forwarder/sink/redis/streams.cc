@@ -5,21 +5,16 @@
 #include <utility>
 
 #include "sink/redis/errors.h"
+#include "sink/redis/loss.h"
 
 namespace walspout {
 namespace {
 
 constexpr size_t kBuffer = 64 * 1024;  // bytes written at once
 
-// The stream's last id out of XINFO STREAM's list of names and values.
-bool last_generated_id(const redisReply& reply, RedisId& id) {
-  for (size_t i = 0; i + 1 < reply.elements; i += 2) {
-    if (text_of(*reply.element[i]) == "last-generated-id") {
-      return RedisId::parse(text_of(*reply.element[i + 1]), id);
-    }
-  }
-  return false;
-}
+// Of a pause. In less time no Redis becomes a replica, takes over what its primary has, and is made
+// a primary again.
+constexpr Duration kGap = std::chrono::milliseconds(5);
 
 // Whether a stream that had an entry can be without that entry now: entries were deleted or trimmed
 // at or behind its id. XINFO STREAM says so from Redis 7.0 on; before, a loss cannot be ruled out.
@@ -54,15 +49,21 @@ bool is_error(const redisReply& reply) {
 }  // namespace
 
 RedisStreams::RedisStreams(std::vector<RedisField> fields, std::optional<uint64_t> maxlen,
-                           std::string where)
-    : fields_(std::move(fields)), maxlen_(maxlen), where_(std::move(where)) {}
+                           std::string where, std::string memory)
+    : fields_(std::move(fields)),
+      maxlen_(maxlen),
+      where_(std::move(where)),
+      memory_(std::move(memory)) {}
 
-void RedisStreams::set_source(const SourceState& source) {
+Result<void> RedisStreams::set_source(const SourceState& source) {
   replay_ = source.replay;
   if (!source.identity.empty()) identity_ = source.identity;
-  if (!source.wal_position) return;
-  wal_known_ = true;
-  reached(source.wal_position);
+  if (source.wal_position) {
+    wal_known_ = true;
+    reached(source.wal_position);
+  }
+  if (!keeps_positions()) return {};
+  return memory_.open(where_ + " " + identity_);
 }
 
 RedisStream& RedisStreams::named(const std::string& name) {
@@ -87,9 +88,14 @@ std::string RedisStreams::record_of(const RedisPosition& position) const {
 
 Result<void> RedisStreams::look(RedisLink& link, std::span<RedisStream* const> streams,
                                 Purpose purpose, TimePoint deadline) {
-  if (keeps_positions()) {
-    if (auto compared = compare_records(link, streams, deadline); !compared) return compared;
+  const TimePoint now = Clock::now();
+  if (now > used_at_ + kGap) ++round_;
+  used_at_ = now;
+  if (purpose == Purpose::kDeliver) {
+    for (const auto& [name, end] : std::exchange(unnoted_, {})) memory_.note(name, end);
+    if (auto known = revisit(link, deadline); !known) return known;
   }
+  if (auto compared = compare(link, streams, deadline); !compared) return compared;
   unseen_.clear();
   for (RedisStream* stream : streams) {
     if (stream == nullptr || stream->seen_in == connection_) continue;
@@ -97,8 +103,12 @@ Result<void> RedisStreams::look(RedisLink& link, std::span<RedisStream* const> s
     stream->compared_in = round_;
     unseen_.push_back(stream);
   }
-  if (unseen_.empty()) return {};
+  auto looked = unseen_.empty() ? Result<void>() : look_at(link, purpose, deadline);
+  return looked && !losses_.empty() ? loss() : looked;
+}
 
+// Looks at those that are not seen yet.
+Result<void> RedisStreams::look_at(RedisLink& link, Purpose purpose, TimePoint deadline) {
   // Records before and after: where both are the same, the stream's end is of the same moment.
   buffer_.clear();
   if (keeps_positions()) append_read(buffer_, unseen_);
@@ -132,9 +142,9 @@ Result<void> RedisStreams::look(RedisLink& link, std::span<RedisStream* const> s
   return outcome && keeps_positions() ? claim(link, deadline) : outcome;
 }
 
-// Streams that were seen and whose records have changed since count as not seen.
-Result<void> RedisStreams::compare_records(RedisLink& link, std::span<RedisStream* const> streams,
-                                           TimePoint deadline) {
+// Streams that were seen, and whose records or ends are not what they were, count as not seen.
+Result<void> RedisStreams::compare(RedisLink& link, std::span<RedisStream* const> streams,
+                                   TimePoint deadline) {
   others_.clear();
   for (RedisStream* stream : streams) {
     if (stream == nullptr || stream->seen_in != connection_) continue;
@@ -144,12 +154,22 @@ Result<void> RedisStreams::compare_records(RedisLink& link, std::span<RedisStrea
   }
   if (others_.empty()) return {};
   buffer_.clear();
-  append_read(buffer_, others_);
+  if (keeps_positions()) append_read(buffer_, others_);
+  for (RedisStream* stream : others_) append_command(buffer_, {"XINFO", "STREAM", stream->name});
   if (auto sent = link.write(buffer_, "", deadline); !sent) return sent;
-  const auto records = read_records(link, others_.size(), deadline);
-  if (!records) return tl::unexpected(records.error());
-  for (size_t i = 0; i < others_.size(); ++i) {
-    if ((*records)[i] != others_[i]->record) others_[i]->seen_in = 0;
+  if (keeps_positions()) {
+    const auto records = read_records(link, others_.size(), deadline);
+    if (!records) return tl::unexpected(records.error());
+    for (size_t i = 0; i < others_.size(); ++i) {
+      if ((*records)[i] != others_[i]->record) others_[i]->seen_in = 0;
+    }
+  }
+  for (RedisStream* stream : others_) {
+    const auto reply = link.receive(deadline);
+    if (!reply) return tl::unexpected(reply.error());
+    RedisEnd end;
+    const bool known = parse_redis_end(**reply, end) || is_redis_without_key(**reply);
+    if (!known || end.id < stream->top) stream->seen_in = 0;
   }
   return {};
 }
@@ -178,34 +198,29 @@ Result<std::vector<std::string>> RedisStreams::read_records(RedisLink& link, siz
 
 Result<void> RedisStreams::judge(RedisStream& stream, const redisReply& reply,
                                  const std::string& record, Purpose purpose) {
-  RedisId top;
-  const std::string_view text = text_of(reply);
-  const bool missing = is_error(reply) && text == "ERR no such key";
-  if (is_error(reply) && !missing) {
-    return tl::unexpected(redis_error(text, stream.name, where_));
+  RedisEnd end;
+  if (is_error(reply) && !is_redis_without_key(reply)) {
+    return tl::unexpected(redis_error(text_of(reply), stream.name, where_));
   }
-  if (!missing && !last_generated_id(reply, top)) {
+  if (!is_error(reply) && !parse_redis_end(reply, end)) {
     return retry("Redis did not say where stream \"" + stream.name + "\" ends", where_);
   }
-  const RedisId was = std::exchange(stream.top, top);
-  const bool lost = std::exchange(stream.confirmed, false) && top < was;
+  RedisEnd was{std::exchange(stream.top, end.id), std::exchange(stream.added, end.added)};
+  stream.counted = end.added > 0 || end.id == RedisId{};
+  if (!std::exchange(stream.confirmed, false)) was = {};
   if (keeps_positions()) {
     if (auto taken = take_record(stream, record); !taken) return taken;
   }
   if (replay_) return {};
   // The position known while events are delivered may be old, and another forwarder of the slot may
   // have been at work since.
-  if (purpose == Purpose::kCheck && wal_known_ && top.lsn > wal_position_) {
-    return unproven(stream, "ends with id " + top.text() + ", beyond the database's WAL position " +
+  if (purpose == Purpose::kCheck && wal_known_ && end.id.lsn > wal_position_) {
+    return unproven(stream, "ends with id " + end.id.text() +
+                                ", beyond the database's WAL position " +
                                 std::to_string(wal_position_));
   }
-  if (!lost) return {};
-  return retry("Redis has lost entries of stream \"" + stream.name +
-                   "\" that it had confirmed: it ended with id " + was.text() + ", now with " +
-                   top.text() +
-                   ". What follows will be added; what is lost does not come again. To keep "
-                   "entries over restarts set appendonly yes",
-               where_);
+  if (end.id < was.id) note_loss(stream, was, end);
+  return {};
 }
 
 Result<void> RedisStreams::take_record(RedisStream& stream, const std::string& record) const {
@@ -228,6 +243,7 @@ Result<void> RedisStreams::take_record(RedisStream& stream, const std::string& r
   // Where another program has added to the stream since, the record may have been written by a
   // transaction whose entries were refused.
   if (stream.doubtful || position.id != stream.top) return {};
+  stream.confirmed = true;
   if (position.id > stream.delivered.id) stream.delivered.id = position.id;
   stream.delivered.time = std::max(stream.delivered.time, position.time);
   return {};
@@ -239,7 +255,7 @@ Result<void> RedisStreams::claim(RedisLink& link, TimePoint deadline) {
   buffer_.clear();
   size_t replies = 0;
   for (RedisStream* stream : unseen_) {
-    seen.push_back({stream, {}});
+    seen.push_back({stream, {}, 0});
     if (!stream->record.empty()) continue;
     stream->record = record_of(stream->delivered);
     append_command(buffer_, {"HSETNX", kRedisPositions, stream->name, stream->record});
@@ -274,18 +290,21 @@ void RedisStreams::append_claims(std::string& out, std::span<const RedisClaim> c
 }
 
 void RedisStreams::settle(std::span<const RedisClaim> claims) {
-  for (const auto& [stream, position] : claims) {
+  for (const auto& [stream, position, events] : claims) {
     stream->delivered = position;
     stream->top = std::max(stream->top, position.id);
+    if (stream->counted) stream->added += events;
     stream->confirmed = true;
+    if (keeps_positions()) memory_.note(stream->name, {stream->top, stream->added});
   }
+  memory_.sync();
 }
 
 Result<void> RedisStreams::rewrite(RedisLink& link, std::span<const RedisClaim> claims,
                                    TimePoint deadline) {
   doubts_.clear();
   for (const RedisClaim& claim : claims) {
-    if (claim.stream->doubtful) doubts_.push_back({claim.stream, claim.stream->delivered});
+    if (claim.stream->doubtful) doubts_.push_back({claim.stream, claim.stream->delivered, 0});
   }
   if (!keeps_positions() || doubts_.empty()) return {};
   buffer_.clear();
@@ -380,6 +399,7 @@ int64_t RedisStreams::time_of(std::span<const Event> events, size_t event) const
 
 void RedisStreams::passed(std::span<const Event> events) {
   if (!events.empty()) passed_time_ = time_of(events, events.size() - 1);
+  used_at_ = Clock::now();
 }
 
 Result<void> RedisStreams::judge_entry(const redisReply& reply, const Event& event, int64_t time,

@@ -19,6 +19,7 @@
 
 #include "sink/redis/entry.h"
 #include "sink/redis/link.h"
+#include "sink/redis/memory.h"
 #include "stream/sink.h"
 
 namespace walspout {
@@ -35,6 +36,8 @@ struct RedisStream {
   std::string command;       // XADD's beginning, encoded, up to where the id stands
   RedisId top;               // where it ends, as far as is known
   bool confirmed = false;    // this process was told that its end is there
+  bool counted = false;      // whether `added` is known
+  uint64_t added = 0;        // entries that were ever added to it, as Redis 7 counts them
   RedisPosition delivered;   // events up to here were delivered: seen, or proven by Redis
   int64_t latest = 0;        // the latest commit time of what was sent
   std::string record;        // its field in the hash; empty: none yet
@@ -51,16 +54,19 @@ struct RedisStream {
 struct RedisClaim {
   RedisStream* stream = nullptr;
   RedisPosition position;
+  uint64_t events = 0;  // how many
 };
 
 class RedisStreams {
  public:
   enum class Purpose { kCheck, kDeliver };
 
-  // `where`: the server, for errors.
-  RedisStreams(std::vector<RedisField> fields, std::optional<uint64_t> maxlen, std::string where);
+  // `where`: the server, for errors. `memory`: file for what is remembered over restarts, or empty.
+  RedisStreams(std::vector<RedisField> fields, std::optional<uint64_t> maxlen, std::string where,
+               std::string memory = "");
 
-  void set_source(const SourceState& source);
+  // Error: as RedisMemory::open().
+  [[nodiscard]] Result<void> set_source(const SourceState& source);
   // The server's log reaches at least so far.
   void reached(Lsn lsn) { wal_position_ = std::max(wal_position_, lsn.value); }
 
@@ -73,14 +79,23 @@ class RedisStreams {
 
   // There is a new connection, through which nothing was looked at yet.
   void connected() { ++connection_; }
-  // Time has passed: another forwarder of the slot may have been at work.
-  void idle() { ++round_; }
+  // Time has passed: another forwarder of the slot may have been at work, or Redis may have become
+  // a replica and a primary again.
+  void idle() {
+    ++round_;
+    memory_.sync();
+  }
 
   // Looks at those of the streams that this connection has not seen; null ones are left out. To
   // deliver, a stream that has no record gets one, so that no other source can begin to fill it.
-  // After an error the connection is of no use. kFatal: the stream cannot be this source's.
+  // After an error the connection is of no use. kFatal: the stream cannot be this source's. With
+  // `loss`: streams have lost what Redis had confirmed, which is said once.
   [[nodiscard]] Result<void> look(RedisLink& link, std::span<RedisStream* const> streams,
                                   Purpose purpose, TimePoint deadline);
+
+  // Looks, once, whether streams have lost what an earlier process had been told. After an error
+  // the connection is of no use.
+  [[nodiscard]] Result<void> look_back(RedisLink& link, TimePoint deadline);
 
   // Whether the events `which`, whose ids their streams refuse, are delivered: all of them, or the
   // error of the first that is not. `targets` are the streams of all the events.
@@ -101,13 +116,25 @@ class RedisStreams {
   void passed(std::span<const Event> events);
 
  private:
-  [[nodiscard]] Result<void> compare_records(RedisLink& link, std::span<RedisStream* const> streams,
-                                             TimePoint deadline);
+  // A stream, and where it is known to have ended.
+  struct Known {
+    RedisStream* stream;
+    RedisEnd end;
+  };
+
+  [[nodiscard]] Result<void> compare(RedisLink& link, std::span<RedisStream* const> streams,
+                                     TimePoint deadline);
   [[nodiscard]] Result<std::vector<std::string>> read_records(RedisLink& link, size_t streams,
                                                               TimePoint deadline);
   void append_read(std::string& out, std::span<RedisStream* const> streams) const;
   [[nodiscard]] Result<void> judge(RedisStream& stream, const redisReply& reply,
                                    const std::string& record, Purpose purpose);
+  [[nodiscard]] Result<void> find_losses(RedisLink& link, std::span<const Known> known,
+                                         TimePoint deadline);
+  void note_loss(const RedisStream& stream, const RedisEnd& was, const RedisEnd& end);
+  [[nodiscard]] Result<void> look_at(RedisLink& link, Purpose purpose, TimePoint deadline);
+  [[nodiscard]] Result<void> revisit(RedisLink& link, TimePoint deadline);
+  [[nodiscard]] Failure loss();
   [[nodiscard]] Result<void> take_record(RedisStream& stream, const std::string& record) const;
   [[nodiscard]] Result<void> claim(RedisLink& link, TimePoint deadline);
   [[nodiscard]] Result<void> judge_entry(const redisReply& reply, const Event& event, int64_t time,
@@ -130,6 +157,12 @@ class RedisStreams {
   uint64_t connection_ = 0;
   uint64_t round_ = 1;
   uint64_t round_of_absent_ = 0;
+  TimePoint used_at_{};  // when the connection was used last
+  RedisMemory memory_;
+  bool looked_back_ = false;
+  uint64_t revisited_in_ = 0;        // the connection that looked at all streams
+  std::vector<std::string> losses_;  // to be said
+  std::vector<std::pair<std::string, RedisEnd>> unnoted_;  // ends of streams that have lost entries
   std::unordered_map<std::string, std::unique_ptr<RedisStream>> streams_;
 
   // Of the call under way; kept for their memory.

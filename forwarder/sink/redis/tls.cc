@@ -1,13 +1,13 @@
 #include "sink/redis/tls.h"
 
-#include <arpa/inet.h>
 #include <hiredis/hiredis_ssl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
-#include <array>
 #include <memory>
 
+#include "sink/common/connect.h"
+#include "sink/common/tls.h"
 #include "sink/redis/link.h"
 
 namespace walspout {
@@ -18,10 +18,9 @@ struct FreeSsl {
   void operator()(SSL* ssl) const { SSL_free(ssl); }
 };
 
-bool is_address(const std::string& host) {
-  std::array<unsigned char, 16> bytes;
-  return inet_pton(AF_INET, host.c_str(), bytes.data()) == 1 ||
-         inet_pton(AF_INET6, host.c_str(), bytes.data()) == 1;
+// Servers that have several certificates choose one by the name, also where it is not verified.
+bool say_name(SSL* ssl, const std::string& host) {
+  return is_address(host) || SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
 }
 
 // hiredis checks the chain but not the name: that is asked of OpenSSL here.
@@ -29,7 +28,7 @@ bool expect_name(SSL* ssl, const std::string& host) {
   if (is_address(host)) {
     return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str()) == 1;
   }
-  return SSL_set1_host(ssl, host.c_str()) == 1 && SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
+  return SSL_set1_host(ssl, host.c_str()) == 1;
 }
 
 Failure unreadable(std::string_view option, const std::string& file,
@@ -61,20 +60,19 @@ Result<void> redis_start_tls(redisContext* context, const RedisEndpoint& endpoin
     return unreadable("key_file", files.key_file, endpoint);
   }
   std::unique_ptr<SSL, FreeSsl> ssl(SSL_new(settings.get()));
-  if (ssl == nullptr || (files.verify && !expect_name(ssl.get(), endpoint.host))) {
+  if (ssl == nullptr || !say_name(ssl.get(), endpoint.host) ||
+      (files.verify && !expect_name(ssl.get(), endpoint.host))) {
     return fatal("the host is not a name that a certificate could have", endpoint.name());
   }
   // hiredis frees what it is given, unless the handshake fails.
   if (redisInitiateSSL(context, ssl.get()) != REDIS_OK) {
     const long verdict = SSL_get_verify_result(ssl.get());
-    std::string what = "TLS failed: ";
-    if (files.verify && verdict != X509_V_OK) {
-      what += X509_verify_cert_error_string(verdict);
-      what += ". ca_file names the certificate of the authority to trust";
-    } else {
-      what += context->errstr;
-      what += ". Does the server expect TLS on this port?";
-    }
+    const std::string said = files.verify && verdict != X509_V_OK
+                                 ? X509_verify_cert_error_string(verdict)
+                                 : context->errstr;
+    const std::string remedy = tls_remedy(said, files);
+    std::string what = "TLS failed: " + said + remedy;
+    if (remedy.empty()) what += ". Does the server expect TLS on this port?";
     return retry(std::move(what), endpoint.name());
   }
   static_cast<void>(ssl.release());

@@ -5,6 +5,15 @@
 namespace walspout {
 namespace {
 
+KeyTable<RedisWait> wait_table() {
+  KeyTable<RedisWait> table;
+  table.key("replicas", &RedisWait::replicas, "How many replicas must have an event")
+      .required()
+      .between(1, 1'000)
+      .key("timeout", &RedisWait::timeout, "How long to wait for the replicas");
+  return table;
+}
+
 KeyTable<RedisConfig> table() {
   KeyTable<RedisConfig> table;
   table
@@ -29,6 +38,8 @@ KeyTable<RedisConfig> table() {
       .key("pipeline", &RedisConfig::pipeline,
            "Events in one transaction, at most; the next transaction is on its way meanwhile")
       .between(1, 100'000)
+      .section("wait", &RedisConfig::wait, wait_table(),
+               "Wait for replicas (WAIT) before an event counts as delivered")
       .key("connect_timeout", &RedisConfig::connect_timeout, "Time limit of connecting");
   return table;
 }
@@ -40,6 +51,8 @@ SinkType redis_type() {
       "redis", "Adds an entry to a Redis stream; the entry's id is the event's id", table(),
       [](const RedisConfig& config) { return RedisSink::create(config); });
   type.route = [](std::any& options) { return &std::any_cast<RedisConfig&>(options).stream; };
+  type.memory = [](std::any& options) { return &std::any_cast<RedisConfig&>(options).memory; };
+  type.memory_suffix = ".streams";
   type.shared = [](const std::any& a, const std::any& b) -> std::optional<SharedPlace> {
     const auto stream = RedisSink::common_stream(std::any_cast<const RedisConfig&>(a),
                                                  std::any_cast<const RedisConfig&>(b));

@@ -58,6 +58,28 @@ TEST(Config, AListItemThatCannotBeIsAProblemInItsPlace) {
                     HasSubstr("f:10:7: \"publications\" has an empty name")));
 }
 
+TEST(Config, CodesOfAnswersAreCodesOrClassesInOneList) {
+  const auto http = [](const std::string& codes) {
+    return problems(with("", "{type: http, url: \"http://x\", codes: {" + codes + "}}"));
+  };
+  EXPECT_EQ(http("reject: [404, 5xx], retry: [400], suspect: [500], park: [302, 999]"), "");
+  for (const char* bad : {"200", "2xx", "1xx", "4x", "40x", "4000", "abc", "-404", "''"}) {
+    EXPECT_THAT(http("reject: [" + std::string(bad) + "]"), HasSubstr("codes from 300 on")) << bad;
+  }
+  EXPECT_THAT(http("reject: [404], retry: [400, 404]"), HasSubstr("has 404 in two lists"));
+  EXPECT_THAT(http("rejects: [404]"), HasSubstr("reject"));
+}
+
+TEST(Config, WaitNeedsReplicas) {
+  const auto redis = [](const std::string& wait) {
+    return problems(with("", "{type: redis, url: \"redis://x\", wait: {" + wait + "}}"));
+  };
+  EXPECT_EQ(redis("replicas: 1"), "");
+  EXPECT_THAT(redis("timeout: 1s"), HasSubstr("replicas"));
+  EXPECT_THAT(redis("replicas: 0"), HasSubstr("from 1"));
+  EXPECT_THAT(redis("replicas: 1, timeout: 0s"), HasSubstr("timeout"));
+}
+
 TEST(Config, ReadsAWholeOne) {
   setenv("WALSPOUT_TEST_SECRET", "whsec_hush", 1);
   Config config = good(R"(
@@ -86,6 +108,7 @@ pipelines:
         username: u
         password: p
         pipeline: 64
+        wait: {replicas: 2, timeout: 300ms}
         connect_timeout: 2s
         deliver_timeout: 20s
         tls: {ca_file: a, cert_file: b, key_file: c, verify: false}
@@ -99,6 +122,9 @@ pipelines:
         cloudevents_source: /shop
         redirects: 1
         http2: false
+        proxy: http://me:x@proxy:3128
+        codes: {reject: [404, 4xx], suspect: [500], retry: [400], park: [503]}
+        retry_after_max: 90s
         timeout: 3s
         connect_timeout: 1s
       - type: rabbitmq
@@ -157,6 +183,8 @@ state: /var/lib/walspout
   EXPECT_EQ(redis.username, "u");
   EXPECT_EQ(redis.password.reveal(), "p");
   EXPECT_EQ(redis.pipeline, 64u);
+  EXPECT_EQ(redis.wait.replicas, 2u);
+  EXPECT_EQ(redis.wait.timeout, Milliseconds(300));
   EXPECT_EQ(redis.url.reveal(), "redis://127.0.0.1:6379/0");
   EXPECT_EQ(redis.connect_timeout, Milliseconds(2'000));
   EXPECT_EQ(redis.tls.ca_file + redis.tls.cert_file + redis.tls.key_file, "abc");
@@ -171,6 +199,12 @@ state: /var/lib/walspout
   EXPECT_EQ(http.cloudevents_source, "/shop");
   EXPECT_EQ(http.redirects, 1u);
   EXPECT_FALSE(http.http2);
+  EXPECT_EQ(http.proxy.reveal(), "http://me:x@proxy:3128");
+  EXPECT_THAT(http.codes.reject, ElementsAre("404", "4xx"));
+  EXPECT_THAT(http.codes.suspect, ElementsAre("500"));
+  EXPECT_THAT(http.codes.retry, ElementsAre("400"));
+  EXPECT_THAT(http.codes.park, ElementsAre("503"));
+  EXPECT_EQ(http.retry_after_max, Milliseconds(90'000));
   EXPECT_EQ(http.timeout, Milliseconds(3'000));
   EXPECT_EQ(http.connect_timeout, Milliseconds(1'000));
   EXPECT_EQ(http.url, "https://example.com/hook");

@@ -7,6 +7,7 @@
 
 #include "postgres/remedy.h"
 #include "postgres/session.h"
+#include "test/sink/names.h"
 
 namespace walspout {
 namespace {
@@ -29,6 +30,24 @@ TEST(Dsn, IsRefusedWithoutRepeatingIt) {
     ASSERT_FALSE(checked) << bad;
     EXPECT_EQ(checked.error().kind, ErrorKind::kFatal);
     EXPECT_EQ(checked.error().message().find("s3cr"), std::string::npos) << bad;
+  }
+}
+
+// libpq would wait for the first one until the time is over.
+TEST(Dsn, EachAddressOfANameIsTried) {
+  const test::Listener listener;
+  const test::SilentPort silent("127.0.0.2", listener.port());
+  test::set_addresses("several.test", {"127.0.0.2", "127.0.0.3", "127.0.0.1"});
+  const std::string port = std::to_string(listener.port());
+  for (const std::string& dsn : {"host=several.test port=" + port,
+                                 "postgresql://several.test:" + port + "/db?sslmode=disable"}) {
+    Wake wake;
+    const auto opened =
+        Connection::open(Secret(dsn), Connection::Mode::kOrdinary,
+                         Clock::now() + Milliseconds(1'500), wake, [] { return false; });
+    ASSERT_FALSE(opened);
+    EXPECT_THAT(opened.error().message(),
+                AllOf(HasSubstr("no answer in time; "), HasSubstr("Connection refused")));
   }
 }
 

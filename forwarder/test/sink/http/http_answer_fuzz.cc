@@ -40,7 +40,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
                         answer.retry_after.find_first_not_of("0123456789", 1) == std::string::npos;
   if (pause && negative) require(pause->count() == 0);
 
-  const Delivery delivery = judge_answer(answer, "http://receiver", kNow);
+  HttpConfig config;
+  config.url = "http://receiver";
+  const Delivery delivery = judge_answer(answer, config, kNow);
   require(delivery.has_value() == (answer.status >= 200 && answer.status < 300));
   if (delivery) return 0;
   const Error& error = delivery.error().error;

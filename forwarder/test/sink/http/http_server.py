@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """A webhook receiver that misbehaves on demand, for the tests of the http sink.
 
-    http_server.py DIRECTORY PORT [CERTIFICATE KEY]
+    http_server.py DIRECTORY PORT [CERTIFICATE KEY [CA]]
+
+With a CA it asks for a certificate that this has signed. Files that are replaced count from the next connection on.
 
 Every request is appended to DIRECTORY/requests as one JSON line, before it is answered, so that a
 test can tell what had arrived when the sink returned. A line that is no JSON was cut short by the
@@ -13,6 +15,7 @@ The queue is used up one request at a time, then the default applies. A behaviou
 
     status      200 by default
     headers     {"Name": "value"}
+    connect     status with which a proxy answers CONNECT
     early       lines of an informational answer that comes before, 103 Early Hints
     body        text of the answer
     body_bytes  an answer of that many bytes
@@ -31,6 +34,7 @@ With "match": {"text": BEHAVIOUR} in the control message, a request whose body h
 treated thus, whatever the queue says.
 """
 
+import contextlib
 import http.server
 import json
 import os
@@ -129,7 +133,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_PUT = do_POST
 
     def do_CONNECT(self):
-        """As a proxy that opens the tunnel and loses what is behind it."""
+        """As a proxy that opens the tunnel and loses what is behind it, or answers as "connect" says."""
+        with self.server.state.lock:
+            status = self.server.state.default.get("connect", 200)
+        if status != 200:
+            self.answer({"status": status})
+            return
         self.connection.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
         self.close_connection = True
 
@@ -182,10 +191,44 @@ class Handler(http.server.BaseHTTPRequestHandler):
             time.sleep(behaviour["drip"])
 
 
+class Tls:
+    """The name that a client says is appended to DIRECTORY/names."""
+
+    def __init__(self, directory, certificate, key, ca=None):
+        self.names = directory + "/names"
+        self.files = (certificate, key)
+        self.ca = ca
+        self.context = None
+        self.seen = None
+
+    def wrap(self, client):
+        seen = [os.stat(path).st_mtime_ns for path in self.files]
+        if seen != self.seen:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            with contextlib.suppress(ssl.SSLError):     # only one of them is replaced so far
+                context.load_cert_chain(*self.files)
+                if self.ca:
+                    context.verify_mode = ssl.CERT_REQUIRED
+                    context.load_verify_locations(self.ca)
+                context.sni_callback = self.note_name
+                self.context, self.seen = context, seen
+        return self.context.wrap_socket(client, server_side=True, do_handshake_on_connect=False)
+
+    def note_name(self, _, name, __):
+        with open(self.names, "a") as f:
+            f.write(f"{name}\n")
+
+
 class Server(http.server.ThreadingHTTPServer):
     allow_reuse_address = True
     daemon_threads = True
     request_queue_size = 128
+    tls = None
+
+    def get_request(self):
+        client, address = super().get_request()
+        # The handshake takes place when the connection is read, and holds nobody else up.
+        return (self.tls.wrap(client) if self.tls else client), address
 
     def handle_error(self, request, client_address):
         pass
@@ -196,9 +239,7 @@ def main():
     server = Server(("127.0.0.1", port), Handler)
     server.state = State(directory)
     if len(sys.argv) > 3:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(sys.argv[3], sys.argv[4])
-        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.tls = Tls(directory, *sys.argv[3:])
     server.serve_forever()
 
 

@@ -16,6 +16,7 @@
 #include "sink/http/answer.h"
 #include "sink/http/signature.h"
 #include "test/sink/contract.h"
+#include "test/sink/http/http_receiver.h"
 #include "test/sink/server_process.h"
 #include "test/sink/shows.h"
 
@@ -24,103 +25,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::Not;
-
-// Just enough of a reader for the lines that http_server.py writes: the value of a member, decoded.
-std::string member(const std::string& line, const std::string& name) {
-  const std::string sign = "\"" + name + "\": ";
-  size_t at = line.find(sign);
-  if (at == std::string::npos) return "";
-  at += sign.size();
-  if (line[at] != '"') return line.substr(at, line.find_first_of(",}", at) - at);
-  std::string text;
-  for (++at; at < line.size() && line[at] != '"'; ++at) {
-    if (line[at] != '\\') {
-      text += line[at];
-      continue;
-    }
-    ++at;
-    if (line[at] == 'u') {
-      const int code = std::stoi(line.substr(at + 1, 4), nullptr, 16);
-      at += 4;
-      if (code < 0x80) {
-        text += static_cast<char>(code);
-      } else {
-        text += static_cast<char>(0xc0 | (code >> 6));
-        text += static_cast<char>(0x80 | (code & 0x3f));
-      }
-    } else {
-      text += line[at] == 'n' ? '\n' : line[at];
-    }
-  }
-  return text;
-}
-
-// The misbehaving receiver; see http_server.py.
-class HttpServer {
- public:
-  HttpServer() { start(); }
-
-  void start() {
-    Process::Command command;
-    command.argv = {"/usr/bin/python3",
-                    std::string(WALSPOUT_TEST_SOURCES) + "/sink/http/http_server.py",
-                    directory_.path(), std::to_string(port_)};
-    command.output = directory_.file("log");
-    command.package = "python3";
-    ASSERT_TRUE(process_.start(command));
-    ASSERT_TRUE(wait_for(std::chrono::seconds(20), [this] { return accepts(port_); }))
-        << read_file(directory_.file("log"));
-  }
-  void stop() { process_.stop(SIGTERM); }
-  void freeze() { process_.signal(SIGSTOP); }
-  void thaw() { process_.signal(SIGCONT); }
-
-  // What to answer from now on, as JSON.
-  void behave(const std::string& control) {
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    address.sin_port = htons(static_cast<uint16_t>(port_));
-    ASSERT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
-    const std::string request = "POST /_control HTTP/1.1\r\nConnection: close\r\nContent-Length: " +
-                                std::to_string(control.size()) + "\r\n\r\n" + control;
-    ASSERT_EQ(write(fd, request.data(), request.size()), static_cast<ssize_t>(request.size()));
-    char answer[256];
-    while (read(fd, answer, sizeof answer) > 0) continue;
-    close(fd);
-  }
-
-  // Each request, as a line of JSON.
-  std::vector<std::string> requests() const {
-    std::vector<std::string> lines;
-    std::istringstream in(read_file(directory_.file("requests")));
-    for (std::string line; std::getline(in, line);) lines.push_back(line);
-    return lines;
-  }
-  // Of those that were answered with 200.
-  std::vector<std::string> bodies() const {
-    std::vector<std::string> found;
-    for (const std::string& request : requests()) {
-      if (member(request, "status") == "200") found.push_back(member(request, "body"));
-    }
-    return found;
-  }
-
-  int port() const { return port_; }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_) + "/hook"; }
-
- private:
-  TempDir directory_;
-  int port_ = free_port();
-  Process process_;
-};
-
-std::unique_ptr<Sink> sink_for(const HttpConfig& config) {
-  auto made = HttpSink::create(config);
-  EXPECT_TRUE(made) << made.error().message();
-  return made ? std::move(*made) : nullptr;
-}
 
 // Events out of a JSON array that consists of events made by Events.
 std::vector<std::string> split_array(const std::string& body) {
@@ -581,10 +485,9 @@ TEST_F(HttpSinkTest, A2xxCountsOnceTheRequestIsSent) {
 
 // Of a proxy only the tunnel is wanted.
 TEST_F(HttpSinkTest, AProxysAnswerIsNotTheReceivers) {
-  setenv("https_proxy", ("http://127.0.0.1:" + std::to_string(server_.port())).c_str(), 1);
+  config_.proxy = Secret("http://127.0.0.1:" + std::to_string(server_.port()));
   config_.url = "https://receiver.invalid/";
   const DeliveryError error = failure(*sink_for(config_));
-  unsetenv("https_proxy");
   EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
   EXPECT_THAT(error.error.what, HasSubstr("request failed"));
 }
@@ -799,7 +702,7 @@ TEST(HttpAnswerTest, RetryAfterIsSecondsOrADate) {
 
 TEST(HttpAnswerTest, NothingThatAReceiverSaysBreaksALine) {
   const HttpAnswer answer{302, "", "https://a\x1b[2J\n\x7f/x", "b\r\nody"};
-  const Delivery delivery = judge_answer(answer, "here", 0);
+  const Delivery delivery = judge_answer(answer, {}, 0);
   ASSERT_FALSE(delivery);
   for (char c : delivery.error().error.what) EXPECT_TRUE(c >= ' ' && c != 0x7f);
 }

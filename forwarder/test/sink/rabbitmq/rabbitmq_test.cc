@@ -15,7 +15,9 @@
 #include <thread>
 
 #include "sink/rabbitmq/errors.h"
+#include "test/sink/certificates.h"
 #include "test/sink/contract.h"
+#include "test/sink/names.h"
 #include "test/sink/server_process.h"
 #include "test/sink/shows.h"
 
@@ -441,6 +443,56 @@ TEST_F(RabbitmqSinkTest, AnExchangeThatGoesAwayIsNoticed) {
   const DeliveryError error = failure(*sink);
   EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
   EXPECT_THAT(error.error.what, HasSubstr("404"));
+}
+
+// `declare` says that we make it.
+TEST_F(RabbitmqSinkTest, AnExchangeOfOursThatGoesAwayIsDeclaredAgain) {
+  config_.declare = "topic";
+  auto sink = sink_for(config_);
+  ASSERT_TRUE(deliver_all(*sink, events_.span().first(1)));
+  client_.delete_exchange(name_);
+  const DeliveryError error = failure(*sink);
+  EXPECT_EQ(error.error.kind, ErrorKind::kRetry) << error.error.message();
+  EXPECT_THAT(error.error.what, HasSubstr("declared again"));
+  // The exchange is there, and its bindings are the operator's.
+  EXPECT_THAT(failure(*sink).error.what, HasSubstr("no queue takes messages"));
+  client_.queue(name_ + "again", name_, "public.orders.*");
+  ASSERT_TRUE(deliver_all(*sink, events_.span()));
+  EXPECT_EQ(bodies_in(name_ + "again"), events_.documents());
+}
+
+TEST_F(RabbitmqSinkTest, EachAddressOfANameIsTried) {
+  const std::string port = std::to_string(Broker::get().port());
+  const SilentPort silent("127.0.0.2", Broker::get().port());
+  set_addresses("rabbitmq.test", {"127.0.0.2", "127.0.0.3", "127.0.0.1"});
+  config_.url = Secret("amqp://guest:guest@rabbitmq.test:" + port + "/");
+  ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span()));
+  EXPECT_EQ(bodies_in(name_), events_.documents());
+}
+
+TEST_F(RabbitmqSinkTest, EachFaultOfTlsHasItsRemedy) {
+  for (const TlsFault& fault : tls_faults()) {
+    const TlsServer server(fault);
+    config_.url = Secret("amqps://guest:guest@localhost:" + std::to_string(server.port()) + "/");
+    config_.tls.ca_file = server.ca_file();
+    DeliveryError error;
+    EXPECT_TRUE(wait_for(std::chrono::seconds(20), [&] {
+      error = failure(*sink_for(config_));
+      return error.error.what.find(fault.remedy) != std::string::npos;
+    })) << error.error.what;
+    EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
+    if (fault.remedy.find("ca_file") == std::string::npos) {
+      EXPECT_THAT(error.error.what, Not(HasSubstr("ca_file")));
+    }
+  }
+}
+
+TEST_F(RabbitmqSinkTest, TheHostIsNamedAlsoWhereItIsNotVerified) {
+  const TlsServer server(TlsFault{});
+  config_.url = Secret("amqps://guest:guest@localhost:" + std::to_string(server.port()) + "/");
+  config_.tls.verify = false;
+  EXPECT_EQ(failure(*sink_for(config_)).error.kind, ErrorKind::kRetry);
+  EXPECT_THAT(read_file(server.file("names")), HasSubstr("localhost"));
 }
 
 TEST_F(RabbitmqSinkTest, AnotherKindOfExchangeIsFatal) {

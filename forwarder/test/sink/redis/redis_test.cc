@@ -12,7 +12,10 @@
 
 #include "sink/redis/errors.h"
 #include "sink/redis/link.h"
+#include "test/sink/certificates.h"
 #include "test/sink/contract.h"
+#include "test/sink/names.h"
+#include "test/sink/redis/redis_server.h"
 #include "test/sink/server_process.h"
 #include "test/sink/shows.h"
 
@@ -21,133 +24,7 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr const char* kStream = "walspout:shop:public.orders";
 constexpr const char* kPositions = "walspout:positions";
-
-// A private Redis that writes every command to disk before it answers.
-class RedisServer {
- public:
-  explicit RedisServer(std::vector<std::string> options = {"--appendonly", "yes", "--appendfsync",
-                                                           "always"})
-      : options_(std::move(options)) {
-    start();
-  }
-
-  void start() {
-    launch();
-    ASSERT_TRUE(wait_for(std::chrono::seconds(20), [this] { return ask({"PING"}) == "PONG"; }));
-  }
-
-  // Does not wait until it is ready, only until it listens.
-  void launch() {
-    Process::Command command;
-    command.argv = {"redis-server",
-                    "--port",
-                    std::to_string(port_),
-                    "--bind",
-                    "127.0.0.1",
-                    "--unixsocket",
-                    socket(),
-                    "--dir",
-                    directory_.path(),
-                    "--save",
-                    "",
-                    "--logfile",
-                    directory_.file("log"),
-                    "--daemonize",
-                    "no"};
-    command.argv.insert(command.argv.end(), options_.begin(), options_.end());
-    command.package = "redis-server";
-    ASSERT_TRUE(process_.start(command));
-    ASSERT_TRUE(wait_for(std::chrono::seconds(20), [this] { return accepts(socket()); }))
-        << read_file(directory_.file("log"));
-  }
-
-  void stop() { process_.stop(SIGTERM); }
-  void freeze() { process_.signal(SIGSTOP); }
-  void thaw() { process_.signal(SIGCONT); }
-
-  // Comes back without data.
-  void lose_everything() {
-    process_.stop(SIGKILL);
-    std::error_code ignored;
-    std::filesystem::remove_all(directory_.file("appendonlydir"), ignored);
-    start();
-  }
-
-  std::string file(const std::string& name) const { return directory_.file(name); }
-  std::string socket() const { return directory_.file("socket"); }
-  std::string url() const { return "unix://" + socket(); }
-  int port() const { return port_; }
-
-  // A reply's text; of an error, too.
-  std::string ask(const std::vector<std::string>& words) {
-    const auto reply = query(words);
-    if (reply == nullptr) return "";
-    if (reply->type == REDIS_REPLY_INTEGER) return std::to_string(reply->integer);
-    return reply->str != nullptr ? std::string(reply->str, reply->len) : "";
-  }
-
-  std::unique_ptr<redisReply, RedisLink::FreeReply> query(const std::vector<std::string>& words) {
-    redisContext* context = redisConnectUnix(socket().c_str());
-    std::vector<const char*> argv;
-    std::vector<size_t> lengths;
-    for (const std::string& word : words) {
-      argv.push_back(word.data());
-      lengths.push_back(word.size());
-    }
-    void* reply =
-        redisCommandArgv(context, static_cast<int>(argv.size()), argv.data(), lengths.data());
-    redisFree(context);
-    return std::unique_ptr<redisReply, RedisLink::FreeReply>(static_cast<redisReply*>(reply));
-  }
-
-  // The stream's entries: id, and the field named.
-  std::vector<std::pair<std::string, std::string>> entries(const std::string& stream,
-                                                           const std::string& field = "data") {
-    std::vector<std::pair<std::string, std::string>> found;
-    const auto reply = query({"XRANGE", stream, "-", "+"});
-    for (size_t i = 0; reply != nullptr && i < reply->elements; ++i) {
-      const redisReply& entry = *reply->element[i];
-      const redisReply& fields = *entry.element[1];
-      for (size_t j = 0; j + 1 < fields.elements; j += 2) {
-        if (fields.element[j]->str != field) continue;
-        const redisReply& value = *fields.element[j + 1];
-        found.emplace_back(entry.element[0]->str, std::string(value.str, value.len));
-      }
-    }
-    return found;
-  }
-
- private:
-  TempDir directory_;
-  int port_ = free_port();
-  std::vector<std::string> options_;
-  Process process_;
-};
-
-RedisConfig config_for(const std::string& url) {
-  RedisConfig config;
-  config.url = Secret(url);
-  config.stream.origin = {"orders", "shop"};
-  return config;
-}
-
-std::unique_ptr<Sink> sink_for(const RedisConfig& config) {
-  auto made = RedisSink::create(config);
-  EXPECT_TRUE(made) << made.error().message();
-  return made ? std::move(*made) : nullptr;
-}
-
-const SourceState kSource{Lsn{}, false, "7000000000000000001 walspout_orders shop"};
-
-// A sink that knows its source, as the forwarder's do.
-std::unique_ptr<Sink> sourced_sink(const RedisConfig& config, const SourceState& source = kSource) {
-  auto sink = sink_for(config);
-  const auto checked = sink->check(source, in_seconds(5));
-  EXPECT_TRUE(checked) << checked.error().message();
-  return sink;
-}
 
 class RedisHarness final : public Harness {
  public:
@@ -927,6 +804,37 @@ TEST_F(RedisSinkTest, APasswordThatIsMissingIsFatal) {
   ASSERT_TRUE(deliver_all(*sink, events_.span()));
 }
 
+TEST_F(RedisSinkTest, EachAddressOfANameIsTried) {
+  const SilentPort silent("127.0.0.2", server_.port());
+  set_addresses("redis.test", {"127.0.0.2", "127.0.0.3", "127.0.0.1"});
+  RedisConfig config = config_for("redis://redis.test:" + std::to_string(server_.port()));
+  auto sink = sink_for(config);
+  ASSERT_TRUE(deliver_all(*sink, events_.span()));
+  EXPECT_EQ(documents(), events_.documents());
+  set_addresses("redis.test", {"127.0.0.2", "127.0.0.3"});
+  config.connect_timeout = Milliseconds(400);
+  const DeliveryError error = failure(*sink_for(config));
+  EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
+  EXPECT_THAT(error.error.what, HasSubstr("127.0.0.2: no answer in time"));
+  EXPECT_THAT(error.error.what, HasSubstr("127.0.0.3: Connection refused"));
+}
+
+// Users without a password are let in by any; the others have to be told that theirs is missing.
+TEST_F(RedisSinkTest, AUserWithoutAPasswordIsThatUser) {
+  server_.ask({"ACL", "SETUSER", "spout", "on", "nopass", "~*", "+@all"});
+  server_.ask({"ACL", "SETUSER", "default", "off"});
+  RedisConfig config = config_for("redis://127.0.0.1:" + std::to_string(server_.port()));
+  config.username = "spout";
+  auto sink = sink_for(config);
+  Progress progress(10);
+  const auto delivery = sink->deliver(events_.span(), in_seconds(5), progress);
+  EXPECT_TRUE(delivery) << delivery.error().error.message();
+  config.username = "other";
+  const DeliveryError error = failure(*sink_for(config));
+  EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+  EXPECT_THAT(error.error.what, HasSubstr("username"));
+}
+
 TEST_F(RedisSinkTest, PipelineBoundsATransaction) {
   RedisConfig config = config_for(server_.url());
   config.pipeline = 3;
@@ -1001,6 +909,29 @@ TEST(RedisTlsTest, TrustsWhomItIsTold) {
   EXPECT_LT(Clock::now() - begin, Milliseconds(1000));
   server.thaw();
   ASSERT_TRUE(deliver_all(*sink, events.span()));
+}
+
+TEST(RedisTlsTest, EachFaultHasItsRemedy) {
+  for (const TlsFault& fault : tls_faults()) {
+    const TlsServer server(fault);
+    RedisConfig config = config_for("rediss://localhost:" + std::to_string(server.port()));
+    config.tls.ca_file = server.ca_file();
+    Error error;
+    EXPECT_TRUE(wait_for(std::chrono::seconds(20), [&] {
+      const auto checked = sink_for(config)->check({}, in_seconds(5));
+      error = checked ? Error() : checked.error();
+      return error.what.find(fault.remedy) != std::string::npos;
+    })) << error.what;
+    EXPECT_EQ(error.kind, ErrorKind::kRetry);
+  }
+}
+
+TEST(RedisTlsTest, TheHostIsNamedAlsoWhereItIsNotVerified) {
+  const TlsServer server(TlsFault{});
+  RedisConfig config = config_for("rediss://localhost:" + std::to_string(server.port()));
+  config.tls.verify = false;
+  EXPECT_FALSE(sink_for(config)->check({}, in_seconds(5)));  // it is no Redis
+  EXPECT_THAT(read_file(server.file("names")), HasSubstr("localhost"));
 }
 
 #else

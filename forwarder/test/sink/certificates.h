@@ -1,0 +1,54 @@
+// Certificates for tests, good ones and others, and a receiver that shows them.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "test/sink/server_process.h"
+
+namespace walspout::test {
+
+// A self-signed certificate and its key, as PEM files. Its names are localhost or another; it is
+// valid from and until so many days from now.
+struct Certificate {
+  std::string cert_file;
+  std::string key_file;
+  std::string name = "localhost";
+  int from_day = -1;
+  int to_day = 2;
+};
+void make_certificate(const Certificate& certificate);
+
+// What can be wrong with TLS, and what an error has to say then.
+struct TlsFault {
+  std::string what;
+  std::string remedy;
+  std::string name = "localhost";
+  int from_day = -1;
+  int to_day = 2;
+  bool asks_for_client = false;  // and we have no certificate
+  bool other_ca = false;         // that we trust
+};
+std::vector<TlsFault> tls_faults();
+
+// A webhook that has that fault.
+class TlsServer {
+ public:
+  explicit TlsServer(const TlsFault& fault);
+
+  int port() const { return port_; }
+  // What the test's sink is told to trust.
+  std::string ca_file() const { return directory_.file(ca_); }
+  std::string file(const std::string& name) const { return directory_.file(name); }
+  // Ends all connections: the server is started again.
+  void cut();
+
+ private:
+  TempDir directory_;
+  int port_ = free_port();
+  std::string ca_ = "cert";
+  Process::Command command_;
+  Process process_;
+};
+
+}  // namespace walspout::test

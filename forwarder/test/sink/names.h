@@ -1,0 +1,39 @@
+// Host names that stand for what a test says, for the whole process: libraries ask getaddrinfo(),
+// which names.cc replaces.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace walspout::test {
+
+// From now on the name has these addresses, in this order. None: it is unknown.
+void set_addresses(const std::string& name, std::vector<std::string> addresses);
+
+// A listener on 127.0.0.1, at a free port, that takes nothing.
+class Listener {
+ public:
+  Listener();
+  ~Listener();
+  Listener(const Listener&) = delete;
+  Listener& operator=(const Listener&) = delete;
+  int port() const { return port_; }
+
+ private:
+  int fd_;
+  int port_ = 0;
+};
+
+// A port of an address of this machine that drops whatever comes.
+class SilentPort {
+ public:
+  SilentPort(const std::string& address, int port);
+  ~SilentPort();
+  SilentPort(const SilentPort&) = delete;
+  SilentPort& operator=(const SilentPort&) = delete;
+
+ private:
+  std::vector<int> sockets_;
+};
+
+}  // namespace walspout::test

@@ -1,0 +1,248 @@
+// What Redis loses after it has confirmed it: that is noticed, and can be avoided.
+#include <gmock/gmock.h>
+
+#include <thread>
+
+#include "test/sink/contract.h"
+#include "test/sink/redis/redis_server.h"
+#include "test/sink/server_process.h"
+#include "test/sink/shows.h"
+
+namespace walspout::test {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+
+// Redis as it is without an append-only file: what it has on disk is what SAVE wrote last.
+const std::vector<std::string> kSnapshots = {"--appendonly", "no", "--repl-diskless-sync-delay",
+                                             "0"};
+
+class RedisLossTest : public testing::Test {
+ protected:
+  RedisLossTest() {
+    for (int i = 0; i < 10; ++i) events_.add(i);
+    config_ = config_for("redis://127.0.0.1:" + std::to_string(server_.port()));
+    config_.memory = directory_.file("orders@redis.streams");
+  }
+
+  DeliveryError failure(Sink& sink, size_t first, size_t count) {
+    Progress progress(count);
+    const auto delivery =
+        sink.deliver(events_.span().subspan(first, count), in_seconds(5), progress);
+    EXPECT_EQ(progress.durable_count(), 0u);
+    if (!delivery) return delivery.error();
+    ADD_FAILURE() << "delivered";
+    return {};
+  }
+  bool deliver(Sink& sink, size_t first, size_t count) {
+    return deliver_all(sink, events_.span().subspan(first, count));
+  }
+  // As the forwarder does it: until it passes. The losses that were said on the way.
+  std::vector<Error> losses_at_start(Sink& sink, const SourceState& source = kSource) {
+    std::vector<Error> losses;
+    for (int tries = 0; tries < 5; ++tries) {
+      const auto checked = sink.check(source, in_seconds(5));
+      if (checked) return losses;
+      EXPECT_TRUE(checked.error().loss) << checked.error().message();
+      losses.push_back(checked.error());
+    }
+    ADD_FAILURE() << "check never passes";
+    return losses;
+  }
+  void restart_without_latest() {
+    server_.stop_hard();
+    server_.start();
+  }
+  // The other one's data take the place of the server's, while its connections stay.
+  void become_replica_and_primary_of(RedisServer& other) {
+    server_.ask({"REPLICAOF", "127.0.0.1", std::to_string(other.port())});
+    ASSERT_TRUE(wait_for(std::chrono::seconds(30), [&] {
+      return server_.ask({"INFO", "replication"}).find("master_link_status:up") !=
+             std::string::npos;
+    }));
+    server_.ask({"REPLICAOF", "NO", "ONE"});
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a pause, as the sink sees it
+  }
+
+  TempDir directory_;
+  RedisServer server_{kSnapshots};
+  RedisConfig config_;
+  Events events_;
+};
+
+TEST_F(RedisLossTest, AnOlderFileAfterBothWereKilledIsNoticed) {
+  {
+    auto sink = sourced_sink(config_);
+    ASSERT_TRUE(deliver(*sink, 0, 3));
+    server_.ask({"SAVE"});
+    ASSERT_TRUE(deliver(*sink, 3, 4));
+  }
+  restart_without_latest();
+  auto sink = sink_for(config_);
+  const auto losses = losses_at_start(*sink);
+  ASSERT_EQ(losses.size(), 1u);
+  EXPECT_EQ(losses[0].kind, ErrorKind::kRetry);
+  EXPECT_THAT(losses[0].what, HasSubstr("4 entries of stream \"" + std::string(kStream) + "\""));
+  EXPECT_THAT(losses[0].what, HasSubstr("ended with id 1000-6 and now ends with 1000-2"));
+  EXPECT_THAT(losses[0].what, HasSubstr("appendonly"));
+  EXPECT_TRUE(deliver(*sink, 7, 3));
+  // Said once, also to those that come later.
+  EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty());
+}
+
+// Streams whose names depend on the events are known from the file alone.
+TEST_F(RedisLossTest, StreamsOfATemplateAreRemembered) {
+  config_.stream.fallback = "all\n{op}";
+  ASSERT_TRUE(deliver(*sourced_sink(config_), 0, 3));
+  restart_without_latest();
+  auto sink = sink_for(config_);
+  const auto losses = losses_at_start(*sink);
+  ASSERT_EQ(losses.size(), 1u);
+  EXPECT_THAT(losses[0].what, HasSubstr("3 entries of stream \"all\nc\""));
+  // A restart before anything is delivered says it again: nobody may have read it.
+  EXPECT_EQ(losses_at_start(*sink_for(config_)).size(), 1u);
+  EXPECT_TRUE(deliver(*sink, 3, 1));
+  EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty());
+}
+
+TEST_F(RedisLossTest, WhatIsThereIsNoLoss) {
+  for (size_t i = 0; i < 9; i += 3) {
+    auto sink = sink_for(config_);
+    EXPECT_THAT(losses_at_start(*sink), IsEmpty());
+    ASSERT_TRUE(deliver(*sink, 0, i + 3));
+  }
+  server_.ask({"XTRIM", kStream, "MAXLEN", "0"});
+  EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty());
+}
+
+TEST_F(RedisLossTest, AnotherServerOrSourceHasLostNothing) {
+  ASSERT_TRUE(deliver(*sourced_sink(config_), 0, 3));
+  RedisServer other(kSnapshots);
+  RedisConfig moved = config_;
+  moved.url = Secret("redis://127.0.0.1:" + std::to_string(other.port()));
+  EXPECT_THAT(losses_at_start(*sink_for(moved)), IsEmpty());
+  server_.ask({"FLUSHALL"});
+  EXPECT_THAT(losses_at_start(*sink_for(config_), {Lsn{}, false, "7 another shop"}), IsEmpty());
+  EXPECT_EQ(losses_at_start(*sink_for(config_)).size(), 1u);
+}
+
+TEST_F(RedisLossTest, CheckAndReplayLeaveTheFileAlone) {
+  ASSERT_TRUE(deliver(*sourced_sink(config_), 0, 3));
+  const std::string before = read_file(config_.memory);
+  EXPECT_THAT(before, HasSubstr(kStream));
+  EXPECT_TRUE(sink_for(config_)->check(kSource, in_seconds(5)));
+  auto replay = sink_for(config_);
+  ASSERT_TRUE(replay->check(SourceState{Lsn{}, true}, in_seconds(5)));
+  ASSERT_TRUE(deliver(*replay, 5, 1));
+  EXPECT_EQ(read_file(config_.memory), before);
+}
+
+TEST_F(RedisLossTest, AFileThatCannotBeUsed) {
+  // Garbage is not believed, and half a line is none.
+  for (const char* text : {"", "garbage", "walspout streams 1 redis"}) {
+    write_file(config_.memory, text);
+    EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty()) << text;
+  }
+  auto sink = sourced_sink(config_);
+  ASSERT_TRUE(deliver(*sink, 0, 2));
+  const std::string good = read_file(config_.memory);
+  write_file(config_.memory, good.substr(0, good.size() - 1));
+  server_.ask({"FLUSHALL"});
+  EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty());
+  // Delivery does not depend on it: here its folder is gone.
+  config_.memory = directory_.file("none") + "/streams";
+  EXPECT_TRUE(deliver(*sourced_sink(config_), 2, 2));
+}
+
+TEST_F(RedisLossTest, ADemotionAndPromotionOnOneConnectionIsNoticed) {
+  for (const bool sourced : {true, false}) {
+    server_.ask({"FLUSHALL"});
+    RedisServer other(kSnapshots);
+    RedisConfig config = config_;
+    config.memory.clear();
+    auto sink = sourced ? sourced_sink(config) : sink_for(config);
+    ASSERT_TRUE(deliver(*sink, 0, 3));
+    become_replica_and_primary_of(other);
+    const DeliveryError error = failure(*sink, 3, 4);
+    EXPECT_TRUE(error.error.loss) << error.error.message();
+    EXPECT_EQ(error.error.scope(), Scope::kDestination);
+    EXPECT_THAT(error.error.what, HasSubstr("3 entries of stream"));
+    EXPECT_THAT(error.error.what, HasSubstr("wait"));
+    EXPECT_TRUE(deliver(*sink, 3, 4));
+    EXPECT_EQ(server_.entries(kStream).size(), 4u);
+  }
+}
+
+// On another connection, of streams that nothing is added to now.
+TEST_F(RedisLossTest, EveryStreamIsLookedAtOnANewConnection) {
+  config_.stream.tables = {{"public.orders", "orders"}};
+  config_.stream.fallback = "others";
+  config_.memory.clear();
+  auto sink = sourced_sink(config_);
+  Events other;
+  Event message;
+  message.op = 'm';
+  message.lsn = Lsn{2000};
+  other.add(message, "{}");
+  ASSERT_TRUE(deliver(*sink, 0, 3));
+  ASSERT_TRUE(deliver_all(*sink, other.span()));
+  restart_without_latest();
+  message.lsn = Lsn{3000};
+  other.add(message, "{}");
+  Progress progress(1);
+  const auto delivery = sink->deliver(other.span().subspan(1), in_seconds(5), progress);
+  ASSERT_FALSE(delivery);
+  EXPECT_TRUE(delivery.error().error.loss);
+  EXPECT_THAT(delivery.error().error.what, HasSubstr("3 entries of stream \"orders\""));
+  EXPECT_THAT(delivery.error().error.what, HasSubstr("1 entries of stream \"others\""));
+  EXPECT_TRUE(deliver_all(*sink, other.span().subspan(1)));
+}
+
+TEST_F(RedisLossTest, ReplicasAreWaitedFor) {
+  SHOWS("redis.wait.replicas");
+  SHOWS("redis.wait.timeout");
+  config_.wait.replicas = 1;
+  config_.wait.timeout = Milliseconds(1'000);
+  const auto unchecked = sink_for(config_)->check(kSource, in_seconds(5));
+  ASSERT_FALSE(unchecked);
+  EXPECT_EQ(unchecked.error().kind, ErrorKind::kRetry);
+  RedisServer replica(kSnapshots);
+  replica.ask({"REPLICAOF", "127.0.0.1", std::to_string(server_.port())});
+  ASSERT_TRUE(wait_for(std::chrono::seconds(30), [&] {
+    return sink_for(config_)->check(kSource, in_seconds(5)).has_value();
+  }));
+  config_.pipeline = 2;
+  auto sink = sourced_sink(config_);
+  ASSERT_TRUE(deliver(*sink, 0, 5));
+  EXPECT_EQ(replica.entries(kStream).size(), 5u);
+
+  replica.freeze();
+  const DeliveryError error = failure(*sink, 5, 1);
+  EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
+  EXPECT_THAT(error.error.what, HasSubstr("0 of the 1 replicas"));
+  // It is in the stream, and still it does not count.
+  EXPECT_THAT(failure(*sink, 5, 1).error.what, HasSubstr("0 of the 1 replicas"));
+  replica.thaw();
+  ASSERT_TRUE(deliver(*sink, 5, 5));
+  ASSERT_TRUE(
+      wait_for(std::chrono::seconds(10), [&] { return replica.entries(kStream).size() == 10; }));
+  EXPECT_EQ(server_.entries(kStream).size(), 10u);
+}
+
+TEST_F(RedisLossTest, EvictionOfStreamsIsWarnedOf) {
+  auto sink = sourced_sink(config_);
+  EXPECT_THAT(sink->warnings(), IsEmpty());
+  server_.ask({"CONFIG", "SET", "maxmemory-policy", "allkeys-lru"});
+  ASSERT_TRUE(sink->check(kSource, in_seconds(5)));
+  ASSERT_EQ(sink->warnings().size(), 1u);
+  EXPECT_THAT(sink->warnings()[0], HasSubstr("allkeys-lru"));
+  EXPECT_THAT(sink->warnings()[0], HasSubstr("noeviction"));
+  server_.ask({"CONFIG", "SET", "maxmemory-policy", "volatile-lru"});
+  ASSERT_TRUE(sink->check(kSource, in_seconds(5)));
+  EXPECT_THAT(sink->warnings(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace walspout::test
