@@ -143,6 +143,19 @@ envelope_truncate(Out *o, const Transaction *txn, const Options *options, uint64
 	close_object(o, 0);
 }
 
+/*
+ * The position to confirm, in the form that clients take: a decimal number would
+ * be taken for the part before the slash, far beyond the WAL.
+ */
+static void
+write_end(Out *o, const Transaction *txn)
+{
+	out_reserve(o, FORMAT_WIDTH);
+	put_literal(o, ",\"end_lsn\":\"");
+	o->p = format_lsn(o->p, txn->end_lsn);
+	put_char(o, '"');
+}
+
 static bool
 write_content(Out *o, const Message *message)
 {
@@ -183,6 +196,8 @@ envelope_message(Out *o, const Transaction *txn, const Options *options, uint64 
 		append_literal(o, "null");
 	}
 	append_bool(o, ",\"transactional\":", message->transactional);
+	if (options->transactions && !message->transactional)
+		write_end(o, txn);
 	begin = out_tell(o);
 	if ((options->max_value_bytes > 0 && message->size > (Size) options->max_value_bytes) ||
 		!write_content(o, message))
@@ -201,7 +216,7 @@ write_transaction(Out *o, const char *op, const Transaction *txn)
 	put_literal(o, ",\"op\":\"");
 	put(o, op, strlen(op));
 	put_literal(o, "\",\"lsn\":\"");
-	o->p = format_uint64(o->p, txn->lsn);
+	o->p = format_lsn(o->p, txn->lsn);
 	put_char(o, '"');
 	put(o, txn->stamp, txn->stamp_size);
 	write_source(o, txn);
@@ -218,10 +233,9 @@ void
 envelope_commit_document(Out *o, const Transaction *txn)
 {
 	write_transaction(o, "commit", txn);
+	write_end(o, txn);
 	out_reserve(o, FORMAT_WIDTH);
-	put_literal(o, ",\"end_lsn\":\"");
-	o->p = format_uint64(o->p, txn->end_lsn);
-	put_literal(o, "\",\"events\":");
+	put_literal(o, ",\"events\":");
 	o->p = format_uint64(o->p, txn->events);
 	close_object(o, 0);
 }
