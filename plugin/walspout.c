@@ -21,6 +21,7 @@
 #include "text.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "values.h"
 
 PG_MODULE_MAGIC;
 
@@ -55,6 +56,7 @@ on_startup(LogicalDecodingContext *ctx, OutputPluginOptions *output, bool is_ini
 	/* SQL functions run in a transaction, a walsender at this point does not */
 	relation_startup(&w->options, ctx->context);
 	text_startup(IsTransactionState());
+	values_startup(&w->options);
 	filter_startup(&w->options, ctx->context);
 	output_startup(&w->output, ctx, &w->options);
 	MemoryContextSwitchTo(old);

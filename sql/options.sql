@@ -86,10 +86,10 @@ SELECT count(*), count(DISTINCT (j ->> 'xid', j ->> 'ts', coalesce((j ->> 'lsn')
        bool_and((j ->> 'end_lsn')::pg_lsn > (j ->> 'lsn')::pg_lsn)
   FROM (SELECT data::json j FROM h.changes('options', 'omit', '', 'transactions', 'true') data) d;
 
--- user_casts: see casts_to_json
+-- max_depth, numbers: see there; user_casts: see casts_to_json
 SELECT h.changes('options', 'user_casts', 'sometimes');
 
--- max_value_bytes: the limit is the size of the value, not that of its rendering
+-- max_value_bytes: what a value has in the database; its JSON: see max_value_bytes
 CALL h.skip('options');
 CREATE TABLE limited (id int PRIMARY KEY, t text, b bytea, a int[], f name, n numeric, j jsonb, fixed float8);
 ALTER TABLE limited ALTER t SET STORAGE EXTERNAL;
