@@ -42,6 +42,12 @@ void read_source(YamlMap& map, SourceConfig& source) {
   map.texts("omit", source.omit, {"id", "op", "schema", "table", "ts", "xid", "origin"});
   map.size("batch_bytes", source.batch_bytes, 1, 16u << 20);
   map.size("max_value_bytes", source.max_value_bytes, 0, 1u << 30);
+  map.number("max_depth", source.max_depth, 0, INT32_MAX);
+  if (source.max_depth == 1) {
+    map.problem("max_depth", "\"max_depth\" must be at least 2, or 0 for no limit");
+  }
+  const std::vector<std::string> numbers = {"json", "string", "safe"};
+  if (auto form = map.choice("numbers", numbers)) source.numbers = numbers[*form];
   map.flag("user_casts", source.user_casts);
   map.flag("create_slot", source.create_slot);
   map.flag("failover", source.failover);
