@@ -236,27 +236,167 @@ is_opener(char c)
 	return (c | 0x20) == '{';	/* a bracket, too */
 }
 
-/* Brackets and braces that open, those in strings included. */
+static inline bool
+is_closer(char c)
+{
+	return (c | 0x20) == '}';
+}
+
+/* Where a walk over JSON is that looks at nothing but strings and levels. */
+typedef struct Depth
+{
+	int64		depth;
+	int64		most;			/* levels that are allowed */
+	bool		in_string;
+	bool		escaped;		/* the last byte was a backslash that counts */
+} Depth;
+
+/* Walk over n bytes, one by one. False if they nest too deep. */
+static bool
+walk_bytes(Depth *d, const char *s, Size n)
+{
+	for (Size i = 0; i < n; i++)
+	{
+		if (d->in_string)
+		{
+			if (d->escaped)
+				d->escaped = false;
+			else if (s[i] == '\\')
+				d->escaped = true;
+			else
+				d->in_string = s[i] != '"';
+		}
+		else if (s[i] == '"')
+			d->in_string = true;
+		else if (is_opener(s[i]))
+		{
+			if (++d->depth > d->most)
+				return false;
+		}
+		else if (is_closer(s[i]))
+			d->depth--;
+	}
+	return true;
+}
+
+#define BLOCK ((Size) 64)
+
+#ifdef __SSE2__
+
+/* A bit for each byte of a block that is c when the bits of fold are set in it. */
+static inline uint64
+find_in_block(const char *s, char fold, char c)
+{
+	const __m128i folds = _mm_set1_epi8(fold);
+	const __m128i wanted = _mm_set1_epi8(c);
+	uint64		found = 0;
+
+	for (int i = 0; i < 4; i++)
+	{
+		__m128i		v = _mm_or_si128(_mm_loadu_si128((const __m128i *) (s + 16 * i)), folds);
+
+		found |= (uint64) _mm_movemask_epi8(_mm_cmpeq_epi8(v, wanted)) << (16 * i);
+	}
+	return found;
+}
+
+/*
+ * Walk over a block at once, where nothing in it needs a closer look: it has no
+ * backslash, and not as many brackets as could pass the limit. Otherwise false,
+ * and nothing has been done.
+ */
+static inline bool
+walk_block(Depth *d, const char *s)
+{
+	uint64		strings = find_in_block(s, 0, '"');
+	uint64		openers;
+	uint64		closers;
+
+	if (d->escaped || find_in_block(s, 0, '\\') != 0)
+		return false;
+	/* from each quote to the next one: the bits behind a quote are turned over */
+	for (int shift = 1; shift < 64; shift *= 2)
+		strings ^= strings << shift;
+	if (d->in_string)
+		strings = ~strings;
+	openers = find_in_block(s, 0x20, '{') & ~strings;
+	closers = find_in_block(s, 0x20, '}') & ~strings;
+	if (d->depth + __builtin_popcountll(openers) > d->most)
+		return false;
+	d->depth += __builtin_popcountll(openers) - __builtin_popcountll(closers);
+	d->in_string = strings >> 63;
+	return true;
+}
+
+/* Brackets and braces that open, those in strings included, in whole blocks. */
+static Size
+count_in_blocks(const char *s, Size blocks)
+{
+	const __m128i bit = _mm_set1_epi8(0x20);
+	const __m128i brace = _mm_set1_epi8('{');
+	__m128i		total = _mm_setzero_si128();
+	uint64		halves[2];
+
+	while (blocks > 0)
+	{
+		Size		some = Min(blocks, 60);
+		__m128i		counts = _mm_setzero_si128();	/* a byte each: at most 240 */
+
+		for (Size i = 0; i < some * (BLOCK / 16); i++, s += 16)
+		{
+			__m128i		v = _mm_or_si128(_mm_loadu_si128((const __m128i *) s), bit);
+
+			counts = _mm_sub_epi8(counts, _mm_cmpeq_epi8(v, brace));
+		}
+		total = _mm_add_epi64(total, _mm_sad_epu8(counts, _mm_setzero_si128()));
+		blocks -= some;
+	}
+	_mm_storeu_si128((__m128i *) halves, total);
+	return (Size) (halves[0] + halves[1]);
+}
+
+#else
+
+static inline bool
+walk_block(Depth *d, const char *s)
+{
+	return false;
+}
+
+static Size
+count_in_blocks(const char *s, Size blocks)
+{
+	Size		count = 0;
+
+	for (Size i = 0; i < blocks * BLOCK; i++)
+		count += is_opener(s[i]);
+	return count;
+}
+
+#endif
+
 static Size
 count_openers(const char *s, Size n)
 {
-	Size		count = 0;
-	Size		i = 0;
+	Size		count = count_in_blocks(s, n / BLOCK);
 
-#ifdef __SSE2__
-	const __m128i bit = _mm_set1_epi8(0x20);
-	const __m128i brace = _mm_set1_epi8('{');
-
-	for (; n - i >= 16; i += 16)
-	{
-		__m128i		v = _mm_or_si128(_mm_loadu_si128((const __m128i *) (s + i)), bit);
-
-		count += __builtin_popcount(_mm_movemask_epi8(_mm_cmpeq_epi8(v, brace)));
-	}
-#endif
-	for (; i < n; i++)
+	for (Size i = n / BLOCK * BLOCK; i < n; i++)
 		count += is_opener(s[i]);
 	return count;
+}
+
+bool
+syntax_is_deeper(const char *s, Size n, int64 levels)
+{
+	Depth		d = {.most = levels};
+
+	/* each level takes two bytes; and most JSON has few of them, however long it is */
+	if ((int64) n / 2 <= levels || (int64) count_openers(s, n) <= levels)
+		return false;
+	for (; n >= BLOCK; s += BLOCK, n -= BLOCK)
+		if (!walk_block(&d, s) && !walk_bytes(&d, s, BLOCK))
+			return true;
+	return !walk_bytes(&d, s, n);
 }
 
 /* The position behind the string whose quote is before position i. */
@@ -267,31 +407,6 @@ skip_string(const char *s, Size n, Size i)
 		if (s[i] == '\\')
 			i++;
 	return i < n ? i + 1 : n;
-}
-
-bool
-syntax_is_deeper(const char *s, Size n, int64 levels)
-{
-	int64		depth = 0;
-
-	/* each level takes two bytes; and most JSON has few of them, however long it is */
-	if ((int64) n / 2 <= levels || (int64) count_openers(s, n) <= levels)
-		return false;
-	for (Size i = 0; i < n;)
-	{
-		char		c = s[i++];
-
-		if (c == '"')
-			i = skip_string(s, n, i);
-		else if (is_opener(c))
-		{
-			if (++depth > levels)
-				return true;
-		}
-		else if (c == '}' || c == ']')
-			depth--;
-	}
-	return false;
 }
 
 static inline bool

@@ -129,14 +129,20 @@ depth_of_random_text(void **state)
 {
 	static const char bytes[] = "[[[{{]]}}\"\"\\,:1 x\xff";
 
-	for (int i = 0; i < 20000; i++)
+	for (int i = 0; i < 50000; i++)
 	{
-		Size		n = random_below(200);
-		char	   *s = end_of_memory(200) - n;
+		Size		n = random_below(500);
+		Size		kinds = 1 + random_below(sizeof(bytes) - 1);
+		Size		plain = random_below(40);
+		char	   *s = end_of_memory(500) - n;
 		int			depth;
 
+		/* brackets are many or few, so that whole blocks are walked over, too */
 		for (Size k = 0; k < n; k++)
-			s[k] = bytes[random_below(sizeof(bytes) - 1)];
+			s[k] = random_below(plain + 1) ? ' ' : bytes[random_below(kinds)];
+		for (Size k = 0; k < n; k++)
+			if (random_below(plain + 1) == 0 && i % 3 == 0)
+				s[k] = '"';
 		depth = naive_depth(s, n);
 		/* brackets that close nothing are not JSON: only what is valid has an answer */
 		for (int levels = 0; levels < 20; levels++)
