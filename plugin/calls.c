@@ -121,7 +121,7 @@ call_and_append(Out *o, const Encoder *e, Datum value)
 		run_confined(&run);
 	else if (!guarded(run.call->level, run_call, &run))
 		return false;
-	return run.call->is_cast ? text_raw(o, run.result, run.size) :
+	return run.call->is_cast ? encode_json_text(o, run.result, run.size) :
 		text_string_unchecked(o, run.result, run.size);
 }
 
@@ -171,6 +171,7 @@ encode_in_guard(Out *o, const Encoder *e, Datum value)
 {
 	GuardedValue v = {.o = o, .e = e, .value = value};
 	Size		begin = out_tell(o);
+	int			depth = o->depth;
 	MemoryContext old = CurrentMemoryContext;
 	MemoryContext context = AllocSetContextCreate(old, "walspout guard", ALLOCSET_SMALL_SIZES);
 	Call	   *aside;
@@ -191,6 +192,7 @@ encode_in_guard(Out *o, const Encoder *e, Datum value)
 			break;
 		all_aside = lappend(all_aside, aside);
 		out_rewind(o, begin);
+		o->depth = depth;
 		MemoryContextReset(context);
 	}
 	if (running != NULL)

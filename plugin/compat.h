@@ -143,13 +143,6 @@ find_setting(const char *name)
 #define allow_table_scans() ((void) 0)
 #endif
 
-/* Since 17 a deferrable primary key is in rd_pkindex, too. */
-#if PG_VERSION_NUM >= 170000
-#define primary_key_is_deferrable(rel) ((rel)->rd_ispkdeferrable)
-#else
-#define primary_key_is_deferrable(rel) false
-#endif
-
 /* Virtual generated columns are not stored. */
 #if PG_VERSION_NUM >= 180000
 #define attribute_is_virtual(att) ((att)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)

@@ -15,6 +15,7 @@
 #include "replication/origin.h"
 #include "syntax.h"
 #include "text.h"
+#include "values.h"
 
 #define append_to(p, literal) (memcpy((p), (literal), sizeof(literal) - 1), (p) + sizeof(literal) - 1)
 
@@ -143,53 +144,133 @@ envelope_truncate(Out *o, const Transaction *txn, const Options *options, uint64
 	close_object(o, 0);
 }
 
+/*
+ * The position to confirm, in the form that clients take: a decimal number would
+ * be taken for the part before the slash, far beyond the WAL.
+ */
+static void
+write_end(Out *o, const Transaction *txn)
+{
+	out_reserve(o, FORMAT_WIDTH);
+	put_literal(o, ",\"end_lsn\":\"");
+	o->p = format_lsn(o->p, txn->end_lsn);
+	put_char(o, '"');
+}
+
 static bool
-write_content(Out *o, const Message *message)
+is_text(const Message *message)
 {
 	/* in SQL_ASCII anything goes: take for text what is text */
 	int			encoding = GetDatabaseEncoding() == PG_SQL_ASCII ? PG_UTF8 : GetDatabaseEncoding();
+
+	return pg_verify_mbstr(encoding, message->content, (int) message->size, true);
+}
+
+static bool
+write_text(Out *o, const Message *message)
+{
 	Size		n = message->size;
 
-	if (message->size > document_limit)
+	return syntax_is_json(message->content, n, nest_levels_left(o)) ?
+		encode_json_text(o, message->content, n) : text_string(o, message->content, n);
+}
+
+static bool
+write_base64(Out *o, const Message *message)
+{
+	if (!out_room(o, (message->size + 2) / 3 * 4 + 2))
 		return false;
-	if (!pg_verify_mbstr(encoding, message->content, (int) n, true))
-	{
-		append_literal(o, ",\"content_base64\":\"");
-		if (!out_room(o, (n + 2) / 3 * 4))
-			return false;
-		o->p = format_base64(o->p, (const unsigned char *) message->content, n);
-		append_literal(o, "\"");
+	put_char(o, '"');
+	o->p = format_base64(o->p, (const unsigned char *) message->content, message->size);
+	put_char(o, '"');
+	return true;
+}
+
+static bool
+write_prefix(Out *o, const Message *message)
+{
+	return text_string_unchecked(o, message->prefix, strlen(message->prefix));
+}
+
+typedef bool (*WritePart) (Out *o, const Message *message);
+
+/* A part that has at most max bytes as JSON; 0: any number. False if it is left out. */
+static bool
+write_part(Out *o, const Message *message, WritePart write, Size max)
+{
+	Size		begin = out_tell(o);
+	Size		most = max > 0 ? out_begin_value(o, max) : document_limit;
+	bool		done = write(o, message);
+
+	if (max > 0)
+		done = out_end_value(o, most) && done;
+	if (!done)
+		out_rewind(o, begin);
+	return done;
+}
+
+static bool
+write_content(Out *o, const Message *message, Size max)
+{
+	Size		begin = out_tell(o);
+	bool		is_string;
+
+	if (message->size > (max > 0 ? max : document_limit))
+		return false;
+	is_string = is_text(message);
+	if (is_string)
+		append_literal(o, ",\"content\":");
+	else
+		append_literal(o, ",\"content_base64\":");
+	if (write_part(o, message, is_string ? write_text : write_base64, max))
 		return true;
+	out_rewind(o, begin);
+	return false;
+}
+
+static void
+write_elided(Out *o, const Message *message, bool prefix, bool content)
+{
+	Size		begin;
+
+	if (!prefix && !content)
+		return;
+	append_literal(o, ",\"elided\":");
+	begin = out_tell(o);
+	out_reserve(o, FORMAT_WIDTH);
+	if (prefix)
+	{
+		put_literal(o, ",\"prefix\":");
+		o->p = format_uint64(o->p, strlen(message->prefix));
 	}
-	append_literal(o, ",\"content\":");
-	return syntax_is_json(message->content, n) ? text_raw(o, message->content, n) :
-		text_string(o, message->content, n);
+	if (content)
+	{
+		put_literal(o, ",\"content\":");
+		o->p = format_uint64(o->p, message->size);
+	}
+	close_object(o, begin);
 }
 
 void
 envelope_message(Out *o, const Transaction *txn, const Options *options, uint64 index,
 				 const Message *message)
 {
-	Size		begin;
+	Size		max = (Size) options->max_value_bytes;
+	bool		has_prefix;
+	bool		has_content;
 
+	o->depth = 1;
 	write_head(o, txn, options, index, 'm', NULL);
 	write_source(o, txn);
 	append_literal(o, ",\"prefix\":");
-	begin = out_tell(o);
-	if (!text_string_unchecked(o, message->prefix, strlen(message->prefix)))
-	{
-		/* a prefix of hundreds of megabytes: keep the document whole */
-		out_rewind(o, begin);
+	has_prefix = write_part(o, message, write_prefix, max);
+	if (!has_prefix)
 		append_literal(o, "null");
-	}
 	append_bool(o, ",\"transactional\":", message->transactional);
-	begin = out_tell(o);
-	if ((options->max_value_bytes > 0 && message->size > (Size) options->max_value_bytes) ||
-		!write_content(o, message))
-	{
-		out_rewind(o, begin);
-		row_write_elided(o, "content", message->size);
-	}
+	if (options->transactions && !message->transactional)
+		write_end(o, txn);
+	has_content = write_content(o, message, max);
+	write_elided(o, message, !has_prefix, !has_content);
 	close_object(o, 0);
 }
 
@@ -201,7 +282,7 @@ write_transaction(Out *o, const char *op, const Transaction *txn)
 	put_literal(o, ",\"op\":\"");
 	put(o, op, strlen(op));
 	put_literal(o, "\",\"lsn\":\"");
-	o->p = format_uint64(o->p, txn->lsn);
+	o->p = format_lsn(o->p, txn->lsn);
 	put_char(o, '"');
 	put(o, txn->stamp, txn->stamp_size);
 	write_source(o, txn);
@@ -218,10 +299,9 @@ void
 envelope_commit_document(Out *o, const Transaction *txn)
 {
 	write_transaction(o, "commit", txn);
+	write_end(o, txn);
 	out_reserve(o, FORMAT_WIDTH);
-	put_literal(o, ",\"end_lsn\":\"");
-	o->p = format_uint64(o->p, txn->end_lsn);
-	put_literal(o, "\",\"events\":");
+	put_literal(o, ",\"events\":");
 	o->p = format_uint64(o->p, txn->events);
 	close_object(o, 0);
 }

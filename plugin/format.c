@@ -93,6 +93,25 @@ format_int64(char *p, int64 value)
 	return format_uint64(p, magnitude);
 }
 
+static char *
+format_hex32(char *p, uint32 value)
+{
+	static const char digits[] = "0123456789ABCDEF";
+	int			ndigits = 1 + (31 - __builtin_clz(value | 1)) / 4;
+
+	for (int i = ndigits - 1; i >= 0; i--)
+		*p++ = digits[value >> i * 4 & 15];
+	return p;
+}
+
+char *
+format_lsn(char *p, uint64 lsn)
+{
+	p = format_hex32(p, (uint32) (lsn >> 32));
+	*p++ = '/';
+	return format_hex32(p, (uint32) lsn);
+}
+
 static inline bool
 is_number(const char *p)
 {

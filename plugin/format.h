@@ -22,6 +22,9 @@
 extern char *format_uint64(char *p, uint64 value);
 extern char *format_int64(char *p, int64 value);
 
+/* A position in the WAL as clients write it, without leading zeros: 0/1956AF0. */
+extern char *format_lsn(char *p, uint64 lsn);
+
 /* Shortest digits that read back the same; not-numbers come in quotes. */
 extern char *format_float4(char *p, float4 value);
 extern char *format_float8(char *p, float8 value);

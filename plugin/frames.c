@@ -104,6 +104,17 @@ frames_relation(StringInfo s, const CachedRelation *relation)
 	appendBinaryStringInfo(s, relation->table, (int) table);
 }
 
+void
+frames_prefix(StringInfo s, const char *prefix)
+{
+	char		frame[FRAME_HEAD_SIZE];
+	Size		n = strlen(prefix);
+
+	put_head(frame, FRAME_PREFIX, 0, 0, n);
+	appendBinaryStringInfo(s, frame, sizeof(frame));
+	appendBinaryStringInfo(s, prefix, (int) n);
+}
+
 int
 frames_event_begin(StringInfo s)
 {

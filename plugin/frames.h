@@ -19,6 +19,7 @@
 #define FRAME_BEGIN 'B'
 #define FRAME_COMMIT 'C'
 #define FRAME_RELATION 'R'
+#define FRAME_PREFIX 'P'
 
 /* Flag: no lane may run ahead of or behind this event. */
 #define FRAME_BARRIER 0x01
@@ -39,6 +40,9 @@ extern void frames_header(StringInfo s);
 extern void frames_begin(StringInfo s, const Transaction *txn);
 extern void frames_commit(StringInfo s, const Transaction *txn);
 extern void frames_relation(StringInfo s, const CachedRelation *relation);
+
+/* The prefix, in UTF-8, of the message whose frame comes next. */
+extern void frames_prefix(StringInfo s, const char *prefix);
 
 /*
  * Begin an event's frame; the document is appended to s behind it. Returns

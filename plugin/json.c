@@ -12,6 +12,8 @@
 
 #include "json.h"
 
+#include <limits.h>
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -25,7 +27,17 @@
 #define ONES (~UINT64CONST(0) / 255)
 #define HIGHS (ONES * 0x80)
 
+/*
+ * More than any caller asks out_room() for beyond what it then uses: a number's
+ * worst case is 147 kB, an escaped chunk's 48 kB.
+ */
+#define REQUEST_SLACK ((Size) 256 * 1024)
+
+/* A string's quotes, or what else is around a value, do not count. */
+#define AROUND_VALUE ((Size) 2)
+
 Size		document_limit = DOCUMENT_LIMIT;
+int			depth_limit = INT_MAX;
 
 void
 out_grow(Out *o, Size n)
@@ -34,6 +46,22 @@ out_grow(Out *o, Size n)
 	enlargeStringInfo(o->s, (int) n);
 	o->p = o->s->data + o->s->len;
 	o->end = o->s->data + o->s->maxlen - 1;
+}
+
+Size
+out_begin_value(Out *o, Size max)
+{
+	Size		most = out_tell(o) + Max(max, VALUE_ALWAYS) + AROUND_VALUE;
+
+	o->limit = Min(document_limit, most + REQUEST_SLACK);
+	return most;
+}
+
+bool
+out_end_value(Out *o, Size most)
+{
+	o->limit = document_limit;
+	return out_tell(o) <= most;
 }
 
 /*
@@ -228,6 +256,41 @@ json_raw(Out *o, const char *s, Size n)
 	put(o, s, n);
 	replace(o->p - n, n, '\n', ' ');
 	replace(o->p - n, n, '\r', ' ');
+	return true;
+}
+
+static inline Size
+escaped_size(unsigned char c)
+{
+	return likely(escapes[c] == 0) ? 1 : escapes[c] == 'u' ? 6 : 2;
+}
+
+/* From the last byte to the first one, so that no copy is needed. */
+bool
+json_quote(Out *o, Size begin)
+{
+	const char *value = out_at(o, begin);
+	Size		n = out_tell(o) - begin;
+	Size		size = 2;
+	const char *from;
+	char	   *to;
+
+	for (Size i = 0; i < n; i++)
+		size += escaped_size(value[i]);
+	if (!out_room(o, size - n))
+		return false;
+	from = o->p;
+	o->p += size - n;
+	to = o->p;
+	*--to = '"';
+	while (n-- > 0)
+	{
+		unsigned char c = *--from;
+
+		to -= escaped_size(c);
+		escape_byte(to, c);
+	}
+	*--to = '"';
 	return true;
 }
 

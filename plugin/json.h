@@ -24,6 +24,12 @@
 /* The limit in force: lower where a document grows once more before it is sent. */
 extern Size document_limit;
 
+/* Levels of arrays and objects that a document may nest, its own included. */
+extern int	depth_limit;
+
+/* JSON that is no longer passes whatever the limit of a value is. */
+#define VALUE_ALWAYS ((Size) 512)
+
 /*
  * A cursor over a StringInfo. Between out_open() and out_close() the
  * StringInfo's len is stale and nobody else may append to it.
@@ -34,6 +40,8 @@ typedef struct Out
 	char	   *end;			/* end of what is allocated */
 	StringInfo	s;
 	Size		start;			/* offset in s of the document's first byte */
+	Size		limit;			/* position in the document that no user's byte may pass */
+	int			depth;			/* arrays and objects that are open; JSON_IN_STRING: do not count */
 } Out;
 
 extern void out_grow(Out *o, Size n);
@@ -43,6 +51,8 @@ out_open(Out *o, StringInfo s)
 {
 	o->s = s;
 	o->start = s->len;
+	o->limit = document_limit;
+	o->depth = 0;
 	o->p = s->data + s->len;
 	o->end = s->data + s->maxlen - 1;
 }
@@ -90,20 +100,30 @@ out_reserve(Out *o, Size n)
 static inline bool
 out_has_room(const Out *o, Size n)
 {
-	return n <= document_limit && out_tell(o) + n <= document_limit;
+	return n <= o->limit && out_tell(o) + n <= o->limit;
 }
 
 /* Make room for n bytes, or say that the document has none for them. */
 static inline bool
 out_room(Out *o, Size n)
 {
-	if (likely((Size) (o->end - o->p) >= n && out_tell(o) + n <= document_limit))
+	if (likely((Size) (o->end - o->p) >= n && out_tell(o) + n <= o->limit))
 		return true;
 	if (!out_has_room(o, n))
 		return false;
 	out_grow(o, n);
 	return true;
 }
+
+/*
+ * A value whose JSON is to have at most max bytes begins here. Returns what
+ * out_end_value() needs. Until then out_room() refuses what is certainly too
+ * much; a request for the worst case may pass the limit.
+ */
+extern Size out_begin_value(Out *o, Size max);
+
+/* The value has ended. False if it is too long, and then it is to be taken back. */
+extern bool out_end_value(Out *o, Size most);
 
 /* Append; the room must have been made. */
 static inline void
@@ -178,6 +198,50 @@ extern bool json_escape(Out *o, const char *s, Size n);
  * valid JSON they stand only between tokens. False if there is no room.
  */
 extern bool json_raw(Out *o, const char *s, Size n);
+
+/*
+ * Make a string of the JSON that was appended from position begin on: it holds
+ * that JSON. False, with nothing changed, if the document has no room.
+ */
+extern bool json_quote(Out *o, Size begin);
+
+/*
+ * An array or object of so many levels begins, and ends. One that would nest
+ * the document deeper than depth_limit becomes a string that holds it.
+ */
+typedef struct Nest
+{
+	Size		begin;
+	int			depth;			/* outside of it */
+	bool		too_deep;
+} Nest;
+
+/* Levels that are within a string, and of no concern. */
+#define JSON_IN_STRING (-(1 << 30))
+
+/* Levels that may still be opened. */
+static inline int64
+nest_levels_left(const Out *o)
+{
+	return Max((int64) depth_limit - o->depth, 0);
+}
+
+static inline Nest
+nest_enter(Out *o, int levels)
+{
+	Nest		nest = {out_tell(o), o->depth, levels > nest_levels_left(o)};
+
+	o->depth = nest.too_deep ? JSON_IN_STRING : o->depth + levels;
+	return nest;
+}
+
+/* done: it was rendered. False if it was not, or cannot be made a string. */
+static inline bool
+nest_leave(Out *o, const Nest *nest, bool done)
+{
+	o->depth = nest->depth;
+	return done && (likely(!nest->too_deep) || json_quote(o, nest->begin));
+}
 
 /* The number of bytes at the start of s that are plain ASCII. */
 extern Size ascii_prefix(const char *s, Size n);

@@ -70,6 +70,7 @@ encode_array(Out *o, const Encoder *e, Datum value)
 	AlignedScratch scratch;
 	ArrayType  *array = (ArrayType *) varlena_aligned(value, &scratch);
 	const Elements *elements = e->detail;
+	Nest		nest;
 	Walk		w = {.element = elements->encoder};
 	EncoderSet	made = {0};
 
@@ -77,10 +78,11 @@ encode_array(Out *o, const Encoder *e, Datum value)
 		return encode_toasted(o, e, value);
 	if (stack_is_too_deep())
 		return false;
+	nest = nest_enter(o, Max(ARR_NDIM(array), 1));
 	if (ARR_NDIM(array) == 0)
 	{
 		append_literal(o, "[]");
-		return true;
+		return nest_leave(o, &nest, true);
 	}
 	if (unlikely(ARR_ELEMTYPE(array) != elements->type))
 	{
@@ -89,7 +91,7 @@ encode_array(Out *o, const Encoder *e, Datum value)
 	}
 	w.p = ARR_DATA_PTR(array);
 	w.nulls = ARR_NULLBITMAP(array);
-	return encode_dimension(o, &w, ARR_DIMS(array), ARR_NDIM(array));
+	return nest_leave(o, &nest, encode_dimension(o, &w, ARR_DIMS(array), ARR_NDIM(array)));
 }
 
 /* The fields' values are in c->values; NULLs are printed. */
@@ -121,6 +123,7 @@ encode_composite(Out *o, const Encoder *e, Datum value)
 	HeapTupleHeader header = (HeapTupleHeader) varlena_aligned(value, &scratch);
 	const Composite *c = e->detail;
 	HeapTupleData tuple = {0};
+	Nest		nest;
 	EncoderSet	made = {0};
 
 	if (unlikely(header == NULL))
@@ -138,7 +141,8 @@ encode_composite(Out *o, const Encoder *e, Datum value)
 	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
 	tuple.t_data = header;
 	heap_deform_tuple(&tuple, c->desc, c->values, c->nulls);
-	return encode_fields(o, c);
+	nest = nest_enter(o, 1);
+	return nest_leave(o, &nest, encode_fields(o, c));
 }
 
 /* A scalar in jsonb: entry je, length bytes from offset on in base. */
@@ -152,9 +156,13 @@ encode_jsonb_scalar(Out *o, JEntry je, const char *base, uint32 offset, uint32 l
 		/* padding for alignment is part of the entry */
 		const char *numeric = base + INTALIGN(offset);
 
+		Size		begin = out_tell(o);
+
 		if (!out_room(o, numeric_room(VARDATA_ANY(numeric), VARSIZE_ANY_EXHDR(numeric))))
 			return false;
 		o->p = format_numeric(o->p, VARDATA_ANY(numeric), VARSIZE_ANY_EXHDR(numeric));
+		if (unlikely(protects_numbers))
+			protect_number(o, begin);
 		return true;
 	}
 	if (JBE_ISNULL(je))
@@ -185,6 +193,7 @@ typedef struct Levels
 {
 	Level	   *levels;
 	int			depth;
+	int			deepest;		/* depth that was reached, scalars not counted */
 	int			room;
 	Level		first[16];
 } Levels;
@@ -218,9 +227,11 @@ enter_container(Out *o, Levels *l, const JsonbContainer *c)
 	else
 	{
 		level->base = (const char *) &c->children[level->count];
-		if (!JsonContainerIsScalar(c))
-			append_literal(o, "[");
+		if (JsonContainerIsScalar(c))
+			return;
+		append_literal(o, "[");
 	}
+	l->deepest = Max(l->deepest, l->depth);
 }
 
 static void
@@ -279,13 +290,14 @@ encode_jsonb(Out *o, const Encoder *e, Datum value)
 {
 	AlignedScratch scratch;
 	struct varlena *v = varlena_aligned(value, &scratch);
+	Size		begin = out_tell(o);
 	bool		done = true;
 	Levels		l;
 
 	if (unlikely(v == NULL))
 		return encode_toasted(o, e, value);
 	l.levels = l.first;
-	l.depth = 0;
+	l.depth = l.deepest = 0;
 	l.room = lengthof(l.first);
 	enter_container(o, &l, (const JsonbContainer *) VARDATA(v));
 	while (l.depth > 0 && done)
@@ -299,5 +311,5 @@ encode_jsonb(Out *o, const Encoder *e, Datum value)
 	}
 	if (unlikely(l.levels != l.first))
 		pfree(l.levels);
-	return done;
+	return done && (likely(l.deepest <= nest_levels_left(o)) || json_quote(o, begin));
 }

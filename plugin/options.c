@@ -27,6 +27,9 @@ typedef struct Word
 
 static const Word formats[] = {{"json", FORMAT_JSON}, {"frames", FORMAT_FRAMES}, {NULL, 0}};
 static const Word origins[] = {{"any", false}, {"none", true}, {NULL, 0}};
+static const Word number_forms[] = {
+	{"json", NUMBERS_JSON}, {"string", NUMBERS_STRING}, {"safe", NUMBERS_SAFE}, {NULL, 0}
+};
 static const Word metadata[] = {
 	{"id", OMIT_ID}, {"op", OMIT_OP}, {"schema", OMIT_SCHEMA}, {"table", OMIT_TABLE},
 	{"ts", OMIT_TS}, {"xid", OMIT_XID}, {"origin", OMIT_ORIGIN}, {NULL, 0}
@@ -54,6 +57,16 @@ static void parse_words(const OptionSpec *spec, const char *value, Options *opti
 static void parse_identifiers(const OptionSpec *spec, const char *value, Options *options);
 static void parse_prefixes(const OptionSpec *spec, const char *value, Options *options);
 static void parse_number(const OptionSpec *spec, const char *value, Options *options);
+static void parse_depth(const OptionSpec *spec, const char *value, Options *options);
+
+/* A document has an object for the row's values, whatever these are. */
+#define LEAST_DEPTH 2
+
+/*
+ * What the parsers in common use accept as they come: the strictest of them,
+ * System.Text.Json and Json.NET, stop at 64 levels.
+ */
+#define DEFAULT_DEPTH 64
 
 #define FIELD(name) offsetof(Options, name)
 
@@ -69,6 +82,8 @@ static const OptionSpec specs[] = {
 	.unit = GUC_UNIT_BYTE},
 	{"max_value_bytes", parse_number, FIELD(max_value_bytes), .min = 0, .max = INT_MAX,
 	.unit = GUC_UNIT_BYTE},
+	{"max_depth", parse_depth, FIELD(max_depth), .min = LEAST_DEPTH, .max = INT_MAX},
+	{"numbers", parse_word, FIELD(numbers), .words = number_forms},
 	{"user_casts", parse_boolean, FIELD(user_casts)},
 	{"proto_version", parse_number, FIELD(proto_version), .min = PROTO_VERSION,
 	.max = PROTO_VERSION},
@@ -324,6 +339,19 @@ parse_number(const OptionSpec *spec, const char *value, Options *options)
 	*field_of(int64, options, spec->field) = number;
 }
 
+/* Raises unless value is a number of levels; 0 means that there is no limit. */
+static void
+parse_depth(const OptionSpec *spec, const char *value, Options *options)
+{
+	int			depth;
+
+	if (!parse_int(value, &depth, 0, NULL) || (depth != 0 && depth < spec->min))
+		refuse_value(spec, value,
+					 psprintf("Give a number of levels from " INT64_FORMAT " to " INT64_FORMAT
+							  ", or 0 for no limit.", spec->min, spec->max));
+	*field_of(int64, options, spec->field) = depth == 0 ? spec->max : depth;
+}
+
 static const OptionSpec *
 find_option(const char *name)
 {
@@ -351,6 +379,7 @@ options_parse(List *given, Options *options)
 	memset(options, 0, sizeof(*options));
 	options->messages = true;
 	options->batch_bytes = 65536;
+	options->max_depth = DEFAULT_DEPTH;
 	options->proto_version = PROTO_VERSION;
 
 	foreach(lc, given)

@@ -17,6 +17,14 @@ typedef enum Format
 	FORMAT_FRAMES				/* many documents in a message: frames.h */
 } Format;
 
+/* How numbers are printed. */
+typedef enum Numbers
+{
+	NUMBERS_JSON,				/* as row_to_json() does */
+	NUMBERS_STRING,				/* as strings */
+	NUMBERS_SAFE				/* as strings where a double may not hold them */
+} Numbers;
+
 /* Metadata of the envelope that can be left out. */
 typedef enum Omit
 {
@@ -42,6 +50,8 @@ typedef struct Options
 	int			omit;			/* of Omit */
 	int64		batch_bytes;	/* a batch is written when it has grown past this */
 	int64		max_value_bytes;	/* 0: no limit but the document's */
+	int64		max_depth;		/* levels that a document may nest */
+	int			numbers;		/* a Numbers */
 	bool		user_casts;		/* casts to json in SQL or PL/pgSQL are called */
 	int64		proto_version;
 } Options;

@@ -24,6 +24,9 @@
  */
 #define REPORT_COMMITS_EVERY (100 * 1000)
 
+/* A message's prefix, in bytes, that frames tell. */
+#define LONGEST_PREFIX 1024
+
 /* A buffer that one huge row made larger than this is not kept. */
 #define KEEP_BUFFER (4 * 1024 * 1024)
 
@@ -101,8 +104,17 @@ begin_transaction(Output *output, Transaction *txn)
 	}
 }
 
+static void
+announce_prefix(StringInfo s, const char *prefix)
+{
+	char	   *utf8 = text_plain_unchecked(prefix);
+
+	frames_prefix(s, utf8);
+	pfree(utf8);
+}
+
 Out *
-output_event_begin(Output *output, Transaction *txn, CachedRelation *relation)
+output_event_begin(Output *output, Transaction *txn, CachedRelation *relation, const char *prefix)
 {
 	StringInfo	s = output->ctx->out;
 
@@ -116,6 +128,8 @@ output_event_begin(Output *output, Transaction *txn, CachedRelation *relation)
 		frames_relation(s, relation);
 		relation->announced = true;
 	}
+	if (prefix != NULL && strlen(prefix) <= LONGEST_PREFIX)
+		announce_prefix(s, prefix);
 	output->event_begin = frames_event_begin(s);
 	out_open(&output->out, s);
 	return &output->out;

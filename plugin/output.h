@@ -22,10 +22,12 @@ typedef struct Output
 extern void output_startup(Output *output, LogicalDecodingContext *ctx, const Options *options);
 
 /*
- * Begin the document of an event; relation is NULL for a message. Append to
- * the cursor that is returned, then call output_event_end().
+ * Begin the document of an event: of a relation's, or of a message's with this
+ * prefix; the other one is NULL. Append to the cursor that is returned, then
+ * call output_event_end().
  */
-extern Out *output_event_begin(Output *output, Transaction *txn, CachedRelation *relation);
+extern Out *output_event_begin(Output *output, Transaction *txn, CachedRelation *relation,
+							   const char *prefix);
 extern void output_event_end(Output *output, Transaction *txn, const FrameEvent *event);
 
 /* The transaction is over: send what is left of it, and report progress. */

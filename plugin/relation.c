@@ -14,6 +14,7 @@
 
 #include "access/htup_details.h"
 #include "budget.h"
+#include "catalog/pg_index.h"
 #include "compat.h"
 #include "text.h"
 #include "types.h"
@@ -158,6 +159,40 @@ identity_attributes(Relation relation)
 	return OidIsValid(index) ? index_attributes(index) : NULL;
 }
 
+static bool
+is_primary_key(Oid index)
+{
+	HeapTuple	tuple = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	bool		primary = false;
+
+	if (HeapTupleIsValid(tuple))
+	{
+		Form_pg_index form = (Form_pg_index) GETSTRUCT(tuple);
+
+		primary = form->indisprimary && form->indisvalid;
+		ReleaseSysCache(tuple);
+	}
+	return primary;
+}
+
+/*
+ * The primary key's index, whether or not the key is deferrable. What relations
+ * say of it differs between versions of the server, and leaves deferrable ones out.
+ */
+static Oid
+primary_key(Relation relation)
+{
+	List	   *indexes = RelationGetIndexList(relation);
+	Oid			found = InvalidOid;
+	ListCell   *lc;
+
+	foreach(lc, indexes)
+		if (is_primary_key(lfirst_oid(lc)))
+			found = lfirst_oid(lc);
+	list_free(indexes);
+	return found;
+}
+
 /*
  * What tells a row from others. That is the replica identity; under FULL,
  * which names no columns, the primary key.
@@ -165,12 +200,12 @@ identity_attributes(Relation relation)
 static Bitmapset *
 key_attributes(Relation relation)
 {
+	Oid			index;
+
 	if (relation->rd_rel->relreplident != REPLICA_IDENTITY_FULL)
 		return identity_attributes(relation);
-	list_free(RelationGetIndexList(relation));	/* sets rd_pkindex */
-	if (!OidIsValid(relation->rd_pkindex) || primary_key_is_deferrable(relation))
-		return NULL;
-	return index_attributes(relation->rd_pkindex);
+	index = primary_key(relation);
+	return OidIsValid(index) ? index_attributes(index) : NULL;
 }
 
 static bool

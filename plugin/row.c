@@ -12,6 +12,9 @@
 #include "format.h"
 #include "values.h"
 
+/* Every value is in an object of the document. */
+#define DEPTH_OF_VALUES 2
+
 static void
 note_elided(Row *row, const Field *field, Size size)
 {
@@ -37,6 +40,20 @@ note_unchanged(Row *row, const Field *field)
 	row->unchanged[row->nunchanged++] = field;
 }
 
+/* The same as e->encode(), for a value that has at most max bytes, here and as JSON. */
+static bool
+encode_bounded(Out *o, const Encoder *e, Datum value, Size max)
+{
+	Size		most;
+	bool		done;
+
+	if (e->typlen == -1 && value_size(value, -1) > max)
+		return false;
+	most = out_begin_value(o, max);
+	done = e->encode(o, e, value);
+	return out_end_value(o, most) && done;
+}
+
 /* Append ,"name":value or nothing, if the value is left out. */
 static inline void
 write_member(Out *o, Row *row, const Field *field, Datum value, bool isnull)
@@ -52,9 +69,10 @@ write_member(Out *o, Row *row, const Field *field, Datum value, bool isnull)
 		put_literal(o, "null");
 		return;
 	}
-	if (likely(row->max_value == 0 || e->typlen != -1 || value_size(value, -1) <= row->max_value) &&
-		likely(e->encode(o, e, value)))
+	if (likely(row->max_value == 0 ? e->encode(o, e, value) :
+			   encode_bounded(o, e, value, row->max_value)))
 		return;
+	o->depth = DEPTH_OF_VALUES;
 	out_rewind(o, begin);
 	note_elided(row, field, value_size(value, e->typlen));
 }
@@ -206,19 +224,9 @@ write_elided(Out *o, const Row *row)
 }
 
 void
-row_write_elided(Out *o, const char *name, Size size)
-{
-	append_literal(o, ",\"elided\":{\"");
-	append(o, name, strlen(name));
-	append_literal(o, "\":");
-	out_reserve(o, FORMAT_WIDTH);
-	o->p = format_uint64(o->p, size);
-	append_literal(o, "}");
-}
-
-void
 row_write(Out *o, Row *row)
 {
+	o->depth = DEPTH_OF_VALUES;
 	write_key(o, row);
 	if (row->old != NULL && !row->hide_old)
 		write_before(o, row);

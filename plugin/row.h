@@ -21,7 +21,7 @@ typedef struct Row
 	const Deformed *new;		/* NULL: the change has none */
 	const Deformed *old;		/* NULL: the WAL has none */
 	bool		hide_old;		/* old only serves to complete new: an update seen as insert */
-	Size		max_value;		/* values that are longer are left out; 0: none */
+	Size		max_value;		/* values that are longer, here or as JSON, are left out; 0: none */
 
 	Size		key_begin;		/* position of the key's object in the document */
 	Size		key_size;		/* 0: there is no key */
@@ -38,8 +38,5 @@ typedef struct Row
  * as far as the row has them. Never fails: what has no room is elided.
  */
 extern void row_write(Out *o, Row *row);
-
-/* Append ,"elided":{...} for a single value that is not a column's. */
-extern void row_write_elided(Out *o, const char *name, Size size);
 
 #endif

@@ -300,16 +300,28 @@ take(Out *o)
 	return result;
 }
 
-char *
-text_plain(const char *name)
+static char *
+plain(const char *given, bool checked)
 {
 	StringInfoData s;
 	Out			o;
 
 	initStringInfo(&s);
 	out_open(&o, &s);
-	emit_text(&o, name, strlen(name), true, copy);
+	emit_text(&o, given, strlen(given), checked, copy);
 	return take(&o);
+}
+
+char *
+text_plain(const char *name)
+{
+	return plain(name, true);
+}
+
+char *
+text_plain_unchecked(const char *given)
+{
+	return plain(given, false);
 }
 
 char *

@@ -34,6 +34,7 @@ extern Size text_least(Size n);
 
 /* Names, in UTF-8: as they are, and as a JSON string between two pieces of JSON, for put_label(). */
 extern char *text_plain(const char *name);
+extern char *text_plain_unchecked(const char *given);
 extern char *text_label(const char *before, const char *name, const char *after);
 
 /*

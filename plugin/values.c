@@ -18,7 +18,19 @@
 #include "utils/cash.h"
 #include "utils/inet.h"
 #include "utils/memutils.h"
+#include "syntax.h"
 #include "utils/uuid.h"
+
+static Numbers numbers;
+bool		protects_numbers;
+
+void
+values_startup(const Options *options)
+{
+	depth_limit = (int) options->max_depth;
+	numbers = options->numbers;
+	protects_numbers = numbers != NUMBERS_JSON;
+}
 
 struct varlena *
 varlena_aligned(Datum value, AlignedScratch *scratch)
@@ -106,6 +118,59 @@ encode_numeric(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
+/* A number was appended from position begin on: quote it, unless it is a string already. */
+static void
+quote_number(Out *o, Size begin)
+{
+	Size		n = out_tell(o) - begin;
+	char	   *p;
+
+	if (*out_at(o, begin) == '"')
+		return;
+	out_reserve(o, 2);
+	p = o->p - n;
+	memmove(p + 1, p, n);
+	p[0] = '"';
+	p[n + 1] = '"';
+	o->p += 2;
+}
+
+void
+protect_number(Out *o, Size begin)
+{
+	if (!syntax_is_safe_number(out_at(o, begin), out_tell(o) - begin))
+		quote_number(o, begin);
+}
+
+/* Numbers as strings. */
+#define ENCODE_NUMBER_QUOTED(name, encode_number) \
+	static bool \
+	name(Out *o, const Encoder *e, Datum value) \
+	{ \
+		Size		begin = out_tell(o); \
+		if (!encode_number(o, e, value)) \
+			return false; \
+		quote_number(o, begin); \
+		return true; \
+	}
+
+ENCODE_NUMBER_QUOTED(quote_int2, encode_int2)
+ENCODE_NUMBER_QUOTED(quote_int4, encode_int4)
+ENCODE_NUMBER_QUOTED(quote_int8, encode_int8)
+ENCODE_NUMBER_QUOTED(quote_float4, encode_float4)
+ENCODE_NUMBER_QUOTED(quote_float8, encode_float8)
+ENCODE_NUMBER_QUOTED(quote_numeric, encode_numeric)
+
+static bool
+protect_int8(Out *o, const Encoder *e, Datum value)
+{
+	Size		begin = out_tell(o);
+
+	encode_int8(o, e, value);
+	protect_number(o, begin);
+	return true;
+}
+
 /* A value that format() prints, in quotes. */
 #define ENCODE_QUOTED(name, format) \
 	static bool \
@@ -146,6 +211,33 @@ encode_name(Out *o, const Encoder *e, Datum value)
 	return text_string(o, name, strnlen(name, NAMEDATALEN));
 }
 
+/* JSON as it is, but for numbers that a double may not hold. */
+static bool
+protected_json(Out *o, const char *s, Size n)
+{
+	Size		at;
+	Size		size;
+
+	while (syntax_find_unsafe_number(s, n, &at, &size))
+	{
+		if (!text_raw(o, s, at) || !text_string(o, s + at, size))
+			return false;
+		s += at + size;
+		n -= at + size;
+	}
+	return text_raw(o, s, n);
+}
+
+bool
+encode_json_text(Out *o, const char *s, Size n)
+{
+	Size		begin = out_tell(o);
+	bool		deep = syntax_is_deeper(s, n, nest_levels_left(o));
+	bool		done = protects_numbers ? protected_json(o, s, n) : text_raw(o, s, n);
+
+	return done && (likely(!deep) || json_quote(o, begin));
+}
+
 static bool
 encode_json(Out *o, const Encoder *e, Datum value)
 {
@@ -153,7 +245,7 @@ encode_json(Out *o, const Encoder *e, Datum value)
 
 	if (unlikely(v == NULL))
 		return encode_toasted(o, e, value);
-	return text_raw(o, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+	return encode_json_text(o, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
 }
 
 static inline Size
@@ -299,11 +391,37 @@ static const Encoder scalars[] = {
 	{encode_money, CASHOID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
 };
 
+static const Encoder quoted_numbers[] = {
+	{quote_int2, INT2OID, 2, true, TYPALIGN_SHORT},
+	{quote_int4, INT4OID, 4, true, TYPALIGN_INT},
+	{quote_int8, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	{quote_float4, FLOAT4OID, 4, true, TYPALIGN_INT},
+	{quote_float8, FLOAT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	{quote_numeric, NUMERICOID, -1, false, TYPALIGN_INT},
+};
+
+static const Encoder safe_numbers[] = {
+	{protect_int8, INT8OID, 8, FLOAT8PASSBYVAL, TYPALIGN_DOUBLE},
+	{quote_numeric, NUMERICOID, -1, false, TYPALIGN_INT},
+};
+
+static const Encoder *
+find_encoder(const Encoder *encoders, int n, Oid type)
+{
+	for (int i = 0; i < n; i++)
+		if (encoders[i].type == type)
+			return &encoders[i];
+	return NULL;
+}
+
 const Encoder *
 scalar_encoder(Oid type)
 {
-	for (int i = 0; i < lengthof(scalars); i++)
-		if (scalars[i].type == type)
-			return &scalars[i];
-	return NULL;
+	const Encoder *e = NULL;
+
+	if (numbers == NUMBERS_STRING)
+		e = find_encoder(quoted_numbers, lengthof(quoted_numbers), type);
+	else if (numbers == NUMBERS_SAFE)
+		e = find_encoder(safe_numbers, lengthof(safe_numbers), type);
+	return e != NULL ? e : find_encoder(scalars, lengthof(scalars), type);
 }

@@ -7,9 +7,28 @@
 
 #include "compat.h"
 #include "encoder.h"
+#include "options.h"
+
+/* Once for each start of the plugin, before encoders are made. */
+extern void values_startup(const Options *options);
 
 /* The encoder of a built-in scalar type, or NULL: a constant, nothing to free. */
 extern const Encoder *scalar_encoder(Oid type);
+
+/*
+ * Append n bytes of text that is valid JSON. It becomes a string that holds it
+ * if it nests too deep; numbers in it become strings as the options want it.
+ */
+extern bool encode_json_text(Out *o, const char *s, Size n);
+
+/*
+ * A number in JSON that is not ours was appended from position begin on: make a
+ * string of it if the options want that.
+ */
+extern void protect_number(Out *o, Size begin);
+
+/* Whether protect_number() has anything to do. */
+extern bool protects_numbers;
 
 /* For types of extensions that are stored and printed as text is. */
 extern bool encode_text(Out *o, const Encoder *e, Datum value);

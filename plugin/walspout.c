@@ -21,6 +21,7 @@
 #include "text.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
+#include "values.h"
 
 PG_MODULE_MAGIC;
 
@@ -55,6 +56,7 @@ on_startup(LogicalDecodingContext *ctx, OutputPluginOptions *output, bool is_ini
 	/* SQL functions run in a transaction, a walsender at this point does not */
 	relation_startup(&w->options, ctx->context);
 	text_startup(IsTransactionState());
+	values_startup(&w->options);
 	filter_startup(&w->options, ctx->context);
 	output_startup(&w->output, ctx, &w->options);
 	MemoryContextSwitchTo(old);
@@ -88,10 +90,10 @@ is_foreign(const Walspout *w, RepOriginId origin)
 
 /* The first event of a transaction prepares what all of them share. */
 static Out *
-event_begin(Walspout *w, CachedRelation *relation)
+event_begin(Walspout *w, CachedRelation *relation, const char *prefix)
 {
 	MemoryContext old = MemoryContextSwitchTo(w->per_txn);
-	Out		   *o = output_event_begin(&w->output, &w->txn, relation);
+	Out		   *o = output_event_begin(&w->output, &w->txn, relation, prefix);
 
 	MemoryContextSwitchTo(old);
 	return o;
@@ -111,7 +113,7 @@ send_row(Walspout *w, uint64 index, char op, Row *row)
 {
 	CachedRelation *relation = row->relation;
 	FrameEvent	event = {.op = op, .index = index, .relation = relation->published.relid};
-	Out		   *o = event_begin(w, relation);
+	Out		   *o = event_begin(w, relation, NULL);
 
 	/* what the row filter made of an update has one side only */
 	row->hide_old = op == 'c';
@@ -196,7 +198,7 @@ truncate_table(Walspout *w, Relation relation, ReorderBufferChange *change, uint
 	/* where the root is published, its own TRUNCATE tells it all */
 	if (!entry->published.truncate || entry->published.relid != RelationGetRelid(relation))
 		return;
-	o = event_begin(w, entry);
+	o = event_begin(w, entry, NULL);
 	envelope_truncate(o, &w->txn, &w->options, index, entry, change->data.truncate.cascade,
 					  change->data.truncate.restart_seqs);
 	event.relation = entry->published.relid;
@@ -278,7 +280,7 @@ send_message(Walspout *w, uint64 index, const Message *message)
 	FrameEvent	event = {.op = 'm', .barrier = true, .index = index};
 	OwnTransaction t = open_transaction();
 
-	envelope_message(event_begin(w, NULL), &w->txn, &w->options, index, message);
+	envelope_message(event_begin(w, NULL, message->prefix), &w->txn, &w->options, index, message);
 	close_transaction(t);
 	output_event_end(&w->output, &w->txn, &event);
 }

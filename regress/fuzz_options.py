@@ -25,10 +25,11 @@ WORDS = {
     "format": ["json", "frames"],
     "origin": ["any", "none"],
     "omit": ["id", "op", "schema", "table", "ts", "xid", "origin"],
+    "numbers": ["json", "string", "safe"],
 }
 BOOLEANS = ["messages", "transactions", "user_casts"]
 NUMBERS = {"batch_bytes": (1, 16 * 1024 * 1024), "max_value_bytes": (0, 2**31 - 1),
-           "proto_version": (1, 1)}
+           "max_depth": (0, 2**31 - 1), "proto_version": (1, 1)}
 LISTS = ["publications", "message_prefixes"]
 OPTIONS = [*WORDS, *BOOLEANS, *NUMBERS, *LISTS]
 PUBLICATIONS = ["p", "q", '"Odd, name"']
@@ -43,6 +44,8 @@ GOOD_VALUES = {
     "user_casts": ["true", "false"],
     "batch_bytes": ["1", "65536", "64kB", "16MB"],
     "max_value_bytes": ["0", "1", "1MB", "2147483647"],
+    "max_depth": ["0", "2", "64", "10000", "2147483647"],
+    "numbers": ["json", "string", "safe", "Safe"],
     "proto_version": ["1"],
     "publications": ["p", "p,q", "P", '"p"', '"Odd, name",q', " p , q "],
     "message_prefixes": ["outbox", "outbox,audit", "a b", 'Mail,"a,b"', '"Q""", " sp "', '""'],

@@ -34,6 +34,23 @@ DELETE FROM by_full;
 SELECT h.changes('iud');
 CALL h.skip('iud');
 
+-- FULL, and the primary key is deferrable: it is the key all the same
+CREATE TABLE by_full_deferrable (a int, id int, b int, PRIMARY KEY (id, b) DEFERRABLE INITIALLY DEFERRED);
+CREATE UNIQUE INDEX by_full_deferrable_a ON by_full_deferrable (a);
+ALTER TABLE by_full_deferrable REPLICA IDENTITY FULL;
+INSERT INTO by_full_deferrable VALUES (1, 10, 1), (2, 11, 1);
+UPDATE by_full_deferrable SET a = 3 WHERE id = 10;
+UPDATE by_full_deferrable SET id = id + 1;
+DELETE FROM by_full_deferrable WHERE id = 11;
+-- without its primary key the table has no key, and another one is noticed
+ALTER TABLE by_full_deferrable DROP CONSTRAINT by_full_deferrable_pkey;
+DELETE FROM by_full_deferrable;
+INSERT INTO by_full_deferrable VALUES (4, 13, 1);
+ALTER TABLE by_full_deferrable ADD PRIMARY KEY (id) DEFERRABLE;
+DELETE FROM by_full_deferrable;
+SELECT h.changes('iud');
+CALL h.skip('iud');
+
 -- FULL without a primary key: no key, but the old row
 CREATE TABLE by_full_keyless (a int, b text);
 ALTER TABLE by_full_keyless REPLICA IDENTITY FULL;
@@ -106,5 +123,5 @@ DELETE FROM no_columns;
 SELECT h.changes('iud');
 
 CALL h.drop('iud');
-DROP TABLE by_default, by_two, by_full, by_full_keyless, by_index, by_nothing, keyless,
+DROP TABLE by_default, by_two, by_full, by_full_deferrable, by_full_keyless, by_index, by_nothing, keyless,
   deferrable_key, by_turns, no_columns;

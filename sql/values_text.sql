@@ -62,7 +62,7 @@ INSERT INTO texts (jb) SELECT jsonb_agg(jsonb_build_object(repeat('k', g % 9), g
 INSERT INTO texts (jb) SELECT (repeat('[{"a":', 500) || '1' || repeat('}]', 500))::jsonb;
 INSERT INTO texts (jb) SELECT ('1' || repeat('0', 100000))::jsonb;
 
-SELECT regexp_replace(h.compare('text', 'texts'), '^120\d\d rows', '12,000 rows');
+SELECT regexp_replace(h.compare('text', 'texts', 'max_depth', '0'), '^120\d\d rows', '12,000 rows');
 
 -- no line break is left anywhere, and every document is one of JSON
 SELECT count(*) FROM doc WHERE data ~ '[\n\r]' OR NOT (data::json IS NOT NULL);

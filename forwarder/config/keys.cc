@@ -52,12 +52,24 @@ KeyTable<SourceConfig> source_table() {
       .key("max_value_bytes", &SourceConfig::max_value_bytes,
            "Longer values are left out and named in `elided`; `0B`: none are")
       .bytes(0, 1u << 30)
+      .key("max_depth", &SourceConfig::max_depth,
+           "Levels that a document may nest; what is deeper becomes a string. `0`: any number")
+      .between(0, INT32_MAX)
+      .choice<std::string>(
+          "numbers", &SourceConfig::numbers,
+          {{"json", "json"}, {"string", "string"}, {"safe", "safe"}},
+          "Numbers as JSON numbers, as strings, or as strings where a double could "
+          "lose digits")
       .key("user_casts", &SourceConfig::user_casts,
            "Call casts to json that are written in SQL or PL/pgSQL; users' code then runs in the "
            "server")
       .key("create_slot", &SourceConfig::create_slot, "Make the slot if it is missing")
       .key("failover", &SourceConfig::failover,
            "Make it one that standbys keep (PostgreSQL 17 and later)")
+      .rule([](SourceConfig& source, const Section::Has&) -> std::optional<KeyProblem> {
+        if (source.max_depth != 1) return std::nullopt;
+        return KeyProblem{"max_depth", "\"max_depth\" must be at least 2, or 0 for no limit"};
+      })
       .rule([](SourceConfig& source, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("slot") || is_slot_name(source.slot)) return std::nullopt;
         return KeyProblem{

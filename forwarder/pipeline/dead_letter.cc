@@ -53,6 +53,12 @@ class LineReader {
     return literal(",");
   }
 
+  // A member that not every line has.
+  bool optional_member(std::string_view name, std::string& text) {
+    const std::string begin = "\"" + std::string(name) + "\":";
+    return !rest_.starts_with(begin) || member(name, text);
+  }
+
   std::string_view rest() const { return rest_; }
 
   // The member that was not as it should be.
@@ -141,6 +147,7 @@ std::string dead_letter_line(const Event& event, std::string_view pipeline, std:
   member(line, "key_begin", event.key_begin);
   member(line, "key_size", event.key_size);
   member(line, "barrier", int{event.barrier});
+  if (!event.prefix.empty()) member(line, "prefix", event.prefix);
   line += "\"document\":";
   line += event.document;
   line += "}\n";
@@ -161,7 +168,8 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
       reader.member("schema", letter.table.schema) && reader.member("table", letter.table.name) &&
       reader.member("commit_time", event.commit_time) &&
       reader.member("key_hash", event.key_hash) && reader.member("key_begin", event.key_begin) &&
-      reader.member("key_size", event.key_size) && reader.member("barrier", barrier);
+      reader.member("key_size", event.key_size) && reader.member("barrier", barrier) &&
+      reader.optional_member("prefix", letter.prefix);
   if (!read) {
     return reject("no dead letter of this program: \"" + std::string(reader.failed_at()) +
                   "\" is not where, or what, it should be");

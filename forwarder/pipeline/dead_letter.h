@@ -35,13 +35,15 @@ struct DeadLetter {
   std::string pipeline;
   std::string sink;
   std::string reason;
-  Table table;  // of the event, unless that is a logical message
-  Event event;  // a view of the line, without its table: see view()
+  Table table;         // of the event, unless that is a logical message
+  std::string prefix;  // if it is one
+  Event event;         // a view of the line, without its table: see view()
 
   // The event as sinks take it. A view of the line and of this.
   Event view() const {
     Event viewed = event;
     viewed.table = event.op == 'm' ? nullptr : &table;
+    viewed.prefix = prefix;
     return viewed;
   }
 };

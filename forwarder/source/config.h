@@ -11,6 +11,8 @@
 namespace walspout {
 
 struct SourceConfig {
+  static constexpr uint64_t kDefaultDepth = 64;  // the plugin's
+
   Secret dsn;
   std::string slot;
   std::vector<std::string> publications;  // none: every table
@@ -19,10 +21,12 @@ struct SourceConfig {
   std::string origin = "any";                 // or none
   std::vector<std::string> omit;              // fields of the envelope
   uint64_t batch_bytes = 65536;
-  uint64_t max_value_bytes = 0;  // 0: only what does not fit a message is elided
-  bool user_casts = false;       // call casts to json in SQL or PL/pgSQL, in the server
-  bool create_slot = true;       // when it is missing
-  bool failover = false;         // of a slot that is created, on servers that know it
+  uint64_t max_value_bytes = 0;        // 0: only what does not fit a message is elided
+  uint64_t max_depth = kDefaultDepth;  // levels that a document may nest; 0: any number
+  std::string numbers = "json";        // or string, or safe
+  bool user_casts = false;             // call casts to json in SQL or PL/pgSQL, in the server
+  bool create_slot = true;             // when it is missing
+  bool failover = false;               // of a slot that is created, on servers that know it
 };
 
 }  // namespace walspout

@@ -94,6 +94,7 @@ Result<void> FrameDecoder::frames(std::string_view bytes, Chunk& chunk) {
                  ": install the walspout plugin and program of one release");
   }
 
+  prefix_ = {};
   Reader reader(bytes.substr(kHeaderSize));
   while (!reader.rest().empty()) {
     char kind = reader.number<char>();
@@ -117,6 +118,9 @@ Result<void> FrameDecoder::frame(char kind, uint8_t flags, uint16_t sixteen, std
       return relation(Reader(body));
     case 'C':
       return commit(Reader(body), chunk);
+    case 'P':
+      prefix_ = body;
+      return {};
     default:
       if (kind >= 'a' && kind <= 'z') return event(kind, flags, sixteen, Reader(body), chunk);
       if (kind >= 'A' && kind <= 'Z') return {};  // of a later version
@@ -206,6 +210,8 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t key_begin, Rea
   event.lsn = lsn_;
   event.commit_time = commit_time_;
   event.op = op;
+  if (op == 'm') event.prefix = prefix_;
+  prefix_ = {};
   event.barrier = flags & kBarrier;
   next_index_ = event.index + 1;
   events_++;

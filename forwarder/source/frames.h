@@ -73,6 +73,7 @@ class FrameDecoder {
   int64_t commit_time_ = 0;  // likewise
   uint64_t events_ = 0;      // received of it
   uint64_t next_index_ = 0;  // least index that its next event may have
+  std::string_view prefix_;  // of the message that comes next; in the message being decoded
 };
 
 }  // namespace walspout

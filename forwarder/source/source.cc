@@ -61,6 +61,10 @@ std::vector<PluginOption> plugin_options(const SourceConfig& config) {
   if (config.max_value_bytes) {
     option("max_value_bytes", std::to_string(config.max_value_bytes) + "B");
   }
+  if (config.max_depth != SourceConfig::kDefaultDepth) {
+    option("max_depth", std::to_string(config.max_depth));
+  }
+  if (config.numbers != "json") option("numbers", config.numbers);
   if (config.user_casts) option("user_casts", "true");
   return options;
 }

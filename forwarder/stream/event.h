@@ -27,6 +27,7 @@ struct Event {
   uint64_t key_hash = 0;         // equal for equal keys of a table; without a key, for the table
   std::string_view document;     // the envelope: one JSON object, no line break in it
   const Table* table = nullptr;  // null for logical messages
+  std::string_view prefix;       // of a logical message; empty if it is long, too
   uint32_t key_size = 0;         // 0: no key
   uint16_t key_begin = 0;        // position of the key's object in the document
   char op = 0;                   // c u d t m r

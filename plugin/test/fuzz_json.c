@@ -88,6 +88,25 @@ check_raw(const char *s, Size n)
 	pfree(buffer.data);
 }
 
+/* What was appended becomes the same string as if it had been one from the start. */
+static void
+check_quoted(const char *s, Size n, const char *escaped, Size escaped_size)
+{
+	StringInfoData buffer;
+	Out			o;
+
+	open_small(&o, &buffer);
+	append_literal(&o, "before");
+	append(&o, s, n);
+	must(json_quote(&o, 6));
+	out_close(&o);
+	must(buffer.len == (int) escaped_size + 8);
+	must(memcmp(buffer.data, "before\"", 7) == 0);
+	must(memcmp(buffer.data + 7, escaped, escaped_size) == 0);
+	must(buffer.data[buffer.len - 1] == '"');
+	pfree(buffer.data);
+}
+
 static void
 check_ascii(const char *s, Size n)
 {
@@ -114,6 +133,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	check_string(s, size, escaped, escaped_size);
 	check_pieces(s, size, 1 + data[1], escaped, escaped_size);
 	check_raw(s, size);
+	check_quoted(s, size, escaped, escaped_size);
 	check_ascii(s, size);
 	free(escaped);
 	free(s);

@@ -52,6 +52,24 @@ integers_at_their_limits(void **state)
 }
 
 static void
+positions_in_the_wal(void **state)
+{
+	char		expected[32];
+
+	check(format_lsn(start(), 0), "0/0");
+	check(format_lsn(start(), 0x1956AF0), "0/1956AF0");
+	check(format_lsn(start(), UINT64CONST(0x100000000)), "1/0");
+	check(format_lsn(start(), PG_UINT64_MAX), "FFFFFFFF/FFFFFFFF");
+	for (int i = 0; i < 1000; i++)
+	{
+		uint64		lsn = next_random() >> random_below(64);
+
+		sprintf(expected, "%X/%X", (uint32) (lsn >> 32), (uint32) lsn);
+		check(format_lsn(start(), lsn), expected);
+	}
+}
+
+static void
 integers_of_every_length(void **state)
 {
 	char		expected[32];
@@ -752,6 +770,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(integers_at_their_limits),
 		cmocka_unit_test(integers_of_every_length),
+		cmocka_unit_test(positions_in_the_wal),
 		cmocka_unit_test(floats_are_the_shortest_that_read_back),
 		cmocka_unit_test(floats_that_json_has_no_number_for_are_strings),
 		cmocka_unit_test(floats_of_random_bits_read_back),

@@ -33,6 +33,19 @@ header_is_magic_and_version(void **state)
 }
 
 static void
+prefix_is_what_the_frame_holds(void **state)
+{
+	static const unsigned char bytes[] = {
+		'P', 0, 0, 0, 0, 0, 0, 3, 'a', '"', 'b', 'P', 0, 0, 0, 0, 0, 0, 0
+	};
+
+	initStringInfo(&message);
+	frames_prefix(&message, "a\"b");
+	frames_prefix(&message, "");
+	check_bytes(bytes, sizeof(bytes));
+}
+
+static void
 begin_has_lsn_time_and_xid(void **state)
 {
 	static const unsigned char bytes[] = {
@@ -354,6 +367,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(header_is_magic_and_version),
+		cmocka_unit_test(prefix_is_what_the_frame_holds),
 		cmocka_unit_test(begin_has_lsn_time_and_xid),
 		cmocka_unit_test(begin_without_a_transaction_has_no_time),
 		cmocka_unit_test(commit_has_both_lsns_and_the_count),

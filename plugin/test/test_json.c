@@ -7,6 +7,8 @@
  */
 #include "unit.h"
 
+#include <limits.h>
+
 #include "json.h"
 #include "naive_json.h"
 
@@ -538,6 +540,126 @@ the_naive_reader_reads_what_the_naive_writer_writes(void **state)
 	assert_int_equal(naive_unescape(back, "\"\\\0\"", 4), -1);
 }
 
+/* json_quote(), of what is in the buffer from position begin on. */
+static void
+json_becomes_a_string_in_place(void **state)
+{
+	static const char *const values[] = {"", "1", "[]", "{\"a\":\"\\\"\\u0001\"}", "\t[\x01 \xc3\xa9]"};
+
+	for (int i = 0; i < lengthof(values); i++)
+	{
+		StringInfoData s;
+		StringInfoData t;
+		Out			o;
+		Out			again;
+
+		open_new(&o, &s);
+		append_literal(&o, "x");
+		append(&o, values[i], strlen(values[i]));
+		assert_true(json_quote(&o, 1));
+		out_close(&o);
+		open_new(&again, &t);
+		append_literal(&again, "x");
+		assert_true(json_string(&again, values[i], strlen(values[i])));
+		out_close(&again);
+		assert_string_equal(s.data, t.data);
+	}
+}
+
+static void
+json_that_has_no_room_as_a_string_stays(void **state)
+{
+	for (Size left = 0; left <= 4; left++)
+	{
+		StringInfoData s;
+		Out			o;
+
+		open_new(&o, &s);
+		append_literal(&o, "[\"\"]");
+		pretend_left(&o, left);
+		assert_int_equal(json_quote(&o, out_tell(&o) - 4), left == 4);
+		out_close(&o);
+		assert_string_equal(s.data, left == 4 ? "\"[\\\"\\\"]\"" : "[\"\"]");
+	}
+}
+
+/* Appends a string in a value of at most max bytes; whether it fits. */
+static bool
+fits_value(Out *o, const char *s, Size n, Size max)
+{
+	Size		most = out_begin_value(o, max);
+	bool		done = json_string(o, s, n);
+
+	return out_end_value(o, most) && done;
+}
+
+static void
+values_have_their_limit(void **state)
+{
+	Size		n = 10 * 1000 * 1000;
+	char	   *s = malloc(n);
+	StringInfoData buffer;
+	Out			o;
+
+	memset(s, 'x', n);
+	open_new(&o, &buffer);
+	append_literal(&o, "before");
+	assert_true(fits_value(&o, s, 1000, 1000));
+	assert_false(fits_value(&o, s, 1001, 1000));
+	/* little always passes */
+	assert_true(fits_value(&o, s, VALUE_ALWAYS, 1));
+	assert_false(fits_value(&o, s, VALUE_ALWAYS + 1, 1));
+	assert_true(fits_value(&o, s, n, n));
+	out_rewind(&o, 0);
+
+	/* what does not fit by far is not written as a whole */
+	assert_false(fits_value(&o, s, n, 1000));
+	assert_true(out_tell(&o) < 1000 * 1000);
+	memset(s, 1, n);
+	out_rewind(&o, 0);
+	assert_false(fits_value(&o, s, n, 1000 * 1000));
+	assert_true(out_tell(&o) < 2 * 1000 * 1000);
+
+	/* afterwards only the document's counts */
+	out_rewind(&o, 0);
+	assert_true(json_string(&o, s, n));
+	pretend_left(&o, 100);
+	assert_false(fits_value(&o, s, 100, n));
+	out_close(&o);
+	free(s);
+}
+
+static void
+nests_stop_at_the_limit(void **state)
+{
+	StringInfoData s;
+	Out			o;
+
+	depth_limit = 2;
+	open_new(&o, &s);
+	for (int outside = 0; outside <= 3; outside++)
+		for (int levels = 1; levels <= 3; levels++)
+		{
+			Nest		nest;
+			Nest		within;
+
+			out_rewind(&o, 0);
+			o.depth = outside;
+			nest = nest_enter(&o, levels);
+			append_literal(&o, "[");
+			within = nest_enter(&o, 1);
+			append_literal(&o, "[]");
+			assert_true(nest_leave(&o, &within, true));
+			append_literal(&o, "]");
+			assert_true(nest_leave(&o, &nest, true));
+			assert_int_equal(o.depth, outside);
+			out_close(&o);
+			assert_string_equal(s.data, outside + levels > 2 ? "\"[[]]\"" :
+								outside + levels == 2 ? "[\"[]\"]" : "[[]]");
+		}
+	depth_limit = INT_MAX;
+}
+
 int
 main(void)
 {
@@ -559,6 +681,10 @@ main(void)
 		cmocka_unit_test(an_object_is_closed_around_its_members),
 		cmocka_unit_test(an_object_is_closed_in_a_full_buffer),
 		cmocka_unit_test(raw_json_loses_its_line_breaks_and_nothing_else),
+		cmocka_unit_test(json_becomes_a_string_in_place),
+		cmocka_unit_test(json_that_has_no_room_as_a_string_stays),
+		cmocka_unit_test(values_have_their_limit),
+		cmocka_unit_test(nests_stop_at_the_limit),
 		cmocka_unit_test(ascii_ends_at_the_first_high_byte),
 	};
 

@@ -127,6 +127,26 @@ def test_fields_and_large_values_can_be_left_out(db, fwd):
         assert event["after"] == {"id": 1} and event["elided"] == {"body": 101}
 
 
+@pytest.mark.effect("source.max_depth", "source.numbers")
+def test_documents_suit_their_readers(db, fwd):
+    db.psql("CREATE TABLE d (id int8 PRIMARY KEY, n numeric, j json)")
+    expected = {
+        "default": {"id": 2**53, "n": 1, "j": [[]]},
+        "flat": {"id": 2**53, "n": 1, "j": "[[]]"},
+        "safe": {"id": str(2**53), "n": "1", "j": [[]]},
+        "string": {"id": str(2**53), "n": "1", "j": [[]]},
+    }
+    sources = {"default": "", "flat": "max_depth: 3", "safe": "numbers: safe", "string": "numbers: string"}
+    forwarders = {name: fwd(name=name, slot=f"{db.name}_{name}", source=source).start()
+                  for name, source in sources.items()}
+    db.psql("INSERT INTO d VALUES (9007199254740992, 1, '[[]]')")
+    for name, forwarder in forwarders.items():
+        event, = forwarder.wait_for_events(1)
+        assert event["after"] == expected[name]
+        assert forwarder.terminate() == 0
+        db.server.drop_slot(forwarder.slot)
+
+
 @pytest.mark.effect("source.user_casts")
 def test_casts_of_users_are_called_if_that_is_wanted(db, fwd):
     db.psql(TABLE)

@@ -3,6 +3,8 @@
 import json
 
 import cluster as pg
+import psycopg2
+import psycopg2.extras
 import pytest
 
 # More rows than a server decodes in the timeout that is tested, by far.
@@ -106,3 +108,54 @@ def test_a_filtered_database_moves_the_slot(db):
             db.psql("INSERT INTO filtered VALUES (1)")
         end = db.current_lsn()
         pg.wait_until(lambda: db.confirmed_lsn(slot) >= end, 15, what="slot that has moved")
+
+
+class Client:
+    """A client of the replication protocol that confirms what it is told to."""
+
+    def __init__(self, db, slot):
+        self.connection = psycopg2.connect(
+            host=db.server.host, port=db.server.port, user=pg.SUPERUSER, dbname=db.name,
+            connection_factory=psycopg2.extras.LogicalReplicationConnection)
+        self.cursor = self.connection.cursor()
+        self.cursor.start_replication(slot, decode=True,
+                                      options={"transactions": "true", "format": "json"})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+    def message(self):
+        return pg.wait_until(self.cursor.read_message, 30, every=0.01, what="a message")
+
+    def confirm(self, position):
+        self.cursor.send_feedback(write_lsn=position, flush_lsn=position, force=True)
+
+
+def test_clients_confirm_what_documents_say(db):
+    db.psql("CREATE TABLE t (id int PRIMARY KEY)")
+    slot = db.create_slot()
+    # The commit record of 2 begins where that of 1 ends.
+    db.psql("BEGIN; INSERT INTO t VALUES (2); PREPARE TRANSACTION 'two'")
+    db.psql("INSERT INTO t VALUES (1)")
+    db.psql("COMMIT PREPARED 'two'")
+    db.psql("SELECT pg_logical_emit_message(false, 'now', 'three')")
+    db.psql("INSERT INTO t VALUES (4)")
+    expected = ["1", "2", "three", "4"]
+    while expected:
+        with Client(db, slot) as client:
+            while True:
+                message = client.message()
+                event = json.loads(message.payload)
+                if event["op"] in ("c", "m"):
+                    assert str(event.get("content") or event["after"]["id"]) == expected[0]
+                if "end_lsn" in event:
+                    break
+            end = pg.lsn(event["end_lsn"])
+            assert message.data_start == end
+            client.confirm(end)
+            pg.wait_until(lambda: db.confirmed_lsn(slot) == end, 30, what="slot that has moved")
+        pg.wait_until(lambda: not db.server.walsender(slot), 30, what="end of the walsender")
+        expected.pop(0)

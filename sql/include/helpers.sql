@@ -172,6 +172,8 @@ BEGIN
         index := h.number(body, 16, 8);
         document := convert_from(substr(body, 25), 'UTF8');
         key := convert_from(substr(body, 25 + sixteen, key_size), 'UTF8');
+      ELSIF kind = 'P' THEN
+        document := convert_from(body, 'UTF8');
       ELSIF kind = 'R' THEN
         relation := h.number(body, 0, 4);
         document := convert_from(substr(body, 9, h.number(body, 4, 2)::int), 'UTF8') || '.'

@@ -1,6 +1,7 @@
 #include "sink/rabbitmq/rabbitmq.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include "sink/rabbitmq/errors.h"
@@ -11,6 +12,30 @@ namespace {
 constexpr size_t kListenEvery = 64;  // messages, without waiting, lest both sides' buffers fill
 constexpr size_t kShortText = 255;   // bytes, by the protocol
 constexpr uint16_t kNotFound = 404;
+// Of a header with a prefix: all headers have to fit into one frame, which may be 4 kB.
+constexpr size_t kLongestPrefix = 1024;
+
+// What an exchange of type headers can route by. Views of the event.
+class Headers {
+ public:
+  explicit Headers(const Event& event) {
+    add("op", std::string_view(&event.op, 1));
+    if (event.table != nullptr) {
+      add("schema", event.schema());
+      add("table", event.table_name());
+    } else if (!event.prefix.empty() && event.prefix.size() <= kLongestPrefix) {
+      add("prefix", event.prefix);
+    }
+  }
+
+  std::span<const RabbitmqHeader> all() const { return {headers_.data(), count_}; }
+
+ private:
+  void add(std::string_view name, std::string_view value) { headers_[count_++] = {name, value}; }
+
+  std::array<RabbitmqHeader, 3> headers_;
+  size_t count_ = 0;
+};
 
 }  // namespace
 
@@ -194,6 +219,8 @@ void RabbitmqSink::publish(Call& call, size_t event) {
   message.routing_key = routing_key_;
   message.body = it.document;
   message.id = id;
+  const Headers headers(it);
+  message.headers = headers.all();
   message.timestamp = static_cast<uint64_t>(std::max<int64_t>(it.commit_time, 0)) / 1'000'000;
   message.persistent = config_.persistent;
   message.mandatory = config_.mandatory;

@@ -10,6 +10,8 @@ constexpr size_t kHead = 7;               // type, channel, size
 constexpr size_t kLargest = 1 << 20;      // of a frame; what is agreed on is less
 constexpr size_t kPublish = 5 + 2 * 256;  // ticket, two short strings, bits
 constexpr size_t kProperties = 128 + 2 * 256;
+constexpr size_t kHeader = 1 + 1 + 4;  // sizes and kind of a header, beside its name and value
+constexpr size_t kMostHeaders = 4;
 
 void put(char* at, uint64_t value, size_t bytes) {
   for (size_t i = 0; i < bytes; ++i) at[i] = static_cast<char>(value >> (8 * (bytes - 1 - i)));
@@ -79,12 +81,26 @@ void append_head(std::string& out, amqp_channel_t channel, const RabbitmqMessage
     properties._flags |= AMQP_BASIC_TIMESTAMP_FLAG;
     properties.timestamp = message.timestamp;
   }
-  append(out, AMQP_FRAME_HEADER, channel, 12 + kProperties, [&](char* payload) {
+  std::array<amqp_table_entry_t, kMostHeaders> headers;
+  size_t most = kProperties;
+  int count = 0;
+  for (const RabbitmqHeader& header :
+       message.headers.first(std::min(message.headers.size(), kMostHeaders))) {
+    amqp_table_entry_t& entry = headers[static_cast<size_t>(count++)];
+    entry.key = amqp_view(header.name);
+    entry.value.kind = AMQP_FIELD_KIND_UTF8;
+    entry.value.value.bytes = amqp_view(header.value);
+    most += kHeader + header.name.size() + header.value.size();
+  }
+  if (count > 0) {
+    properties._flags |= AMQP_BASIC_HEADERS_FLAG;
+    properties.headers = {count, headers.data()};
+  }
+  append(out, AMQP_FRAME_HEADER, channel, 12 + most, [&](char* payload) {
     put(payload, AMQP_BASIC_CLASS, 2);
     put(payload + 2, 0, 2);
     put(payload + 4, message.body.size(), 8);
-    const int size =
-        amqp_encode_properties(AMQP_BASIC_CLASS, &properties, {kProperties, payload + 12});
+    const int size = amqp_encode_properties(AMQP_BASIC_CLASS, &properties, {most, payload + 12});
     return size < 0 ? size : size + 12;
   });
 }

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -19,11 +20,17 @@
 
 namespace walspout {
 
+struct RabbitmqHeader {
+  std::string_view name;  // at most 255 bytes
+  std::string_view value;
+};
+
 struct RabbitmqMessage {
   std::string_view exchange;     // at most 255 bytes
   std::string_view routing_key;  // likewise
   std::string_view body;
   std::string_view id;
+  std::span<const RabbitmqHeader> headers{};
   uint64_t timestamp = 0;  // seconds since 1970; 0: unknown
   bool persistent = true;
   bool mandatory = true;

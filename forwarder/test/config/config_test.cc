@@ -95,6 +95,8 @@ pipelines:
       omit: [ts]
       batch_bytes: 32KiB
       max_value_bytes: 1MB
+      max_depth: 100
+      numbers: safe
       user_casts: true
       create_slot: false
       failover: true
@@ -164,6 +166,8 @@ state: /var/lib/walspout
   EXPECT_THAT(pipeline.source.omit, ElementsAre("ts"));
   EXPECT_EQ(pipeline.source.batch_bytes, 32768u);
   EXPECT_EQ(pipeline.source.max_value_bytes, 1u << 20);
+  EXPECT_EQ(pipeline.source.max_depth, 100u);
+  EXPECT_EQ(pipeline.source.numbers, "safe");
   EXPECT_TRUE(pipeline.source.user_casts);
   EXPECT_FALSE(pipeline.source.create_slot);
   EXPECT_TRUE(pipeline.source.failover);
@@ -266,6 +270,9 @@ TEST(Config, KnowsWrongTypes) {
   EXPECT_THAT(problems(with("messages: maybe")), HasSubstr("must be true or false"));
   EXPECT_THAT(problems(with("slot: s")), HasSubstr("is there twice"));
   EXPECT_THAT(problems(with("omit: [after]")), HasSubstr("not one of id, op"));
+  EXPECT_THAT(problems(with("max_depth: 1")), HasSubstr("must be at least 2, or 0"));
+  EXPECT_THAT(problems(with("max_depth: -1")), HasSubstr("\"max_depth\""));
+  EXPECT_THAT(problems(with("numbers: strings")), HasSubstr("json, string, safe"));
   EXPECT_THAT(problems(with("", "{type: redis, url: {}}")), HasSubstr("must be a single value"));
   EXPECT_THAT(problems(with("", "{type: redis, url: x, maxlen: -1}")),
               HasSubstr("whole number of at least 1"));

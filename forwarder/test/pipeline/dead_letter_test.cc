@@ -79,6 +79,21 @@ TEST(DeadLetter, MessagesHaveNoTable) {
   const auto letter = parse_dead_letter(line);
   ASSERT_TRUE(letter);
   EXPECT_EQ(letter->view().table, nullptr);
+  EXPECT_EQ(letter->view().prefix, "");
+}
+
+TEST(DeadLetter, MessagesKeepTheirPrefix) {
+  MessageBuilder builder;
+  builder.begin(10).frame('P', "out\"box\n").event('m', 0, "{}").commit(10, 18, 1);
+  FrameDecoder decoder;
+  const Chunk chunk = std::move(decoder.decode(builder.message()).value());
+  std::string line =
+      dead_letter_line(chunk.events[0], "p", "q", Error{ErrorKind::kReject, "no", "x"});
+  line.pop_back();
+  const auto letter = parse_dead_letter(line);
+  ASSERT_TRUE(letter) << letter.error().what;
+  EXPECT_EQ(letter->view().prefix, "out\"box\n");
+  EXPECT_EQ(letter->view().document, "{}");
 }
 
 // However a line was cut short, also at the end of an inner object, and whatever follows it.

@@ -98,6 +98,21 @@ TEST(FrameDecoder, ARenamedTableIsAnotherOne) {
   EXPECT_EQ(chunk.events[1].table_name(), "new");
 }
 
+TEST(FrameDecoder, APrefixIsThatOfTheMessageBehindIt) {
+  FrameDecoder decoder;
+  MessageBuilder one, two;
+  one.begin(1).relation(1, "s", "t").frame('P', "out\"box").event('m', 0, "{}").event('m', 1, "{}");
+  one.frame('P', "").event('m', 2, "{}").frame('P', "table").event('c', 3, "{}", 1);
+  one.event('m', 4, "{}").frame('P', "lost");
+  two.event('m', 5, "{}").commit(1, 2, 6);
+  const Chunk first = std::move(decoder.decode(one.message()).value());
+  const Chunk second = std::move(decoder.decode(two.message()).value());
+  ASSERT_EQ(first.events.size(), 5u);
+  EXPECT_EQ(first.events[0].prefix, "out\"box");
+  for (size_t i = 1; i < 5; i++) EXPECT_EQ(first.events[i].prefix, "") << i;
+  EXPECT_EQ(second.events[0].prefix, "");
+}
+
 TEST(FrameDecoder, AResetForgetsRelationsAndTheOpenTransaction) {
   FrameDecoder decoder;
   MessageBuilder open, again;

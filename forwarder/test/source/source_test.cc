@@ -101,6 +101,8 @@ TEST(StartReplication, QuotesWhatUsersWrite) {
   config.origin = "none";
   config.omit = {"ts", "xid"};
   config.max_value_bytes = 100;
+  config.max_depth = 0;
+  config.numbers = "safe";
   config.user_casts = true;
   std::string statement = start_replication(config, Lsn{});
   EXPECT_THAT(statement, HasSubstr("\"publications\" '\"Mixed\",\"o''brien\",\"with\"\"quote\"'"));
@@ -109,6 +111,8 @@ TEST(StartReplication, QuotesWhatUsersWrite) {
   EXPECT_THAT(statement, HasSubstr("\"origin\" 'none'"));
   EXPECT_THAT(statement, HasSubstr("\"omit\" 'ts,xid'"));
   EXPECT_THAT(statement, HasSubstr("\"max_value_bytes\" '100B'"));
+  EXPECT_THAT(statement, HasSubstr("\"max_depth\" '0'"));
+  EXPECT_THAT(statement, HasSubstr("\"numbers\" 'safe'"));
   EXPECT_THAT(statement, HasSubstr("\"user_casts\" 'true'"));
 }
 

@@ -11,6 +11,7 @@
 
 #include <csignal>
 #include <future>
+#include <map>
 #include <sstream>
 #include <thread>
 
@@ -195,7 +196,28 @@ class Client {
     check();
   }
 
+  using Headers = std::map<std::string, std::string>;
+
+  // The same at an exchange of type headers: all of these must be as they are here.
+  void queue_of_headers(const std::string& name, const std::string& exchange,
+                        const Headers& headers) {
+    std::vector<amqp_table_entry_t> arguments;
+    for (const auto& [key, value] : headers) {
+      amqp_table_entry_t entry;
+      entry.key = bytes(key);
+      entry.value.kind = AMQP_FIELD_KIND_UTF8;
+      entry.value.value.bytes = bytes(value);
+      arguments.push_back(entry);
+    }
+    amqp_queue_declare(state_.get(), 1, bytes(name), 0, 1, 0, 0, amqp_empty_table);
+    check();
+    amqp_queue_bind(state_.get(), 1, bytes(name), bytes(exchange), bytes(""),
+                    amqp_table_t{static_cast<int>(arguments.size()), arguments.data()});
+    check();
+  }
+
   struct Message {
+    Headers headers;
     std::string body;
     std::string id;
     std::string routing_key;
@@ -221,6 +243,10 @@ class Client {
       if (amqp_read_message(state_.get(), 1, &message, 0).reply_type != AMQP_RESPONSE_NORMAL) break;
       got.body = text(message.body);
       got.id = text(message.properties.message_id);
+      for (int i = 0; i < message.properties.headers.num_entries; ++i) {
+        const amqp_table_entry_t& entry = message.properties.headers.entries[i];
+        got.headers[text(entry.key)] = text(entry.value.value.bytes);
+      }
       got.delivery_mode = message.properties.delivery_mode;
       got.timestamp = message.properties.timestamp;
       amqp_destroy_message(&message);
@@ -335,6 +361,50 @@ TEST_F(RabbitmqSinkTest, MessagesCarryTheEvents) {
   EXPECT_EQ(messages[3].routing_key, "public.orders.c");
   EXPECT_EQ(messages[3].delivery_mode, 2);
   EXPECT_EQ(messages[3].timestamp, 1'700'000'000u);
+}
+
+TEST_F(RabbitmqSinkTest, HeadersSayWhatHappenedToWhat) {
+  config_.exchange = unique("headers");
+  config_.declare = "headers";
+  Client::Headers of_message{{"op", "m"}, {"prefix", "out\"box"}};
+  client_.exchange(config_.exchange, "headers");
+  client_.queue_of_headers(config_.exchange + "_inserts", config_.exchange, {{"op", "c"}});
+  client_.queue_of_headers(config_.exchange + "_orders", config_.exchange,
+                           {{"schema", "public"}, {"table", "orders"}});
+  client_.queue_of_headers(config_.exchange + "_outbox", config_.exchange, of_message);
+  client_.queue_of_headers(config_.exchange + "_messages", config_.exchange, {{"op", "m"}});
+  Events events;
+  events.add(1);
+  Event event = events.span()[0];
+  event.op = 'd';
+  event.index = 1;
+  events.add(event, "{\"deleted\":1}");
+  event.op = 'm';
+  event.table = nullptr;
+  event.key_size = 0;
+  const std::string longest(1024, 'p');
+  const std::string too_long(1025, 'p');
+  for (std::string_view prefix : {std::string_view("out\"box"), std::string_view(longest),
+                                  std::string_view(too_long), std::string_view()}) {
+    event.index++;
+    event.prefix = prefix;
+    events.add(event, "{\"m\":" + std::to_string(event.index) + "}");
+  }
+  ASSERT_TRUE(deliver_all(*sink_for(config_), events.span()));
+  EXPECT_EQ(bodies_in(config_.exchange + "_inserts"),
+            std::vector<std::string>{events.documents()[0]});
+  const auto orders = client_.messages(config_.exchange + "_orders");
+  ASSERT_EQ(orders.size(), 2u);
+  EXPECT_EQ(orders[0].headers,
+            (Client::Headers{{"op", "c"}, {"schema", "public"}, {"table", "orders"}}));
+  EXPECT_EQ(orders[1].headers.at("op"), "d");
+  EXPECT_EQ(bodies_in(config_.exchange + "_outbox"), std::vector<std::string>{"{\"m\":2}"});
+  const auto messages = client_.messages(config_.exchange + "_messages");
+  ASSERT_EQ(messages.size(), 4u);
+  EXPECT_EQ(messages[0].headers, of_message);
+  EXPECT_EQ(messages[1].headers.at("prefix"), longest);
+  EXPECT_EQ(messages[2].headers, (Client::Headers{{"op", "m"}}));
+  EXPECT_EQ(messages[3].headers, (Client::Headers{{"op", "m"}}));
 }
 
 TEST_F(RabbitmqSinkTest, MessagesAreTransientByChoice) {
