@@ -220,6 +220,13 @@ PipelineConfig read_pipeline(YamlMap& map) {
     }
   });
   map.size("memory", pipeline.memory, 1u << 20, kMaxMemory);
+  for (const SinkConfig& sink : pipeline.sinks) {
+    const auto* http = std::get_if<HttpConfig>(&sink.options);
+    if (!http || http->batch_bytes <= pipeline.memory) continue;
+    map.problem("sinks", "\"bytes\" of the batch of sink \"" + sink.name +
+                             "\" is more than \"memory\", which bounds what there is to send: "
+                             "raise memory, or lower bytes");
+  }
   map.map("retry", [&](YamlMap& inner) {
     inner.duration("initial", pipeline.retry.initial);
     inner.duration("max", pipeline.retry.max);
