@@ -104,6 +104,18 @@ struct SinkConfig {
   std::variant<NullConfig, StdoutConfig, FileConfig, RedisConfig, HttpConfig, RabbitmqConfig>
       options;
 
+  // Those that the sink has been given, also the empty ones.
+  std::vector<Secret*> secrets() {
+    std::vector<Secret*> all;
+    if (auto* redis = std::get_if<RedisConfig>(&options)) all = {&redis->url, &redis->password};
+    if (auto* rabbitmq = std::get_if<RabbitmqConfig>(&options)) all = {&rabbitmq->url};
+    if (auto* http = std::get_if<HttpConfig>(&options)) {
+      for (Secret& secret : http->secrets) all.push_back(&secret);
+      for (auto& header : http->headers) all.push_back(&header.second);
+    }
+    return all;
+  }
+
   // Says where the events come from, to the templates of a sink that has some.
   void name_origin(const Origin& origin) {
     if (auto* redis = std::get_if<RedisConfig>(&options)) redis->stream.origin = origin;

@@ -5,6 +5,7 @@
 #include "sink/null.h"
 #include "sink/rabbitmq.h"
 #include "sink/redis.h"
+#include "sink/renewed.h"
 #include "sink/stdout.h"
 
 namespace walspout {
@@ -25,7 +26,10 @@ struct Make {
 }  // namespace
 
 Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config) {
-  return std::visit(Make(), config.options);
+  const auto make = [](const SinkConfig& from) { return std::visit(Make(), from.options); };
+  auto sink = make(config);
+  if (!sink || !RenewedSink::is_needed(config)) return sink;
+  return std::make_unique<RenewedSink>(config, std::move(*sink), make);
 }
 
 std::optional<std::string> shared_destination(const SinkConfig& a, const SinkConfig& b) {

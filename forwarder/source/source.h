@@ -60,10 +60,14 @@ class Source {
   // Ends run(). From any thread; may be called again with an earlier deadline.
   void stop(TimePoint drain_until);
 
+  // Ends a pause between attempts to connect. From any thread.
+  void renew();
+
  private:
   Result<void> run_until_stopped();
   Result<void> stream_once();
   Result<Connection> connect();
+  void renew_dsn();
   Result<void> start(Connection& connection, Lsn from, bool& in_use);
   Result<void> check_start(const Connection& connection, const ServerState& server,
                            TimePoint looked);
@@ -89,7 +93,8 @@ class Source {
   bool sinks_done() const { return queue_.handled() >= queue_.pushed(); }
 
   const std::string pipeline_;
-  const SourceConfig config_;
+  SourceConfig config_;   // the DSN may change
+  std::string dsn_said_;  // why it could not
   EventQueue& queue_;
   SourceStats& stats_;
   const Wake& wake_;
@@ -120,6 +125,7 @@ class Source {
   std::string streamed_by_;  // the server's process that served us last
   bool waiting_said_ = false;
   std::atomic<bool> stop_{false};
+  std::atomic<bool> renew_{false};
   std::atomic<TimePoint::rep> drain_until_{0};
 };
 
