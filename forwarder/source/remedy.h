@@ -57,7 +57,8 @@ inline std::string remedy(std::string_view said) {
       Known{"all replication slots are in use",
             "drop one that is not needed (SELECT * FROM pg_catalog.pg_replication_slots), or "
             "raise max_replication_slots and restart the server"},
-      Known{"exceeds max_wal_senders", "raise max_wal_senders and restart the server"},
+      Known{"requested standby connections exceeds",
+            "raise max_wal_senders and restart the server"},
       Known{kNoReplication,
             "let `dsn` name the server itself: it leads to a connection pooler, such as PgBouncer, "
             "which passes no replication on"},

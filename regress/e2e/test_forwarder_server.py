@@ -211,12 +211,12 @@ def test_check_notices_that_no_process_is_left_for_a_stream(alone, alone_fwd):
     with alone_fwd(name="first", slot="first"):
         checked = run("check", forwarder.config)
         assert checked.returncode == 1, checked.stdout
-        assert "exceeds max_wal_senders" in checked.stdout
+        assert "requested standby connections exceeds" in checked.stdout
         assert "raise max_wal_senders" in checked.stdout
         # Who streams has what it needs.
         checked = run("check", alone_fwd(name="again", slot="first").config)
         assert checked.returncode == 0, checked.stdout
-        assert "  warn " in line_with(checked.stdout, "exceeds max_wal_senders")
+        assert "  warn " in line_with(checked.stdout, "requested standby connections exceeds")
 
 
 @pytest.mark.parametrize("line, allowed", [("replication", False), ("alone", True)])

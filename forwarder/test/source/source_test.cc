@@ -75,6 +75,15 @@ TEST(Remedy, IsTheLineThatTheServerLacks) {
               HasSubstr("`local d u scram-sha-256`"));
 }
 
+TEST(Remedy, KnowsTheWordsOfNewServers) {
+  for (const char* said :
+       {"number of requested standby connections exceeds max_wal_senders (currently 1)",
+        "number of requested standby connections exceeds \"max_wal_senders\" "
+        "(currently 1)"}) {
+    EXPECT_THAT(remedy(said), HasSubstr("raise max_wal_senders")) << said;
+  }
+}
+
 TEST(Remedy, NamesThePooler) {
   EXPECT_THAT(remedy("FATAL:  unsupported startup parameter: replication"),
               AllOf(HasSubstr("pooler"), HasSubstr("`dsn`")));
