@@ -78,6 +78,7 @@ class Doctor {
   std::optional<ServerState> identified_;  // on a replication connection
   Lsn wal_position_;
   std::string identity_;  // of the source, for sinks
+  bool may_replicate_ = false;
   bool failed_ = false;
 };
 
@@ -115,7 +116,7 @@ bool Doctor::examine() {
     publications();
     tables();
     user_casts();
-    if (!failed_) replication();
+    if (may_replicate_) replication();
     slot();
     if (!failed_) plugin();
   } else {
@@ -179,7 +180,8 @@ void Doctor::privileges() {
       "WHERE rolname = session_user");
   const Row answer = found.empty() ? Row{} : found.front();
   const std::string role = text(answer, 0);
-  if (text(answer, 1) != "t") {
+  may_replicate_ = text(answer, 1) == "t";
+  if (!may_replicate_) {
     bad("role \"" + role + "\" may not replicate",
         "ALTER ROLE " + Connection::quote_name(role) + " REPLICATION");
   } else {

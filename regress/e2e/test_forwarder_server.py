@@ -63,10 +63,10 @@ def line_with(text, sign):
 # Lag
 
 
-def test_a_message_that_waits_counts_as_lag(db, fwd):
+def test_a_message_that_waits_counts_as_lag(db, fwd, dead_port):
     """A non-transactional message has no commit time."""
     db.psql(TABLE)
-    with fwd(sinks=http_sink(free_port())) as forwarder:
+    with fwd(sinks=http_sink(dead_port)) as forwarder:
         db.psql("SELECT pg_logical_emit_message(false, 'p', 'a message of its own')")
         pg.wait_until(lambda: forwarder.status()["sinks"][0]["waiting"] == 1, what="waiting message")
         first = forwarder.status()["lag_seconds"]
