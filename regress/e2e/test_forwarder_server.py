@@ -76,6 +76,29 @@ def test_a_message_that_waits_counts_as_lag(db, fwd, dead_port):
         assert forwarder.status()["lag_seconds"] >= first + 1
 
 
+def test_what_holds_a_slot_is_shown(db, fwd):
+    db.psql(TABLE + "; CREATE EXTENSION walspout")
+    with fwd() as forwarder:
+        held_by = "SELECT held_by FROM walspout.slots WHERE slot_name = %s"
+        old = db.server.connect(db.name, autocommit=False)
+        try:
+            with old.cursor() as cursor:
+                cursor.execute("INSERT INTO t VALUES (1, 'old'); SELECT pg_backend_pid()")
+                pid = cursor.fetchone()[0]
+            db.psql("INSERT INTO t SELECT i, 'young' FROM generate_series(2, 1000) i")
+            forwarder.wait_for_events(999)
+            pg.wait_until(lambda: f"of process {pid}, since" in (db.value(held_by, (forwarder.slot,)) or ""),
+                          60, what="the old transaction")
+            row = db.server.query("SELECT catalog_xmin IS NOT NULL, catalog_xmin_age FROM walspout.slots "
+                                  "WHERE slot_name = %s", db.name, (forwarder.slot,))[0]
+            assert row[0] and row[1] >= 1
+        finally:
+            old.close()
+        assert forwarder.terminate() == 0
+        db.psql("INSERT INTO t VALUES (2000, 'nobody reads')")
+        assert db.value(held_by, (forwarder.slot,)) == "no process streams the slot"
+
+
 # Publications
 
 
