@@ -25,6 +25,7 @@
 #include "source/aside.h"
 #include "source/config.h"
 #include "source/connection.h"
+#include "source/options.h"
 #include "source/slot.h"
 #include "source/wake.h"
 
@@ -128,16 +129,5 @@ class Source {
   std::atomic<bool> renew_{false};
   std::atomic<TimePoint::rep> drain_until_{0};
 };
-
-struct PluginOption {
-  std::string name;
-  std::string value;
-};
-
-// What the plugin is asked for.
-std::vector<PluginOption> plugin_options(const SourceConfig& config);
-
-// The statement that starts the stream, with the plugin's options.
-std::string start_replication(const SourceConfig& config, Lsn from);
 
 }  // namespace walspout
