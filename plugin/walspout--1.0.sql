@@ -27,7 +27,7 @@ SELECT s.slot_name,
            NULLIF(pg_catalog.concat_ws('; ',
                CASE WHEN NOT s.active THEN 'no process streams the slot'
                     WHEN confirmed.lag * 2 > here.lsn - s.restart_lsn
-                    THEN pg_catalog.concat('process ', s.active_pid, ' has not been told that more is delivered')
+                    THEN pg_catalog.concat('the reader that process ', s.active_pid, ' serves has not confirmed more')
                END,
                CASE WHEN confirmed.lag * 2 <= here.lsn - s.restart_lsn THEN oldest.transaction END), '')
        END AS held_by
