@@ -35,6 +35,13 @@ int dispatch(int argc, char** argv) {
   drop->add_option("FILE", file, "configuration")->required();
   drop->add_flag("--yes", yes, "do not ask");
 
+  walspout::AdoptOptions adopt_options;
+  CLI::App* adopt =
+      app.add_subcommand("adopt", "after pg_upgrade: go on with the slots that the new server has");
+  adopt->add_option("FILE", adopt_options.config, "configuration")->required();
+  adopt->add_option("--pipeline", adopt_options.pipeline, "only this one");
+  adopt->add_flag("--yes", adopt_options.yes, "do not ask");
+
   walspout::ReplayOptions replay_options;
   CLI::App* replay = app.add_subcommand(
       "replay", "send dead letters again; those that are delivered are removed from their file");
@@ -67,6 +74,7 @@ int dispatch(int argc, char** argv) {
   if (*drop) return walspout::drop_command(file, yes);
   if (*keys) return walspout::keys_command(json);
   if (*schema) return walspout::schema_command();
+  if (*adopt) return walspout::adopt_command(adopt_options);
   if (*version) std::printf("walspout %s\n", walspout::kVersion);
   return walspout::kClean;
 }

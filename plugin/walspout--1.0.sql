@@ -7,6 +7,9 @@
 -- whoever owns it could put functions beside ours that calls would find first.
 CREATE SCHEMA walspout;
 
+-- What holds restart_lsn is told from where it is. Far behind what was confirmed,
+-- it waits for a transaction that was running there. Close to that, it waits for
+-- the reader. Transactions of other databases count, too.
 CREATE VIEW walspout.slots AS
 SELECT s.slot_name,
        s.database,
@@ -17,15 +20,38 @@ SELECT s.slot_name,
        pg_catalog.pg_wal_lsn_diff(here.lsn, s.confirmed_flush_lsn)::bigint AS lag_bytes,
        s.restart_lsn,
        pg_catalog.pg_wal_lsn_diff(here.lsn, s.restart_lsn)::bigint AS retained_bytes,
-       s.safe_wal_size
-  FROM pg_catalog.pg_replication_slots s,
-       LATERAL (SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
-                            THEN pg_catalog.pg_last_wal_replay_lsn()
-                            ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) here
+       s.safe_wal_size,
+       s.catalog_xmin,
+       pg_catalog.age(s.catalog_xmin) AS catalog_xmin_age,
+       CASE WHEN s.restart_lsn IS NOT NULL THEN
+           NULLIF(pg_catalog.concat_ws('; ',
+               CASE WHEN NOT s.active THEN 'no process streams the slot'
+                    WHEN confirmed.lag * 2 > here.lsn - s.restart_lsn
+                    THEN pg_catalog.concat('the reader that process ', s.active_pid, ' serves has not confirmed more')
+               END,
+               CASE WHEN confirmed.lag * 2 <= here.lsn - s.restart_lsn THEN oldest.transaction END), '')
+       END AS held_by
+  FROM pg_catalog.pg_replication_slots s
+ CROSS JOIN LATERAL (SELECT CASE WHEN pg_catalog.pg_is_in_recovery()
+                                 THEN pg_catalog.pg_last_wal_replay_lsn()
+                                 ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) here
+ CROSS JOIN LATERAL (SELECT here.lsn - s.confirmed_flush_lsn AS lag) confirmed
+  LEFT JOIN (SELECT pg_catalog.age(a.backend_xid) AS age,
+                    pg_catalog.concat('transaction ', a.backend_xid, ' of process ', a.pid,
+                                      ', since ', a.xact_start) AS transaction
+               FROM pg_catalog.pg_stat_activity a
+              WHERE a.backend_xid IS NOT NULL
+              UNION ALL
+             SELECT pg_catalog.age(p.transaction),
+                    pg_catalog.concat('prepared transaction ', p.transaction, ', "', p.gid,
+                                      '", since ', p.prepared)
+               FROM pg_catalog.pg_prepared_xacts p
+              ORDER BY age DESC
+              LIMIT 1) oldest ON true
  WHERE s.plugin = 'walspout';
 
 COMMENT ON VIEW walspout.slots IS
-  'replication slots of walspout: lag_bytes is WAL not yet confirmed, retained_bytes WAL kept on disk';
+  'replication slots of walspout: lag_bytes is WAL not yet confirmed, retained_bytes WAL kept on disk, held_by why it is kept';
 
 -- jsonb cannot hold all that JSON can (\u0000, numbers of a million digits):
 -- such a document is shown as text, so that one of them does not hide the rest.

@@ -16,6 +16,8 @@ SELECT slot_name, database = current_database(), active, active_pid, wal_status,
        retained_bytes >= lag_bytes, restart_lsn <= confirmed_lsn, safe_wal_size
   FROM walspout.slots WHERE slot_name LIKE 'extension%';
 SELECT lag_bytes = pg_current_wal_lsn() - confirmed_lsn, retained_bytes = pg_current_wal_lsn() - restart_lsn FROM walspout.slots WHERE slot_name = 'extension';
+-- what holds it
+SELECT catalog_xmin IS NOT NULL, catalog_xmin_age = age(catalog_xmin), held_by FROM walspout.slots WHERE slot_name = 'extension';
 SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute WHERE attrelid = 'walspout.slots'::regclass ORDER BY attnum;
 
 -- peek: so many events, nothing consumed
@@ -38,6 +40,18 @@ SELECT envelope FROM walspout.peek('extension', 10, 'omit', 'ts,xid,id');
 SELECT walspout.peek('extension', 1, 'no_option', 'x');
 CALL h.skip('extension');
 
+-- an old transaction holds a slot that is read
+CALL h.slot('extension_held');
+BEGIN;
+INSERT INTO extended VALUES (100, 'old');
+PREPARE TRANSACTION 'it''s "old"';
+SELECT count(*) FROM (SELECT pg_logical_emit_message(true, 'p', repeat('x', 100000)) FROM generate_series(1, 10)) m;
+CALL h.skip('extension_held');
+SELECT retained_bytes > 1000000, lag_bytes < 500000, catalog_xmin_age > 0,
+       regexp_replace(held_by, 'transaction \d+|since .*', '', 'g') FROM walspout.slots WHERE slot_name = 'extension_held';
+ROLLBACK PREPARED 'it''s "old"';
+CALL h.drop('extension_held');
+CALL h.skip('extension');
 -- emit
 BEGIN;
 SELECT walspout.emit('outbox', 'text') IS NOT NULL, walspout.emit('outbox', '{"b":1, "a" : 2}'::jsonb) IS NOT NULL, walspout.emit('outbox', '{"b":1, "a" : 2}') IS NOT NULL;

@@ -63,6 +63,8 @@ struct Key {
   std::function<std::string(const std::string& item)> item_problem{};
   // Puts a value into its place in the structure that the table is of.
   std::function<void(void* target, const KeyValue& value)> set{};
+  // The secrets that the target has there, also the empty ones.
+  std::function<std::vector<Secret*>(void* target)> secrets{};
   // kSection: the structure that the inner table is of.
   std::function<void*(void* target)> inner{};
 };
@@ -165,6 +167,24 @@ void assign(M& member, const KeyValue& value) {
   }
 }
 
+inline std::vector<Secret*> secrets_in(Secret& secret) {
+  return {&secret};
+}
+inline std::vector<Secret*> secrets_in(SecretList& list) {
+  std::vector<Secret*> all;
+  for (Secret& secret : list) all.push_back(&secret);
+  return all;
+}
+inline std::vector<Secret*> secrets_in(SecretMap& map) {
+  std::vector<Secret*> all;
+  for (auto& [name, secret] : map) all.push_back(&secret);
+  return all;
+}
+template <typename M>
+std::vector<Secret*> secrets_in(M&) {
+  return {};
+}
+
 }  // namespace keys
 
 // Makes the table of a structure T. Each call adds a key whose value goes where `get` points: a
@@ -182,6 +202,9 @@ class KeyTable {
     key.initial = keys::initial_of(std::as_const(std::invoke(get, initial)));
     key.set = [get](void* target, const KeyValue& value) {
       keys::assign(std::invoke(get, *static_cast<T*>(target)), value);
+    };
+    key.secrets = [get](void* target) {
+      return keys::secrets_in(std::invoke(get, *static_cast<T*>(target)));
     };
     return *this;
   }

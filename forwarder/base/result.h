@@ -63,6 +63,12 @@ inline Failure fatal(std::string what, std::string where = {}) {
   return Failure(Error{ErrorKind::kFatal, std::move(what), std::move(where)});
 }
 
+// Our configuration is wrong, and no attempt can succeed before somebody edits it.
+inline Failure misconfigured(std::string what, std::string where = {}) {
+  return Failure(
+      Error{ErrorKind::kFatal, std::move(what), std::move(where), Scope::kConfiguration});
+}
+
 // The receiver is gone for good, as the reader of a pipe is: no later attempt can succeed.
 inline Failure gone(std::string what, std::string where = {}) {
   return Failure(Error{ErrorKind::kFatal, std::move(what), std::move(where), Scope::kDestination});

@@ -13,6 +13,7 @@
 #include "pipeline/dead_letter_file.h"
 #include "postgres/connection.h"
 #include "sink/sinks.h"
+#include "source/lost.h"
 #include "source/slot.h"
 #include "source/source.h"
 #include "source/state_file.h"
@@ -49,8 +50,10 @@ class Doctor : private Findings {
   void publications();
   void tables();
   void user_casts();
+  void replication();
   void slot();
-  void record(const Row* slot);
+  void failover(const std::string& now);
+  bool record(const Row* slot);
   void plugin();
   void files();
   void sinks();
@@ -58,8 +61,10 @@ class Doctor : private Findings {
   const PipelineConfig& config_;
   Wake wake_;
   std::optional<Connection> connection_;
+  std::optional<ServerState> identified_;  // on a replication connection
   Lsn wal_position_;
   std::string identity_;  // of the source, for sinks
+  bool may_replicate_ = false;
 };
 
 int64_t number(const std::string& text) {
@@ -96,6 +101,7 @@ bool Doctor::examine() {
     publications();
     tables();
     user_casts();
+    if (may_replicate_) replication();
     slot();
     if (!failed()) plugin();
   } else {
@@ -156,21 +162,19 @@ void Doctor::wal_level() {
 
 void Doctor::privileges() {
   std::vector<Row> found = rows(
-      "SELECT current_user, session_user, r.rolreplication OR r.rolsuper, s.rolsuper "
-      "FROM pg_catalog.pg_roles r, pg_catalog.pg_roles s "
-      "WHERE r.rolname = current_user AND s.rolname = session_user");
+      "SELECT rolname, rolreplication OR rolsuper, rolsuper FROM pg_catalog.pg_roles "
+      "WHERE rolname = session_user");
   const Row answer = found.empty() ? Row{} : found.front();
-  const std::string role = text(answer, 0), login = text(answer, 1);
-  if (text(answer, 2) != "t") {
+  const std::string role = text(answer, 0);
+  may_replicate_ = text(answer, 1) == "t";
+  if (!may_replicate_) {
     bad("role \"" + role + "\" may not replicate",
-        role == login ? "ALTER ROLE " + Connection::quote_name(role) + " REPLICATION"
-                      : "ALTER ROLE " + Connection::quote_name(login) + " RESET role, or " +
-                            "ALTER DATABASE ... RESET role: the DSN names \"" + login + "\"");
+        "ALTER ROLE " + Connection::quote_name(role) + " REPLICATION");
   } else {
     good("role \"" + role + "\" may replicate");
   }
-  if (text(answer, 3) == "t") {
-    warn("role \"" + login + "\" is a superuser, and a reader of changes needs far less",
+  if (text(answer, 2) == "t") {
+    warn("role \"" + role + "\" is a superuser, and a reader of changes needs far less",
          "CREATE ROLE walspout LOGIN REPLICATION; and let `dsn` name that role");
   }
 }
@@ -223,6 +227,40 @@ void Doctor::user_casts() {
   }
 }
 
+// Whether the server lets in what `run` streams on. Who streams the slot already has a connection.
+void Doctor::replication() {
+  const bool streamed =
+      value("SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+            Connection::quote_literal(config_.source.slot)) != "";
+  auto stream = connection_->beside(config_.source.dsn, Connection::Mode::kReplication,
+                                    Clock::now() + kPatience, [] { return false; });
+  ServerState state;
+  Result<void> identified;
+  if (stream) {
+    identified = Slot::identify(*stream, state, Clock::now() + kPatience);
+  } else {
+    identified = Failure(std::move(stream.error()));
+  }
+  if (!identified && streamed) {
+    warn("the slot is streamed, and no other replication connection is let in: " +
+             identified.error().message(),
+         "allow two of max_wal_senders for each pipeline");
+    return;
+  }
+  if (!identified) {
+    bad("the server lets in no replication connection: " + identified.error().message(), "");
+    return;
+  }
+  identified_ = state;
+  good("the server lets in a replication connection");
+  const int64_t most = number(setting("max_wal_senders"));
+  if (!streamed && number(value("SELECT count(*) FROM pg_catalog.pg_stat_replication")) >= most) {
+    warn("this was the last of max_wal_senders: while nothing is read, `run` needs a second one",
+         "ALTER SYSTEM SET max_wal_senders = " + std::to_string(most + 2) +
+             "; then restart the server");
+  }
+}
+
 void Doctor::slot() {
   const std::string& name = config_.source.slot;
   wal_position_ = parse_lsn(value("SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
@@ -233,10 +271,12 @@ void Doctor::slot() {
                               name, connection_->database());
   std::vector<Row> found = rows(
       "SELECT plugin, database = pg_catalog.current_database(), active_pid, wal_status, "
-      "confirmed_flush_lsn "
-      "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+      "confirmed_flush_lsn, pg_catalog.to_jsonb(s) ->> 'invalidation_reason', "
+      "pg_catalog.to_jsonb(s) ->> 'conflicting', pg_catalog.to_jsonb(s) ->> 'failover' "
+      "FROM pg_catalog.pg_replication_slots s WHERE slot_name = " +
       Connection::quote_literal(name));
-  record(found.empty() ? nullptr : &found.front());
+  if (!record(found.empty() ? nullptr : &found.front()) && found.empty()) return;
+  failover(found.empty() ? "" : text(found.front(), 7));
   if (found.empty()) {
     int64_t used = number(value("SELECT count(*) FROM pg_catalog.pg_replication_slots"));
     if (used >= number(setting("max_replication_slots"))) {
@@ -260,9 +300,10 @@ void Doctor::slot() {
   } else if (text(slot, 1) != "t") {
     bad("slot \"" + name + "\" is another database's", "choose another name");
   } else if (text(slot, 3) == "lost") {
-    bad("slot \"" + name + "\" is lost: changes after " + text(slot, 4) +
-            " are no longer in the server's log",
-        "backfill what is missing; " + drop + "; start again");
+    const LostSlot lost = lost_slot(text(slot, 5), text(slot, 6));
+    bad("slot \"" + name + "\" is lost: the server " + lost.why + ". Changes after " +
+            text(slot, 4) + " are missing",
+        lost.remedy + "; backfill what is missing; " + drop + "; start again");
   } else {
     Lsn confirmed = parse_lsn(text(slot, 4)).value_or(wal_position_);
     uint64_t lag = wal_position_ > confirmed ? wal_position_.value - confirmed.value : 0;
@@ -275,32 +316,55 @@ void Doctor::slot() {
   }
 }
 
+// `now`: whether standbys keep the slot.
+void Doctor::failover(const std::string& now) {
+  if (!config_.source.failover || now == "true") return;
+  if (setting("sync_replication_slots") == "") {
+    warn(
+        "failover: true has no effect: the server is older than PostgreSQL 17, and no standby "
+        "keeps "
+        "the slot",
+        "take failover out of the source, or upgrade the server");
+  } else if (value("SELECT pg_catalog.pg_is_in_recovery()") == "t") {
+    warn("failover: true has no effect: a standby cannot set it",
+         "let `dsn` name the primary, or make the slot there");
+  } else {
+    good("`run` sets failover of the slot");
+  }
+}
+
 // Whether the slot follows what `run` remembers of it. While it is read it moves.
-void Doctor::record(const Row* slot) {
-  if (config_.state.empty() || (slot && (*slot)[2])) return;
+bool Doctor::record(const Row* slot) {
+  if (config_.state.empty() || (slot && (*slot)[2])) return true;
   StateFile file(config_.state, config_.name);
   Result<std::optional<SlotRecord>> record = file.read(config_.source.slot);
   if (!record) {
     bad(record.error().message(), "");
-    return;
+    return false;
   }
-  if (!*record) return;
-  const std::string remedy =
-      "bring the receivers in line with the database, then remove " + file.path();
+  if (!*record) return true;
+  // The history of timelines is left to `run`, which knows more.
+  ServerState server;
+  server.system = identified_
+                      ? identified_->system
+                      : value("SELECT system_identifier FROM pg_catalog.pg_control_system()");
+  const bool upgraded = server.system != (*record)->system;
+  std::string remedy = "bring the receivers in line with the database, then remove " + file.path();
   if (!slot) {
     bad("slot \"" + config_.source.slot + "\" is gone, and its changes were delivered up to " +
-            to_string((*record)->told),
-        remedy);
-    return;
+            to_string((*record)->told) + (upgraded ? "; this is another server" : ""),
+        remedy + (upgraded ? ". pg_upgrade carries slots over from PostgreSQL 17 on only" : ""));
+    return false;
   }
-  // The history of timelines takes a replication connection: that is left to `run`.
-  ServerState server;
-  server.system = value("SELECT system_identifier FROM pg_catalog.pg_control_system()");
+  if (upgraded) {
+    remedy = "if pg_upgrade made this server of the old one: walspout adopt CONFIG. Else " + remedy;
+  }
   server.timeline = (*record)->timeline;
   server.wal_end = wal_position_;
   server.slot_confirmed = parse_lsn(text(*slot, 4)).value_or(Lsn{});
   const std::string why = gap(**record, (*record)->told, server, false);
   if (!why.empty()) bad("slot \"" + config_.source.slot + "\": " + why, remedy);
+  return why.empty();
 }
 
 // Whether the server finds the plugin and may load it, and whether that accepts its options, only a

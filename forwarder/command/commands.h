@@ -35,6 +35,13 @@ int schema_command();
 
 int drop_command(const std::string& path, bool yes);
 
+struct AdoptOptions {
+  std::string config;
+  std::string pipeline;  // empty: all of them
+  bool yes = false;      // do not ask
+};
+int adopt_command(const AdoptOptions& options);
+
 // Loads a configuration; prints what is wrong with it, and then has no value.
 std::optional<Config> configuration(const std::string& path);
 

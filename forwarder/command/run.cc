@@ -38,7 +38,7 @@ class Runner {
   void take_signals();
   void signal(uint32_t number);
   bool ended() const;
-  bool failed() const;
+  int exit_code() const;
 
   const Config& config_;
   Wake ended_;
@@ -120,11 +120,11 @@ int Runner::run() {
     // A client library does not come back; what was confirmed is confirmed.
     log(LogLevel::kWarn, "a sink did not end in time, leaving it");
     flush_log();
-    std::_Exit(failed() ? kFailed : kClean);
+    std::_Exit(exit_code());
   }
   for (auto& pipeline : pipelines_) pipeline->join();
   flush_log();
-  return failed() ? kFailed : kClean;
+  return exit_code();
 }
 
 void Runner::signal(uint32_t number) {
@@ -161,11 +161,15 @@ bool Runner::ended() const {
   return true;
 }
 
-bool Runner::failed() const {
+// A supervisor starts the program again after a failure, and not after a wrong configuration.
+int Runner::exit_code() const {
+  int code = kClean;
   for (const auto& pipeline : pipelines_) {
-    if (pipeline->has_failed()) return true;
+    if (!pipeline->has_failed()) continue;
+    if (!pipeline->is_misconfigured()) return kFailed;
+    code = kUsage;
   }
-  return false;
+  return code;
 }
 
 // "can both write ...": what two sinks would fill that takes events of one sink only, and the

@@ -50,6 +50,13 @@ PipelineConfig read_pipeline(YamlMap& map) {
       inner.problem("there are two sinks \"" + name + "\": give each a \"name\" of its own");
     }
   });
+  for (const SinkConfig& sink : pipeline.sinks) {
+    if (!sink.type || !sink.type->batch_bytes) continue;
+    if (sink.type->batch_bytes(sink.options) <= pipeline.memory) continue;
+    map.problem("sinks", "\"bytes\" of the batch of sink \"" + sink.name +
+                             "\" is more than \"memory\", which bounds what there is to send: "
+                             "raise memory, or lower bytes");
+  }
   return pipeline;
 }
 

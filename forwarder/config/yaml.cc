@@ -5,9 +5,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
-#include <fstream>
 #include <numeric>
-#include <sstream>
 
 #include "config/units.h"
 
@@ -154,17 +152,12 @@ std::optional<Secret> YamlMap::expand_secret(const YAML::Node& value, const std:
   if (!text) return std::nullopt;
   constexpr std::string_view kFile = "file:";
   if (!text->starts_with(kFile)) return Secret(std::move(*text));
-  std::string path = text->substr(kFile.size());
-  std::ifstream file(path, std::ios::binary);
-  std::stringstream content;
-  if (file) content << file.rdbuf();
-  if (!file || !content) {
+  const std::string path = text->substr(kFile.size());
+  std::optional<Secret> secret = Secret::from_file(path);
+  if (!secret) {
     note(value.Mark(), "could not read file \"" + path + "\", for \"" + name + "\"");
-    return std::nullopt;
   }
-  std::string secret = content.str();
-  while (!secret.empty() && (secret.back() == '\n' || secret.back() == '\r')) secret.pop_back();
-  return Secret(std::move(secret));
+  return secret;
 }
 
 bool YamlMap::text(const std::string& key, std::string& target) {

@@ -58,6 +58,7 @@ Result<void> Deliverer::connect() {
       time_.sleep(kSourcePoll);
       continue;
     }
+    if (reopen_) reopen_files();
     const TimePoint until = deadline();
     stats_.pulse.back_by(until);
     Result<void> checked = sink_.check(*source, until);
@@ -328,12 +329,12 @@ void Deliverer::wait(SinkState state, Milliseconds time, const Error& error) {
   pause(time);
 }
 
-// Sleeps, while the sink keeps its connection alive.
+// Sleeps, while the sink keeps its connection alive. SIGHUP ends it: something may have changed.
 void Deliverer::pause(Duration time) {
   const TimePoint end = time_.now() + time;
   stats_.pulse.back_by(end);
   time_.sleep(std::min(time, kPatience));
-  while (time_.now() < end && !queue_.closed()) {
+  while (time_.now() < end && !queue_.closed() && !reopen_) {
     sink_.idle();
     time_.sleep(std::min(end - time_.now(), kPatience));
   }

@@ -70,7 +70,8 @@ class Deliverer {
   // No call of the sink may last beyond this time from now on. From any thread.
   void limit(TimePoint deadline) { limit_.store(deadline.time_since_epoch().count()); }
 
-  // The sink opens its files again before it delivers anything more. From any thread.
+  // The sink opens its files again before it delivers anything more, and a pause between attempts
+  // ends. From any thread.
   void reopen() { reopen_ = true; }
 
  private:

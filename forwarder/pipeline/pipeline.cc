@@ -102,6 +102,7 @@ void Pipeline::run(std::function<Result<void>()> body, const std::string& name) 
   }
   if (!result) {
     failed_ = true;
+    misconfigured_ = misconfigured_ || result.error().blamed == Scope::kConfiguration;
     log(LogLevel::kError, "pipeline stops",
         {{"pipeline", config_.name}, {"at", name}, {"error", result.error().message()}});
     source_->stop(Clock::now());
@@ -140,6 +141,7 @@ std::string Pipeline::late_thread(TimePoint now, Duration grace) const {
 
 void Pipeline::reopen() {
   for (auto& lane : lanes_) lane->deliverer->reopen();
+  source_->renew();
 }
 
 }  // namespace walspout

@@ -40,6 +40,7 @@ class Pipeline {
   // After it has ended.
   void join();
 
+  // SIGHUP: files are opened, and secrets in files read, again. What waits to try again tries now.
   void reopen();
 
   // The name of a thread that should have been back `grace` ago; empty if there is none.
@@ -47,6 +48,8 @@ class Pipeline {
 
   bool has_ended() const { return running_ == 0; }
   bool has_failed() const { return failed_; }
+  // It has failed, and would again, until somebody edits the configuration.
+  bool is_misconfigured() const { return misconfigured_; }
 
   // For the status server.
   const PipelineConfig& config() const { return config_; }
@@ -80,6 +83,7 @@ class Pipeline {
   std::vector<std::thread> threads_;
   std::atomic<size_t> running_{0};
   std::atomic<bool> failed_{false};
+  std::atomic<bool> misconfigured_{false};
 };
 
 }  // namespace walspout

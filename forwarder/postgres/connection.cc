@@ -21,6 +21,7 @@ namespace {
 constexpr size_t kDataHeader = 1 + 8 + 8 + 8;  // 'w', start, server's position, time
 constexpr size_t kKeepaliveSize = 1 + 8 + 8 + 1;
 constexpr std::string_view kCanceled = "57014";
+constexpr std::string_view kSyntaxError = "42601";
 constexpr int64_t kPostgresEpochMicros = 946'684'800'000'000;
 
 using Options = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
@@ -210,13 +211,16 @@ Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint dead
                                     const Wake& wake, std::function<bool()> interrupted) {
   std::vector<Host> hosts = hosts_of(dsn);
   std::string failures;
+  bool pooled = true;
   for (size_t i = 0; i < hosts.size(); i++) {
     TimePoint now = Clock::now();
     auto left = std::max(Duration::zero(), deadline - now) / (hosts.size() - i);
     Result<Connection> connection = attempt(dsn, hosts[i], mode, now + left, wake, interrupted);
     if (connection || interrupted() || hosts.size() == 1) return connection;
     failures += (failures.empty() ? "" : "; ") + connection.error().message();
+    pooled = pooled && connection.error().kind == ErrorKind::kFatal;
   }
+  if (pooled) return misconfigured(std::move(failures));
   return retry(std::move(failures));
 }
 
@@ -284,7 +288,11 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
   }
   if (PQstatus(conn) != CONNECTION_OK) {
     std::string said = one_line(PQerrorMessage(conn));
-    return retry("could not connect: " + said + remedy(said), connection.endpoint());
+    said = "could not connect: " + said + remedy(said);
+    if (mode == Mode::kReplication && said.find(kNoReplication) != std::string::npos) {
+      return misconfigured(std::move(said), connection.endpoint());
+    }
+    return retry(std::move(said), connection.endpoint());
   }
   if (PQsetnonblocking(conn, 1) != 0) return connection.lost("could not set up the connection");
   if (mode == Mode::kOrdinary) {
@@ -298,14 +306,23 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
   return connection;
 }
 
-// Sets what the session has to have set, for as long as it lasts.
+// Sets what the session has to have set, for as long as it lasts. A pooler that drops the wish for
+// replication hands out an ordinary session, which others use, too: nothing is set there.
 Result<void> Connection::prepare(TimePoint deadline) {
-  for (const std::string& statement : session_statements(server_version())) {
+  const std::string kFirst = "IDENTIFY_SYSTEM";  // no ordinary session understands it
+  std::vector<std::string> statements = session_statements(server_version());
+  statements.insert(statements.begin(), kFirst);
+  for (const std::string& statement : statements) {
     auto set = query(statement, deadline);
     while (!set && set.error().sqlstate == kCanceled && Clock::now() < deadline) {
       set = query(statement, deadline);
     }
-    if (!set) return in("could not set up the session", std::move(set.error().error));
+    if (set) continue;
+    if (statement == kFirst && set.error().sqlstate == kSyntaxError) {
+      return misconfigured("this is no replication connection" + remedy(kNoReplication),
+                           endpoint());
+    }
+    return in("could not set up the session", std::move(set.error().error));
   }
   return {};
 }

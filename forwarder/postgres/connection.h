@@ -61,7 +61,8 @@ class Connection {
 
   // Connects, to the first of the servers in the DSN that lets us in; they share the time up to the
   // deadline. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
-  // application_name.
+  // application_name. An error is misconfigured() if the DSN leads to poolers, which do not pass on
+  // what a connection of mode kReplication is for.
   static Result<Connection> open(const Secret& dsn, Mode mode, TimePoint deadline, const Wake& wake,
                                  std::function<bool()> interrupted);
 

@@ -8,6 +8,28 @@
 
 namespace walspout {
 
+// What a pooler says that passes no replication on.
+inline constexpr std::string_view kNoReplication = "unsupported startup parameter: replication";
+
+// The text in quotes that follows `name` in a message.
+inline std::string quoted_after(std::string_view said, std::string_view name) {
+  const size_t at = said.find(std::string(name) + " \"");
+  if (at == std::string_view::npos) return "...";
+  said.remove_prefix(at + name.size() + 2);
+  return std::string(said.substr(0, said.find('"')));
+}
+
+// The line that pg_hba.conf lacks.
+inline std::string hba_line(std::string_view said) {
+  const bool local = said.find("[local]") != std::string_view::npos;
+  return ". To let it in: add to pg_hba.conf `" + std::string(local ? "local " : "host ") +
+         quoted_after(said, "database") + " " + quoted_after(said, "user") +
+         (local ? "" : " ADDRESS/32") +
+         " scram-sha-256`, and SELECT pg_catalog.pg_reload_conf(). The line names the database: "
+         "one "
+         "for `replication` is for physical replication only";
+}
+
 // The statement or command, as the end of a message; empty if none is known. `said` is the server's
 // message, in its English: servers that speak another language get no remedy.
 inline std::string remedy(std::string_view said) {
@@ -35,8 +57,13 @@ inline std::string remedy(std::string_view said) {
       Known{"all replication slots are in use",
             "drop one that is not needed (SELECT * FROM pg_catalog.pg_replication_slots), or "
             "raise max_replication_slots and restart the server"},
-      Known{"exceeds max_wal_senders", "raise max_wal_senders and restart the server"},
+      Known{"requested standby connections exceeds",
+            "raise max_wal_senders and restart the server"},
+      Known{kNoReplication,
+            "let `dsn` name the server itself: it leads to a connection pooler, such as PgBouncer, "
+            "which passes no replication on"},
   };
+  if (said.find("pg_hba.conf") != std::string_view::npos) return hba_line(said);
   for (const Known& known : kKnown) {
     if (said.find(known.sign) == std::string_view::npos) continue;
     return ". To mend it: " + std::string(known.remedy);

@@ -75,7 +75,10 @@ inline std::string session_prefix(int version) {
     statements +=
         "SET LOCAL " + std::string(setting.name) + " = '" + std::string(setting.value) + "'; ";
   }
-  return statements + "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE; ";
+  // Slots belong to the role that the DSN names: that is the one whose rights a stream has,
+  // whatever other role is set for the sessions of a role or a database.
+  return statements +
+         "SET LOCAL ROLE NONE; SET TRANSACTION ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE; ";
 }
 
 }  // namespace walspout

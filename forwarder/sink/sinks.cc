@@ -1,5 +1,6 @@
 #include "sink/sinks.h"
 
+#include "sink/renewed.h"
 #include "sink/types.h"
 
 namespace walspout {
@@ -25,11 +26,23 @@ SinkConfig sink_config(const std::string& type) {
 }
 
 Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config) {
-  return config.type->make(config.options);
+  const auto make = [](const SinkConfig& from) { return from.type->make(from.options); };
+  auto sink = make(config);
+  if (!sink || !RenewedSink::is_needed(config)) return sink;
+  return std::make_unique<RenewedSink>(config, std::move(*sink), make);
 }
 
 Route* route_of(SinkConfig& config) {
   return config.type->route ? config.type->route(config.options) : nullptr;
+}
+
+std::vector<Secret*> secrets_of(SinkConfig& config) {
+  std::vector<Secret*> all;
+  for (const Key& key : config.type->keys.keys) {
+    if (!key.secrets) continue;
+    for (Secret* secret : key.secrets(config.type->target(config.options))) all.push_back(secret);
+  }
+  return all;
 }
 
 void remember_in(SinkConfig& config, const std::string& state, const std::string& pipeline) {

@@ -5,12 +5,13 @@
 #include <utility>
 
 #include "base/log.h"
+#include "source/lost.h"
 
 namespace walspout {
 
 namespace {
 
-constexpr int kSlotFailoverVersion = 170000;
+constexpr std::string_view kObjectInUse = "55006";
 constexpr std::string_view kFirstTimeline = "1";  // which has no history
 constexpr size_t kUntold = 1000;
 constexpr Duration kFollow = std::chrono::seconds(2);  // for an answer beside the stream
@@ -69,16 +70,19 @@ Result<ServerState> Slot::look(Connection& connection) {
         "SELECT plugin, database, current_database(), wal_status, confirmed_flush_lsn, active_pid, "
         "pg_catalog.pg_is_in_recovery(), EXISTS (SELECT FROM pg_catalog.pg_stat_replication "
         "WHERE pid = active_pid AND state IS DISTINCT FROM 'startup'), "
-        "pg_catalog.pg_postmaster_start_time() "
-        "FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+        "pg_catalog.pg_postmaster_start_time(), "
+        // Columns that older servers do not have.
+        "pg_catalog.to_jsonb(s) ->> 'failover', pg_catalog.to_jsonb(s) ->> 'invalidation_reason', "
+        "pg_catalog.to_jsonb(s) ->> 'conflicting' "
+        "FROM pg_catalog.pg_replication_slots s WHERE slot_name = " +
             Connection::quote_literal(config_.slot),
         deadline);
     if (!slots) return Failure(std::move(slots.error().error));
     if (slots->empty()) {
       if (record_) {
         return fatal("slot \"" + config_.slot +
-                         "\" is gone: somebody dropped it, or the server was restored without it. "
-                         "What was delivered reaches " +
+                         "\" is gone: somebody dropped it, or the server was restored or upgraded "
+                         "without it. What was delivered reaches " +
                          to_string(record_->told) +
                          "; changes after that are not kept for this pipeline. " + how_to_go_on(),
                      connection.endpoint());
@@ -109,15 +113,14 @@ Result<ServerState> Slot::look(Connection& connection) {
                    connection.endpoint());
     }
     if (text(slot, 3) == "lost") {
-      return fatal("slot \"" + config_.slot +
-                       "\" is lost: the server has removed log that was not delivered yet "
-                       "(max_slot_wal_keep_size). Changes after " +
-                       text(slot, 4) +
-                       " are missing. When that has been dealt with: SELECT "
-                       "pg_catalog.pg_drop_replication_slot('" +
-                       config_.slot + "'). " + how_to_go_on(),
+      const LostSlot lost = lost_slot(text(slot, 10), text(slot, 11));
+      return fatal("slot \"" + config_.slot + "\" is lost: the server " + lost.why +
+                       ". Changes after " + text(slot, 4) + " are missing. " + lost.remedy +
+                       "; then SELECT pg_catalog.pg_drop_replication_slot('" + config_.slot +
+                       "'). " + how_to_go_on(),
                    connection.endpoint());
     }
+    failover_ = text(slot, 9);
     state.slot_confirmed = parse_lsn(text(slot, 4)).value_or(Lsn{});
     state.slot_user = text(slot, 5);
     state.in_recovery = text(slot, 6) == "t";
@@ -132,7 +135,6 @@ Result<ServerState> Slot::look(Connection& connection) {
   return retry("slot \"" + config_.slot + "\" is gone as soon as it was made");
 }
 
-// Which server it is, how far its log reaches, and the history of that.
 Result<void> Slot::identify(Connection& connection, ServerState& state, TimePoint deadline) {
   auto system = connection.query("IDENTIFY_SYSTEM", deadline);
   if (!system) return Failure(std::move(system.error().error));
@@ -171,6 +173,9 @@ Result<void> Slot::look_for_gap(Connection& connection, const ServerState& serve
   }
   if (why.empty()) why = gap(here, reached, server, shared_);
   if (why.empty()) return {};
+  if (server.system != record_->system) {
+    why += ". If pg_upgrade made it of the old one: walspout adopt CONFIG";
+  }
   return fatal("slot \"" + config_.slot + "\": " + why + ". " + how_to_go_on(),
                connection.endpoint());
 }
@@ -195,6 +200,7 @@ void Slot::begin(const ServerState& server, Lsn start) {
                        record_ ? record_->last : Received{},
                        options_};
   shared_ = false;
+  made_ = false;
   started_ = server.started;
   standby_ = server.in_recovery;
   followed_ = told;
@@ -278,22 +284,86 @@ void Slot::keep() {
   unkept_said_ = !kept;
 }
 
+Result<void> Slot::keep_on_standbys(Connection& connection, const ServerState& server) {
+  if (!config_.failover || failover_ == "true") return {};
+  std::string why;
+  if (failover_.empty()) {
+    why = "the server is older than PostgreSQL 17, which knows it: no standby keeps the slot";
+  } else if (server.in_recovery) {
+    why = "a standby cannot set it: the slot has to be one of the primary";
+  } else {
+    auto altered = connection.query(
+        "ALTER_REPLICATION_SLOT " + Connection::quote_name(config_.slot) + " (FAILOVER true)",
+        Clock::now() + answer_);
+    if (altered) {
+      failover_ = "true";
+      log(LogLevel::kInfo, "failover of the slot is set, standbys keep it",
+          {{"pipeline", pipeline_}, {"slot", config_.slot}});
+      return {};
+    }
+    if (altered.error().sqlstate.empty()) return Failure(std::move(altered.error().error));
+    // The attempt to stream will say so.
+    if (altered.error().sqlstate == kObjectInUse) return {};
+    why = altered.error().error.message();
+  }
+  if (!std::exchange(no_failover_said_, true)) {
+    log(LogLevel::kWarn, "failover is not in force",
+        {{"pipeline", pipeline_}, {"slot", config_.slot}, {"error", why}});
+  }
+  return {};
+}
+
+// The plugin rejects to stream without them, and then the slot would keep the server's log.
+Result<void> Slot::find_publications(Connection& connection) {
+  std::string wanted;
+  for (const std::string& name : config_.publications) {
+    wanted += (wanted.empty() ? "" : ", ") + Connection::quote_literal(name);
+  }
+  if (wanted.empty()) return {};
+  auto missing =
+      connection.query("SELECT wanted.name FROM pg_catalog.unnest(ARRAY[" + wanted +
+                           "]::pg_catalog.text[]) wanted(name) WHERE NOT EXISTS (SELECT FROM "
+                           "pg_catalog.pg_publication p WHERE p.pubname = wanted.name)",
+                       Clock::now() + answer_);
+  if (!missing) return Failure(std::move(missing.error().error));
+  if (missing->empty()) return {};
+  const std::string name = text(missing->front(), 0);
+  return retry("slot \"" + config_.slot + "\" is not made, as publication \"" + name +
+                   "\" does not exist: CREATE PUBLICATION " + Connection::quote_name(name) +
+                   " FOR TABLE ...",
+               connection.endpoint());
+}
+
+void Slot::remove_unread(Connection& connection) {
+  if (!std::exchange(made_, false)) return;
+  auto dropped = connection.query("DROP_REPLICATION_SLOT " + Connection::quote_name(config_.slot),
+                                  Clock::now() + answer_);
+  if (dropped) {
+    log(LogLevel::kInfo, "dropped the slot that was just made, as it cannot be streamed",
+        {{"pipeline", pipeline_}, {"slot", config_.slot}});
+    return;
+  }
+  log(LogLevel::kWarn, "the slot that was just made stays, and keeps the server's log",
+      {{"pipeline", pipeline_},
+       {"slot", config_.slot},
+       {"error", dropped.error().error.message()}});
+}
+
 Result<void> Slot::create(Connection& connection) {
   if (!config_.create_slot) {
     return retry("slot \"" + config_.slot + "\" does not exist", connection.endpoint());
   }
+  Result<void> found = find_publications(connection);
+  if (!found) return found;
   log(LogLevel::kInfo, "making the slot; this waits for transactions that run now",
       {{"pipeline", pipeline_}, {"slot", config_.slot}});
-  std::string statement =
-      "CREATE_REPLICATION_SLOT " + Connection::quote_name(config_.slot) + " LOGICAL walspout ";
-  if (config_.failover && connection.server_version() >= kSlotFailoverVersion) {
-    statement += "(SNAPSHOT 'nothing', FAILOVER true)";
-  } else {
-    statement += "NOEXPORT_SNAPSHOT";
-  }
   pulse_.away();
-  auto created = connection.query(statement, TimePoint::max());
+  auto created =
+      connection.query("CREATE_REPLICATION_SLOT " + Connection::quote_name(config_.slot) +
+                           " LOGICAL walspout NOEXPORT_SNAPSHOT",
+                       TimePoint::max());
   if (!created) return in("could not make the slot", std::move(created.error().error));
+  made_ = true;
   log(LogLevel::kInfo, "made the slot", {{"pipeline", pipeline_}, {"slot", config_.slot}});
   return {};
 }

@@ -39,6 +39,16 @@ class Slot {
   // was one. kFatal: the slot is lost, gone, or not ours.
   Result<ServerState> look(Connection& connection);
 
+  // Makes the slot, which is free, one that standbys keep, if the configuration asks for that. Says
+  // in the log why if it cannot. Fails if the connection does.
+  Result<void> keep_on_standbys(Connection& connection, const ServerState& server);
+
+  // It cannot be streamed, and that does not pass: drops the slot if look() has made it.
+  void remove_unread(Connection& connection);
+
+  // Which server it is, how far its log reaches, and the history of that.
+  static Result<void> identify(Connection& connection, ServerState& state, TimePoint deadline);
+
   // Fails if what this server would send next does not follow what was delivered. `received`: what
   // was received completely, by this process. What a standby sent that was not followed since is
   // judged by the transaction that came last: see came().
@@ -88,7 +98,7 @@ class Slot {
 
  private:
   Result<void> create(Connection& connection);
-  static Result<void> identify(Connection& connection, ServerState& state, TimePoint deadline);
+  Result<void> find_publications(Connection& connection);
   void keep();
   std::string how_to_go_on() const;
 
@@ -105,8 +115,11 @@ class Slot {
   std::string started_;   // when the server was that streams, or did last
   bool standby_ = false;  // it is one, or was when it was asked last
   Lsn followed_;
-  bool shared_ = false;  // somebody else streamed the slot after record_
+  bool shared_ = false;   // somebody else streamed the slot after record_
+  bool made_ = false;     // by us, and not streamed since
+  std::string failover_;  // true, false; empty: the server does not know it
   bool unkept_said_ = false;
+  bool no_failover_said_ = false;
 };
 
 }  // namespace walspout

@@ -23,61 +23,7 @@ constexpr Duration kResolve = std::chrono::minutes(2);  // what libc may take to
 // is freed at once.
 constexpr size_t kChunkBytes = 64 * 1024;
 
-// A list as the plugin's options have it. Quoted, an item is what stands there, commas and all.
-std::string join_quoted(const std::vector<std::string>& names) {
-  std::string list;
-  for (const std::string& name : names) {
-    if (!list.empty()) list += ',';
-    list += Connection::quote_name(name);
-  }
-  return list;
-}
-
-std::string join(const std::vector<std::string>& parts) {
-  std::string list;
-  for (const std::string& part : parts) {
-    if (!list.empty()) list += ',';
-    list += part;
-  }
-  return list;
-}
-
 }  // namespace
-
-std::vector<PluginOption> plugin_options(const SourceConfig& config) {
-  std::vector<PluginOption> options = {
-      {"format", "frames"},
-      {"proto_version", std::to_string(kFramesVersion)},
-      {"batch_bytes", std::to_string(config.batch_bytes) + "B"},
-  };
-  auto option = [&](const char* name, std::string value) { options.push_back({name, value}); };
-  if (!config.publications.empty()) option("publications", join_quoted(config.publications));
-  if (!config.messages) option("messages", "false");
-  if (!config.message_prefixes.empty()) {
-    option("message_prefixes", join_quoted(config.message_prefixes));
-  }
-  if (config.origin != "any") option("origin", config.origin);
-  if (!config.omit.empty()) option("omit", join(config.omit));
-  if (config.max_value_bytes) {
-    option("max_value_bytes", std::to_string(config.max_value_bytes) + "B");
-  }
-  if (config.max_depth != SourceConfig::kDefaultDepth) {
-    option("max_depth", std::to_string(config.max_depth));
-  }
-  if (config.numbers != "json") option("numbers", config.numbers);
-  if (config.user_casts) option("user_casts", "true");
-  return options;
-}
-
-std::string start_replication(const SourceConfig& config, Lsn from) {
-  std::string statement = "START_REPLICATION SLOT " + Connection::quote_name(config.slot) +
-                          " LOGICAL " + to_string(from) + " (";
-  for (const PluginOption& option : plugin_options(config)) {
-    if (statement.back() != '(') statement += ", ";
-    statement += Connection::quote_name(option.name) + " " + Connection::quote_option(option.value);
-  }
-  return statement + ")";
-}
 
 Source::Source(std::string pipeline, SourceConfig config, EventQueue& queue, SourceStats& stats,
                const Wake& wake, std::optional<StateFile> state, SourceTiming timing)
@@ -91,6 +37,11 @@ Source::Source(std::string pipeline, SourceConfig config, EventQueue& queue, Sou
       aside_(config_),
       backoff_(timing.reconnect),
       slot_(pipeline_, config_, std::move(state), timing.answer, stats.pulse) {}
+
+void Source::renew() {
+  renew_ = true;
+  wake_();
+}
 
 void Source::stop(TimePoint drain_until) {
   drain_until_ = drain_until.time_since_epoch().count();
@@ -142,7 +93,11 @@ bool Source::has_gone_well(TimePoint since) const {
 Result<void> Source::stream_once() {
   caught_up_ = false;
   Result<Connection> connection = connect();
-  if (!connection) return Failure(std::move(connection.error()));
+  if (!connection) {
+    // A way to the server that was good, and leads elsewhere now, may be repaired.
+    if (received_.any) connection.error().kind = ErrorKind::kRetry;
+    return Failure(std::move(connection.error()));
+  }
 
   // Whoever holds the slot may hold it for long; the connection is kept, so as to be quick. Each
   // attempt looks at the slot anew: it moves while somebody else streams it.
@@ -167,6 +122,8 @@ Result<void> Source::stream_once() {
     if (server.slot_user.empty()) {
       Result<void> whole = slot_.look_for_gap(*connection, server, received_.end);
       if (!whole) return whole;
+      Result<void> kept = slot_.keep_on_standbys(*connection, server);
+      if (!kept) return kept;
       bool in_use = false;
       Result<void> started = start(*connection, from.start, in_use);
       if (started) started = check_start(*connection, server, looked_at);
@@ -249,7 +206,29 @@ StreamPosition Source::position() const {
   return at;
 }
 
+// The file of the DSN is looked at before each connection.
+void Source::renew_dsn() {
+  Result<std::optional<Secret>> again = config_.dsn.reread();
+  if (again && *again) {
+    Result<void> good = Connection::check_dsn(**again);
+    if (!good) again = in("the new DSN cannot be used, the old one stays", good.error());
+    if (!good) again.error().where = config_.dsn.file();
+  }
+  if (!again) {
+    if (dsn_said_ == again.error().message()) return;
+    dsn_said_ = again.error().message();
+    log(LogLevel::kWarn, "dsn is not renewed", {{"pipeline", pipeline_}, {"error", dsn_said_}});
+    return;
+  }
+  dsn_said_.clear();
+  if (!*again) return;
+  config_.dsn = std::move(**again);
+  log(LogLevel::kInfo, "dsn has changed, and was read again",
+      {{"pipeline", pipeline_}, {"file", config_.dsn.file()}});
+}
+
 Result<Connection> Source::connect() {
+  renew_dsn();
   stats_.pulse.back_by(Clock::now() + kResolve + timing_.connect);
   return Connection::open(config_.dsn, Connection::Mode::kReplication,
                           Clock::now() + timing_.connect, wake_, [this] { return stopping(); });
@@ -263,6 +242,7 @@ Result<void> Source::start(Connection& connection, Lsn from, bool& in_use) {
   const std::string& sqlstate = started.error().sqlstate;
   in_use = sqlstate == kObjectInUse;
   if (sqlstate.starts_with(kDataException) || sqlstate == kSyntaxError) {
+    slot_.remove_unread(connection);
     return fatal("the server rejects an option of `source`: " + started.error().error.what,
                  connection.endpoint());
   }
@@ -383,6 +363,7 @@ Result<void> Source::show_life(const Connection& connection) {
 }
 
 Result<std::optional<SlotView>> Source::look_aside(const Connection& connection) {
+  if (aside_.socket() < 0) renew_dsn();
   const Duration patience = timing_.full / 2;
   stats_.pulse.back_by(Clock::now() + 2 * patience);
   auto slot = aside_.look(connection, patience, [this] { return queue_.closed(); });
@@ -538,6 +519,7 @@ void Source::follow(Connection& connection) {
   const Lsn received = std::max(acks_.received_end(), acks_.confirmed());
   Result<void> followed;
   if (!beside_) {
+    renew_dsn();
     auto opened = connection.beside(
         config_.dsn, Connection::Mode::kReplication, began + kGoodbye,
         [this] { return stopping() && Clock::now() >= TimePoint(Duration(drain_until_.load())); });
@@ -592,11 +574,11 @@ void Source::drain(Connection& connection) {
   connection.finish_streaming(Clock::now() + kGoodbye);
 }
 
-// Sleeps, unless it is to stop.
+// Sleeps, unless it is to stop, or to try again at once.
 void Source::pause(Duration time) {
   TimePoint until = Clock::now() + time;
   stats_.pulse.back_by(until);
-  while (!stopping() && Clock::now() < until) {
+  while (!stopping() && !renew_.exchange(false) && Clock::now() < until) {
     pollfd fd{wake_.fd(), POLLIN, 0};
     auto left = std::chrono::ceil<Milliseconds>(until - Clock::now()).count();
     poll(&fd, 1, static_cast<int>(std::max<int64_t>(0, left)));

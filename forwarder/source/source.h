@@ -21,6 +21,7 @@
 #include "source/config.h"
 #include "source/feedback.h"
 #include "source/frames.h"
+#include "source/options.h"
 #include "source/pace.h"
 #include "source/silence.h"
 #include "source/slot.h"
@@ -60,10 +61,14 @@ class Source {
   // Ends run(). From any thread; may be called again with an earlier deadline.
   void stop(TimePoint drain_until);
 
+  // Ends a pause between attempts to connect. From any thread.
+  void renew();
+
  private:
   Result<void> run_until_stopped();
   Result<void> stream_once();
   Result<Connection> connect();
+  void renew_dsn();
   Result<void> start(Connection& connection, Lsn from, bool& in_use);
   Result<void> check_start(const Connection& connection, const ServerState& server,
                            TimePoint looked);
@@ -89,7 +94,8 @@ class Source {
   bool sinks_done() const { return queue_.handled() >= queue_.pushed(); }
 
   const std::string pipeline_;
-  const SourceConfig config_;
+  SourceConfig config_;   // the DSN may change
+  std::string dsn_said_;  // why it could not
   EventQueue& queue_;
   SourceStats& stats_;
   const Wake& wake_;
@@ -120,18 +126,8 @@ class Source {
   std::string streamed_by_;  // the server's process that served us last
   bool waiting_said_ = false;
   std::atomic<bool> stop_{false};
+  std::atomic<bool> renew_{false};
   std::atomic<TimePoint::rep> drain_until_{0};
 };
-
-struct PluginOption {
-  std::string name;
-  std::string value;
-};
-
-// What the plugin is asked for.
-std::vector<PluginOption> plugin_options(const SourceConfig& config);
-
-// The statement that starts the stream, with the plugin's options.
-std::string start_replication(const SourceConfig& config, Lsn from);
 
 }  // namespace walspout

@@ -14,11 +14,27 @@ bool EventQueue::has_room() {
   return !waiting_for_room_;
 }
 
+namespace {
+
+int64_t since(const Chunk& chunk) {
+  int64_t first = chunk.events.front().commit_time;
+  if (first) return first;
+  first = wall_micros();
+  for (const Event& event : chunk.events) {
+    if (event.commit_time) return std::min(first, event.commit_time);
+  }
+  return first;
+}
+
+}  // namespace
+
 void EventQueue::push(Chunk chunk) {
+  const int64_t time = since(chunk);
   std::lock_guard lock(mutex_);
   bytes_ += chunk.bytes();
   pushed_ += chunk.events.size();
   chunks_.push_back(std::move(chunk));
+  since_.push_back(time);
   announced_ = false;
 }
 
@@ -87,6 +103,7 @@ void EventQueue::drop_handled(std::vector<Chunk>& freed) {
     bytes_ -= chunks_.front().bytes();
     freed.push_back(std::move(chunks_.front()));
     chunks_.pop_front();
+    since_.pop_front();
   }
 }
 
@@ -154,7 +171,7 @@ uint64_t EventQueue::pushed() const {
 
 int64_t EventQueue::oldest_commit() const {
   std::lock_guard lock(mutex_);
-  return chunks_.empty() ? 0 : chunks_.front().events.front().commit_time;
+  return since_.empty() ? 0 : *std::min_element(since_.begin(), since_.end());
 }
 
 uint64_t EventQueue::handled() const {

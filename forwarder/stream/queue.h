@@ -76,8 +76,10 @@ class EventQueue {
 
   size_t bytes() const;  // of chunks that some sink is not done with
   size_t capacity() const { return capacity_; }
-  uint64_t pushed() const;        // events ever
-  int64_t oldest_commit() const;  // commit time of the first event that is kept; 0: none
+  uint64_t pushed() const;  // events ever
+  // The first commit time among the events that are kept. A message of its own has none, and counts
+  // from when it was pushed. 0: there are no events.
+  int64_t oldest_commit() const;
   uint64_t handled(size_t sink) const;
 
  private:
@@ -99,6 +101,7 @@ class EventQueue {
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<Chunk> chunks_;
+  std::deque<int64_t> since_;  // of each of them: what oldest_commit() says
   std::vector<Cursor> cursors_;
   uint64_t first_chunk_ = 0;  // absolute number of chunks_.front()
   uint64_t pushed_ = 0;

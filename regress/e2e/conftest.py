@@ -5,6 +5,7 @@ WALSPOUT_TEST_FULL=1 makes the tests of size as large as the promises they stand
 
 import json
 import os
+import socket
 import sys
 
 import pytest
@@ -70,6 +71,14 @@ def fwd(db, tmp_path, request):
     for marker in request.node.iter_markers("effect"):
         for key in marker.args:
             assert any(config_keys.is_used(config, key) for config in configs), f"{key} is not used"
+
+
+@pytest.fixture
+def dead_port():
+    """A port that refuses connections. It is held, so that no server of another test can get it."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield held.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

@@ -203,6 +203,22 @@ def test_the_slot_is_made_as_configured_or_not_at_all(db, fwd):
 
 # pipeline and root #################################################################################
 
+def test_a_request_is_as_large_as_configured(db, fwd):
+    """Also beyond what a sink is handed by default."""
+    db.psql(TABLE)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    sinks = http_sink(port, batch="{events: 100000, bytes: 9MiB}")
+    with fwd(sinks=sinks, pipeline="retry: {max: 200ms}") as forwarder:
+        db.psql("INSERT INTO t SELECT i, repeat('x', 10000) FROM generate_series(1, 2000) i")
+        pg.wait_until(lambda: forwarder.status()["sinks"][0]["waiting"] == 2000, what="backlog")
+        with Webhook(port) as receiver:
+            receiver.judge = lambda body: 204
+            pg.wait_until(lambda: sum(map(len, receiver.bodies)) == 2000, 60, what="all events")
+        sizes = [len(body) for _, body in receiver.requests]
+        assert 8 << 20 < max(sizes) < (9 << 20) + 10000, sizes
+
+
 @pytest.mark.effect("pipeline.retry.initial", "pipeline.retry.max")
 def test_pauses_grow_from_the_first_to_the_longest(db, fwd):
     db.psql(TABLE)

@@ -69,3 +69,9 @@ def test_an_option_that_the_server_rejects_is_not_tried_for_ever(server, fwd, db
     stops = [line for line in forwarder.log().splitlines() if "pipeline stops" in line]
     assert len(stops) == 1 and "the server rejects an option of `source`" in stops[0]
     assert "source failed" not in forwarder.log()
+    # A slot that nothing reads would keep the server's log. Only one that was there before stays.
+    assert server.slot(forwarder.slot) is None, forwarder.log()
+    server.create_slot(forwarder.slot, "walspout", db.name)
+    forwarder.start(wait=False)
+    assert forwarder.process.wait(60) == 1
+    assert server.slot(forwarder.slot)

@@ -451,7 +451,7 @@ def test_a_thread_that_cannot_be_created_ends_the_program(db, fwd, status):
 
 def test_help_names_every_command():
     text = run("--help").stdout
-    for command in ("run", "check", "tail", "replay", "drop", "version"):
+    for command in ("run", "check", "tail", "replay", "drop", "adopt", "version"):
         assert re.search(rf"^ +{command} +\w", text, re.M), text
         assert run(command, "--help").returncode == 0
 

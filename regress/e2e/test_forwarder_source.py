@@ -79,7 +79,7 @@ DEAD = {
 
 @pytest.mark.parametrize("backlog", ["one row", "full queue"])
 @pytest.mark.parametrize("sink", [*DEAD, "silent", "busy"])
-def test_a_server_can_stop_while_a_sink_is_down(alone, alone_fwd, sink, backlog):
+def test_a_server_can_stop_while_a_sink_is_down(alone, alone_fwd, sink, backlog, dead_port):
     alone.psql(TABLE)
     with contextlib.ExitStack() as stack:
         if sink == "silent":    # it takes connections and never says a word
@@ -88,7 +88,7 @@ def test_a_server_can_stop_while_a_sink_is_down(alone, alone_fwd, sink, backlog)
         elif sink == "busy":
             sinks = http_sink(stack.enter_context(Webhook(answer=lambda *_: 503)).port)
         else:
-            sinks = DEAD[sink](free_port())
+            sinks = DEAD[sink](dead_port)
         forwarder = alone_fwd(sinks=sinks, pipeline="memory: 1MiB", root="drain: 1s")
         with forwarder:
             rows(alone, 1, 1 if backlog == "one row" else 20000, 1000)
@@ -140,10 +140,10 @@ def event_ids(body):
 
 
 @pytest.mark.parametrize("backlog", ["one row", "full queue"])
-def test_a_server_can_stop_smartly(alone, alone_fwd, backlog):
+def test_a_server_can_stop_smartly(alone, alone_fwd, backlog, dead_port):
     """The other clients are waited for, and the stream goes on meanwhile."""
     alone.psql(TABLE)
-    with alone_fwd(sinks=http_sink(free_port()), pipeline="memory: 1MiB") as forwarder:
+    with alone_fwd(sinks=http_sink(dead_port), pipeline="memory: 1MiB") as forwarder:
         rows(alone, 1, 1 if backlog == "one row" else 20000, 1000)
         if backlog == "full queue":
             wait_until_full(forwarder)
@@ -157,9 +157,9 @@ def test_a_server_can_stop_smartly(alone, alone_fwd, backlog):
 
 
 @pytest.mark.parametrize("backlog", ["one row", "full queue"])
-def test_a_server_can_stop_while_a_forwarder_drains(alone, alone_fwd, backlog):
+def test_a_server_can_stop_while_a_forwarder_drains(alone, alone_fwd, backlog, dead_port):
     alone.psql(TABLE)
-    with alone_fwd(sinks=http_sink(free_port()), pipeline="memory: 1MiB",
+    with alone_fwd(sinks=http_sink(dead_port), pipeline="memory: 1MiB",
                    root="drain: 10m") as forwarder:
         rows(alone, 1, 1 if backlog == "one row" else 20000, 1000)
         forwarder.wait_for_log("will try again")
@@ -175,9 +175,9 @@ def test_a_server_can_stop_while_a_forwarder_drains(alone, alone_fwd, backlog):
                        "FROM pg_replication_slots") is True
 
 
-def test_a_server_can_stop_while_a_forwarder_waits_for_the_slot(alone, alone_fwd):
+def test_a_server_can_stop_while_a_forwarder_waits_for_the_slot(alone, alone_fwd, dead_port):
     alone.psql(TABLE)
-    sinks = http_sink(free_port())
+    sinks = http_sink(dead_port)
     first, second = alone_fwd(name="first", sinks=sinks), alone_fwd(name="second", sinks=sinks)
     with first:
         second.start(wait=False)
@@ -207,11 +207,11 @@ def test_a_server_can_stop_while_nobody_reads_what_tail_prints(alone):
 
 
 @pytest.mark.parametrize("timeout", ["400ms", "2s", "0"])
-def test_a_healthy_stream_is_not_let_go(alone, alone_fwd, timeout, tmp_path):
+def test_a_healthy_stream_is_not_let_go(alone, alone_fwd, timeout, tmp_path, dead_port):
     """Idle, busy, synchronous, with a sink that is down beside one that is not."""
     alone.psql(TABLE)
     alone.psql(f"ALTER DATABASE {alone.name} SET wal_sender_timeout = '{timeout}'")
-    sinks = file_sink(tmp_path / "one") + http_sink(free_port())
+    sinks = file_sink(tmp_path / "one") + http_sink(dead_port)
     with alone_fwd(sinks=sinks, pipeline="memory: 2MiB") as forwarder:
         alone.server.reload({"synchronous_standby_names": "walspout", "synchronous_commit": "local"})
         time.sleep(2)

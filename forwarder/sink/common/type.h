@@ -53,9 +53,15 @@ struct SinkType {
   // The templates that choose the destination of an event; empty: all events go to one place.
   std::function<Route*(std::any& options)> route{};
 
+  // The size of a batch, as configured. Empty: the sink has no such key.
+  std::function<uint64_t(const std::any& options)> batch_bytes{};
+
   // A place that both would fill, although it takes events of one source only. Empty: there are no
   // such places.
   std::function<std::optional<SharedPlace>(const std::any& a, const std::any& b)> shared{};
+
+  // What ties a receiver to one source, and how to end that; empty: nothing does.
+  std::string tie{};
 
   // The member with the file to remember in over restarts, and how the file's name ends. Empty: the
   // sink remembers nothing.

@@ -162,6 +162,8 @@ Result<std::unique_ptr<Sink>> HttpSink::create(const HttpConfig& config) {
 BatchLimits HttpSink::limits() const {
   BatchLimits limits;
   limits.events = config_.lanes * config_.batch_events * kRounds;
+  // So that each lane can fill a request.
+  limits.bytes = std::max(limits.bytes, config_.lanes * config_.batch_bytes);
   return limits;
 }
 

@@ -118,6 +118,9 @@ SinkType http_type() {
       sink_type<HttpConfig>("http", "Sends a POST request to a webhook", table(),
                             [](const HttpConfig& config) { return HttpSink::create(config); });
   type.rule = fit_timeout;
+  type.batch_bytes = [](const std::any& options) -> uint64_t {
+    return std::any_cast<const HttpConfig&>(options).batch_bytes;
+  };
   return type;
 }
 

@@ -16,6 +16,7 @@
 // as long as it lives, with its messages under way: the next call waits for the same ones.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -36,7 +37,9 @@ class RabbitmqSink final : public Sink {
 
   std::string_view type() const override { return "rabbitmq"; }
   std::string_view endpoint() const override { return name_; }
-  BatchLimits limits() const override { return {.barriers_alone = false}; }
+  BatchLimits limits() const override {
+    return {.events = std::max<size_t>(4096, config_.unconfirmed), .barriers_alone = false};
+  }
   // Connects, logs in, looks for the exchange, or declares it, and asks whether the broker takes
   // messages now. The connection is kept.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;

@@ -42,6 +42,7 @@
 // them. Each one below the stream's end is looked for, and rejected if it is not there.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <cstdint>
@@ -71,7 +72,9 @@ class RedisSink final : public Sink {
   std::string_view endpoint() const override { return name_; }
   // Several transactions, so that their commands overlap.
   BatchLimits limits() const override {
-    return {.events = 8192, .bytes = 8u << 20, .barriers_alone = false};
+    return {.events = std::max<size_t>(8192, config_.pipeline),
+            .bytes = 8u << 20,
+            .barriers_alone = false};
   }
   // Connects, finds out whether Redis would add entries, and looks at the streams whose names are
   // known beforehand.

@@ -51,6 +51,7 @@ SinkType redis_type() {
       "redis", "Adds an entry to a Redis stream; the entry's id is the event's id", table(),
       [](const RedisConfig& config) { return RedisSink::create(config); });
   type.route = [](std::any& options) { return &std::any_cast<RedisConfig&>(options).stream; };
+  type.tie = "its streams belong to the old server until HDEL walspout:positions STREAM";
   type.memory = [](std::any& options) { return &std::any_cast<RedisConfig&>(options).memory; };
   type.memory_suffix = ".streams";
   type.shared = [](const std::any& a, const std::any& b) -> std::optional<SharedPlace> {

@@ -1,10 +1,16 @@
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <fstream>
+#include <thread>
 
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/lsn.h"
 #include "base/result.h"
+#include "base/secret.h"
 #include "stream/event.h"
 
 namespace walspout {
@@ -89,6 +95,44 @@ TEST(Json, IsUtf8WhateverTheText) {
   EXPECT_EQ(json("\xc0\xaf"), "\"" + other + other + "\"");
   EXPECT_EQ(json("\xed\xa0\x80"), "\"" + other + other + other + "\"");
   EXPECT_EQ(json("\xc3\""), "\"" + other + "\\\"\"");
+}
+
+TEST(Secret, IsReadAgainFromItsFile) {
+  const std::string path = testing::TempDir() + "secret.reread";
+  const auto put = [&](const std::string& text) {
+    std::ofstream(path, std::ios::trunc | std::ios::binary) << text;
+  };
+  EXPECT_FALSE(Secret::from_file(path + ".none"));
+  put("s3cret\r\n");
+  const Secret secret = Secret::from_file(path).value();
+  EXPECT_EQ(secret.reveal(), "s3cret");
+  EXPECT_EQ(secret.file(), path);
+  EXPECT_FALSE(secret.reread().value()) << "it is the same";
+  put("two\n");
+  const std::optional<Secret> changed = secret.reread().value();
+  ASSERT_TRUE(changed);
+  EXPECT_EQ(changed->reveal(), "two");
+  EXPECT_EQ(changed->file(), path);
+  put("\n");
+  EXPECT_FALSE(secret.reread()) << "it is being written";
+  std::remove(path.c_str());
+  const auto gone = secret.reread();
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().where, path);
+  EXPECT_EQ(gone.error().what.find("s3cret"), std::string::npos);
+  EXPECT_FALSE(Secret("not from a file").reread().value());
+}
+
+TEST(Secret, IsNotWaitedFor) {
+  const std::string path = testing::TempDir() + "secret.pipe";
+  std::remove(path.c_str());
+  ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
+  std::thread writer([&] { std::ofstream(path) << "piped\n"; });
+  const Secret secret = Secret::from_file(path).value();
+  writer.join();
+  EXPECT_EQ(secret.reveal(), "piped");
+  EXPECT_FALSE(secret.reread().value());
+  std::remove(path.c_str());
 }
 
 TEST(Result, SaysWhereOnItsWayUp) {

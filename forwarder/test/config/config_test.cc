@@ -295,6 +295,12 @@ TEST(Config, ARequestMayNotTakeLongerThanItsDelivery) {
   EXPECT_EQ(std::any_cast<const HttpConfig&>(options).timeout, Milliseconds(5'000));
 }
 
+TEST(Config, ARequestCannotHoldMoreThanTheQueue) {
+  const std::string sink = "{type: http, url: \"http://x\", batch: {events: 9, bytes: 3MiB}}";
+  EXPECT_THAT(problems(with("", sink, "  memory: 2MiB")), HasSubstr("more than \"memory\""));
+  EXPECT_EQ(problems(with("", sink, "  memory: 3MiB")), "");
+}
+
 TEST(Config, SecretsComeFromFilesAndTheEnvironment) {
   std::string path = testing::TempDir() + "secret";
   std::ofstream(path, std::ios::trunc) << "from-file\n";

@@ -23,10 +23,12 @@ class FakeTime : public Timekeeper {
   void sleep(Duration time) override {
     now_ += time;
     slept.push_back(time);
+    if (on_sleep) on_sleep();
     if (slept.size() > 10'000) on_flood();
   }
 
   std::vector<Duration> slept;
+  std::function<void()> on_sleep;
   std::function<void()> on_flood = [] { FAIL() << "it retries for ever"; };
 
  private:
@@ -67,6 +69,10 @@ class FakeSink : public Sink {
   }
 
   void idle() override { idles++; }
+  Result<void> reopen() override {
+    reopened++;
+    return {};
+  }
 
   std::deque<Result<void>> checks;
   std::deque<Step> script;
@@ -74,6 +80,7 @@ class FakeSink : public Sink {
   std::vector<std::string> taken;
   size_t calls = 0;
   size_t idles = 0;
+  size_t reopened = 0;
   size_t expected = 0;
   size_t set_aside = 0;
   EventQueue* queue = nullptr;
@@ -158,6 +165,22 @@ TEST_F(DelivererTest, DeliversInOrder) {
   for (size_t i = 0; i < LatencyHistogram::kBuckets; i++) measured += stats.latency.count(i);
   EXPECT_EQ(measured, 3u);
   EXPECT_EQ(stats.latency.sum_micros(), 3'000'000u);
+}
+
+TEST_F(DelivererTest, ASighupEndsAPause) {
+  config.retry = {std::chrono::hours(1), std::chrono::hours(1)};
+  sink.script = {blame(Scope::kConfiguration), blame(Scope::kDestination)};
+  sink.checks = {retry("down"), fatal("wrong")};
+  queue.push(transaction(10, 1));
+  sink.queue = &queue;
+  sink.expected = 1;
+  Deliverer deliverer(sink, queue, 0, config, letters, stats, time,
+                      [] { return SourceState{Lsn{77}}; });
+  time.on_sleep = [&] { deliverer.reopen(); };
+  ASSERT_TRUE(deliverer.run());
+  EXPECT_THAT(sink.taken, ElementsAre("10-0"));
+  EXPECT_EQ(sink.reopened, 4u);
+  EXPECT_LT(time.now() - TimePoint{}, std::chrono::minutes(1));
 }
 
 TEST_F(DelivererTest, RetriesTheSameEventsAfterTheBackoff) {

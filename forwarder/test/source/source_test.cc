@@ -7,6 +7,7 @@
 
 #include "postgres/remedy.h"
 #include "postgres/session.h"
+#include "source/lost.h"
 #include "test/sink/names.h"
 
 namespace walspout {
@@ -82,6 +83,47 @@ TEST(Remedy, IsAStatementForWhatIsKnown) {
     EXPECT_THAT(remedy(said), HasSubstr("RESET role")) << said;
   }
   EXPECT_EQ(remedy("division by zero"), "");
+}
+
+TEST(Remedy, IsTheLineThatTheServerLacks) {
+  EXPECT_THAT(
+      remedy("FATAL:  no pg_hba.conf entry for host \"10.0.0.7\", user \"reader\", database "
+             "\"shop\", no encryption"),
+      HasSubstr("`host shop reader ADDRESS/32 scram-sha-256`"));
+  EXPECT_THAT(remedy("no pg_hba.conf entry for host \"[local]\", user \"u\", database \"d\""),
+              HasSubstr("`local d u scram-sha-256`"));
+}
+
+TEST(Remedy, KnowsTheWordsOfNewServers) {
+  for (const char* said :
+       {"number of requested standby connections exceeds max_wal_senders (currently 1)",
+        "number of requested standby connections exceeds \"max_wal_senders\" "
+        "(currently 1)"}) {
+    EXPECT_THAT(remedy(said), HasSubstr("raise max_wal_senders")) << said;
+  }
+}
+
+TEST(Remedy, NamesThePooler) {
+  EXPECT_THAT(remedy("FATAL:  unsupported startup parameter: replication"),
+              AllOf(HasSubstr("pooler"), HasSubstr("`dsn`")));
+}
+
+TEST(LostSlot, HasTheRemedyOfItsCause) {
+  EXPECT_THAT(lost_slot("", "").remedy, HasSubstr("max_slot_wal_keep_size"));
+  EXPECT_THAT(lost_slot("", "false").remedy, HasSubstr("max_slot_wal_keep_size"));
+  EXPECT_THAT(lost_slot("wal_removed", "false").remedy, HasSubstr("max_slot_wal_keep_size"));
+  EXPECT_THAT(lost_slot("", "true").remedy,
+              AllOf(HasSubstr("hot_standby_feedback"), HasSubstr("wal_level")));
+  EXPECT_THAT(lost_slot("rows_removed", "true").remedy,
+              AllOf(HasSubstr("hot_standby_feedback"), Not(HasSubstr("wal_level"))));
+  EXPECT_THAT(lost_slot("wal_level_insufficient", "true").remedy, HasSubstr("wal_level = logical"));
+  EXPECT_THAT(lost_slot("idle_timeout", "false").remedy,
+              HasSubstr("idle_replication_slot_timeout"));
+  EXPECT_THAT(lost_slot("of_a_later_version", "").why, HasSubstr("of_a_later_version"));
+  for (const char* reason : {"rows_removed", "wal_level_insufficient", "idle_timeout", "other"}) {
+    const LostSlot lost = lost_slot(reason, "");
+    EXPECT_THAT(lost.why + lost.remedy, Not(HasSubstr("max_slot_wal_keep_size"))) << reason;
+  }
 }
 
 TEST(StartReplication, NamesFormatAndVersion) {

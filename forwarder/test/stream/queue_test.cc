@@ -34,6 +34,23 @@ TEST(EventQueue, GivesWhatIsThere) {
   EXPECT_EQ(queue.bytes(), 0u);
 }
 
+TEST(EventQueue, KnowsTheOldestEventAlsoIfItHasNoCommitTime) {
+  EventQueue queue(1, 1 << 20, [] {});
+  EXPECT_EQ(queue.oldest_commit(), 0);
+  const int64_t before = wall_micros();
+  Chunk message = transaction(10, 1);
+  message.events.front().commit_time = 0;
+  queue.push(std::move(message));
+  EXPECT_GE(queue.oldest_commit(), before);
+  EXPECT_LE(queue.oldest_commit(), wall_micros());
+  queue.push(transaction(20, 1));
+  EXPECT_EQ(queue.oldest_commit(), 1'000'000) << "what is behind may be older";
+  std::vector<Event> batch;
+  queue.take(0, kAll, kNoWait, batch);
+  queue.done(0);
+  EXPECT_EQ(queue.oldest_commit(), 0);
+}
+
 TEST(EventQueue, BatchesKeepToTheLimits) {
   EventQueue queue(1, 1 << 20, [] {});
   queue.push(transaction(10, 5, 0, 100));

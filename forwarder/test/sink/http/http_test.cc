@@ -572,6 +572,14 @@ TEST_F(HttpSinkTest, BatchesAreBoundedInBytes) {
   for (const std::string& body : server_.bodies()) EXPECT_LE(body.size(), 1300u);
 }
 
+TEST_F(HttpSinkTest, ACallHasEnoughBytesForARequestOfEachLane) {
+  EXPECT_EQ(sink_for(config_)->limits().bytes, 4u << 20);
+  config_.batch_events = 100'000;
+  config_.batch_bytes = 16u << 20;
+  config_.lanes = 3;
+  EXPECT_EQ(sink_for(config_)->limits().bytes, 48u << 20);
+}
+
 // nginx, for TLS and HTTP/2, with a certificate made for the test.
 class HttpsTest : public testing::Test {
  protected:

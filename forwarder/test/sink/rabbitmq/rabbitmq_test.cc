@@ -16,6 +16,7 @@
 #include <thread>
 
 #include "sink/rabbitmq/errors.h"
+#include "sink/sinks.h"
 #include "test/sink/certificates.h"
 #include "test/sink/contract.h"
 #include "test/sink/names.h"
@@ -920,6 +921,41 @@ TEST(RabbitmqEndpointTest, UnderstandsUrls) {
   ASSERT_FALSE(bad);
   EXPECT_EQ(bad.error().kind, ErrorKind::kFatal);
   EXPECT_THAT(bad.error().what, Not(HasSubstr("geheim")));
+}
+
+TEST_F(RabbitmqSinkTest, APasswordInAFileMayChange) {
+  Broker& broker = Broker::get();
+  broker.control({"add_user", "rot", "one"});
+  broker.control({"set_permissions", "rot", ".*", ".*", ".*"});
+  const std::string path = testing::TempDir() + name_;
+  const auto put = [&](const std::string& password) {
+    write_file(path,
+               "amqp://rot:" + password + "@127.0.0.1:" + std::to_string(broker.port()) + "/\n");
+  };
+  put("one");
+  config_.url = Secret::from_file(path).value();
+  SinkConfig config;
+  config.options = config_;
+  const std::unique_ptr<Sink> sink = std::move(make_sink(config).value());
+  ASSERT_TRUE(sink->check({}, in_seconds(30)));
+  ASSERT_TRUE(deliver_all(*sink, events_.span().first(5)));
+  broker.control({"change_password", "rot", "two"});
+  broker.control({"close_all_connections", "for the test"});
+  DeliveryError error;
+  ASSERT_TRUE(wait_for(std::chrono::seconds(30), [&] {
+    error = failure(*sink, events_.span().subspan(5));
+    return error.error.scope() == Scope::kConfiguration;
+  }));
+  EXPECT_THAT(error.error.message(), Not(HasSubstr("read again")));
+  put("two");
+  error = failure(*sink, events_.span().subspan(5));
+  EXPECT_EQ(error.error.scope(), Scope::kDestination);
+  EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
+  EXPECT_THAT(error.error.message(), HasSubstr("read again"));
+  EXPECT_THAT(error.error.message(), Not(HasSubstr("two")));
+  EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(5)));
+  Client client;  // the other one has been closed, too
+  EXPECT_EQ(client.messages(name_).size(), 10u);
 }
 
 TEST(RabbitmqErrorsTest, EachHasAKind) {

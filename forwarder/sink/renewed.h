@@ -1,0 +1,49 @@
+// A sink whose secrets are in files: they are read again after an error, and on SIGHUP.
+//
+// A sink takes its secrets when it is made. So when a file holds something else, another sink is
+// made, and takes the place of the old one. Nothing of a password that changes is the fault of an
+// event: an error of the old sink is then one that passes.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "sink/sinks.h"
+#include "stream/sink.h"
+
+namespace walspout {
+
+class RenewedSink : public Sink {
+ public:
+  using Make = std::function<Result<std::unique_ptr<Sink>>(const SinkConfig&)>;
+
+  // Whether a secret of the configuration is in a file.
+  static bool is_needed(const SinkConfig& config);
+
+  // `sink` was made by `make` from `config`.
+  RenewedSink(SinkConfig config, std::unique_ptr<Sink> sink, Make make)
+      : config_(std::move(config)), make_(std::move(make)), sink_(std::move(sink)) {}
+
+  std::string_view type() const override { return sink_->type(); }
+  std::string_view endpoint() const override { return sink_->endpoint(); }
+  BatchLimits limits() const override { return sink_->limits(); }
+  std::vector<std::string> warnings() const override { return sink_->warnings(); }
+  [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
+  // With new secrets, what was under way is given up, and handed in again.
+  [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
+                                 Progress& progress) override;
+  void idle() override { sink_->idle(); }
+  [[nodiscard]] Result<void> reopen() override;
+
+ private:
+  Result<bool> renew();
+
+  SinkConfig config_;
+  const Make make_;
+  std::unique_ptr<Sink> sink_;
+  SourceState source_;      // that the sink was checked with
+  bool unchecked_ = false;  // since it was made
+};
+
+}  // namespace walspout
