@@ -15,7 +15,7 @@ import subprocess
 VERSIONS = {"13": ("bullseye", None), "17": ("trixie", None), "19": ("sid", "experimental")}
 
 INCLUDED = "ca-certificates,make,gcc,libc6-dev,python3"
-E2E_PACKAGES = "python3-pytest python3-pytest-xdist python3-psycopg2 openssl redis-server"
+E2E_PACKAGES = "python3-pytest python3-pytest-xdist python3-psycopg2 openssl"
 SCRIPTS = "/usr/share/debootstrap/scripts"
 
 # Started in the new mount namespace: mounts what programs need, and enters the root.
@@ -168,15 +168,18 @@ def prepare_sql(place, log):
 
 
 def prepare_e2e(place, program, log):
-    """Puts the forwarder of this machine into the root, and installs what the tests need.
+    """Puts the forwarder and the Redis of this machine into the root, and installs what the tests need.
 
-    The forwarder does not depend on the server's version, so that it need not be built there. How the
-    tests find it, as an assignment of the shell.
+    They do not depend on the server's version; the Redis of an old release is not the one that tests
+    are written for. How the tests find both, as assignments of the shell.
     """
     root = os.path.join(place, "root")
-    transplant(root, "/opt/forwarder", [program])
+    redis = [shutil.which(name) for name in ("redis-server", "redis-cli")]
+    if None in redis:
+        raise Unavailable("needs redis-server and redis-cli: make deps-test")
+    transplant(root, "/opt/forwarder", [program, *redis])
     install(root, E2E_PACKAGES, log)
-    return "WALSPOUT=/opt/forwarder/walspout"
+    return "WALSPOUT=/opt/forwarder/walspout PATH=/opt/forwarder:$PATH"
 
 
 def run(place, command, log):
