@@ -128,7 +128,7 @@ def deliver(db, forwarder, number):
     """A row, and waits until the server was told that it was delivered."""
     db.psql(f"INSERT INTO t VALUES ({number}, 'delivered')")
     end = db.current_lsn()
-    pg.wait_until(lambda: db.confirmed_lsn(forwarder.slot) >= end, 10, what="confirmation")
+    pg.wait_until(lambda: db.confirmed_lsn(forwarder.slot) >= end, 60, what="confirmation")
 
 
 def refused(forwarder, *texts):
