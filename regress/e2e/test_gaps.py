@@ -89,7 +89,8 @@ class Alone:
         self.start_as_standby(f'cp "{log or self.server.data + ".old/pg_wal"}/%f" "%p"',
                               **({"recovery_target_name": until} if until else {}))
         if until:
-            done = "pg_get_wal_replay_pause_state() = 'paused'"
+            done = "pg_get_wal_replay_pause_state() = 'paused'" if pg.server_version() >= 14 else \
+                "pg_is_wal_replay_paused()"
         else:
             done = f"pg_last_wal_replay_lsn() - '0/0' >= {end}"
         pg.wait_until(lambda: self.psql(f"SELECT {done}") == "t", what="end of the replay")
