@@ -604,8 +604,7 @@ format_uuid(char *p, const unsigned char *bytes)
 char *
 format_base64(char *p, const unsigned char *bytes, Size n)
 {
-	static const char letters[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 	for (; n > 0; bytes += 3)
 	{
@@ -615,10 +614,10 @@ format_base64(char *p, const unsigned char *bytes, Size n)
 			group |= (uint32) bytes[1] << 8;
 		if (n > 2)
 			group |= bytes[2];
-		p[0] = letters[group >> 18];
-		p[1] = letters[group >> 12 & 63];
-		p[2] = n > 1 ? letters[group >> 6 & 63] : '=';
-		p[3] = n > 2 ? letters[group & 63] : '=';
+		p[0] = digits[group >> 18];
+		p[1] = digits[group >> 12 & 63];
+		p[2] = n > 1 ? digits[group >> 6 & 63] : '=';
+		p[3] = n > 2 ? digits[group & 63] : '=';
 		p += 4;
 		n -= Min(n, 3);
 	}

@@ -246,10 +246,11 @@ build_columns(CachedRelation *entry, Relation relation, Relation as)
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		int			index = relation == as ? i :
-		att->attisdropped ? -1 : index_by_name(own, NameStr(att->attname));
+		int			index = i;
 		Column	   *column;
 
+		if (relation != as)
+			index = att->attisdropped ? -1 : index_by_name(own, NameStr(att->attname));
 		entry->attributes[i] = index;
 		if (index < 0 || !is_published(&entry->published, att))
 			continue;

@@ -230,8 +230,14 @@ class Installation:
         return os.path.join(self.bindir, name)
 
     def test_program(self, path):
-        """A program of the server's test suite, such as "regress/pg_regress"."""
-        return os.path.join(self.system_pkglibdir, "pgxs/src/test", path)
+        """A program of the server's test suite, such as "regress/pg_regress".
+
+        PG_TEST_PROGRAMS is a folder with those that the server's packages lack.
+        """
+        own = os.path.join(self.system_pkglibdir, "pgxs/src/test", path)
+        if os.path.exists(own):
+            return own
+        return os.path.join(os.environ.get("PG_TEST_PROGRAMS", own[:-len(path)]), path)
 
     def add_module(self, path):
         target = os.path.join(self.pkglibdir, os.path.basename(path))

@@ -101,6 +101,9 @@ INSERT INTO given VALUES
 \if :since_14
 \else
 UPDATE given SET texts = array_remove(array_remove(texts, 'Infinity'), '-Infinity') WHERE type = 'numeric';
+\endif
+\if :since_15
+\else
 UPDATE given SET texts = array_remove(array_remove(texts, '2562047788:00:54.775807'), '-2562047788:00:54.775807')
  WHERE type = 'interval';
 \endif

@@ -48,7 +48,7 @@ void Fence::heard(bool proof) {
   heard_ = boot_time().time_since_epoch().count();
   wanted_.store(false, std::memory_order_relaxed);
   if (!waiting_) return;
-  { std::lock_guard lock(mutex_); }
+  std::unique_lock(mutex_).unlock();
   changed_.notify_all();
 }
 

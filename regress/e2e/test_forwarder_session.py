@@ -195,8 +195,10 @@ HARM = {**TIMEOUTS, "default_transaction_isolation": "serializable",
 
 
 def known(db, settings):
-    """Those of the settings that the server knows."""
+    """Those of the settings that the server knows, and lets be set."""
     names = {name.lower() for name, in db.server.query("SELECT name FROM pg_settings")}
+    if db.server.installation.major >= 19:
+        names.discard("standard_conforming_strings")    # is on, always
     return {name: value for name, value in settings.items() if name in names}
 
 

@@ -14,17 +14,10 @@ import pytest
 from forwarder import Forwarder
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
-DECODES = 160000
+DECODES = 16
 
-
-def version():
-    asked = subprocess.run([os.environ.get("PG_CONFIG") or "pg_config", "--version"], text=True,
-                           stdout=subprocess.PIPE, check=True).stdout
-    return int(asked.split()[1].split(".")[0].rstrip("develbtarc")) * 10000
-
-
-pytestmark = pytest.mark.skipif(version() < DECODES, reason="only from PostgreSQL 16 on can a "
-                                "standby decode, and so be promoted while it is read")
+pytestmark = pytest.mark.skipif(pg.server_version() < DECODES, reason="only from PostgreSQL 16 on can "
+                                "a standby decode, and so be promoted while it is read")
 
 
 class Node:

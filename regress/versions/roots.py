@@ -5,6 +5,7 @@ commands run in it by chroot. Both need root. What they mount is in a mount name
 nothing has to be unmounted.
 """
 
+import glob
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import subprocess
 VERSIONS = {"13": ("bullseye", None), "17": ("trixie", None), "19": ("sid", "experimental")}
 
 INCLUDED = "ca-certificates,make,gcc,libc6-dev,python3"
+E2E_PACKAGES = "python3-pytest python3-pytest-xdist python3-psycopg2 openssl"
 SCRIPTS = "/usr/share/debootstrap/scripts"
 
 # Started in the new mount namespace: mounts what programs need, and enters the root.
@@ -43,14 +45,23 @@ def check_needs():
             raise Unavailable(f"needs {program}: apt-get install {package}; {leave_out}")
 
 
+def listed(label):
+    return subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)",
+                           "Identifier: Packages", f"Label: {label}"],
+                          check=True, text=True, stdout=subprocess.PIPE).stdout.split()
+
+
 def mirror():
     """The archive that this machine's own Debian packages come from."""
-    listed = subprocess.run(["apt-get", "indextargets", "--format", "$(REPO_URI)",
-                             "Identifier: Packages", "Label: Debian"],
-                            check=True, text=True, stdout=subprocess.PIPE).stdout.split()
-    if not listed:
+    found = listed("Debian")
+    if not found:
         raise Unavailable("needs a Debian archive among the sources of apt")
-    return listed[0]
+    return found[0]
+
+
+def security_mirror():
+    """The same of its security fixes, if they are among the sources of apt; else None."""
+    return (listed("Debian-Security") or [None])[0]
 
 
 def in_namespace(*command, **more):
@@ -82,10 +93,14 @@ def fetch(number, place, log):
     in_namespace("debootstrap", "--variant=minbase", "--include=" + INCLUDED, release, root, archive,
                  *([] if known else [os.path.join(SCRIPTS, "sid")]), stdout=log, check=True)
     configure(number, root, archive, suite)
-    packages = f"postgresql-{number} postgresql-server-dev-{number} libpq-dev"
-    status = enter(root, f"apt-get update -q && apt-get install -q -y {packages}", log)
-    if status:
-        raise subprocess.CalledProcessError(status, f"apt-get install {packages}")
+    update(root, log)
+    install(root, f"postgresql-{number} postgresql-server-dev-{number} libpq-dev", log)
+    # The last minor version of the server. Its headers may stay: archives of old releases lose packages.
+    if release != "sid" and security_mirror():
+        write(root, "etc/apt/sources.list.d/security.list",
+              f"deb {security_mirror()} {release}-security main\n")
+        update(root, log)
+        install(root, f"postgresql-{number} postgresql-client-{number}", log)
 
 
 def configure(number, root, archive, suite):
@@ -104,29 +119,67 @@ def sources(place):
     return os.path.join(place, "root", "root", "walspout")
 
 
-def prepare_e2e(place, program, log):
-    """Puts the forwarder of this machine into the root, with the libraries that it was linked with.
+def transplant(root, folder, programs):
+    """Puts programs of this machine into a folder of the root, with the libraries that they were linked with."""
+    target = root + folder
+    shutil.rmtree(target, ignore_errors=True)
+    os.makedirs(os.path.join(target, "lib"))
+    for program in programs:
+        linked = subprocess.run(["ldd", program], check=True, text=True, stdout=subprocess.PIPE).stdout
+        for library in re.findall(r"(/\S+)", linked):
+            shutil.copy(library, os.path.join(target, "lib"))
+        loader = os.path.basename(re.search(r"/\S*/ld-linux\S*", linked).group())
+        name = os.path.basename(program)
+        shutil.copy(program, os.path.join(target, "lib", name))
+        write(root, f"{folder[1:]}/{name}",
+              f'#!/bin/sh\nexec {folder}/lib/{loader} --argv0 "$0" --library-path {folder}/lib '
+              f'{folder}/lib/{name} "$@"\n', 0o755)
 
-    It does not depend on the server's version, so that it need not be built there. How the tests find it,
-    as an assignment of the shell.
-    """
-    root = os.path.join(place, "root")
-    folder = os.path.join(root, "opt", "forwarder")
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    linked = subprocess.run(["ldd", program], check=True, text=True, stdout=subprocess.PIPE).stdout
-    for library in re.findall(r"(/\S+)", linked):
-        shutil.copy(library, folder)
-    loader = os.path.basename(re.search(r"/\S*/ld-linux\S*", linked).group())
-    shutil.copy(program, os.path.join(folder, "program"))
-    write(root, "opt/forwarder/walspout",
-          f'#!/bin/sh\nexec /opt/forwarder/{loader} --library-path /opt/forwarder '
-          '/opt/forwarder/program "$@"\n', 0o755)
-    packages = "python3-pytest python3-psycopg2"
+
+def update(root, log):
+    status = enter(root, "apt-get update -q", log)
+    if status:
+        raise subprocess.CalledProcessError(status, "apt-get update")
+
+
+def install(root, packages, log):
     status = enter(root, f"apt-get install -q -y {packages}", log)
     if status:
         raise subprocess.CalledProcessError(status, f"apt-get install {packages}")
-    return "WALSPOUT=/opt/forwarder/walspout"
+
+
+def prepare_sql(place, log):
+    """The isolation tester of this machine, if the packages of that server lack it: it is only a client.
+
+    How the tests find it, as an assignment of the shell.
+    """
+    root = os.path.join(place, "root")
+    if glob.glob(root + "/usr/lib/postgresql/*/lib/pgxs/src/test/isolation/isolationtester"):
+        return ""
+    here = subprocess.run([os.environ.get("PG_CONFIG") or "pg_config", "--pkglibdir"], check=True,
+                          text=True, stdout=subprocess.PIPE).stdout.strip()
+    programs = [f"{here}/pgxs/src/test/isolation/{name}"
+                for name in ("isolationtester", "pg_isolation_regress")]
+    for program in programs:
+        if not os.path.exists(program):
+            raise Unavailable(f"needs {program}: neither this machine has it nor the packages there")
+    transplant(root, "/opt/testers/isolation", programs)
+    return "PG_TEST_PROGRAMS=/opt/testers"
+
+
+def prepare_e2e(place, program, log):
+    """Puts the forwarder and the Redis of this machine into the root, and installs what the tests need.
+
+    They do not depend on the server's version; the Redis of an old release is not the one that tests
+    are written for. How the tests find both, as assignments of the shell.
+    """
+    root = os.path.join(place, "root")
+    redis = [shutil.which(name) for name in ("redis-server", "redis-cli")]
+    if None in redis:
+        raise Unavailable("needs redis-server and redis-cli: make deps-test")
+    transplant(root, "/opt/forwarder", [program, *redis])
+    install(root, E2E_PACKAGES, log)
+    return "WALSPOUT=/opt/forwarder/walspout PATH=/opt/forwarder:$PATH"
 
 
 def run(place, command, log):

@@ -110,6 +110,11 @@ def sources(place):
     return place + ".sources"
 
 
+def prepare_sql(place, log):
+    """What SQL tests need that is not there, as an assignment of the shell: nothing."""
+    return ""
+
+
 def prepare_e2e(place, program, log):
     """What the end to end tests need: how they find the forwarder, as an assignment of the shell."""
     return f"WALSPOUT={program}"

@@ -9,8 +9,13 @@
  * queue, and prints messages a second; WINDOW messages wait for their confirm
  * at most.
  */
+#if __has_include(<rabbitmq-c/amqp.h>)
+#include <rabbitmq-c/amqp.h>
+#include <rabbitmq-c/tcp_socket.h>
+#else
 #include <amqp.h>
 #include <amqp_tcp_socket.h>
+#endif
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
