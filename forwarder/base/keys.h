@@ -51,7 +51,7 @@ struct Section;
 struct Key {
   std::string name;
   KeyKind kind = KeyKind::kText;
-  std::string help;       // Markdown, one line
+  std::string help;       // for people, one line
   std::string initial{};  // the default, as the file would say it; empty: none
   bool required = false;
   uint64_t least = 0;         // kNumber, kSize

@@ -102,7 +102,7 @@ KeyTable<DeadLetterConfig> dead_letter_table() {
 
 KeyTable<StatusConfig> status_table() {
   KeyTable<StatusConfig> table;
-  table.key("listen", &StatusConfig::listen, "`ADDRESS:PORT` of the [status server](#operating)")
+  table.key("listen", &StatusConfig::listen, "`ADDRESS:PORT` of the status server")
       .rule([](StatusConfig& status, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("listen") || status.parse()) return std::nullopt;
         return KeyProblem{"listen", "\"listen\" must be ADDRESS:PORT, such as 127.0.0.1:9187"};
@@ -171,7 +171,7 @@ const Section& pipeline_keys() {
         .section("retry", &PipelineConfig::retry, retry_table(),
                  "Pauses between attempts, of the sinks and of the connection to Postgres")
         .section("dead_letter", &PipelineConfig::dead_letter, dead_letter_table(),
-                 "File for rejected events; see [dead letters](#operating)")
+                 "File for rejected events")
         .rule([](PipelineConfig& pipeline, const Section::Has& has) -> std::optional<KeyProblem> {
           if (!has("name") || is_name(pipeline.name)) return std::nullopt;
           return KeyProblem{"name", kNameRule, true};
@@ -186,10 +186,10 @@ const Section& root_keys() {
     KeyTable<Config> table;
     table.sections("pipelines", shared(pipeline_keys()), "What is read, and where it goes")
         .required()
-        .section("status", &Config::status, status_table(), "The [status server](#operating)")
+        .section("status", &Config::status, status_table(), "The status server")
         .section("log", &Config::log, log_table(), "What is logged, and how")
         .key("state", &Config::state,
-             "Directory to remember in [how far each slot was confirmed](#operating)")
+             "Directory to remember in how far each slot was confirmed")
         .initially("`$STATE_DIRECTORY`, else none")
         .key("drain", &Config::drain,
              "How long SIGTERM waits for the sinks; a second signal ends at once");

@@ -57,7 +57,7 @@ KeyTable<HttpConfig> table() {
       .required()
       .key(
           "secret", &HttpConfig::secrets,
-          "`whsec_…`: signs each request, as [Standard Webhooks](https://www.standardwebhooks.com) "
+          "`whsec_…`: signs each request, as Standard Webhooks "
           "says; a list while keys change")
       .initially("unsigned")
       .key("headers", &HttpConfig::headers, "Headers of each request, by name")
@@ -80,7 +80,7 @@ KeyTable<HttpConfig> table() {
       .initially("none")
       .section(
           "codes", &HttpConfig::codes, codes_table(),
-          "What codes of answers mean where the [default](#codes-of-answers) does not fit: codes, "
+          "What codes of answers mean where the default does not fit: codes, "
           "such as `404`, and classes, such as `4xx`")
       .key("retry_after_max", &HttpConfig::retry_after_max,
            "The longest pause that `Retry-After` may ask for")

@@ -23,7 +23,7 @@ KeyTable<RedisConfig> table() {
       .required();
   add_route(
       table, "stream", &RedisConfig::stream,
-      "[Template](#templates) of the stream's name. In names that replace a placeholder, `%`, "
+      "Template of the stream's name. In names that replace a placeholder, `%`, "
       "`:` and `.` become `%25`, `%3A` and `%2E`");
   table.key("maxlen", &RedisConfig::maxlen, "About so many entries are kept")
       .between(1, INT64_MAX)

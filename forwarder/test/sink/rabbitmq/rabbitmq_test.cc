@@ -934,7 +934,7 @@ TEST_F(RabbitmqSinkTest, APasswordInAFileMayChange) {
   };
   put("one");
   config_.url = Secret::from_file(path).value();
-  SinkConfig config;
+  SinkConfig config = sink_config("rabbitmq");
   config.options = config_;
   const std::unique_ptr<Sink> sink = std::move(make_sink(config).value());
   ASSERT_TRUE(sink->check({}, in_seconds(30)));
