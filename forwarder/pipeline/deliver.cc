@@ -219,10 +219,14 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
     return park(std::move(stop));
   }
   if (dead_letters_ && config_.dead_letter_after && troubled_times_ >= config_.dead_letter_after) {
-    if (is_event_at_fault(pending, troubled, others_passed)) {
-      return bury(pending, troubled, error.error);
+    switch (fault(pending, troubled, others_passed)) {
+      case Fault::kOfTheEvent:
+        return bury(pending, troubled, error.error);
+      case Fault::kOver:
+        return {};
+      case Fault::kOfTheReceiver:
+        troubled_times_ = 0;
     }
-    troubled_times_ = 0;
   }
   back_off(error.error, error.retry_after);
   return {};
@@ -230,10 +234,11 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
 
 // Whether the receiver takes another event now: if not, all events would fail, and none of them is
 // at fault. The events behind are tried, one after the other in their order. Without any, what
-// passed in other lanes decides, or the configured number of attempts, once.
-bool Deliverer::is_event_at_fault(std::vector<Event>& pending, size_t troubled,
+// passed in other lanes decides, or the configured number of attempts, once. An outage may have
+// ended between the event's attempt and that of the other one, so the event has one attempt more.
+Deliverer::Fault Deliverer::fault(std::vector<Event>& pending, size_t troubled,
                                   bool others_passed) {
-  if (!config_.unattended) return true;
+  if (!config_.unattended) return Fault::kOfTheEvent;
   if (pending.size() == 1) {
     std::vector<Event> more;
     queue_.take(cursor_, sink_.limits(), Duration::zero(), more);
@@ -241,11 +246,11 @@ bool Deliverer::is_event_at_fault(std::vector<Event>& pending, size_t troubled,
     pending.insert(pending.end(), more.begin(), more.end());
   }
   const size_t end = std::min(pending.size(), troubled + 1 + kOthers);
-  for (size_t i = troubled + 1; i < end; i++) {
-    if (passes(pending, i)) return true;
-  }
-  if (troubled + 1 < end) return false;
-  return others_passed || !std::exchange(set_aside_unproven_, true);
+  bool taken = troubled + 1 >= end && others_passed;
+  for (size_t i = troubled + 1; i < end && !taken; i++) taken = passes(pending, i);
+  if (taken) return passes(pending, troubled) ? Fault::kOver : Fault::kOfTheEvent;
+  if (troubled + 1 < end || std::exchange(set_aside_unproven_, true)) return Fault::kOfTheReceiver;
+  return Fault::kOfTheEvent;
 }
 
 bool Deliverer::passes(std::vector<Event>& pending, size_t other) {

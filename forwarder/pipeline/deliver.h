@@ -80,7 +80,8 @@ class Deliverer {
                             bool others_passed);
   void split(const DeliveryError& error, size_t attempted);
   size_t attempt_size(const std::vector<Event>& pending) const;
-  bool is_event_at_fault(std::vector<Event>& pending, size_t troubled, bool others_passed);
+  enum class Fault { kOfTheEvent, kOfTheReceiver, kOver };  // kOver: the event was delivered now
+  Fault fault(std::vector<Event>& pending, size_t troubled, bool others_passed);
   bool passes(std::vector<Event>& pending, size_t other);
   Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);
   void settle(std::vector<Event>& pending, const Progress& progress);

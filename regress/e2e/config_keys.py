@@ -52,7 +52,7 @@ def section_of(config, key):
     if section == "sink":
         return "\n".join(sinks)
     of_type = [sink for sink in sinks if re.match(rf"type: {section}\b", sink)]
-    if of_type:
+    if section and of_type:
         return "\n".join(of_type)
     return config.replace(source[1], "").replace("\n".join(sinks), "")
 

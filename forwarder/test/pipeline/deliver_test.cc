@@ -308,7 +308,10 @@ TEST_F(DelivererTest, AnEventThatFailsTooOftenIsSetAside) {
   letters = &dead_letters;
   config.dead_letter_after = 3;
   sink.set_aside = 1;
-  for (int i = 0; i < 3; i++) sink.script.push_back(blame(Scope::kEvent));
+  sink.always = [](std::span<const Event> events, Progress& progress) -> Delivery {
+    if (EventId(events[0]).view() == "10-0") return blame(Scope::kEvent)(events, progress);
+    return {};
+  };
   ASSERT_TRUE(run({2}, 2));
   EXPECT_THAT(dead_letters.ids, ElementsAre("10-0"));
   EXPECT_THAT(sink.taken, ElementsAre("10-1"));
@@ -325,6 +328,22 @@ TEST_F(DelivererTest, AnOutageMakesNoDeadLetters) {
 }
 
 // A receiver whose database is down answers 500 to everything.
+TEST_F(DelivererTest, AnOutageThatEndsBetweenTwoAttemptsMakesNoDeadLetter) {
+  letters = &dead_letters;
+  config.dead_letter_after = 2;
+  // All events fail until the second one is tried to prove that the receiver takes others.
+  sink.always = [over = false](std::span<const Event> events, Progress&) mutable -> Delivery {
+    over = over || (events.size() == 1 && EventId(events[0]).view() == "10-1");
+    if (over) return {};
+    const Scope scope = events.size() > 1 ? Scope::kBatch : Scope::kEvent;
+    return tl::unexpected(DeliveryError{Error{ErrorKind::kRetry, "down", "hook", scope}, 0,
+                                        std::nullopt, events.size()});
+  };
+  ASSERT_TRUE(run({3}, 3));
+  EXPECT_TRUE(dead_letters.ids.empty());
+  EXPECT_EQ(sink.taken.size(), 3u);
+}
+
 TEST_F(DelivererTest, WhereEveryEventFailsNoneIsAtFault) {
   letters = &dead_letters;
   config.dead_letter_after = 3;
