@@ -488,6 +488,7 @@ TEST_F(HttpSinkTest, RedirectsAreFollowedWhateverTheirBody) {
 }
 
 TEST_F(HttpSinkTest, A2xxCountsOnceTheRequestIsSent) {
+  config_.timeout = Milliseconds(60'000);  // for the long body on a busy machine
   Events large;
   large.add(1, 30'000'000);
   server_.behave("{\"default\": {\"early_ok\": \"reset\"}}");
