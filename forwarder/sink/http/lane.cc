@@ -95,8 +95,8 @@ HttpLane::HttpLane(const HttpConfig& config) : config_(config), handle_(curl_eas
   // The environment has no say in where events go: an empty text turns its proxies off.
   set(curl, CURLOPT_PROXY, config.proxy.reveal().c_str());
   set(curl, CURLOPT_NOPROXY, "");
-  // Newer versions of curl end a request at the header of an encoding that was not asked for. As if
-  // we had asked, they fail at the body, when the answer counts already. prepare() does not ask.
+  // curl 8 ends a request at the header of an encoding that it did not ask for. With this option it
+  // fails at the body, when the answer counts already. prepare() keeps it from asking.
   set(curl, CURLOPT_TRANSFER_ENCODING, 1L);
   // A proxy's 200 for the tunnel is no answer of the receiver's.
   set(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
@@ -158,7 +158,7 @@ void HttpLane::prepare(std::vector<std::string_view> body, const std::vector<std
   body_ = std::move(body);
   redirects_ = 0;
   set(curl, CURLOPT_URL, config_.url.c_str());
-  // Without a value: curl does not send a header of this name by itself.
+  // Without a value: curl sends no header of this name.
   headers_.reset(curl_slist_append(nullptr, "TE:"));
   for (const std::string& line : headers) {
     headers_.reset(curl_slist_append(headers_.release(), line.c_str()));

@@ -41,9 +41,9 @@ class HttpLane {
   TimePoint enough_at();
 
   // Of the request that is over. Success is a 2xx: its complete headers acknowledge the request,
-  // whatever follows them, if all of the request was sent. Headers that curl refuses are complete.
-  // Error: as in judge_answer(), or kRetry if there was no answer, kFatal if
-  // the configuration forbids there ever being one.
+  // whatever follows them, if all of the request was sent. Headers that curl refuses count as
+  // complete. Error: as in judge_answer(), or kRetry if there was no answer, kFatal if the
+  // configuration forbids there ever being one.
   [[nodiscard]] Delivery outcome(CURLcode code, int64_t now) const;
 
  private:
