@@ -258,7 +258,7 @@ void HttpSink::settle(Lane& lane, Delivery outcome, Call& call) {
 
 void HttpSink::finish(Lane& lane, CURLcode code, Call& call) {
   curl_multi_remove_handle(multi_.get(), lane.http.handle());
-  if (lane.http.follow(call.deadline)) {
+  if (lane.http.follow(code, call.deadline)) {
     curl_multi_add_handle(multi_.get(), lane.http.handle());
     return;
   }

@@ -95,6 +95,9 @@ HttpLane::HttpLane(const HttpConfig& config) : config_(config), handle_(curl_eas
   // The environment has no say in where events go: an empty text turns its proxies off.
   set(curl, CURLOPT_PROXY, config.proxy.reveal().c_str());
   set(curl, CURLOPT_NOPROXY, "");
+  // curl 8 ends a request at the header of an encoding that it did not ask for. With this option it
+  // fails at the body, when the answer counts already. prepare() keeps it from asking.
+  set(curl, CURLOPT_TRANSFER_ENCODING, 1L);
   // A proxy's 200 for the tunnel is no answer of the receiver's.
   set(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set_tls();
@@ -155,7 +158,8 @@ void HttpLane::prepare(std::vector<std::string_view> body, const std::vector<std
   body_ = std::move(body);
   redirects_ = 0;
   set(curl, CURLOPT_URL, config_.url.c_str());
-  headers_.reset();
+  // Without a value: curl sends no header of this name.
+  headers_.reset(curl_slist_append(nullptr, "TE:"));
   for (const std::string& line : headers) {
     headers_.reset(curl_slist_append(headers_.release(), line.c_str()));
   }
@@ -207,7 +211,8 @@ std::string HttpLane::elsewhere() const {
   return part_of(url, CURLUPART_URL);
 }
 
-bool HttpLane::follow(TimePoint deadline) {
+bool HttpLane::follow(CURLcode code, TimePoint deadline) {
+  answered_ = answered_ || is_refused(code);
   if (redirects_ >= config_.redirects) return false;
   const std::string url = elsewhere();
   if (url.empty() || origin_of(url) != origin_of(config_.url)) return false;
@@ -286,6 +291,13 @@ bool HttpLane::is_sent() const {
   return static_cast<size_t>(sent) >= length_of(body_);
 }
 
+// Whether curl has ended the request because of a header. What follows it stays unknown, and the
+// receiver has said its status.
+bool HttpLane::is_refused(CURLcode code) const {
+  return in_headers_ && answer_.status >= 200 &&
+         (code == CURLE_BAD_CONTENT_ENCODING || code == CURLE_WEIRD_SERVER_REPLY);
+}
+
 bool HttpLane::counts() const {
   return answered_ && (answer_.status / 100 != 2 || is_sent());
 }
@@ -312,10 +324,17 @@ std::string HttpLane::why_late() const {
 
 Delivery HttpLane::outcome(CURLcode code, int64_t now) const {
   const std::string where = http_where(config_);
-  if (counts() || (answered_ && code == CURLE_OK)) return judge_answer(answer_, config_, now);
+  if (counts()) return judge_answer(answer_, config_, now);
   long tunnel = 0;
   curl_easy_getinfo(handle_.get(), CURLINFO_HTTP_CONNECTCODE, &tunnel);
   if (code != CURLE_OK && tunnel >= 300) return judge_tunnel(tunnel, config_);
+  // curl stops sending when the answer is complete and its connection is to be closed.
+  if (answered_ && code == CURLE_OK) {
+    return undelivered(ErrorKind::kRetry,
+                       "request failed: the receiver answered " + std::to_string(answer_.status) +
+                           " before the request was sent, and closed the connection",
+                       where);
+  }
   // For curl a connection that is closed within the headers ends the answer well.
   if (code == CURLE_OK) {
     return undelivered(ErrorKind::kRetry,

@@ -26,9 +26,10 @@ class HttpLane {
   void prepare(std::vector<std::string_view> body, const std::vector<std::string>& headers,
                TimePoint deadline);
 
-  // After an answer that sends us elsewhere on the same server, as often as the configuration
-  // allows: makes the handle ready to go there. False: there is no such answer.
-  [[nodiscard]] bool follow(TimePoint deadline);
+  // Of the request that curl ended with this code, before outcome(). After an answer that sends us
+  // elsewhere on the same server, as often as the configuration allows: makes the handle ready to
+  // go there. False: there is no such answer.
+  [[nodiscard]] bool follow(CURLcode code, TimePoint deadline);
 
   // Connects, TLS included, and sends nothing. For a lane that has no request.
   [[nodiscard]] Delivery look(TimePoint deadline, int64_t now);
@@ -40,8 +41,9 @@ class HttpLane {
   TimePoint enough_at();
 
   // Of the request that is over. Success is a 2xx: its complete headers acknowledge the request,
-  // whatever follows them. Error: as in judge_answer(), or kRetry if there was no answer, kFatal if
-  // the configuration forbids there ever being one.
+  // whatever follows them, if all of the request was sent. Headers that curl refuses count as
+  // complete. Error: as in judge_answer(), or kRetry if there was no answer, kFatal if the
+  // configuration forbids there ever being one.
   [[nodiscard]] Delivery outcome(CURLcode code, int64_t now) const;
 
  private:
@@ -60,6 +62,7 @@ class HttpLane {
   void begin_answer(std::string_view line);
   // Whether the answer's status decides: a 2xx does once all of the request is sent.
   bool counts() const;
+  bool is_refused(CURLcode code) const;
   bool is_sent() const;
   std::string elsewhere() const;
   std::string why_late() const;

@@ -28,7 +28,7 @@ The queue is used up one request at a time, then the default applies. A behaviou
                 "flood": "flood" again and again until then)
 
     early_ok    the head of a 200 goes out before the request's body is read: then "read" it, slowly, or
-                "reset" the connection
+                "reset" the connection, or "close" it: after the whole answer, which says so
 
 With "match": {"text": BEHAVIOUR} in the control message, a request whose body has the text is
 treated thus, whatever the queue says.
@@ -89,7 +89,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", -1))
         early = self.server.state.default.get("early_ok")
         if early and self.path != "/_control":
-            self.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n")
+            self.connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n")
+            if early == "close":
+                self.connection.sendall(b"Connection: close\r\n\r\nok")
+                self.wait_for_end()
+                return
+            self.connection.sendall(b"\r\n")
             if early == "reset":
                 self.behave({"do": "raw", "body": "", "then": "reset"})
                 return
@@ -159,6 +164,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif do == "raw":
             self.connection.sendall(behaviour["body"].encode())
             self.end(behaviour.get("then", "close"), behaviour)
+
+    def wait_for_end(self):
+        """Reads nothing, so that the client cannot send all of a long body."""
+        self.close_connection = True
+        gone = select.poll()
+        gone.register(self.connection, select.POLLRDHUP)
+        gone.poll(60_000)
 
     def end(self, then, behaviour):
         if then == "hang":

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 #include <map>
 #include <set>
@@ -372,7 +373,8 @@ TEST_F(HttpSinkTest, ARequestStartsOnlyIfItsTimeIsLeft) {
   EXPECT_EQ(server_.bodies(), std::vector(documents.begin(), documents.begin() + 5));
 }
 
-// What may follow the headers of an answer, as members of a behaviour.
+// What may follow the status of an answer, as members of a behaviour. Versions of curl refuse some
+// of the headers while they read them.
 std::vector<std::string> odd_endings(const std::string& status) {
   const auto raw = [&](const std::string& rest, const std::string& then) {
     return "{\"do\": \"raw\", \"body\": \"HTTP/1.1 " + status + "\\r\\n" + rest +
@@ -395,7 +397,21 @@ std::vector<std::string> odd_endings(const std::string& status) {
           raw("Content-Length: 2\\r\\n\\r\\nhello", "\"hang\""),
           raw("\\r\\nhello", "\"hang\""),
           raw("Content-Encoding: gzip\\r\\nContent-Length: 5\\r\\n\\r\\nhello", "\"close\""),
-          raw("Transfer-Encoding: gzip\\r\\n\\r\\nhello", "\"hang\"")};
+          raw("Transfer-Encoding: gzip\\r\\n\\r\\nhello", "\"hang\""),
+          raw("Transfer-Encoding: gzip, chunked\\r\\n\\r\\n" + chunk, "\"hang\""),
+          raw("Transfer-Encoding: odd\\r\\n\\r\\nhello", "\"close\""),
+          raw("Transfer-Encoding: chunked, gzip\\r\\n\\r\\n" + chunk, "\"hang\""),
+          raw("Content-Length: some\\r\\n\\r\\nhello", "\"hang\""),
+          raw("No colon\\r\\n\\r\\nhello", "\"hang\"")};
+}
+
+// nginx does not understand the others: it answers with 502 or not at all.
+bool passes_nginx(const std::string& behaviour) {
+  constexpr std::array kStrange = {"zz",   "Transfer-Encoding: gzip", ", gzip", "odd", "some",
+                                   "colon"};
+  return std::none_of(kStrange.begin(), kStrange.end(), [&](const char* strange) {
+    return behaviour.find(strange) != std::string::npos;
+  });
 }
 
 TEST_F(HttpSinkTest, CompleteHeadersOfA2xxAcknowledge) {
@@ -416,6 +432,8 @@ TEST_F(HttpSinkTest, CompleteHeadersOfA2xxAcknowledge) {
     EXPECT_EQ(progress.durable_count(), 1u);
     EXPECT_EQ(server_.requests().size(), before + 1) << behaviour;
   }
+  // An encoding of the transfer is accepted and not asked for.
+  EXPECT_THAT(server_.requests().back(), Not(HasSubstr("\"te\":")));
   // None was waited for as long as the request's timeout.
   EXPECT_LT(Clock::now() - begin, config_.timeout * static_cast<int64_t>(behaviours.size()) / 4);
 }
@@ -470,12 +488,17 @@ TEST_F(HttpSinkTest, RedirectsAreFollowedWhateverTheirBody) {
 }
 
 TEST_F(HttpSinkTest, A2xxCountsOnceTheRequestIsSent) {
+  config_.timeout = Milliseconds(60'000);  // for the long body on a busy machine
   Events large;
   large.add(1, 30'000'000);
   server_.behave("{\"default\": {\"early_ok\": \"reset\"}}");
   auto sink = sink_for(config_);
   Progress progress(1);
   EXPECT_FALSE(sink->deliver(large.span(), in_seconds(60), progress));
+  server_.behave("{\"default\": {\"early_ok\": \"close\"}}");
+  const auto closed = sink->deliver(large.span(), in_seconds(60), progress);
+  ASSERT_FALSE(closed);
+  EXPECT_THAT(closed.error().error.what, HasSubstr("answered 200 before the request was sent"));
   server_.behave("{\"default\": {\"early_ok\": \"read\"}}");
   EXPECT_TRUE(sink->deliver(large.span(), in_seconds(60), progress));
   // The end of the body may still be in the buffers of the kernel.
@@ -652,9 +675,7 @@ TEST_F(HttpsTest, CompleteHeadersOfA2xxAcknowledge) {
     config_.http2 = http2;
     auto sink = sink_for(config_);
     for (const std::string& behaviour : odd_endings("200 OK")) {
-      // nginx understands neither, and answers with 502 or not at all.
-      if (behaviour.find("zz") != std::string::npos) continue;
-      if (behaviour.find("Transfer-Encoding: gzip") != std::string::npos) continue;
+      if (!passes_nginx(behaviour)) continue;
       behind_.behave("{\"default\": " + behaviour + "}");
       const size_t before = behind_.requests().size();
       Progress progress(1);
