@@ -5,7 +5,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <string>
 
 namespace walspout {
@@ -49,7 +51,12 @@ inline bool can_open_to_append(const std::string& path) {
     errno = EISDIR;
     return false;
   }
-  return can_write_folder(folder_of(path));
+  // The file of a link that leads nowhere yet is made where the link points to.
+  std::array<char, PATH_MAX> buffer;
+  const ssize_t length = ::readlink(path.c_str(), buffer.data(), buffer.size());
+  if (length <= 0) return can_write_folder(folder_of(path));
+  const std::string target(buffer.data(), static_cast<size_t>(length));
+  return can_open_to_append(target.front() == '/' ? target : folder_of(path) + "/" + target);
 }
 
 }  // namespace walspout

@@ -1,5 +1,7 @@
 #include "sink/common/mask.h"
 
+#include <openssl/evp.h>
+
 #include <algorithm>
 #include <charconv>
 
@@ -7,6 +9,7 @@ namespace walspout {
 namespace {
 
 constexpr size_t kShortest = 4;
+constexpr std::string_view kCut = "...";
 
 std::string percent_decoded(std::string_view text) {
   std::string decoded;
@@ -24,6 +27,15 @@ std::string percent_decoded(std::string_view text) {
   return decoded;
 }
 
+std::string base64(const std::string& bytes) {
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
+  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
+                                     reinterpret_cast<const unsigned char*>(bytes.data()),
+                                     static_cast<int>(bytes.size()));
+  text.resize(static_cast<size_t>(length));
+  return text;
+}
+
 }  // namespace
 
 void Mask::hide(std::string_view secret) {
@@ -35,6 +47,11 @@ void Mask::hide(std::string_view secret) {
   // A secret may be a part of another one.
   std::stable_sort(secrets_.begin(), secrets_.end(),
                    [](const auto& a, const auto& b) { return a.size() > b.size(); });
+}
+
+void Mask::hide_header(std::string_view value) {
+  hide(value);
+  if (const size_t space = value.find(' '); space != value.npos) hide(value.substr(space + 1));
 }
 
 void Mask::hide_url(std::string_view url) {
@@ -49,6 +66,7 @@ void Mask::hide_url(std::string_view url) {
     hide(user);
     hide(user.substr(0, colon));
     if (colon < user.size()) hide(user.substr(colon + 1));
+    hide(base64(percent_decoded(user) + (colon < user.size() ? "" : ":")));
   }
   hide(rest);
   for (size_t begin = 0; begin < rest.size();) {
@@ -58,7 +76,20 @@ void Mask::hide_url(std::string_view url) {
   }
 }
 
+void Mask::hide_cut(std::string& text) const {
+  if (!text.ends_with(kCut)) return;
+  const size_t end = text.size() - kCut.size();
+  size_t cut = 0;
+  for (const std::string& secret : secrets_) {
+    size_t length = std::min(end, secret.size() - 1);
+    while (length > cut && text.compare(end - length, length, secret, 0, length) != 0) --length;
+    cut = std::max(cut, length);
+  }
+  if (cut > 0) text.replace(end - cut, cut, "***");
+}
+
 std::string Mask::apply(std::string text) const {
+  hide_cut(text);
   for (const std::string& secret : secrets_) {
     for (size_t at = 0; (at = text.find(secret, at)) != std::string::npos; at += 3) {
       text.replace(at, secret.size(), "***");

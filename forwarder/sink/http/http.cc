@@ -125,7 +125,7 @@ HttpSink::HttpSink(const HttpConfig& config, HttpSigner signer)
   };
   mask_.hide_url(config.url);
   mask_.hide_url(config.proxy.reveal());
-  for (const auto& [name, value] : config.headers) mask_.hide(value.reveal());
+  for (const auto& [name, value] : config.headers) mask_.hide_header(value.reveal());
   for (const Secret& secret : config.secrets) mask_.hide(secret.reveal());
   if (ours("Content-Type")) fixed_headers_.push_back("Content-Type: application/json");
   fixed_headers_.push_back("Expect:");  // no waiting for 100 Continue

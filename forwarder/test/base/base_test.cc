@@ -7,6 +7,7 @@
 
 #include "base/backoff.h"
 #include "base/clock.h"
+#include "base/folder.h"
 #include "base/json.h"
 #include "base/lsn.h"
 #include "base/result.h"
@@ -133,6 +134,24 @@ TEST(Secret, IsNotWaitedFor) {
   EXPECT_EQ(secret.reveal(), "piped");
   EXPECT_FALSE(secret.reread().value());
   std::remove(path.c_str());
+}
+
+TEST(Folder, ALinkThatLeadsNowhereIsFollowed) {
+  const std::string folder = testing::TempDir() + "walspout_links_" + std::to_string(getpid());
+  ASSERT_EQ(mkdir(folder.c_str(), 0700), 0);
+  const std::string link = folder + "/link";
+  for (const auto& [target, good] : {std::pair{"file", true}, {"none/file", false}}) {
+    for (const std::string& to : {std::string(target), folder + "/" + target}) {
+      ASSERT_EQ(symlink(to.c_str(), link.c_str()), 0);
+      EXPECT_EQ(can_open_to_append(link), good) << to;
+      const int fd = open_to_append(link, 0600);
+      EXPECT_EQ(fd >= 0, good) << to;
+      if (fd >= 0) close(fd);
+      unlink((folder + "/file").c_str());
+      unlink(link.c_str());
+    }
+  }
+  rmdir(folder.c_str());
 }
 
 TEST(Result, SaysWhereOnItsWayUp) {

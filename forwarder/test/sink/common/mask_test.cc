@@ -26,6 +26,18 @@ TEST(MaskTest, HidesWhatAUrlKeepsSecret) {
   EXPECT_EQ(mask.apply("example.com:8443 says no"), "example.com:8443 says no");
 }
 
+TEST(MaskTest, HidesWhatAnAuthorizationHeaderHas) {
+  Mask mask;
+  mask.hide_url("https://user:pass%20word@example.com/");
+  mask.hide_url("https://token@example.com/");
+  mask.hide_header("Bearer T0KEN");
+  // printf 'user:pass word' | base64, printf token: | base64
+  EXPECT_EQ(mask.apply("Authorization: Basic dXNlcjpwYXNzIHdvcmQ="), "Authorization: Basic ***");
+  EXPECT_EQ(mask.apply("Authorization: Basic dG9rZW46"), "Authorization: Basic ***");
+  EXPECT_EQ(mask.apply("Authorization: Bearer T0KEN"), "Authorization: ***");
+  EXPECT_EQ(mask.apply("unknown: T0KEN"), "unknown: ***");
+}
+
 TEST(MaskTest, HidesAPathThatIsShort) {
   Mask mask;
   mask.hide_url("http://example.com/abc");
@@ -39,6 +51,16 @@ TEST(MaskTest, HidesTheLongerSecretWhereOneIsInTheOther) {
   mask.hide("token-and-more");
   EXPECT_EQ(mask.apply("token-and-more, token"), "***, ***");
   EXPECT_EQ(mask.apply(""), "");
+}
+
+TEST(MaskTest, HidesTheBeginningOfASecretThatWasCut) {
+  Mask mask;
+  mask.hide_url("http://example.com/hooks/T0KEN");
+  EXPECT_EQ(mask.apply("Cannot POST /hooks/T0KE..."), "Cannot POST ***...");
+  EXPECT_EQ(mask.apply("no hook T0K..."), "no hook ***...");
+  EXPECT_EQ(mask.apply("no T0KEN..."), "no ***...");
+  EXPECT_EQ(mask.apply("..."), "...");
+  EXPECT_EQ(mask.apply("bad..."), "bad...");
 }
 
 TEST(MaskTest, WithoutSecretsTextsStay) {
