@@ -188,8 +188,7 @@ const Section& root_keys() {
         .required()
         .section("status", &Config::status, status_table(), "The status server")
         .section("log", &Config::log, log_table(), "What is logged, and how")
-        .key("state", &Config::state,
-             "Directory to remember in how far each slot was confirmed")
+        .key("state", &Config::state, "Directory to remember in how far each slot was confirmed")
         .initially("`$STATE_DIRECTORY`, else none")
         .key("drain", &Config::drain,
              "How long SIGTERM waits for the sinks; a second signal ends at once");

@@ -5,6 +5,7 @@ import re
 import subprocess
 
 import cluster as pg
+import config_keys
 import pytest
 
 PROGRAM = os.environ.get("WALSPOUT") or os.path.join(pg.TOP, "build", "forwarder", "walspout")
@@ -19,10 +20,8 @@ def read(*path):
 
 
 def keys():
-    """Every key that the loader asks for."""
-    source = read("forwarder", "app", "config.cc")
-    calls = r"\.(?:texts?|flag|size|number|duration|secrets?|choice|maps?|dictionary)\(\"(\w+)\""
-    return sorted(set(re.findall(calls, source) + re.findall(r"read_route\(map, \"(\w+)\"", source)))
+    """The last part of each key that the program knows."""
+    return sorted({key.split(".")[-1] for key in config_keys.keys()})
 
 
 def with_everything(text):
