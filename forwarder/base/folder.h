@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <filesystem>
 #include <string>
 
 namespace walspout {
@@ -57,6 +58,21 @@ inline bool can_open_to_append(const std::string& path) {
   if (length <= 0) return can_write_folder(folder_of(path));
   const std::string target(buffer.data(), static_cast<size_t>(length));
   return can_open_to_append(target.front() == '/' ? target : folder_of(path) + "/" + target);
+}
+
+// The file that a path leads to, in one spelling: links are followed, also those whose file is not
+// there yet. The path itself if that cannot be found out.
+inline std::string resolved(const std::string& path) {
+  namespace fs = std::filesystem;
+  constexpr int kMostLinks = 40;  // as the kernel
+  std::error_code error;
+  fs::path found = path;
+  for (int i = 0; i < kMostLinks && fs::is_symlink(found, error); i++) {
+    const fs::path target = fs::read_symlink(found, error);
+    found = target.is_absolute() ? target : found.parent_path() / target;
+  }
+  const fs::path whole = fs::weakly_canonical(fs::absolute(found, error), error);
+  return error || whole.empty() ? path : whole.string();
 }
 
 }  // namespace walspout

@@ -19,6 +19,7 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(10);
 constexpr int kSlotStatistics = 140000;
+constexpr int kCarriesSlots = 170000;
 
 class Adoption {
  public:
@@ -41,6 +42,7 @@ class Adoption {
   Wake wake_;
   SlotRecord record_;
   ServerState server_;
+  int server_version_ = 0;
   std::string objection_;
   bool needed_ = false;
 };
@@ -82,6 +84,7 @@ Result<void> Adoption::look() {
   Result<void> identified = Slot::identify(*connection, server_, Clock::now() + kPatience);
   if (!identified) return identified;
   if (server_.system == record_.system) return {};
+  server_version_ = connection->server_version();
   const std::string name = Connection::quote_literal(config_.source.slot);
   auto slots = connection->query(
       "SELECT plugin, database = pg_catalog.current_database(), wal_status, active_pid, "
@@ -125,6 +128,11 @@ std::string Adoption::against(const Row& slot, const Row& read) const {
   const std::string transactions = text(read, 0);
   if (!transactions.empty() && transactions != "0") {
     return transactions + " transactions were read from it since it was made, by somebody else";
+  }
+  if (server_version_ < kCarriesSlots) {
+    return "pg_upgrade carries no slots over to a server before PostgreSQL 17, so the slot was "
+           "made "
+           "by hand, and what was committed before that is not in it";
   }
   return "";
 }

@@ -267,8 +267,11 @@ void Doctor::slot() {
                                   "THEN pg_catalog.pg_last_wal_replay_lsn() "
                                   "ELSE pg_catalog.pg_current_wal_lsn() END"))
                       .value_or(Lsn{});
-  identity_ = source_identity(value("SELECT system_identifier FROM pg_catalog.pg_control_system()"),
-                              name, connection_->database());
+  // The function may be closed to the role; a replication connection says the same.
+  const std::string system =
+      identified_ ? identified_->system
+                  : value("SELECT system_identifier FROM pg_catalog.pg_control_system()");
+  identity_ = source_identity(system, name, connection_->database());
   std::vector<Row> found = rows(
       "SELECT plugin, database = pg_catalog.current_database(), active_pid, wal_status, "
       "confirmed_flush_lsn, pg_catalog.to_jsonb(s) ->> 'invalidation_reason', "
@@ -397,6 +400,8 @@ void Doctor::plugin() {
   if (!made && made.error().sqlstate.starts_with(kDataException)) {
     bad("the server rejects an option of `source`: " + made.error().error.message(),
         "correct the configuration, or install the plugin and this program from one version");
+  } else if (!made && made.error().sqlstate == "42501") {  // `run` makes slots by another way
+    warn("the plugin was not tried: " + made.error().error.message(), "");
   } else if (!made && !cut_short.contains(made.error().sqlstate)) {
     bad("the server cannot use the plugin: " + made.error().error.message(), "");
   } else {

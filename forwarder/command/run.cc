@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/folder.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "command/commands.h"
@@ -191,6 +192,17 @@ void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
     for (SinkConfig& sink : pipeline.sinks) {
       if (Route* route = route_of(sink)) route->origin = origin;
       sinks.emplace_back(&pipeline, &sink);
+    }
+  }
+  for (const PipelineConfig& pipeline : config.pipelines) {
+    if (!pipeline.dead_letter) continue;
+    const std::string letters = resolved(pipeline.dead_letter->path);
+    for (const auto& [owner, sink] : sinks) {
+      if (file_of(*sink) != letters) continue;
+      problems.push_back({0, 0,
+                          "sink \"" + sink->name + "\" of pipeline \"" + owner->name +
+                              "\" writes the dead letter file of pipeline \"" + pipeline.name +
+                              "\", " + letters + ": give each a `path` of its own"});
     }
   }
   for (size_t i = 0; i < sinks.size(); i++) {

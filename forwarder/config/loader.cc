@@ -3,18 +3,32 @@
 namespace walspout {
 namespace {
 
+constexpr std::string_view kMessages = "message";  // the entry of logical messages
+
 std::optional<KeyValue> templates(YamlMap& map, const Key& key) {
   Templates templates;
   if (!map.is_map(key.name)) {
     map.text(key.name, templates.fallback);
     if (!templates.fallback) return std::nullopt;
+    if (templates.fallback->empty()) map.problem(key.name, "\"" + key.name + "\" is empty");
     return templates;
   }
   map.map(key.name, [&](YamlMap& inner) {
     inner.text("fallback", templates.fallback);
     inner.dictionary("tables", [&](const std::string& table, const YAML::Node& value) {
-      if (auto text = inner.expand(value, table)) templates.tables[table] = *text;
+      auto text = inner.expand(value, table);
+      if (!text) return;
+      if (text->empty()) inner.problem("tables", "the template of \"" + table + "\" is empty");
+      if (table != kMessages && table.find('.') == std::string::npos) {
+        inner.problem("tables", "\"" + table +
+                                    "\" is no table: write SCHEMA.TABLE, or \"message\" for "
+                                    "logical messages");
+      }
+      templates.tables[table] = *text;
     });
+    if (templates.fallback && templates.fallback->empty()) {
+      inner.problem("fallback", "\"fallback\" is empty");
+    }
     if (!inner.has("fallback") && !inner.has("tables")) {
       inner.problem("\"" + key.name + "\" needs \"tables\" or \"fallback\"");
     }
@@ -84,6 +98,11 @@ std::optional<KeyValue> value_of(YamlMap& map, const Key& key) {
     case KeyKind::kSection:
     case KeyKind::kSections:
       break;
+  }
+  const auto* list = value ? std::get_if<SecretList>(&*value) : nullptr;
+  if (list && list->empty() && map.problem_count() == problems) {
+    map.problem(key.name,
+                "\"" + key.name + "\" is an empty list: leave the key out, or give a value");
   }
   const auto* text = value ? std::get_if<std::string>(&*value) : nullptr;
   if (key.required && text && text->empty() && map.problem_count() == problems) {

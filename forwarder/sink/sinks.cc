@@ -1,5 +1,6 @@
 #include "sink/sinks.h"
 
+#include "base/folder.h"
 #include "sink/renewed.h"
 #include "sink/types.h"
 
@@ -55,7 +56,13 @@ std::string memory_of(SinkConfig config) {
   return config.type->memory ? *config.type->memory(config.options) : std::string();
 }
 
+std::string file_of(const SinkConfig& config) {
+  return config.type->file ? resolved(config.type->file(config.options)) : std::string();
+}
+
 std::optional<SharedPlace> shared_place(const SinkConfig& a, const SinkConfig& b) {
+  const std::string file = file_of(a);
+  if (!file.empty() && file == file_of(b)) return SharedPlace{"file \"" + file + "\"", "path"};
   if (a.type != b.type || !a.type->shared) return std::nullopt;
   return a.type->shared(a.options, b.options);
 }

@@ -32,6 +32,9 @@ void remember_in(SinkConfig& config, const std::string& state, const std::string
 // That file; empty: there is none.
 std::string memory_of(SinkConfig config);
 
+// The file that the sink writes, in one spelling; empty: none.
+std::string file_of(const SinkConfig& config);
+
 // A place that both sinks would fill, and that takes events of one sink only. Nothing:
 // the sinks share none, as far as their configuration says.
 std::optional<SharedPlace> shared_place(const SinkConfig& a, const SinkConfig& b);

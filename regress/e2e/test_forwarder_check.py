@@ -1,6 +1,7 @@
 """`check` finds whatever `run` would fail at, and changes nothing; how `run` ends then."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -163,12 +164,41 @@ def test_check_as_another_user_sees_what_that_user_may_do(db, fwd, tmp_path):
     assert sum(str(closed) in line for line in denied) == 3, done.stdout
 
 
-def test_two_sinks_of_one_file_are_an_error(db, fwd, tmp_path):
-    sink = file_sink(tmp_path / "out")
-    forwarder = fwd(sinks=sink + sink.replace("type: file", "type: file\n        name: second"))
+@pytest.mark.parametrize("second", ["out", "folder/../out", "link"])
+def test_two_sinks_of_one_file_are_an_error(db, fwd, tmp_path, second):
+    os.mkdir(tmp_path / "folder")
+    os.symlink(tmp_path / "out", tmp_path / "link")
+    other = file_sink(f"{tmp_path}/{second}").replace("type: file", "type: file\n        name: second")
+    forwarder = fwd(sinks=file_sink(tmp_path / "out") + other)
     for command in ("check", "run"):
         done = run(command, forwarder.config)
         assert done.returncode == 2 and "can both write file" in done.stderr, done.stderr
+
+
+def test_a_sink_that_writes_the_dead_letters_file_is_an_error(db, fwd, tmp_path):
+    forwarder = fwd(sinks=file_sink(tmp_path / "out"),
+                    pipeline=f"dead_letter: {{path: {tmp_path}/./out}}")
+    for command in ("check", "run"):
+        done = run(command, forwarder.config)
+        assert done.returncode == 2 and "writes the dead letter file" in done.stderr, done.stderr
+
+
+def test_functions_that_are_closed_to_the_role_are_no_fault(db, fwd, tmp_path):
+    functions = ["pg_control_system()", "pg_create_logical_replication_slot(name, name, bool, bool, bool)"]
+    if db.server.installation.major < 14:
+        functions[1] = "pg_create_logical_replication_slot(name, name, bool)"
+    elif db.server.installation.major < 17:
+        functions[1] = "pg_create_logical_replication_slot(name, name, bool, bool)"
+    db.psql(f"CREATE ROLE {db.name}_r LOGIN REPLICATION")
+    for function in functions:
+        db.psql(f"REVOKE EXECUTE ON FUNCTION {function} FROM public")
+    forwarder = fwd(sinks=file_sink(tmp_path / "out"))
+    with open(forwarder.config) as f:
+        text = f.read()
+    with open(forwarder.config, "w") as f:
+        f.write(re.sub(r"user=\w+", f"user={db.name}_r", text))
+    code, text = check(forwarder)
+    assert code == 0 and "the plugin was not tried" in text, text
 
 
 # Sinks ###############################################################################################

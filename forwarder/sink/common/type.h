@@ -60,6 +60,9 @@ struct SinkType {
   // such places.
   std::function<std::optional<SharedPlace>(const std::any& a, const std::any& b)> shared{};
 
+  // The file that the sink writes. Empty: it writes none.
+  std::function<std::string(const std::any& options)> file{};
+
   // What ties a receiver to one source, and how to end that; empty: nothing does.
   std::string tie{};
 

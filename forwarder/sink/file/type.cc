@@ -13,10 +13,8 @@ SinkType file_type() {
   SinkType type = sink_type<FileConfig>(
       "file", "Appends a line to a file", table,
       [](const FileConfig& config) { return std::make_unique<FileSink>(config); });
-  type.shared = [](const std::any& a, const std::any& b) -> std::optional<SharedPlace> {
-    const std::string& path = std::any_cast<const FileConfig&>(a).path;
-    if (path != std::any_cast<const FileConfig&>(b).path) return std::nullopt;
-    return SharedPlace{"file \"" + path + "\"", "path"};
+  type.file = [](const std::any& options) {
+    return std::any_cast<const FileConfig&>(options).path;
   };
   return type;
 }

@@ -55,10 +55,9 @@ KeyTable<HttpConfig> table() {
   KeyTable<HttpConfig> table;
   table.key("url", &HttpConfig::url, "`http://…` or `https://…`")
       .required()
-      .key(
-          "secret", &HttpConfig::secrets,
-          "`whsec_…`: signs each request, as Standard Webhooks "
-          "says; a list while keys change")
+      .key("secret", &HttpConfig::secrets,
+           "`whsec_…`: signs each request, as Standard Webhooks "
+           "says; a list while keys change")
       .initially("unsigned")
       .key("headers", &HttpConfig::headers, "Headers of each request, by name")
       .section(
@@ -78,10 +77,9 @@ KeyTable<HttpConfig> table() {
            "`[http|https|socks4|socks4a|socks5|socks5h]://[user:password@]host[:port]`. The "
            "environment's proxy is ignored")
       .initially("none")
-      .section(
-          "codes", &HttpConfig::codes, codes_table(),
-          "What codes of answers mean where the default does not fit: codes, "
-          "such as `404`, and classes, such as `4xx`")
+      .section("codes", &HttpConfig::codes, codes_table(),
+               "What codes of answers mean where the default does not fit: codes, "
+               "such as `404`, and classes, such as `4xx`")
       .key("retry_after_max", &HttpConfig::retry_after_max,
            "The longest pause that `Retry-After` may ask for")
       .section("tls", &HttpConfig::tls, tls_table(), "TLS; whether it is used the URL says")

@@ -21,8 +21,7 @@ KeyTable<RabbitmqConfig> table() {
                      {"headers", Kind("headers")}},
                     "Makes the exchange of this kind, durable, if it is missing")
       .initially("it must exist");
-  add_route(table, "routing_key", &RabbitmqConfig::routing_key,
-            "Template of the routing key");
+  add_route(table, "routing_key", &RabbitmqConfig::routing_key, "Template of the routing key");
   table.key("persistent", &RabbitmqConfig::persistent, "Messages survive a restart of the broker")
       .key("mandatory", &RabbitmqConfig::mandatory,
            "A message that no queue takes is rejected; `false`: such a message is lost")

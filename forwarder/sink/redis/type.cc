@@ -1,4 +1,5 @@
 #include "sink/common/keys.h"
+#include "sink/redis/errors.h"
 #include "sink/redis/redis.h"
 #include "sink/types.h"
 
@@ -21,10 +22,17 @@ KeyTable<RedisConfig> table() {
            "`redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS, or "
            "`unix:///path[?db=n]`")
       .required();
-  add_route(
-      table, "stream", &RedisConfig::stream,
-      "Template of the stream's name. In names that replace a placeholder, `%`, "
-      "`:` and `.` become `%25`, `%3A` and `%2E`");
+  add_route(table, "stream", &RedisConfig::stream,
+            "Template of the stream's name. In names that replace a placeholder, `%`, "
+            "`:` and `.` become `%25`, `%3A` and `%2E`");
+  table.rule([](RedisConfig& redis, const Section::Has&) -> std::optional<KeyProblem> {
+    bool taken = redis.stream.fallback == kRedisPositions;
+    for (const auto& [name, stream] : redis.stream.tables)
+      taken = taken || stream == kRedisPositions;
+    if (!taken) return std::nullopt;
+    return KeyProblem{"stream", "\"" + std::string(kRedisPositions) +
+                                    "\" holds how far the streams are filled: choose another name"};
+  });
   table.key("maxlen", &RedisConfig::maxlen, "About so many entries are kept")
       .between(1, INT64_MAX)
       .initially("never trimmed")

@@ -261,6 +261,20 @@ statsu: {}
       "f:10:1: unknown key \"statsu\" in the configuration: did you mean \"status\"?\n");
 }
 
+TEST(Config, RefusesWhatNeverMatches) {
+  const auto redis = [](const std::string& more) {
+    return problems(with("", "{type: redis, url: redis://x, " + more + "}"));
+  };
+  EXPECT_THAT(redis("stream: {tables: {orders: o}}"), HasSubstr("\"orders\" is no table"));
+  EXPECT_THAT(redis("stream: {tables: {a.b: ''}}"), HasSubstr("is empty"));
+  EXPECT_THAT(redis("stream: {fallback: ''}"), HasSubstr("\"fallback\" is empty"));
+  EXPECT_THAT(redis("stream: ''"), HasSubstr("is empty"));
+  EXPECT_THAT(redis("stream: 'walspout:positions'"), HasSubstr("choose another name"));
+  EXPECT_EQ(redis("stream: {tables: {a.b: c, message: m}}"), "");
+  EXPECT_THAT(problems(with("", "{type: http, url: http://x, secret: []}")),
+              HasSubstr("\"secret\" is an empty list"));
+}
+
 TEST(Config, KnowsWrongTypes) {
   EXPECT_THAT(problems("[]"), HasSubstr("must be a mapping"));
   EXPECT_THAT(problems(""), HasSubstr("empty"));
