@@ -247,7 +247,14 @@ Deliverer::Fault Deliverer::fault(std::vector<Event>& pending, size_t troubled,
   }
   const size_t end = std::min(pending.size(), troubled + 1 + kOthers);
   bool taken = troubled + 1 >= end && others_passed;
-  for (size_t i = troubled + 1; i < end && !taken; i++) taken = passes(pending, i);
+  bool overtaken = false;  // by an event that must come after this one
+  for (size_t i = troubled + 1; i < end && !taken; i++) {
+    overtaken = pending[i].barrier || pending[troubled].barrier ||
+                pending[i].key_hash == pending[troubled].key_hash;
+    taken = passes(pending, i);
+  }
+  // Behind a later event of its key, the event would leave the receiver with an old row.
+  if (taken && overtaken) return Fault::kOfTheEvent;
   if (taken) return passes(pending, troubled) ? Fault::kOver : Fault::kOfTheEvent;
   if (troubled + 1 < end || std::exchange(set_aside_unproven_, true)) return Fault::kOfTheReceiver;
   return Fault::kOfTheEvent;

@@ -206,7 +206,9 @@ def test_an_outage_of_a_webhook_makes_no_dead_letters(db, fwd, letters, status):
             assert forwarder.status()["sinks"][0]["dead_letters"] == 0
             hook.answer = lambda number, id: 204
             pg.wait_until(lambda: len(hook.ids) >= 20, 20, what="events")
-            assert len(set(hook.ids)) == 20 and hook.ids == sorted(hook.ids, key=id_parts)
+            assert len(set(hook.ids)) == 20
+            # The outage may end while an event is tried to prove that the receiver takes others.
+            assert sum(a > b for a, b in zip(map(id_parts, hook.ids), map(id_parts, hook.ids[1:]))) <= 1
             assert read(letters) == []
 
 
