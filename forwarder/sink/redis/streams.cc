@@ -13,8 +13,8 @@ namespace {
 constexpr size_t kBuffer = 64 * 1024;  // bytes written at once
 
 // Of a pause. In less time no Redis becomes a replica, takes over what its primary has, and is made
-// a primary again.
-constexpr Duration kGap = std::chrono::milliseconds(5);
+// a primary again: the primary notices once in 100 ms that a snapshot for its replicas is complete.
+constexpr Duration kGap = std::chrono::milliseconds(50);
 
 // Whether a stream that had an entry can be without that entry now: entries were deleted or trimmed
 // at or behind its id. XINFO STREAM says so from Redis 7.0 on; before, a loss cannot be ruled out.
