@@ -148,7 +148,7 @@ std::string initial_of(const std::optional<M>& member) {
   return member ? initial_of(*member) : std::string();
 }
 
-// A value of another type is none that the loader makes.
+// The loader makes no value of another type.
 template <typename M>
 void assign(M& member, const KeyValue& value) {
   using P = typename Plain<M>::Type;

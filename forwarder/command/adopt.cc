@@ -167,9 +167,10 @@ bool Adoption::write() {
 }
 
 bool is_confirmed() {
-  std::fprintf(stderr,
-               "Was this server made of the old one by pg_upgrade, and has nobody changed data, or "
-               "made the slot anew, since? ");
+  std::fprintf(
+      stderr,
+      "Did pg_upgrade make this server, and is it true that since then no data was changed "
+      "and the slot was not re-created? ");
   if (!isatty(STDIN_FILENO)) {
     std::fprintf(stderr, "Say --yes if so\n");
     return false;

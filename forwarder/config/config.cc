@@ -96,8 +96,8 @@ bool StatusConfig::parse() {
 
 namespace {
 
-// The one document of a file; none, with a problem, if there is none or another one. Throws what
-// the library throws.
+// The document of a file. Notes a problem and returns nothing if the file has no document, or more
+// than one. Throws what the library throws.
 std::optional<YAML::Node> only_document(const std::string& text,
                                         std::vector<ConfigProblem>& problems) {
   std::optional<YAML::Node> root;

@@ -41,14 +41,15 @@ std::string_view line_of(std::string_view text, int number) {
   return text.substr(0, text.find('\n'));
 }
 
-// The column of a tab in the indentation of a line, from 1; 0 if there is none.
+// The column of a tab in the indentation of a line, from 1; 0 if the indentation has no tab.
 int indenting_tab(std::string_view line) {
   const std::string_view indent = line.substr(0, line.find_first_not_of(" \t"));
   const size_t tab = indent.find('\t');
   return tab == std::string_view::npos ? 0 : static_cast<int>(tab) + 1;
 }
 
-// The length of the UTF-8 character at the start of the text; 0 if there is none.
+// The length of the UTF-8 character at the start of the text; 0 if the bytes there are no
+// character.
 size_t character(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   const uint8_t first = byte(0);

@@ -42,7 +42,7 @@ struct SinkType {
   // The structure within the options, for the functions of the keys.
   std::function<void*(std::any& options)> target;
 
-  // Does no I/O. Options that can be seen to be wrong without it (a URL that is none, a TLS that
+  // Does no I/O. Options that are wrong at first sight (a URL that cannot be parsed, a TLS that
   // the library lacks) are a kFatal error.
   std::function<Result<std::unique_ptr<Sink>>(const std::any& options)> make;
 

@@ -344,6 +344,23 @@ TEST_F(DelivererTest, AnOutageThatEndsBetweenTwoAttemptsMakesNoDeadLetter) {
   EXPECT_EQ(sink.taken.size(), 3u);
 }
 
+TEST_F(DelivererTest, AnEventIsNotDeliveredBehindALaterOneOfItsKey) {
+  letters = &dead_letters;
+  config.dead_letter_after = 2;
+  sink.set_aside = 1;
+  sink.always = [over = false](std::span<const Event> events,
+                               Progress& progress) mutable -> Delivery {
+    over = over || EventId(events[0]).view() == "10-1";
+    return over ? Delivery{} : blame(Scope::kEvent)(events, progress);
+  };
+  Chunk chunk = transaction(10, 2);
+  for (Event& event : chunk.events) event.key_hash = 7;
+  queue.push(std::move(chunk));
+  ASSERT_TRUE(run({}, 2));
+  EXPECT_THAT(dead_letters.ids, ElementsAre("10-0"));
+  EXPECT_THAT(sink.taken, ElementsAre("10-1"));
+}
+
 TEST_F(DelivererTest, WhereEveryEventFailsNoneIsAtFault) {
   letters = &dead_letters;
   config.dead_letter_after = 3;
