@@ -101,7 +101,7 @@ namespace {
 std::optional<YAML::Node> only_document(const std::string& text,
                                         std::vector<ConfigProblem>& problems) {
   std::optional<YAML::Node> root;
-  for (const YAML::Node& document : YAML::LoadAll(text)) {
+  for (const YAML::Node& document : load_documents(text)) {
     if (!document.IsDefined() || document.IsNull()) continue;
     if (root) {
       const bool is_marked = text.starts_with("---") || text.find("\n---") != std::string::npos;

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <numeric>
+#include <sstream>
 
 #include "config/units.h"
 
@@ -44,7 +45,45 @@ std::string list(const std::vector<std::string>& words) {
   return text;
 }
 
+// Notes where the documents of a text begin.
+class DocumentStarts : public YAML::EventHandler {
+ public:
+  // Whether the parser made a document without reading anything, and where.
+  bool is_stuck() const { return is_stuck_; }
+  const YAML::Mark& last() const { return last_; }
+
+  void OnDocumentStart(const YAML::Mark& mark) override {
+    is_stuck_ = mark.pos == last_.pos;
+    last_ = mark;
+  }
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {}
+  void OnMapEnd() override {}
+
+ private:
+  YAML::Mark last_ = YAML::Mark::null_mark();
+  bool is_stuck_ = false;
+};
+
 }  // namespace
+
+std::vector<YAML::Node> load_documents(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  DocumentStarts starts;
+  while (parser.HandleNextDocument(starts)) {
+    if (starts.is_stuck()) throw YAML::ParserException(starts.last(), "unexpected \",\"");
+  }
+  return YAML::LoadAll(text);
+}
 
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& words) {
   std::optional<std::string> best;

@@ -1,6 +1,7 @@
 // Reads typed values from a YAML mapping and notes every problem where it is.
 #pragma once
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <chrono>
@@ -16,6 +17,10 @@
 #include "config/config.h"
 
 namespace walspout {
+
+// The documents of a text. Throws what the library throws, and also where the library's own
+// function does not end: its parser does not read past a "," that is in no list.
+std::vector<YAML::Node> load_documents(const std::string& text);
 
 // A mapping whose keys are asked for by name. finish() reports the keys that nobody asked for.
 // A key that is absent, or has a wrong value, leaves its target as it was. Readers of one value say

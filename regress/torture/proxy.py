@@ -50,9 +50,11 @@ class Proxy:
 
     def move(self, address):
         """To another address, with the same port. Nothing is left where it was."""
+        with self.lock:
+            listener, self.listener = self.listener, None
         with contextlib.suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
         self.cut()
         self._listen(address)
 
@@ -116,9 +118,9 @@ class Proxy:
             except OSError:
                 return
             self.accepted += 1
-            threading.Thread(target=self._connect, args=(client,), daemon=True).start()
+            threading.Thread(target=self._connect, args=(client, listener), daemon=True).start()
 
-    def _connect(self, client):
+    def _connect(self, client, listener):
         self._wait_while_black()
         family = socket.AF_UNIX if isinstance(self.target, str) else socket.AF_INET
         server = socket.socket(family)
@@ -135,6 +137,11 @@ class Proxy:
         pair = (client, server)
         with self.lock:
             self.pairs[pair] = 2
+            moved = listener is not self.listener
+        # A move that began meanwhile did not see this pair.
+        if moved:
+            for end in pair:
+                self._reset(end)
         for source, sink in (pair, pair[::-1]):
             threading.Thread(target=self._pump, args=(source, sink, pair), daemon=True).start()
 

@@ -179,6 +179,9 @@ TEST(ConfigMessages, OfYaml) {
   EXPECT_THAT(problems(with("slot: s", "slot: \"s")), HasSubstr("a quote before it not closed?"));
   EXPECT_THAT(problems(with("slot: s", "slot:s")), HasSubstr("space"));
   EXPECT_THAT(problems(std::string(5000, '[')), HasSubstr("deep"));
+  // The library's parser reads no further here, and would not end.
+  EXPECT_THAT(problems(", max_depth"), StartsWith("f:1:1: not valid YAML: unexpected \",\""));
+  EXPECT_THAT(problems("{a: 1}, b\n"), StartsWith("f:1:7: not valid YAML: unexpected \",\""));
 }
 
 TEST(ConfigMessages, OfDocuments) {
