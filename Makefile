@@ -177,6 +177,7 @@ help:
 	@echo '  bench-report     the report again, from the figures of the last make bench'
 	@echo '  bench-record     the same, into regress/results, to be committed'
 	@echo 'make format        lay out the sources as check-format wants them'
+	@echo 'make pages         fill the tables of README.md and docs/ from what the program says'
 	@echo 'make deps          install what building needs'
 	@echo 'make deps-test     install what building and testing need'
 	@echo 'WERROR=1           makes warnings errors'
@@ -274,6 +275,10 @@ check-forwarder: plugin bench-plugins
 	cd $(FORWARDER_BUILD) && ctest -j2 --output-on-failure
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 2 \
 		$(FORWARDER_TESTS) $(PYTEST_FLAGS)
+
+.PHONY: pages
+pages: forwarder
+	$(PYTHON) .ci/pages
 
 # Its tests again, instrumented: for addresses and undefined behaviour by g++, for threads by clang, so
 # that both compilers see all of it.

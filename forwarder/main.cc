@@ -55,6 +55,8 @@ int dispatch(int argc, char** argv) {
   bool json = false;
   CLI::App* keys = app.add_subcommand("keys", "list the keys of the configuration");
   keys->add_flag("--json", json, "for programs");
+  CLI::App* sinks = app.add_subcommand("sinks", "list the types of sinks, and what they guarantee");
+  sinks->add_flag("--json", json, "for programs");
   CLI::App* schema = app.add_subcommand("schema", "print a JSON Schema of the configuration");
 
   CLI::App* version = app.add_subcommand("version", "print the version");
@@ -74,6 +76,7 @@ int dispatch(int argc, char** argv) {
   if (*drop) return walspout::drop_command(file, yes);
   if (*keys) return walspout::keys_command(json);
   if (*schema) return walspout::schema_command();
+  if (*sinks) return walspout::sinks_command(json);
   if (*adopt) return walspout::adopt_command(adopt_options);
   if (*version) std::printf("walspout %s\n", walspout::kVersion);
   return walspout::kClean;

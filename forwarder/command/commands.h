@@ -32,6 +32,7 @@ int replay_command(const ReplayOptions& options);
 // What keys the configuration has, and their JSON Schema.
 int keys_command(bool json);
 int schema_command();
+int sinks_command(bool json);
 
 int drop_command(const std::string& path, bool yes);
 

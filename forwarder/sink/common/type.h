@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/keys.h"
 #include "base/result.h"
+#include "sink/common/capabilities.h"
 #include "sink/common/route.h"
 #include "stream/sink.h"
 
@@ -38,6 +39,7 @@ struct SinkType {
   std::string help;  // what it does with an event, in a sentence
   Section keys;      // beside those that every sink has
   std::any options;  // before a key is read
+  Capabilities capabilities{};
 
   // The structure within the options, for the functions of the keys.
   std::function<void*(std::any& options)> target;

@@ -16,6 +16,8 @@ SinkType file_type() {
   type.file = [](const std::any& options) {
     return std::any_cast<const FileConfig&>(options).path;
   };
+  type.capabilities = {
+      .becomes = "a line", .delivered = "fsync returns", .repeated = "known by its `id`"};
   return type;
 }
 
