@@ -89,28 +89,32 @@ Delivery Window::submit_all(Call& call, size_t begin) {
       stop(call);
       return {};
     }
-    submit(call, event);
+    const bool sent = submit(call, event);
     if (call.unfit) {
       stop(call);
       return {};
     }
-    if (flight_.next() % limits_.poll_every == 0) {
+    if (sent && flight_.next() % limits_.poll_every == 0) {
       if (auto looked = look(call); !looked) return looked;
     }
   }
   return {};
 }
 
-void Window::submit(Call& call, size_t event) {
+// Whether a message is in flight now.
+bool Window::submit(Call& call, size_t event) {
   const auto taken = client_.submit(flight_.next(), call.events[event]);
   if (!taken) {
     call.unfit = DeliveryError{taken.error(), event, std::nullopt};
-  } else if (!*taken) {
-    call.progress.drop(event);
-  } else {
-    flight_.add(call.events[event], event);
-    if (alone_ > 0) --alone_;
+    return false;
   }
+  if (!*taken) {
+    call.progress.drop(event);
+    return false;
+  }
+  flight_.add(call.events[event], event);
+  if (alone_ > 0) --alone_;
+  return true;
 }
 
 Delivery Window::look(Call& call) {

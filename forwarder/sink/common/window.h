@@ -112,7 +112,7 @@ class Window {
   size_t resume(std::span<const Event> events);
   [[nodiscard]] Delivery run(Call& call, size_t begin);
   [[nodiscard]] Delivery submit_all(Call& call, size_t begin);
-  void submit(Call& call, size_t event);
+  bool submit(Call& call, size_t event);
   bool has_room() const;
   bool is_over() const;
   void stop(Call& call);
