@@ -83,6 +83,7 @@ void RedisSink::succeed(Sink& old) {
     return;
   }
   std::swap(streams_, redis->streams_);
+  batch_ = redis->batch_;  // which its streams know
 }
 
 Result<void> RedisSink::connect(TimePoint deadline) {
