@@ -210,8 +210,87 @@ def test_a_secret_that_is_too_short_is_an_error(db, fwd, secret):
     short = len(secret) < 24
     assert ("at least 24 bytes" in text) is short, text
     if short:
-        assert code == 1 and secret not in text
+        assert code == 2 and secret not in text
         assert run("run", forwarder.config).returncode == 2
+
+
+# What is wrong with a sink that the file alone shows: the sink, and a part of the message.
+WRONG_SINKS = {
+    "template": ("type: redis, url: redis://h, stream: '{nothing}'", "{nothing}"),
+    "brace": ("type: rabbitmq, url: amqp://h, exchange: e, routing_key: '{table'", "routing_key"),
+    "secret": ("type: http, url: 'http://h', secret: whsec_!", "base64"),
+    "one of two secrets": ("type: http, url: 'http://h', secret: [whsec_!, x]", "secret 1 of 2"),
+    "cloudevents in a batch": ("type: http, url: 'http://h', cloudevents: true, batch: {events: 2}",
+                               "batch.events"),
+    "no name of a header": ("type: http, url: 'http://h', headers: {'A B': x}", '"A B"'),
+    "line break in a header": ('type: http, url: "http://h", headers: {A: "x\\r\\nB: y"}', '"A"'),
+    "NUL in a header": ('type: http, url: "http://h", headers: {A: "x\\x01y"}', '"A"'),
+    "proxy": ("type: http, url: 'http://h', proxy: 'ftp://h'", "proxy"),
+    "no host": ("type: http, url: 'http://'", "url"),
+    "no port": ("type: http, url: 'http://h:x/'", "url"),
+    "redis database": ("type: redis, url: redis://h/x", "database"),
+    "long redis database": ("type: redis, url: redis://h/99999999999", "database"),
+    "redis port": ("type: redis, url: 'redis://h:99999999999'", "port"),
+    "redis scheme": ("type: redis, url: 'http://h'", "scheme"),
+    "no fields": ("type: redis, url: redis://h, fields: []", "fields"),
+    "a field twice": ("type: redis, url: redis://h, fields: [data, id, data]", "data"),
+    "rabbitmq scheme": ("type: rabbitmq, url: 'http://h', exchange: e", "RabbitMQ"),
+    "long exchange": (f"type: rabbitmq, url: 'amqp://h', exchange: {'e' * 256}", "255"),
+    "long vhost": (f"type: rabbitmq, url: 'amqp://h/{'v' * 256}', exchange: e", "255"),
+}
+for header in ("Content-Length", "host", "Transfer-Encoding", "CONNECTION", "Keep-Alive", "TE", "Trailer",
+               "Upgrade", "Expect", "Proxy-Connection", "webhook-id", "Webhook-Timestamp",
+               "webhook-signature"):
+    WRONG_SINKS[f"header {header}"] = (f"type: http, url: 'http://h', headers: {{{header}: '1'}}",
+                                       f'"{header}"')
+WRONG_SINKS["header ce-id"] = ("type: http, url: 'http://h', cloudevents: true, headers: {ce-id: '1'}",
+                               '"ce-id"')
+WRONG_SINKS["a header twice"] = ("type: http, url: 'http://h', headers: {X-A: '1', x-a: '2'}", '"x-a"')
+
+
+@pytest.mark.parametrize("what", WRONG_SINKS)
+def test_a_file_with_a_wrong_sink_is_a_wrong_file(db, fwd, what):
+    sink, why = WRONG_SINKS[what]
+    forwarder = fwd(sinks=f"      - {{{sink}}}\n", dsn="host=192.0.2.1")
+    said = []
+    for command in ("check", "run", "drop"):
+        done = run(command, forwarder.config)
+        assert done.returncode == 2 and why in done.stderr, done.stdout + done.stderr
+        assert re.match(re.escape(forwarder.config) + r":\d+:\d+: ", done.stderr), "where it is"
+        said.append(done.stderr)
+    assert len(set(said)) == 1
+
+
+def test_each_wrong_sink_is_named(fwd):
+    sinks = "".join(f"      - {{name: s{i}, {sink}}}\n" for i, (sink, _) in enumerate(WRONG_SINKS.values()))
+    done = run("check", fwd(sinks=sinks).config)
+    assert done.returncode == 2
+    for i in range(len(WRONG_SINKS)):
+        assert f'sink "s{i}": ' in done.stderr, done.stderr
+
+
+def test_tls_that_hiredis_lacks_is_a_wrong_file(db, fwd):
+    forwarder = fwd(sinks="      - {type: redis, url: 'rediss://127.0.0.1:1'}\n", dsn="host=192.0.2.1")
+    done = run("check", forwarder.config)
+    if "hiredis has none" in done.stdout + done.stderr:
+        assert done.returncode == run("run", forwarder.config).returncode == 2
+
+
+@pytest.mark.parametrize("sink,warned", [
+    ("type: http, url: 'http://127.0.0.1:1/', batch: {events: 2}", True),
+    ("type: http, url: 'http://127.0.0.1:1/'", False),
+    ("type: file, path: '{}/out'", True), ("type: 'null'", False)], ids=["batch", "single", "file", "null"])
+def test_events_that_nothing_identifies_are_warned_of(db, fwd, tmp_path, sink, warned):
+    db.psql(TABLE)
+    sink = sink.replace("{}", str(tmp_path))
+    for source in ("omit: [id, ts]", "omit: [ts]"):
+        forwarder = fwd(sinks=f"      - {{{sink}}}\n", source=source, name=source[7:9])
+        warned_now = warned and "id" in source
+        text = check(forwarder)[1]
+        assert (re.search(r"warn  sink .*omit.*id", text) is not None) is warned_now, text
+        with forwarder:
+            log = forwarder.log()
+            assert (re.search(r"level=warn.*omit.*id", log) is not None) is warned_now, log
 
 
 # Tables ##############################################################################################
