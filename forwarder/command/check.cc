@@ -9,6 +9,7 @@
 #include "command/commands.h"
 #include "command/findings.h"
 #include "command/identity.h"
+#include "command/left_out.h"
 #include "command/user_casts.h"
 #include "pipeline/dead_letter_file.h"
 #include "postgres/connection.h"
@@ -49,6 +50,7 @@ class Doctor : private Findings {
   void privileges();
   void publications();
   void tables();
+  void left_out();
   void user_casts();
   void replication();
   void slot();
@@ -100,6 +102,7 @@ bool Doctor::examine() {
     privileges();
     publications();
     tables();
+    left_out();
     user_casts();
     if (may_replicate_) replication();
     slot();
@@ -198,6 +201,18 @@ void Doctor::tables() {
     judge_identity(found[i], !config_.source.publications.empty(), *this);
   }
   // Errors come first, so those that are left out change the exit code only if one is shown.
+  if (shown < found.size()) {
+    warn(std::to_string(found.size() - shown) + " more tables are like that", "");
+  }
+}
+
+// What publications leave out, although the server needs it to log updates and deletes.
+void Doctor::left_out() {
+  const std::string query = left_out_query(config_.source, connection_->server_version());
+  if (query.empty()) return;
+  const std::vector<Row> found = rows(query);
+  const size_t shown = std::min(found.size(), kTablesShown);
+  for (size_t i = 0; i < shown; i++) judge_left_out(found[i], *this);
   if (shown < found.size()) {
     warn(std::to_string(found.size() - shown) + " more tables are like that", "");
   }
