@@ -290,7 +290,7 @@ void Doctor::slot() {
   std::vector<Row> found = rows(
       "SELECT plugin, database = pg_catalog.current_database(), active_pid, wal_status, "
       "confirmed_flush_lsn, pg_catalog.to_jsonb(s) ->> 'invalidation_reason', "
-      "pg_catalog.to_jsonb(s) ->> 'conflicting', pg_catalog.to_jsonb(s) ->> 'failover' "
+      "pg_catalog.to_jsonb(s) ->> 'conflicting', pg_catalog.to_jsonb(s) ->> 'failover', slot_type "
       "FROM pg_catalog.pg_replication_slots s WHERE slot_name = " +
       Connection::quote_literal(name));
   if (!record(found.empty() ? nullptr : &found.front()) && found.empty()) return;
@@ -313,7 +313,13 @@ void Doctor::slot() {
   const Row& slot = found.front();
   std::string drop =
       "SELECT pg_catalog.pg_drop_replication_slot(" + Connection::quote_literal(name) + ")";
-  if (text(slot, 0) != "walspout") {
+  if (text(slot, 8) == "physical") {
+    bad("slot \"" + name + "\" is a physical one: it keeps the log for a standby or an archive",
+        "choose another name for `slot`");
+  } else if (text(slot, 0).empty()) {
+    warn("slot \"" + name + "\" is being made just now, by process " + text(slot, 2),
+         "call check again when it is there");
+  } else if (text(slot, 0) != "walspout") {
     bad("slot \"" + name + "\" is of the plugin \"" + text(slot, 0) + "\"", "choose another name");
   } else if (text(slot, 1) != "t") {
     bad("slot \"" + name + "\" is another database's", "choose another name");

@@ -1,5 +1,6 @@
 """`check` finds whatever `run` would fail at, and changes nothing; how `run` ends then."""
 
+import fcntl
 import os
 import re
 import signal
@@ -162,6 +163,20 @@ def test_check_as_another_user_sees_what_that_user_may_do(db, fwd, tmp_path):
     assert done.returncode == 1
     denied = [line for line in done.stdout.splitlines() if "Permission denied" in line]
     assert sum(str(closed) in line for line in denied) == 3, done.stdout
+
+
+def test_a_file_that_another_process_has_locked_is_warned_of(db, fwd, tmp_path):
+    path = tmp_path / "out"
+    path.write_text("")
+    forwarder = fwd(sinks=file_sink(path))
+    assert "warn  sink" not in check(forwarder)[1]
+    with open(path, "r+b") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        before = files(tmp_path)
+        code, text = check(forwarder)
+        assert code == 0 and "warn  sink" in text and "has locked the file" in text, text
+        assert files(tmp_path) == before
+    assert "warn  sink" not in check(forwarder)[1]
 
 
 @pytest.mark.parametrize("second", ["out", "folder/../out", "link"])
