@@ -11,6 +11,7 @@
 #include "command/identity.h"
 #include "command/left_out.h"
 #include "command/user_casts.h"
+#include "command/warnings.h"
 #include "pipeline/dead_letter_file.h"
 #include "postgres/connection.h"
 #include "sink/sinks.h"
@@ -59,6 +60,7 @@ class Doctor : private Findings {
   void plugin();
   void files();
   void sinks();
+  void warnings();
 
   const PipelineConfig& config_;
   Wake wake_;
@@ -93,6 +95,7 @@ std::string Doctor::setting(const std::string& name) {
 
 bool Doctor::examine() {
   std::printf("pipeline %s\n", config_.name.c_str());
+  warnings();
   auto connection = Connection::open(config_.source.dsn, Connection::Mode::kOrdinary,
                                      Clock::now() + kPatience, wake_, [] { return false; });
   if (connection) {
@@ -466,6 +469,11 @@ void Doctor::sinks() {
       bad(name + ": " + checked.error().message(), "");
     }
   }
+}
+
+// What may do harm, as the file alone shows.
+void Doctor::warnings() {
+  for (const Warning& warning : warnings_of(config_)) warn(warning.what, warning.remedy);
 }
 
 // Whether the status server could listen. A forwarder that runs has the port, and rightly.

@@ -14,6 +14,7 @@
 #include "command/commands.h"
 #include "command/log.h"
 #include "command/notify.h"
+#include "command/warnings.h"
 #include "pipeline/pipeline.h"
 #include "postgres/connection.h"
 #include "sink/sinks.h"
@@ -83,6 +84,11 @@ void Runner::take_signals() {
 
 int Runner::run() {
   take_signals();
+  for (const PipelineConfig& pipeline : config_.pipelines) {
+    for (const Warning& warning : warnings_of(pipeline)) {
+      log(LogLevel::kWarn, warning.what, {{"pipeline", pipeline.name}, {"remedy", warning.remedy}});
+    }
+  }
   const ExitCode made = make();
   if (made != kClean) return made;
   log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"pipelines", pipelines_.size()}});

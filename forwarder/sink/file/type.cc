@@ -16,6 +16,7 @@ SinkType file_type() {
   type.file = [](const std::any& options) {
     return std::any_cast<const FileConfig&>(options).path;
   };
+  type.needs_id = [](const std::any&) { return true; };
   return type;
 }
 

@@ -119,6 +119,9 @@ SinkType http_type() {
   type.batch_bytes = [](const std::any& options) -> uint64_t {
     return std::any_cast<const HttpConfig&>(options).batch_bytes;
   };
+  type.needs_id = [](const std::any& options) {
+    return std::any_cast<const HttpConfig&>(options).batch_events > 1;
+  };
   return type;
 }
 

@@ -4,9 +4,11 @@
 namespace walspout {
 
 SinkType stdout_type() {
-  return sink_type<StdoutConfig>(
+  SinkType type = sink_type<StdoutConfig>(
       "stdout", "Writes a line to standard output", KeyTable<StdoutConfig>(),
       [](const StdoutConfig& config) { return std::make_unique<StdoutSink>(config); });
+  type.needs_id = [](const std::any&) { return true; };
+  return type;
 }
 
 }  // namespace walspout
