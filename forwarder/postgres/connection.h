@@ -122,9 +122,8 @@ class Connection {
   Connection(Handle conn, const Wake& wake, std::function<bool()> interrupted)
       : conn_(std::move(conn)), wake_(&wake), interrupted_(std::move(interrupted)) {}
 
-  static std::vector<Host> hosts_of(const Secret& dsn);
-  static std::vector<Host> spread(std::vector<Host> hosts);
-  static std::vector<std::string> addresses_of(const Host& host);
+  static std::vector<Host> hosts_of(const Secret& dsn, TimePoint deadline);
+  static std::vector<Host> spread(const std::vector<Host>& hosts, TimePoint deadline);
   static Result<Connection> attempt(const Secret& dsn, const Host& host, Mode mode,
                                     TimePoint deadline, const Wake& wake,
                                     const std::function<bool()>& interrupted);
