@@ -15,6 +15,7 @@
 #include "pipeline/dead_letter_file.h"
 #include "postgres/connection.h"
 #include "sink/sinks.h"
+#include "source/claim.h"
 #include "source/lost.h"
 #include "source/slot.h"
 #include "source/source.h"
@@ -37,10 +38,14 @@ const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, 
 
 class Doctor : private Findings {
  public:
-  Doctor(const PipelineConfig& config, bool color) : Findings(color), config_(config) {}
+  using Slots = std::map<std::string, std::string>;  // slot_key(), and whose slot it is
 
-  // Whether `run` could work.
-  bool examine();
+  // `slots`: of all pipelines that were looked at before.
+  Doctor(const PipelineConfig& config, bool color, Slots& slots)
+      : Findings(color), config_(config), slots_(slots) {}
+
+  // How `run` would end.
+  ExitCode examine();
 
  private:
   std::vector<Row> rows(const std::string& sql);
@@ -54,6 +59,7 @@ class Doctor : private Findings {
   void left_out();
   void user_casts();
   void replication();
+  void one_reader();
   void slot();
   void failover(const std::string& now);
   bool record(const Row* slot);
@@ -63,6 +69,7 @@ class Doctor : private Findings {
   void warnings();
 
   const PipelineConfig& config_;
+  Slots& slots_;
   Wake wake_;
   std::optional<Connection> connection_;
   std::optional<ServerState> identified_;  // on a replication connection
@@ -93,7 +100,7 @@ std::string Doctor::setting(const std::string& name) {
   return value("SELECT setting FROM pg_catalog.pg_settings WHERE name = '" + name + "'");
 }
 
-bool Doctor::examine() {
+ExitCode Doctor::examine() {
   std::printf("pipeline %s\n", config_.name.c_str());
   warnings();
   auto connection = Connection::open(config_.source.dsn, Connection::Mode::kOrdinary,
@@ -108,14 +115,17 @@ bool Doctor::examine() {
     left_out();
     user_casts();
     if (may_replicate_) replication();
+    one_reader();
     slot();
     if (!failed()) plugin();
+  } else if (connection.error().blamed == Scope::kConfiguration) {
+    wrong(connection.error().message(), "");
   } else {
     bad(connection.error().message(), "check `dsn`, and that the server runs and lets you in");
   }
   files();
   sinks();
-  return !failed();
+  return code();
 }
 
 void Doctor::server() {
@@ -265,6 +275,10 @@ void Doctor::replication() {
          "allow two of max_wal_senders for each pipeline");
     return;
   }
+  if (!identified && identified.error().blamed == Scope::kConfiguration) {
+    wrong("the server lets in no replication connection: " + identified.error().message(), "");
+    return;
+  }
   if (!identified) {
     bad("the server lets in no replication connection: " + identified.error().message(), "");
     return;
@@ -277,6 +291,15 @@ void Doctor::replication() {
          "ALTER SYSTEM SET max_wal_senders = " + std::to_string(most + 2) +
              "; then restart the server");
   }
+}
+
+// Whether another pipeline reads the same slot, by another name of the server.
+void Doctor::one_reader() {
+  if (!identified_) return;
+  const std::string started = value("SELECT pg_catalog.pg_postmaster_start_time()");
+  const auto [holder, is_first] =
+      slots_.emplace(slot_key(identified_->system, started, config_.source.slot), config_.name);
+  if (!is_first) wrong(slot_is_claimed(config_.source.slot, holder->second), kOnePipeline);
 }
 
 void Doctor::slot() {
@@ -501,11 +524,14 @@ int check_command(const std::string& path, bool color) {
   std::optional<Config> config = configuration(path);
   if (!config) return kUsage;
   std::printf("configuration %s is good\n", path.c_str());
-  bool well = !config->status || check_status(*config, color);
+  std::set<ExitCode> codes{kClean};
+  if (config->status && !check_status(*config, color)) codes.insert(kFailed);
+  Doctor::Slots slots;
   for (const PipelineConfig& pipeline : config->pipelines) {
-    well = Doctor(pipeline, color).examine() && well;
+    codes.insert(Doctor(pipeline, color, slots).examine());
   }
-  return well ? kClean : kFailed;
+  // The service manager starts `run` again after 1 and not after 2: so 2 needs more.
+  return codes.contains(kFailed) ? kFailed : *codes.rbegin();
 }
 
 }  // namespace walspout

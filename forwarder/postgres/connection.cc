@@ -283,7 +283,7 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
   if (PQstatus(conn) != CONNECTION_OK) {
     std::string said = one_line(PQerrorMessage(conn));
     said = "could not connect: " + said + remedy(said);
-    if (mode == Mode::kReplication && said.find(kNoReplication) != std::string::npos) {
+    if (said.find(kNoReplication) != std::string::npos) {
       return misconfigured(std::move(said), connection.endpoint());
     }
     return retry(std::move(said), connection.endpoint());

@@ -55,10 +55,6 @@ class Connection {
   // Whether `dsn` can be understood at all; what is wrong with it if not.
   static Result<void> check_dsn(const Secret& dsn);
 
-  // The database that a connection with this DSN would be to, by libpq's own rules: the DSN, its
-  // service, the environment, the user. Connects to nothing.
-  static std::string database_of(const Secret& dsn);
-
   // Connects, to the first of the servers in the DSN that lets us in; they share the time up to the
   // deadline. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
   // application_name. An error is misconfigured() if the DSN leads to poolers, which do not pass on

@@ -68,6 +68,114 @@ def test_the_port_of_the_forwarder_that_runs_is_no_error(db, fwd):
         assert code == 1 and "could not listen" in text
 
 
+# Slots ###############################################################################################
+
+SECOND = """
+  - name: second
+    source: {{dsn: "{dsn}", slot: {slot}}}
+    sinks: [{{type: 'null'}}]
+status:
+"""
+
+
+def add_pipeline(forwarder, dsn, slot=None):
+    with open(forwarder.config) as f:
+        text = f.read()
+    with open(forwarder.config, "w") as f:
+        f.write(text.replace("\nstatus:\n", SECOND.format(dsn=dsn, slot=slot or forwarder.slot)))
+    return forwarder
+
+
+SAME_DSNS = {
+    "another order": "dbname={name} user={user} port={port} host={host}",
+    "a URL": "postgresql://{user}@/{name}?host={host}&port={port}",
+    "another user": "host={host} port={port} user=other dbname={name}",
+    "a password": "host={host} port={port} user={user} dbname={name} password=x",
+    "another database": "host={host} port={port} user={user} dbname=postgres",
+    "another path to the socket": "host={host}/. port={port} user={user} dbname={name}",
+    "a setting": "host={host} port={port} user={user} dbname={name} connect_timeout=3",
+}
+
+
+@pytest.mark.parametrize("how", SAME_DSNS)
+def test_two_pipelines_of_one_slot_are_an_error(db, fwd, how):
+    dsn = SAME_DSNS[how].format(name=db.name, user=pg.SUPERUSER, host=db.server.host, port=db.server.port)
+    forwarder = add_pipeline(fwd(), dsn)
+    for command in ("check", "run"):
+        done = run(command, forwarder.config)
+        assert done.returncode == 2, done.stdout + done.stderr
+        for text in ('"test"', '"second"', f'slot "{forwarder.slot}"', "put all of its sinks into one"):
+            assert text in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("first,second", [
+    ("host=A", "host=a."), ("host=a,b", "host=b,a"), ("hostaddr=10.0.0.1", "host=10.0.0.1"),
+    ("host=a,b port=5432", "host=b,a port=5432,5432"), ("host=localhost", "host=127.0.0.1"),
+    ("host=localhost", "host=::1"), ("host=a", "host=a port=5432"),
+    ("host=a target_session_attrs=any", "host=a target_session_attrs=primary"),
+    ("hostaddr=10.0.0.1 host=a", "hostaddr=10.0.0.1 host=b")])
+def test_names_of_one_server_are_known(fwd, first, second):
+    forwarder = add_pipeline(fwd(dsn=first), second)
+    done = run("run", forwarder.config)
+    assert done.returncode == 2 and "put all of its sinks into one" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("first,second", [
+    ("host=a", "host=b"), ("host=a port=1", "host=a port=2"), ("host=a,b", "host=a,c"),
+    ("host=a,b target_session_attrs=primary", "host=a,b target_session_attrs=standby"),
+    ("host=/tmp", "host=localhost")])
+def test_servers_that_may_be_two_are_not_refused(fwd, first, second):
+    forwarder = add_pipeline(fwd(dsn=first + " connect_timeout=1"), second)
+    done = run("drop", forwarder.config)  # which connects to nothing before it is told so
+    assert "put all of its sinks into one" not in done.stderr, done.stderr
+
+
+@pytest.fixture
+def two_ways():
+    """A server that is reached by a socket, and over TCP."""
+    with pg.WorkDir() as work:
+        server = pg.Cluster(pg.Installation(work))
+        server.use_tls()
+        server.start()
+        server.createdb("shop")
+        yield server
+
+
+def test_a_slot_that_another_pipeline_has_is_not_waited_for(two_ways, tmp_path):
+    from forwarder import Forwarder
+    server = two_ways
+    database = type("Database", (), {"server": server, "name": "shop"})
+    socket_dsn = f"host={server.host} port={server.port} user={pg.SUPERUSER} dbname=shop"
+    tcp_dsn = f"host=localhost port={server.port} user={pg.SUPERUSER} dbname=shop"
+    forwarder = add_pipeline(Forwarder(database, str(tmp_path), dsn=socket_dsn), tcp_dsn)
+    code, text = check(forwarder)
+    assert code == 2 and 'pipeline "test"' in text and "put all of its sinks into one" in text, text
+    try:
+        with forwarder:
+            forwarder.wait_for_log("put all of its sinks into one")
+            log = forwarder.log()
+            assert "waiting to take over" not in log, log
+            stopped = re.search(r'msg="?pipeline stops.* pipeline=(test|second)', log).group(1)
+            other = {"test": "second", "second": "test"}[stopped]
+            assert re.search(rf'pipeline \\?"{other}\\?"', log), log
+            code, text = forwarder.get("/readyz")
+            assert code == 503 and "put all of its sinks into one" in text, text
+            assert forwarder.terminate() == 2
+    finally:
+        forwarder.kill()
+
+
+def test_a_physical_slot_is_named_as_such(db, fwd):
+    slot = f"{db.name}_physical"
+    db.psql(f"SELECT pg_create_physical_replication_slot('{slot}')")
+    try:
+        code, text = check(fwd(slot=slot))
+        assert code == 1 and 'plugin ""' not in text, text
+        assert f'ERROR slot "{slot}" is a physical one' in text and "another name" in text, text
+    finally:
+        db.psql(f"SELECT pg_drop_replication_slot('{slot}')")
+
+
 # Files ###############################################################################################
 
 WRONG_FILES = {
