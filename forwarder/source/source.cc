@@ -72,6 +72,9 @@ Result<void> Source::run_until_stopped() {
     if (stopping()) break;
     if (has_gone_well(began)) backoff_.reset();
     if (ended) continue;
+    if (ended.error().kind == ErrorKind::kFatal && leads_elsewhere()) {
+      ended = Failure(refused_dsn(std::move(ended.error())));
+    }
     stats_.last_error.set(ended.error().message());
     if (ended.error().kind == ErrorKind::kFatal) return ended;
     stats_.state = SourcePhase::kConnecting;
