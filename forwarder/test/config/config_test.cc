@@ -81,7 +81,7 @@ TEST(Config, WaitNeedsReplicas) {
 }
 
 TEST(Config, ReadsAWholeOne) {
-  setenv("WALSPOUT_TEST_SECRET", "whsec_hush", 1);
+  setenv("WALSPOUT_TEST_SECRET", "whsec_aHVzaGh1c2hodXNoaHVzaGh1c2hodXNo", 1);
   Config config = good(R"(
 pipelines:
   - name: orders
@@ -194,7 +194,7 @@ state: /var/lib/walspout
   EXPECT_EQ(redis.tls.ca_file + redis.tls.cert_file + redis.tls.key_file, "abc");
   EXPECT_FALSE(redis.tls.verify);
   const auto& http = std::any_cast<const HttpConfig&>(pipeline.sinks[1].options);
-  EXPECT_EQ(http.secrets.at(0).reveal(), "whsec_hush");
+  EXPECT_EQ(http.secrets.at(0).reveal(), "whsec_aHVzaGh1c2hodXNoaHVzaGh1c2hodXNo");
   EXPECT_EQ(http.headers.at(0).first, "Authorization");
   EXPECT_EQ(http.batch_events, 100u);
   EXPECT_EQ(http.batch_bytes, 2u << 20);
