@@ -62,6 +62,10 @@ struct SinkType {
   // such places.
   std::function<std::optional<SharedPlace>(const std::any& a, const std::any& b)> shared{};
 
+  // Whether a receiver knows an event that comes again only by the `id` in its document. Empty: it
+  // does not need that.
+  std::function<bool(const std::any& options)> needs_id{};
+
   // The file that the sink writes. Empty: it writes none.
   std::function<std::string(const std::any& options)> file{};
 

@@ -18,6 +18,7 @@ SinkType file_type() {
   };
   type.capabilities = {
       .becomes = "a line", .delivered = "fsync returns", .repeated = "known by its `id`"};
+  type.needs_id = [](const std::any&) { return true; };
   return type;
 }
 

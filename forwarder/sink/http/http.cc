@@ -69,14 +69,68 @@ std::string id_of(const std::vector<std::string>& ids) {
   return ids.front() + "_" + ids.back() + "_" + digits.data();
 }
 
+bool is_same_name(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+}
+
+// Why a header is not the configuration's to set, and what to do; empty: it is.
+std::string reserved(std::string_view name, const HttpConfig& config) {
+  // They say where a request goes, where its body ends, and what becomes of the connection.
+  constexpr std::array<std::string_view, 9> kOfTheRequest = {
+      "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Proxy-Connection", "TE",
+      "Trailer",        "Upgrade",           "Expect"};
+  constexpr std::array<std::string_view, 3> kOfTheEvent = {"webhook-id", "webhook-timestamp",
+                                                           "webhook-signature"};
+  const auto is_one_of = [&](const auto& names) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](std::string_view each) { return is_same_name(each, name); });
+  };
+  if (is_same_name(name, "Host")) return "is set from url: put the host there";
+  if (is_one_of(kOfTheEvent)) return "is set for each request: leave it out";
+  if (is_one_of(kOfTheRequest)) return "is set by HTTP itself: leave it out";
+  if (is_same_name(name, "Proxy-Authorization")) {
+    return "is not for the receiver: put user and password into proxy";
+  }
+  if (is_same_name(name, "Content-Encoding")) return "would be wrong: bodies are JSON as it is";
+  if (config.cloudevents && is_same_name(name.substr(0, 3), "ce-")) {
+    return "is one of cloudevents: leave it out, or set cloudevents: false";
+  }
+  return "";
+}
+
 Result<void> check_headers(const HttpConfig& config) {
-  for (const auto& [name, value] : config.headers) {
+  for (auto header = config.headers.begin(); header != config.headers.end(); ++header) {
+    const std::string& name = header->first;
     if (!is_token(name)) return fatal("headers: \"" + name + "\" is not the name of a header");
-    if (value.reveal().find_first_of("\r\n") != std::string::npos) {
-      return fatal("headers: the value of \"" + name + "\" has a line break in it");
+    const std::string why = reserved(name, config);
+    if (!why.empty()) return fatal("headers: \"" + name + "\" " + why);
+    if (std::any_of(config.headers.begin(), header,
+                    [&](const auto& other) { return is_same_name(other.first, name); })) {
+      return fatal("headers: \"" + name + "\" is there twice: capitals make no other name");
+    }
+    const std::string& value = header->second.reveal();
+    if (std::any_of(value.begin(), value.end(),
+                    [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7f; })) {
+      return fatal("headers: the value of \"" + name +
+                   "\" has a line break or another control character in it");
     }
   }
   return {};
+}
+
+struct FreeUrl {
+  void operator()(CURLU* parsed) const { curl_url_cleanup(parsed); }
+};
+
+Result<void> check_url(const std::string& url) {
+  if (!url.starts_with("http://") && !url.starts_with("https://")) {
+    return fatal("url must begin with http:// or https://");
+  }
+  const std::unique_ptr<CURLU, FreeUrl> parsed(curl_url());
+  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) == CURLUE_OK) return {};
+  return fatal(
+      "url cannot be used: it looks like https://HOST[:PORT]/PATH; other characters than letters, "
+      "digits and those with a meaning in a URL are percent-encoded");
 }
 
 // Whether curl can use it: a scheme, a host, and nothing behind the port.
@@ -134,9 +188,7 @@ HttpSink::~HttpSink() {
 }
 
 Result<std::unique_ptr<Sink>> HttpSink::create(const HttpConfig& config) {
-  if (!config.url.starts_with("http://") && !config.url.starts_with("https://")) {
-    return fatal("url must begin with http:// or https://");
-  }
+  if (auto good = check_url(config.url); !good) return tl::unexpected(good.error());
   if (config.lanes == 0 || config.batch_events == 0) {
     return fatal("lanes and batch.events must be at least 1");
   }

@@ -9,6 +9,7 @@ SinkType stdout_type() {
       [](const StdoutConfig& config) { return std::make_unique<StdoutSink>(config); });
   type.capabilities = {
       .becomes = "a line", .delivered = "it is written", .repeated = "known by its `id`"};
+  type.needs_id = [](const std::any&) { return true; };
   return type;
 }
 

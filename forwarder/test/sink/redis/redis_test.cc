@@ -123,6 +123,8 @@ TEST_F(RedisSinkTest, FieldsAreThoseConfigured) {
   const auto refused = RedisSink::create(config);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().what, HasSubstr("\"date\""));
+  config.fields = {"data", "id", "data"};
+  EXPECT_THAT(RedisSink::create(config).error().what, HasSubstr("\"data\" twice"));
   config.fields = {};
   EXPECT_FALSE(RedisSink::create(config));
 }
