@@ -156,12 +156,20 @@ frames_prefix(StringInfo s, const char *prefix)
 	appendBinaryStringInfo(s, prefix, (int) n);
 }
 
+/* There nearly always is some. */
+static inline void
+make_room(StringInfo s, int n)
+{
+	if (unlikely(s->maxlen - s->len <= n))
+		enlargeStringInfo(s, n);
+}
+
 int
 frames_event_begin(StringInfo s)
 {
 	int			begin = s->len;
 
-	enlargeStringInfo(s, EVENT_HEADER_SIZE);
+	make_room(s, EVENT_HEADER_SIZE);
 	s->len += EVENT_HEADER_SIZE;
 	return begin;
 }
@@ -190,7 +198,7 @@ frames_event_end(StringInfo s, int begin, const FrameEvent *event)
 	char	   *spans;
 	char	   *p;
 
-	enlargeStringInfo(s, SPANS_ROOM);
+	make_room(s, SPANS_ROOM);
 	p = spans = s->data + s->len;
 	p = put_span(p, &end, &event->key, FRAME_KEY, &flags);
 	p = put_span(p, &end, &event->before, FRAME_BEFORE, &flags);
