@@ -13,6 +13,7 @@
 #include "access/tupmacs.h"
 #include "catalog/pg_type.h"
 #include "format.h"
+#include "guard.h"
 #include "miscadmin.h"
 #include "text.h"
 #include "types.h"
@@ -116,6 +117,58 @@ encode_fields(Out *o, const Composite *c)
 	return true;
 }
 
+/*
+ * Newer minor releases put the version of its type into a composite value, and
+ * mark that in the offset of ctid. heap_deform_tuple() raises there if the type
+ * was altered since in a way that the value does not fit. ALTER TYPE rejects
+ * that while a column has the type; a value that a variable held meanwhile, in
+ * an array, gets into a table all the same.
+ */
+#define MARKS_VERSION 0xfffc
+
+/* The version of its type that a tuple was made with; 0: it says none. */
+static uint64
+version_of(HeapTupleHeader header)
+{
+	if (ItemPointerGetOffsetNumberNoCheck(&header->t_ctid) != MARKS_VERSION)
+		return 0;
+	return (uint64) ItemPointerGetBlockNumberNoCheck(&header->t_ctid) << 32 |
+		(uint32) header->t_choice.t_datum.datum_typmod;
+}
+
+typedef struct Deforming
+{
+	HeapTuple	tuple;
+	const Composite *c;
+} Deforming;
+
+static void
+deform(void *arg)
+{
+	Deforming  *d = arg;
+
+	heap_deform_tuple(d->tuple, d->c->desc, d->c->values, d->c->nulls);
+}
+
+/* False if the server says that the tuple does not fit its type. */
+static bool
+deformed(HeapTuple tuple, const Composite *c)
+{
+	uint64		version = version_of(tuple->t_data);
+	Deforming	d = {tuple, c};
+
+	/* what one of a version fits all of that version fit */
+	if (likely(version == *c->version || version == 0))
+	{
+		deform(&d);
+		return true;
+	}
+	if (!guarded(GUARD_BUILTIN, deform, &d))
+		return false;
+	*c->version = version;
+	return true;
+}
+
 bool
 encode_composite(Out *o, const Encoder *e, Datum value)
 {
@@ -140,7 +193,8 @@ encode_composite(Out *o, const Encoder *e, Datum value)
 	}
 	tuple.t_len = HeapTupleHeaderGetDatumLength(header);
 	tuple.t_data = header;
-	heap_deform_tuple(&tuple, c->desc, c->values, c->nulls);
+	if (!deformed(&tuple, c))
+		return false;
 	nest = nest_enter(o, 1);
 	return nest_leave(o, &nest, encode_fields(o, c));
 }

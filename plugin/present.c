@@ -78,12 +78,18 @@ end_reading(Reading *r)
 	table_close(r->catalog, AccessShareLock);
 }
 
-/* No ACL is the default, and that lets everybody execute. */
+/*
+ * No ACL is the default, and that lets everybody execute.
+ *
+ * fastgetattr() does for a tuple of a catalog, which has all columns. Newer
+ * minor releases have a function in heap_getattr() that older ones lack: a
+ * library that calls the function would not load there.
+ */
 static bool
 public_may_execute(HeapTuple tuple, TupleDesc desc)
 {
 	bool		isnull;
-	Datum		value = heap_getattr(tuple, Anum_pg_proc_proacl, desc, &isnull);
+	Datum		value = fastgetattr(tuple, Anum_pg_proc_proacl, desc, &isnull);
 	Acl		   *acl;
 	AclItem    *items;
 

@@ -143,6 +143,7 @@ make_composite(Oid type, EncoderSet *made)
 	RelationClose(relation);
 	c->values = palloc0(sizeof(Datum) * c->desc->natts);
 	c->nulls = palloc0(sizeof(bool) * c->desc->natts);
+	c->version = palloc0(sizeof(uint64));
 	c->fields = palloc0(sizeof(Field) * c->desc->natts);
 	for (int i = 0; i < c->desc->natts; i++)
 		if (!TupleDescAttr(c->desc, i)->attisdropped)

@@ -197,12 +197,13 @@ class Installation:
     """The server's programs and the extension, in a tree below the work directory.
 
     modules: more shared libraries to put beside the extension's; one of the same name replaces it.
+    install: whether the extension is put there, or is what the system has. name: of the tree.
     """
 
-    def __init__(self, work, pg_config=None, modules=(), install=True):
+    def __init__(self, work, pg_config=None, modules=(), install=True, name="pg"):
         self.work = work
         self.pg_config = pg_config or os.environ.get("PG_CONFIG") or "pg_config"
-        self.root = os.path.join(work.path, "pg")
+        self.root = os.path.join(work.path, name)
         os.mkdir(self.root, 0o755)
         self.system_bindir = self.ask("--bindir")
         self.system_pkglibdir = self.ask("--pkglibdir")
@@ -274,10 +275,10 @@ class Installation:
 class Cluster:
     """A database cluster of an installation: started, stopped and killed as a test likes.
 
-    conf: settings beside BASE_CONF. env: environment of the server processes.
+    conf: settings beside BASE_CONF. env: environment of the server processes. initdb: more of its options.
     """
 
-    def __init__(self, installation, name="main", conf=None, env=None):
+    def __init__(self, installation, name="main", conf=None, env=None, initdb=()):
         self.installation = installation
         self.work = installation.work
         self.data = self.work.mkdir(f"{name}.data")
@@ -287,7 +288,7 @@ class Cluster:
         self.env = env or {}
         self.process = None
         self._run("initdb", "-D", self.data, "-U", SUPERUSER, "-A", "trust", "-N",
-                  "-E", "UTF8", "--locale=C.UTF-8", as_server=True)
+                  "-E", "UTF8", "--locale=C.UTF-8", *initdb, as_server=True)
         self.configure({**BASE_CONF, **self._plugin_list(), **(conf or {})})
         self.work.at_exit(lambda: self.stop("immediate"))
 

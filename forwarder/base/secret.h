@@ -51,7 +51,7 @@ class Secret {
     if (file_.empty()) return std::nullopt;
     const int fd = ::open(file_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return cannot_be_read(std::strerror(errno));
-    struct stat status {};
+    struct stat status = {};
     // A pipe has given its content away.
     const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     std::string content;

@@ -1,5 +1,6 @@
 """`check` finds whatever `run` would fail at, and changes nothing; how `run` ends then."""
 
+import contextlib
 import fcntl
 import os
 import re
@@ -41,11 +42,23 @@ def files(folder):
 
 # The status server ###################################################################################
 
+@contextlib.contextmanager
+def taken(host):
+    """A port that another program has, at all addresses of a name: of these the forwarder takes one that is free."""
+    places = {(family, place[0]) for family, *_, place in
+              socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)}
+    port = 0
+    with contextlib.ExitStack() as others:
+        for family, address in places:
+            other = others.enter_context(socket.create_server((address, port), family=family))
+            port = other.getsockname()[1]
+        yield port
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "localhost", "[::1]"])
 def test_a_port_that_another_program_has_is_an_error(db, fwd, address):
-    family = socket.AF_INET6 if address == "[::1]" else socket.AF_INET
-    with socket.create_server((address.strip("[]"), 0), family=family) as other:
-        forwarder = listen(fwd(), f"{address}:{other.getsockname()[1]}")
+    with taken(address.strip("[]")) as port:
+        forwarder = listen(fwd(), f"{address}:{port}")
         code, text = check(forwarder)
         assert code == 1 and "ERROR" in text and "could not listen" in text and "->" in text
         assert run("run", forwarder.config).returncode == 1

@@ -268,6 +268,18 @@ def test_the_line_of_pg_hba_names_the_database(alone, alone_fwd, line, allowed):
 # Poolers
 
 
+PGBOUNCER = next((path for path in ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"] if os.path.exists(path)),
+                 "pgbouncer")
+PASSES_REPLICATION_ON = (1, 23)
+
+
+def passes_replication_on():
+    """Whether it is a PgBouncer that passes replication connections on."""
+    said = subprocess.run([PGBOUNCER, "--version"], check=True, text=True, stdout=subprocess.PIPE).stdout
+    version = said.split()[1].split(".")
+    return (int(version[0]), int(version[1])) >= PASSES_REPLICATION_ON
+
+
 @contextlib.contextmanager
 def pgbouncer(server, databases, *settings):
     """PgBouncer before a server; its port."""
@@ -282,8 +294,7 @@ def pgbouncer(server, databases, *settings):
         f.write(f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\n"
                 f"auth_type = trust\nauth_file = {folder}/users\n" + "".join(f"{s}\n" for s in settings))
     server.work.own_tree(folder)
-    program = next(path for path in ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"] if os.path.exists(path))
-    process = subprocess.Popen([program, "-q", config], stdin=subprocess.DEVNULL,
+    process = subprocess.Popen([PGBOUNCER, "-q", config], stdin=subprocess.DEVNULL,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                preexec_fn=die_with_parent, **server.work.as_user())
     try:
@@ -297,13 +308,27 @@ def pgbouncer(server, databases, *settings):
         process.wait()
 
 
+def goes_through_the_pooler(db, forwarder):
+    """From PgBouncer 1.23 on: it looks like the server itself."""
+    checked = run("check", forwarder.config)
+    assert checked.returncode == 0, checked.stdout
+    db.psql(TABLE)
+    forwarder.start()
+    db.psql("INSERT INTO t VALUES (1, 'x')")
+    forwarder.wait_for_events(1)
+    assert forwarder.terminate() == 0
+
+
 @pytest.mark.parametrize("ignored", [None, "replication"])
 def test_a_pooler_is_named_at_once(db, fwd, ignored):
-    """It may reject what a replication connection asks for, or drop the word."""
+    """It may reject what a replication connection asks for, or drop the word; or pass all of it on."""
     settings = [f"ignore_startup_parameters = {ignored}"] if ignored else []
     with pgbouncer(db.server, [db.name], *settings) as port:
         dsn = f"host=127.0.0.1 port={port} user={pg.SUPERUSER} dbname={db.name} sslmode=disable"
         forwarder = fwd(dsn=dsn)
+        if passes_replication_on():
+            goes_through_the_pooler(db, forwarder)
+            return
         forwarder.start(wait=False)
         assert forwarder.process.wait(30) == 2, forwarder.log()
         error = line_with(forwarder.log(), "pipeline stops")
@@ -325,8 +350,9 @@ def test_a_pooler_that_comes_later_is_waited_out(db, fwd):
         with (pgbouncer(db.server, [db.name]) as port,
               fwd(dsn=dsn, pipeline="retry: {max: 200ms}") as forwarder):
             network.target = port
+            start = len(forwarder.log())
             network.cut()
-            forwarder.wait_for_log("pooler")
+            forwarder.wait_for_log("msg=streaming" if passes_replication_on() else "connection pooler", start)
             network.target = server
             db.psql("INSERT INTO t VALUES (1, 'x')")
             forwarder.wait_for_events(1)

@@ -183,7 +183,7 @@ def test_the_extension_is_made_and_used_safely(db, owner):
 
 
 TIMEOUTS = {"statement_timeout": "20ms", "lock_timeout": "20ms",
-            "idle_in_transaction_session_timeout": "20ms", "idle_session_timeout": "100ms",
+            "idle_in_transaction_session_timeout": "20ms", "idle_session_timeout": "1s",
             "transaction_timeout": "300ms"}
 HARM = {**TIMEOUTS, "default_transaction_isolation": "serializable",
         "default_transaction_read_only": "on", "default_transaction_deferrable": "on",
@@ -232,13 +232,13 @@ def test_settings_for_sessions_do_no_harm(db, fwd, role, of, settings):
         checked = run("check", forwarder.config)
         assert checked.returncode == 0, checked.stdout
         assert "the server has the plugin" in checked.stdout
-        time.sleep(1)
+        time.sleep(2)
         cursor.execute("COMMIT")
         forwarder.wait_for_log("msg=streaming")
         cursor.execute("INSERT INTO public.t SELECT i, repeat('x', 100) "
                        "FROM generate_series(10, 200009) i")
         forwarder.wait_for_events(200_000, timeout=120)
-        time.sleep(1)       # idle for longer than any of the timeouts
+        time.sleep(2)       # idle for longer than any of the timeouts
         cursor.execute("INSERT INTO public.t VALUES (2, 'after')")
     running.close()
     forwarder.wait_for_events(200_001)

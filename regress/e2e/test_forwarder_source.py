@@ -236,9 +236,9 @@ class CuttingProxy(proxies.Proxy):
         self.connections = 0
         super().__init__(target)
 
-    def _connect(self, client):
+    def _connect(self, *more):
         self.connections += 1
-        super()._connect(client)
+        super()._connect(*more)
 
     def _pump(self, source, sink, pair):
         if source is pair[1]:

@@ -1,4 +1,8 @@
-"""Major upgrades: pg_upgrade makes another server, which has the slots of the old one from PostgreSQL 17 on."""
+"""Major upgrades: pg_upgrade makes another server, which has the slots of the old one from PostgreSQL 17 on.
+
+The new server is of the same version, for which pg_upgrade does the same. For an upgrade from 17 or later,
+UPGRADE_PG_CONFIG names the pg_config of a later version, where walspout has to be installed.
+"""
 
 import os
 import subprocess
@@ -10,6 +14,7 @@ from test_gaps import Alone, refused
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 CARRIES_SLOTS = 17
+CHECKSUMS_BY_DEFAULT = 18
 
 
 @pytest.fixture
@@ -33,14 +38,28 @@ def make_forwarder(alone, tmp_path):
         forwarder.kill()
 
 
+def later_installation(installation):
+    """What is upgraded to."""
+    pg_config = os.environ.get("UPGRADE_PG_CONFIG")
+    if not pg_config:
+        return installation
+    assert installation.major >= CARRIES_SLOTS, "UPGRADE_PG_CONFIG is for servers that carry slots over"
+    later = pg.Installation(installation.work, pg_config, install=False, name="later")
+    assert later.has_module("walspout"), f"walspout is not installed in {later.system_pkglibdir}"
+    return later
+
+
 def upgrade(alone):
-    """What pg_upgrade makes of the stopped server, to the same version: the new one takes its place."""
+    """What pg_upgrade makes of the stopped server: the new one takes its place."""
     old = alone.server
     old.stop()
-    new = pg.Cluster(old.installation, name="upgraded")
+    later = later_installation(old.installation)
+    # Both servers have checksums, or neither has.
+    initdb = ["--no-data-checksums"] if later.major >= CHECKSUMS_BY_DEFAULT > old.installation.major else []
+    new = pg.Cluster(later, name="upgraded", initdb=initdb)
     done = subprocess.run(
-        [old.installation.program("pg_upgrade"), "-b", old.installation.bindir, "-B",
-         old.installation.bindir, "-d", old.data, "-D", new.data, "-U", pg.SUPERUSER, "-s", new.host],
+        [later.program("pg_upgrade"), "-b", old.installation.bindir, "-B", later.bindir,
+         "-d", old.data, "-D", new.data, "-U", pg.SUPERUSER, "-s", new.host],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         env=old.client_env(), **old.work.as_user())
     assert done.returncode == 0, done.stdout

@@ -15,7 +15,8 @@ import subprocess
 VERSIONS = {"13": ("bullseye", None), "17": ("trixie", None), "19": ("sid", "experimental")}
 
 INCLUDED = "ca-certificates,make,gcc,libc6-dev,python3"
-E2E_PACKAGES = "python3-pytest python3-pytest-xdist python3-psycopg2 openssl"
+E2E_PACKAGES = ("python3-pytest python3-pytest-xdist python3-psycopg2 python3-jsonschema python3-yaml openssl "
+                "pgbouncer")
 SCRIPTS = "/usr/share/debootstrap/scripts"
 
 # Started in the new mount namespace: mounts what programs need, and enters the root.
