@@ -9,6 +9,7 @@
 #include "command/commands.h"
 #include "command/findings.h"
 #include "command/identity.h"
+#include "command/published.h"
 #include "command/user_casts.h"
 #include "pipeline/dead_letter_file.h"
 #include "postgres/connection.h"
@@ -50,6 +51,7 @@ class Doctor : private Findings {
   void publications();
   void tables();
   void user_casts();
+  void patterns();
   void replication();
   void slot();
   void failover(const std::string& now);
@@ -101,6 +103,7 @@ bool Doctor::examine() {
     publications();
     tables();
     user_casts();
+    patterns();
     if (may_replicate_) replication();
     slot();
     if (!failed()) plugin();
@@ -225,6 +228,15 @@ void Doctor::user_casts() {
                  "and these only with `user_casts: true`");
     }
   }
+}
+
+void Doctor::patterns() {
+  const auto has_patterns = [](const SinkConfig& sink) {
+    return sink.only && !sink.only->tables.empty();
+  };
+  if (std::none_of(config_.sinks.begin(), config_.sinks.end(), has_patterns)) return;
+  const std::vector<Row> tables = rows(published_query(config_.source));
+  for (const SinkConfig& sink : config_.sinks) judge_patterns(sink, tables, *this);
 }
 
 // Whether the server lets in what `run` streams on. Who streams the slot already has a connection.

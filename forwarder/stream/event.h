@@ -20,6 +20,9 @@ struct Table {
   std::string name;
 };
 
+// The letters that an event may have in `op`.
+inline constexpr std::string_view kOps = "cudtmr";
+
 struct Event {
   Lsn lsn;                       // of the commit record: the first half of the id
   uint64_t index = 0;            // in the transaction: the second half
@@ -30,7 +33,7 @@ struct Event {
   std::string_view prefix;       // of a logical message; empty if it is long, too
   uint32_t key_size = 0;         // 0: no key
   uint16_t key_begin = 0;        // position of the key's object in the document
-  char op = 0;                   // c u d t m r
+  char op = 0;                   // one of kOps
   bool barrier = false;          // may not overtake, nor be overtaken by, any other event
 
   std::string_view schema() const { return table ? std::string_view(table->schema) : ""; }

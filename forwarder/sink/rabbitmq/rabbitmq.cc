@@ -206,9 +206,9 @@ void RabbitmqSink::publish(Call& call, size_t event) {
   }
   if (routing_key_.size() > kShortText) {
     call.unfit = DeliveryError{Error{ErrorKind::kReject,
-                                     "the routing key \"" + routing_key_ +
-                                         "\" is longer than AMQP's 255 bytes: give the table an "
-                                         "entry of its own under routing_key",
+                                     "the routing key has " + std::to_string(routing_key_.size()) +
+                                         " bytes, and is longer than AMQP's 255 bytes: give the "
+                                         "table an entry of its own under routing_key",
                                      name_},
                                event, std::nullopt};
     return;
