@@ -607,6 +607,8 @@ TEST_F(RabbitmqSinkTest, TablesHaveRoutingKeysOfTheirOwn) {
 }
 
 TEST_F(RabbitmqSinkTest, RoutingKeysMayNameTheKey) {
+  const std::string all = unique("all");
+  client_.queue(all, name_, "#");
   config_.routing_key.fallback = "public.{table}/{key}";
   Events events;
   events.add(1);
@@ -625,8 +627,9 @@ TEST_F(RabbitmqSinkTest, RoutingKeysMayNameTheKey) {
   EXPECT_EQ(error.event, 3u);
   EXPECT_THAT(error.error.what, HasSubstr("255"));
   EXPECT_THAT(error.error.what, Not(HasSubstr("xxxx"))) << "rows do not belong into logs";
-  const auto messages = client_.messages(name_);
+  const auto messages = client_.messages(all);
   ASSERT_EQ(messages.size(), 3u);
+  EXPECT_EQ(messages[0].routing_key, "public.orders/" + std::string(events.span()[0].key()));
   EXPECT_EQ(messages[1].routing_key, R"(public.orders/{"id":7,"b":"x.y"})");
   EXPECT_EQ(messages[2].routing_key, "public.orders/");
 }
