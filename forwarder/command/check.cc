@@ -10,6 +10,7 @@
 #include "command/findings.h"
 #include "command/identity.h"
 #include "command/left_out.h"
+#include "command/published.h"
 #include "command/user_casts.h"
 #include "command/warnings.h"
 #include "pipeline/dead_letter_file.h"
@@ -58,6 +59,7 @@ class Doctor : private Findings {
   void tables();
   void left_out();
   void user_casts();
+  void patterns();
   void replication();
   void one_reader();
   void slot();
@@ -114,6 +116,7 @@ ExitCode Doctor::examine() {
     tables();
     left_out();
     user_casts();
+    patterns();
     if (may_replicate_) replication();
     one_reader();
     slot();
@@ -253,6 +256,15 @@ void Doctor::user_casts() {
                  "and these only with `user_casts: true`");
     }
   }
+}
+
+void Doctor::patterns() {
+  const auto has_patterns = [](const SinkConfig& sink) {
+    return sink.only && !sink.only->tables.empty();
+  };
+  if (std::none_of(config_.sinks.begin(), config_.sinks.end(), has_patterns)) return;
+  const std::vector<Row> tables = rows(published_query(config_.source));
+  for (const SinkConfig& sink : config_.sinks) judge_patterns(sink, tables, *this);
 }
 
 // Whether the server lets in what `run` streams on. Who streams the slot already has a connection.

@@ -45,6 +45,7 @@ class Refusal : public DeadLetters {
 // A sink that dead letters name, and what became of them.
 struct Target {
   std::unique_ptr<Sink> sink;
+  std::optional<Only> only;
   SinkStats stats;
   Refusal refusal;
   std::unique_ptr<Deliverer> deliverer;
@@ -68,6 +69,9 @@ class Replay {
   bool stopping() const { return stop_.closed(); }
   void list(const DeadLetterReplay::Line& line, const Result<DeadLetter>& letter);
   Result<void> send(const DeadLetterReplay::Line& line, const Result<DeadLetter>& letter);
+  // The line is done with: the sink has it, or the configuration wants it nowhere.
+  Result<void> sent(const DeadLetter& letter, const DeadLetterReplay::Line& line, Target& target,
+                    bool discarded);
   Target* target_of(const DeadLetter& letter);
   void make(const PipelineConfig& pipeline, SinkConfig sink, Target& target);
   void keep(const DeadLetterReplay::Line& line, const std::string& why);
@@ -178,9 +182,12 @@ Result<void> Replay::send(const DeadLetterReplay::Line& line, const Result<DeadL
                    letter->sink + "\"");
     return {};
   }
+  std::vector<Event> pending{letter->view()};
+  if (target->broken.empty() && target->only && !target->only->wants(pending.front())) {
+    return sent(*letter, line, *target, true);
+  }
   Result<void> outcome;
   current_ = target->deliverer.get();
-  std::vector<Event> pending{letter->view()};
   if (target->broken.empty() && !target->connected) {
     outcome = target->deliverer->connect();
     target->connected = outcome && !stopping();
@@ -197,13 +204,17 @@ Result<void> Replay::send(const DeadLetterReplay::Line& line, const Result<DeadL
     return {};
   }
   if (!pending.empty()) return {};  // told to stop
+  return sent(*letter, line, *target, target->stats.dropped > dropped);
+}
+
+Result<void> Replay::sent(const DeadLetter& letter, const DeadLetterReplay::Line& line,
+                          Target& target, bool discarded) {
   Result<void> marked = file_->mark_sent();
   if (!marked) return marked;
-  const bool discarded = target->stats.dropped > dropped;
-  (discarded ? target->discarded : target->sent)++;
+  (discarded ? target.discarded : target.sent)++;
   std::fprintf(stderr, "line %llu: %s %s to pipeline %s, sink %s\n",
                static_cast<unsigned long long>(line.number), discarded ? "discarded" : "sent",
-               letter->id.c_str(), letter->pipeline.c_str(), letter->sink.c_str());
+               letter.id.c_str(), letter.pipeline.c_str(), letter.sink.c_str());
   return {};
 }
 
@@ -223,6 +234,7 @@ Target* Replay::target_of(const DeadLetter& letter) {
 }
 
 void Replay::make(const PipelineConfig& pipeline, SinkConfig sink, Target& target) {
+  if (sink.only && options_.to.empty()) target.only.emplace(*sink.only);
   if (Route* route = route_of(sink); route && !options_.to.empty()) {
     route->tables.clear();
     route->fallback = options_.to;
@@ -266,7 +278,8 @@ void Replay::say_all() {
     std::fprintf(stderr, "pipeline %s, sink %s: %llu sent", name.first.c_str(), name.second.c_str(),
                  static_cast<unsigned long long>(target->sent));
     if (target->discarded) {
-      std::fprintf(stderr, ", %llu discarded because the configuration says so (unmapped: drop)",
+      std::fprintf(stderr,
+                   ", %llu discarded because the configuration says so (only, unmapped: drop)",
                    static_cast<unsigned long long>(target->discarded));
     }
     std::fputc('\n', stderr);

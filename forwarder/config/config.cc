@@ -29,7 +29,12 @@ SinkConfig read_sink(YamlMap& map) {
   map.require("type");
   const auto chosen = map.choice("type", types);
   SinkConfig sink = chosen ? sink_config(types[*chosen]) : SinkConfig();
+  const size_t problems = map.problem_count();
   load(map, sink_keys(), &sink);
+  if (sink.only && map.problem_count() == problems && sink.only->tables.empty() &&
+      sink.only->ops.empty()) {
+    map.problem("only", "\"only\" needs \"tables\" or \"ops\"");
+  }
   if (!sink.type) {
     accept_all_keys(map);
     return sink;

@@ -124,6 +124,38 @@ KeyTable<LogConfig> log_table() {
   return table;
 }
 
+KeyTable<OnlyConfig> only_table() {
+  const auto empty = [](const char* key) -> std::optional<KeyProblem> {
+    const std::string name(key);
+    return KeyProblem{name, "\"" + name +
+                                "\" is an empty list, so the sink would get nothing: "
+                                "leave the key out, or name what the sink gets"};
+  };
+  TextList ops;
+  for (const char op : kOps) ops.emplace_back(1, op);
+  KeyTable<OnlyConfig> table;
+  table
+      .key("tables", &OnlyConfig::tables,
+           "Patterns of tables, such as `public.*`; `!` in front excludes. The last one that "
+           "matches "
+           "a table decides. Without `!` in the first one, all tables that none matches are left "
+           "out")
+      .each(TablePattern::problem)
+      .initially("all")
+      .key("ops", &OnlyConfig::ops,
+           "Values of `op` in the envelope. Logical messages, `m`, have no table: only this key "
+           "leaves them out")
+      .words(ops)
+      .initially("all")
+      .rule([empty](OnlyConfig& only, const Section::Has& has) -> std::optional<KeyProblem> {
+        return has("tables") && only.tables.empty() ? empty("tables") : std::nullopt;
+      })
+      .rule([empty](OnlyConfig& only, const Section::Has& has) -> std::optional<KeyProblem> {
+        return has("ops") && only.ops.empty() ? empty("ops") : std::nullopt;
+      });
+  return table;
+}
+
 std::shared_ptr<const Section> shared(const Section& section) {
   return std::make_shared<Section>(section);
 }
@@ -145,6 +177,8 @@ const Section& sink_keys() {
         .initially("the type")
         .key("deliver_timeout", &SinkConfig::deliver_timeout,
              "Time limit of a batch; the batch is then tried again")
+        .section("only", &SinkConfig::only, only_table(),
+                 "Which events the sink gets. All others count as dropped")
         .rule([](SinkConfig& sink, const Section::Has& has) -> std::optional<KeyProblem> {
           if (!has("name") || is_name(sink.name)) return std::nullopt;
           return KeyProblem{"name", kNameRule, true};

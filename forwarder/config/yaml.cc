@@ -330,6 +330,10 @@ void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
   }
   target.clear();
   for (const auto& item : *value) {
+    if (item.Tag().size() > 1 && item.Tag().front() == '!') {
+      note(item.Mark(), "an item of \"" + key + "\" that begins with ! must be in quotes");
+      continue;
+    }
     if (!item.IsScalar()) {
       note(item.Mark(), "an item of \"" + key + "\" must be a single value");
       continue;

@@ -33,9 +33,11 @@ Result<void> Deliverer::run() {
   std::vector<Event> batch;
   while (result && !queue_.closed()) {
     stats_.pulse.back_by(time_.now() + kPatience);
-    queue_.take(cursor_, sink_.limits(), kPatience, batch);
+    const size_t left_out = queue_.take(cursor_, sink_.limits(), kPatience, batch);
+    leave_out(left_out);
     if (batch.empty()) {
-      between_batches();
+      // Events that the sink does not want may come all the time.
+      if (!left_out || time_.now() >= idle_at_) between_batches();
       continue;
     }
     stats_.taken_at.store(time_.wall(), std::memory_order_relaxed);
@@ -48,6 +50,13 @@ Result<void> Deliverer::run() {
     stats_.state = SinkState::kStopped;
   }
   return result;
+}
+
+// Counts events that the sink does not want.
+void Deliverer::leave_out(size_t events) {
+  if (!events) return;
+  stats_.dropped.fetch_add(events, std::memory_order_relaxed);
+  stats_.progress_at.store(time_.wall(), std::memory_order_relaxed);
 }
 
 Result<void> Deliverer::connect() {
@@ -241,7 +250,7 @@ Deliverer::Fault Deliverer::fault(std::vector<Event>& pending, size_t troubled,
   if (!config_.unattended) return Fault::kOfTheEvent;
   if (pending.size() == 1) {
     std::vector<Event> more;
-    queue_.take(cursor_, sink_.limits(), Duration::zero(), more);
+    leave_out(queue_.take(cursor_, sink_.limits(), Duration::zero(), more));
     extended_ = extended_ || !more.empty();
     pending.insert(pending.end(), more.begin(), more.end());
   }
@@ -341,13 +350,16 @@ void Deliverer::wait(SinkState state, Milliseconds time, const Error& error) {
   pause(time);
 }
 
-// Sleeps, while the sink keeps its connection alive. SIGHUP ends it: something may have changed.
+// Sleeps, while the sink keeps its connection alive, and holds up nothing that it does not want.
+// SIGHUP ends it: something may have changed.
 void Deliverer::pause(Duration time) {
   const TimePoint end = time_.now() + time;
   stats_.pulse.back_by(end);
   time_.sleep(std::min(time, kPatience));
+  leave_out(queue_.pass_over(cursor_));
   while (time_.now() < end && !queue_.closed() && !reopen_) {
     sink_.idle();
+    leave_out(queue_.pass_over(cursor_));
     time_.sleep(std::min(end - time_.now(), kPatience));
   }
 }
@@ -369,6 +381,7 @@ void Deliverer::succeeded() {
 }
 
 void Deliverer::between_batches() {
+  idle_at_ = time_.now() + kPatience;
   if (reopen_) reopen_files();
   sink_.idle();
 }

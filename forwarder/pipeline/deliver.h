@@ -75,6 +75,7 @@ class Deliverer {
   void reopen() { reopen_ = true; }
 
  private:
+  void leave_out(size_t events);
   Result<void> failed(std::vector<Event>& pending, const DeliveryError& error, bool others_passed);
   Result<void> event_failed(std::vector<Event>& pending, const DeliveryError& error,
                             bool others_passed);
@@ -112,6 +113,7 @@ class Deliverer {
   size_t at_once_ = SIZE_MAX;        // events in an attempt; fewer after a batch failed as a whole
   bool extended_ = false;            // `pending` was taken from the queue more than once
   bool set_aside_unproven_ = false;  // since the receiver took an event last
+  TimePoint idle_at_{};              // when the sink is told next that nothing is there for it
   std::string parked_for_;           // what the log has said of why the sink is parked
   std::atomic<TimePoint::rep> limit_{TimePoint::max().time_since_epoch().count()};
   std::atomic<bool> reopen_{false};

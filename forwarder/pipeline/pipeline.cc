@@ -54,6 +54,7 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
                                       if (start == SourceStats::kNotYet) return std::nullopt;
                                       return SourceState{Lsn{start}, false, source.identity.get()};
                                     });
+    if (sink_config.only) pipeline->queue_->only(pipeline->lanes_.size(), *sink_config.only);
     pipeline->lanes_.push_back(std::move(lane));
   }
   return pipeline;

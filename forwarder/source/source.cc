@@ -180,6 +180,7 @@ Result<void> Source::stream_once() {
   stats_.connects++;
   stats_.last_error.set("");
   Result<void> ended = stream(*connection);
+  queue_.announce(true);
   beside_.reset();
   queue_.fence().close();
   aside_.close();
@@ -301,10 +302,11 @@ Result<void> Source::stream(Connection& connection) {
       reading_ = true;
       Result<bool> received = receive(connection);
       hand_over();
-      queue_.announce();
+      announce_at_ = queue_.announce();
       if (!received) return Failure(std::move(received.error()));
       more = *received;
     } else {
+      announce_at_ = queue_.announce();
       silence_.broken(Clock::now());
     }
     Result<void> seen = room ? show_life(connection) : watch(connection);
@@ -337,6 +339,7 @@ Result<void> Source::stream(Connection& connection) {
       if (must_follow()) until = std::min(until, follow_at_);
       if (asked_for_life_) until = std::min(until, *asked_for_life_ + timing_.sign);
       if (!room) until = std::min(until, look_at_);
+      if (announce_at_) until = std::min(until, *announce_at_);
       connection.wait(room, std::min(until, silence_.next()), room ? -1 : aside_.socket());
     }
   }
@@ -586,6 +589,7 @@ void Source::take_stock() {
 
 // No more is read; the sinks finish what they have, and the server is told.
 void Source::drain(Connection& connection) {
+  queue_.announce(true);
   log(LogLevel::kInfo, "draining",
       {{"pipeline", pipeline_}, {"events", queue_.pushed() - queue_.handled()}});
   auto until = [this] { return TimePoint(Duration(drain_until_.load())); };

@@ -114,10 +114,11 @@ class Source {
   Silence silence_;
   StopSigns stop_signs_;
   Aside aside_;
-  bool reading_ = true;    // there is room, and it is not draining
-  TimePoint look_at_;      // the server, on the side
-  TimePoint aside_until_;  // keep that connection
-  int unanswered_ = 0;     // such looks in a row
+  bool reading_ = true;                   // there is room, and it is not draining
+  std::optional<TimePoint> announce_at_;  // sinks have not heard yet of what was pushed
+  TimePoint look_at_;                     // the server, on the side
+  TimePoint aside_until_;                 // keep that connection
+  int unanswered_ = 0;                    // such looks in a row
   std::optional<TimePoint> asked_for_life_;
   StreamPosition last_event_;  // that was handed over
   Lsn last_commit_;            // likewise

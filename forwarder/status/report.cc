@@ -205,7 +205,8 @@ void sink_metrics(Families& families, const Pipeline& pipeline, size_t i) {
   counter("walspout_sink_retries_total", "Attempts that failed and were repeated.", stats.retries);
   counter("walspout_sink_rejects_total", "Events refused.", stats.rejects);
   counter("walspout_sink_dead_letters_total", "Events set aside.", stats.dead_letters);
-  counter("walspout_sink_dropped_total", "Events that are mapped nowhere.", stats.dropped);
+  counter("walspout_sink_dropped_total",
+          "Events that the sink does not want, or that are mapped nowhere.", stats.dropped);
   counter("walspout_sink_losses_total", "Times that the receiver lost what it had confirmed.",
           stats.losses);
   families.histogram("walspout_sink_latency_seconds", "From the commit until durable.", labels,

@@ -44,6 +44,9 @@ struct Span {
   uint32_t size = 0;  // 0: the document does not have it
 };
 
+// The letters that an event may have in `op`.
+inline constexpr std::string_view kOps = "cudtmr";
+
 struct Event {
   Lsn lsn;                       // of the commit record: the first half of the id
   uint64_t index = 0;            // in the transaction: the second half
@@ -52,7 +55,7 @@ struct Event {
   std::string_view document;     // the envelope: one JSON object, no line break in it
   const Table* table = nullptr;  // null for logical messages
   Span key_span;                 // see key()
-  char op = 0;                   // c u d t m r; set before the prefix or the row's spans are
+  char op = 0;                   // one of kOps; set before the prefix or the row's spans are
   bool barrier = false;          // may not overtake, nor be overtaken by, any other event
 
   std::string_view schema() const { return table ? std::string_view(table->schema) : ""; }

@@ -5,8 +5,18 @@
 
 namespace walspout {
 
+namespace {
+
+constexpr size_t kMostLeftOut = 16'384;  // events that one call passes over: others need the lock
+
+}  // namespace
+
 EventQueue::EventQueue(size_t sinks, size_t capacity_bytes, std::function<void()> wake)
-    : capacity_(capacity_bytes), wake_(std::move(wake)), fence_(wake_), cursors_(sinks) {}
+    : capacity_(capacity_bytes),
+      wake_(std::move(wake)),
+      fence_(wake_),
+      cursors_(sinks),
+      gather_(sinks) {}
 
 bool EventQueue::has_room() {
   std::lock_guard lock(mutex_);
@@ -36,30 +46,68 @@ void EventQueue::push(Chunk chunk) {
   chunks_.push_back(std::move(chunk));
   since_.push_back(time);
   announced_ = false;
+  fresh_ = true;
 }
 
-void EventQueue::announce() {
+std::optional<TimePoint> EventQueue::announce(bool at_once) {
   {
     std::lock_guard lock(mutex_);
-    if (announced_) return;
+    if (announced_) return std::nullopt;
+    if (gather_.active()) {
+      const TimePoint now = Clock::now();
+      if (std::exchange(fresh_, false)) gather_.came(now);
+      const Duration pause = gather_.pause(now);
+      if (pause > Duration::zero() && !at_once && bytes_ < capacity_) return now + pause;
+      gather_.told(now);
+    }
     announced_ = true;
   }
   arrived_.notify_all();
+  return std::nullopt;
 }
 
-void EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
-                      std::vector<Event>& batch) {
+void EventQueue::only(size_t sink, const OnlyConfig& config) {
+  std::lock_guard lock(mutex_);
+  cursors_[sink].only.emplace(config);
+}
+
+void EventQueue::advance(Cursor& cursor, const Chunk& chunk) {
+  cursor.taken++;
+  if (++cursor.event < chunk.events.size()) return;
+  cursor.event = 0;
+  cursor.chunk++;
+}
+
+// Goes to the next event that the sink wants; how many others it passed over.
+size_t EventQueue::pass_over(Cursor& cursor) const {
+  size_t others = 0;
+  while (cursor.only && cursor.taken < pushed_ && others < kMostLeftOut) {
+    const Chunk& chunk = chunks_[cursor.chunk - first_chunk_];
+    if (cursor.only->wants(chunk.events[cursor.event], chunk)) break;
+    advance(cursor, chunk);
+    others++;
+  }
+  return others;
+}
+
+size_t EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
+                        std::vector<Event>& batch) {
   batch.clear();
+  std::vector<Chunk> freed;  // outside the lock: it takes a while
   std::unique_lock lock(mutex_);
   Cursor& cursor = cursors_[sink];
   auto ready = [&] { return closed_ || cursor.taken < pushed_; };
   arrived_.wait_for(lock, patience, ready);
   fence_.tick();
   // What follows what was discarded does not belong into one batch with that.
-  if (closed_ || holds_discarded(cursor)) return;
+  if (closed_ || holds_discarded(cursor)) return 0;
+
+  const bool has_in_hands = cursor.done < cursor.taken;
+  size_t left_out = pass_over(cursor);
+  const bool wake = left_out && !has_in_hands && finish(cursor, freed);
 
   size_t bytes = 0;
-  while (cursor.taken < pushed_ && batch.size() < limits.events) {
+  while (cursor.taken < pushed_ && batch.size() < limits.events && left_out < kMostLeftOut) {
     const Chunk& chunk = chunks_[cursor.chunk - first_chunk_];
     const Event& event = chunk.events[cursor.event];
     if (!batch.empty()) {
@@ -68,12 +116,24 @@ void EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
     }
     bytes += event.document.size();
     batch.push_back(event);
-    cursor.taken++;
-    if (++cursor.event == chunk.events.size()) {
-      cursor.event = 0;
-      cursor.chunk++;
-    }
+    advance(cursor, chunk);
+    left_out += pass_over(cursor);
   }
+  lock.unlock();
+  if (wake) wake_();
+  return left_out;
+}
+
+size_t EventQueue::pass_over(size_t sink) {
+  std::vector<Chunk> freed;
+  std::unique_lock lock(mutex_);
+  Cursor& cursor = cursors_[sink];
+  if (closed_ || cursor.done < cursor.taken) return 0;
+  const size_t others = pass_over(cursor);
+  const bool wake = others && finish(cursor, freed);
+  lock.unlock();
+  if (wake) wake_();
+  return others;
 }
 
 void EventQueue::done(size_t sink) {
@@ -83,16 +143,22 @@ void EventQueue::done(size_t sink) {
     std::lock_guard lock(mutex_);
     Cursor& cursor = cursors_[sink];
     skip_discarded(cursor);
-    cursor.done = cursor.taken;
-    cursor.done_chunk = cursor.chunk;
-    drop_handled(freed);
-    if (waiting_for_room_ && bytes_ < capacity_) {
-      waiting_for_room_ = false;
-      wake = true;
-    }
-    wake = wake || wake_always_;
+    wake = finish(cursor, freed);
   }
   if (wake) wake_();
+}
+
+// The sink is done with all that it took. Whether the reader is to be woken. For `freed` see
+// drop_handled().
+bool EventQueue::finish(Cursor& cursor, std::vector<Chunk>& freed) {
+  cursor.done = cursor.taken;
+  cursor.done_chunk = cursor.chunk;
+  drop_handled(freed);
+  if (waiting_for_room_ && bytes_ < capacity_) {
+    waiting_for_room_ = false;
+    return true;
+  }
+  return wake_always_;
 }
 
 // Frees what every sink is done with, into `freed`: for the caller to destroy without the lock.
@@ -132,12 +198,13 @@ uint64_t EventQueue::discard() {
 }
 
 bool EventQueue::is_discarded(size_t sink) const {
+  if (discarded_ == 0) return false;
   std::lock_guard lock(mutex_);
   return holds_discarded(cursors_[sink]);
 }
 
 bool EventQueue::holds_discarded(const Cursor& cursor) const {
-  return cursor.done < std::min(cursor.taken, discarded_);
+  return cursor.done < std::min(cursor.taken, discarded_.load());
 }
 
 void EventQueue::close() {
@@ -155,7 +222,6 @@ void EventQueue::wake_always() {
 }
 
 bool EventQueue::closed() const {
-  std::lock_guard lock(mutex_);
   return closed_;
 }
 

@@ -6,6 +6,7 @@
 // one message.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -18,6 +19,8 @@
 #include "base/clock.h"
 #include "stream/chunk.h"
 #include "stream/fence.h"
+#include "stream/gather.h"
+#include "stream/only.h"
 #include "stream/sink.h"
 
 namespace walspout {
@@ -34,9 +37,11 @@ class EventQueue {
   bool has_room();
 
   // Takes a chunk that has events. Sinks that wait hear of it by announce(), which the reader calls
-  // when it has pushed all that it had: a wake-up costs more than a chunk.
+  // when it has pushed all that it had: a wake-up costs more than a chunk. Many sinks hear of
+  // events that come close together at intervals: announce() then says when to call it again.
+  // While there is no room, and with `at_once`, there is no such delay.
   void push(Chunk chunk);
-  void announce();
+  std::optional<TimePoint> announce(bool at_once = false);
 
   // How many events, counted from the first ever pushed, all sinks are done with.
   uint64_t handled() const;
@@ -47,13 +52,22 @@ class EventQueue {
   // sink was not done with. What a sink has in hands lives until it calls done().
   uint64_t discard();
 
+  // Before anything is pushed: a sink gets only those events. All others are done with at once, but
+  // for those behind an event that the sink has in hands.
+  void only(size_t sink, const OnlyConfig& config);
+
   // Sinks' side --------------------------------------------------------------------------------
 
   // Fills `batch` with what is there for a sink, without waiting for more: within the limits (but
   // at least one event), and cut so that a barrier is alone. Waits up to `patience` for a first
-  // event; an empty batch means that none came, that the queue was closed, or that what the sink
-  // has in hands was discarded. The events live until done().
-  void take(size_t sink, BatchLimits limits, Duration patience, std::vector<Event>& batch);
+  // event; an empty batch means that none came, that only others came than the sink wants, that the
+  // queue was closed, or that what the sink has in hands was discarded. The events live until
+  // done(). Returns how many events were passed over.
+  size_t take(size_t sink, BatchLimits limits, Duration patience, std::vector<Event>& batch);
+
+  // Likewise, for a sink that can take nothing now and has nothing in hands: passes over what is in
+  // front of the first event that it wants, and does not wait.
+  size_t pass_over(size_t sink);
 
   // The sink is done with all that it took.
   void done(size_t sink);
@@ -89,8 +103,12 @@ class EventQueue {
     uint64_t taken = 0;       // events ever
     uint64_t done = 0;        // events ever
     uint64_t done_chunk = 0;  // chunks before this one are done with
+    std::optional<Only> only;
   };
   uint64_t handled_locked() const;
+  static void advance(Cursor& cursor, const Chunk& chunk);
+  size_t pass_over(Cursor& cursor) const;
+  bool finish(Cursor& cursor, std::vector<Chunk>& freed);
   bool holds_discarded(const Cursor& cursor) const;
   void skip_discarded(Cursor& cursor) const;
   void drop_handled(std::vector<Chunk>& freed);
@@ -105,13 +123,15 @@ class EventQueue {
   std::vector<Cursor> cursors_;
   uint64_t first_chunk_ = 0;  // absolute number of chunks_.front()
   uint64_t pushed_ = 0;
-  uint64_t discarded_ = 0;         // events ever: those before this one are
-  uint64_t discarded_chunks_ = 0;  // likewise, absolute number
+  std::atomic<uint64_t> discarded_ = 0;  // events ever: those before this one are
+  uint64_t discarded_chunks_ = 0;        // likewise, absolute number
   size_t bytes_ = 0;
+  Gather gather_;
   bool announced_ = true;  // nothing was pushed since
+  bool fresh_ = false;     // something was pushed since announce() was called last
   bool waiting_for_room_ = false;
   bool wake_always_ = false;
-  bool closed_ = false;
+  std::atomic<bool> closed_ = false;
 };
 
 }  // namespace walspout

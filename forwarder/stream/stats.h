@@ -63,7 +63,7 @@ struct SinkStats {
   std::atomic<uint64_t> retries{0};
   std::atomic<uint64_t> rejects{0};
   std::atomic<uint64_t> dead_letters{0};
-  std::atomic<uint64_t> dropped{0};   // mapped nowhere, by configuration
+  std::atomic<uint64_t> dropped{0};   // not wanted, or mapped nowhere, by configuration
   std::atomic<uint64_t> losses{0};    // times that the receiver had lost what it had confirmed
   std::atomic<uint64_t> failures{0};  // attempts since the last success
   std::atomic<SinkState> state{SinkState::kConnecting};

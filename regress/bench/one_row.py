@@ -7,6 +7,9 @@ capacity() is the highest rate that pgbench reaches while the reader does not fa
 when nothing holds pgbench back is tried as a rate first, then less, in steps: clients that commit as fast as
 they can wait for nothing, and reach more than is reached at any rate that is kept.
 
+many_sinks() compares the forwarder's CPU with one sink and with many, which do nothing with an event: what a sink
+more costs the forwarder by itself.
+
 recovery() kills the forwarder and starts it again at once, and takes the time until the first event is
 there that was committed after the kill: what was under way before may arrive after it.
 """
@@ -37,6 +40,10 @@ CAPACITY_PARTS = (0.1, 0.5, 0.9)    # of the capacity: at which latencies are me
 CAPACITY_STEPS = (1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5, 0.4)
 REACHED = 0.98              # of the rate that was asked for, at least
 FALLS_BEHIND = 0.01         # seconds a second, at most: less is no trend in so short a time
+
+SINKS = 50
+SINKS_RATE = 1_000
+SINKS_TARGET = 5.0          # times the CPU of one sink, at most
 
 RECOVERY_RATE = 1_000
 RECOVERY_TARGET = 1.0       # seconds, at most
@@ -107,7 +114,41 @@ class OneRow:
         return {"rate": RECOVERY_RATE, "seconds": recovered, "max": max(recovered),
                 "median": statistics.median(recovered)}
 
+    def many_sinks(self, rounds):
+        """CPU of the forwarder with one sink and with many, side by side, and their latency."""
+        passes = {1: [], SINKS: []}
+        for _ in range(rounds):
+            for count, found in passes.items():
+                found.append(self._null_sinks(count))
+        middle = {count: sorted(found, key=lambda f: f["cpu"])[len(found) // 2]
+                  for count, found in passes.items()}
+        return {"rate": SINKS_RATE, "sinks": SINKS, "one": middle[1], "many": middle[SINKS],
+                "ratio": middle[SINKS]["cpu"] / middle[1]["cpu"],
+                "passes": {str(count): found for count, found in passes.items()}}
+
     # Within
+
+    def _null_sinks(self, count):
+        """CPU microseconds a transaction, and the bounds of the latency's buckets in ms."""
+        self._begin()
+        sinks = [f"type: \"null\"\nname: s{i}" for i in range(count)]
+        with Forwarder(self.cluster, "bench", *sinks) as forwarder:
+            forwarder.wait_streaming()
+            forwarder.program.wait(lambda: forwarder.program.log().count("sink is ready") == count,
+                                   "sinks")
+            cpu = threads_cpu(forwarder.pid)
+            load = self._pgbench(SINKS_RATE, 4, self.seconds)
+            output, _ = load.communicate()
+            if load.returncode:
+                sys.exit(f"pgbench failed:\n{output}")
+            time.sleep(0.5)
+            cpu = threads_cpu(forwarder.pid) - cpu
+            events = forwarder.sum_of("walspout_sink_events_total") / count
+            buckets = forwarder.buckets()
+        self.cluster.dropdb("bench")
+        return {"cpu": cpu / events * 1e6, "events": events,
+                "reached": float(re.search(r"^tps = ([\d.]+)", output, re.M).group(1)),
+                "buckets_ms": [bucket_of(buckets, q) * 1000 for q in QUANTILES.values()]}
 
     def _try(self, rate, clients):
         """How far the reader falls behind, and what comes through."""
@@ -272,6 +313,18 @@ def print_capacity(result):
         rows.append((f"{r['part']:.0%}", f"{r['rate']:,}", f"{r['reached']:,.0f}",
                      *(f"{value:.2f}" for value in r["ms"]), f"{r['max']:.1f}", f"{r['cpu']:.1f}"))
     print_table(rows)
+
+
+def print_many_sinks(result):
+    """How many targets were missed."""
+    ratio, missed = against(result["ratio"], f"{result['ratio']:.1f}", SINKS_TARGET)
+    print(f"\nSinks that do nothing, at {result['rate']:,} transactions a second: CPU of the forwarder, "
+          f"µs a transaction,\nand the bound of the bucket, in ms, of the latency. "
+          f"{result['sinks']} sinks cost as much as one, times {ratio}")
+    print_table([("sinks", "reached", "CPU µs", *QUANTILES)] + [
+        (count, f"{r['reached']:,.0f}", f"{r['cpu']:.1f}", *(f"{ms:.2f}" for ms in r["buckets_ms"]))
+        for count, r in (("1", result["one"]), (str(result["sinks"]), result["many"]))])
+    return missed
 
 
 def print_recovery(result):

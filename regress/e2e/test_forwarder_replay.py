@@ -72,6 +72,18 @@ def test_what_was_refused_is_sent_again_in_order(db, fwd, letters):
         assert hook.ids[-1] == ids[7]
 
 
+def test_what_the_sink_does_not_want_any_more_is_discarded(db, fwd, letters):
+    """Also where its receiver is down."""
+    db.psql(TABLE)
+    with Webhook(answer=lambda number, id: 400) as hook:
+        set_aside(db, fwd, letters, 3, http_sink(hook.port))
+    config = fwd(sinks=http_sink(1, only="{ops: [d]}"), pipeline=dead_letter(letters)).config
+    done = run("replay", letters, config)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count(": discarded ") == 3 and "3 discarded" in done.stderr
+    assert os.path.getsize(letters) == 0
+
+
 def test_each_goes_to_the_sink_that_refused_it(db, fwd, letters, tmp_path):
     db.psql(TABLE)
     with Webhook(answer=lambda number, id: 400) as hook, Webhook() as other:

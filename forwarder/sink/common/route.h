@@ -20,9 +20,10 @@ struct Origin {
 };
 
 // A destination for each event: an entry for its table, else the fallback. Both are templates, in
-// which {schema}, {table} and {op} stand for those of the event, {database} and {pipeline} for
-// those of the origin, and {{ and }} for braces. For logical messages, {schema} and {table} are
-// empty.
+// which {schema}, {table}, {op} and {key} stand for those of the event, {database} and {pipeline}
+// for those of the origin, and {{ and }} for braces. {key} is the JSON object of the event's key as
+// it stands in the document. For logical messages, {schema} and {table} are empty, and so is {key}
+// for every event without a key.
 struct Route {
   std::map<std::string, std::string> tables;  // by "schema.table"; "message": logical messages
   std::optional<std::string> fallback;        // none: tables not listed are unmapped
@@ -31,6 +32,7 @@ struct Route {
   // In names that replace placeholders, the characters % : . become %25 %3A %2E. So no name can
   // reach over the : and . between two placeholders: different names make different destinations.
   bool escape = false;
+  std::string no_key{};  // why {key} is not allowed; empty: it is
 };
 
 }  // namespace walspout

@@ -1,5 +1,6 @@
 #include "sink/common/template.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace walspout {
@@ -8,7 +9,6 @@ namespace {
 
 constexpr std::string_view kMessages = "message";  // their key in the map
 constexpr std::string_view kEscaped = "%:.";
-constexpr std::string_view kOps = "cudtmr";
 
 }  // namespace
 
@@ -41,12 +41,14 @@ Result<Template> Template::parse(std::string_view text, const Origin& origin, bo
       made.parts_.push_back({Part::Kind::kTable, ""});
     } else if (name == "op") {
       made.parts_.push_back({Part::Kind::kOp, ""});
+    } else if (name == "key") {
+      made.parts_.push_back({Part::Kind::kKey, ""});
     } else if (name == "database" || name == "pipeline") {
       made.append_name(name == "database" ? origin.database : origin.pipeline, known);
       made.add_text(known);
     } else {
       return bad("names {" + std::string(name) +
-                 "}; there are {schema}, {table}, {op}, {database} and {pipeline}");
+                 "}; there are {schema}, {table}, {op}, {key}, {database} and {pipeline}");
     }
   }
   return made;
@@ -95,6 +97,9 @@ void Template::append(const Event& event, std::string& out) const {
       case Part::Kind::kOp:
         out += event.op;
         break;
+      case Part::Kind::kKey:
+        append_name(event.key(), out);
+        break;
     }
   }
 }
@@ -115,12 +120,18 @@ Template Template::of_table(std::string_view schema, std::string_view table) con
         append_name(table, known);
         break;
       case Part::Kind::kOp:
+      case Part::Kind::kKey:
         made.parts_.push_back(part);
         break;
     }
     made.add_text(known);
   }
   return made;
+}
+
+bool Template::has_key() const {
+  return std::any_of(parts_.begin(), parts_.end(),
+                     [](const Part& part) { return part.kind == Part::Kind::kKey; });
 }
 
 // Looks for a name that two templates can make: walks both at once, from their beginnings.
@@ -198,16 +209,22 @@ std::optional<std::string> Template::common_name(const Template& a, const Templa
   return meeting.name();
 }
 
+Result<Template> Router::parse(const std::string& text, const Route& route) {
+  auto made = Template::parse(text, route.origin, route.escape);
+  if (!made || route.no_key.empty() || !made->has_key()) return made;
+  return fatal("the template \"" + text + "\" names {key}, " + route.no_key);
+}
+
 Result<Router> Router::create(const Route& config) {
   Router router;
   router.unmapped_ = config.unmapped;
   for (const auto& [table, text] : config.tables) {
-    auto made = Template::parse(text, config.origin, config.escape);
+    auto made = parse(text, config);
     if (!made) return tl::unexpected(made.error());
     router.tables_.emplace(table, std::move(*made));
   }
   if (config.fallback) {
-    auto made = Template::parse(*config.fallback, config.origin, config.escape);
+    auto made = parse(*config.fallback, config);
     if (!made) return tl::unexpected(made.error());
     router.fallback_ = std::move(*made);
   }

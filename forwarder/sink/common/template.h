@@ -1,8 +1,8 @@
 // Names that depend on the event: of a stream, a routing key, an event type.
 //
-// "walspout:{database}:{schema}.{table}" is a template; {schema}, {table} and {op} stand for the
-// event's, {database} and {pipeline} for the origin's. A router picks the template: the one given
-// for the table, or else the fallback. Pure.
+// "walspout:{database}:{schema}.{table}" is a template; {schema}, {table}, {op} and {key} stand for
+// the event's, {database} and {pipeline} for the origin's. A router picks the template: the one
+// given for the table, or else the fallback. Pure.
 #pragma once
 
 #include <map>
@@ -27,11 +27,13 @@ class Template {
   // Schema and table of a logical message are empty.
   void append(const Event& event, std::string& out) const;
 
-  // The same template for one table only: nothing but {op} depends on the event then.
+  // The same template for one table only: nothing but {op} and {key} depends on the event then.
   Template of_table(std::string_view schema, std::string_view table) const;
 
   // Whether the name is the same for all events.
   bool fixed() const { return parts_.empty() || (parts_.size() == 1 && parts_[0].is_text()); }
+
+  bool has_key() const;
 
   // A name that both templates can make; none: there is no such name. A placeholder stands for any
   // characters, but for those that are escaped.
@@ -39,7 +41,7 @@ class Template {
 
  private:
   struct Part {
-    enum class Kind { kText, kSchema, kTable, kOp } kind;
+    enum class Kind { kText, kSchema, kTable, kOp, kKey } kind;
     std::string text;
 
     bool is_text() const { return kind == Kind::kText; }
@@ -55,7 +57,8 @@ class Template {
 
 class Router {
  public:
-  // A table stands in the route's map as "schema.table", logical messages as "message".
+  // A table stands in the route's map as "schema.table", logical messages as "message". Error:
+  // kFatal, a template that cannot be used.
   [[nodiscard]] static Result<Router> create(const Route& route);
 
   // Replaces `name` by the event's. False: the event is to be dropped, as configured. Error:
@@ -69,6 +72,7 @@ class Router {
   static std::optional<std::string> common_name(const Router& a, const Router& b);
 
  private:
+  static Result<Template> parse(const std::string& text, const Route& route);
   const Template* find(const Event& event, std::string& key) const;
   std::vector<Template> templates() const;
 

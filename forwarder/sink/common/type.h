@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "sink/common/capabilities.h"
 #include "sink/common/route.h"
+#include "stream/only.h"
 #include "stream/sink.h"
 
 namespace walspout {
@@ -30,6 +31,7 @@ struct SharedPlace {
 struct SinkConfig {
   std::string name;                      // in logs and metrics; the type, unless given
   Milliseconds deliver_timeout{60'000};  // of one call of deliver()
+  std::optional<OnlyConfig> only;        // the events that it gets; none: all
   const SinkType* type = nullptr;
   std::any options;  // the structure that the type's keys fill
 };

@@ -114,9 +114,9 @@ Result<bool> RabbitmqSink::submit(uint64_t /*number*/, const Event& event) {
   if (!*routed) return false;
   if (routing_key_.size() > kShortText) {
     return tl::unexpected(Error{ErrorKind::kReject,
-                                "the routing key \"" + routing_key_ +
-                                    "\" is longer than AMQP's 255 bytes: give the table an entry "
-                                    "of its own under routing_key",
+                                "the routing key has " + std::to_string(routing_key_.size()) +
+                                    " bytes, and is longer than AMQP's 255 bytes: give the table "
+                                    "an entry of its own under routing_key",
                                 name_});
   }
   const EventId id(event);

@@ -22,7 +22,13 @@ struct RedisWait {
 
 struct RedisConfig {
   Secret url;  // redis://[user:password@]host[:port][/db], rediss://..., unix:///path[?db=n]
-  Route stream{{}, "walspout:{database}:{schema}.{table}", Unmapped::kError, {}, true};
+  Route stream{{},
+               "walspout:{database}:{schema}.{table}",
+               Unmapped::kError,
+               {},
+               true,
+               "which would make a stream for each key, without limit: leave it out, and add "
+               "\"key\" to \"fields\" if readers need the key"};
   std::optional<uint64_t> maxlen;           // about; none: never trimmed
   std::vector<std::string> fields{"data"};  // of an entry: data id op schema table key
   std::string username;                     // ACL user; wins over the URL's

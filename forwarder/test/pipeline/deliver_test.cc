@@ -167,6 +167,37 @@ TEST_F(DelivererTest, DeliversInOrder) {
   EXPECT_EQ(stats.latency.sum_micros(), 3'000'000u);
 }
 
+TEST_F(DelivererTest, WhatTheSinkDoesNotWantIsCountedAsDropped) {
+  queue.only(0, {{"public.t"}, {"c"}});
+  test::MessageBuilder builder;
+  builder.begin(5).relation(1, "public", "t").event('d', 0, "{}", 1).event('c', 1, "{}", 1);
+  builder.event('t', 2, "{}", 1, 0, 1).event('c', 3, "{}", 1).commit(5, 6, 4);
+  FrameDecoder decoder;
+  queue.push(std::move(decoder.decode(builder.message()).value()));
+  ASSERT_TRUE(run({1}, 3));
+  EXPECT_THAT(sink.taken, ElementsAre("5-1", "5-3", "10-0"));
+  EXPECT_EQ(sink.calls, 1u);
+  EXPECT_EQ(stats.events, 3u);
+  EXPECT_EQ(stats.dropped, 2u);
+  EXPECT_EQ(queue.handled(), 5u);
+}
+
+TEST_F(DelivererTest, WhatTheSinkDoesNotWantDoesNotWaitForTheReceiver) {
+  queue.only(0, {{}, {"d"}});
+  config.retry = {std::chrono::hours(1), std::chrono::hours(1)};
+  sink.checks = {retry("down")};
+  time.on_sleep = [&] {
+    if (time.slept.size() == 1) {
+      EXPECT_EQ(queue.handled(), 0u);
+    }
+    if (time.slept.size() == 3) queue.close();
+  };
+  ASSERT_TRUE(run({2, 1}, 100));
+  EXPECT_EQ(queue.handled(), 3u);
+  EXPECT_EQ(stats.dropped, 3u);
+  EXPECT_EQ(stats.events, 0u);
+}
+
 TEST_F(DelivererTest, ASighupEndsAPause) {
   config.retry = {std::chrono::hours(1), std::chrono::hours(1)};
   sink.script = {blame(Scope::kConfiguration), blame(Scope::kDestination)};

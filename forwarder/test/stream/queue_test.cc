@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <string>
 #include <thread>
 
 #include "test/source/messages.h"
@@ -196,6 +197,136 @@ TEST(EventQueue, ThreadsSeeEveryEventOnceInOrder) {
   queue.close();
   for (std::thread& sink : sinks) sink.join();
   EXPECT_EQ(seen, 2 * queue.pushed());
+}
+
+// A transaction with an event for each letter: a capital letter is a barrier, and the table has the
+// letter's name in lower case.
+Chunk letters(uint64_t lsn, const std::string& text) {
+  test::MessageBuilder builder;
+  builder.begin(lsn);
+  for (char c = 'a'; c <= 'z'; c++) builder.relation(uint32_t(c), "public", std::string(1, c));
+  for (size_t i = 0; i < text.size(); i++) {
+    const bool barrier = text[i] < 'a';
+    const char name = static_cast<char>(barrier ? text[i] - 'A' + 'a' : text[i]);
+    builder.event(barrier ? 't' : 'c', i, "xxxxxxxxxx", uint32_t(name), i, barrier ? 1 : 0);
+  }
+  builder.commit(lsn, lsn + 8, text.size());
+  FrameDecoder decoder;
+  return std::move(decoder.decode(builder.message()).value());
+}
+
+std::string names(const std::vector<Event>& batch) {
+  std::string text;
+  for (const Event& event : batch) text += event.table_name();
+  return text;
+}
+
+TEST(EventQueue, ASinkGetsOnlyWhatItWants) {
+  EventQueue queue(2, 1 << 20, [] {});
+  queue.only(1, {{"public.a", "public.b"}, {}});
+  queue.push(letters(10, "xaXybzz"));
+  queue.push(letters(20, "zza"));
+  std::vector<Event> batch;
+  EXPECT_EQ(queue.take(1, kAll, kNoWait, batch), 7u);
+  EXPECT_EQ(names(batch), "aba") << "what is left out divides no batch, and is no barrier";
+  EXPECT_EQ(queue.handled(1), 1u) << "what is before the first event is done with";
+  queue.done(1);
+  EXPECT_EQ(queue.handled(1), 10u);
+  EXPECT_EQ(queue.take(0, kAll, kNoWait, batch), 0u);
+  EXPECT_EQ(names(batch), "xa");
+}
+
+TEST(EventQueue, ABarrierThatIsWantedIsAloneAlsoAmongOthers) {
+  EventQueue queue(1, 1 << 20, [] {});
+  queue.only(0, {{"public.a"}, {}});
+  queue.push(letters(10, "axaXAXxXaXa"));
+  std::vector<Event> batch;
+  for (const char* expected : {"aa", "a", "aa"}) {
+    queue.take(0, kAll, kNoWait, batch);
+    EXPECT_EQ(names(batch), expected);
+    queue.done(0);
+  }
+  EXPECT_EQ(queue.handled(), 11u);
+  EXPECT_EQ(queue.bytes(), 0u);
+}
+
+TEST(EventQueue, WhatNobodyWantsIsDoneWithAtOnce) {
+  int woken = 0;
+  EventQueue queue(1, 1000, [&] { woken++; });
+  queue.only(0, {{}, {"d"}});
+  queue.push(transaction(10, 100));
+  EXPECT_FALSE(queue.has_room());
+  std::vector<Event> batch;
+  EXPECT_EQ(queue.take(0, kAll, kNoWait, batch), 100u);
+  EXPECT_TRUE(batch.empty());
+  EXPECT_EQ(queue.handled(), 100u);
+  EXPECT_EQ(queue.bytes(), 0u);
+  EXPECT_EQ(woken, 1);
+  EXPECT_TRUE(queue.has_room());
+}
+
+TEST(EventQueue, WhatIsLeftOutBehindAnEventInHandsWaitsForThat) {
+  EventQueue queue(1, 1 << 20, [] {});
+  queue.only(0, {{"public.a"}, {}});
+  queue.push(letters(10, "a"));
+  std::vector<Event> batch, more;
+  queue.take(0, kAll, kNoWait, batch);
+  queue.push(letters(20, "xxa"));
+  EXPECT_EQ(queue.take(0, kAll, kNoWait, more), 2u);
+  EXPECT_EQ(names(more), "a");
+  EXPECT_EQ(queue.handled(), 0u);
+  queue.done(0);
+  EXPECT_EQ(queue.handled(), 4u);
+}
+
+TEST(EventQueue, NoCallPassesOverALotAtOnce) {
+  EventQueue queue(1, 1 << 30, [] {});
+  queue.only(0, {{}, {"d"}});
+  for (uint64_t i = 1; i <= 100; i++) queue.push(transaction(i * 10, 1000));
+  std::vector<Event> batch;
+  size_t passed = 0, calls = 0;
+  for (; passed < 100'000; calls++) passed += queue.take(0, kAll, kNoWait, batch);
+  EXPECT_EQ(passed, 100'000u);
+  EXPECT_GT(calls, 2u);
+  EXPECT_EQ(queue.handled(), 100'000u);
+}
+
+// Many sinks do not hear of each event at once where events come close together. No event may be
+// forgotten, and a full queue is no reason to wait.
+TEST(EventQueue, ManySinksHearOfEventsInTime) {
+  constexpr size_t kSinks = 200;
+  EventQueue queue(kSinks, 1 << 20, [] {});
+  std::atomic<uint64_t> taken{0};
+  std::thread sink([&] {
+    std::vector<Event> batch;
+    while (!queue.closed()) {
+      queue.take(0, kAll, std::chrono::hours(1), batch);
+      taken += batch.size();
+      queue.done(0);
+    }
+  });
+  std::optional<TimePoint> again;
+  uint64_t pushed = 0, delayed = 0;
+  for (; pushed < 2000; pushed++) {
+    queue.push(transaction((pushed + 1) * 10, 1));
+    again = queue.announce();
+    if (again) delayed++;
+  }
+  EXPECT_GT(delayed, 0u);
+  while (again) {
+    EXPECT_LE(*again, Clock::now() + milliseconds(11));
+    std::this_thread::sleep_until(*again);
+    again = queue.announce();
+  }
+  while (taken < pushed) std::this_thread::yield();
+  EXPECT_EQ(queue.handled(0), pushed);
+  queue.push(transaction(100'000, 1));
+  EXPECT_FALSE(queue.announce(true));
+  queue.push(transaction(100'010, 10'000));
+  EXPECT_FALSE(queue.announce()) << "there is no room";
+  while (taken < pushed + 10'001) std::this_thread::yield();
+  queue.close();
+  sink.join();
 }
 
 }  // namespace

@@ -35,6 +35,20 @@ TEST(TemplateTest, NamesOfMessagesAreEmpty) {
   EXPECT_EQ(expand("x{schema}.{table}.{op}", event_of(nullptr, 'm')), "x..m");
 }
 
+TEST(TemplateTest, TheKeyIsItsJson) {
+  Event event = event_of(&kOrders);
+  event.document = R"({"op":"u","key":{"id":7,"a":"x.y%"},"after":{}})";
+  event.key_span = {16, 19};
+  EXPECT_EQ(expand("{table}/{key}", event), R"(orders/{"id":7,"a":"x.y%"})");
+  const auto escaped = Template::parse("{table}:{key}", {}, true)->of_table("shop", "orders");
+  std::string name;
+  escaped.append(event, name);
+  EXPECT_EQ(name, R"(orders:{"id"%3A7,"a"%3A"x%2Ey%25"})");
+  EXPECT_FALSE(escaped.fixed());
+  event.key_span = {};
+  EXPECT_EQ(expand("{table}/{key}", event), "orders/") << "no key";
+}
+
 TEST(TemplateTest, DoubledBracesAreBraces) {
   EXPECT_EQ(expand("{{{table}}}{{op}}", event_of(&kOrders)), "{orders}{op}");
 }
@@ -47,7 +61,7 @@ TEST(TemplateTest, RefusesWhatItCannotReplace) {
     EXPECT_NE(made.error().what.find(bad), std::string::npos);
   }
   EXPECT_NE(Template::parse("{tabel}").error().what.find(
-                "{schema}, {table}, {op}, {database} and {pipeline}"),
+                "{schema}, {table}, {op}, {key}, {database} and {pipeline}"),
             std::string::npos);
 }
 
@@ -101,6 +115,7 @@ TEST(TemplateTest, FindsANameThatTwoCanMake) {
   EXPECT_EQ(common("events", "events"), "events");
   EXPECT_EQ(common("{schema}.orders", "public.{table}"), "public.orders");
   EXPECT_EQ(common("x{op}", "{schema}u"), "xu");
+  EXPECT_EQ(common("x{key}", "xany"), "xany");
   EXPECT_EQ(common("x{op}y", "xdy"), "xdy");
   EXPECT_EQ(common("{op}", "{op}"), "c");
   EXPECT_TRUE(common("{table}", "{schema}{table}"));
@@ -182,6 +197,20 @@ TEST(RouterTest, KnowsTheNamesThatDoNotDependOnTheEvent) {
 TEST(RouterTest, RefusesBadTemplates) {
   EXPECT_FALSE(Router::create({{{"a.b", "{x}"}}, std::nullopt, Unmapped::kError, {}, false}));
   EXPECT_FALSE(Router::create({{}, "{x}", Unmapped::kError, {}, false}));
+}
+
+TEST(RouterTest, ADestinationMayRejectKeys) {
+  const auto problem = [](const Route& route) {
+    const auto made = Router::create(route);
+    return made ? "" : made.error().what;
+  };
+  const std::string reason = "which would make too many";
+  const Route fallback{{}, "x:{key}", Unmapped::kError, {}, true, reason};
+  const Route mapped{{{"a.b", "{key}"}}, "x", Unmapped::kError, {}, true, reason};
+  EXPECT_EQ(problem(fallback), "the template \"x:{key}\" names {key}, " + reason);
+  EXPECT_EQ(problem(mapped), "the template \"{key}\" names {key}, " + reason);
+  EXPECT_EQ(problem(Route{{}, "{{key}}", Unmapped::kError, {}, true, reason}), "");
+  EXPECT_EQ(problem(Route{{}, "x:{key}", Unmapped::kError}), "");
 }
 
 }  // namespace

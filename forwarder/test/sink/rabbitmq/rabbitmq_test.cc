@@ -606,6 +606,33 @@ TEST_F(RabbitmqSinkTest, TablesHaveRoutingKeysOfTheirOwn) {
   EXPECT_EQ(client_.messages(name_).size(), 0u);
 }
 
+TEST_F(RabbitmqSinkTest, RoutingKeysMayNameTheKey) {
+  const std::string all = unique("all");
+  client_.queue(all, name_, "#");
+  config_.routing_key.fallback = "public.{table}/{key}";
+  Events events;
+  events.add(1);
+  const auto add = [&](uint64_t index, const std::string& key) {
+    Event event = events.span()[0];
+    event.index = index;
+    event.key_span = {7, static_cast<uint32_t>(key.size())};
+    events.add(event, "{\"key\":" + key + "}");
+  };
+  add(1, R"({"id":7,"b":"x.y"})");
+  add(2, "");
+  add(3, "{\"id\":\"" + std::string(300, 'x') + "\"}");
+  const DeliveryError error = failure(*sink_for(config_), events.span());
+  EXPECT_EQ(error.error.kind, ErrorKind::kReject);
+  EXPECT_EQ(error.event, 3u);
+  EXPECT_THAT(error.error.what, HasSubstr("255"));
+  EXPECT_THAT(error.error.what, Not(HasSubstr("xxxx"))) << "rows do not belong into logs";
+  const auto messages = client_.messages(all);
+  ASSERT_EQ(messages.size(), 3u);
+  EXPECT_EQ(messages[0].routing_key, "public.orders/" + std::string(events.span()[0].key()));
+  EXPECT_EQ(messages[1].routing_key, R"(public.orders/{"id":7,"b":"x.y"})");
+  EXPECT_EQ(messages[2].routing_key, "public.orders/");
+}
+
 TEST_F(RabbitmqSinkTest, TablesThatAreMappedNowhere) {
   SHOWS("rabbitmq.unmapped");
   config_.routing_key = Route{{}, std::nullopt, Unmapped::kError};

@@ -1,0 +1,72 @@
+// Which events a sink wants: `only` in its configuration. The queue passes over all others.
+//
+// A pattern is SCHEMA.TABLE, in which * stands for any characters; a ! in front makes it exclude
+// what it matches. The last pattern that matches a table decides. A table that none matches is
+// wanted if the first pattern excludes. Logical messages have no table: only `ops` decides.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "stream/chunk.h"
+
+namespace walspout {
+
+struct OnlyConfig {
+  std::vector<std::string> tables;  // patterns; empty: all tables
+  std::vector<std::string> ops;     // letters of Event::op; empty: all
+};
+
+class TablePattern {
+ public:
+  explicit TablePattern(std::string_view text);
+
+  // What is wrong with a pattern, for the end of a message; empty: nothing.
+  static std::string problem(const std::string& text);
+
+  bool matches(std::string_view schema, std::string_view table) const;
+  bool excludes() const { return excludes_; }
+
+ private:
+  bool excludes_;
+  std::string text_;  // without the !
+};
+
+// Used by one thread.
+class Only {
+ public:
+  explicit Only(const OnlyConfig& config);
+
+  bool wants(const Event& event) const { return wants_op(event.op) && wants_table(event.table); }
+
+  // The same, and remembers the decision for the event's table. `chunk` holds the event.
+  bool wants(const Event& event, const Chunk& chunk) {
+    if (!wants_op(event.op)) return false;
+    if (patterns_.empty() || event.table == nullptr) return true;
+    if (event.table != last_) look_up(event.table, chunk);
+    return last_wanted_;
+  }
+
+ private:
+  // The table is kept, so that no other table gets its address.
+  struct Decision {
+    std::shared_ptr<const Table> table;
+    bool wanted;
+  };
+
+  bool wants_op(char op) const { return ops_[static_cast<unsigned char>(op)]; }
+  bool wants_table(const Table* table) const;
+  void look_up(const Table* table, const Chunk& chunk);
+
+  std::array<bool, 256> ops_{};
+  std::vector<TablePattern> patterns_;
+  std::unordered_map<const Table*, Decision> known_;
+  const Table* last_ = nullptr;  // one of `known_`
+  bool last_wanted_ = false;
+};
+
+}  // namespace walspout
