@@ -31,6 +31,7 @@ Result<bool> RenewedSink::renew() {
     Result<std::unique_ptr<Sink>> made = make_(fresh);
     if (!made) return in("the new secret cannot be used, the old one stays", made.error());
     sink_ = std::move(*made);
+    if (listener_) sink_->listen(listener_);
     config_ = std::move(fresh);
     unchecked_ = true;
   }
