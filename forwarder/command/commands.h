@@ -33,6 +33,9 @@ int replay_command(const ReplayOptions& options);
 int keys_command(bool json);
 int schema_command();
 
+// Tries whether a program can be a sink.
+int sink_test_command(const std::vector<std::string>& command, bool color);
+
 int drop_command(const std::string& path, bool yes);
 
 struct AdoptOptions {
