@@ -145,15 +145,16 @@ TEST(ConfigMessages, OfPrograms) {
   expect(exec("\n        command: ['', x]"), "8:18: " + needs);
   expect(exec("\n        command: [[a]]"), "8:19: an item of \"command\" must be a single value");
   expect(exec("\n        command: [a]\n        env: [A=b]"),
-         "9:14: \"env\" must be a mapping of keys to values");
+         "9:14: \"env\" must be a mapping of names to values");
   expect(exec("\n        command: [a]\n        env: {A=b: c}"),
          "9:14: a name in \"env\" is empty, or has a \"=\"");
   expect(exec("\n        command: [a]\n        order: keys"),
          "9:16: \"order\" must be one of all, key, none, not \"keys\"; did you mean \"key\"?");
   expect(exec("\n        command: [a]\n        unanswered: 0"),
          "9:21: \"unanswered\" must be a whole number from 1 to 65535, not \"0\"");
-  expect(exec("\n        comand: [a]"),
-         "8:9: unknown key \"comand\" in an item of \"sinks\"; did you mean \"command\"?");
+  EXPECT_THAT(problems(exec("\n        comand: [a]")),
+              HasSubstr("f:8:9: unknown key \"comand\" in an item of \"sinks\": did you mean "
+                        "\"command\"?"));
 }
 
 TEST(ConfigMessages, OfSinkTypes) {

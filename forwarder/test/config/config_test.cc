@@ -186,7 +186,7 @@ state: /var/lib/walspout
   EXPECT_EQ(pipeline.dead_letter->after, 7u);
   EXPECT_EQ(pipeline.dead_letter->path, "/tmp/dead");
 
-  ASSERT_EQ(pipeline.sinks.size(), 6u);
+  ASSERT_EQ(pipeline.sinks.size(), 7u);
   EXPECT_EQ(pipeline.sinks[0].name, "fast");
   EXPECT_EQ(pipeline.sinks[0].deliver_timeout, Milliseconds(20'000));
   const auto& redis = std::any_cast<const RedisConfig&>(pipeline.sinks[0].options);
