@@ -185,7 +185,8 @@ def test_a_rejected_event_becomes_a_dead_letter(db, fwd, tmp_path):
 # sink-test #########################################################################################
 
 def sink_test(*command, timeout=300):
-    return run("sink-test", *command, timeout=timeout)
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    return run("sink-test", *command, timeout=timeout, env=env)
 
 
 def missing(program, package):
