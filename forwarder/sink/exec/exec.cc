@@ -12,6 +12,7 @@ constexpr size_t kInput = 64 * 1024;            // bytes read at once
 constexpr size_t kRounds = 16;                  // of reading, lest writing and the deadline wait
 constexpr size_t kExcerpt = 120;                // bytes of a line, in errors
 constexpr size_t kLongestError = 1000;          // bytes of what a program says of an event
+constexpr size_t kLeastSecret = 8;              // bytes of a variable that is not from a file
 constexpr size_t kRemembered = 4096;            // events that were answered for
 constexpr std::chrono::seconds kHalfClosed{1};  // until a program that closes a pipe has ended
 constexpr std::string_view kIdFirst = R"({"id":")";
@@ -36,8 +37,13 @@ std::string unanswered(const Flight& flight) {
   return std::to_string(flight.pending()) + " events, the first of them " + oldest_pending(flight);
 }
 
-std::string quoted(std::string_view text) {
-  return "\"" + printable(text, kExcerpt) + "\"";
+// Of a short value too many words would be hidden.
+Mask mask_of(const SecretMap& env) {
+  Mask mask;
+  for (const auto& [name, value] : env) {
+    if (!value.file().empty() || value.reveal().size() >= kLeastSecret) mask.hide(value.reveal());
+  }
+  return mask;
 }
 
 }  // namespace
@@ -45,6 +51,7 @@ std::string quoted(std::string_view text) {
 ExecSink::ExecSink(const ExecConfig& config)
     : config_(config),
       name_(config.command.front()),
+      talk_(mask_of(config.env)),
       window_(*this, {.order = config.order, .messages = config.unanswered}),
       lines_(kLongestLine),
       input_(kInput) {}
@@ -147,8 +154,9 @@ Result<void> ExecSink::exchange(Flight& flight) {
   write();
   // Before it is read: then nothing of what it said is missed.
   const bool has_ended = process_->has_ended();
-  if (auto got = read(flight); !got) return got;
+  // What it has said before a bad answer may say why.
   process_->listen();
+  if (auto got = read(flight); !got) return got;
   if (has_ended) return ended(flight);
   if ((process_->is_input_closed() || process_->is_output_closed()) && !half_closed_since_) {
     half_closed_since_ = Clock::now();
@@ -215,7 +223,7 @@ Result<void> ExecSink::hear(const ExecAnswer& answer, Flight& flight) {
   } else {
     flight.failed(*number, Error{answer.reject ? ErrorKind::kReject : ErrorKind::kRetry,
                                  "the program says of event " + answer.id + ": " +
-                                     printable(*answer.error, kLongestError),
+                                     talk_.show(*answer.error, kLongestError),
                                  name_});
   }
   return {};
@@ -268,6 +276,10 @@ Failure ExecSink::ended(const Flight& flight) {
     what += "; its last line of output has no end: " + quoted(lines_.rest());
   }
   return retry(what + talk_.last_words(), name_);
+}
+
+std::string ExecSink::quoted(std::string_view text) const {
+  return "\"" + talk_.show(text, kExcerpt) + "\"";
 }
 
 Failure ExecSink::wrong(std::string what) const {

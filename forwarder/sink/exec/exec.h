@@ -74,6 +74,7 @@ class ExecSink final : public Sink, private WindowClient {
   [[nodiscard]] Result<void> look(const Flight& flight);
   Failure ended(const Flight& flight);
   Failure wrong(std::string what) const;
+  std::string quoted(std::string_view text) const;
 
   ExecConfig config_;
   const std::string name_;

@@ -139,7 +139,8 @@ Result<std::string> find_exec_program(const ExecConfig& config) {
                          config.directory);
   }
   if (name.find('/') != std::string::npos) {
-    const std::string path = fs::absolute(fs::path(config.directory) / name, ignored).lexically_normal().string();
+    const std::string path =
+        fs::absolute(fs::path(config.directory) / name, ignored).lexically_normal().string();
     if (!is_executable(path)) return not_executable(path, errno);
     return path;
   }

@@ -6,8 +6,9 @@ namespace walspout {
 namespace {
 
 constexpr size_t kLongest = 2000;  // bytes of a line
-constexpr uint64_t kMost = 100;    // lines in a second
-constexpr size_t kLast = 3;        // lines for errors
+constexpr std::string_view kCut = "...";
+constexpr uint64_t kMost = 100;  // lines in a second
+constexpr size_t kLast = 3;      // lines for errors
 constexpr size_t kLastBytes = 200;
 
 }  // namespace
@@ -41,20 +42,26 @@ void ExecTalk::line(TimePoint now) {
   const bool is_told = told_ < kMost;
   if (is_told) {
     ++told_;
-    tell(printable(line_, kLongest) + (cut_ ? "..." : ""));
+    tell(show(cut_ ? line_.append(kCut) : line_, kLongest + kCut.size()));
   } else {
     ++untold_;
   }
-  last_.push_back(line_.substr(0, kLastBytes + 1));
+  last_.push_back(show(line_, kLastBytes));
   if (last_.size() > kLast) last_.pop_front();
   line_.clear();
   cut_ = false;
 }
 
+// A secret that is cut at the end is known by the dots behind it.
+std::string ExecTalk::show(std::string_view text, size_t most) const {
+  if (text.size() <= kLongest + kCut.size()) return printable(mask_.apply(std::string(text)), most);
+  return printable(mask_.apply(std::string(text.substr(0, kLongest)).append(kCut)), most);
+}
+
 std::string ExecTalk::last_words() const {
   std::string words;
   for (const std::string& line : last_) {
-    words += (words.empty() ? "; it said last: \"" : "\", \"") + printable(line, kLastBytes);
+    words += (words.empty() ? "; it said last: \"" : "\", \"") + line;
   }
   return words.empty() ? words : words + "\"";
 }

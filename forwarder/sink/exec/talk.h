@@ -7,13 +7,18 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/clock.h"
+#include "sink/common/mask.h"
 
 namespace walspout {
 
 class ExecTalk {
  public:
+  // What is secret is hidden in all that is shown.
+  explicit ExecTalk(Mask mask = {}) : mask_(std::move(mask)) {}
+
   // Each line goes to `listener`, printable and cut, but not more than some in a second: what is
   // left out is counted in a line of its own.
   void listen(std::function<void(std::string_view)> listener) { listener_ = std::move(listener); }
@@ -23,6 +28,8 @@ class ExecTalk {
   void end(TimePoint now);
   // The last lines since the start: `; it said: "...", "..."`. Empty: it said nothing.
   std::string last_words() const;
+  // The beginning of what the program says anywhere, printable.
+  std::string show(std::string_view text, size_t most) const;
   // Another program begins.
   void forget() { last_.clear(); }
 
@@ -32,6 +39,7 @@ class ExecTalk {
     if (listener_) listener_(line);
   }
 
+  const Mask mask_;
   std::function<void(std::string_view)> listener_;
   std::string line_;
   bool cut_ = false;  // the line is longer than line_

@@ -308,6 +308,7 @@ while got := take():
 
 TEST_F(ExecSinkTest, ASecretThatChangesIsReadAgain) {
   const Program program(R"(
+print("begin", file=sys.stderr)
 while got := take():
     if os.environ["PASSWORD"] == "old":
         done(got[0], error="wrong password")
@@ -321,14 +322,41 @@ while got := take():
   sink_config.options = config;
   auto sink = make_sink(sink_config);
   ASSERT_TRUE(sink);
+  std::vector<std::string> told;
+  (*sink)->listen([&](std::string_view line) { told.emplace_back(line); });
   EXPECT_THAT(failure(**sink).error.what, HasSubstr("wrong password"));
   write_file(program.file("secret"), "new\n");
   EXPECT_THAT(failure(**sink).error.what, HasSubstr("Its secret has changed"));
   EXPECT_TRUE(deliver_all(**sink, events_.span()));
+  sink->reset();
+  EXPECT_THAT(told, ElementsAre("begin", "begin"));
 }
 
-// Files and signals
-// ////////////////////////////////////////////////////////////////////////////////
+TEST_F(ExecSinkTest, SecretsAreHiddenInWhatTheProgramSays) {
+  const Program program(R"(
+print("logging in with", os.environ["PASSWORD"], os.environ["SHORT"], file=sys.stderr)
+id = take()[0]
+if os.path.exists(os.path.join(here, "again")):
+    say("I am " + os.environ["PASSWORD"] + "\n")
+done(id, error="not with " + os.environ["PASSWORD"])
+while take():
+    pass
+)");
+  ExecConfig config = program.config();
+  config.env = {{"PASSWORD", Secret("correct horse")}, {"SHORT", Secret("in")}};
+  std::vector<std::string> told;
+  auto sink = sink_for(config);
+  sink->listen([&](std::string_view line) { told.emplace_back(line); });
+  EXPECT_EQ(failure(*sink, events_.span().first(1)).error.what,
+            "the program says of event 1000-0: not with ***");
+  sink.reset();
+  write_file(program.file("again"), "");
+  EXPECT_THAT(failure(*sink_for(config)).error.what,
+              AllOf(HasSubstr("\"I am ***\""), HasSubstr("\"logging in with *** in\"")));
+  EXPECT_THAT(told, ElementsAre("logging in with *** in"));
+}
+
+// Files and signals ///////////////////////////////////////////////////////////////////////////////
 
 TEST_F(ExecSinkTest, TheProgramGetsNothingOfOurs) {
   const int open_file = open("/dev/null", O_RDONLY);  // not closed on exec, as of some libraries
@@ -407,8 +435,7 @@ TEST_F(ExecSinkTest, EndOfFileComesFirstThenSignals) {
   EXPECT_FALSE(is_alive(stubborn.pids().back()));
 }
 
-// Ends
-// /////////////////////////////////////////////////////////////////////////////////////////////
+// Ends ////////////////////////////////////////////////////////////////////////////////////////////
 
 TEST_F(ExecSinkTest, ACrashIsSaidWithTheLastWords) {
   const std::string said = complaint(R"(
@@ -475,8 +502,7 @@ note("written", "end\n")
   EXPECT_THAT(program.written(), ElementsAre("begin", "end", "begin", "end", "begin", "end"));
 }
 
-// What is no answer
-// ////////////////////////////////////////////////////////////////////////////////
+// What is no answer ///////////////////////////////////////////////////////////////////////////////
 
 TEST_F(ExecSinkTest, WhatIsNoAnswerIsShown) {
   EXPECT_EQ(complaint("take()\nsay('Hello, \\x1b[1mworld\\n')\ntake()\ntime.sleep(100)\n"),
@@ -562,8 +588,7 @@ TEST_F(ExecSinkTest, RepeatedAnswersWithoutEndDoNotHoldUsUp) {
   EXPECT_EQ(progress_.durable_count(), 1u);
 }
 
-// Silence
-// //////////////////////////////////////////////////////////////////////////////////////////
+// Silence /////////////////////////////////////////////////////////////////////////////////////////
 
 TEST_F(ExecSinkTest, AProgramThatDoesNotReadIsNotWaitedFor) {
   const Program program("time.sleep(1000)\n");
@@ -626,8 +651,7 @@ TEST_F(ExecSinkTest, AProgramThatClosesAPipeIsStartedAgain) {
               HasSubstr("closed its standard input, and goes on"));
 }
 
-// What cannot be started
-// ///////////////////////////////////////////////////////////////////////////
+// What cannot be started //////////////////////////////////////////////////////////////////////////
 
 TEST_F(ExecSinkTest, AProgramThatCannotBeStartedIsNamed) {
   const Program program(kAppend);
