@@ -72,6 +72,8 @@ int dispatch(int argc, char** argv) {
   bool json = false;
   CLI::App* keys = app.add_subcommand("keys", "list the keys of the configuration");
   keys->add_flag("--json", json, "for programs");
+  CLI::App* sinks = app.add_subcommand("sinks", "list the types of sinks, and what they guarantee");
+  sinks->add_flag("--json", json, "for programs");
   CLI::App* schema = app.add_subcommand("schema", "print a JSON Schema of the configuration");
 
   CLI::App* sink_test = app.add_subcommand(
@@ -97,6 +99,7 @@ int dispatch(int argc, char** argv) {
   if (*drop) return walspout::drop_command(file, yes);
   if (*keys) return walspout::keys_command(json);
   if (*schema) return walspout::schema_command();
+  if (*sinks) return walspout::sinks_command(json);
   if (*sink_test && !command.empty()) return walspout::sink_test_command(command, !plain);
   if (*sink_test) {
     std::fprintf(stderr, "walspout: sink-test needs a COMMAND\n");

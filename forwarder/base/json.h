@@ -56,4 +56,11 @@ inline void append_json(std::string& out, std::string_view text) {
   out += '"';
 }
 
+// Appends a member of an object: "name":"value".
+inline void append_member(std::string& out, std::string_view name, std::string_view value) {
+  append_json(out, name);
+  out += ':';
+  append_json(out, value);
+}
+
 }  // namespace walspout

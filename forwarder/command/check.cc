@@ -9,10 +9,13 @@
 #include "command/commands.h"
 #include "command/findings.h"
 #include "command/identity.h"
+#include "command/left_out.h"
 #include "command/user_casts.h"
+#include "command/warnings.h"
 #include "pipeline/dead_letter_file.h"
 #include "postgres/connection.h"
 #include "sink/sinks.h"
+#include "source/claim.h"
 #include "source/lost.h"
 #include "source/slot.h"
 #include "source/source.h"
@@ -35,10 +38,14 @@ const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, 
 
 class Doctor : private Findings {
  public:
-  Doctor(const PipelineConfig& config, bool color) : Findings(color), config_(config) {}
+  using Slots = std::map<std::string, std::string>;  // slot_key(), and whose slot it is
 
-  // Whether `run` could work.
-  bool examine();
+  // `slots`: of all pipelines that were looked at before.
+  Doctor(const PipelineConfig& config, bool color, Slots& slots)
+      : Findings(color), config_(config), slots_(slots) {}
+
+  // How `run` would end.
+  ExitCode examine();
 
  private:
   std::vector<Row> rows(const std::string& sql);
@@ -49,16 +56,20 @@ class Doctor : private Findings {
   void privileges();
   void publications();
   void tables();
+  void left_out();
   void user_casts();
   void replication();
+  void one_reader();
   void slot();
   void failover(const std::string& now);
   bool record(const Row* slot);
   void plugin();
   void files();
   void sinks();
+  void warnings();
 
   const PipelineConfig& config_;
+  Slots& slots_;
   Wake wake_;
   std::optional<Connection> connection_;
   std::optional<ServerState> identified_;  // on a replication connection
@@ -89,8 +100,9 @@ std::string Doctor::setting(const std::string& name) {
   return value("SELECT setting FROM pg_catalog.pg_settings WHERE name = '" + name + "'");
 }
 
-bool Doctor::examine() {
+ExitCode Doctor::examine() {
   std::printf("pipeline %s\n", config_.name.c_str());
+  warnings();
   auto connection = Connection::open(config_.source.dsn, Connection::Mode::kOrdinary,
                                      Clock::now() + kPatience, wake_, [] { return false; });
   if (connection) {
@@ -100,16 +112,20 @@ bool Doctor::examine() {
     privileges();
     publications();
     tables();
+    left_out();
     user_casts();
     if (may_replicate_) replication();
+    one_reader();
     slot();
     if (!failed()) plugin();
+  } else if (connection.error().blamed == Scope::kConfiguration) {
+    wrong(connection.error().message(), "");
   } else {
     bad(connection.error().message(), "check `dsn`, and that the server runs and lets you in");
   }
   files();
   sinks();
-  return !failed();
+  return code();
 }
 
 void Doctor::server() {
@@ -203,6 +219,18 @@ void Doctor::tables() {
   }
 }
 
+// What publications leave out, although the server needs it to log updates and deletes.
+void Doctor::left_out() {
+  const std::string query = left_out_query(config_.source, connection_->server_version());
+  if (query.empty()) return;
+  const std::vector<Row> found = rows(query);
+  const size_t shown = std::min(found.size(), kTablesShown);
+  for (size_t i = 0; i < shown; i++) judge_left_out(found[i], *this);
+  if (shown < found.size()) {
+    warn(std::to_string(found.size() - shown) + " more tables are like that", "");
+  }
+}
+
 // Columns whose values are rendered by code of users, or would be.
 void Doctor::user_casts() {
   const std::string query = user_casts_query(config_.source, connection_->server_version());
@@ -247,6 +275,10 @@ void Doctor::replication() {
          "allow two of max_wal_senders for each pipeline");
     return;
   }
+  if (!identified && identified.error().blamed == Scope::kConfiguration) {
+    wrong("the server lets in no replication connection: " + identified.error().message(), "");
+    return;
+  }
   if (!identified) {
     bad("the server lets in no replication connection: " + identified.error().message(), "");
     return;
@@ -259,6 +291,15 @@ void Doctor::replication() {
          "ALTER SYSTEM SET max_wal_senders = " + std::to_string(most + 2) +
              "; then restart the server");
   }
+}
+
+// Whether another pipeline reads the same slot, by another name of the server.
+void Doctor::one_reader() {
+  if (!identified_) return;
+  const std::string started = value("SELECT pg_catalog.pg_postmaster_start_time()");
+  const auto [holder, is_first] =
+      slots_.emplace(slot_key(identified_->system, started, config_.source.slot), config_.name);
+  if (!is_first) wrong(slot_is_claimed(config_.source.slot, holder->second), kOnePipeline);
 }
 
 void Doctor::slot() {
@@ -275,7 +316,7 @@ void Doctor::slot() {
   std::vector<Row> found = rows(
       "SELECT plugin, database = pg_catalog.current_database(), active_pid, wal_status, "
       "confirmed_flush_lsn, pg_catalog.to_jsonb(s) ->> 'invalidation_reason', "
-      "pg_catalog.to_jsonb(s) ->> 'conflicting', pg_catalog.to_jsonb(s) ->> 'failover' "
+      "pg_catalog.to_jsonb(s) ->> 'conflicting', pg_catalog.to_jsonb(s) ->> 'failover', slot_type "
       "FROM pg_catalog.pg_replication_slots s WHERE slot_name = " +
       Connection::quote_literal(name));
   if (!record(found.empty() ? nullptr : &found.front()) && found.empty()) return;
@@ -298,7 +339,13 @@ void Doctor::slot() {
   const Row& slot = found.front();
   std::string drop =
       "SELECT pg_catalog.pg_drop_replication_slot(" + Connection::quote_literal(name) + ")";
-  if (text(slot, 0) != "walspout") {
+  if (text(slot, 8) == "physical") {
+    bad("slot \"" + name + "\" is a physical one: it keeps the log for a standby or an archive",
+        "choose another name for `slot`");
+  } else if (text(slot, 0).empty()) {
+    warn("slot \"" + name + "\" is being made just now, by process " + text(slot, 2),
+         "call check again when it is there");
+  } else if (text(slot, 0) != "walspout") {
     bad("slot \"" + name + "\" is of the plugin \"" + text(slot, 0) + "\"", "choose another name");
   } else if (text(slot, 1) != "t") {
     bad("slot \"" + name + "\" is another database's", "choose another name");
@@ -447,6 +494,11 @@ void Doctor::sinks() {
   }
 }
 
+// What may do harm, as the file alone shows.
+void Doctor::warnings() {
+  for (const Warning& warning : warnings_of(config_)) warn(warning.what, warning.remedy);
+}
+
 // Whether the status server could listen. A forwarder that runs has the port, and rightly.
 bool check_status(const Config& config, bool color) {
   Findings findings(color);
@@ -472,11 +524,14 @@ int check_command(const std::string& path, bool color) {
   std::optional<Config> config = configuration(path);
   if (!config) return kUsage;
   std::printf("configuration %s is good\n", path.c_str());
-  bool well = !config->status || check_status(*config, color);
+  std::set<ExitCode> codes{kClean};
+  if (config->status && !check_status(*config, color)) codes.insert(kFailed);
+  Doctor::Slots slots;
   for (const PipelineConfig& pipeline : config->pipelines) {
-    well = Doctor(pipeline, color).examine() && well;
+    codes.insert(Doctor(pipeline, color, slots).examine());
   }
-  return well ? kClean : kFailed;
+  // The service manager starts `run` again after 1 and not after 2: so 2 needs more.
+  return codes.contains(kFailed) ? kFailed : *codes.rbegin();
 }
 
 }  // namespace walspout

@@ -32,6 +32,7 @@ int replay_command(const ReplayOptions& options);
 // What keys the configuration has, and their JSON Schema.
 int keys_command(bool json);
 int schema_command();
+int sinks_command(bool json);
 
 // Tries whether a program can be a sink.
 int sink_test_command(const std::vector<std::string>& command, bool color);

@@ -1,11 +1,13 @@
 // What `walspout check` prints: findings, each with its remedy, and whether one of them is an
-// error.
+// error. The exit code is that of `run`.
 #pragma once
 
 #include <unistd.h>
 
 #include <cstdio>
 #include <string>
+
+#include "command/commands.h"
 
 namespace walspout {
 
@@ -22,7 +24,13 @@ class Findings {
     failed_ = true;
     say("ERROR", "1;31", text, remedy);
   }
-  bool failed() const { return failed_; }
+  // As bad(), where nothing but a change of the configuration helps.
+  void wrong(const std::string& text, const std::string& remedy) {
+    wrong_ = true;
+    say("ERROR", "1;31", text, remedy);
+  }
+  bool failed() const { return failed_ || wrong_; }
+  ExitCode code() const { return failed_ ? kFailed : wrong_ ? kUsage : kClean; }
 
  private:
   void say(const char* level, const char* color, const std::string& text,
@@ -37,6 +45,7 @@ class Findings {
 
   const bool color_;
   bool failed_ = false;
+  bool wrong_ = false;
 };
 
 }  // namespace walspout

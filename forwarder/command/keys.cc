@@ -88,6 +88,15 @@ std::string member(const std::string& name, const std::string& value) {
   return out;
 }
 
+std::string list_of(const TextList& words) {
+  std::string out;
+  for (const std::string& word : words) {
+    out += out.empty() ? "" : ",";
+    append_json(out, word);
+  }
+  return out;
+}
+
 void print_json() {
   std::string out = "[";
   for (const Named& named : sections()) {
@@ -96,7 +105,7 @@ void print_json() {
              member("takes", kind_name(key.kind)) + "," + member("default", key.initial) +
              ",\"required\":" + (key.required ? "true" : "false") +
              ",\"secret\":" + (is_secret(key.kind) ? "true" : "false") + "," +
-             member("help", key.help) + "}";
+             member("help", key.help) + ",\"words\":[" + list_of(key.words) + "]}";
     });
   }
   std::printf("%s]\n", out.c_str());
@@ -125,12 +134,7 @@ std::string or_variable(const std::string& schema) {
 }
 
 std::string words_of(const Key& key) {
-  std::string out;
-  for (const std::string& word : key.words) {
-    out += out.empty() ? "" : ",";
-    append_json(out, word);
-  }
-  return "\"enum\":[" + out + "]";
+  return "\"enum\":[" + list_of(key.words) + "]";
 }
 
 std::string sinks_schema() {

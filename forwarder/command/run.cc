@@ -14,8 +14,10 @@
 #include "command/commands.h"
 #include "command/log.h"
 #include "command/notify.h"
+#include "command/warnings.h"
 #include "pipeline/pipeline.h"
 #include "postgres/connection.h"
+#include "postgres/place.h"
 #include "sink/sinks.h"
 #include "status/server.h"
 
@@ -83,6 +85,11 @@ void Runner::take_signals() {
 
 int Runner::run() {
   take_signals();
+  for (const PipelineConfig& pipeline : config_.pipelines) {
+    for (const Warning& warning : warnings_of(pipeline)) {
+      log(LogLevel::kWarn, warning.what, {{"pipeline", pipeline.name}, {"remedy", warning.remedy}});
+    }
+  }
   const ExitCode made = make();
   if (made != kClean) return made;
   log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"pipelines", pipelines_.size()}});
@@ -188,7 +195,7 @@ std::string conflict(const SinkConfig& a, const SinkConfig& b, bool one_pipeline
 void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
   std::vector<std::pair<const PipelineConfig*, const SinkConfig*>> sinks;
   for (PipelineConfig& pipeline : config.pipelines) {
-    const Origin origin{pipeline.name, Connection::database_of(pipeline.source.dsn)};
+    const Origin origin{pipeline.name, Place::of(pipeline.source.dsn).database};
     for (SinkConfig& sink : pipeline.sinks) {
       if (Route* route = route_of(sink)) route->origin = origin;
       sinks.emplace_back(&pipeline, &sink);
@@ -219,6 +226,24 @@ void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
   }
 }
 
+// Texts that are the same were found when the file was read.
+void find_shared_slots(const Config& config, std::vector<ConfigProblem>& problems) {
+  std::vector<Place> places;
+  for (const PipelineConfig& pipeline : config.pipelines) {
+    const size_t i = places.size();
+    places.push_back(Place::of(pipeline.source.dsn));
+    for (size_t j = 0; j < i; j++) {
+      const PipelineConfig& other = config.pipelines[j];
+      if (other.source.slot != pipeline.source.slot) continue;
+      if (!places[i].is_server_of(places[j])) continue;
+      problems.push_back({0, 0,
+                          "pipelines \"" + other.name + "\" and \"" + pipeline.name +
+                              "\" read slot \"" + pipeline.source.slot +
+                              "\" of one server: put all of its sinks into one"});
+    }
+  }
+}
+
 }  // namespace
 
 std::optional<Config> configuration(const std::string& path) {
@@ -232,7 +257,10 @@ std::optional<Config> configuration(const std::string& path) {
       }
     }
   }
-  if (loaded.problems.empty()) find_shared(loaded.config, loaded.problems);
+  if (loaded.problems.empty()) {
+    find_shared_slots(loaded.config, loaded.problems);
+    find_shared(loaded.config, loaded.problems);
+  }
   if (loaded.problems.empty()) {
     // systemd names the directory that it has made for the service; of several, the first.
     const char* given = std::getenv("STATE_DIRECTORY");

@@ -23,6 +23,7 @@ void accept_all_keys(YamlMap& map) {
 }
 
 SinkConfig read_sink(YamlMap& map) {
+  const size_t before = map.problem_count();
   TextList types;
   for (const SinkType& type : sink_types()) types.push_back(type.name);
   map.require("type");
@@ -36,6 +37,10 @@ SinkConfig read_sink(YamlMap& map) {
   const std::set<std::string> good = load(map, sink.type->keys, sink.type->target(sink.options));
   const auto has = [&good](const std::string& key) { return good.contains(key); };
   if (sink.type->rule) report(map, sink.type->rule(sink, has));
+  // What only the sink knows to be wrong, and needs nothing but the file to know.
+  if (map.problem_count() > before) return sink;
+  const auto made = make_sink(sink);
+  if (!made) map.problem("sink \"" + sink.name + "\": " + made.error().message());
   return sink;
 }
 

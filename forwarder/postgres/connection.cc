@@ -11,6 +11,7 @@
 #include <cstring>
 
 #include "base/log.h"
+#include "base/lookup.h"
 #include "postgres/remedy.h"
 #include "postgres/session.h"
 
@@ -97,40 +98,41 @@ struct Connection::Host {
   std::string address;
   std::string port;
   bool any_state = false;  // whatever target_session_attrs says
+  std::string unknown{};   // why the name has no address; then nothing is tried
 };
 
-// The addresses of a name, where there are several.
-std::vector<std::string> Connection::addresses_of(const Host& host) {
-  std::vector<std::string> found;
-  const bool is_name = host.address.empty() && !host.name.empty() && host.name.front() != '/' &&
-                       host.name.front() != '@';
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* list = nullptr;
-  if (!is_name || getaddrinfo(host.name.c_str(), nullptr, &hints, &list) != 0) return found;
-  for (const addrinfo* at = list; at != nullptr; at = at->ai_next) {
-    std::array<char, NI_MAXHOST> text{};
-    if (getnameinfo(at->ai_addr, at->ai_addrlen, text.data(), text.size(), nullptr, 0,
-                    NI_NUMERICHOST) == 0) {
-      found.emplace_back(text.data());
-    }
-  }
-  freeaddrinfo(list);
-  return found;
-}
-
-// A name with several addresses is a server for each.
-std::vector<Connection::Host> Connection::spread(std::vector<Host> hosts) {
+// A name is a server for each of its addresses. libpq would ask for them without a limit of time.
+std::vector<Connection::Host> Connection::spread(const std::vector<Host>& hosts,
+                                                 TimePoint deadline) {
   std::vector<Host> all;
-  for (Host& host : hosts) {
-    const std::vector<std::string> addresses = addresses_of(host);
-    if (addresses.size() < 2) {
+  for (size_t i = 0; i < hosts.size(); i++) {
+    Host host = hosts[i];
+    const bool is_name = host.address.empty() && !host.name.empty() && host.name.front() != '/' &&
+                         host.name.front() != '@';
+    if (!is_name) {
       all.push_back(std::move(host));
       continue;
     }
-    for (const std::string& address : addresses) {
-      all.push_back({host.name, address, host.port, host.any_state});
+    const TimePoint now = Clock::now();
+    const auto share = std::max(Duration::zero(), deadline - now) / (hosts.size() - i);
+    const Result<Addresses> addresses = addresses_of(host.name, 0, now + share);
+    if (!addresses) {
+      host.unknown = addresses.error().what;
+      all.push_back(std::move(host));
+      continue;
     }
+    const size_t before = all.size();
+    for (const addrinfo* at = addresses->get(); at != nullptr; at = at->ai_next) {
+      std::array<char, NI_MAXHOST> text{};
+      if (getnameinfo(at->ai_addr, at->ai_addrlen, text.data(), text.size(), nullptr, 0,
+                      NI_NUMERICHOST) != 0) {
+        continue;
+      }
+      all.push_back({host.name, text.data(), host.port, host.any_state, ""});
+    }
+    if (all.size() > before) continue;
+    host.unknown = "no address of " + host.name + " can be used";
+    all.push_back(std::move(host));
   }
   return all;
 }
@@ -138,7 +140,7 @@ std::vector<Connection::Host> Connection::spread(std::vector<Host> hosts) {
 // libpq goes on to the next server when one refuses it; that one says nothing at all is noticed by
 // its blocking calls only. So each server is tried on its own, unless that would not do what libpq
 // does. There is always one; it may be empty.
-std::vector<Connection::Host> Connection::hosts_of(const Secret& dsn) {
+std::vector<Connection::Host> Connection::hosts_of(const Secret& dsn, TimePoint deadline) {
   Options given(PQconninfoParse(dsn.reveal().c_str(), nullptr), PQconninfoFree);
   Options defaults(PQconndefaults(), PQconninfoFree);
   auto value = [&](std::string_view name) {
@@ -155,9 +157,8 @@ std::vector<Connection::Host> Connection::hosts_of(const Secret& dsn) {
     return list.empty() || list.size() == count;
   };
   if (count == 1 && addresses.empty() && ports.size() < 2) {
-    const Host only{names[0], "", ports.empty() || ports[0].empty() ? "5432" : ports[0]};
-    std::vector<Host> spread_out = spread({only});
-    return spread_out.size() > 1 ? spread_out : as_given;
+    return spread({{names[0], "", ports.empty() || ports[0].empty() ? "5432" : ports[0]}},
+                  deadline);
   }
   if (count < 2 || !fits(names) || !fits(addresses)) return as_given;
   if (!fits(ports) && ports.size() != 1) return as_given;
@@ -169,7 +170,7 @@ std::vector<Connection::Host> Connection::hosts_of(const Secret& dsn) {
     if (host.port.empty()) host.port = "5432";
     hosts.push_back(std::move(host));
   }
-  return spread(std::move(hosts));
+  return spread(hosts, deadline);
 }
 
 Result<void> Connection::check_dsn(const Secret& dsn) {
@@ -197,19 +198,9 @@ Result<void> Connection::check_dsn(const Secret& dsn) {
   return {};
 }
 
-std::string Connection::database_of(const Secret& dsn) {
-  // libpq fills in what the DSN leaves out, and then meets a setting that it refuses, before it
-  // looks for a server.
-  std::array keys = {"dbname", "sslmode", static_cast<const char*>(nullptr)};
-  std::array values = {dsn.reveal().c_str(), "refuse", static_cast<const char*>(nullptr)};
-  const Handle conn(PQconnectStartParams(keys.data(), values.data(), 1));
-  const char* name = conn ? PQdb(conn.get()) : nullptr;
-  return name != nullptr ? name : "";
-}
-
 Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint deadline,
                                     const Wake& wake, std::function<bool()> interrupted) {
-  std::vector<Host> hosts = hosts_of(dsn);
+  const std::vector<Host> hosts = hosts_of(dsn, deadline);
   std::string failures;
   bool pooled = true;
   for (size_t i = 0; i < hosts.size(); i++) {
@@ -235,6 +226,9 @@ Result<Connection> Connection::beside(const Secret& dsn, Mode mode, TimePoint de
 Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode mode,
                                        TimePoint deadline, const Wake& wake,
                                        const std::function<bool()>& interrupted) {
+  if (!host.unknown.empty()) {
+    return retry("could not connect: " + host.unknown, host.name + ":" + host.port);
+  }
   // Later ones win; empty ones say nothing.
   std::array keys = {"fallback_application_name",
                      "keepalives",
@@ -289,7 +283,7 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
   if (PQstatus(conn) != CONNECTION_OK) {
     std::string said = one_line(PQerrorMessage(conn));
     said = "could not connect: " + said + remedy(said);
-    if (mode == Mode::kReplication && said.find(kNoReplication) != std::string::npos) {
+    if (said.find(kNoReplication) != std::string::npos) {
       return misconfigured(std::move(said), connection.endpoint());
     }
     return retry(std::move(said), connection.endpoint());

@@ -55,10 +55,6 @@ class Connection {
   // Whether `dsn` can be understood at all; what is wrong with it if not.
   static Result<void> check_dsn(const Secret& dsn);
 
-  // The database that a connection with this DSN would be to, by libpq's own rules: the DSN, its
-  // service, the environment, the user. Connects to nothing.
-  static std::string database_of(const Secret& dsn);
-
   // Connects, to the first of the servers in the DSN that lets us in; they share the time up to the
   // deadline. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
   // application_name. An error is misconfigured() if the DSN leads to poolers, which do not pass on
@@ -122,9 +118,8 @@ class Connection {
   Connection(Handle conn, const Wake& wake, std::function<bool()> interrupted)
       : conn_(std::move(conn)), wake_(&wake), interrupted_(std::move(interrupted)) {}
 
-  static std::vector<Host> hosts_of(const Secret& dsn);
-  static std::vector<Host> spread(std::vector<Host> hosts);
-  static std::vector<std::string> addresses_of(const Host& host);
+  static std::vector<Host> hosts_of(const Secret& dsn, TimePoint deadline);
+  static std::vector<Host> spread(const std::vector<Host>& hosts, TimePoint deadline);
   static Result<Connection> attempt(const Secret& dsn, const Host& host, Mode mode,
                                     TimePoint deadline, const Wake& wake,
                                     const std::function<bool()>& interrupted);

@@ -30,6 +30,7 @@ Result<bool> RenewedSink::renew() {
   if (changed) {
     Result<std::unique_ptr<Sink>> made = make_(fresh);
     if (!made) return in("the new secret cannot be used, the old one stays", made.error());
+    (*made)->succeed(*sink_);
     sink_ = std::move(*made);
     if (listener_) sink_->listen(listener_);
     config_ = std::move(fresh);
@@ -47,7 +48,8 @@ Result<void> RenewedSink::check(const SourceState& source, TimePoint deadline) {
   if (checked) return checked;
   Result<bool> renewed = renew();
   if (!renewed) checked.error().what += ". " + renewed.error().message();
-  if (!renewed || !*renewed) return checked;
+  // A loss is said once: the next check does not know of it.
+  if (!renewed || !*renewed || checked.error().loss) return checked;
   unchecked_ = false;
   return sink_->check(source, deadline);
 }

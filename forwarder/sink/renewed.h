@@ -1,8 +1,8 @@
 // A sink whose secrets are in files: they are read again after an error, and on SIGHUP.
 //
 // A sink takes its secrets when it is made. So when a file holds something else, another sink is
-// made, and takes the place of the old one. Nothing of a password that changes is the fault of an
-// event: an error of the old sink is then one that passes.
+// made, and takes the place and the knowledge of the old one. Nothing of a password that changes is
+// the fault of an event: an error of the old sink is then one that passes.
 #pragma once
 
 #include <functional>

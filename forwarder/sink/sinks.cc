@@ -60,6 +60,10 @@ std::string file_of(const SinkConfig& config) {
   return config.type->file ? resolved(config.type->file(config.options)) : std::string();
 }
 
+bool needs_id(const SinkConfig& config) {
+  return config.type->needs_id && config.type->needs_id(config.options);
+}
+
 std::optional<SharedPlace> shared_place(const SinkConfig& a, const SinkConfig& b) {
   const std::string file = file_of(a);
   if (!file.empty() && file == file_of(b)) return SharedPlace{"file \"" + file + "\"", "path"};

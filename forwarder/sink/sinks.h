@@ -35,6 +35,9 @@ std::string memory_of(SinkConfig config);
 // The file that the sink writes, in one spelling; empty: none.
 std::string file_of(const SinkConfig& config);
 
+// Whether a receiver knows an event that comes again only by the `id` in its document.
+bool needs_id(const SinkConfig& config);
+
 // A place that both sinks would fill, and that takes events of one sink only. Nothing:
 // the sinks share none, as far as their configuration says.
 std::optional<SharedPlace> shared_place(const SinkConfig& a, const SinkConfig& b);

@@ -36,7 +36,8 @@ Source::Source(std::string pipeline, SourceConfig config, EventQueue& queue, Sou
       feedback_(timing.feedback, Clock::now()),
       aside_(config_),
       backoff_(timing.reconnect),
-      slot_(pipeline_, config_, std::move(state), timing.answer, stats.pulse) {}
+      slot_(pipeline_, config_, std::move(state), timing.answer, stats.pulse),
+      claim_(pipeline_) {}
 
 void Source::renew() {
   renew_ = true;
@@ -54,6 +55,7 @@ Result<void> Source::run() {
   queue_.fence().close();
   Result<void> result = run_until_stopped();
   queue_.fence().close();
+  claim_.release();
   stats_.state = SourcePhase::kStopped;
   stats_.pulse.away();
   return result;
@@ -70,6 +72,9 @@ Result<void> Source::run_until_stopped() {
     if (stopping()) break;
     if (has_gone_well(began)) backoff_.reset();
     if (ended) continue;
+    if (ended.error().kind == ErrorKind::kFatal && leads_elsewhere()) {
+      ended = Failure(refused_dsn(std::move(ended.error())));
+    }
     stats_.last_error.set(ended.error().message());
     if (ended.error().kind == ErrorKind::kFatal) return ended;
     stats_.state = SourcePhase::kConnecting;
@@ -87,6 +92,23 @@ Result<void> Source::run_until_stopped() {
 // Whether a connection that was made then was no failed attempt, though nothing new has come.
 bool Source::has_gone_well(TimePoint since) const {
   return caught_up_ && Clock::now() - since > std::min<Duration>(timing_.reconnect.max, kWell);
+}
+
+// Whether the file of the DSN has been changed, and names another place than the one that was
+// streamed from last.
+bool Source::leads_elsewhere() const {
+  return received_.any && !config_.dsn.file().empty() && Place::of(config_.dsn) != place_;
+}
+
+// What stops a pipeline may here be a slip in that file: everything is as it was when the file is.
+Error Source::refused_dsn(Error error) const {
+  error.kind = ErrorKind::kRetry;
+  error.blamed = Scope::kConfiguration;
+  error.what = "the DSN in " + config_.dsn.file() +
+               " has changed and leads elsewhere, where this pipeline cannot go on. It waits until "
+               "the file has the right one, and keeps its position. What is wrong there: " +
+               error.what;
+  return error;
 }
 
 // Connects, and streams until that ends.
@@ -117,6 +139,7 @@ Result<void> Source::stream_once() {
     received_.last = slot_.last();
     if (received_.any) received_.timeline = slot_.timeline();
     received_.told = slot_.told();
+    if (Result<void> claimed = claim(*connection, server); !claimed) return claimed;
     from = resume(received_, server);
     // Trying in vain would put an error into the server's log each time.
     if (server.slot_user.empty()) {
@@ -164,6 +187,17 @@ Result<void> Source::stream_once() {
   return ended;
 }
 
+// Another pipeline of this process that has the slot is no forwarder to take over from: it has
+// sinks of its own, and ours would miss what they got.
+Result<void> Source::claim(const Connection& connection, const ServerState& server) {
+  const std::string other = claim_.take(server, config_.slot);
+  if (other.empty()) return {};
+  const std::string what = slot_is_claimed(config_.slot, other) + ": " + kOnePipeline;
+  // A way to the server that was good may be repaired. What a file leads to is said with its name.
+  if (received_.any && !leads_elsewhere()) return retry(what, connection.endpoint());
+  return misconfigured(what, connection.endpoint());
+}
+
 // Another reader may have had the slot between the look at it and the start, if we were stopped
 // in between: then what is known of the slot is old.
 Result<void> Source::check_start(const Connection& connection, const ServerState& server,
@@ -195,6 +229,7 @@ void Source::go_on(const Connection& connection, const ServerState& server, cons
     }
   }
   streamed_by_ = std::to_string(connection.server_process());
+  place_ = Place::of(config_.dsn);
   slot_.begin(server, from.start);
   stats_.identity.set(source_identity(server.system, config_.slot, connection.database()));
   queue_.fence().open(connection.socket(), Lease::length_for(server.timeout));

@@ -15,9 +15,11 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "postgres/connection.h"
+#include "postgres/place.h"
 #include "postgres/wake.h"
 #include "source/ack.h"
 #include "source/aside.h"
+#include "source/claim.h"
 #include "source/config.h"
 #include "source/feedback.h"
 #include "source/frames.h"
@@ -67,8 +69,11 @@ class Source {
  private:
   Result<void> run_until_stopped();
   Result<void> stream_once();
+  bool leads_elsewhere() const;
+  Error refused_dsn(Error error) const;
   Result<Connection> connect();
   void renew_dsn();
+  Result<void> claim(const Connection& connection, const ServerState& server);
   Result<void> start(Connection& connection, Lsn from, bool& in_use);
   Result<void> check_start(const Connection& connection, const ServerState& server,
                            TimePoint looked);
@@ -120,6 +125,8 @@ class Source {
   Backoff backoff_;
   ReceivedState received_;  // its end is kept by acks_
   Slot slot_;
+  SlotClaim claim_;
+  Place place_;                       // that was streamed from last
   std::optional<Connection> beside_;  // the stream's, while a standby streams
   TimePoint follow_at_;               // not before
   bool unfollowed_said_ = false;

@@ -169,6 +169,11 @@ class Sink {
 
   // SIGHUP: files are opened again.
   virtual Result<void> reopen() { return {}; }
+
+  // This sink, which is new, takes the place of `old`. Both have the same configuration, but for
+  // their secrets. Takes what `old` knows of the receiver beyond a connection; `old` is then of no
+  // more use.
+  virtual void succeed(Sink& old) { static_cast<void>(old); }
 };
 
 }  // namespace walspout

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 
 import cluster as pg
 import config_keys
@@ -43,9 +44,24 @@ def test_the_example_has_every_key():
     assert [key for key in keys() if not re.search(rf"\b{key}:", text)] == []
 
 
-def test_the_readme_has_every_key():
-    code = "\n".join(re.findall(r"`([^`\n]+)`", read("README.md")))
-    assert [key for key in keys() if not re.search(rf"\b{key}\b", code)] == []
+def test_the_tables_of_the_pages_are_those_of_the_program():
+    done = subprocess.run([os.path.join(pg.TOP, ".ci", "pages"), "--check"], capture_output=True, text=True,
+                          env={**os.environ, "WALSPOUT": PROGRAM})
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_page_that_is_not_up_to_date_is_found(tmp_path):
+    for name in ("README.md", os.path.join("docs", "configuration.md"), os.path.join(".ci", "pages")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(read(name))
+    page = tmp_path / "docs" / "configuration.md"
+    page.write_text(page.read_text().replace("| `drain` | `10s` |", "| `drain` | `11s` |"))
+    pages = [sys.executable, str(tmp_path / ".ci" / "pages")]
+    env = {**os.environ, "WALSPOUT": PROGRAM}
+    done = subprocess.run([*pages, "--check"], capture_output=True, text=True, env=env)
+    assert done.returncode == 1 and "configuration.md. Run: make pages" in done.stderr
+    assert subprocess.run(pages, env=env).returncode == 0
+    assert page.read_text() == read("docs", "configuration.md")
 
 
 def test_the_readme_has_every_metric():

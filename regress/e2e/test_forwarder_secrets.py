@@ -78,6 +78,67 @@ def test_a_password_of_the_source_may_change(alone, tmp_path, spoiled):
         forwarder.kill()
 
 
+@pytest.mark.parametrize("where", ["database", "server", "server with a slot", "pipeline"])
+def test_a_dsn_that_leads_elsewhere_is_waited_out(alone, db, tmp_path, where):
+    """A slip in the file is no gap: the position stays, and the right DSN needs no restart."""
+    from forwarder import Forwarder
+    for each in (alone, db):
+        each.psql(TABLE)
+    secret = tmp_path / "dsn.txt"
+    forwarder = Forwarder(alone, str(tmp_path), dsn=f"file:{secret}", pipeline=FAST)
+
+    def dsn(server, name):
+        return f"host={server.host} port={server.port} user={pg.SUPERUSER} dbname={name}"
+    right = dsn(alone.server, alone.name)
+    wrong = dsn(db.server, db.name)
+    why = "is gone"
+    if where == "database":
+        alone.server.createdb("elsewhere")
+        wrong, why = dsn(alone.server, "elsewhere"), f'one of database "{alone.name}"'
+    elif where == "server with a slot":
+        db.server.create_slot(forwarder.slot, "walspout", db.name)
+        why = "another server"
+    elif where == "pipeline":
+        why = 'the slot of pipeline "second"'
+        with open(forwarder.config) as f:
+            text = f.read()
+        with open(forwarder.config, "w") as f:
+            f.write(text.replace("\nstatus:\n", f"""
+  - name: second
+    source: {{dsn: "{wrong}", slot: {forwarder.slot}}}
+    sinks: [{{type: 'null'}}]
+status:
+"""))
+    put(secret, right)
+    try:
+        with forwarder:
+            if where == "pipeline":
+                forwarder.wait_for_log("pipeline=second slot=" + forwarder.slot)
+            row(alone, 1)
+            forwarder.wait_for_events(1)
+            put(secret, wrong)
+            alone.psql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
+                       f"WHERE slot_name = '{forwarder.slot}'")
+            forwarder.wait_for_log("leads elsewhere")
+            row(alone, 2)
+            attempts = forwarder.log().count("leads elsewhere")
+            pg.wait_until(lambda: forwarder.log().count("leads elsewhere") > attempts + 2, 30,
+                          what="attempts")
+            code, text = forwarder.get("/readyz")
+            assert code == 503 and str(secret) in text and "leads elsewhere" in text, text
+            assert why in forwarder.log().replace('\\"', '"'), forwarder.log()
+            assert forwarder.process.poll() is None and "pipeline stops" not in forwarder.log()
+            put(secret, right)
+            forwarder.wait_for_events(2)
+            pg.wait_until(lambda: forwarder.get("/readyz")[0] == 200, what="readiness")
+            assert forwarder.terminate() == 0
+    finally:
+        forwarder.kill()
+        if where in ("server with a slot", "pipeline"):
+            db.psql(f"SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots "
+                    f"WHERE slot_name = '{forwarder.slot}'")
+
+
 def test_a_connection_on_the_side_uses_the_new_password(alone, tmp_path):
     """While the queue is full the server is asked on a second connection."""
     from forwarder import Forwarder

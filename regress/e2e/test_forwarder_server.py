@@ -309,7 +309,7 @@ def test_a_pooler_is_named_at_once(db, fwd, ignored):
         error = line_with(forwarder.log(), "pipeline stops")
         assert "pooler" in error and "dsn" in error and "PgBouncer" in error
         checked = run("check", forwarder.config)
-        assert checked.returncode == 1
+        assert checked.returncode == 2
         assert "pooler" in checked.stdout and "`dsn`" in checked.stdout
         tailed = run("tail", dsn)
         assert tailed.returncode != 0 and "pooler" in tailed.stderr

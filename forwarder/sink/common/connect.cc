@@ -10,15 +10,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <memory>
+
+#include "base/lookup.h"
 
 namespace walspout {
 namespace {
-
-struct FreeAddresses {
-  void operator()(addrinfo* list) const { freeaddrinfo(list); }
-};
-using Addresses = std::unique_ptr<addrinfo, FreeAddresses>;
 
 std::string text_of(const addrinfo& address) {
   std::array<char, NI_MAXHOST> text{};
@@ -65,23 +61,17 @@ size_t count(const addrinfo* address) {
 }  // namespace
 
 Result<int> connect_to(const std::string& host, int port, TimePoint deadline) {
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  addrinfo* found = nullptr;
-  const int looked = getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found);
-  if (looked != 0) {
-    const char* why = looked == EAI_SYSTEM ? strerror(errno) : gai_strerror(looked);
-    return retry("no address of " + host + " is known: " + why);
-  }
-  const Addresses addresses(found);
+  const Result<Addresses> addresses = addresses_of(host, port, deadline);
+  if (!addresses) return Failure(addresses.error());
+  const addrinfo* first = addresses->get();
   std::string failures;
-  for (const addrinfo* at = found; at != nullptr; at = at->ai_next) {
+  for (const addrinfo* at = first; at != nullptr; at = at->ai_next) {
     const TimePoint now = Clock::now();
     const auto share = std::max(Duration::zero(), deadline - now) / count(at);
     const int fd = connect_one(*at, now + share);
     if (fd >= 0) return fd;
     const std::string why = errno == ETIMEDOUT ? "no answer in time" : strerror(errno);
-    if (found->ai_next == nullptr) return retry(why);
+    if (first->ai_next == nullptr) return retry(why);
     failures += (failures.empty() ? "" : "; ") + text_of(*at) + ": " + why;
   }
   return retry("none of the addresses of " + host + " can be reached (" + failures + ")");

@@ -8,9 +8,10 @@
 
 namespace walspout {
 
-// Tries the host's addresses in their order. Each address gets its share of the time that is left,
-// so that one that drops packets does not keep the others from being tried. Returns the socket,
-// which does not block. Error: kRetry, what is wrong with each address; the caller says where.
+// Looks up the host, and tries its addresses in their order. Each address gets its share of the
+// time that is left, so that one that drops packets does not keep the others from being tried.
+// Returns the socket, which does not block. Error: kRetry, what is wrong with each address; the
+// caller says where.
 [[nodiscard]] Result<int> connect_to(const std::string& host, int port, TimePoint deadline);
 
 // Whether the host is an address and no name.

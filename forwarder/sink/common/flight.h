@@ -13,17 +13,11 @@
 #include <span>
 #include <string_view>
 
+#include "sink/common/capabilities.h"
 #include "stream/event.h"
 #include "stream/sink.h"
 
 namespace walspout {
-
-// Which events the receiver keeps in their order.
-enum class Order {
-  kAll,   // all of them
-  kKey,   // those of one key, and barriers
-  kNone,  // no events
-};
 
 class Flight {
  public:

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/keys.h"
 #include "base/result.h"
+#include "sink/common/capabilities.h"
 #include "sink/common/route.h"
 #include "stream/sink.h"
 
@@ -46,6 +47,7 @@ struct SinkType {
   std::string help;  // what it does with an event, in a sentence
   Section keys;      // beside those that every sink has
   std::any options;  // before a key is read
+  Capabilities capabilities{};
 
   // The structure within the options, for the functions of the keys.
   std::function<void*(std::any& options)> target;
@@ -67,6 +69,10 @@ struct SinkType {
   // A place that both would fill, although it takes events of one source only. Empty: there are no
   // such places.
   std::function<std::optional<SharedPlace>(const std::any& a, const std::any& b)> shared{};
+
+  // Whether a receiver knows an event that comes again only by the `id` in its document. Empty: it
+  // does not need that.
+  std::function<bool(const std::any& options)> needs_id{};
 
   // The file that the sink writes. Empty: it writes none.
   std::function<std::string(const std::any& options)> file{};

@@ -4,12 +4,6 @@
 #include <utility>
 
 namespace walspout {
-namespace {
-
-constexpr size_t kPollEvery = 64;  // messages, without waiting, lest both sides' buffers fill
-
-}  // namespace
-
 void Window::give_up() {
   client_.abandon();
   flight_.clear();
@@ -48,6 +42,7 @@ Delivery Window::deliver(std::span<const Event> events, TimePoint deadline, Prog
   }
   Call call{events, deadline, progress};
   flight_.report_to(&progress);
+  client_.begin(deadline);
   Delivery outcome = conclude(call, run(call, known));
   flight_.report_to(nullptr);
   return outcome;
@@ -83,7 +78,7 @@ void Window::stop(Call& call) {
 Delivery Window::submit_all(Call& call, size_t begin) {
   flight_.settle(limits_.order, false);
   for (size_t event = begin; event < call.events.size(); ++event) {
-    bool ask = event == begin || event % kPollEvery == 0;
+    bool ask = event == begin || event % limits_.poll_every == 0;
     while (!has_room()) {
       if (auto waited = wait(call, &Window::has_room); !waited) return waited;
       ask = true;
@@ -94,28 +89,32 @@ Delivery Window::submit_all(Call& call, size_t begin) {
       stop(call);
       return {};
     }
-    submit(call, event);
+    const bool sent = submit(call, event);
     if (call.unfit) {
       stop(call);
       return {};
     }
-    if (flight_.next() % kPollEvery == 0) {
+    if (sent && flight_.next() % limits_.poll_every == 0) {
       if (auto looked = look(call); !looked) return looked;
     }
   }
   return {};
 }
 
-void Window::submit(Call& call, size_t event) {
+// Whether a message is in flight now.
+bool Window::submit(Call& call, size_t event) {
   const auto taken = client_.submit(flight_.next(), call.events[event]);
   if (!taken) {
     call.unfit = DeliveryError{taken.error(), event, std::nullopt};
-  } else if (!*taken) {
-    call.progress.drop(event);
-  } else {
-    flight_.add(call.events[event], event);
-    if (alone_ > 0) --alone_;
+    return false;
   }
+  if (!*taken) {
+    call.progress.drop(event);
+    return false;
+  }
+  flight_.add(call.events[event], event);
+  if (alone_ > 0) --alone_;
+  return true;
 }
 
 Delivery Window::look(Call& call) {

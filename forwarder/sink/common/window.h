@@ -37,6 +37,9 @@ class WindowClient {
   [[nodiscard]] virtual Result<Connection> connect(TimePoint deadline) = 0;
   virtual bool is_connected() const = 0;
 
+  // deliver() begins, and returns at about this time.
+  virtual void begin(TimePoint /*deadline*/) {}
+
   // Whether the client takes a message now. If not, poll() returns when that changes.
   virtual bool has_room() const { return true; }
 
@@ -67,6 +70,7 @@ struct WindowLimits {
   Order order = Order::kAll;
   size_t messages = 1000;   // in flight at most, and at least one
   size_t bytes = SIZE_MAX;  // of their documents
+  size_t poll_every = 64;   // messages, without waiting, lest both sides fill their buffers
   // Messages may be in flight behind one that fails, and arrive. Then the messages after a failure
   // go one at a time, that none overtakes another.
   bool pipelined = true;
@@ -108,7 +112,7 @@ class Window {
   size_t resume(std::span<const Event> events);
   [[nodiscard]] Delivery run(Call& call, size_t begin);
   [[nodiscard]] Delivery submit_all(Call& call, size_t begin);
-  void submit(Call& call, size_t event);
+  bool submit(Call& call, size_t event);
   bool has_room() const;
   bool is_over() const;
   void stop(Call& call);

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/keys.h"
-#include "sink/common/flight.h"
+#include "sink/common/capabilities.h"
 
 namespace walspout {
 

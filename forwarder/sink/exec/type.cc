@@ -55,6 +55,11 @@ SinkType exec_type() {
   SinkType type = sink_type<ExecConfig>(
       "exec", "Writes a line to a program, which answers for each event", table(),
       [](const ExecConfig& config) { return ExecSink::create(config); });
+  type.capabilities = {.becomes = "a line on the standard input of a program",
+                       .delivered = "the program answers with its `id`",
+                       .repeated = "known by its `id`",
+                       .largest = "what the program takes"};
+  type.needs_id = [](const std::any&) { return true; };
   type.trial = [](const std::any& options, const SayTrial& say) {
     try_exec_program(std::any_cast<const ExecConfig&>(options), say);
   };

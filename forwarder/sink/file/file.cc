@@ -19,7 +19,7 @@ namespace {
 
 constexpr int kIdle = 3;              // seconds, about
 constexpr int kRotations = 5;         // during one delivery
-constexpr int kLooks = 20;            // for the file that follows a renamed one
+constexpr int kLooks = 20;            // for the file that follows a renamed one, or for a lock
 constexpr useconds_t kLook = 5'000;   // microseconds between them
 constexpr size_t kLinesAtOnce = 256;  // two pieces each; writev takes 1024
 
@@ -73,6 +73,24 @@ bool is_same_file(int a, int b) {
          one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
+// Whether another open file holds the lock that a writer needs. Holds one itself for a moment.
+bool is_locked(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  if (fd < 0) return false;
+  const bool locked = flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  ::close(fd);
+  return locked;
+}
+
+// Takes the lock of a writer. A look at the lock is over in a moment, and so is waited for.
+bool lock(int fd) {
+  for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+    if (errno != EWOULDBLOCK || i == kLooks) return false;
+    usleep(kLook);
+  }
+  return true;
+}
+
 }  // namespace
 
 void FileSink::close() {
@@ -88,7 +106,7 @@ Result<void> FileSink::open() {
     return {};
   }
   // Two writers would take back each other's lines.
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  if (!lock(fd)) {
     const bool taken = errno == EWOULDBLOCK;
     Failure failure = failed("lock the file", config_.path);
     ::close(fd);
@@ -124,6 +142,7 @@ Result<off_t> FileSink::prepare(int fd) const {
 }
 
 Result<void> FileSink::check(const SourceState&, TimePoint) {
+  warnings_.clear();
   if (fd_ >= 0) return {};
   struct stat status = {};
   const bool is_there = stat(config_.path.c_str(), &status) == 0;
@@ -131,6 +150,11 @@ Result<void> FileSink::check(const SourceState&, TimePoint) {
     return not_regular(config_.path);
   }
   if (!can_open_to_append(config_.path)) return failed("open the file", config_.path);
+  if (is_there && is_locked(config_.path)) {
+    warnings_.emplace_back(
+        "another process has locked the file, and nothing is delivered while it does. If that "
+        "process is not the forwarder of this configuration, give each a file of its own");
+  }
   return {};
 }
 

@@ -28,9 +28,10 @@ class FileSink final : public Sink {
   std::string_view endpoint() const override { return config_.path; }
   BatchLimits limits() const override { return {.barriers_alone = false}; }
   // Makes no file and changes none. `walspout check` calls this, perhaps as root, and a file of
-  // root would be closed to the forwarder. A file that another process writes to is good: that
-  // process may be the forwarder.
+  // root would be closed to the forwarder. A file that another process writes to is warned of
+  // only: that process may be the forwarder.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
+  std::vector<std::string> warnings() const override { return warnings_; }
   // A disk cannot be hurried: the deadline is looked at between writes only.
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
@@ -62,8 +63,9 @@ class FileSink final : public Sink {
 
   FileConfig config_;
   int fd_ = -1;
-  int idle_ = 0;    // calls of idle() since the last delivery
-  off_t size_ = 0;  // of what is whole and durable
+  int idle_ = 0;                       // calls of idle() since the last delivery
+  off_t size_ = 0;                     // of what is whole and durable
+  std::vector<std::string> warnings_;  // of the last check
 };
 
 }  // namespace walspout

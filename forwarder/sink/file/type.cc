@@ -16,6 +16,9 @@ SinkType file_type() {
   type.file = [](const std::any& options) {
     return std::any_cast<const FileConfig&>(options).path;
   };
+  type.capabilities = {
+      .becomes = "a line", .delivered = "fsync returns", .repeated = "known by its `id`"};
+  type.needs_id = [](const std::any&) { return true; };
   return type;
 }
 

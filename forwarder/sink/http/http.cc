@@ -56,40 +56,81 @@ std::string rfc3339(int64_t micros) {
 
 // Of several events: first, last and a hash of all ids between them. No dot, which separates the
 // parts of what is signed.
-std::string id_of(const std::vector<size_t>& batch, std::span<const Event> events) {
-  const std::string first(EventId{events[batch.front()]}.view());
-  if (batch.size() == 1) return first;
+std::string id_of(const std::vector<std::string>& ids) {
+  if (ids.size() == 1) return ids.front();
   uint64_t hash = 0xcbf29ce484222325u;
-  for (const size_t event : batch) {
-    for (const char c : std::string(EventId(events[event]).view()) + ",") {
+  for (const std::string& id : ids) {
+    for (const char c : id + ",") {
       hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3u;
     }
   }
   std::array<char, 17> digits;
   snprintf(digits.data(), digits.size(), "%016llx", static_cast<unsigned long long>(hash));
-  return first + "_" + std::string(EventId(events[batch.back()]).view()) + "_" + digits.data();
+  return ids.front() + "_" + ids.back() + "_" + digits.data();
 }
 
-int gravity(const DeliveryError& error) {
-  switch (error.error.kind) {
-    case ErrorKind::kFatal:
-      return 2;
-    case ErrorKind::kReject:
-      return 1;
-    case ErrorKind::kRetry:
-      break;
+bool is_same_name(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
+}
+
+// Why a header is not the configuration's to set, and what to do; empty: it is.
+std::string reserved(std::string_view name, const HttpConfig& config) {
+  // They say where a request goes, where its body ends, and what becomes of the connection.
+  constexpr std::array<std::string_view, 9> kOfTheRequest = {
+      "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Proxy-Connection", "TE",
+      "Trailer",        "Upgrade",           "Expect"};
+  constexpr std::array<std::string_view, 3> kOfTheEvent = {"webhook-id", "webhook-timestamp",
+                                                           "webhook-signature"};
+  const auto is_one_of = [&](const auto& names) {
+    return std::any_of(names.begin(), names.end(),
+                       [&](std::string_view each) { return is_same_name(each, name); });
+  };
+  if (is_same_name(name, "Host")) return "is set from url: put the host there";
+  if (is_one_of(kOfTheEvent)) return "is set for each request: leave it out";
+  if (is_one_of(kOfTheRequest)) return "is set by HTTP itself: leave it out";
+  if (is_same_name(name, "Proxy-Authorization")) {
+    return "is not for the receiver: put user and password into proxy";
   }
-  return 0;
+  if (is_same_name(name, "Content-Encoding")) return "would be wrong: bodies are JSON as it is";
+  if (config.cloudevents && is_same_name(name.substr(0, 3), "ce-")) {
+    return "is one of cloudevents: leave it out, or set cloudevents: false";
+  }
+  return "";
 }
 
 Result<void> check_headers(const HttpConfig& config) {
-  for (const auto& [name, value] : config.headers) {
+  for (auto header = config.headers.begin(); header != config.headers.end(); ++header) {
+    const std::string& name = header->first;
     if (!is_token(name)) return fatal("headers: \"" + name + "\" is not the name of a header");
-    if (value.reveal().find_first_of("\r\n") != std::string::npos) {
-      return fatal("headers: the value of \"" + name + "\" has a line break in it");
+    const std::string why = reserved(name, config);
+    if (!why.empty()) return fatal("headers: \"" + name + "\" " + why);
+    if (std::any_of(config.headers.begin(), header,
+                    [&](const auto& other) { return is_same_name(other.first, name); })) {
+      return fatal("headers: \"" + name + "\" is there twice: capitals make no other name");
+    }
+    const std::string& value = header->second.reveal();
+    if (std::any_of(value.begin(), value.end(),
+                    [](unsigned char c) { return (c < ' ' && c != '\t') || c == 0x7f; })) {
+      return fatal("headers: the value of \"" + name +
+                   "\" has a line break or another control character in it");
     }
   }
   return {};
+}
+
+struct FreeUrl {
+  void operator()(CURLU* parsed) const { curl_url_cleanup(parsed); }
+};
+
+Result<void> check_url(const std::string& url) {
+  if (!url.starts_with("http://") && !url.starts_with("https://")) {
+    return fatal("url must begin with http:// or https://");
+  }
+  const std::unique_ptr<CURLU, FreeUrl> parsed(curl_url());
+  if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) == CURLUE_OK) return {};
+  return fatal(
+      "url cannot be used: it looks like https://HOST[:PORT]/PATH; other characters than letters, "
+      "digits and those with a meaning in a URL are percent-encoded");
 }
 
 // Whether curl can use it: a scheme, a host, and nothing behind the port.
@@ -117,7 +158,12 @@ HttpSink::HttpSink(const HttpConfig& config, HttpSigner signer)
     : config_(config),
       signer_(std::move(signer)),
       name_(http_where(config)),
-      multi_(curl_multi_init()) {
+      multi_(curl_multi_init()),
+      window_(*this, {.order = Order::kKey,
+                      .messages = SIZE_MAX,
+                      .poll_every = SIZE_MAX,  // all are taken before the first request is made
+                      .pipelined = false,
+                      .keeps = false}) {
   const auto ours = [&](std::string_view name) {
     return std::none_of(config.headers.begin(), config.headers.end(), [&](const auto& header) {
       return strcasecmp(header.first.c_str(), std::string(name).c_str()) == 0;
@@ -142,9 +188,7 @@ HttpSink::~HttpSink() {
 }
 
 Result<std::unique_ptr<Sink>> HttpSink::create(const HttpConfig& config) {
-  if (!config.url.starts_with("http://") && !config.url.starts_with("https://")) {
-    return fatal("url must begin with http:// or https://");
-  }
+  if (auto good = check_url(config.url); !good) return tl::unexpected(good.error());
   if (config.lanes == 0 || config.batch_events == 0) {
     return fatal("lanes and batch.events must be at least 1");
   }
@@ -176,13 +220,12 @@ Result<void> HttpSink::check(const SourceState&, TimePoint deadline) {
   return tl::unexpected(std::move(error));
 }
 
-std::vector<std::string_view> HttpSink::body_of(const std::vector<size_t>& batch,
-                                                const Call& call) const {
-  if (config_.batch_events == 1) return {call.events[batch.front()].document};
+std::vector<std::string_view> HttpSink::body_of(const Batch& batch) const {
+  if (config_.batch_events == 1) return {batch.front().event->document};
   std::vector<std::string_view> body;
-  for (const size_t event : batch) {
+  for (const Post& post : batch) {
     body.push_back(body.empty() ? "[" : ",");
-    body.push_back(call.events[event].document);
+    body.push_back(post.event->document);
   }
   body.push_back("]");
   return body;
@@ -202,71 +245,90 @@ void HttpSink::add_cloudevent(const Event& event, std::vector<std::string>& head
   if (event.commit_time != 0) headers.push_back("ce-time: " + rfc3339(event.commit_time));
 }
 
-std::vector<std::string> HttpSink::headers_for(const std::vector<size_t>& batch, const Call& call,
+std::vector<std::string> HttpSink::headers_for(const Batch& batch,
                                                const std::vector<std::string_view>& body) const {
   std::vector<std::string> headers = fixed_headers_;
-  const std::string id = id_of(batch, call.events);
+  std::vector<std::string> ids;
+  for (const Post& post : batch) ids.emplace_back(EventId(*post.event).view());
+  const std::string id = id_of(ids);
   const int64_t now = unix_time();
   headers.push_back("webhook-id: " + id);
   headers.push_back("webhook-timestamp: " + std::to_string(now));
   if (signer_.enabled()) headers.push_back("webhook-signature: " + signer_.sign(id, now, body));
-  if (config_.cloudevents) add_cloudevent(call.events[batch.front()], headers);
+  if (config_.cloudevents) add_cloudevent(*batch.front().event, headers);
   return headers;
+}
+
+void HttpSink::begin(TimePoint deadline) {
+  deadline_ = deadline;
+  for (const auto& lane : lanes_) lane->used = false;
+}
+
+Result<bool> HttpSink::submit(uint64_t number, const Event& event) {
+  lanes_[event.lane(lanes_.size())]->waiting.push_back({number, &event});
+  return true;
+}
+
+void HttpSink::withdraw(Flight& flight) {
+  for (const auto& lane : lanes_) {
+    for (const Post& post : lane->waiting) flight.undone(post.number);
+    lane->waiting.clear();
+  }
 }
 
 // A request that the deadline cuts is sent again, although the receiver may have taken it: so a
 // request starts only if its whole time is left. The first one of a lane starts in any case,
 // because no later call has more time.
-bool HttpSink::may_start(const Lane& lane, const Call& call) const {
-  if (lane.waiting.empty() || !lane.under_way.empty() || call.error) return false;
+bool HttpSink::may_start(const Lane& lane) const {
+  if (lane.waiting.empty() || !lane.under_way.empty()) return false;
   const Milliseconds most = config_.timeout * static_cast<int64_t>(1 + config_.redirects);
-  return !lane.used || Clock::now() + most <= call.deadline;
+  return !lane.used || Clock::now() + most <= deadline_;
 }
 
-void HttpSink::start(Lane& lane, const Call& call) {
+void HttpSink::start(Lane& lane) {
   lane.used = true;
   size_t bytes = 0;
   while (!lane.waiting.empty() && lane.under_way.size() < config_.batch_events) {
-    bytes += call.events[lane.waiting.front()].document.size();
+    bytes += lane.waiting.front().event->document.size();
     if (!lane.under_way.empty() && bytes > config_.batch_bytes) break;
     lane.under_way.push_back(lane.waiting.front());
     lane.waiting.pop_front();
   }
-  auto body = body_of(lane.under_way, call);
-  const auto headers = headers_for(lane.under_way, call, body);
-  lane.http.prepare(std::move(body), headers, call.deadline);
+  auto body = body_of(lane.under_way);
+  const auto headers = headers_for(lane.under_way, body);
+  lane.http.prepare(std::move(body), headers, deadline_);
   curl_multi_add_handle(multi_.get(), lane.http.handle());
   ++busy_;
 }
 
-void HttpSink::settle(Lane& lane, Delivery outcome, Call& call) {
+void HttpSink::settle(Lane& lane, Delivery outcome, Flight& flight) {
   if (outcome) {
-    for (const size_t event : lane.under_way) call.progress.durable(event);
-    lane.under_way.clear();
-    return;
+    for (const Post& post : lane.under_way) flight.done(post.number);
+  } else {
+    DeliveryError error = std::move(outcome.error());
+    const size_t size = lane.under_way.size();
+    // The answer does not say which one.
+    if (error.error.scope() == Scope::kEvent && size > 1) error.error.blamed = Scope::kBatch;
+    error.error.what = mask_.apply(std::move(error.error.what));
+    const bool together = error.error.scope() == Scope::kBatch;
+    flight.failed_together(lane.under_way.front().number, together ? size : 1,
+                           std::move(error.error), error.retry_after);
+    for (const Post& post : lane.under_way) flight.undone(post.number);
   }
-  DeliveryError error = std::move(outcome.error());
-  if (error.error.scope() == Scope::kEvent && lane.under_way.size() > 1) {
-    error.error.blamed = Scope::kBatch;  // the answer does not say which one
-    error.size = lane.under_way.size();
-  }
-  error.event = lane.under_way.front();
-  error.error.what = mask_.apply(std::move(error.error.what));
   lane.under_way.clear();
-  if (!call.error || gravity(error) > gravity(*call.error)) call.error = std::move(error);
 }
 
-void HttpSink::finish(Lane& lane, CURLcode code, Call& call) {
+void HttpSink::finish(Lane& lane, CURLcode code, Flight& flight) {
   curl_multi_remove_handle(multi_.get(), lane.http.handle());
-  if (lane.http.follow(code, call.deadline)) {
+  if (lane.http.follow(code, deadline_)) {
     curl_multi_add_handle(multi_.get(), lane.http.handle());
     return;
   }
   --busy_;
-  settle(lane, lane.http.outcome(code, unix_time()), call);
+  settle(lane, lane.http.outcome(code, unix_time()), flight);
 }
 
-void HttpSink::collect(Call& call) {
+void HttpSink::collect(Flight& flight) {
   int left = 0;
   while (const CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
     if (message->msg != CURLMSG_DONE) continue;
@@ -275,23 +337,23 @@ void HttpSink::collect(Call& call) {
         std::find_if(lanes_.begin(), lanes_.end(), [&](const std::unique_ptr<Lane>& candidate) {
           return candidate->http.handle() == message->easy_handle;
         });
-    finish(**lane, code, call);
+    finish(**lane, code, flight);
   }
 }
 
-void HttpSink::cut(Call& call) {
+void HttpSink::cut(Flight& flight) {
   const TimePoint now = Clock::now();
   for (const auto& lane : lanes_) {
     if (lane->under_way.empty()) continue;
     const TimePoint enough = lane->http.enough_at();
-    if (enough <= now || (enough != TimePoint::max() && call.deadline <= now)) {
-      finish(*lane, CURLE_OPERATION_TIMEDOUT, call);
+    if (enough <= now || (enough != TimePoint::max() && deadline_ <= now)) {
+      finish(*lane, CURLE_OPERATION_TIMEDOUT, flight);
     }
   }
 }
 
-TimePoint HttpSink::wait_until(const Call& call) const {
-  TimePoint until = std::min(call.deadline, Clock::now() + kLongestPoll);
+TimePoint HttpSink::wait_until(TimePoint until) const {
+  until = std::min(until, Clock::now() + kLongestPoll);
   for (const auto& lane : lanes_) {
     if (!lane->under_way.empty()) until = std::min(until, lane->http.enough_at());
   }
@@ -307,41 +369,38 @@ void HttpSink::abandon() {
   busy_ = 0;
 }
 
-Delivery HttpSink::deliver(std::span<const Event> events, TimePoint deadline, Progress& progress) {
-  Call call{events, deadline, progress, std::nullopt};
-  for (size_t i = 0; i < events.size(); ++i) {
-    lanes_[events[i].lane(lanes_.size())]->waiting.push_back(i);
+tl::expected<void, Broken> HttpSink::poll(TimePoint until, Flight& flight) {
+  for (const auto& lane : lanes_) {
+    if (may_start(*lane) && flight.may_go_on()) start(*lane);
   }
-  for (const auto& lane : lanes_) lane->used = false;
-  for (;;) {
-    for (const auto& lane : lanes_) {
-      if (may_start(*lane, call) && progress.may_go_on()) start(*lane, call);
-    }
-    if (busy_ == 0) break;
-    int running = 0;
-    curl_multi_perform(multi_.get(), &running);
-    collect(call);
-    cut(call);
-    if (busy_ > 0 && Clock::now() >= deadline) break;
-    const auto wait = std::chrono::ceil<Milliseconds>(wait_until(call) - Clock::now()).count();
-    if (running > 0 && busy_ > 0 && wait > 0) {
-      curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(wait), nullptr);
-    }
+  if (busy_ == 0) {
+    withdraw(flight);
+    return {};
   }
-  const bool late = busy_ > 0;
-  const bool rest = std::any_of(lanes_.begin(), lanes_.end(),
-                                [](const auto& lane) { return !lane->waiting.empty(); });
-  abandon();
-  if (call.error) return tl::unexpected(std::move(*call.error));
-  if (progress.is_halted()) return halted();
-  if (late) {
-    return undelivered(ErrorKind::kRetry,
-                       "the receiver did not answer before the time of the delivery was over: "
-                       "deliver_timeout, or drain while the forwarder stops",
-                       name_);
-  }
-  if (rest) progress.pause();
+  const size_t pending = flight.pending();
+  const bool running = take_in(flight);
+  if (flight.pending() < pending || !running || busy_ == 0) return {};
+  const auto wait = std::chrono::ceil<Milliseconds>(wait_until(until) - Clock::now()).count();
+  if (wait <= 0) return {};
+  curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(wait), nullptr);
+  take_in(flight);
   return {};
+}
+
+// Whether a request is under way.
+bool HttpSink::take_in(Flight& flight) {
+  int running = 0;
+  curl_multi_perform(multi_.get(), &running);
+  collect(flight);
+  cut(flight);
+  return running > 0;
+}
+
+Error HttpSink::late(const Flight& /*flight*/) const {
+  return {ErrorKind::kRetry,
+          "the receiver did not answer before the time of the delivery was over: deliver_timeout, "
+          "or drain while the forwarder stops",
+          name_};
 }
 
 }  // namespace walspout

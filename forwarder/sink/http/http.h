@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "sink/common/mask.h"
+#include "sink/common/window.h"
 #include "sink/http/config.h"
 #include "sink/http/lane.h"
 #include "sink/http/signature.h"
@@ -27,7 +28,7 @@
 
 namespace walspout {
 
-class HttpSink final : public Sink {
+class HttpSink final : public Sink, private WindowClient {
  public:
   // Error: kFatal. Connects to nothing.
   [[nodiscard]] static Result<std::unique_ptr<Sink>> create(const HttpConfig& config);
@@ -39,23 +40,23 @@ class HttpSink final : public Sink {
   // Connects, TLS included, and sends nothing: there is no request that every webhook understands.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
-                                 Progress& progress) override;
+                                 Progress& progress) override {
+    return window_.deliver(events, deadline, progress);
+  }
 
  private:
+  struct Post {
+    uint64_t number;  // in the window
+    const Event* event;
+  };
+  using Batch = std::vector<Post>;
   struct Lane {
     explicit Lane(const HttpConfig& config) : http(config) {}
 
     HttpLane http;
-    std::deque<size_t> waiting;     // indexes of events
-    std::vector<size_t> under_way;  // those of the request
-    bool used = false;              // in the call under way
-  };
-  // The call under way.
-  struct Call {
-    std::span<const Event> events;
-    TimePoint deadline;
-    Progress& progress;
-    std::optional<DeliveryError> error;  // the gravest so far; nothing new is begun after it
+    std::deque<Post> waiting;
+    Batch under_way;    // in the request
+    bool used = false;  // in the call under way
   };
   struct FreeMulti {
     void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
@@ -63,21 +64,31 @@ class HttpSink final : public Sink {
 
   HttpSink(const HttpConfig& config, HttpSigner signer);
 
-  bool may_start(const Lane& lane, const Call& call) const;
-  void start(Lane& lane, const Call& call);
-  std::vector<std::string_view> body_of(const std::vector<size_t>& batch, const Call& call) const;
-  std::vector<std::string> headers_for(const std::vector<size_t>& batch, const Call& call,
+  // The lanes connect by themselves.
+  [[nodiscard]] Result<Connection> connect(TimePoint) override { return Connection::kSame; }
+  bool is_connected() const override { return true; }
+  void begin(TimePoint deadline) override;
+  [[nodiscard]] Result<bool> submit(uint64_t number, const Event& event) override;
+  [[nodiscard]] tl::expected<void, Broken> poll(TimePoint until, Flight& flight) override;
+  void withdraw(Flight& flight) override;
+  // Closes the connections of requests under way.
+  void abandon() override;
+  Error late(const Flight& flight) const override;
+
+  bool may_start(const Lane& lane) const;
+  void start(Lane& lane);
+  std::vector<std::string_view> body_of(const Batch& batch) const;
+  std::vector<std::string> headers_for(const Batch& batch,
                                        const std::vector<std::string_view>& body) const;
   void add_cloudevent(const Event& event, std::vector<std::string>& headers) const;
-  void collect(Call& call);
+  bool take_in(Flight& flight);
+  void collect(Flight& flight);
   // Ends requests whose answer counts and goes on; all of these at the deadline.
-  void cut(Call& call);
-  void finish(Lane& lane, CURLcode code, Call& call);
+  void cut(Flight& flight);
+  void finish(Lane& lane, CURLcode code, Flight& flight);
   // What curl is waited for at most.
-  TimePoint wait_until(const Call& call) const;
-  void settle(Lane& lane, Delivery outcome, Call& call);
-  // Gives up what is under way: the connections are closed.
-  void abandon();
+  TimePoint wait_until(TimePoint until) const;
+  void settle(Lane& lane, Delivery outcome, Flight& flight);
 
   HttpConfig config_;
   HttpSigner signer_;
@@ -88,6 +99,8 @@ class HttpSink final : public Sink {
   std::unique_ptr<CURLM, FreeMulti> multi_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // freed before multi_
   size_t busy_ = 0;                           // requests under way
+  TimePoint deadline_;                        // of the call under way
+  Window window_;
 };
 
 }  // namespace walspout

@@ -92,6 +92,10 @@ HttpLane::HttpLane(const HttpConfig& config) : config_(config), handle_(curl_eas
   set(curl, CURLOPT_TCP_KEEPALIVE, 1L);
   set(curl, CURLOPT_USERAGENT, "walspout");
   set(curl, CURLOPT_DNS_CACHE_TIMEOUT, kNamesAreKept);
+#if LIBCURL_VERSION_NUM >= 0x075700
+  // A thread that asks a silent name server is left behind, and not waited for at the deadline.
+  set(curl, CURLOPT_QUICK_EXIT, 1L);
+#endif
   // The environment has no say in where events go: an empty text turns its proxies off.
   set(curl, CURLOPT_PROXY, config.proxy.reveal().c_str());
   set(curl, CURLOPT_NOPROXY, "");

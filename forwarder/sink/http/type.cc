@@ -119,6 +119,16 @@ SinkType http_type() {
   type.batch_bytes = [](const std::any& options) -> uint64_t {
     return std::any_cast<const HttpConfig&>(options).batch_bytes;
   };
+  type.capabilities = {
+      .order = Order::kKey,
+      .becomes = "a POST, or a part of one",
+      .delivered =
+          "the request is sent and the headers of a 2xx are complete, whatever follows them",
+      .repeated = "known by its `webhook-id`; in a batch, by its own `id`",
+      .largest = "what the receiver takes"};
+  type.needs_id = [](const std::any& options) {
+    return std::any_cast<const HttpConfig&>(options).batch_events > 1;
+  };
   return type;
 }
 

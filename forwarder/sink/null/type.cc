@@ -4,9 +4,11 @@
 namespace walspout {
 
 SinkType null_type() {
-  return sink_type<NullConfig>(
+  SinkType type = sink_type<NullConfig>(
       "null", "Counts the event and discards it", KeyTable<NullConfig>(),
       [](const NullConfig& config) { return std::make_unique<NullSink>(config); });
+  type.capabilities = {.becomes = "a number", .delivered = "at once", .repeated = "counted again"};
+  return type;
 }
 
 }  // namespace walspout

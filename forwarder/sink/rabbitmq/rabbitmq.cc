@@ -9,7 +9,8 @@
 namespace walspout {
 namespace {
 
-constexpr size_t kShortText = 255;  // bytes, by the protocol
+constexpr size_t kShortText = 255;      // bytes, by the protocol
+constexpr size_t kLongestLogin = 3500;  // bytes, so that they fit into the first frame
 constexpr uint16_t kNotFound = 404;
 // Of a header with a prefix: all headers have to fit into one frame, which may be 4 kB.
 constexpr size_t kLongestPrefix = 1024;
@@ -22,8 +23,8 @@ class Headers {
     if (event.table != nullptr) {
       add("schema", event.schema());
       add("table", event.table_name());
-    } else if (!event.prefix.empty() && event.prefix.size() <= kLongestPrefix) {
-      add("prefix", event.prefix);
+    } else if (!event.prefix().empty() && event.prefix().size() <= kLongestPrefix) {
+      add("prefix", event.prefix());
     }
   }
 
@@ -57,6 +58,12 @@ Result<std::unique_ptr<Sink>> RabbitmqSink::create(const RabbitmqConfig& config)
   if (config.unconfirmed == 0) return fatal("unconfirmed must be at least 1");
   if (config.exchange.size() > kShortText) {
     return fatal("the name of exchange is longer than AMQP's 255 bytes");
+  }
+  if (endpoint->vhost.size() > kShortText) {
+    return fatal("the vhost at the end of url is longer than AMQP's 255 bytes");
+  }
+  if (endpoint->user.size() + endpoint->password.reveal().size() > kLongestLogin) {
+    return fatal("user and password in url are longer than a broker takes, which is 4 kB");
   }
   return std::unique_ptr<Sink>(new RabbitmqSink(std::move(*endpoint), config, std::move(*router)));
 }

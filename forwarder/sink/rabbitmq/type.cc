@@ -43,6 +43,10 @@ SinkType rabbitmq_type() {
   type.route = [](std::any& options) {
     return &std::any_cast<RabbitmqConfig&>(options).routing_key;
   };
+  type.capabilities = {.becomes = "a persistent message",
+                       .delivered = "the broker confirms it, and a queue took it",
+                       .repeated = "known by its `message_id`",
+                       .largest = "`max_message_size` of the broker"};
   return type;
 }
 

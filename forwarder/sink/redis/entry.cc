@@ -40,7 +40,11 @@ Result<std::vector<RedisField>> redis_fields(const std::vector<std::string>& nam
     if (found == kNames.end()) {
       return fatal("fields names \"" + name + "\"; there are data, id, op, schema, table and key");
     }
-    fields.push_back(static_cast<RedisField>(found - kNames.begin()));
+    const auto field = static_cast<RedisField>(found - kNames.begin());
+    if (std::find(fields.begin(), fields.end(), field) != fields.end()) {
+      return fatal("fields has \"" + name + "\" twice; an entry needs each field once");
+    }
+    fields.push_back(field);
   }
   if (fields.empty()) return fatal("fields is empty; an entry needs one, data as a rule");
   return fields;

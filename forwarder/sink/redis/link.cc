@@ -129,7 +129,8 @@ std::string decoded(std::string_view text) {
 
 bool parse_number(std::string_view text, int& number) {
   const char* end = text.data() + text.size();
-  return !text.empty() && std::from_chars(text.data(), end, number).ptr == end && number >= 0;
+  const auto [stop, error] = std::from_chars(text.data(), end, number);
+  return stop == end && error == std::errc() && number >= 0;
 }
 
 Result<RedisEndpoint> bad_url(std::string_view why) {
@@ -182,7 +183,7 @@ Result<RedisEndpoint> RedisEndpoint::parse(std::string_view url) {
     const size_t colon = rest.find(':', bracket == std::string_view::npos ? 0 : bracket);
     if (colon != std::string_view::npos) {
       if (!parse_number(rest.substr(colon + 1), endpoint.port) || endpoint.port > 65535) {
-        return bad_url("its port is not a number");
+        return bad_url("its port is no number up to 65535");
       }
       rest = rest.substr(0, colon);
     }
@@ -191,7 +192,7 @@ Result<RedisEndpoint> RedisEndpoint::parse(std::string_view url) {
     endpoint.host = rest;
   }
   if (!database.empty() && !parse_number(database, endpoint.database)) {
-    return bad_url("its database is not a number");
+    return bad_url("its database is no number, or too large a number");
   }
   return endpoint;
 }

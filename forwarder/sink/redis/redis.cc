@@ -44,7 +44,8 @@ RedisSink::RedisSink(RedisEndpoint endpoint, RedisConfig config, Router router,
       config_(std::move(config)),
       router_(std::move(router)),
       name_(endpoint_.name()),
-      streams_(std::move(fields), config_.maxlen, name_, config_.memory) {
+      streams_(std::make_unique<RedisStreams>(std::move(fields), config_.maxlen, name_,
+                                              config_.memory)) {
   buffer_.reserve(kBuffer + kCopied + 1024);
 }
 
@@ -75,6 +76,16 @@ std::optional<std::string> RedisSink::common_stream(const RedisConfig& a, const 
   return Router::common_name(*one, *other);
 }
 
+// Of another server or database nothing is known.
+void RedisSink::succeed(Sink& old) {
+  auto* redis = dynamic_cast<RedisSink*>(&old);
+  if (redis == nullptr || redis->name_ != name_ || !same_database(redis->endpoint_, endpoint_)) {
+    return;
+  }
+  std::swap(streams_, redis->streams_);
+  batch_ = redis->batch_;  // which its streams know
+}
+
 Result<void> RedisSink::connect(TimePoint deadline) {
   if (link_ != nullptr && link_->alive()) return {};
   link_.reset();
@@ -90,20 +101,20 @@ Result<void> RedisSink::connect(TimePoint deadline) {
     }
   }
   link_ = std::move(*opened);
-  streams_.connected();
+  streams_->connected();
   return {};
 }
 
 Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
   warnings_.clear();
-  if (auto set = streams_.set_source(source); !set) return set;
+  if (auto set = streams_->set_source(source); !set) return set;
   if (auto probed = probe(deadline); !probed) return probed;
   if (auto connected = connect(deadline); !connected) return connected;
   std::vector<RedisStream*> streams;
-  for (const std::string& name : router_.fixed_names()) streams.push_back(&streams_.named(name));
-  auto checked = streams_.look_back(*link_, deadline);
+  for (const std::string& name : router_.fixed_names()) streams.push_back(&streams_->named(name));
+  auto checked = streams_->look_back(*link_, deadline);
   if (checked) {
-    checked = streams_.look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
+    checked = streams_->look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
   }
   if (checked) checked = look_around(deadline);
   if (!checked) link_.reset();
@@ -131,7 +142,7 @@ Result<void> RedisSink::look_around(TimePoint deadline) {
 Result<void> RedisSink::probe(TimePoint deadline) {
   const std::vector<std::string> known = router_.fixed_names();
   RedisProbe probe{known.empty() ? "walspout" : known.front(), !known.empty(),
-                   streams_.keeps_positions(), config_.wait.replicas > 0, name_};
+                   streams_->keeps_positions(), config_.wait.replicas > 0, name_};
   if (auto connected = connect(deadline); !connected) return connected;
   auto probed = redis_probe(*link_, probe, deadline);
   link_.reset();
@@ -147,24 +158,24 @@ Delivery RedisSink::find_streams(std::span<const Event> events) {
     }
     const auto routed = router_.route(events[i], routed_);
     if (!routed) return failed(routed.error(), i);
-    targets_.push_back(*routed ? &streams_.named(routed_) : nullptr);
+    targets_.push_back(*routed ? &streams_->named(routed_) : nullptr);
   }
   return {};
 }
 
 Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, Progress& progress) {
   if (events.empty()) return {};
-  streams_.reached(events.back().lsn);
+  streams_->reached(events.back().lsn);
   Delivery outcome = find_streams(events);
   // What comes before an event without a stream is delivered.
   const auto routed = events.first(targets_.size());
   Result<void> ready = connect(deadline);
   if (ready) {
-    ready = streams_.look(*link_, targets_, RedisStreams::Purpose::kDeliver, deadline);
+    ready = streams_->look(*link_, targets_, RedisStreams::Purpose::kDeliver, deadline);
   }
   Delivery sent = ready ? transact(routed, deadline, progress) : failed(std::move(ready.error()));
   if (sent) {
-    streams_.passed(routed);
+    streams_->passed(routed);
     return outcome;
   }
   // Replies may be on their way, and the next attempt may find another server.
@@ -176,7 +187,7 @@ Result<void> RedisSink::encode(const Event& event, const RedisStream& stream, Ti
   const EventId id(event);
   buffer_ += stream.command;
   append_word(buffer_, id);
-  for (const RedisField field : streams_.fields()) {
+  for (const RedisField field : streams_->fields()) {
     buffer_ += header_of(field);
     const std::string_view value = value_of(field, event, id);
     if (value.size() <= kCopied) {
@@ -219,7 +230,7 @@ void RedisSink::choose(std::span<const Event> events, size_t& next, Batch& batch
     (old ? batch.old : batch.events).push_back(next);
   }
   // Without EXEC nothing could hold it back, so it must be the first one.
-  batch.alone = batch.events.size() == 1 && first == 0 && !streams_.keeps_positions();
+  batch.alone = batch.events.size() == 1 && first == 0 && !streams_->keeps_positions();
 }
 
 void RedisSink::make_claims(std::span<const Event> events, Batch& batch) {
@@ -241,7 +252,7 @@ void RedisSink::make_claims(std::span<const Event> events, Batch& batch) {
 }
 
 Result<void> RedisSink::queue(std::span<const Event> events, Batch& batch, TimePoint deadline) {
-  const bool positions = streams_.keeps_positions();
+  const bool positions = streams_->keeps_positions();
   batch.replies = {};
   batch.replies.expected = batch.alone ? 1 : batch.events.size() + (positions ? 3 : 2);
   batch.queued = true;
@@ -252,7 +263,7 @@ Result<void> RedisSink::queue(std::span<const Event> events, Batch& batch, TimeP
   for (const size_t event : batch.events) {
     if (auto encoded = encode(events[event], *targets_[event], deadline); !encoded) return encoded;
   }
-  if (positions) streams_.append_claims(buffer_, batch.claims);
+  if (positions) streams_->append_claims(buffer_, batch.claims);
   return {};
 }
 
@@ -278,7 +289,7 @@ Delivery RedisSink::transact(std::span<const Event> events, TimePoint deadline,
 Delivery RedisSink::verify_old(std::span<const Event> events, const Batch& batch,
                                TimePoint deadline, Progress& progress) {
   if (batch.old.empty()) return {};
-  auto there = streams_.verify(*link_, events, batch.old, targets_, deadline);
+  auto there = streams_->verify(*link_, events, batch.old, targets_, deadline);
   if (!there) return there;
   if (auto safe = replicate(deadline); !safe) return failed(safe.error(), batch.old.front());
   for (const size_t event : batch.old) progress.durable(event);
@@ -369,7 +380,7 @@ Delivery RedisSink::settle(std::span<const Event> events, Batch& batch, Batch& n
   }
   if (!replies.queue_error.empty()) return refused_in(batch);
   if (!replies.exec_error.empty()) return refused(replies.exec_error, batch.events.front());
-  const size_t commands = batch.events.size() + (streams_.keeps_positions() ? 1 : 0);
+  const size_t commands = batch.events.size() + (streams_->keeps_positions() ? 1 : 0);
   if (!batch.alone && replies.executed != commands) {
     return undelivered(ErrorKind::kRetry,
                        "Redis answered " + std::to_string(replies.executed) + " of " +
@@ -390,7 +401,7 @@ Delivery RedisSink::settle(std::span<const Event> events, Batch& batch, Batch& n
     return failed(std::move(safe.error()), batch.events.front());
   }
   if (!too_small.empty()) return settle_refused(events, too_small, batch, next, deadline);
-  streams_.settle(batch.claims);
+  streams_->settle(batch.claims);
   return {};
 }
 
@@ -401,15 +412,15 @@ Delivery RedisSink::settle_refused(std::span<const Event> events, std::span<cons
   if (std::exchange(next.queued, false)) {
     if (auto again = reconnect(deadline); !again) return failed(std::move(again.error()));
   }
-  auto there = streams_.verify(*link_, events, refused, targets_, deadline);
+  auto there = streams_->verify(*link_, events, refused, targets_, deadline);
   if (there) {
     for (const size_t event : refused) targets_[event]->doubtful = true;
-    streams_.settle(batch.claims);
+    streams_->settle(batch.claims);
   } else if (auto again = reconnect(deadline); !again) {
     return there;  // replies may be left; the next look rewrites what is in doubt
   }
   // Whatever was found, the positions say it before anything is acknowledged.
-  if (auto written = streams_.rewrite(*link_, batch.claims, deadline); !written && there) {
+  if (auto written = streams_->rewrite(*link_, batch.claims, deadline); !written && there) {
     return failed(std::move(written.error()));
   }
   return there;
@@ -430,7 +441,7 @@ Delivery RedisSink::refused(std::string_view reply, size_t event) const {
 Result<void> RedisSink::reconnect(TimePoint deadline) {
   link_.reset();
   if (auto connected = connect(deadline); !connected) return connected;
-  return streams_.look(*link_, targets_, RedisStreams::Purpose::kDeliver, deadline);
+  return streams_->look(*link_, targets_, RedisStreams::Purpose::kDeliver, deadline);
 }
 
 }  // namespace walspout

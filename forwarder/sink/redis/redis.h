@@ -82,7 +82,8 @@ class RedisSink final : public Sink {
   std::vector<std::string> warnings() const override { return warnings_; }
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
-  void idle() override { streams_.idle(); }
+  void idle() override { streams_->idle(); }
+  void succeed(Sink& old) override;
 
  private:
   // Events that are done with together.
@@ -145,7 +146,7 @@ class RedisSink final : public Sink {
   RedisConfig config_;
   Router router_;
   std::string name_;
-  RedisStreams streams_;
+  std::unique_ptr<RedisStreams> streams_;  // never null
   std::unique_ptr<RedisLink> link_;
   std::vector<std::string> warnings_;  // of the last check
   uint64_t batch_ = 0;                 // number of the last batch that was queued

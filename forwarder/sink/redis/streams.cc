@@ -58,10 +58,8 @@ RedisStreams::RedisStreams(std::vector<RedisField> fields, std::optional<uint64_
 Result<void> RedisStreams::set_source(const SourceState& source) {
   replay_ = source.replay;
   if (!source.identity.empty()) identity_ = source.identity;
-  if (source.wal_position) {
-    wal_known_ = true;
-    reached(source.wal_position);
-  }
+  wal_known_ = static_cast<bool>(source.wal_position);
+  if (wal_known_) reached(source.wal_position);
   if (!keeps_positions()) return {};
   return memory_.open(where_ + " " + identity_);
 }

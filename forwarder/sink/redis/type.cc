@@ -68,6 +68,14 @@ SinkType redis_type() {
     if (!stream) return std::nullopt;
     return SharedPlace{"stream \"" + *stream + "\" of the same Redis", "stream", true};
   };
+  type.capabilities = {
+      .deduplication = Deduplication::kSink,
+      .atomic_batch = true,
+      .stores_position = true,
+      .becomes = "an entry of a stream, its id the event's id",
+      .delivered = "the transaction of XADDs is answered",
+      .repeated = "compared with the entry that has its id: nothing is there twice",
+      .largest = "512 MB, or `proto-max-bulk-len`"};
   return type;
 }
 

@@ -174,6 +174,24 @@ TEST(ConfigMessages, OfSinkTypes) {
   expect(with("type: file", "type:"), "7:9: \"type\" has no value");
 }
 
+// What a sink's own code knows to be wrong is said with all the rest, and where it is.
+TEST(ConfigMessages, OfSinksThatCannotBeMade) {
+  const auto sinks = [](const std::string& list) {
+    return problems(with("      - type: file\n        path: /tmp/x\n", list));
+  };
+  EXPECT_THAT(
+      sinks("      - {name: a, type: redis, url: redis://h/x}\n"
+            "      - {name: b, type: http, url: http://h, secret: whsec_hush!}\n"
+            "      - {name: c, type: redis, url: redis://h, stream: '{nothing}'}\n"
+            "      - {name: d, type: http, url: http://h, headers: {Host: hush}}\n"),
+      AllOf(HasSubstr("f:7:9: sink \"a\": url is not one of Redis"),
+            HasSubstr("f:8:9: sink \"b\": secret 1 of 1"), HasSubstr("f:9:9: sink \"c\": stream: "),
+            HasSubstr("f:10:9: sink \"d\": headers: \"Host\""), Not(HasSubstr("hush"))));
+  // One thing is said once.
+  EXPECT_EQ(sinks("      - {type: redis, url: redis://h/x, maxlen: 0}\n"),
+            "f:7:49: \"maxlen\" must be a whole number of at least 1, not \"0\"\n");
+}
+
 TEST(ConfigMessages, OfVariables) {
   const std::string must =
       "4:12: \"${\" in \"dsn\" must be followed by the name of a variable and "

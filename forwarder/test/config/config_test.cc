@@ -82,7 +82,7 @@ TEST(Config, WaitNeedsReplicas) {
 }
 
 TEST(Config, ReadsAWholeOne) {
-  setenv("WALSPOUT_TEST_SECRET", "whsec_hush", 1);
+  setenv("WALSPOUT_TEST_SECRET", "whsec_aHVzaGh1c2hodXNoaHVzaGh1c2hodXNo", 1);
   Config config = good(R"(
 pipelines:
   - name: orders
@@ -121,7 +121,7 @@ pipelines:
         headers: {Authorization: "Bearer x"}
         batch: {events: 100, bytes: 2MiB}
         lanes: 8
-        cloudevents: true
+        cloudevents: false
         cloudevents_source: /shop
         redirects: 1
         http2: false
@@ -203,12 +203,12 @@ state: /var/lib/walspout
   EXPECT_EQ(redis.tls.ca_file + redis.tls.cert_file + redis.tls.key_file, "abc");
   EXPECT_FALSE(redis.tls.verify);
   const auto& http = std::any_cast<const HttpConfig&>(pipeline.sinks[1].options);
-  EXPECT_EQ(http.secrets.at(0).reveal(), "whsec_hush");
+  EXPECT_EQ(http.secrets.at(0).reveal(), "whsec_aHVzaGh1c2hodXNoaHVzaGh1c2hodXNo");
   EXPECT_EQ(http.headers.at(0).first, "Authorization");
   EXPECT_EQ(http.batch_events, 100u);
   EXPECT_EQ(http.batch_bytes, 2u << 20);
   EXPECT_EQ(http.lanes, 8u);
-  EXPECT_TRUE(http.cloudevents);
+  EXPECT_FALSE(http.cloudevents);
   EXPECT_EQ(http.cloudevents_source, "/shop");
   EXPECT_EQ(http.redirects, 1u);
   EXPECT_FALSE(http.http2);
@@ -315,6 +315,14 @@ TEST(Config, KnowsWrongTypes) {
               HasSubstr("ADDRESS:PORT"));
   EXPECT_THAT(problems(with("", "{type: null}", "  retry: {initial: 5s, max: 1s}")),
               HasSubstr("must not be less"));
+}
+
+TEST(Config, ACloudEventIsAlone) {
+  const Config config = good(with("", "{type: http, url: \"http://x\", cloudevents: true}"));
+  EXPECT_TRUE(std::any_cast<const HttpConfig&>(config.pipelines[0].sinks[0].options).cloudevents);
+  EXPECT_THAT(
+      problems(with("", "{type: http, url: \"http://x\", cloudevents: true, batch: {events: 2}}")),
+      HasSubstr("batch.events"));
 }
 
 TEST(Config, ARequestMayNotTakeLongerThanItsDelivery) {

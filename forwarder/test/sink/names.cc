@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <map>
 #include <mutex>
 
@@ -20,6 +21,20 @@ std::mutex mutex;
 std::map<std::string, std::vector<std::string>>& names() {
   static std::map<std::string, std::vector<std::string>> known;
   return known;
+}
+
+std::condition_variable ended;
+std::map<std::string, int>& silent() {
+  static std::map<std::string, int> waiting;
+  return waiting;
+}
+
+// Holds the lock.
+void wait_for_end(std::unique_lock<std::mutex>& lock, const std::string& name) {
+  const auto found = silent().find(name);
+  if (found == silent().end()) return;
+  ++found->second;
+  ended.wait(lock, [&] { return !silent().contains(name); });
 }
 
 int resolve_really(const char* host, const char* service, const addrinfo* hints,
@@ -47,6 +62,22 @@ int resolve(const std::vector<std::string>& addresses, const char* service, cons
 void set_addresses(const std::string& name, std::vector<std::string> addresses) {
   const std::lock_guard lock(mutex);
   names()[name] = std::move(addresses);
+}
+
+SilentName::SilentName(std::string name) : name_(std::move(name)) {
+  const std::lock_guard lock(mutex);
+  silent()[name_] = 0;
+}
+
+SilentName::~SilentName() {
+  const std::lock_guard lock(mutex);
+  silent().erase(name_);
+  ended.notify_all();
+}
+
+int SilentName::asked() const {
+  const std::lock_guard lock(mutex);
+  return silent()[name_];
 }
 
 Listener::Listener() : fd_(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
@@ -100,8 +131,10 @@ extern "C" __attribute__((visibility("default"))) int getaddrinfo(const char* ho
   using namespace walspout::test;
   std::vector<std::string> addresses;
   bool known = false;
-  if (host != nullptr) {
-    const std::lock_guard lock(mutex);
+  const bool is_address = hints != nullptr && (hints->ai_flags & AI_NUMERICHOST) != 0;
+  if (host != nullptr && !is_address) {
+    std::unique_lock lock(mutex);
+    wait_for_end(lock, host);
     const auto found = names().find(host);
     known = found != names().end();
     if (known) addresses = found->second;

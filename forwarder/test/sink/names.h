@@ -10,6 +10,19 @@ namespace walspout::test {
 // From now on the name has these addresses, in this order. None: it is unknown.
 void set_addresses(const std::string& name, std::vector<std::string> addresses);
 
+// Whoever asks for the name waits until this is gone.
+class SilentName {
+ public:
+  explicit SilentName(std::string name);
+  ~SilentName();
+  SilentName(const SilentName&) = delete;
+  SilentName& operator=(const SilentName&) = delete;
+  int asked() const;  // how many wait
+
+ private:
+  const std::string name_;
+};
+
 // A listener on 127.0.0.1, at a free port, that takes nothing.
 class Listener {
  public:

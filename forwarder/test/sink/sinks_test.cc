@@ -47,6 +47,9 @@ TEST(SinksTest, EachTypeMakesItsSink) {
 TEST(SinksTest, KeysHaveNamesHelpAndNoTwins) {
   for (const SinkType& type : sink_types()) {
     EXPECT_FALSE(type.help.empty());
+    EXPECT_FALSE(type.capabilities.becomes.empty()) << type.name;
+    EXPECT_FALSE(type.capabilities.delivered.empty()) << type.name;
+    EXPECT_FALSE(type.capabilities.repeated.empty()) << type.name;
     std::set<std::string> names{"type", "name", "deliver_timeout"};
     for (const Key& key : type.keys.keys) {
       EXPECT_TRUE(names.insert(key.name).second) << type.name << "." << key.name;

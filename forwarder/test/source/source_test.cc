@@ -5,6 +5,7 @@
 
 #include <cstdlib>
 
+#include "postgres/place.h"
 #include "postgres/remedy.h"
 #include "postgres/session.h"
 #include "source/lost.h"
@@ -52,15 +53,50 @@ TEST(Dsn, EachAddressOfANameIsTried) {
   }
 }
 
+TEST(Dsn, ASilentNameServerIsWaitedForUntilTheDeadline) {
+  const test::SilentName silent("silent.test");
+  const test::Listener listener;
+  const std::string port = std::to_string(listener.port());
+  for (const std::string host : {"silent.test", "silent.test,silent.test"}) {
+    Wake wake;
+    const auto begin = Clock::now();
+    const auto opened =
+        Connection::open(Secret("host=" + host + " port=" + port), Connection::Mode::kOrdinary,
+                         begin + Milliseconds(300), wake, [] { return false; });
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().kind, ErrorKind::kRetry);
+    EXPECT_THAT(opened.error().message(), HasSubstr("no name server has answered in time"));
+  }
+}
+
+TEST(Place, IsTheSameForDsnsOfOneServer) {
+  const auto same = [](const char* a, const char* b) {
+    return Place::of(Secret(a)).is_server_of(Place::of(Secret(b)));
+  };
+  EXPECT_TRUE(same("host=H.test", "postgresql://me:x@h.test.:5432/db"));
+  EXPECT_TRUE(same("host=a,b", "host=b,a port=5432,5432 user=x"));
+  EXPECT_TRUE(same("host=localhost", "hostaddr=127.0.0.1"));
+  EXPECT_TRUE(same("host=::1", "host=0:0:0:0:0:0:0:1"));
+  EXPECT_TRUE(same("", "port=5432"));
+  EXPECT_TRUE(same("host=/tmp", "host=/tmp/./"));
+  EXPECT_FALSE(same("host=a", "host=b"));
+  EXPECT_FALSE(same("host=a", "host=a port=5433"));
+  EXPECT_FALSE(same("host=a,b", "host=a"));
+  EXPECT_FALSE(same("host=a,b", "host=a,b target_session_attrs=standby"));
+  EXPECT_FALSE(same("host=/tmp", "host=localhost"));
+  EXPECT_EQ(Place::of(Secret("host=b,a port=1,2")).servers,
+            (std::vector<std::string>{"a:2", "b:1"}));
+}
+
 TEST(Dsn, NamesADatabaseAsLibpqDoes) {
   unsetenv("PGDATABASE");
-  EXPECT_EQ(Connection::database_of(Secret("postgresql://u@h/db")), "db");
-  EXPECT_EQ(Connection::database_of(Secret("host=h,h2 hostaddr=192.0.2.1,192.0.2.2 dbname='a b'")),
+  EXPECT_EQ(Place::of(Secret("postgresql://u@h/db")).database, "db");
+  EXPECT_EQ(Place::of(Secret("host=h,h2 hostaddr=192.0.2.1,192.0.2.2 dbname='a b'")).database,
             "a b");
-  EXPECT_EQ(Connection::database_of(Secret("host=h user=me")), "me");
+  EXPECT_EQ(Place::of(Secret("host=h user=me")).database, "me");
   setenv("PGDATABASE", "shop", 1);
-  EXPECT_EQ(Connection::database_of(Secret("host=h user=me sslmode=disable")), "shop");
-  EXPECT_EQ(Connection::database_of(Secret("host=h dbname=db")), "db");
+  EXPECT_EQ(Place::of(Secret("host=h user=me sslmode=disable")).database, "shop");
+  EXPECT_EQ(Place::of(Secret("host=h dbname=db")).database, "db");
   unsetenv("PGDATABASE");
 }
 
@@ -82,6 +118,14 @@ TEST(Remedy, IsAStatementForWhatIsKnown) {
                            "must be superuser or replication role to use replication slots"}) {
     EXPECT_THAT(remedy(said), HasSubstr("RESET role")) << said;
   }
+  EXPECT_THAT(remedy("invalid value for walspout option \"proto_version\": \"2\" (This version of "
+                     "walspout knows 1 only.)"),
+              HasSubstr("upgrade the walspout plugin on the server"));
+  // Plugins that write these frames say themselves which program is too old.
+  EXPECT_EQ(
+      remedy("invalid value for walspout option \"proto_version\": \"2\" (This walspout plugin "
+             "writes version 3 of the frames. Upgrade the program that reads them.)"),
+      "");
   EXPECT_EQ(remedy("division by zero"), "");
 }
 
@@ -130,7 +174,7 @@ TEST(StartReplication, NamesFormatAndVersion) {
   SourceConfig config;
   config.slot = "s";
   EXPECT_EQ(start_replication(config, Lsn{0x100000002}),
-            "START_REPLICATION SLOT \"s\" LOGICAL 1/2 (\"format\" 'frames', \"proto_version\" '1', "
+            "START_REPLICATION SLOT \"s\" LOGICAL 1/2 (\"format\" 'frames', \"proto_version\" '2', "
             "\"batch_bytes\" '65536B')");
 }
 

@@ -42,5 +42,25 @@ TEST(ConnectTest, WhatIsWrongWithOneAddressNamesNoOther) {
   EXPECT_THAT(connect_to("nothing.test", 1, in_seconds(1)).error().what, HasSubstr("nothing.test"));
 }
 
+TEST(ConnectTest, ANameServerThatIsSilentIsWaitedForUntilTheDeadline) {
+  const Listener listener;
+  set_addresses("silent.test", {"127.0.0.1"});
+  {
+    const SilentName silent("silent.test");
+    for (int i = 0; i < 3; ++i) {
+      const auto begin = Clock::now();
+      const auto none = connect_to("silent.test", listener.port(), in_seconds(0.2));
+      ASSERT_FALSE(none);
+      EXPECT_GE(Clock::now() - begin, Milliseconds(200));
+      EXPECT_EQ(none.error().kind, ErrorKind::kRetry);
+      EXPECT_THAT(none.error().what, HasSubstr("no name server has answered in time"));
+    }
+    EXPECT_EQ(silent.asked(), 1) << "threads pile up";
+  }
+  const auto fd = connect_to("silent.test", listener.port(), in_seconds(20));
+  ASSERT_TRUE(fd) << fd.error().message();
+  close(*fd);
+}
+
 }  // namespace
 }  // namespace walspout::test

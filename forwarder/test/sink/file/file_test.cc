@@ -151,6 +151,7 @@ TEST_F(FileSinkTest, HasOneWriterAtATime) {
   FileSink second(FileConfig{path_, true});
   ASSERT_TRUE(deliver(*first, 0, 1));
   EXPECT_TRUE(second.check(SourceState{}, in_seconds(5)));
+  EXPECT_EQ(second.warnings().size(), 1u);
   const auto refused = deliver(second, 1, 1);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().error.kind, ErrorKind::kRetry);

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <openssl/ssl.h>
 
+#include <atomic>
 #include <cstdlib>
+#include <thread>
 
 #include "sink/http/http.h"
 #include "test/sink/certificates.h"
@@ -98,6 +100,28 @@ TEST_F(HttpNetTest, EachAddressOfANameIsTried) {
   set_addresses("several.test", {"127.0.0.2", "127.0.0.3", "127.0.0.1"});
   config_.url = "http://several.test:" + std::to_string(server_.port()) + "/hook";
   EXPECT_TRUE(deliver(*sink_for(config_)));
+}
+
+// curl would wait for the thread that asks, beyond all limits.
+TEST_F(HttpNetTest, ASilentNameServerHoldsUpNothing) {
+  auto silent = std::make_unique<SilentName>("silent.test");
+  set_addresses("silent.test", {"127.0.0.1"});
+  config_.url = "http://silent.test:" + std::to_string(server_.port()) + "/hook";
+  config_.connect_timeout = Milliseconds(200);
+  auto sink = sink_for(config_);
+  std::atomic<bool> answered{false};
+  std::thread rescue([&] {
+    if (!wait_for(std::chrono::seconds(15), [&] { return answered.load(); })) silent.reset();
+  });
+  EXPECT_EQ(failure(*sink).error.kind, ErrorKind::kRetry);
+  EXPECT_FALSE(sink->check({}, in_seconds(1)));
+  sink.reset();
+  answered = true;
+  rescue.join();
+  EXPECT_NE(silent, nullptr) << "it waited for the name server";
+  silent.reset();
+  EXPECT_TRUE(
+      wait_for(std::chrono::seconds(20), [&] { return deliver(*sink_for(config_)).has_value(); }));
 }
 
 TEST_F(HttpNetTest, EachFaultOfTlsHasItsRemedy) {

@@ -581,6 +581,22 @@ TEST_F(HttpSinkTest, RefusesConfigurationsThatCannotWork) {
   refused(config, "X-A");
   config.headers = {{"X A", Secret("geheim")}};
   refused(config, "X A");
+  config.headers = {{"X-A", Secret("1")}, {"x-a", Secret("geheim")}};
+  refused(config, "x-a");
+  for (const char* name : {"content-length", "Host", "Transfer-Encoding", "connection",
+                           "Webhook-Id", "webhook-signature", "Expect", "Content-Encoding"}) {
+    config.headers = {{name, Secret("geheim")}};
+    refused(config, name);
+  }
+  config.headers = {{"ce-id", Secret("geheim")}};
+  EXPECT_TRUE(HttpSink::create(config));
+  config.cloudevents = true;
+  refused(config, "ce-id");
+  config = config_;
+  config.url = "http://geheim:x/";
+  refused(config, "url");
+  config.url = "http://";
+  refused(config, "url");
   config = config_;
   config.lanes = 0;
   refused(config, "lanes");

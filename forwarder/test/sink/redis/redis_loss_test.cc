@@ -3,6 +3,7 @@
 
 #include <thread>
 
+#include "sink/sinks.h"
 #include "test/sink/contract.h"
 #include "test/sink/redis/redis_server.h"
 #include "test/sink/server_process.h"
@@ -198,6 +199,63 @@ TEST_F(RedisLossTest, EveryStreamIsLookedAtOnANewConnection) {
   EXPECT_THAT(delivery.error().error.what, HasSubstr("3 entries of stream \"orders\""));
   EXPECT_THAT(delivery.error().error.what, HasSubstr("1 entries of stream \"others\""));
   EXPECT_TRUE(deliver_all(*sink, other.span().subspan(1)));
+}
+
+// A password in a file changes in the outage that loses entries: then another sink goes on.
+TEST_F(RedisLossTest, ASinkWithANewPasswordKnowsWhatTheOldOneKnew) {
+  const std::string secret = directory_.file("password");
+  const auto rule = [&](const std::string& password) {
+    server_.ask({"ACL", "SETUSER", "writer", "on", "resetpass", ">" + password, "~*", "+@all"});
+    write_file(secret, password);
+  };
+  config_.memory.clear();
+  config_.username = "writer";
+  for (const std::string name : {"fixed", "of {op}"}) {
+    rule("one");
+    config_.stream.fallback = name;
+    config_.password = *Secret::from_file(secret);
+    SinkConfig config = sink_config("redis");
+    config.options = config_;
+    auto sink = std::move(*make_sink(config));
+    const SourceState source{Lsn{1000}, false, kSource.identity};
+    ASSERT_THAT(losses_at_start(*sink, source), IsEmpty());
+    ASSERT_TRUE(deliver(*sink, 0, 2));
+    server_.ask({"SAVE"});
+    ASSERT_TRUE(deliver(*sink, 2, 3));
+    restart_without_latest();
+    rule("two");
+    std::vector<Error> losses;
+    for (int tries = 0; tries < 10; ++tries) {
+      Progress progress(1);
+      const auto delivery = sink->deliver(events_.span().subspan(5, 1), in_seconds(5), progress);
+      if (delivery) break;
+      if (delivery.error().error.loss) losses.push_back(delivery.error().error);
+    }
+    ASSERT_EQ(losses.size(), 1u) << name;
+    EXPECT_THAT(losses[0].what, HasSubstr("3 entries of stream"));
+    EXPECT_THAT(losses[0].what, HasSubstr("ended with id 1000-4 and now ends with 1000-1"));
+    for (size_t i = 6; i < 10; ++i) ASSERT_TRUE(deliver(*sink, i, 1));
+    EXPECT_EQ(server_.ask({"XLEN", name == "fixed" ? name : "of c"}), "7");
+    server_.ask({"FLUSHALL"});
+  }
+}
+
+// Another server, or another database of it, has lost nothing.
+TEST_F(RedisLossTest, ANewUrlOfAnotherDatabaseIsNoLoss) {
+  const std::string secret = directory_.file("url");
+  const std::string url = "redis://127.0.0.1:" + std::to_string(server_.port());
+  write_file(secret, url);
+  config_.memory.clear();
+  config_.url = *Secret::from_file(secret);
+  SinkConfig config = sink_config("redis");
+  config.options = config_;
+  auto sink = std::move(*make_sink(config));
+  ASSERT_THAT(losses_at_start(*sink), IsEmpty());
+  ASSERT_TRUE(deliver(*sink, 0, 2));
+  write_file(secret, url + "/1");
+  ASSERT_TRUE(sink->reopen());
+  EXPECT_TRUE(deliver(*sink, 2, 2));
+  EXPECT_EQ(server_.ask({"XLEN", kStream}), "2");
 }
 
 TEST_F(RedisLossTest, ReplicasAreWaitedFor) {

@@ -123,6 +123,8 @@ TEST_F(RedisSinkTest, FieldsAreThoseConfigured) {
   const auto refused = RedisSink::create(config);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().what, HasSubstr("\"date\""));
+  config.fields = {"data", "id", "data"};
+  EXPECT_THAT(RedisSink::create(config).error().what, HasSubstr("\"data\" twice"));
   config.fields = {};
   EXPECT_FALSE(RedisSink::create(config));
 }
@@ -414,7 +416,7 @@ TEST_F(RedisSinkTest, AnEntryWithTheSameIdAndOtherBytesIsAFault) {
     ASSERT_TRUE(deliver_all(*sourced_sink(config), events_.span().first(5)));
     std::vector<Event> events(events_.span().begin(), events_.span().end());
     std::string other(events[2].document);
-    other[events[2].key_begin + 6] = 'X';
+    other[events[2].key_span.begin + 6] = 'X';
     events[2].document = other;
     auto sink = sourced_sink(config);
     const DeliveryError error = failure(*sink, events);
