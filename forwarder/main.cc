@@ -3,13 +3,30 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <string_view>
+#include <vector>
 
 #include "base/version.h"
 #include "command/commands.h"
 
 namespace {
 
+// Takes the command of `sink-test` out of the arguments: all from the first one on that is no
+// option of ours, or from behind "--".
+std::vector<std::string> take_command(int& argc, char** argv) {
+  constexpr std::string_view kSinkTest = "sink-test";
+  if (argc < 2 || argv[1] != kSinkTest) return {};
+  int begin = 2;
+  while (begin < argc && std::string_view(argv[begin]).starts_with("-")) {
+    if (std::string_view(argv[begin++]) == "--") break;
+  }
+  std::vector<std::string> command(argv + begin, argv + argc);
+  argc = begin > 2 && std::string_view(argv[begin - 1]) == "--" ? begin - 1 : begin;
+  return command;
+}
+
 int dispatch(int argc, char** argv) {
+  const std::vector<std::string> command = take_command(argc, argv);
   CLI::App app("Row changes in Postgres, pushed to where they are needed.", "walspout");
   app.require_subcommand(1);
 
@@ -59,6 +76,12 @@ int dispatch(int argc, char** argv) {
   sinks->add_flag("--json", json, "for programs");
   CLI::App* schema = app.add_subcommand("schema", "print a JSON Schema of the configuration");
 
+  CLI::App* sink_test = app.add_subcommand(
+      "sink-test",
+      "say whether a program can be a sink of the type exec: sink-test [--] COMMAND...");
+  sink_test->add_flag("--no-color", plain, "plain text on a terminal");
+  sink_test->footer("The program gets events of a table walspout_test.orders, and is killed once.");
+
   CLI::App* version = app.add_subcommand("version", "print the version");
 
   try {
@@ -77,6 +100,11 @@ int dispatch(int argc, char** argv) {
   if (*keys) return walspout::keys_command(json);
   if (*schema) return walspout::schema_command();
   if (*sinks) return walspout::sinks_command(json);
+  if (*sink_test && !command.empty()) return walspout::sink_test_command(command, !plain);
+  if (*sink_test) {
+    std::fprintf(stderr, "walspout: sink-test needs a COMMAND\n");
+    return walspout::kUsage;
+  }
   if (*adopt) return walspout::adopt_command(adopt_options);
   if (*version) std::printf("walspout %s\n", walspout::kVersion);
   return walspout::kClean;

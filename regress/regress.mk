@@ -188,6 +188,7 @@ FORWARDER_FUZZERS = \
 	source/frames \
 	config/config \
 	sink/http/http_answer \
+	sink/exec/exec_answer \
 	sink/redis/redis
 
 fuzz-forwarder:

@@ -34,6 +34,9 @@ int keys_command(bool json);
 int schema_command();
 int sinks_command(bool json);
 
+// Tries whether a program can be a sink.
+int sink_test_command(const std::vector<std::string>& command, bool color);
+
 int drop_command(const std::string& path, bool yes);
 
 struct AdoptOptions {

@@ -26,7 +26,13 @@ Deliverer::Deliverer(Sink& sink, EventQueue& queue, size_t cursor, DeliverConfig
       stats_(stats),
       time_(time),
       source_(std::move(source)),
-      backoff_(config_.retry) {}
+      backoff_(config_.retry) {
+  // The sink may outlive this, and still hear of its receiver.
+  sink_.listen([pipeline = config_.pipeline, sink = config_.sink](std::string_view line) {
+    log(LogLevel::kInfo, "the receiver says",
+        {{"pipeline", pipeline}, {"sink", sink}, {"line", line}});
+  });
+}
 
 Result<void> Deliverer::run() {
   Result<void> result = connect();

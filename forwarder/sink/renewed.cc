@@ -32,6 +32,7 @@ Result<bool> RenewedSink::renew() {
     if (!made) return in("the new secret cannot be used, the old one stays", made.error());
     (*made)->succeed(*sink_);
     sink_ = std::move(*made);
+    if (listener_) sink_->listen(listener_);
     config_ = std::move(fresh);
     unchecked_ = true;
   }

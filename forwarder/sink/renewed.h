@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "sink/sinks.h"
 #include "stream/sink.h"
@@ -34,6 +35,10 @@ class RenewedSink : public Sink {
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
   void idle() override { sink_->idle(); }
+  void listen(Listener listener) override {
+    listener_ = std::move(listener);
+    sink_->listen(listener_);
+  }
   [[nodiscard]] Result<void> reopen() override;
 
  private:
@@ -42,6 +47,7 @@ class RenewedSink : public Sink {
   SinkConfig config_;
   const Make make_;
   std::unique_ptr<Sink> sink_;
+  Listener listener_;
   SourceState source_;      // that the sink was checked with
   bool unchecked_ = false;  // since it was made
 };

@@ -162,6 +162,11 @@ class Sink {
   // next attempt: heartbeats.
   virtual void idle() {}
 
+  // Who is told each line that the receiver says beside its answers, for the log: printable, and
+  // not too many. Called before anything else; the listener is called within other calls.
+  using Listener = std::function<void(std::string_view line)>;
+  virtual void listen(Listener /*listener*/) {}
+
   // SIGHUP: files are opened again.
   virtual Result<void> reopen() { return {}; }
 

@@ -340,6 +340,7 @@ FAULTS = {
     "http": [*_deaths("http", "webhook"), Fault("webhook-misbehaves", "http", misbehave),
              Fault("replace-certificate", "http", replace_certificate, ("proxy http",)),
              *_network("http"), _stop_without("http", "webhook")],
+    "exec": _deaths("exec"),
     "file": [Fault("disk-full", "disk", fill_disk), Fault("rotate-log", "log", rotate_log),
              _stop_without("file", "file")],
     # The file of dead letters is on the same disk as the file sink's.
@@ -365,7 +366,8 @@ KINDS = {
     "a memory alarm": Kind(["rabbitmq-alarm"]),
     "cuts in a transaction": Kind(["long-transaction-cut"]),
     "a promoted standby": Kind(["promote-postgres", "terminate-walsender", "kill-forwarder"]),
-    "two sources": Kind(["kill-forwarder", "kill-redis", "kill-rabbitmq", "kill-webhook", "cut-*"], 2),
+    "two sources": Kind(["kill-forwarder", "kill-redis", "kill-rabbitmq", "kill-webhook", "kill-exec",
+                         "cut-*"], 2),
     "everything": Kind(["*"]),
 }
 

@@ -9,6 +9,7 @@ import random
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -22,13 +23,13 @@ import truth
 from disk import Disk, size
 from proxy import Proxy
 from rotation import Rotated
-from servers import RabbitMQ, Redis, Webhook, die_with_parent
+from servers import Programs, RabbitMQ, Redis, Webhook, die_with_parent
 from source import Source
 
 PROGRAM = os.environ.get("WALSPOUT") or os.path.join(pg.TOP, "build", "forwarder", "walspout")
 CLOCK = os.path.join(pg.TOP, "build", "torture", "clock_preload.so")
 FAILED = os.path.join(pg.TOP, "build", "torture", "failed")
-SINKS = ("redis", "http", "rabbitmq", "file")
+SINKS = ("redis", "http", "rabbitmq", "exec", "file")
 CATCH_UP = 180          # seconds, after all has healed
 REJECTED = '"table":"named"'
 AFTER = 3               # failed attempts of one event until it is a dead letter, if that event is the cause
@@ -63,9 +64,12 @@ class Stage:
         for name in sinks:
             if name in makers:
                 self.servers[name] = makers[name](work).start()
+        if "exec" in sinks:
+            self.servers["exec"] = Programs(work)
         self.proxies = {"postgres": Proxy(self.socket_of(self.cluster))}
         for name, server in self.servers.items():
-            self.proxies[name] = Proxy(server.port)
+            if name != "exec":
+                self.proxies[name] = Proxy(server.port)
         for proxy in self.proxies.values():
             work.at_exit(proxy.close)
 
@@ -203,6 +207,7 @@ class Scene:
         self.moody = seed // 2 % 2 == 1
         self.batch = self.chance.choice([1, 20, 100])
         self.memory = self.chance.choice(["1MiB", "4MiB", "64MiB"])
+        self.unanswered = [50, 1000][seed % 2]
         # Longer, and shorter, than faults last.
         self.patience = self.chance.choice(["1500ms", "5s"])
         self.drain = self.chance.choice(["500ms", "5s"])
@@ -230,6 +235,9 @@ class Scene:
     @property
     def slots(self):
         return [slot for source in self.sources for slot in source.slots]
+
+    def program_file(self, source):
+        return self.servers["exec"].file(f"events_{source.db}.jsonl")
 
     def file(self, source):
         return os.path.join(self.disk.folder, f"events_{source.db}.jsonl")
@@ -300,6 +308,7 @@ class Scene:
             reach = {"redis": lambda: self.servers["redis"].reach(),
                      "rabbitmq": lambda: self.servers["rabbitmq"].reach(self.name),
                      "http": lambda: size(self.servers["http"].requests),
+                     "exec": lambda source=source: size(self.program_file(source)),
                      "file": self.files[source.number].size}
             source.watch(self.cluster, self.stage.sinks, reach, lambda: size(self.dead_letters))
 
@@ -423,7 +432,10 @@ class Scene:
             elif name == "http":
                 shared = self.servers[name].arrivals()
             for source in self.sources:
-                if shared is None:
+                if name == "exec":
+                    with open(self.program_file(source), "rb") as f:
+                        found[name, source.number] = checker.file_arrivals(f.read())
+                elif shared is None:
                     found[name, source.number] = checker.file_arrivals(
                         self.files[source.number].content())
                 else:
@@ -525,6 +537,14 @@ class Scene:
         connect_timeout: 2s
         deliver_timeout: {self.patience}
 """,
+            "exec": f"""\
+      - type: exec
+        command: [{sys.executable}, -B, {self.servers['exec'].program}, {self.program_file(source)}]
+        env: {{LD_PRELOAD: ""}}
+        unanswered: {self.unanswered}
+        grace: 500ms
+        deliver_timeout: {self.patience}
+""" if "exec" in self.servers else "",
             "file": f"""\
       - type: file
         path: {self.file(source)}
@@ -644,8 +664,8 @@ class Scene:
             self.servers["redis"].forget()
         if "rabbitmq" in self.servers:
             self.servers["rabbitmq"].forget(self.name)
-        if "http" in self.servers:
-            self.servers["http"].forget()
+        for name in {"http", "exec"} & set(self.servers):
+            self.servers[name].forget()
         for file in self.files.values():
             file.remove()
         if os.path.exists(self.dead_letters):

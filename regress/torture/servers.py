@@ -95,6 +95,58 @@ class Server:
         return [self.process.pid] if self.running() else []
 
 
+class Programs:
+    """The programs of exec sinks. The forwarder starts them; each has a file."""
+
+    name = "exec"
+
+    def __init__(self, work):
+        self.folder = work.mkdir("exec")
+        self.program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "exec_sink.py")
+        self.log_path = os.path.join(self.folder, "log")    # there is none: theirs is the forwarder's
+        self.paths = []
+
+    def file(self, name):
+        """The file of a new program."""
+        path = os.path.join(self.folder, name)
+        if path not in self.paths:
+            self.paths.append(path)
+        return path
+
+    def start(self):
+        return self
+
+    def running(self):
+        return True
+
+    def pids(self):
+        found = []
+        for path in self.paths:
+            try:
+                with open(path + ".pid") as f:
+                    pid = int(f.read())
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    if path.encode() in f.read().split(b"\0"):
+                        found.append(pid)
+            except (OSError, ValueError):
+                pass            # it has ended, or begins
+        return found
+
+    def kill(self):
+        for pid in self.pids():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def forget(self):
+        for path in self.paths:
+            for name in (path, path + ".pid"):
+                if os.path.exists(name):
+                    os.unlink(name)
+        self.paths = []
+
+
 class Redis(Server):
     """Answers a command when it is on disk."""
 

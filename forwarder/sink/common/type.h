@@ -27,6 +27,14 @@ struct SharedPlace {
   bool has_templates = false;
 };
 
+// How one thing went that a receiver was tried with.
+struct TrialResult {
+  bool good = false;
+  std::string what;
+  std::string remedy;  // or what else there is to say of it; may be empty
+};
+using SayTrial = std::function<void(const TrialResult& result)>;
+
 // A sink as the configuration has it.
 struct SinkConfig {
   std::string name;                      // in logs and metrics; the type, unless given
@@ -78,6 +86,10 @@ struct SinkType {
   // sink remembers nothing.
   std::function<std::string*(std::any& options)> memory{};
   std::string memory_suffix{};
+
+  // Tries a receiver that users write, with events of its own, and says how each thing went. It may
+  // take minutes. Empty: there is no such trial.
+  std::function<void(const std::any& options, const SayTrial& say)> trial{};
 };
 
 // A type whose options are a structure Options, and whose sink `make` makes of them.

@@ -133,6 +133,30 @@ TEST(ConfigMessages, OfMappingsAndLists) {
          "9:5: merge keys (\"<<\") are not supported: write the keys themselves");
 }
 
+TEST(ConfigMessages, OfPrograms) {
+  const auto exec = [](const std::string& lines) {
+    return with("type: file\n        path: /tmp/x", "type: exec" + lines);
+  };
+  expect(exec(""), "7:9: an item of \"sinks\" needs \"command\"");
+  expect(exec("\n        command: ./my-sink --flag"),
+         "8:18: \"command\" must be a list, such as [a, b]");
+  const std::string needs = "\"command\" needs a program, such as [./my-sink, --flag]";
+  expect(exec("\n        command: []"), "8:18: " + needs);
+  expect(exec("\n        command: ['', x]"), "8:18: " + needs);
+  expect(exec("\n        command: [[a]]"), "8:19: an item of \"command\" must be a single value");
+  expect(exec("\n        command: [a]\n        env: [A=b]"),
+         "9:14: \"env\" must be a mapping of names to values");
+  expect(exec("\n        command: [a]\n        env: {A=b: c}"),
+         "9:14: a name in \"env\" is empty, or has a \"=\"");
+  expect(exec("\n        command: [a]\n        order: keys"),
+         "9:16: \"order\" must be one of all, key, none, not \"keys\"; did you mean \"key\"?");
+  expect(exec("\n        command: [a]\n        unanswered: 0"),
+         "9:21: \"unanswered\" must be a whole number from 1 to 65535, not \"0\"");
+  EXPECT_THAT(problems(exec("\n        comand: [a]")),
+              HasSubstr("f:8:9: unknown key \"comand\" in an item of \"sinks\": did you mean "
+                        "\"command\"?"));
+}
+
 TEST(ConfigMessages, OfSinkTypes) {
   // Whatever any type knows is known if the type cannot be told.
   expect(with("type: file",
@@ -141,7 +165,8 @@ TEST(ConfigMessages, OfSinkTypes) {
               "        http2: true\n        timeout: 1s\n        declare: topic\n"
               "        persistent: true\n        mandatory: true\n        unconfirmed: 1\n"
               "        fsync: true"),
-         "7:15: \"type\" must be one of redis, http, rabbitmq, file, stdout, null, not \"redys\"; "
+         "7:15: \"type\" must be one of redis, http, rabbitmq, exec, file, stdout, null, not "
+         "\"redys\"; "
          "did you mean \"redis\"?");
   EXPECT_THAT(problems(with("type: file", "type: redys\n        mandatery: true")),
               HasSubstr("did you mean \"mandatory\"?"));

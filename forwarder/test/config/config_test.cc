@@ -7,6 +7,7 @@
 #include <fstream>
 
 #include "config/units.h"
+#include "sink/exec/config.h"
 #include "sink/file/config.h"
 #include "sink/http/config.h"
 #include "sink/rabbitmq/config.h"
@@ -142,6 +143,14 @@ pipelines:
         unconfirmed: 5
         heartbeat: 1500ms
         connect_timeout: 1s
+      - type: exec
+        command: [./my-sink, --flag, "a b"]
+        directory: /srv/sinks
+        env: {TOKEN: hush}
+        order: key
+        unanswered: 7
+        answer_timeout: 1m
+        grace: 3s
       - type: file
         path: /tmp/x
         fsync: off
@@ -177,7 +186,7 @@ state: /var/lib/walspout
   EXPECT_EQ(pipeline.dead_letter->after, 7u);
   EXPECT_EQ(pipeline.dead_letter->path, "/tmp/dead");
 
-  ASSERT_EQ(pipeline.sinks.size(), 6u);
+  ASSERT_EQ(pipeline.sinks.size(), 7u);
   EXPECT_EQ(pipeline.sinks[0].name, "fast");
   EXPECT_EQ(pipeline.sinks[0].deliver_timeout, Milliseconds(20'000));
   const auto& redis = std::any_cast<const RedisConfig&>(pipeline.sinks[0].options);
@@ -224,9 +233,19 @@ state: /var/lib/walspout
   EXPECT_EQ(rabbitmq.connect_timeout, Milliseconds(1'000));
   EXPECT_EQ(rabbitmq.url.reveal(), "amqp://guest:guest@127.0.0.1/");
   EXPECT_EQ(rabbitmq.heartbeat, std::chrono::seconds(2));
-  EXPECT_FALSE(std::any_cast<const FileConfig&>(pipeline.sinks[3].options).fsync);
-  EXPECT_EQ(pipeline.sinks[4].type->name, "stdout");
-  EXPECT_EQ(pipeline.sinks[5].type->name, "null");
+  const auto& exec = std::any_cast<const ExecConfig&>(pipeline.sinks[3].options);
+  EXPECT_THAT(exec.command, ElementsAre("./my-sink", "--flag", "a b"));
+  EXPECT_EQ(exec.directory, "/srv/sinks");
+  ASSERT_EQ(exec.env.size(), 1u);
+  EXPECT_EQ(exec.env[0].first, "TOKEN");
+  EXPECT_EQ(exec.env[0].second.reveal(), "hush");
+  EXPECT_EQ(exec.order, Order::kKey);
+  EXPECT_EQ(exec.unanswered, 7u);
+  EXPECT_EQ(exec.answer_timeout, Milliseconds(60'000));
+  EXPECT_EQ(exec.grace, Milliseconds(3'000));
+  EXPECT_FALSE(std::any_cast<const FileConfig&>(pipeline.sinks[4].options).fsync);
+  EXPECT_EQ(pipeline.sinks[5].type->name, "stdout");
+  EXPECT_EQ(pipeline.sinks[6].type->name, "null");
   EXPECT_EQ(config.status->host, "::1");
   EXPECT_EQ(config.status->port, 9999);
   EXPECT_EQ(config.log.level, LogLevel::kDebug);
@@ -250,7 +269,7 @@ statsu: {}
 )"),
       "f:3:28: \"slot\" must be up to 63 lower case letters, digits and underscores, not \"Bad\"\n"
       "f:3:33: unknown key \"publicatons\" in \"source\": did you mean \"publications\"?\n"
-      "f:5:15: \"type\" must be one of redis, http, rabbitmq, file, stdout, null, not "
+      "f:5:15: \"type\" must be one of redis, http, rabbitmq, exec, file, stdout, null, not "
       "\"redys\"; did you mean \"redis\"?\n"
       "f:6:9: an item of \"sinks\" needs \"path\"\n"
       "f:7:9: unknown key \"pth\" in an item of \"sinks\": did you mean \"path\"?\n"

@@ -173,9 +173,11 @@ TEST_P(SinkContract, SaysRetryWhileTheReceiverIsAway) {
     EXPECT_EQ(delivery.error().error.kind, ErrorKind::kRetry) << delivery.error().error.message();
     EXPECT_EQ(progress.durable_count(), 0u);
   }
-  const auto checked = sink_->check(SourceState{Lsn{5000}}, in_seconds(5));
-  ASSERT_FALSE(checked);
-  EXPECT_EQ(checked.error().kind, ErrorKind::kRetry) << checked.error().message();
+  if (harness_->checks_server()) {
+    const auto checked = sink_->check(SourceState{Lsn{5000}}, in_seconds(5));
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().kind, ErrorKind::kRetry) << checked.error().message();
+  }
   harness_->start_server();
   ASSERT_TRUE(deliver_all(*sink_, events.span()));
   EXPECT_EQ(first_times(harness_->received()), events.documents());

@@ -30,6 +30,8 @@ class Harness {
 
   // A receiver that is a process can die and come back with what it had.
   virtual bool has_server() const { return true; }
+  // Whether check() asks the process. Otherwise it says nothing of one that is away.
+  virtual bool checks_server() const { return true; }
   virtual void start_server() {}
   virtual void stop_server() {}
   // Stops answering without closing anything.

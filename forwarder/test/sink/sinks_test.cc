@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "sink/exec/config.h"
 #include "sink/file/config.h"
 #include "sink/http/config.h"
 #include "sink/rabbitmq/config.h"
@@ -30,7 +31,10 @@ TEST(SinksTest, EachTypeMakesItsSink) {
   RabbitmqConfig rabbitmq;
   rabbitmq.url = Secret("amqp://127.0.0.1");
   configs["rabbitmq"] = with("rabbitmq", rabbitmq);
-  EXPECT_EQ(configs.size(), 6u);
+  ExecConfig exec;
+  exec.command = {"/nonexistent/program"};
+  configs["exec"] = with("exec", exec);
+  EXPECT_EQ(configs.size(), 7u);
   for (const auto& [name, config] : configs) {
     EXPECT_EQ(config.name, name);
     const auto made = make_sink(config);
@@ -66,7 +70,7 @@ TEST(SinksTest, TemplatesCanBeReached) {
 }
 
 TEST(SinksTest, ConfigurationsThatAreWrongAreFatal) {
-  for (const char* type : {"redis", "http", "rabbitmq"}) {
+  for (const char* type : {"redis", "http", "rabbitmq", "exec"}) {
     EXPECT_EQ(make_sink(sink_config(type)).error().kind, ErrorKind::kFatal) << type;
   }
 }

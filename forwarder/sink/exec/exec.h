@@ -1,0 +1,95 @@
+// Events to the standard input of a program, as lines; answers from its standard output.
+//
+// Start is connect, a line is publish, end of file is close. Durable is what the program answered
+// for, by the event's id. A program that ends, that says what is no answer, or that is silent for
+// too long, is ended and started again, and gets what it has not answered for. The next one starts
+// when the last one has ended, so that no event of the old one overtakes.
+//
+// The program that is late is kept beyond the deadline, with what it has: the next call waits for
+// the same events. What was not written yet is taken back after a failure.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "sink/common/window.h"
+#include "sink/exec/answer.h"
+#include "sink/exec/config.h"
+#include "sink/exec/outbox.h"
+#include "sink/exec/process.h"
+#include "sink/exec/talk.h"
+#include "stream/sink.h"
+
+namespace walspout {
+
+class ExecSink final : public Sink, private WindowClient {
+ public:
+  // Error: kFatal. Starts nothing.
+  [[nodiscard]] static Result<std::unique_ptr<Sink>> create(const ExecConfig& config);
+  // Ends the program: end of file, SIGTERM, SIGKILL.
+  ~ExecSink() override;
+
+  std::string_view type() const override { return "exec"; }
+  std::string_view endpoint() const override { return name_; }
+  BatchLimits limits() const override;
+  // Looks whether the program is there and may be executed. Starts nothing: what a program does
+  // when it starts is not known, and the forwarder may have one that runs.
+  [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
+  [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
+                                 Progress& progress) override;
+  void idle() override;
+  void listen(Listener listener) override { talk_.listen(std::move(listener)); }
+
+ private:
+  // An event that was answered for.
+  struct Id {
+    Lsn lsn;
+    uint64_t index = 0;
+    bool operator==(const Id&) const = default;
+  };
+
+  explicit ExecSink(const ExecConfig& config);
+
+  [[nodiscard]] Result<Connection> connect(TimePoint deadline) override;
+  bool is_connected() const override { return process_ != nullptr; }
+  bool has_room() const override { return outbox_.has_room(); }
+  [[nodiscard]] Result<bool> submit(uint64_t number, const Event& event) override;
+  [[nodiscard]] tl::expected<void, Broken> poll(TimePoint until, Flight& flight) override;
+  void withdraw(Flight& flight) override;
+  void keep_bytes() override { outbox_.keep_bytes(); }
+  void abandon() override;
+  Error late(const Flight& flight) const override;
+
+  [[nodiscard]] Result<void> exchange(Flight& flight);
+  void write();
+  [[nodiscard]] Result<void> read(Flight& flight);
+  [[nodiscard]] Result<void> hear(std::string_view line, Flight& flight);
+  [[nodiscard]] Result<void> hear(const ExecAnswer& answer, Flight& flight);
+  std::optional<uint64_t> find(const Id& id, const Flight& flight) const;
+  bool was_answered(const Id& id) const;
+  void remember(const Id& id);
+  [[nodiscard]] Result<void> look(const Flight& flight);
+  Failure ended(const Flight& flight);
+  Failure wrong(std::string what) const;
+  std::string quoted(std::string_view text) const;
+
+  ExecConfig config_;
+  const std::string name_;
+  ExecTalk talk_;
+  Window window_;
+  std::unique_ptr<ExecProcess> process_;
+  std::unique_ptr<ExecProcess> ending_;  // the last one, until it has ended
+  ExecOutbox outbox_;
+  ExecLines lines_;
+  std::vector<char> input_;  // kept for its memory
+  uint64_t expected_ = 1;    // the number of the next answer, if they come in order
+  std::deque<Id> answered_;  // the latest
+  TimePoint waiting_since_;  // for an answer, while there is an event
+  std::optional<TimePoint> half_closed_since_;
+  std::optional<Error> untold_;  // why the last program ended, if no call has said so
+};
+
+}  // namespace walspout
