@@ -22,7 +22,7 @@ struct RedisWait {
 
 struct RedisConfig {
   Secret url;  // redis://[user:password@]host[:port][/db], rediss://..., unix:///path[?db=n]
-  Route stream{{}, "walspout:{database}:{schema}.{table}", Unmapped::kError, {}, true};
+  Route stream{{}, "walspout:{database}:{schema}.{table}", Unmapped::kError, {}, "%:."};
   std::optional<uint64_t> maxlen;           // about; none: never trimmed
   std::vector<std::string> fields{"data"};  // of an entry: data id op schema table key
   std::string username;                     // ACL user; wins over the URL's
