@@ -22,13 +22,13 @@ import truth
 from disk import Disk, size
 from proxy import Proxy
 from rotation import Rotated
-from servers import RabbitMQ, Redis, Webhook, die_with_parent
+from servers import Nats, RabbitMQ, Redis, Webhook, die_with_parent
 from source import Source
 
 PROGRAM = os.environ.get("WALSPOUT") or os.path.join(pg.TOP, "build", "forwarder", "walspout")
 CLOCK = os.path.join(pg.TOP, "build", "torture", "clock_preload.so")
 FAILED = os.path.join(pg.TOP, "build", "torture", "failed")
-SINKS = ("redis", "http", "rabbitmq", "file")
+SINKS = ("redis", "http", "rabbitmq", "nats", "file")
 CATCH_UP = 180          # seconds, after all has healed
 REJECTED = '"table":"named"'
 AFTER = 3               # failed attempts of one event until it is a dead letter, if that event is the cause
@@ -59,7 +59,7 @@ class Stage:
         self.disk = Disk(work)
         # Servers end with the thread that started them: these stay.
         self.threads = concurrent.futures.ThreadPoolExecutor(16)
-        makers = {"redis": Redis, "http": Webhook, "rabbitmq": RabbitMQ}
+        makers = {"redis": Redis, "http": Webhook, "rabbitmq": RabbitMQ, "nats": Nats}
         for name in sinks:
             if name in makers:
                 self.servers[name] = makers[name](work).start()
@@ -263,8 +263,8 @@ class Scene:
         self.write_names()
         for source in self.sources:
             source.make(self.leader)
-        if "rabbitmq" in self.servers:
-            self.servers["rabbitmq"].declare(self.name)
+        for name in {"rabbitmq", "nats"} & self.servers.keys():
+            self.servers[name].declare(self.name)
         if "http" in self.servers:
             self.servers["http"].rejected = REJECTED if self.rejects else None
             self.servers["http"].moods = faults.moods(self.chance) if self.moody else []
@@ -299,6 +299,7 @@ class Scene:
         for source in self.sources:
             reach = {"redis": lambda: self.servers["redis"].reach(),
                      "rabbitmq": lambda: self.servers["rabbitmq"].reach(self.name),
+                     "nats": lambda: self.servers["nats"].reach(self.name),
                      "http": lambda: size(self.servers["http"].requests),
                      "file": self.files[source.number].size}
             source.watch(self.cluster, self.stage.sinks, reach, lambda: size(self.dead_letters))
@@ -418,7 +419,7 @@ class Scene:
             shared = None
             if name == "redis":
                 shared = self.servers[name].arrivals()
-            elif name == "rabbitmq":
+            elif name in ("rabbitmq", "nats"):
                 shared = self.servers[name].arrivals(self.name)
             elif name == "http":
                 shared = self.servers[name].arrivals()
@@ -434,7 +435,7 @@ class Scene:
         """With what is promised."""
         made = checker.Sink(source.called(name), arrivals, set_aside=aside, again=self.budget(),
                             looks=source.watches[name].looks)
-        if name == "redis":
+        if name in ("redis", "nats"):       # outages are shorter than a stream's duplicate window
             return made._replace(once=True)
         if name == "rabbitmq":
             # Nothing holds back what is under way in a run whose only fault is an alarm.
@@ -522,6 +523,18 @@ class Scene:
         url: amqp://guest:guest@{host_of('rabbitmq')}:{self.port('rabbitmq')}/
         exchange: {self.name}
         heartbeat: 4s
+        connect_timeout: 2s
+        deliver_timeout: {self.patience}
+""",
+            "nats": f"""\
+      - type: nats
+        servers: ["nats://{host_of('nats')}:{self.port('nats')}"]
+        subject:
+          tables: {{message: {self.name}.message}}
+          fallback: "{self.name}.{{schema}}.{{table}}"
+        id_prefix: "{source.number}:"
+        heartbeat: 4s
+        ack_timeout: 5s
         connect_timeout: 2s
         deliver_timeout: {self.patience}
 """,
@@ -642,8 +655,8 @@ class Scene:
             self.cluster.dropdb(source.db)
         if "redis" in self.servers:
             self.servers["redis"].forget()
-        if "rabbitmq" in self.servers:
-            self.servers["rabbitmq"].forget(self.name)
+        for name in {"rabbitmq", "nats"} & self.servers.keys():
+            self.servers[name].forget(self.name)
         if "http" in self.servers:
             self.servers["http"].forget()
         for file in self.files.values():
