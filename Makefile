@@ -365,7 +365,8 @@ FORWARDER_FUZZERS = \
 	source/frames \
 	config/config \
 	sink/http/http_answer \
-	sink/redis/redis
+	sink/redis/redis \
+	sink/nats/nats
 
 fuzz-forwarder:
 	@[ '$(LIBFUZZER)' = yes ] || { echo 'fuzz-forwarder: clang has no libFuzzer here' >&2; exit 1; }
