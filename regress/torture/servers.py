@@ -341,18 +341,20 @@ class Nats(Server):
         return nats.Client(self.port)
 
     def refuse(self, name, chance):
-        """A stream that is full; returns what ends that."""
-        def change(**what):
-            with self.client() as client:
-                client.change_stream(name, **what)
+        """A stream that takes other subjects, or is full; returns what ends that. The server would drop what
+        is beyond a new limit, so nothing may arrive while the limit is set."""
         with self.client() as client:
-            count = client.count(name)
-        change(discard="new", **chance.choice([{"max_msgs": max(1, count)}, {"max_bytes": 1}]))
+            client.change_stream(name, subjects=[f"{name}-elsewhere.>"])
+            if chance.random() < 0.5:
+                time.sleep(0.3)
+                client.change_stream(name, subjects=[f"{name}.>"], discard="new",
+                                     max_msgs=client.count(name) + 200)
 
         def end():
             # What was under way when it began: let its end in, and it has overtaken the beginning.
             time.sleep(0.5)
-            change(max_msgs=-1, max_bytes=-1)
+            with self.client() as client:
+                client.change_stream(name, max_msgs=-1, subjects=[f"{name}.>"])
         return end
 
     def reach(self, name):
