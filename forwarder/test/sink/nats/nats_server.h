@@ -30,10 +30,11 @@ class NatsProcess {
 
   // Takes effect with the next start, or reload().
   void configure(const std::string& more) {
-    write_file(
-        directory_.file("conf"),
-        "listen: \"127.0.0.1:" + std::to_string(port_) + "\"\nserver_name: test\n" + jetstream_ +
-            (more.find("max_payload") == std::string::npos ? "max_payload: 32MB\n" : "") + more);
+    write_file(directory_.file("conf"),
+               "listen: \"127.0.0.1:" + std::to_string(port_) + "\"\nserver_name: test" +
+                   std::to_string(port_) + "\n" + jetstream_ +
+                   (more.find("max_payload") == std::string::npos ? "max_payload: 32MB\n" : "") +
+                   more);
   }
   void start() {
     if (process_.running()) return;

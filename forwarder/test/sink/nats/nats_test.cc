@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <thread>
 
 #include "sink/sinks.h"
@@ -810,6 +811,61 @@ TEST_F(NatsSinkTest, KillsWhileMuchIsUnderWayLoseAndRepeatNothing) {
   ASSERT_TRUE(done);
   client_ = std::make_unique<NatsClient>(server_->url());
   EXPECT_TRUE(client_->bodies(kStream) == events.documents());
+}
+
+// Each of three servers is killed in turn, the stream's leader among them: acknowledgements are
+// lost, and for a while nobody takes a message.
+TEST_F(NatsSinkTest, AClusterLosesAndRepeatsNothingWhileItsServersDie) {
+  std::vector<int> ports;
+  std::string routes;
+  for (int i = 0; i < 3; ++i) {
+    ports.push_back(free_port());
+    routes += (i == 0 ? "\"nats://127.0.0.1:" : ", \"nats://127.0.0.1:") +
+              std::to_string(ports.back()) + "\"";
+  }
+  std::vector<std::unique_ptr<NatsProcess>> servers;
+  config_.connect_timeout = Milliseconds(20'000);
+  for (const int port : ports) {
+    servers.push_back(std::make_unique<NatsProcess>(
+        "cluster { name: test, listen: \"127.0.0.1:" + std::to_string(port) + "\", routes: [" +
+        routes + "] }\n"));
+    config_.servers.push_back(Secret(servers.back()->url()));
+  }
+  config_.create_stream = NatsStreamConfig{kStream};
+  config_.create_stream->replicas = 3;
+  config_.unconfirmed = 200;
+  config_.ack_timeout = Milliseconds(2'000);
+  auto sink = sink_for(config_);
+  ASSERT_TRUE(wait_for(std::chrono::seconds(60), [&] {
+    return sink->check({}, in_seconds(20)).has_value();
+  })) << sink->check({}, in_seconds(20)).error().message();
+  Events events;
+  for (int i = 0; i < 6000; ++i) events.add(i % 7, 200);
+  std::atomic<bool> over = false;
+  bool done = true;
+  std::thread deliverer([&] {
+    for (size_t i = 0; done && i < events.size(); i += 500) {
+      done = deliver_all(*sink, events.span().subspan(i, 500), 120);
+      std::this_thread::sleep_for(Milliseconds(100));
+    }
+    over = true;
+  });
+  for (size_t i = 0; i < 3; ++i) {
+    std::this_thread::sleep_for(Milliseconds(300));
+    servers[i]->stop();
+    std::this_thread::sleep_for(Milliseconds(500));
+    servers[i]->start();
+    // The others have a majority only once this one has caught up.
+    std::this_thread::sleep_for(Milliseconds(2000));
+  }
+  deliverer.join();
+  ASSERT_TRUE(done && over);
+  std::vector<std::string> bodies;
+  ASSERT_TRUE(wait_for(std::chrono::seconds(60), [&] {
+    bodies = NatsClient(servers[0]->url()).bodies(kStream);
+    return bodies.size() >= events.size();
+  }));
+  EXPECT_TRUE(bodies == events.documents());
 }
 
 TEST(NatsConfigTest, WhatIsWrongAtFirstSightIsFatal) {
