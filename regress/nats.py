@@ -3,6 +3,7 @@
 No client library for Python is in Debian, and a test should not share the forwarder's own.
 """
 
+import collections
 import json
 import os
 import shutil
@@ -32,6 +33,7 @@ class Client:
         self.file = self.socket.makefile("rb")
         self.line()         # INFO
         self.inboxes = 0
+        self.early = collections.deque()        # messages that came before the answer to a question
         self.send(b'CONNECT {"verbose":false,"pedantic":false,"headers":true,"no_responders":true}\r\n')
 
     def __enter__(self):
@@ -75,6 +77,9 @@ class Client:
         inbox, body = self.listen(), json.dumps(what).encode() if what else b""
         self.send(b"PUB $JS.API.%s %s %d\r\n%s\r\n" % (question.encode(), inbox.encode(), len(body), body))
         answer = self.message()
+        while answer.subject != inbox:
+            self.early.append(answer)
+            answer = self.message()
         if not answer.body:
             raise OSError("JetStream does not answer")
         found = json.loads(answer.body)
@@ -101,4 +106,4 @@ class Client:
             self.ask(f"CONSUMER.CREATE.{name}", stream_name=name, config={
                 "deliver_subject": inbox, "ack_policy": "none", "deliver_policy": "all",
                 "replay_policy": "instant", "max_deliver": -1})
-        return [self.message() for _ in range(left)]
+        return [self.early.popleft() if self.early else self.message() for _ in range(left)]
