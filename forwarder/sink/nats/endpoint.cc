@@ -239,7 +239,7 @@ std::string NatsLogin::name(const NatsServer& server) const {
   if (!user_.empty()) return "user \"" + user_ + "\"";
   if (!server.token.empty()) return "the token in servers";
   if (!server.user.empty()) return "user \"" + server.user + "\"";
-  return "nobody: neither user, token, credentials nor nkey is given";
+  return "no user: neither user, token, credentials nor nkey is given";
 }
 
 Result<std::string> NatsLogin::connect(const NatsServer& server, const std::string& nonce,

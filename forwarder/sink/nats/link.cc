@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kInput = 64 * 1024;
 
-// Nobody else's.
+// A subject that no other connection has, with a dot behind.
 std::string new_inbox(const std::string& prefix) {
   constexpr std::string_view kDigits =
       "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";

@@ -201,7 +201,7 @@ Result<void> NatsStreams::make(NatsLink& link, TimePoint deadline,
     case NatsReply::Kind::kNobody:
       return tl::unexpected(no_jetstream(link));
     case NatsReply::Kind::kDenied:
-      // Who may not look may find that it is there, by publishing.
+      // A user that may not look finds out by publishing.
       if (there->kind == NatsReply::Kind::kDenied) return {};
       return fatal("could not " + doing + ": " + made->text +
                        ". Remedy: allow the user to publish to that subject, or make the stream "

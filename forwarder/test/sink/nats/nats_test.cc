@@ -395,7 +395,7 @@ TEST_F(NatsSinkTest, RightsThatAreMissingAreNamed) {
   config_.inbox_prefix = "_MINE";
   ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span()));
   expect_each_once();
-  // Who may not ask for streams may publish, and hears of a missing one then.
+  // A user that may not ask for streams may publish, and hears of a missing one then.
   config_.inbox_prefix = "_INBOX";
   config_.user = "blind";
   auto blind = sink_for(config_);
@@ -416,7 +416,7 @@ TEST_F(NatsSinkTest, UsersAndTheirPasswords) {
       "a:x@");
   const DeliveryError nobody = failure(*sink_for(config_));
   EXPECT_EQ(nobody.error.kind, ErrorKind::kFatal) << nobody.error.message();
-  EXPECT_THAT(nobody.error.what, HasSubstr("nobody"));
+  EXPECT_THAT(nobody.error.what, HasSubstr("no user"));
   config_.user = "me";
   config_.password = Secret("falsch");
   const DeliveryError wrong = failure(*sink_for(config_));
@@ -635,7 +635,7 @@ TEST_F(NatsSinkTest, EachAddressOfANameIsTried) {
   expect_each_once();
 }
 
-TEST_F(NatsSinkTest, WhoSaysNothingIsNotWaitedFor) {
+TEST_F(NatsSinkTest, AServerThatSaysNothingIsNotWaitedFor) {
   SHOWS("nats.connect_timeout");
   const Listener silent;
   config_ = config_for("nats://127.0.0.1:" + std::to_string(silent.port()));
@@ -814,7 +814,7 @@ TEST_F(NatsSinkTest, KillsWhileMuchIsUnderWayLoseAndRepeatNothing) {
 }
 
 // Each of three servers is killed in turn, the stream's leader among them: acknowledgements are
-// lost, and for a while nobody takes a message.
+// lost, and for a while no server takes a message.
 TEST_F(NatsSinkTest, AClusterLosesAndRepeatsNothingWhileItsServersDie) {
   std::vector<int> ports;
   std::string routes;
