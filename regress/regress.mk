@@ -189,7 +189,8 @@ FORWARDER_FUZZERS = \
 	config/config \
 	sink/http/http_answer \
 	sink/exec/exec_answer \
-	sink/redis/redis
+	sink/redis/redis \
+	sink/nats/nats
 
 fuzz-forwarder:
 	@[ '$(LIBFUZZER)' = yes ] || { echo 'fuzz-forwarder: clang has no libFuzzer here' >&2; exit 1; }
@@ -225,7 +226,8 @@ BENCH_PLUGINS = \
 BENCH_CLIENTS = \
 	build/bench/clients/stream_latency \
 	build/bench/clients/bare_http \
-	build/bench/clients/bare_rabbitmq
+	build/bench/clients/bare_rabbitmq \
+	build/bench/clients/bare_nats
 
 BENCHED = build/bench
 
@@ -266,6 +268,7 @@ build/bench/clients/%: regress/bench/clients/%.c
 LIBS_stream_latency = -lhiredis
 LIBS_bare_http = -lcurl
 LIBS_bare_rabbitmq = -lrabbitmq
+LIBS_bare_nats = -lnats
 
 build/bench/%.so: regress/bench/plugins/%.c
 	@mkdir -p $(@D)

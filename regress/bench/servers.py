@@ -16,6 +16,7 @@ import urllib.request
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import cluster as pg  # noqa: E402
+import nats  # noqa: E402
 
 BUILT = os.path.join(pg.TOP, "build", "bench")
 CLIENTS = os.path.join(BUILT, "clients")
@@ -232,6 +233,39 @@ class Rabbitmq:
         """Messages a second of a bare loop; leaves the queue empty."""
         return float(first_line(os.path.join(CLIENTS, "bare_rabbitmq"), str(self.port), STREAM,
                                 str(size), str(events), str(WINDOW)))
+
+
+class Nats:
+    """JetStream with a stream in files."""
+
+    WINDOW = 4096           # the sink's default
+
+    def __init__(self, work):
+        self.port = free_port()
+        folder = tempfile.mkdtemp(dir=work.path)
+        path = os.path.join(folder, "nats.conf")
+        with open(path, "w") as f:
+            f.write(nats.configuration(self.port, folder))
+        self.server = Program(work, "nats", [nats.PROGRAM, "-c", path])
+        self.server.wait(lambda: accepts(self.port), "NATS")
+        with nats.Client(self.port) as client:
+            client.add_stream(STREAM, f"{STREAM}.>")
+
+    def clear(self):
+        """A stream that is purged would still know the ids."""
+        with nats.Client(self.port, 120) as client:
+            client.ask(f"STREAM.DELETE.{STREAM}")
+            client.add_stream(STREAM, f"{STREAM}.>")
+
+    def sink(self):
+        return (f'type: nats\nservers: ["nats://127.0.0.1:{self.port}"]\n'
+                f'subject: "{STREAM}.{{schema}}.{{table}}"\nunconfirmed: {self.WINDOW}')
+
+    def bare(self, size, events):
+        """Messages a second of a bare loop, and its CPU microseconds a message; leaves the stream empty."""
+        line = first_line(os.path.join(CLIENTS, "bare_nats"), str(self.port), STREAM, str(size),
+                          str(events), str(self.WINDOW))
+        return tuple(map(float, line.split()))
 
 
 class Forwarder:

@@ -74,6 +74,7 @@ DEAD = {
     "redis": lambda port: f"      - {{type: redis, url: 'redis://127.0.0.1:{port}'}}\n",
     "rabbitmq": lambda port: ("      - {type: rabbitmq, url: 'amqp://guest:guest@127.0.0.1:"
                               f"{port}/', exchange: x}}\n"),
+    "nats": lambda port: f"      - {{type: nats, servers: ['nats://127.0.0.1:{port}']}}\n",
 }
 
 

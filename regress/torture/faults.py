@@ -337,6 +337,8 @@ FAULTS = {
                  # Longer than two heartbeats, and than any deliver_timeout.
                  Fault("rabbitmq-alarm", "rabbitmq", alarm, ("proxy rabbitmq",), least=9),
                  *_network("rabbitmq"), _stop_without("rabbitmq", "rabbitmq")],
+    "nats": [*_deaths("nats"), Fault("nats-refuses", "nats", refuse("nats"), ("proxy nats",)),
+             *_network("nats"), _stop_without("nats", "nats")],
     "http": [*_deaths("http", "webhook"), Fault("webhook-misbehaves", "http", misbehave),
              Fault("replace-certificate", "http", replace_certificate, ("proxy http",)),
              *_network("http"), _stop_without("http", "webhook")],
@@ -366,7 +368,7 @@ KINDS = {
     "a memory alarm": Kind(["rabbitmq-alarm"]),
     "cuts in a transaction": Kind(["long-transaction-cut"]),
     "a promoted standby": Kind(["promote-postgres", "terminate-walsender", "kill-forwarder"]),
-    "two sources": Kind(["kill-forwarder", "kill-redis", "kill-rabbitmq", "kill-webhook", "kill-exec",
+    "two sources": Kind(["kill-forwarder", "kill-redis", "kill-rabbitmq", "kill-nats", "kill-webhook", "kill-exec",
                          "cut-*"], 2),
     "everything": Kind(["*"]),
 }

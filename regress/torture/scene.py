@@ -23,13 +23,13 @@ import truth
 from disk import Disk, size
 from proxy import Proxy
 from rotation import Rotated
-from servers import Programs, RabbitMQ, Redis, Webhook, die_with_parent
+from servers import Nats, Programs, RabbitMQ, Redis, Webhook, die_with_parent
 from source import Source
 
 PROGRAM = os.environ.get("WALSPOUT") or os.path.join(pg.TOP, "build", "forwarder", "walspout")
 CLOCK = os.path.join(pg.TOP, "build", "torture", "clock_preload.so")
 FAILED = os.path.join(pg.TOP, "build", "torture", "failed")
-SINKS = ("redis", "http", "rabbitmq", "exec", "file")
+SINKS = ("redis", "http", "rabbitmq", "nats", "exec", "file")
 CATCH_UP = 180          # seconds, after all has healed
 REJECTED = '"table":"named"'
 AFTER = 3               # failed attempts of one event until it is a dead letter, if that event is the cause
@@ -60,7 +60,7 @@ class Stage:
         self.disk = Disk(work)
         # Servers end with the thread that started them: these stay.
         self.threads = concurrent.futures.ThreadPoolExecutor(16)
-        makers = {"redis": Redis, "http": Webhook, "rabbitmq": RabbitMQ}
+        makers = {"redis": Redis, "http": Webhook, "rabbitmq": RabbitMQ, "nats": Nats}
         for name in sinks:
             if name in makers:
                 self.servers[name] = makers[name](work).start()
@@ -271,8 +271,8 @@ class Scene:
         self.write_names()
         for source in self.sources:
             source.make(self.leader)
-        if "rabbitmq" in self.servers:
-            self.servers["rabbitmq"].declare(self.name)
+        for name in {"rabbitmq", "nats"} & self.servers.keys():
+            self.servers[name].declare(self.name)
         if "http" in self.servers:
             self.servers["http"].rejected = REJECTED if self.rejects else None
             self.servers["http"].moods = faults.moods(self.chance) if self.moody else []
@@ -307,6 +307,7 @@ class Scene:
         for source in self.sources:
             reach = {"redis": lambda: self.servers["redis"].reach(),
                      "rabbitmq": lambda: self.servers["rabbitmq"].reach(self.name),
+                     "nats": lambda: self.servers["nats"].reach(self.name),
                      "http": lambda: size(self.servers["http"].requests),
                      "exec": lambda source=source: size(self.program_file(source)),
                      "file": self.files[source.number].size}
@@ -427,7 +428,7 @@ class Scene:
             shared = None
             if name == "redis":
                 shared = self.servers[name].arrivals()
-            elif name == "rabbitmq":
+            elif name in ("rabbitmq", "nats"):
                 shared = self.servers[name].arrivals(self.name)
             elif name == "http":
                 shared = self.servers[name].arrivals()
@@ -446,7 +447,7 @@ class Scene:
         """With what is promised."""
         made = checker.Sink(source.called(name), arrivals, set_aside=aside, again=self.budget(),
                             looks=source.watches[name].looks)
-        if name == "redis":
+        if name in ("redis", "nats"):       # outages are shorter than a stream's duplicate window
             return made._replace(once=True)
         if name == "rabbitmq":
             # Nothing holds back what is under way in a run whose only fault is an alarm.
@@ -662,9 +663,9 @@ class Scene:
             self.cluster.dropdb(source.db)
         if "redis" in self.servers:
             self.servers["redis"].forget()
-        if "rabbitmq" in self.servers:
-            self.servers["rabbitmq"].forget(self.name)
-        for name in {"http", "exec"} & set(self.servers):
+        for name in {"rabbitmq", "nats"} & self.servers.keys():
+            self.servers[name].forget(self.name)
+        for name in {"http", "exec"} & self.servers.keys():
             self.servers[name].forget()
         for file in self.files.values():
             file.remove()

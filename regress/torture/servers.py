@@ -15,6 +15,7 @@ import urllib.request
 
 import checker
 import cluster as pg
+import nats
 
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
@@ -372,6 +373,59 @@ class RabbitMQ(Server):
         channel.queue_delete(name)
         channel.exchange_delete(name)
         connection.close()
+
+
+class Nats(Server):
+    """JetStream. What it has acknowledged a kill of the process does not take."""
+
+    def __init__(self, work):
+        super().__init__(work, "nats")
+        self.folder = work.mkdir("nats")
+        self.config = os.path.join(self.folder, "nats.conf")
+        with open(self.config, "w") as f:
+            f.write(nats.configuration(self.port, os.path.join(self.folder, "store")))
+        work.own_tree(self.folder)
+
+    def command(self):
+        return [nats.PROGRAM, "-c", self.config]
+
+    def client(self):
+        return nats.Client(self.port)
+
+    def refuse(self, name, chance):
+        """A stream that takes other subjects, or is full; returns what ends that. The server would drop what
+        is beyond a new limit, so nothing may arrive while the limit is set."""
+        with self.client() as client:
+            client.change_stream(name, subjects=[f"{name}-elsewhere.>"])
+            if chance.random() < 0.5:
+                time.sleep(0.3)
+                client.change_stream(name, subjects=[f"{name}.>"], discard="new",
+                                     max_msgs=client.count(name) + 200)
+
+        def end():
+            # What was under way when it began: let its end in, and it has overtaken the beginning.
+            time.sleep(0.5)
+            with self.client() as client:
+                client.change_stream(name, max_msgs=-1, subjects=[f"{name}.>"])
+        return end
+
+    def reach(self, name):
+        """How many messages it has."""
+        with self.client() as client:
+            return client.count(name)
+
+    def arrivals(self, name):
+        with self.client() as client:
+            return [checker.Arrival(message.headers["id"], message.body, number)
+                    for number, message in enumerate(client.messages(name), 1)]
+
+    def declare(self, name):
+        with self.client() as client:
+            client.add_stream(name, f"{name}.>")
+
+    def forget(self, name):
+        with self.client() as client:
+            client.ask(f"STREAM.DELETE.{name}")
 
 
 class Webhook(Server):

@@ -4,6 +4,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace walspout {
 
@@ -29,9 +30,10 @@ struct Route {
   std::optional<std::string> fallback;        // none: tables not listed are unmapped
   Unmapped unmapped = Unmapped::kError;
   Origin origin{};
-  // In names that replace placeholders, the characters % : . become %25 %3A %2E. So no name can
-  // reach over the : and . between two placeholders: different names make different destinations.
-  bool escape = false;
+  // In names that replace placeholders, each of these characters becomes % and two digits: : and .
+  // become %3A and %2E. With the separators of a template and % among them, no name can reach over
+  // what is between two placeholders: different names make different destinations. Empty: none.
+  std::string_view escape{};
   std::string no_key{};  // why {key} is not allowed; empty: it is
 };
 

@@ -8,13 +8,13 @@ namespace walspout {
 namespace {
 
 constexpr std::string_view kMessages = "message";  // their key in the map
-constexpr std::string_view kEscaped = "%:.";
 
 }  // namespace
 
-Result<Template> Template::parse(std::string_view text, const Origin& origin, bool escape) {
+Result<Template> Template::parse(std::string_view text, const Origin& origin,
+                                 std::string_view escape) {
   Template made;
-  made.escape_ = escape;
+  for (const char c : escape) made.escaped_.set(static_cast<unsigned char>(c));
   const auto bad = [&](const std::string& why) {
     return fatal("the template \"" + std::string(text) + "\" " + why);
   };
@@ -61,23 +61,15 @@ void Template::add_text(std::string_view text) {
 }
 
 void Template::append_name(std::string_view name, std::string& out) const {
-  if (!escape_ || name.find_first_of(kEscaped) == std::string_view::npos) {
-    out += name;
-    return;
-  }
+  constexpr char kHex[] = "0123456789ABCDEF";
   for (const char c : name) {
-    switch (c) {
-      case '%':
-        out += "%25";
-        break;
-      case ':':
-        out += "%3A";
-        break;
-      case '.':
-        out += "%2E";
-        break;
-      default:
-        out += c;
+    const auto byte = static_cast<unsigned char>(c);
+    if (escaped_[byte]) {
+      out += '%';
+      out += kHex[byte >> 4];
+      out += kHex[byte & 15];
+    } else {
+      out += c;
     }
   }
 }
@@ -104,9 +96,15 @@ void Template::append(const Event& event, std::string& out) const {
   }
 }
 
+std::string Template::pattern(std::string_view any) const {
+  std::string made;
+  for (const Part& part : parts_) made += part.is_text() ? std::string_view(part.text) : any;
+  return made;
+}
+
 Template Template::of_table(std::string_view schema, std::string_view table) const {
   Template made;
-  made.escape_ = escape_;
+  made.escaped_ = escaped_;
   for (const Part& part : parts_) {
     std::string known;
     switch (part.kind) {
@@ -148,12 +146,12 @@ class Template::Meeting {
   struct Step {
     enum class Kind { kOne, kOp, kAny } kind;
     char one = 0;
-    bool escape = false;
+    std::bitset<256> escaped{};
 
     bool takes(char c) const {
       if (kind == Kind::kOne) return c == one;
       if (kind == Kind::kOp) return kOps.find(c) != std::string_view::npos;
-      return !escape || c == '%' || kEscaped.find(c) == std::string_view::npos;
+      return c == '%' || !escaped[static_cast<unsigned char>(c)];
     }
   };
 
@@ -163,7 +161,7 @@ class Template::Meeting {
       if (part.kind == Part::Kind::kOp) {
         steps.push_back({Step::Kind::kOp});
       } else if (!part.is_text()) {
-        steps.push_back({Step::Kind::kAny, 0, made.escape_});
+        steps.push_back({Step::Kind::kAny, 0, made.escaped_});
       }
       for (const char c : part.text) steps.push_back({Step::Kind::kOne, c});
     }
@@ -258,6 +256,12 @@ std::vector<Template> Router::templates() const {
     }
   }
   if (fallback_) all.push_back(*fallback_);
+  return all;
+}
+
+std::vector<std::string> Router::patterns(std::string_view any) const {
+  std::vector<std::string> all;
+  for (const Template& one : templates()) all.push_back(one.pattern(any));
   return all;
 }
 

@@ -5,6 +5,7 @@
 // given for the table, or else the fallback. Pure.
 #pragma once
 
+#include <bitset>
 #include <map>
 #include <optional>
 #include <string>
@@ -20,9 +21,9 @@ namespace walspout {
 class Template {
  public:
   // {{ and }} stand for braces. `origin`, when it is known, replaces its placeholders at once.
-  // Error: kFatal, names the unknown placeholder and the known ones.
+  // `escape` as in Route. Error: kFatal, names the unknown placeholder and the known ones.
   [[nodiscard]] static Result<Template> parse(std::string_view text, const Origin& origin = {},
-                                              bool escape = false);
+                                              std::string_view escape = {});
 
   // Schema and table of a logical message are empty.
   void append(const Event& event, std::string& out) const;
@@ -34,6 +35,8 @@ class Template {
   bool fixed() const { return parts_.empty() || (parts_.size() == 1 && parts_[0].is_text()); }
 
   bool has_key() const;
+  // The name with `any` in place of what depends on the event.
+  std::string pattern(std::string_view any) const;
 
   // A name that both templates can make; none: there is no such name. A placeholder stands for any
   // characters, but for those that are escaped.
@@ -51,8 +54,8 @@ class Template {
   void add_text(std::string_view text);
   void append_name(std::string_view name, std::string& out) const;
 
-  std::vector<Part> parts_;  // no two texts in a row
-  bool escape_ = false;
+  std::vector<Part> parts_;   // no two texts in a row
+  std::bitset<256> escaped_;  // by character
 };
 
 class Router {
@@ -67,6 +70,9 @@ class Router {
 
   // Names that can be known without an event.
   std::vector<std::string> fixed_names() const;
+
+  // What the names of all events look like, with `any` in place of what is unknown.
+  std::vector<std::string> patterns(std::string_view any) const;
 
   // A name that both routers can make; none: there is no such name.
   static std::optional<std::string> common_name(const Router& a, const Router& b);

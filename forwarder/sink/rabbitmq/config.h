@@ -17,7 +17,7 @@ struct RabbitmqConfig {
   Secret url;  // amqp[s]://user:password@host[:port]/vhost
   std::string exchange;
   std::optional<std::string> declare;  // direct, topic, fanout, headers; none: must exist
-  Route routing_key{{}, "{schema}.{table}.{op}", Unmapped::kError, {}, false};
+  Route routing_key{{}, "{schema}.{table}.{op}", Unmapped::kError, {}, {}};
   bool persistent = true;
   bool mandatory = true;
   size_t unconfirmed = 1024;  // messages published before their confirms are awaited

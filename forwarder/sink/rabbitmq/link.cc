@@ -54,7 +54,7 @@ Number lesser(Number a, Number b) {
 
 }  // namespace
 
-RabbitmqLink::RabbitmqLink(std::string name, std::unique_ptr<RabbitmqSocket> socket)
+RabbitmqLink::RabbitmqLink(std::string name, std::unique_ptr<Socket> socket)
     : name_(std::move(name)),
       socket_(std::move(socket)),
       pool_(new amqp_pool_t),
@@ -70,7 +70,8 @@ RabbitmqLink::~RabbitmqLink() = default;
 Result<std::unique_ptr<RabbitmqLink>> RabbitmqLink::open(const RabbitmqEndpoint& endpoint,
                                                          const RabbitmqConfig& config,
                                                          TimePoint deadline) {
-  auto socket = RabbitmqSocket::connect(endpoint, config.tls, deadline);
+  auto socket = endpoint.tls ? Socket::connect(endpoint.address(), config.tls, deadline)
+                             : Socket::connect(endpoint.address(), deadline);
   if (!socket) return tl::unexpected(socket.error());
   std::unique_ptr<RabbitmqLink> link(new RabbitmqLink(endpoint.name(), std::move(*socket)));
   auto outcome = link->login(endpoint, config.heartbeat, deadline);

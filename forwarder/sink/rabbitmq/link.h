@@ -13,8 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "sink/common/socket.h"
 #include "sink/rabbitmq/config.h"
-#include "sink/rabbitmq/socket.h"
+#include "sink/rabbitmq/endpoint.h"
 #include "sink/rabbitmq/wire.h"
 #include "stream/sink.h"
 
@@ -96,7 +97,7 @@ class RabbitmqLink {
     uint64_t left = 0;  // of its body
   };
 
-  RabbitmqLink(std::string name, std::unique_ptr<RabbitmqSocket> socket);
+  RabbitmqLink(std::string name, std::unique_ptr<Socket> socket);
   [[nodiscard]] Result<void> login(const RabbitmqEndpoint& endpoint, std::chrono::seconds heartbeat,
                                    TimePoint deadline);
   [[nodiscard]] Result<void> greet(const RabbitmqEndpoint& endpoint);
@@ -128,7 +129,7 @@ class RabbitmqLink {
   };
 
   const std::string name_;
-  std::unique_ptr<RabbitmqSocket> socket_;
+  std::unique_ptr<Socket> socket_;
   RabbitmqFrameReader reader_;
   std::unique_ptr<amqp_pool_t, EmptyPool> pool_;  // what the last method was decoded into
   std::vector<char> input_;                       // kept for its memory

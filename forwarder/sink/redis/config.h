@@ -26,7 +26,7 @@ struct RedisConfig {
                "walspout:{database}:{schema}.{table}",
                Unmapped::kError,
                {},
-               true,
+               "%:.",
                "which would make a stream for each key, without limit: leave it out, and add "
                "\"key\" to \"fields\" if readers need the key"};
   std::optional<uint64_t> maxlen;           // about; none: never trimmed

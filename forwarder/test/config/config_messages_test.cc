@@ -165,7 +165,7 @@ TEST(ConfigMessages, OfSinkTypes) {
               "        http2: true\n        timeout: 1s\n        declare: topic\n"
               "        persistent: true\n        mandatory: true\n        unconfirmed: 1\n"
               "        fsync: true"),
-         "7:15: \"type\" must be one of redis, http, rabbitmq, exec, file, stdout, null, not "
+         "7:15: \"type\" must be one of redis, http, rabbitmq, nats, exec, file, stdout, null, not "
          "\"redys\"; "
          "did you mean \"redis\"?");
   EXPECT_THAT(problems(with("type: file", "type: redys\n        mandatery: true")),

@@ -10,6 +10,7 @@
 #include "sink/exec/config.h"
 #include "sink/file/config.h"
 #include "sink/http/config.h"
+#include "sink/nats/config.h"
 #include "sink/rabbitmq/config.h"
 #include "sink/redis/config.h"
 
@@ -151,6 +152,35 @@ pipelines:
         unanswered: 7
         answer_timeout: 1m
         grace: 3s
+      - type: nats
+        servers: ["nats://a:4222", "tls://b"]
+        subject: "shop.{schema}.{table}"
+        unmapped: drop
+        create_stream:
+          name: shop
+          subjects: ["shop.>"]
+          storage: memory
+          replicas: 3
+          retention: workqueue
+          discard: new
+          max_bytes: 1GiB
+          max_messages: 1000
+          max_message_size: 1MiB
+          max_age: 7d
+          duplicate_window: 5m
+        id_prefix: "me:"
+        user: u
+        password: p
+        token: t
+        credentials: c
+        nkey: n
+        domain: hub
+        inbox_prefix: _MINE
+        unconfirmed: 6
+        ack_timeout: 4s
+        heartbeat: 3s
+        tls: {ca_file: a, cert_file: b, key_file: c, verify: false}
+        connect_timeout: 2s
       - type: file
         path: /tmp/x
         fsync: off
@@ -186,7 +216,7 @@ state: /var/lib/walspout
   EXPECT_EQ(pipeline.dead_letter->after, 7u);
   EXPECT_EQ(pipeline.dead_letter->path, "/tmp/dead");
 
-  ASSERT_EQ(pipeline.sinks.size(), 7u);
+  ASSERT_EQ(pipeline.sinks.size(), 8u);
   EXPECT_EQ(pipeline.sinks[0].name, "fast");
   EXPECT_EQ(pipeline.sinks[0].deliver_timeout, Milliseconds(20'000));
   const auto& redis = std::any_cast<const RedisConfig&>(pipeline.sinks[0].options);
@@ -243,9 +273,34 @@ state: /var/lib/walspout
   EXPECT_EQ(exec.unanswered, 7u);
   EXPECT_EQ(exec.answer_timeout, Milliseconds(60'000));
   EXPECT_EQ(exec.grace, Milliseconds(3'000));
-  EXPECT_FALSE(std::any_cast<const FileConfig&>(pipeline.sinks[4].options).fsync);
-  EXPECT_EQ(pipeline.sinks[5].type->name, "stdout");
-  EXPECT_EQ(pipeline.sinks[6].type->name, "null");
+  const auto& nats = std::any_cast<const NatsConfig&>(pipeline.sinks[4].options);
+  ASSERT_EQ(nats.servers.size(), 2u);
+  EXPECT_EQ(nats.servers[1].reveal(), "tls://b");
+  EXPECT_EQ(nats.subject.fallback, "shop.{schema}.{table}");
+  EXPECT_EQ(nats.subject.unmapped, Unmapped::kDrop);
+  ASSERT_TRUE(nats.create_stream);
+  EXPECT_EQ(nats.create_stream->name, "shop");
+  EXPECT_THAT(nats.create_stream->subjects, ElementsAre("shop.>"));
+  EXPECT_EQ(nats.create_stream->storage + nats.create_stream->retention, "memoryworkqueue");
+  EXPECT_EQ(nats.create_stream->discard, "new");
+  EXPECT_EQ(nats.create_stream->replicas, 3u);
+  EXPECT_EQ(nats.create_stream->max_bytes, 1u << 30);
+  EXPECT_EQ(nats.create_stream->max_messages, 1000u);
+  EXPECT_EQ(nats.create_stream->max_message_size, 1u << 20);
+  EXPECT_EQ(nats.create_stream->max_age, Milliseconds(604'800'000));
+  EXPECT_EQ(nats.create_stream->duplicate_window, Milliseconds(300'000));
+  EXPECT_EQ(nats.user + nats.password.reveal() + nats.token.reveal(), "upt");
+  EXPECT_EQ(nats.credentials.reveal() + nats.nkey.reveal(), "cn");
+  EXPECT_EQ(nats.domain + nats.inbox_prefix, "hub_MINE");
+  EXPECT_EQ(nats.id_prefix, "me:");
+  EXPECT_EQ(nats.unconfirmed, 6u);
+  EXPECT_EQ(nats.ack_timeout, Milliseconds(4'000));
+  EXPECT_EQ(nats.heartbeat, std::chrono::seconds(3));
+  EXPECT_EQ(nats.tls.ca_file + nats.tls.cert_file + nats.tls.key_file, "abc");
+  EXPECT_EQ(nats.connect_timeout, Milliseconds(2'000));
+  EXPECT_FALSE(std::any_cast<const FileConfig&>(pipeline.sinks[5].options).fsync);
+  EXPECT_EQ(pipeline.sinks[6].type->name, "stdout");
+  EXPECT_EQ(pipeline.sinks[7].type->name, "null");
   EXPECT_EQ(config.status->host, "::1");
   EXPECT_EQ(config.status->port, 9999);
   EXPECT_EQ(config.log.level, LogLevel::kDebug);
@@ -269,7 +324,7 @@ statsu: {}
 )"),
       "f:3:28: \"slot\" must be up to 63 lower case letters, digits and underscores, not \"Bad\"\n"
       "f:3:33: unknown key \"publicatons\" in \"source\": did you mean \"publications\"?\n"
-      "f:5:15: \"type\" must be one of redis, http, rabbitmq, exec, file, stdout, null, not "
+      "f:5:15: \"type\" must be one of redis, http, rabbitmq, nats, exec, file, stdout, null, not "
       "\"redys\"; did you mean \"redis\"?\n"
       "f:6:9: an item of \"sinks\" needs \"path\"\n"
       "f:7:9: unknown key \"pth\" in an item of \"sinks\": did you mean \"path\"?\n"

@@ -5,6 +5,7 @@
 #include "sink/exec/config.h"
 #include "sink/file/config.h"
 #include "sink/http/config.h"
+#include "sink/nats/config.h"
 #include "sink/rabbitmq/config.h"
 #include "sink/redis/config.h"
 
@@ -34,7 +35,10 @@ TEST(SinksTest, EachTypeMakesItsSink) {
   ExecConfig exec;
   exec.command = {"/nonexistent/program"};
   configs["exec"] = with("exec", exec);
-  EXPECT_EQ(configs.size(), 7u);
+  NatsConfig nats;
+  nats.servers = {Secret("nats://127.0.0.1")};
+  configs["nats"] = with("nats", nats);
+  EXPECT_EQ(configs.size(), 8u);
   for (const auto& [name, config] : configs) {
     EXPECT_EQ(config.name, name);
     const auto made = make_sink(config);
@@ -65,12 +69,15 @@ TEST(SinksTest, TemplatesCanBeReached) {
   SinkConfig rabbitmq = sink_config("rabbitmq");
   route_of(rabbitmq)->origin = {"orders", "shop"};
   EXPECT_EQ(std::any_cast<RabbitmqConfig&>(rabbitmq.options).routing_key.origin.database, "shop");
+  SinkConfig nats = sink_config("nats");
+  route_of(nats)->origin = {"orders", "shop"};
+  EXPECT_EQ(std::any_cast<NatsConfig&>(nats.options).subject.origin.database, "shop");
   SinkConfig null = sink_config("null");
   EXPECT_EQ(route_of(null), nullptr);
 }
 
 TEST(SinksTest, ConfigurationsThatAreWrongAreFatal) {
-  for (const char* type : {"redis", "http", "rabbitmq", "exec"}) {
+  for (const char* type : {"redis", "http", "rabbitmq", "nats", "exec"}) {
     EXPECT_EQ(make_sink(sink_config(type)).error().kind, ErrorKind::kFatal) << type;
   }
 }

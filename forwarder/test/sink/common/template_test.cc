@@ -40,7 +40,7 @@ TEST(TemplateTest, TheKeyIsItsJson) {
   event.document = R"({"op":"u","key":{"id":7,"a":"x.y%"},"after":{}})";
   event.key_span = {16, 19};
   EXPECT_EQ(expand("{table}/{key}", event), R"(orders/{"id":7,"a":"x.y%"})");
-  const auto escaped = Template::parse("{table}:{key}", {}, true)->of_table("shop", "orders");
+  const auto escaped = Template::parse("{table}:{key}", {}, "%:.")->of_table("shop", "orders");
   std::string name;
   escaped.append(event, name);
   EXPECT_EQ(name, R"(orders:{"id"%3A7,"a"%3A"x%2Ey%25"})");
@@ -66,7 +66,7 @@ TEST(TemplateTest, RefusesWhatItCannotReplace) {
 }
 
 std::string expand_of(const Origin& origin, std::string_view text, const Event& event,
-                      bool escape = true) {
+                      std::string_view escape = "%:.") {
   const auto made = Template::parse(text, origin, escape);
   EXPECT_TRUE(made) << made.error().what;
   std::string name;
@@ -101,14 +101,25 @@ TEST(TemplateTest, OddNamesMakeDifferentDestinations) {
   EXPECT_EQ(names.size(), made);
   const Table named{"a.b", "c:d%"};
   EXPECT_EQ(expand_of({"p", "x:y"}, kDefault, event_of(&named)), "walspout:x%3Ay:a%2Eb.c%3Ad%25");
-  EXPECT_EQ(expand_of({"p", "x:y"}, kDefault, event_of(&named), false), "walspout:x:y:a.b.c:d%");
+  EXPECT_EQ(expand_of({"p", "x:y"}, kDefault, event_of(&named), ""), "walspout:x:y:a.b.c:d%");
+  const Table spaces{" a\t", "*>\x7f"};
+  EXPECT_EQ(expand_of({}, "{schema}.{table}", event_of(&spaces), " \t*>\x7f"), "%20a%09.%2A%3E%7F");
+}
+
+TEST(TemplateTest, PatternsHaveOneTextForAllThatIsUnknown) {
+  const Origin origin{"p.q", "base"};
+  EXPECT_EQ(Template::parse("x.{pipeline}.{schema}-{table}.{op}", origin, ".")->pattern("*"),
+            "x.p%2Eq.*-*.*");
+  Route route{{{"public.orders", "o.{table}.{op}"}, {"message", "m"}}, "{schema}.{table}"};
+  EXPECT_EQ(Router::create(route)->patterns("*"),
+            (std::vector<std::string>{"m", "o.orders.*", "*.*"}));
 }
 
 std::optional<std::string> common(std::string_view one, std::string_view other,
                                   const Origin& here = {"p", "a"},
                                   const Origin& there = {"q", "b"}) {
-  return Template::common_name(*Template::parse(one, here, true),
-                               *Template::parse(other, there, true));
+  return Template::common_name(*Template::parse(one, here, "%:."),
+                               *Template::parse(other, there, "%:."));
 }
 
 TEST(TemplateTest, FindsANameThatTwoCanMake) {
@@ -137,7 +148,7 @@ TEST(TemplateTest, FindsNoNameWhereThereIsNone) {
 TEST(RouterTest, FindsANameThatTwoCanMake) {
   const auto route = [](std::map<std::string, std::string> tables,
                         std::optional<std::string> fallback) {
-    return *Router::create({std::move(tables), std::move(fallback), Unmapped::kError, {}, true});
+    return *Router::create({std::move(tables), std::move(fallback), Unmapped::kError, {}, "%:."});
   };
   const auto one = route({{"public.a", "s-{table}"}}, std::nullopt);
   EXPECT_EQ(Router::common_name(one, route({{"public.b", "s-{table}"}}, std::nullopt)),
@@ -150,7 +161,7 @@ TEST(RouterTest, FindsANameThatTwoCanMake) {
 
 TEST(RouterTest, TakesTheTablesEntryBeforeTheFallback) {
   const auto router =
-      Router::create({{{"shop.orders", "o-{op}"}}, "f-{table}", Unmapped::kError, {}, false});
+      Router::create({{{"shop.orders", "o-{op}"}}, "f-{table}", Unmapped::kError, {}, {}});
   ASSERT_TRUE(router);
   std::string name;
   EXPECT_TRUE(*router->route(event_of(&kOrders), name));
@@ -162,7 +173,7 @@ TEST(RouterTest, TakesTheTablesEntryBeforeTheFallback) {
 
 TEST(RouterTest, MessagesHaveAnEntryOfTheirOwn) {
   const auto router =
-      Router::create({{{"message", "notes"}}, std::nullopt, Unmapped::kError, {}, false});
+      Router::create({{{"message", "notes"}}, std::nullopt, Unmapped::kError, {}, {}});
   ASSERT_TRUE(router);
   std::string name;
   EXPECT_TRUE(*router->route(event_of(nullptr, 'm'), name));
@@ -170,7 +181,7 @@ TEST(RouterTest, MessagesHaveAnEntryOfTheirOwn) {
 }
 
 TEST(RouterTest, UnmappedIsAnErrorThatSaysWhatToAdd) {
-  const auto router = Router::create({{{"a.b", "c"}}, std::nullopt, Unmapped::kError, {}, false});
+  const auto router = Router::create({{{"a.b", "c"}}, std::nullopt, Unmapped::kError, {}, {}});
   ASSERT_TRUE(router);
   std::string name;
   const auto routed = router->route(event_of(&kOrders), name);
@@ -181,7 +192,7 @@ TEST(RouterTest, UnmappedIsAnErrorThatSaysWhatToAdd) {
 }
 
 TEST(RouterTest, UnmappedIsDroppedByChoice) {
-  const auto router = Router::create({{{"a.b", "c"}}, std::nullopt, Unmapped::kDrop, {}, false});
+  const auto router = Router::create({{{"a.b", "c"}}, std::nullopt, Unmapped::kDrop, {}, {}});
   ASSERT_TRUE(router);
   std::string name;
   EXPECT_FALSE(*router->route(event_of(&kOrders), name));
@@ -189,14 +200,14 @@ TEST(RouterTest, UnmappedIsDroppedByChoice) {
 
 TEST(RouterTest, KnowsTheNamesThatDoNotDependOnTheEvent) {
   const auto router =
-      Router::create({{{"a.b", "fixed"}, {"a.c", "x-{op}"}}, "all", Unmapped::kError, {}, false});
+      Router::create({{{"a.b", "fixed"}, {"a.c", "x-{op}"}}, "all", Unmapped::kError, {}, {}});
   ASSERT_TRUE(router);
   EXPECT_EQ(router->fixed_names(), (std::vector<std::string>{"fixed", "all"}));
 }
 
 TEST(RouterTest, RefusesBadTemplates) {
-  EXPECT_FALSE(Router::create({{{"a.b", "{x}"}}, std::nullopt, Unmapped::kError, {}, false}));
-  EXPECT_FALSE(Router::create({{}, "{x}", Unmapped::kError, {}, false}));
+  EXPECT_FALSE(Router::create({{{"a.b", "{x}"}}, std::nullopt, Unmapped::kError, {}, {}}));
+  EXPECT_FALSE(Router::create({{}, "{x}", Unmapped::kError, {}, {}}));
 }
 
 TEST(RouterTest, ADestinationMayRejectKeys) {
@@ -205,11 +216,11 @@ TEST(RouterTest, ADestinationMayRejectKeys) {
     return made ? "" : made.error().what;
   };
   const std::string reason = "which would make too many";
-  const Route fallback{{}, "x:{key}", Unmapped::kError, {}, true, reason};
-  const Route mapped{{{"a.b", "{key}"}}, "x", Unmapped::kError, {}, true, reason};
+  const Route fallback{{}, "x:{key}", Unmapped::kError, {}, "%:.", reason};
+  const Route mapped{{{"a.b", "{key}"}}, "x", Unmapped::kError, {}, "%:.", reason};
   EXPECT_EQ(problem(fallback), "the template \"x:{key}\" names {key}, " + reason);
   EXPECT_EQ(problem(mapped), "the template \"{key}\" names {key}, " + reason);
-  EXPECT_EQ(problem(Route{{}, "{{key}}", Unmapped::kError, {}, true, reason}), "");
+  EXPECT_EQ(problem(Route{{}, "{{key}}", Unmapped::kError, {}, "%:.", reason}), "");
   EXPECT_EQ(problem(Route{{}, "x:{key}", Unmapped::kError}), "");
 }
 

@@ -159,7 +159,7 @@ TEST_F(RedisSinkTest, TheDatabaseIsTheUrls) {
 
 TEST_F(RedisSinkTest, TablesGoWhereTheyAreMapped) {
   RedisConfig config = config_for(server_.url());
-  config.stream = Route{{{"public.orders", "o:{op}"}}, std::nullopt, Unmapped::kDrop, {}, true};
+  config.stream = Route{{{"public.orders", "o:{op}"}}, std::nullopt, Unmapped::kDrop, {}, "%:."};
   auto sink = sink_for(config);
   static const Table other{"public", "items"};
   Events events;

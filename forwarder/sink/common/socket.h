@@ -1,7 +1,7 @@
-// Bytes to and from RabbitMQ, over TCP or TLS, without ever waiting for the broker to read.
+// Bytes to and from a receiver, over TCP or TLS, without ever waiting for the receiver to read.
 //
-// A broker that lacks memory stops reading. What it does not read stays here and in the kernel; no
-// call blocks but connect() and wait(), which end at the time that they are given.
+// A receiver that lacks memory stops reading. What it does not read stays here and in the kernel;
+// no call blocks but connect(), start_tls() and wait(), which end at the time that they are given.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -10,38 +10,35 @@
 #include <string>
 #include <string_view>
 
-#include "sink/rabbitmq/config.h"
-#include "stream/sink.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "sink/common/tls.h"
 
 namespace walspout {
 
-// Where RabbitMQ is and who we are there.
-struct RabbitmqEndpoint {
+struct SocketAddress {
   std::string host;
   int port = 0;
-  std::string user;
-  Secret password;
-  std::string vhost;
-  bool tls = false;
-
-  // amqp[s]://[user:password@]host[:port][/vhost]. Error: kFatal; it does not repeat the url.
-  [[nodiscard]] static Result<RabbitmqEndpoint> parse(const std::string& url);
-
-  // For people: without user and password.
-  std::string name() const;
+  std::string name;              // for people: without user and password
+  std::string peer{"receiver"};  // what messages call it
 };
 
-class RabbitmqSocket {
+class Socket {
  public:
-  // Connects, TLS included. Error: kRetry if the broker is not there, kFatal if a file of TLS
-  // cannot be used.
-  [[nodiscard]] static Result<std::unique_ptr<RabbitmqSocket>> connect(
-      const RabbitmqEndpoint& endpoint, const TlsConfig& tls, TimePoint deadline);
+  // Connects. Error: kRetry, the receiver is not there.
+  [[nodiscard]] static Result<std::unique_ptr<Socket>> connect(const SocketAddress& address,
+                                                               TimePoint deadline);
+  // The same with TLS from the first byte on. Error: also kFatal, a file of TLS cannot be used.
+  [[nodiscard]] static Result<std::unique_ptr<Socket>> connect(const SocketAddress& address,
+                                                               const TlsConfig& tls,
+                                                               TimePoint deadline);
+  // Goes on with TLS, where the receiver expects that now. Error: as connect().
+  [[nodiscard]] Result<void> start_tls(const TlsConfig& tls, TimePoint deadline);
 
   // Drops what the kernel has not sent yet, unless close_gently() was called.
-  ~RabbitmqSocket();
-  RabbitmqSocket(const RabbitmqSocket&) = delete;
-  RabbitmqSocket& operator=(const RabbitmqSocket&) = delete;
+  ~Socket();
+  Socket(const Socket&) = delete;
+  Socket& operator=(const Socket&) = delete;
 
   // How many of the bytes were taken; 0 while nothing more fits. Error: kRetry, the connection is
   // over.
@@ -64,9 +61,9 @@ class RabbitmqSocket {
     void operator()(SSL* ssl) const { SSL_free(ssl); }
   };
 
-  explicit RabbitmqSocket(std::string name) : name_(std::move(name)) {}
-  [[nodiscard]] Result<void> open(const RabbitmqEndpoint& endpoint, TimePoint deadline);
-  [[nodiscard]] Result<void> set_tls(const std::string& host, const TlsConfig& tls);
+  explicit Socket(SocketAddress address) : address_(std::move(address)) {}
+  [[nodiscard]] Result<void> open(TimePoint deadline);
+  [[nodiscard]] Result<void> set_tls(const TlsConfig& tls);
   [[nodiscard]] Result<void> shake_hands(TimePoint deadline);
   [[nodiscard]] Result<size_t> send_plain(std::string_view bytes) const;
   [[nodiscard]] Result<size_t> receive_plain(char* buffer, size_t size) const;
@@ -76,7 +73,7 @@ class RabbitmqSocket {
   Failure broken_tls() const;
   Failure last_words(Error error);
 
-  const std::string name_;
+  const SocketAddress address_;
   int fd_ = -1;
   TlsConfig tls_;  // for what to say where that fails
   std::unique_ptr<SSL_CTX, Free> context_;

@@ -1,0 +1,29 @@
+// Where RabbitMQ is and who we are there.
+#pragma once
+
+#include <string>
+
+#include "base/result.h"
+#include "base/secret.h"
+#include "sink/common/socket.h"
+
+namespace walspout {
+
+struct RabbitmqEndpoint {
+  std::string host;
+  int port = 0;
+  std::string user;
+  Secret password;
+  std::string vhost;
+  bool tls = false;
+
+  // amqp[s]://[user:password@]host[:port][/vhost]. Error: kFatal; it does not repeat the url.
+  [[nodiscard]] static Result<RabbitmqEndpoint> parse(const std::string& url);
+
+  // For people: without user and password.
+  std::string name() const;
+
+  SocketAddress address() const { return {host, port, name(), "broker"}; }
+};
+
+}  // namespace walspout
