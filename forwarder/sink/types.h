@@ -8,11 +8,12 @@ namespace walspout {
 SinkType redis_type();
 SinkType http_type();
 SinkType rabbitmq_type();
+SinkType kafka_type();
 SinkType file_type();
 SinkType stdout_type();
 SinkType null_type();
 
-inline constexpr SinkType (*kSinkTypes[])() = {redis_type, http_type,   rabbitmq_type,
+inline constexpr SinkType (*kSinkTypes[])() = {redis_type, http_type,   rabbitmq_type, kafka_type,
                                                file_type,  stdout_type, null_type};
 
 }  // namespace walspout

@@ -141,12 +141,33 @@ TEST(ConfigMessages, OfSinkTypes) {
               "        http2: true\n        timeout: 1s\n        declare: topic\n"
               "        persistent: true\n        mandatory: true\n        unconfirmed: 1\n"
               "        fsync: true"),
-         "7:15: \"type\" must be one of redis, http, rabbitmq, file, stdout, null, not \"redys\"; "
+         "7:15: \"type\" must be one of redis, http, rabbitmq, kafka, file, stdout, null, not "
+         "\"redys\"; "
          "did you mean \"redis\"?");
   EXPECT_THAT(problems(with("type: file", "type: redys\n        mandatery: true")),
               HasSubstr("did you mean \"mandatory\"?"));
   expect(with("type: file", "name: x"), "7:9: an item of \"sinks\" needs \"type\"");
   expect(with("type: file", "type:"), "7:9: \"type\" has no value");
+}
+
+TEST(ConfigMessages, OfKafka) {
+  const auto kafka = [](const std::string& rest) {
+    return with("type: file\n        path: /tmp/x", "type: kafka\n" + rest);
+  };
+  expect(kafka("        brokers: [a]\n"), "8:19: \"brokers\" must name brokers as HOST:PORT");
+  expect(kafka("        topic: x\n"), "7:9: an item of \"sinks\" needs \"brokers\"");
+  const std::string good = "        brokers: [\"a:1\"]\n";
+  expect(kafka(good + "        sasl: {user: u}\n"), "9:15: \"sasl\" needs \"mechanism\"");
+  expect(kafka(good + "        sasl: {mechanism: plain, user: u}\n"),
+         "9:27: this mechanism needs \"password\"");
+  expect(kafka(good + "        sasl: {mechanism: oauthbearer}\n"),
+         "9:27: this mechanism needs \"token\"");
+  expect(kafka(good + "        compression: lz5\n"),
+         "9:22: \"compression\" must be one of none, gzip, snappy, lz4, zstd, not \"lz5\"; did you "
+         "mean \"lz4\"?");
+  expect(kafka(good + "        create_topics: {partitions: 0}\n"),
+         "9:37: \"partitions\" must be a whole number from 1 to 100000, not \"0\"");
+  EXPECT_EQ(problems(kafka(good + "        tls: {}\n        create_topics: {}\n")), "");
 }
 
 TEST(ConfigMessages, OfVariables) {

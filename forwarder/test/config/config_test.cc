@@ -9,6 +9,7 @@
 #include "config/units.h"
 #include "sink/file/config.h"
 #include "sink/http/config.h"
+#include "sink/kafka/config.h"
 #include "sink/rabbitmq/config.h"
 #include "sink/redis/config.h"
 
@@ -142,6 +143,19 @@ pipelines:
         unconfirmed: 5
         heartbeat: 1500ms
         connect_timeout: 1s
+      - type: kafka
+        brokers: ["a:9092", "[::1]:9093"]
+        topic: {tables: {public.orders: orders}}
+        unmapped: drop
+        tombstones: true
+        compression: zstd
+        linger: 5ms
+        unconfirmed: 7
+        create_topics: {partitions: 6, replication_factor: 3, config: {cleanup.policy: compact}}
+        sasl: {mechanism: scram-sha-512, user: me, password: "${WALSPOUT_TEST_SECRET}", token: t}
+        tls: {ca_file: a, cert_file: b, key_file: c, verify: false}
+        connect_timeout: 1s
+        librdkafka: {client.id: mine, socket.timeout.ms: 5000}
       - type: file
         path: /tmp/x
         fsync: off
@@ -177,7 +191,7 @@ state: /var/lib/walspout
   EXPECT_EQ(pipeline.dead_letter->after, 7u);
   EXPECT_EQ(pipeline.dead_letter->path, "/tmp/dead");
 
-  ASSERT_EQ(pipeline.sinks.size(), 6u);
+  ASSERT_EQ(pipeline.sinks.size(), 7u);
   EXPECT_EQ(pipeline.sinks[0].name, "fast");
   EXPECT_EQ(pipeline.sinks[0].deliver_timeout, Milliseconds(20'000));
   const auto& redis = std::any_cast<const RedisConfig&>(pipeline.sinks[0].options);
@@ -224,9 +238,29 @@ state: /var/lib/walspout
   EXPECT_EQ(rabbitmq.connect_timeout, Milliseconds(1'000));
   EXPECT_EQ(rabbitmq.url.reveal(), "amqp://guest:guest@127.0.0.1/");
   EXPECT_EQ(rabbitmq.heartbeat, std::chrono::seconds(2));
-  EXPECT_FALSE(std::any_cast<const FileConfig&>(pipeline.sinks[3].options).fsync);
-  EXPECT_EQ(pipeline.sinks[4].type->name, "stdout");
-  EXPECT_EQ(pipeline.sinks[5].type->name, "null");
+  const auto& kafka = std::any_cast<const KafkaConfig&>(pipeline.sinks[3].options);
+  EXPECT_THAT(kafka.brokers, ElementsAre("a:9092", "[::1]:9093"));
+  EXPECT_EQ(kafka.topic.tables.at("public.orders"), "orders");
+  EXPECT_EQ(kafka.topic.fallback, std::nullopt);
+  EXPECT_EQ(kafka.topic.unmapped, Unmapped::kDrop);
+  EXPECT_TRUE(kafka.tombstones);
+  EXPECT_EQ(kafka.compression, "zstd");
+  EXPECT_EQ(kafka.linger, Milliseconds(5));
+  EXPECT_EQ(kafka.unconfirmed, 7u);
+  EXPECT_EQ(kafka.create_topics->partitions, 6u);
+  EXPECT_EQ(kafka.create_topics->replication_factor, 3u);
+  EXPECT_EQ(kafka.create_topics->config.at(0).second.reveal(), "compact");
+  EXPECT_EQ(kafka.sasl->mechanism, KafkaSasl::Mechanism::kScramSha512);
+  EXPECT_EQ(kafka.sasl->user, "me");
+  EXPECT_EQ(kafka.sasl->password.reveal(), "whsec_hush");
+  EXPECT_EQ(kafka.sasl->token.reveal(), "t");
+  EXPECT_EQ(kafka.tls->ca_file, "a");
+  EXPECT_FALSE(kafka.tls->verify);
+  EXPECT_EQ(kafka.connect_timeout, Milliseconds(1'000));
+  EXPECT_EQ(kafka.librdkafka.at(1).first, "socket.timeout.ms");
+  EXPECT_FALSE(std::any_cast<const FileConfig&>(pipeline.sinks[4].options).fsync);
+  EXPECT_EQ(pipeline.sinks[5].type->name, "stdout");
+  EXPECT_EQ(pipeline.sinks[6].type->name, "null");
   EXPECT_EQ(config.status->host, "::1");
   EXPECT_EQ(config.status->port, 9999);
   EXPECT_EQ(config.log.level, LogLevel::kDebug);
@@ -250,7 +284,7 @@ statsu: {}
 )"),
       "f:3:28: \"slot\" must be up to 63 lower case letters, digits and underscores, not \"Bad\"\n"
       "f:3:33: unknown key \"publicatons\" in \"source\": did you mean \"publications\"?\n"
-      "f:5:15: \"type\" must be one of redis, http, rabbitmq, file, stdout, null, not "
+      "f:5:15: \"type\" must be one of redis, http, rabbitmq, kafka, file, stdout, null, not "
       "\"redys\"; did you mean \"redis\"?\n"
       "f:6:9: an item of \"sinks\" needs \"path\"\n"
       "f:7:9: unknown key \"pth\" in an item of \"sinks\": did you mean \"path\"?\n"
