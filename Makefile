@@ -401,7 +401,8 @@ BENCH_PLUGINS = \
 BENCH_CLIENTS = \
 	build/bench/clients/stream_latency \
 	build/bench/clients/bare_http \
-	build/bench/clients/bare_rabbitmq
+	build/bench/clients/bare_rabbitmq \
+	build/bench/clients/bare_kafka
 
 BENCHED = build/bench
 
@@ -442,6 +443,7 @@ build/bench/clients/%: regress/bench/clients/%.c
 LIBS_stream_latency = -lhiredis
 LIBS_bare_http = -lcurl
 LIBS_bare_rabbitmq = -lrabbitmq
+LIBS_bare_kafka = -lrdkafka
 
 build/bench/%.so: regress/bench/plugins/%.c
 	@mkdir -p $(@D)

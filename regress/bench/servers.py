@@ -17,6 +17,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 import cluster as pg  # noqa: E402
 
+sys.path.insert(0, os.path.join(pg.TOP, "regress", "kafka"))
+import broker as kafka  # noqa: E402
+
 BUILT = os.path.join(pg.TOP, "build", "bench")
 CLIENTS = os.path.join(BUILT, "clients")
 PROGRAM = os.environ.get("WALSPOUT") or os.path.join(pg.TOP, "build", "forwarder", "walspout")
@@ -232,6 +235,33 @@ class Rabbitmq:
         """Messages a second of a bare loop; leaves the queue empty."""
         return float(first_line(os.path.join(CLIENTS, "bare_rabbitmq"), str(self.port), STREAM,
                                 str(size), str(events), str(WINDOW)))
+
+
+class Kafka:
+    """A broker, and a topic with as many partitions as a small one has."""
+
+    PARTITIONS = 3
+    WINDOW = 32768
+
+    def __init__(self, work):
+        self.server = kafka.Broker(tempfile.mkdtemp(dir=work.path), partitions=self.PARTITIONS).start()
+        self.server.stop = self.server.kill
+        work.at_exit(self.server.kill)
+        self.topics = 0
+        self.cpu = []           # of the bare loop, microseconds a message
+
+    def sink(self):
+        """Each pass has a topic of its own."""
+        self.topics += 1
+        return (f"type: kafka\nbrokers: ['{self.server.address}']\ntopic: {STREAM}{self.topics}\n"
+                f"create_topics: {{}}\nunconfirmed: {self.WINDOW}")
+
+    def bare(self, size, events):
+        """Messages a second of a bare loop."""
+        rate, cpu = first_line(os.path.join(CLIENTS, "bare_kafka"), self.server.address,
+                               f"{STREAM}{self.topics}", str(size), str(events), str(self.WINDOW)).split()
+        self.cpu.append(float(cpu))
+        return float(rate)
 
 
 class Forwarder:
