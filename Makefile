@@ -19,6 +19,7 @@ OBJS = \
 	plugin/row_filter.o \
 	plugin/relation.o \
 	plugin/watch.o \
+	plugin/shape.o \
 	plugin/types.o \
 	plugin/calls.o \
 	plugin/row.o \

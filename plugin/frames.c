@@ -3,8 +3,10 @@
  *		The layout of messages in the format "frames".
  *
  * Every frame begins with eight bytes: kind, flags, sixteen bits whose meaning
- * depends on the kind, and the number of bytes that follow. Events have 24
- * more bytes of header and then their document.
+ * depends on the kind, and the number of bytes that follow. Events have 20
+ * more bytes of header, then their document, then where its objects are. That
+ * comes last because it is known last, and has no size of its own: documents
+ * are written in place.
  */
 #include "postgres.h"
 
@@ -18,7 +20,12 @@
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * SECS_PER_DAY)
 
 #define FRAME_HEAD_SIZE 8
-#define EVENT_HEADER_SIZE 32
+#define EVENT_HEADER_SIZE 28
+#define COLUMN_HEADER_SIZE 13
+
+/* A number of 32 bits, seven of them in each byte; and two of these for each object. */
+#define NUMBER_ROOM 5
+#define SPANS_ROOM (3 * 2 * NUMBER_ROOM)
 
 static inline char *
 put16(char *p, uint16 value)
@@ -42,6 +49,16 @@ put64(char *p, uint64 value)
 	value = pg_hton64(value);
 	memcpy(p, &value, 8);
 	return p + 8;
+}
+
+/* Seven bits a byte, the lowest first; all bytes but the last one have the highest bit set. */
+static inline char *
+put_number(char *p, uint32 value)
+{
+	for (; value >= 0x80; value >>= 7)
+		*p++ = (char) (value | 0x80);
+	*p++ = (char) value;
+	return p;
 }
 
 static inline char *
@@ -88,20 +105,44 @@ frames_commit(StringInfo s, const Transaction *txn)
 	appendBinaryStringInfo(s, frame, sizeof(frame));
 }
 
+static void
+append_column(StringInfo s, const ColumnShape *column)
+{
+	char		header[COLUMN_HEADER_SIZE];
+	char	   *p = header;
+	Size		name = strlen(column->name);
+	Size		type_name = strlen(column->type_name);
+
+	*p++ = (column->in_key ? FRAME_COLUMN_IN_KEY : 0) |
+		(column->not_null ? FRAME_COLUMN_NOT_NULL : 0);
+	p = put32(p, column->type);
+	p = put32(p, (uint32) column->type_modifier);
+	p = put16(p, (uint16) name);
+	put16(p, (uint16) type_name);
+	appendBinaryStringInfo(s, header, sizeof(header));
+	appendBinaryStringInfo(s, column->name, (int) name);
+	appendBinaryStringInfo(s, column->type_name, (int) type_name);
+}
+
 void
 frames_relation(StringInfo s, const CachedRelation *relation)
 {
-	char		frame[FRAME_HEAD_SIZE + 8];
+	char		header[FRAME_HEAD_SIZE + 10] = {0};
 	Size		schema = strlen(relation->schema);
 	Size		table = strlen(relation->table);
-	char	   *p = put_head(frame, FRAME_RELATION, 0, 0, 8 + schema + table);
+	int			begin = s->len;
+	char	   *p;
 
-	p = put32(p, relation->published.relid);
-	p = put16(p, (uint16) schema);
-	put16(p, (uint16) table);
-	appendBinaryStringInfo(s, frame, sizeof(frame));
+	appendBinaryStringInfo(s, header, sizeof(header));	/* filled in below */
 	appendBinaryStringInfo(s, relation->schema, (int) schema);
 	appendBinaryStringInfo(s, relation->table, (int) table);
+	for (int i = 0; i < relation->ncolumns; i++)
+		append_column(s, &relation->shape[i]);
+	p = put_head(s->data + begin, FRAME_RELATION, 0, 0, s->len - begin - FRAME_HEAD_SIZE);
+	p = put32(p, relation->relid);
+	p = put16(p, (uint16) schema);
+	p = put16(p, (uint16) table);
+	put16(p, (uint16) relation->ncolumns);
 }
 
 void
@@ -115,24 +156,58 @@ frames_prefix(StringInfo s, const char *prefix)
 	appendBinaryStringInfo(s, prefix, (int) n);
 }
 
+/* There nearly always is some. */
+static inline void
+make_room(StringInfo s, int n)
+{
+	if (unlikely(s->maxlen - s->len <= n))
+		enlargeStringInfo(s, n);
+}
+
 int
 frames_event_begin(StringInfo s)
 {
 	int			begin = s->len;
 
-	enlargeStringInfo(s, EVENT_HEADER_SIZE);
+	make_room(s, EVENT_HEADER_SIZE);
 	s->len += EVENT_HEADER_SIZE;
 	return begin;
+}
+
+/*
+ * Where an object begins, counted from the end of the one before it, and its
+ * size. Nothing if the document does not have it; else *flags gets the flag.
+ */
+static inline char *
+put_span(char *p, Size *end, const Span *span, uint8 flag, uint8 *flags)
+{
+	if (span->size == 0)
+		return p;
+	*flags |= flag;
+	p = put_number(p, (uint32) (span->begin - *end));
+	p = put_number(p, (uint32) span->size);
+	*end = span->begin + span->size;
+	return p;
 }
 
 void
 frames_event_end(StringInfo s, int begin, const FrameEvent *event)
 {
-	char	   *p = put_head(s->data + begin, event->op, event->barrier ? FRAME_BARRIER : 0,
-							 (uint16) event->key_begin, s->len - begin - FRAME_HEAD_SIZE);
+	uint8		flags = event->barrier ? FRAME_BARRIER : 0;
+	Size		end = 0;		/* of the object written last */
+	char	   *spans;
+	char	   *p;
 
+	make_room(s, SPANS_ROOM);
+	p = spans = s->data + s->len;
+	p = put_span(p, &end, &event->key, FRAME_KEY, &flags);
+	p = put_span(p, &end, &event->before, FRAME_BEFORE, &flags);
+	p = put_span(p, &end, &event->after, FRAME_AFTER, &flags);
+	s->len += p - spans;
+
+	p = put_head(s->data + begin, event->op, flags, (uint16) (p - spans),
+				 s->len - begin - FRAME_HEAD_SIZE);
 	p = put32(p, event->relation);
-	p = put32(p, (uint32) event->key_size);
 	p = put64(p, event->hash);
 	put64(p, event->index);
 }

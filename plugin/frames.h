@@ -12,7 +12,7 @@
 #include "envelope.h"
 
 #define FRAMES_MAGIC "WS"
-#define FRAMES_VERSION 1
+#define FRAMES_VERSION PROTO_VERSION
 #define FRAMES_HEADER_SIZE 4
 
 /* Frames of events have the event's op as their kind, a lower-case letter. */
@@ -21,8 +21,17 @@
 #define FRAME_RELATION 'R'
 #define FRAME_PREFIX 'P'
 
-/* Flag: no lane may run ahead of or behind this event. */
+/* Flag of an event: no lane may run ahead of or behind it. */
 #define FRAME_BARRIER 0x01
+
+/* Flags of an event: its document has these objects. */
+#define FRAME_KEY 0x02
+#define FRAME_BEFORE 0x04
+#define FRAME_AFTER 0x08
+
+/* Flags of a column. */
+#define FRAME_COLUMN_IN_KEY 0x01
+#define FRAME_COLUMN_NOT_NULL 0x02
 
 /* What a reader is told of an event, beside its document. */
 typedef struct FrameEvent
@@ -32,13 +41,16 @@ typedef struct FrameEvent
 	uint64		index;			/* in the transaction */
 	Oid			relation;		/* id that a relation frame named; 0: none */
 	uint64		hash;			/* equal for equal keys of a relation */
-	Size		key_begin;		/* position of the key in the document */
-	Size		key_size;		/* 0: no key */
+	Span		key;			/* in this order in the document */
+	Span		before;
+	Span		after;
 } FrameEvent;
 
 extern void frames_header(StringInfo s);
 extern void frames_begin(StringInfo s, const Transaction *txn);
 extern void frames_commit(StringInfo s, const Transaction *txn);
+
+/* The relation's names and columns; its shape must be there. */
 extern void frames_relation(StringInfo s, const CachedRelation *relation);
 
 /* The prefix, in UTF-8, of the message whose frame comes next. */
@@ -49,6 +61,8 @@ extern void frames_prefix(StringInfo s, const char *prefix);
  * what frames_event_end() needs.
  */
 extern int	frames_event_begin(StringInfo s);
+
+/* Append what follows the document, and fill in what precedes it. */
 extern void frames_event_end(StringInfo s, int begin, const FrameEvent *event);
 
 #endif

@@ -58,6 +58,7 @@ static void parse_identifiers(const OptionSpec *spec, const char *value, Options
 static void parse_prefixes(const OptionSpec *spec, const char *value, Options *options);
 static void parse_number(const OptionSpec *spec, const char *value, Options *options);
 static void parse_depth(const OptionSpec *spec, const char *value, Options *options);
+static void parse_version(const OptionSpec *spec, const char *value, Options *options);
 
 /* A document has an object for the row's values, whatever these are. */
 #define LEAST_DEPTH 2
@@ -85,8 +86,7 @@ static const OptionSpec specs[] = {
 	{"max_depth", parse_depth, FIELD(max_depth), .min = LEAST_DEPTH, .max = INT_MAX},
 	{"numbers", parse_word, FIELD(numbers), .words = number_forms},
 	{"user_casts", parse_boolean, FIELD(user_casts)},
-	{"proto_version", parse_number, FIELD(proto_version), .min = PROTO_VERSION,
-	.max = PROTO_VERSION},
+	{"proto_version", parse_version},
 };
 
 #define field_of(type, options, offset) ((type *) ((char *) (options) + (offset)))
@@ -332,8 +332,6 @@ parse_number(const OptionSpec *spec, const char *value, Options *options)
 
 	if (!parse_int(value, &number, spec->unit, NULL) || number < spec->min || number > spec->max)
 		refuse_value(spec, value,
-					 spec->min == spec->max ?
-					 psprintf("This version of walspout knows " INT64_FORMAT " only.", spec->min) :
 					 psprintf("Give a number of bytes from " INT64_FORMAT " to " INT64_FORMAT
 							  "; units are B, kB, MB and GB.", spec->min, spec->max));
 	*field_of(int64, options, spec->field) = number;
@@ -350,6 +348,21 @@ parse_depth(const OptionSpec *spec, const char *value, Options *options)
 					 psprintf("Give a number of levels from " INT64_FORMAT " to " INT64_FORMAT
 							  ", or 0 for no limit.", spec->min, spec->max));
 	*field_of(int64, options, spec->field) = depth == 0 ? spec->max : depth;
+}
+
+/* The reader's version of the frames is ours, or one of the two programs is too old. */
+static void
+parse_version(const OptionSpec *spec, const char *value, Options *options)
+{
+	int			version;
+
+	if (!parse_int(value, &version, 0, NULL))
+		refuse_value(spec, value, psprintf("The version of the frames is %d.", PROTO_VERSION));
+	if (version != PROTO_VERSION)
+		refuse_value(spec, value,
+					 psprintf("This walspout plugin writes version %d of the frames. Upgrade %s.",
+							  PROTO_VERSION, version < PROTO_VERSION ?
+							  "the program that reads them" : "the plugin on the server"));
 }
 
 static const OptionSpec *
@@ -380,7 +393,6 @@ options_parse(List *given, Options *options)
 	options->messages = true;
 	options->batch_bytes = 65536;
 	options->max_depth = DEFAULT_DEPTH;
-	options->proto_version = PROTO_VERSION;
 
 	foreach(lc, given)
 	{

@@ -9,7 +9,8 @@
 
 #include "nodes/pg_list.h"
 
-#define PROTO_VERSION 1
+/* Of the frames: frames.h. */
+#define PROTO_VERSION 2
 
 typedef enum Format
 {
@@ -53,7 +54,6 @@ typedef struct Options
 	int64		max_depth;		/* levels that a document may nest */
 	int			numbers;		/* a Numbers */
 	bool		user_casts;		/* casts to json in SQL or PL/pgSQL are called */
-	int64		proto_version;
 } Options;
 
 /*

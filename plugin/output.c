@@ -126,7 +126,7 @@ output_event_begin(Output *output, Transaction *txn, CachedRelation *relation, c
 	if (relation != NULL && unlikely(!relation->announced))
 	{
 		frames_relation(s, relation);
-		relation->announced = true;
+		relation_announced(relation);
 	}
 	if (prefix != NULL && strlen(prefix) <= LONGEST_PREFIX)
 		announce_prefix(s, prefix);

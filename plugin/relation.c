@@ -229,6 +229,13 @@ index_by_name(TupleDesc desc, const char *name)
 	return -1;
 }
 
+/* Is the attribute of the table published as among the columns? attributes[i] is known. */
+static bool
+has_column(const CachedRelation *entry, int i, TupleDesc desc)
+{
+	return entry->attributes[i] >= 0 && is_published(&entry->published, TupleDescAttr(desc, i));
+}
+
 /*
  * The table published as may be an ancestor: its columns give the order, the
  * relation's own tuples the values.
@@ -252,7 +259,7 @@ build_columns(CachedRelation *entry, Relation relation, Relation as)
 		if (relation != as)
 			index = att->attisdropped ? -1 : index_by_name(own, NameStr(att->attname));
 		entry->attributes[i] = index;
-		if (index < 0 || !is_published(&entry->published, att))
+		if (!has_column(entry, i, desc))
 			continue;
 		column = &entry->columns[entry->ncolumns++];
 		column->field = make_field(att, &made);
@@ -277,6 +284,38 @@ build_key(CachedRelation *entry, Relation relation)
 	if (entry->nkey < bms_num_members(attributes))
 		entry->nkey = 0;
 	bms_free(attributes);
+}
+
+static bool
+is_key(const CachedRelation *entry, const Field *field)
+{
+	for (int i = 0; i < entry->nkey; i++)
+		if (entry->key[i] == field)
+			return true;
+	return false;
+}
+
+/* What frames tell of the columns. Told once, so that it is not kept. */
+static void
+build_shape(CachedRelation *entry, Relation as)
+{
+	TupleDesc	desc = RelationGetDescr(as);
+	MemoryContext old;
+	int			n = 0;
+
+	entry->shape_context = AllocSetContextCreate(entry->context, "walspout shape",
+												 ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(entry->shape_context);
+	entry->shape = palloc(sizeof(ColumnShape) * Max(entry->ncolumns, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		if (!has_column(entry, i, desc))
+			continue;
+		entry->shape[n] = shape_make(TupleDescAttr(desc, i));
+		entry->shape[n].in_key = is_key(entry, &entry->columns[n].field);
+		n++;
+	}
+	MemoryContextSwitchTo(old);
 }
 
 static void
@@ -328,6 +367,8 @@ build(CachedRelation *entry, Relation relation)
 		build_columns(entry, relation, as);
 		build_key(entry, relation);
 		build_names(entry, as);
+		if (options->format == FORMAT_FRAMES)
+			build_shape(entry, as);
 		entry->full = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
 		entry->new = make_deformed(natts);
 		entry->old = make_deformed(natts);
@@ -436,4 +477,17 @@ relation_get(Relation relation)
 	}
 	last = entry;
 	return entry;
+}
+
+void
+relation_announced(CachedRelation *relation)
+{
+	Size		freed = MemoryContextMemAllocated(relation->shape_context, true);
+
+	MemoryContextDelete(relation->shape_context);
+	relation->shape_context = NULL;
+	relation->shape = NULL;
+	relation->announced = true;
+	relation->bytes -= freed;
+	cache_bytes -= freed;
 }

@@ -8,6 +8,7 @@
 #include "filter.h"
 #include "lib/ilist.h"
 #include "nested.h"
+#include "shape.h"
 
 /* A column that is published. */
 typedef struct Column
@@ -30,7 +31,9 @@ typedef struct CachedRelation
 	int			names_size;
 	const char *schema;			/* of the table published as, in UTF-8 */
 	const char *table;
-	bool		announced;		/* frames: its names have been sent */
+	bool		announced;		/* frames: its names and columns have been sent */
+	ColumnShape *shape;			/* frames: of each column, until it is announced */
+	MemoryContext shape_context;	/* of that */
 
 	int			natts;			/* of the relation's own tuples */
 	int			ncolumns;
@@ -51,5 +54,8 @@ extern void relation_startup(const Options *options, MemoryContext context);
  * Valid until the next call. Reads catalogs when it has to build.
  */
 extern CachedRelation *relation_get(Relation relation);
+
+/* The relation has been announced: its shape is not needed any more. */
+extern void relation_announced(CachedRelation *relation);
 
 #endif

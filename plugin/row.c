@@ -97,6 +97,18 @@ new_value(const Row *row, const Column *column, Datum *value, bool *isnull)
 	return true;
 }
 
+/* An object whose members were appended from position begin on. */
+static inline Span
+close_span(Out *o, Size begin)
+{
+	Span		span;
+
+	close_object(o, begin);
+	span.begin = begin;
+	span.size = out_tell(o) - begin;
+	return span;
+}
+
 static void
 write_after(Out *o, Row *row)
 {
@@ -116,7 +128,7 @@ write_after(Out *o, Row *row)
 		else
 			note_unchanged(row, &column->field);
 	}
-	close_object(o, begin);
+	row->after = close_span(o, begin);
 }
 
 /* The old row as far as the WAL has it. */
@@ -136,10 +148,10 @@ write_before(Out *o, Row *row)
 			write_member(o, row, field, row->old->values[field->index],
 						 row->old->nulls[field->index]);
 	}
-	close_object(o, begin);
+	row->before = close_span(o, begin);
 }
 
-static void
+static Span
 write_key_object(Out *o, Row *row, bool of_new)
 {
 	const CachedRelation *r = row->relation;
@@ -155,20 +167,18 @@ write_key_object(Out *o, Row *row, bool of_new)
 			continue;
 		write_member(o, row, field, value, isnull);
 	}
-	close_object(o, begin);
+	return close_span(o, begin);
 }
 
 /* An update may have moved the row to another key: only then is the order of two keys at stake. */
 static bool
 old_key_differs(Out *o, Row *row)
 {
-	Size		begin = out_tell(o);
-	bool		differs;
+	Span		old = write_key_object(o, row, false);
+	bool		differs = old.size != row->key.size ||
+	memcmp(out_at(o, old.begin), out_at(o, row->key.begin), old.size) != 0;
 
-	write_key_object(o, row, false);
-	differs = out_tell(o) - begin != row->key_size ||
-		memcmp(out_at(o, begin), out_at(o, row->key_begin), row->key_size) != 0;
-	out_rewind(o, begin);
+	out_rewind(o, old.begin);
 	return differs;
 }
 
@@ -178,9 +188,7 @@ write_key(Out *o, Row *row)
 	if (row->relation->nkey == 0 || (row->new == NULL && row->old == NULL))
 		return;
 	append_literal(o, ",\"key\":");
-	row->key_begin = out_tell(o);
-	write_key_object(o, row, row->new != NULL);
-	row->key_size = out_tell(o) - row->key_begin;
+	row->key = write_key_object(o, row, row->new != NULL);
 	if (row->new != NULL && row->old != NULL && !row->hide_old)
 		row->key_changed = old_key_differs(o, row);
 }

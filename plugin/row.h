@@ -14,6 +14,13 @@ typedef struct Elided
 	Size		size;			/* in bytes, as value_size() */
 } Elided;
 
+/* Where a part of a document is. */
+typedef struct Span
+{
+	Size		begin;			/* position in the document */
+	Size		size;			/* 0: the document does not have the part */
+} Span;
+
 /* A changed row and what was noted while it was rendered. */
 typedef struct Row
 {
@@ -23,8 +30,9 @@ typedef struct Row
 	bool		hide_old;		/* old only serves to complete new: an update seen as insert */
 	Size		max_value;		/* values that are longer, here or as JSON, are left out; 0: none */
 
-	Size		key_begin;		/* position of the key's object in the document */
-	Size		key_size;		/* 0: there is no key */
+	Span		key;			/* the objects that were written */
+	Span		before;
+	Span		after;
 	bool		key_changed;
 
 	int			nelided;

@@ -112,7 +112,7 @@ static void
 send_row(Walspout *w, uint64 index, char op, Row *row)
 {
 	CachedRelation *relation = row->relation;
-	FrameEvent	event = {.op = op, .index = index, .relation = relation->published.relid};
+	FrameEvent	event = {.op = op, .index = index, .relation = relation->relid};
 	Out		   *o = event_begin(w, relation, NULL);
 
 	/* what the row filter made of an update has one side only */
@@ -120,12 +120,13 @@ send_row(Walspout *w, uint64 index, char op, Row *row)
 	if (op == 'd')
 		row->new = NULL;
 	envelope_row(o, &w->txn, &w->options, index, op, row);
-	event.key_begin = row->key_begin;
-	event.key_size = row->key_size;
+	event.key = row->key;
+	event.before = row->before;
+	event.after = row->after;
 	event.barrier = row->key_changed;
 	if (w->options.format == FORMAT_FRAMES)
-		event.hash = hash_bytes_extended((const unsigned char *) out_at(o, row->key_begin),
-										 (int) row->key_size, relation->published.relid);
+		event.hash = hash_bytes_extended((const unsigned char *) out_at(o, row->key.begin),
+										 (int) row->key.size, relation->published.relid);
 	output_event_end(&w->output, &w->txn, &event);
 }
 
@@ -201,7 +202,7 @@ truncate_table(Walspout *w, Relation relation, ReorderBufferChange *change, uint
 	o = event_begin(w, entry, NULL);
 	envelope_truncate(o, &w->txn, &w->options, index, entry, change->data.truncate.cascade,
 					  change->data.truncate.restart_seqs);
-	event.relation = entry->published.relid;
+	event.relation = entry->relid;
 	output_event_end(&w->output, &w->txn, &event);
 }
 

@@ -29,7 +29,7 @@ WORDS = {
 }
 BOOLEANS = ["messages", "transactions", "user_casts"]
 NUMBERS = {"batch_bytes": (1, 16 * 1024 * 1024), "max_value_bytes": (0, 2**31 - 1),
-           "max_depth": (0, 2**31 - 1), "proto_version": (1, 1)}
+           "max_depth": (0, 2**31 - 1), "proto_version": (2, 2)}
 LISTS = ["publications", "message_prefixes"]
 OPTIONS = [*WORDS, *BOOLEANS, *NUMBERS, *LISTS]
 PUBLICATIONS = ["p", "q", '"Odd, name"']
@@ -46,7 +46,7 @@ GOOD_VALUES = {
     "max_value_bytes": ["0", "1", "1MB", "2147483647"],
     "max_depth": ["0", "2", "64", "10000", "2147483647"],
     "numbers": ["json", "string", "safe", "Safe"],
-    "proto_version": ["1"],
+    "proto_version": ["2"],
     "publications": ["p", "p,q", "P", '"p"', '"Odd, name",q', " p , q "],
     "message_prefixes": ["outbox", "outbox,audit", "a b", 'Mail,"a,b"', '"Q""", " sp "', '""'],
 }

@@ -45,8 +45,11 @@ SELECT h.changes('options', 'batch_bytes', '99999999999999999999');
 SELECT h.changes('options', 'max_value_bytes', '-1');
 SELECT h.changes('options', 'max_value_bytes', '1e99');
 SELECT h.changes('options', 'max_value_bytes', '');
+-- it says which of the two programs is too old
 SELECT h.changes('options', 'proto_version', '0');
-SELECT h.changes('options', 'proto_version', '2');
+SELECT h.changes('options', 'proto_version', '1');
+SELECT h.changes('options', 'proto_version', '3');
+SELECT h.changes('options', 'proto_version', 'two');
 SELECT h.changes('options', 'format', 'frames', 'transactions', 'true');
 -- frames are bytes
 SELECT h.changes('options', 'format', 'frames');
@@ -54,7 +57,7 @@ SELECT h.changes('options', 'format', 'frames');
 SELECT h.changes('options');
 
 -- format, proto_version, batch_bytes: see frames
-SELECT h.changes('options', 'format', 'JSON', 'proto_version', '1', 'batch_bytes', '1kB', 'max_value_bytes', '0', 'origin', 'ANY', 'messages', 'on');
+SELECT h.changes('options', 'format', 'JSON', 'proto_version', '2', 'batch_bytes', '1kB', 'max_value_bytes', '0', 'origin', 'ANY', 'messages', 'on');
 
 -- omit: each field
 SELECT f, h.changes('options', 'omit', 'id,ts,xid,' || f) FROM unnest('{op,schema,table,origin}'::text[]) f;

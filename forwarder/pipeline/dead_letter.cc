@@ -101,19 +101,29 @@ class LineReader {
 };
 
 // Whether the braces of a text that begins with one close with its last character, and not before.
-bool is_one_object(std::string_view text) {
+// Then `before` and `after` are where its members of these names are, if they are objects.
+bool is_one_object(std::string_view text, Span& before, Span& after) {
   size_t depth = 0;
+  size_t begin = 0;       // of the string or of the member that is open
+  std::string_view name;  // the last string among the text's own members
   bool in_string = false;
   for (size_t i = 0; i < text.size(); i++) {
     const char c = text[i];
     if (in_string) {
       if (c == '\\') i++;
       if (c == '"') in_string = false;
+      if (c == '"' && depth == 1) name = text.substr(begin, i - begin);
       continue;
     }
     if (c == '"') in_string = true;
+    if (depth == 1) begin = c == '"' ? i + 1 : i;
     if (c == '{' || c == '[') depth++;
     if (c == '}' || c == ']') depth--;
+    if (c == '}' && depth == 1) {
+      const Span span{static_cast<uint32_t>(begin), static_cast<uint32_t>(i + 1 - begin)};
+      if (name == "before") before = span;
+      if (name == "after") after = span;
+    }
     if (depth == 0) return text.front() == '{' && i + 1 == text.size();
   }
   return false;
@@ -144,10 +154,10 @@ std::string dead_letter_line(const Event& event, std::string_view pipeline, std:
   member(line, "table", event.table_name());
   member(line, "commit_time", event.commit_time);
   member(line, "key_hash", event.key_hash);
-  member(line, "key_begin", event.key_begin);
-  member(line, "key_size", event.key_size);
+  member(line, "key_begin", event.key_span.begin);
+  member(line, "key_size", event.key_span.size);
   member(line, "barrier", int{event.barrier});
-  if (!event.prefix.empty()) member(line, "prefix", event.prefix);
+  if (!event.prefix().empty()) member(line, "prefix", event.prefix());
   line += "\"document\":";
   line += event.document;
   line += "}\n";
@@ -167,8 +177,9 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
       reader.member("reason", letter.reason) && reader.member("op", op) &&
       reader.member("schema", letter.table.schema) && reader.member("table", letter.table.name) &&
       reader.member("commit_time", event.commit_time) &&
-      reader.member("key_hash", event.key_hash) && reader.member("key_begin", event.key_begin) &&
-      reader.member("key_size", event.key_size) && reader.member("barrier", barrier) &&
+      reader.member("key_hash", event.key_hash) &&
+      reader.member("key_begin", event.key_span.begin) &&
+      reader.member("key_size", event.key_span.size) && reader.member("barrier", barrier) &&
       reader.optional_member("prefix", letter.prefix);
   if (!read) {
     return reject("no dead letter of this program: \"" + std::string(reader.failed_at()) +
@@ -178,14 +189,19 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
     return reject("the line ends before its document does");
   }
   event.document = reader.rest().substr(0, reader.rest().size() - 1);
-  if (!is_one_object(event.document)) return reject("the document is not one whole JSON object");
+  Span before;
+  Span after;
+  if (event.document.size() > UINT32_MAX || !is_one_object(event.document, before, after)) {
+    return reject("the document is not one whole JSON object");
+  }
   if (!parse_id(letter.id, event)) return reject("\"" + letter.id + "\" is not an id");
   if (op.size() != 1 || sent < 0 || sent > 1 || barrier < 0 || barrier > 1 ||
-      uint64_t{event.key_begin} + event.key_size > event.document.size()) {
+      uint64_t{event.key_span.begin} + event.key_span.size > event.document.size()) {
     return reject("its parts do not fit together");
   }
   letter.sent = sent == 1;
   event.op = op.front();
+  if (event.op != 'm') event.set_row(before, after);
   event.barrier = barrier == 1;
   return letter;
 }

@@ -43,7 +43,7 @@ struct DeadLetter {
   Event view() const {
     Event viewed = event;
     viewed.table = event.op == 'm' ? nullptr : &table;
-    viewed.prefix = prefix;
+    if (event.op == 'm') viewed.set_prefix(prefix);
     return viewed;
   }
 };

@@ -44,6 +44,8 @@ inline std::string remedy(std::string_view said) {
       Known{"\"walspout\" may not be used as an output plugin",
             "add walspout to the list: ALTER SYSTEM SET output_plugin_libraries = pgoutput, "
             "test_decoding, walspout; SELECT pg_catalog.pg_reload_conf()"},
+      Known{"This version of walspout knows 1 only",  // of a plugin that writes these frames
+            "upgrade the walspout plugin on the server: it is older than this program"},
       Known{"could not access file \"walspout\"",
             "the plugin is not installed on the server: make install-plugin there, with this "
             "server's PG_CONFIG"},

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 namespace walspout {
 
@@ -10,10 +11,28 @@ namespace {
 
 constexpr std::string_view kMagic = "WS";
 constexpr size_t kHeaderSize = 4;
+
+// Flags of an event.
 constexpr uint8_t kBarrier = 0x01;
+constexpr uint8_t kKey = 0x02;
+constexpr uint8_t kBefore = 0x04;
+constexpr uint8_t kAfter = 0x08;
+
+// Flags of a column.
+constexpr uint8_t kInKey = 0x01;
+constexpr uint8_t kNotNull = 0x02;
 
 Failure malformed(std::string what) {
   return retry("malformed message from the output plugin: " + what);
+}
+
+// The plugin is asked for our version, so that another one comes only from a plugin that ignores
+// what it is asked for.
+Failure other_version(unsigned version) {
+  return fatal("the output plugin writes version " + std::to_string(version) +
+               " of the frames, and this program reads version " + std::to_string(kFramesVersion) +
+               ": upgrade " +
+               (version < kFramesVersion ? "the walspout plugin on the server" : "this program"));
 }
 
 }  // namespace
@@ -34,6 +53,21 @@ class FrameDecoder::Reader {
     return static_cast<T>(value);
   }
 
+  // A number of at most 32 bits, of which each byte has seven, the lowest first.
+  uint32_t packed() {
+    uint64_t value = 0;
+    for (int shift = 0; shift < 35; shift += 7) {
+      const auto byte = number<uint8_t>();
+      value |= static_cast<uint64_t>(byte & 0x7f) << shift;
+      if (byte < 0x80) {
+        if (value > UINT32_MAX) break;
+        return static_cast<uint32_t>(value);
+      }
+    }
+    good_ = false;
+    return 0;
+  }
+
   std::string_view bytes(size_t size) {
     if (size > rest_.size()) {
       good_ = false;
@@ -43,6 +77,20 @@ class FrameDecoder::Reader {
     std::string_view front = rest_.substr(0, size);
     rest_.remove_prefix(size);
     return front;
+  }
+
+  // Where the next object of a document is: behind the one that ends at `end`, which moves. Where
+  // the document has no object, that is remembered like a read past the end.
+  Span object(std::string_view document, uint64_t& end) {
+    const uint64_t begin = end + packed();
+    const uint32_t size = packed();
+    end = begin + size;
+    if (!good_ || size < 2 || end > document.size() || document[begin] != '{' ||
+        document[end - 1] != '}') {
+      good_ = false;
+      return {};
+    }
+    return {static_cast<uint32_t>(begin), size};
   }
 
   std::string_view rest() const { return rest_; }
@@ -55,6 +103,7 @@ class FrameDecoder::Reader {
 
 void FrameDecoder::reset(StreamPosition after) {
   relations_.clear();
+  tables_.clear();
   after_ = after;
   repeated_ = false;
   other_log_ = false;
@@ -88,10 +137,7 @@ Result<void> FrameDecoder::frames(std::string_view bytes, Chunk& chunk) {
     return malformed("it is not in the format \"frames\"");
   }
   if (bytes[2] != kFramesVersion) {
-    return fatal("the output plugin speaks version " +
-                 std::to_string(static_cast<uint8_t>(bytes[2])) +
-                 " of the frame format, this program version " + std::to_string(kFramesVersion) +
-                 ": install the walspout plugin and program of one release");
+    return other_version(static_cast<uint8_t>(bytes[2]));
   }
 
   prefix_ = {};
@@ -152,15 +198,33 @@ Result<void> FrameDecoder::relation(Reader body) {
   auto id = body.number<uint32_t>();
   auto schema_size = body.number<uint16_t>();
   auto table_size = body.number<uint16_t>();
-  std::string_view schema = body.bytes(schema_size);
-  std::string_view table = body.bytes(table_size);
-  if (!body.good() || id == 0) return malformed("a relation frame is too short");
-  Known& known = relations_[id];
-  if (!known.table || known.table->schema != schema || known.table->name != table) {
-    known.table = std::make_shared<const Table>(Table{std::string(schema), std::string(table)});
-    known.chunk = 0;
+  auto columns = body.number<uint16_t>();
+  Table table{std::string(body.bytes(schema_size)), std::string(body.bytes(table_size))};
+  for (int i = 0; i < columns && body.good(); i++) {
+    Column& column = table.columns.emplace_back();
+    auto flags = body.number<uint8_t>();
+    column.in_key = flags & kInKey;
+    column.not_null = flags & kNotNull;
+    column.type_oid = body.number<uint32_t>();
+    column.type_modifier = body.number<int32_t>();
+    auto name_size = body.number<uint16_t>();
+    auto type_size = body.number<uint16_t>();
+    column.name = body.bytes(name_size);
+    column.type = body.bytes(type_size);
   }
+  if (!body.good()) return malformed("a relation frame is too short");
+  if (id == 0) return malformed("a relation has the id 0");
+  Known& known = relations_[id];
+  if (!known.table || *known.table != table) known = {share(std::move(table)), 0};
   return {};
+}
+
+// Partitions that are published as their root have an id each, and mostly the same shape: sinks
+// that look whether two events have the same table should find that they have.
+std::shared_ptr<const Table> FrameDecoder::share(Table table) {
+  auto& latest = tables_[{table.schema, table.name}];
+  if (!latest || *latest != table) latest = std::make_shared<const Table>(std::move(table));
+  return latest;
 }
 
 Result<void> FrameDecoder::commit(Reader body, Chunk& chunk) {
@@ -179,20 +243,29 @@ Result<void> FrameDecoder::commit(Reader body, Chunk& chunk) {
   return {};
 }
 
-Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t key_begin, Reader body,
+Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Reader body,
                                  Chunk& chunk) {
   Event event;
+  event.op = op;
   auto relation = body.number<uint32_t>();
-  event.key_size = body.number<uint32_t>();
   event.key_hash = body.number<uint64_t>();
   event.index = body.number<uint64_t>();
-  event.document = body.rest();
-  if (!body.good()) return malformed("an event's frame is too short");
+  if (!body.good() || spans_size > body.rest().size()) {
+    return malformed("an event's frame is too short");
+  }
+  event.document = body.bytes(body.rest().size() - spans_size);
   if (!open_) return malformed("an event outside of a transaction");
   if (event.document.empty()) return malformed("an event without a document");
-  if (event.key_size &&
-      (key_begin > event.document.size() || event.key_size > event.document.size() - key_begin)) {
-    return malformed("a key that is not in its document");
+  uint64_t end = 0;
+  const Span key = flags & kKey ? body.object(event.document, end) : Span{};
+  const Span before = flags & kBefore ? body.object(event.document, end) : Span{};
+  const Span after = flags & kAfter ? body.object(event.document, end) : Span{};
+  if (!body.good()) return malformed("a key or row that is not in its document");
+  event.key_span = key;
+  if (op == 'm') {
+    event.set_prefix(prefix_);
+  } else {
+    event.set_row(before, after);
   }
   if (event.index < next_index_) return malformed("the events' indexes do not grow");
   if (relation) {
@@ -206,11 +279,8 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t key_begin, Rea
       chunk.tables.push_back(known->second.table);
     }
   }
-  event.key_begin = event.key_size ? key_begin : 0;
   event.lsn = lsn_;
   event.commit_time = commit_time_;
-  event.op = op;
-  if (op == 'm') event.prefix = prefix_;
   prefix_ = {};
   event.barrier = flags & kBarrier;
   next_index_ = event.index + 1;

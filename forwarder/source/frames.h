@@ -1,12 +1,16 @@
 // Messages of the plugin's format "frames" become events. plugin/README.md specifies the format.
 //
 // The decoder does no I/O and trusts nothing: a message is checked to its last byte, and one that
-// is not well-formed yields an error and no event. Documents are not looked into, and not copied.
+// is not well-formed yields an error and no event. Documents are not copied, and not looked into
+// but where the frame says that an object begins and ends.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "base/lsn.h"
 #include "base/result.h"
@@ -15,7 +19,7 @@
 namespace walspout {
 
 // The version of the format, which START_REPLICATION asks for and each message names.
-inline constexpr int kFramesVersion = 1;
+inline constexpr int kFramesVersion = 2;
 
 // The last event that was taken over from a stream that broke.
 struct StreamPosition {
@@ -61,9 +65,11 @@ class FrameDecoder {
   Result<void> begin(Reader body);
   Result<void> relation(Reader body);
   Result<void> commit(Reader body, Chunk& chunk);
-  Result<void> event(char op, uint8_t flags, uint16_t key_begin, Reader body, Chunk& chunk);
+  Result<void> event(char op, uint8_t flags, uint16_t spans_size, Reader body, Chunk& chunk);
+  std::shared_ptr<const Table> share(Table table);
 
   std::unordered_map<uint32_t, Known> relations_;
+  std::map<std::pair<std::string, std::string>, std::shared_ptr<const Table>> tables_;  // by names
   uint64_t chunks_ = 0;
   StreamPosition after_;
   bool repeated_ = false;  // the open transaction begins with events that came before

@@ -7,17 +7,41 @@
 #include <array>
 #include <charconv>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/lsn.h"
 
 namespace walspout {
 
-// A table as a relation frame named it. Immutable; a renamed table is another one.
+// A column that events of a table may have.
+struct Column {
+  std::string name;
+  std::string type;            // as format_type() prints it, with the schema of a user's type
+  uint32_t type_oid = 0;       // as declared: perhaps a domain
+  int32_t type_modifier = -1;  // -1: none
+  bool in_key = false;
+  bool not_null = false;  // as declared; a value may still be missing: unchanged or elided
+
+  bool operator==(const Column&) const = default;
+};
+
+// A table as a relation frame named it. Immutable; one that is renamed or altered is another one.
 struct Table {
   std::string schema;
   std::string name;
+  // In the order of `after`; empty where they are not known, as for events that are replayed.
+  std::vector<Column> columns = {};
+
+  bool operator==(const Table&) const = default;
+};
+
+// Where an object is in an event's document.
+struct Span {
+  uint32_t begin = 0;
+  uint32_t size = 0;  // 0: the document does not have it
 };
 
 struct Event {
@@ -27,23 +51,68 @@ struct Event {
   uint64_t key_hash = 0;         // equal for equal keys of a table; without a key, for the table
   std::string_view document;     // the envelope: one JSON object, no line break in it
   const Table* table = nullptr;  // null for logical messages
-  std::string_view prefix;       // of a logical message; empty if it is long, too
-  uint32_t key_size = 0;         // 0: no key
-  uint16_t key_begin = 0;        // position of the key's object in the document
-  char op = 0;                   // c u d t m r
+  Span key_span;                 // see key()
+  char op = 0;                   // c u d t m r; set before the prefix or the row's spans are
   bool barrier = false;          // may not overtake, nor be overtaken by, any other event
 
   std::string_view schema() const { return table ? std::string_view(table->schema) : ""; }
   std::string_view table_name() const { return table ? std::string_view(table->name) : ""; }
 
   // The JSON object with the key's columns; empty if there is none.
-  std::string_view key() const { return document.substr(key_begin, key_size); }
+  std::string_view key() const { return object(key_span); }
+
+  // The objects of the old and of the new row; empty if there is none.
+  std::string_view before() const { return object(before_span()); }
+  std::string_view after() const { return object(after_span()); }
+
+  Span before_span() const { return op == 'm' ? Span{} : row().before; }
+  Span after_span() const { return op == 'm' ? Span{} : row().after; }
+  void set_row(Span before, Span after) { share(Row{before, after}); }
+
+  // Of a logical message; empty if it is long, too.
+  std::string_view prefix() const {
+    if (op != 'm') return {};
+    const Text text = shared<Text>();
+    return {text.data, text.size};
+  }
+  void set_prefix(std::string_view prefix) { share(Text{prefix.data(), prefix.size()}); }
 
   // Which of `lanes` lanes the event goes through: equal for equal keys.
   size_t lane(size_t lanes) const {
     return static_cast<size_t>((key_hash ^ (key_hash >> 32)) % lanes);
   }
+
+ private:
+  // Messages have a prefix and no row, and all other events the reverse. Events are kept by the
+  // hundred thousand, so that the two share their room.
+  struct Row {
+    Span before;
+    Span after;
+  };
+  struct Text {
+    const char* data;
+    size_t size;
+  };
+
+  std::string_view object(Span span) const { return document.substr(span.begin, span.size); }
+  Row row() const { return shared<Row>(); }
+
+  template <typename T>
+  T shared() const {
+    T value;
+    std::memcpy(static_cast<void*>(&value), shared_.data(), sizeof(T));
+    return value;
+  }
+  template <typename T>
+  void share(const T& value) {
+    static_assert(sizeof(T) <= sizeof(shared_));
+    std::memcpy(shared_.data(), &value, sizeof(T));
+  }
+
+  std::array<uint64_t, 2> shared_ = {};
 };
+
+static_assert(sizeof(Event) <= 88);
 
 // The id of an event as text, "<lsn>-<index>" in decimal: the same on every sink and redelivery.
 class EventId {

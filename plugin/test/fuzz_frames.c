@@ -11,6 +11,7 @@
 #include "naive_frames.h"
 
 static uint64 sum;
+static NaiveColumn columns[NAIVE_COLUMNS];
 
 /* Read every byte, so that the sanitizer sees those that are not ours. */
 static void
@@ -25,7 +26,7 @@ read_message(const uint8_t *data, Size n)
 {
 	unsigned char *message = exact_copy(data, n);
 	NaiveReader reader;
-	NaiveFrame	frame;
+	NaiveFrame	frame = {.columns = columns};
 
 	if (naive_open(&reader, message, n))
 		while (naive_next(&reader, &frame) == NAIVE_FRAME)
@@ -33,8 +34,13 @@ read_message(const uint8_t *data, Size n)
 			touch(frame.schema, frame.schema_size);
 			touch(frame.table, frame.table_size);
 			touch(frame.document, frame.document_size);
-			if (frame.key_size > 0)
-				touch(frame.document + frame.key_begin, frame.key_size);
+			for (int i = 0; i < Min(frame.ncolumns, NAIVE_COLUMNS); i++)
+			{
+				touch(columns[i].name, columns[i].name_size);
+				touch(columns[i].type_name, columns[i].type_name_size);
+			}
+			for (int i = 0; i < 3; i++)
+				touch(frame.document + frame.spans[i].begin, frame.spans[i].size);
 		}
 	free(message);
 }
@@ -45,7 +51,7 @@ read_frames(const uint8_t *data, Size n)
 {
 	uint8_t    *message = malloc(n + 4);
 
-	memcpy(message, "WS\1", 4);
+	memcpy(message, "WS\2", 4);
 	if (n > 0)
 		memcpy(message + 4, data, n);
 	read_message(message, n + 4);
@@ -88,6 +94,15 @@ same_bytes(const unsigned char *a, Size a_size, const char *b, Size b_size)
 	must(b_size == 0 || memcmp(a, b, b_size) == 0);
 }
 
+static char *
+take_string(Script *script, Size most)
+{
+	Size		n;
+	const char *bytes = take_bytes(script, most, &n);
+
+	return pnstrdup(bytes, n);
+}
+
 /* Read the frame that was written at the end of the message, and nothing more. */
 static void
 read_back(StringInfo s, int begin, NaiveFrame *frame)
@@ -95,7 +110,7 @@ read_back(StringInfo s, int begin, NaiveFrame *frame)
 	NaiveReader reader = {
 		(unsigned char *) s->data + begin, (unsigned char *) s->data + s->len
 	};
-	NaiveFrame	none;
+	NaiveFrame	none = {0};
 
 	must(naive_next(&reader, frame) == NAIVE_FRAME);
 	must(naive_next(&reader, &none) == NAIVE_END);
@@ -106,7 +121,7 @@ write_transaction(StringInfo s, Script *script, char kind)
 {
 	int			begin = s->len;
 	Transaction txn = {0};
-	NaiveFrame	frame;
+	NaiveFrame	frame = {0};
 
 	txn.lsn = take(script, 8);
 	txn.end_lsn = take(script, 8);
@@ -135,25 +150,62 @@ write_relation(StringInfo s, Script *script)
 {
 	int			begin = s->len;
 	CachedRelation relation = {0};
-	Size		schema_size;
-	Size		table_size;
-	const char *bytes;
-	char	   *schema;
-	char	   *table;
-	NaiveFrame	frame;
+	ColumnShape shape[5];
+	NaiveFrame	frame = {.columns = columns};
 
-	relation.published.relid = (Oid) take(script, 4);
-	bytes = take_bytes(script, 300, &schema_size);
-	relation.schema = schema = pnstrdup(bytes, schema_size);
-	bytes = take_bytes(script, 300, &table_size);
-	relation.table = table = pnstrdup(bytes, table_size);
+	relation.relid = (Oid) take(script, 4);
+	relation.schema = take_string(script, 300);
+	relation.table = take_string(script, 300);
+	relation.ncolumns = (int) take(script, 1) % (lengthof(shape) + 1);
+	relation.shape = shape;
+	for (int i = 0; i < relation.ncolumns; i++)
+	{
+		shape[i].name = take_string(script, 300);
+		shape[i].type_name = take_string(script, 300);
+		shape[i].type = (Oid) take(script, 4);
+		shape[i].type_modifier = (int32) take(script, 4);
+		shape[i].in_key = take(script, 1) & 1;
+		shape[i].not_null = take(script, 1) & 1;
+	}
 	frames_relation(s, &relation);
 	read_back(s, begin, &frame);
-	must(frame.kind == 'R' && frame.relation == relation.published.relid);
-	same_bytes(frame.schema, frame.schema_size, schema, strlen(schema));
-	same_bytes(frame.table, frame.table_size, table, strlen(table));
-	pfree(schema);
-	pfree(table);
+	must(frame.kind == 'R' && frame.relation == relation.relid);
+	same_bytes(frame.schema, frame.schema_size, relation.schema, strlen(relation.schema));
+	same_bytes(frame.table, frame.table_size, relation.table, strlen(relation.table));
+	must(frame.ncolumns == relation.ncolumns);
+	for (int i = 0; i < relation.ncolumns; i++)
+	{
+		same_bytes(columns[i].name, columns[i].name_size, shape[i].name, strlen(shape[i].name));
+		same_bytes(columns[i].type_name, columns[i].type_name_size, shape[i].type_name,
+				   strlen(shape[i].type_name));
+		must(columns[i].type == shape[i].type);
+		must(columns[i].type_modifier == shape[i].type_modifier);
+		must(columns[i].in_key == shape[i].in_key && columns[i].not_null == shape[i].not_null);
+		pfree((char *) shape[i].name);
+		pfree((char *) shape[i].type_name);
+	}
+	pfree((char *) relation.schema);
+	pfree((char *) relation.table);
+}
+
+/* An object somewhere behind position *end of a document of n bytes, or none. */
+static Span
+take_span(Script *script, Size *end, Size n)
+{
+	Span		span = {0};
+
+	if (take(script, 1) & 1)
+		return span;
+	span.begin = *end + take(script, 2) % (n - *end + 1);
+	span.size = take(script, 2) % (n - span.begin + 1);
+	*end = span.begin + span.size;
+	return span;
+}
+
+static bool
+same_span(NaiveSpan read, Span written)
+{
+	return read.size == written.size && (written.size == 0 || read.begin == written.begin);
 }
 
 static void
@@ -163,16 +215,18 @@ write_event(StringInfo s, Script *script, char op)
 	int			after_header;
 	FrameEvent	event = {.op = op};
 	Size		size;
+	Size		end = 0;
 	const char *document;
-	NaiveFrame	frame;
+	NaiveFrame	frame = {0};
 
 	event.barrier = take(script, 1) & 1;
 	event.index = take(script, 8);
 	event.relation = (Oid) take(script, 4);
 	event.hash = take(script, 8);
 	document = take_bytes(script, 4000, &size);
-	event.key_begin = take(script, 2) % (size + 1);
-	event.key_size = take(script, 2) % (size - event.key_begin + 1);
+	event.key = take_span(script, &end, size);
+	event.before = take_span(script, &end, size);
+	event.after = take_span(script, &end, size);
 
 	after_header = frames_event_begin(s);
 	appendBinaryStringInfo(s, document, (int) size);
@@ -180,7 +234,8 @@ write_event(StringInfo s, Script *script, char op)
 	read_back(s, begin, &frame);
 	must(frame.kind == op && frame.barrier == event.barrier && frame.index == event.index);
 	must(frame.relation == event.relation && frame.hash == event.hash);
-	must(frame.key_begin == event.key_begin && frame.key_size == event.key_size);
+	must(same_span(frame.spans[0], event.key) && same_span(frame.spans[1], event.before));
+	must(same_span(frame.spans[2], event.after));
 	same_bytes(frame.document, frame.document_size, document, size);
 }
 
@@ -191,7 +246,7 @@ write_message(const uint8_t *data, Size n)
 	Script		script = {data, data + n};
 	StringInfoData s;
 	NaiveReader reader;
-	NaiveFrame	frame;
+	NaiveFrame	frame = {0};
 	int			frames = 0;
 
 	initStringInfo(&s);

@@ -18,6 +18,28 @@ typedef struct NaiveReader
 	const unsigned char *end;
 } NaiveReader;
 
+/* A column of a relation. */
+typedef struct NaiveColumn
+{
+	bool		in_key;
+	bool		not_null;
+	uint32		type;
+	int32		type_modifier;
+	const unsigned char *name;	/* not terminated, nor are the others */
+	Size		name_size;
+	const unsigned char *type_name;
+	Size		type_name_size;
+} NaiveColumn;
+
+#define NAIVE_COLUMNS 1600
+
+/* Where an object is in the document; of size 0 if it is not there. */
+typedef struct NaiveSpan
+{
+	uint64		begin;
+	uint64		size;
+} NaiveSpan;
+
 /* One frame; which fields mean something depends on the kind. */
 typedef struct NaiveFrame
 {
@@ -31,17 +53,19 @@ typedef struct NaiveFrame
 	uint64		events;			/* C */
 
 	uint32		relation;		/* R, events */
-	const unsigned char *schema;	/* R; not terminated, nor are the others */
+	const unsigned char *schema;	/* R, as all that follows */
 	Size		schema_size;
 	const unsigned char *table;
 	Size		table_size;
+	int			ncolumns;
+	NaiveColumn *columns;		/* room for NAIVE_COLUMNS, of the caller; NULL: they are checked
+								 * only */
 
 	uint64		hash;			/* events, as all that follows */
 	uint64		index;
 	const unsigned char *document;
 	Size		document_size;
-	Size		key_begin;		/* in the document */
-	Size		key_size;
+	NaiveSpan	spans[3];		/* key, before, after */
 } NaiveFrame;
 
 typedef enum NaiveResult
@@ -62,21 +86,119 @@ naive_number(NaiveReader *reader, int n)
 	return value;
 }
 
-/* False unless the message is of version 1. */
+/* False unless the message is of version 2. */
 static inline bool
 naive_open(NaiveReader *reader, const void *message, Size n)
 {
 	reader->p = message;
 	reader->end = reader->p + n;
-	if (n < 4 || reader->p[0] != 'W' || reader->p[1] != 'S' || reader->p[2] != 1)
+	if (n < 4 || reader->p[0] != 'W' || reader->p[1] != 'S' || reader->p[2] != 2)
 		return false;
 	reader->p += 4;
 	return true;
 }
 
-/* Take the body of a frame apart; sixteen is the number in the frame's head. */
+/* Bytes of the message, if there are so many. */
 static inline bool
-naive_body(NaiveReader *body, uint16 sixteen, NaiveFrame *frame)
+naive_bytes(NaiveReader *reader, Size n, const unsigned char **bytes)
+{
+	if (n > (Size) (reader->end - reader->p))
+		return false;
+	*bytes = reader->p;
+	reader->p += n;
+	return true;
+}
+
+/* A number of at most 32 bits, seven in a byte, the lowest first. */
+static inline bool
+naive_varint(NaiveReader *reader, uint64 *value)
+{
+	*value = 0;
+	for (int shift = 0; shift < 35; shift += 7)
+	{
+		uint64		byte;
+
+		if (reader->p == reader->end)
+			return false;
+		byte = *reader->p++;
+		*value |= (byte & 127) << shift;
+		if (byte < 128)
+			return *value < UINT64CONST(1) << 32;
+	}
+	return false;
+}
+
+static inline bool
+naive_column(NaiveReader *body, NaiveColumn *column)
+{
+	uint8		flags;
+
+	if (body->end - body->p < 13)
+		return false;
+	flags = (uint8) naive_number(body, 1);
+	column->in_key = flags & 1;
+	column->not_null = (flags & 2) != 0;
+	column->type = (uint32) naive_number(body, 4);
+	column->type_modifier = (int32) naive_number(body, 4);
+	column->name_size = naive_number(body, 2);
+	column->type_name_size = naive_number(body, 2);
+	return naive_bytes(body, column->name_size, &column->name) &&
+		naive_bytes(body, column->type_name_size, &column->type_name);
+}
+
+static inline bool
+naive_relation(NaiveReader *body, NaiveFrame *frame)
+{
+	int			n;
+
+	if (body->end - body->p < 10)
+		return false;
+	frame->relation = (uint32) naive_number(body, 4);
+	frame->schema_size = naive_number(body, 2);
+	frame->table_size = naive_number(body, 2);
+	n = (int) naive_number(body, 2);
+	if (!naive_bytes(body, frame->schema_size, &frame->schema) ||
+		!naive_bytes(body, frame->table_size, &frame->table))
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		NaiveColumn column;
+
+		if (!naive_column(body, &column))
+			return false;
+		if (frame->columns != NULL && i < NAIVE_COLUMNS)
+			frame->columns[i] = column;
+	}
+	frame->ncolumns = n;
+	return true;
+}
+
+/* Three flags say which objects the document has. */
+static inline bool
+naive_spans(NaiveReader spans, uint8 flags, NaiveFrame *frame)
+{
+	uint64		end = 0;
+
+	for (int i = 0; i < 3; i++)
+	{
+		NaiveSpan  *span = &frame->spans[i];
+		uint64		gap;
+
+		if (!(flags & 2 << i))
+			continue;
+		if (!naive_varint(&spans, &gap) || !naive_varint(&spans, &span->size))
+			return false;
+		span->begin = end + gap;
+		end = span->begin + span->size;
+		if (span->size == 0 || end > frame->document_size)
+			return false;
+	}
+	return true;
+}
+
+/* Take the body of a frame apart; flags and sixteen are those of the frame's head. */
+static inline bool
+naive_body(NaiveReader *body, uint8 flags, uint16 sixteen, NaiveFrame *frame)
 {
 	Size		n = body->end - body->p;
 
@@ -97,32 +219,21 @@ naive_body(NaiveReader *body, uint16 sixteen, NaiveFrame *frame)
 			frame->events = naive_number(body, 8);
 			return true;
 		case 'R':
-			if (n < 8)
-				return false;
-			frame->relation = (uint32) naive_number(body, 4);
-			frame->schema_size = naive_number(body, 2);
-			frame->table_size = naive_number(body, 2);
-			if (frame->schema_size + frame->table_size > (Size) (body->end - body->p))
-				return false;
-			frame->schema = body->p;
-			frame->table = body->p + frame->schema_size;
-			return true;
+			return naive_relation(body, frame);
 		default:
-			if (n < 24)
+			if (n < 20 + (Size) sixteen)
 				return false;
 			frame->relation = (uint32) naive_number(body, 4);
-			frame->key_size = naive_number(body, 4);
 			frame->hash = naive_number(body, 8);
 			frame->index = naive_number(body, 8);
 			frame->document = body->p;
-			frame->document_size = body->end - body->p;
-			frame->key_begin = sixteen;
-			return frame->key_size == 0 ||
-				frame->key_begin + frame->key_size <= frame->document_size;
+			frame->document_size = n - 20 - sixteen;
+			body->p += frame->document_size;
+			return naive_spans(*body, flags, frame);
 	}
 }
 
-/* Read the next frame of a kind that is known. */
+/* Read the next frame of a kind that is known. The caller sets frame->columns before. */
 static inline NaiveResult
 naive_next(NaiveReader *reader, NaiveFrame *frame)
 {
@@ -132,8 +243,10 @@ naive_next(NaiveReader *reader, NaiveFrame *frame)
 		uint8		flags;
 		uint16		sixteen;
 		uint32		size;
+		NaiveColumn *columns = frame->columns;
 
 		memset(frame, 0, sizeof(*frame));
+		frame->columns = columns;
 		if (reader->end - reader->p < 8)
 			return NAIVE_MALFORMED;
 		frame->kind = (char) naive_number(reader, 1);
@@ -148,7 +261,7 @@ naive_next(NaiveReader *reader, NaiveFrame *frame)
 		if (!(frame->kind == 'B' || frame->kind == 'C' || frame->kind == 'R' ||
 			  (frame->kind >= 'a' && frame->kind <= 'z')))
 			continue;
-		return naive_body(&body, sixteen, frame) ? NAIVE_FRAME : NAIVE_MALFORMED;
+		return naive_body(&body, flags, sixteen, frame) ? NAIVE_FRAME : NAIVE_MALFORMED;
 	}
 	return NAIVE_END;
 }

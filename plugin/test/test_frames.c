@@ -29,7 +29,7 @@ header_is_magic_and_version(void **state)
 {
 	initStringInfo(&message);
 	frames_header(&message);
-	check_bytes("WS\1\0", 4);
+	check_bytes("WS\2\0", 4);
 }
 
 static void
@@ -96,18 +96,26 @@ commit_has_both_lsns_and_the_count(void **state)
 	check_bytes(bytes, sizeof(bytes));
 }
 
-/* The relation is the one published as, which may be the root of a partition. */
+/* The id is that of the table itself, the names may be those of the root of a partition. */
 static void
-relation_has_its_names(void **state)
+relation_has_its_names_and_columns(void **state)
 {
 	static const unsigned char bytes[] = {
-		'R', 0, 0, 0, 0, 0, 0, 8 + 6 + 7,
-		0xDE, 0xAD, 0xBE, 0xEF, 0, 6, 0, 7,
-		'p', 'u', 'b', 'l', 'i', 'c', 'b', 0xC3, 0xBC, 'c', 'h', 'e', 'r'
+		'R', 0, 0, 0, 0, 0, 0, 10 + 6 + 7 + 13 + 2 + 7 + 13 + 2 + 21,
+		0xDE, 0xAD, 0xBE, 0xEF, 0, 6, 0, 7, 0, 2,
+		'p', 'u', 'b', 'l', 'i', 'c', 'b', 0xC3, 0xBC, 'c', 'h', 'e', 'r',
+		3, 0, 0, 0, 23, 0xFF, 0xFF, 0xFF, 0xFF, 0, 2, 0, 7,
+		'i', 'd', 'i', 'n', 't', 'e', 'g', 'e', 'r',
+		0, 0, 0, 0x04, 0x13, 0, 0, 0, 44, 0, 2, 0, 21,
+		0xC3, 0xA9, 'c', 'h', 'a', 'r', 'a', 'c', 't', 'e', 'r', ' ', 'v', 'a', 'r', 'y', 'i', 'n',
+		'g', '(', '4', '0', ')'
+	};
+	ColumnShape shape[] = {
+		{"id", "integer", 23, -1, true, true}, {"\xC3\xA9", "character varying(40)", 1043, 44}
 	};
 	CachedRelation relation = {
-		.relid = 77, .published = {.relid = 0xDEADBEEF}, .schema = "public",
-		.table = "b\xC3\xBC" "cher"
+		.relid = 0xDEADBEEF, .published = {.relid = 77}, .schema = "public",
+		.table = "b\xC3\xBC" "cher", .ncolumns = lengthof(shape), .shape = shape
 	};
 
 	initStringInfo(&message);
@@ -128,17 +136,15 @@ static void
 event_has_its_header_before_the_document(void **state)
 {
 	static const unsigned char bytes[] = {
-		'u', 1, 0x01, 0x02, 0, 0, 0, 24 + 2,
+		'u', 1, 0, 0, 0, 0, 0, 20 + 2,
 		0, 0, 0x40, 0x01,
-		0x0A, 0x0B, 0x0C, 0x0D,
 		0xF1, 0xF2, 0xF3, 0xF4, 0xF5, 0xF6, 0xF7, 0xF8,
 		0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18,
 		'{', '}'
 	};
 	FrameEvent	event = {
 		.op = 'u', .barrier = true, .index = UINT64CONST(0x1112131415161718),
-		.relation = 0x4001, .hash = UINT64CONST(0xF1F2F3F4F5F6F7F8), .key_begin = 0x0102,
-		.key_size = 0x0A0B0C0D
+		.relation = 0x4001, .hash = UINT64CONST(0xF1F2F3F4F5F6F7F8)
 	};
 
 	initStringInfo(&message);
@@ -146,10 +152,57 @@ event_has_its_header_before_the_document(void **state)
 	check_bytes(bytes, sizeof(bytes));
 }
 
+/* Of each object: the bytes between it and the one before it, and its size. */
+static void
+event_has_its_objects_behind_the_document(void **state)
+{
+	static const char document[] = "{\"key\":{},\"before\":{},\"after\":{}}";
+	Size		n = sizeof(document) - 1;
+	FrameEvent	event = {
+		.op = 'u', .key = {7, 2}, .before = {19, 2}, .after = {30, 2}
+	};
+
+	initStringInfo(&message);
+	append_event(&message, &event, document, n);
+	assert_int_equal(message.len, 28 + n + 6);
+	assert_memory_equal(message.data, "u\16\0\6\0\0\0", 7);
+	assert_int_equal(message.data[7], 20 + n + 6);
+	assert_memory_equal(message.data + 28, document, n);
+	assert_memory_equal(message.data + 28 + n, "\7\2\12\2\11\2", 6);
+	pfree(message.data);
+
+	event.key.size = event.after.size = 0;
+	initStringInfo(&message);
+	append_event(&message, &event, document, n);
+	assert_memory_equal(message.data, "u\4\0\2", 4);
+	assert_memory_equal(message.data + 28 + n, "\23\2", 2);
+	pfree(message.data);
+}
+
+/* Seven bits a byte: positions have no limit but that of documents. */
+static void
+event_has_objects_anywhere(void **state)
+{
+	static const unsigned char spans[] = {
+		0xFF, 0x7F, 0x80, 0x01, /* 16383 bytes, then 128 */
+		0x00, 0xFF, 0xFF, 0xFF, 0xFF, 0x0F	/* none, then 2^32 - 1 */
+	};
+	FrameEvent	event = {
+		.op = 'u', .key = {16383, 128}, .after = {16511, UINT64CONST(0xFFFFFFFF)}
+	};
+
+	initStringInfo(&message);
+	append_event(&message, &event, "", 0);
+	assert_memory_equal(message.data, "u\12\0\12", 4);
+	assert_int_equal(message.len, 28 + sizeof(spans));
+	assert_memory_equal(message.data + 28, spans, sizeof(spans));
+	pfree(message.data);
+}
+
 static void
 event_without_anything_is_zeros(void **state)
 {
-	static const unsigned char bytes[32] = {'m', 0, 0, 0, 0, 0, 0, 24};
+	static const unsigned char bytes[28] = {'m', 0, 0, 0, 0, 0, 0, 20};
 	FrameEvent	event = {.op = 'm'};
 
 	initStringInfo(&message);
@@ -164,13 +217,13 @@ event_header_goes_where_the_message_has_moved_to(void **state)
 	FrameEvent	event = {.op = 'c', .index = 3};
 	char	   *document = malloc(100000);
 	NaiveReader reader;
-	NaiveFrame	frame;
+	NaiveFrame	frame = {0};
 
 	memset(document, 'x', 100000);
 	initStringInfo(&message);
 	frames_header(&message);
 	append_event(&message, &event, document, 100000);
-	assert_int_equal(message.len, 4 + 32 + 100000);
+	assert_int_equal(message.len, 4 + 28 + 100000);
 	assert_true(naive_open(&reader, message.data, message.len));
 	assert_int_equal(naive_next(&reader, &frame), NAIVE_FRAME);
 	assert_int_equal(frame.index, 3);
@@ -186,6 +239,25 @@ static uint64
 some_number(int bits)
 {
 	return next_random() >> (64 - bits) >> random_below(bits);
+}
+
+/* Objects in the document, in their order; a size of 0 is none. */
+static void
+add_random_spans(FrameEvent *event, NaiveFrame *expected)
+{
+	Span	   *spans[] = {&event->key, &event->before, &event->after};
+	Size		end = 0;
+
+	for (int i = 0; i < lengthof(spans); i++)
+	{
+		spans[i]->begin = end + random_below(expected->document_size - end + 1);
+		spans[i]->size = random_below(expected->document_size - spans[i]->begin + 1);
+		if (spans[i]->size == 0)
+			continue;
+		expected->spans[i].begin = spans[i]->begin;
+		expected->spans[i].size = spans[i]->size;
+		end = spans[i]->begin + spans[i]->size;
+	}
 }
 
 /* What was appended, in the reader's terms. */
@@ -216,7 +288,8 @@ append_random_frame(StringInfo s, NaiveFrame *expected, char *space)
 	}
 	else if (expected->kind == 'R')
 	{
-		CachedRelation relation = {.published = {.relid = (Oid) some_number(32)}};
+		ColumnShape shape[3];
+		CachedRelation relation = {.relid = (Oid) some_number(32), .shape = shape};
 
 		expected->schema_size = random_below(256);
 		expected->table_size = random_below(256);
@@ -225,8 +298,15 @@ append_random_frame(StringInfo s, NaiveFrame *expected, char *space)
 		space[expected->schema_size] = space[256 + expected->table_size] = '\0';
 		relation.schema = space;
 		relation.table = space + 256;
+		relation.ncolumns = expected->ncolumns = (int) random_below(lengthof(shape) + 1);
+		for (int i = 0; i < relation.ncolumns; i++)
+			shape[i] = (ColumnShape)
+		{
+			space, space + 256, (Oid) some_number(32),
+				(int32) some_number(32), random_below(2), random_below(2)
+		};
 		frames_relation(s, &relation);
-		expected->relation = relation.published.relid;
+		expected->relation = relation.relid;
 		expected->schema = (unsigned char *) relation.schema;
 		expected->table = (unsigned char *) relation.table;
 	}
@@ -242,9 +322,7 @@ append_random_frame(StringInfo s, NaiveFrame *expected, char *space)
 		event.index = expected->index = some_number(64);
 		event.hash = expected->hash = some_number(64);
 		event.relation = expected->relation = (uint32) some_number(32);
-		event.key_begin = expected->key_begin = random_below(expected->document_size + 1);
-		event.key_size = expected->key_size =
-			random_below(expected->document_size - event.key_begin + 1);
+		add_random_spans(&event, expected);
 		append_event(s, &event, space, expected->document_size);
 	}
 }
@@ -262,8 +340,8 @@ assert_same_frame(const NaiveFrame *frame, const NaiveFrame *expected)
 	assert_true(frame->relation == expected->relation);
 	assert_true(frame->hash == expected->hash);
 	assert_true(frame->index == expected->index);
-	assert_int_equal(frame->key_begin, expected->key_begin);
-	assert_int_equal(frame->key_size, expected->key_size);
+	assert_memory_equal(frame->spans, expected->spans, sizeof(frame->spans));
+	assert_int_equal(frame->ncolumns, expected->ncolumns);
 	assert_int_equal(frame->schema_size, expected->schema_size);
 	assert_int_equal(frame->table_size, expected->table_size);
 	assert_int_equal(frame->document_size, expected->document_size);
@@ -287,7 +365,7 @@ random_messages_read_back(void **state)
 	{
 		int			nframes = (int) random_below(MOST_FRAMES + 1);
 		NaiveReader reader;
-		NaiveFrame	frame;
+		NaiveFrame	frame = {0};
 
 		initStringInfo(&message);
 		frames_header(&message);
@@ -308,7 +386,7 @@ random_messages_read_back(void **state)
 static void
 a_cut_message_is_malformed(void **state)
 {
-	FrameEvent	event = {.op = 'd', .key_begin = 1, .key_size = 3};
+	FrameEvent	event = {.op = 'd', .key = {1, 3}};
 	Transaction txn = {.lsn = 1};
 	int			ends[4];
 
@@ -325,7 +403,7 @@ a_cut_message_is_malformed(void **state)
 	for (int n = 0; n <= message.len; n++)
 	{
 		NaiveReader reader;
-		NaiveFrame	frame;
+		NaiveFrame	frame = {0};
 		NaiveResult result = NAIVE_MALFORMED;
 		bool		whole = false;
 
@@ -344,22 +422,23 @@ static void
 frames_of_unknown_kinds_are_skipped(void **state)
 {
 	static const unsigned char bytes[] = {
-		'W', 'S', 1, 0,
+		'W', 'S', 2, 0,
 		'X', 0xFF, 0, 0, 0, 0, 0, 3, 'a', 'b', 'c',
 		0, 0, 0, 0, 0, 0, 0, 0,
 		'C', 0, 0, 0, 0, 0, 0, 26,
 		0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3, 'n', 'w'
 	};
 	NaiveReader reader;
-	NaiveFrame	frame;
+	NaiveFrame	frame = {0};
 
 	assert_true(naive_open(&reader, bytes, sizeof(bytes)));
 	assert_int_equal(naive_next(&reader, &frame), NAIVE_FRAME);
 	assert_int_equal(frame.kind, 'C');
 	assert_int_equal(frame.events, 3);
 	assert_int_equal(naive_next(&reader, &frame), NAIVE_END);
-	assert_false(naive_open(&reader, "WS\2\0", 4));
-	assert_false(naive_open(&reader, "WX\1\0", 4));
+	assert_false(naive_open(&reader, "WS\1\0", 4));
+	assert_false(naive_open(&reader, "WS\3\0", 4));
+	assert_false(naive_open(&reader, "WX\2\0", 4));
 }
 
 int
@@ -371,8 +450,10 @@ main(void)
 		cmocka_unit_test(begin_has_lsn_time_and_xid),
 		cmocka_unit_test(begin_without_a_transaction_has_no_time),
 		cmocka_unit_test(commit_has_both_lsns_and_the_count),
-		cmocka_unit_test(relation_has_its_names),
+		cmocka_unit_test(relation_has_its_names_and_columns),
 		cmocka_unit_test(event_has_its_header_before_the_document),
+		cmocka_unit_test(event_has_its_objects_behind_the_document),
+		cmocka_unit_test(event_has_objects_anywhere),
 		cmocka_unit_test(event_without_anything_is_zeros),
 		cmocka_unit_test(event_header_goes_where_the_message_has_moved_to),
 		cmocka_unit_test(random_messages_read_back),

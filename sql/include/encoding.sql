@@ -19,9 +19,9 @@ SELECT data FROM doc WHERE data::json -> 'elided' IS NOT NULL;
 SELECT h.short(data) FROM doc WHERE n IN (1, 3);
 -- frames are UTF-8, here as through a walsender
 SELECT count(*), count(*) FILTER (WHERE convert_to(data, 'UTF8') = document)
-  FROM (SELECT substr(body, 25) AS document, row_number() OVER () AS n FROM h.frames('encoded') WHERE kind = 'c') f
+  FROM (SELECT substr(body, 21, length(body) - 20 - sixteen) AS document, row_number() OVER () AS n FROM h.frames('encoded') WHERE kind = 'c') f
   FULL JOIN (SELECT data, row_number() OVER () AS n FROM h.changes('encoded')) j USING (n);
-SELECT document FROM h.frames('encoded') WHERE kind = 'R';
+SELECT document, columns FROM h.frames('encoded') WHERE kind = 'R';
 SELECT count(*) FROM h.changes('encoded', 'publications', '"' || :'chars' || '"');
 -- messages
 CALL h.skip('encoded');

@@ -134,15 +134,62 @@ CREATE OR REPLACE FUNCTION h.number(b bytea, at int, size int) RETURNS numeric L
   SELECT trunc(sum(get_byte(b, at + i) * 256::numeric ^ (size - 1 - i))) FROM generate_series(0, size - 1) i
 $$;
 
--- Messages of the format "frames", taken apart.
+-- A number of seven bits a byte, the lowest first, and where the next one is.
+CREATE OR REPLACE FUNCTION h.varint(b bytea, INOUT at int, OUT value bigint) LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  shift int := 0;
+BEGIN
+  value := 0;
+  LOOP
+    value := value | ((get_byte(b, at) & 127)::bigint << shift);
+    at := at + 1;
+    shift := shift + 7;
+    EXIT WHEN get_byte(b, at - 1) < 128;
+  END LOOP;
+END
+$$;
+
+-- The columns that a relation's frame names.
+CREATE OR REPLACE FUNCTION h.frame_columns(body bytea)
+RETURNS TABLE (name text, type_name text, type oid, type_modifier int, in_key boolean, not_null boolean)
+LANGUAGE plpgsql IMMUTABLE AS $$
+DECLARE
+  at int := 10 + h.number(body, 4, 2) + h.number(body, 6, 2);
+  name_size int;
+  type_size int;
+BEGIN
+  FOR i IN 1 .. h.number(body, 8, 2) LOOP
+    in_key := get_byte(body, at) & 1 = 1;
+    not_null := get_byte(body, at) & 2 = 2;
+    type := h.number(body, at + 1, 4)::bigint::oid;
+    type_modifier := h.number(body, at + 5, 4) - CASE WHEN get_byte(body, at + 5) > 127 THEN 4294967296 ELSE 0 END;
+    name_size := h.number(body, at + 9, 2);
+    type_size := h.number(body, at + 11, 2);
+    name := convert_from(substr(body, at + 14, name_size), 'UTF8');
+    type_name := convert_from(substr(body, at + 14 + name_size, type_size), 'UTF8');
+    RETURN NEXT;
+    at := at + 13 + name_size + type_size;
+  END LOOP;
+  IF at <> length(body) THEN
+    RAISE 'columns end at byte % of %', at, length(body);
+  END IF;
+END
+$$;
+
+-- Messages of the format "frames", taken apart. Columns are shown as "name type", with * behind the
+-- name if it is in the key, and ! if it is NOT NULL.
 CREATE OR REPLACE FUNCTION h.frames(slot text, VARIADIC options text[] DEFAULT '{}')
-RETURNS TABLE (message int, kind text, flags int, sixteen int, relation numeric, key_size int,
-               hash numeric, index numeric, document text, key text, body bytea)
+RETURNS TABLE (message int, kind text, flags int, sixteen int, relation numeric,
+               hash numeric, index numeric, document text, key text, before text, after text, columns text, body bytea)
 LANGUAGE plpgsql AS $$
 DECLARE
   m record;
   at int;
   size int;
+  last int;
+  parts text[];
+  number record;
+  part_begin bigint;
 BEGIN
   FOR m IN SELECT ordinality::int AS n, data
              FROM pg_logical_slot_peek_binary_changes(slot, NULL, NULL,
@@ -150,7 +197,7 @@ BEGIN
                     || CASE WHEN 'omit' = ANY (options) THEN '{}'
                             ELSE '{omit,"id,ts,xid"}'::text[] END) WITH ORDINALITY
   LOOP
-    IF substr(m.data, 1, 4) <> '\x57530100' THEN
+    IF substr(m.data, 1, 4) <> '\x57530200' THEN
       RAISE 'message % has the header %', m.n, substr(m.data, 1, 4);
     END IF;
     at := 4;
@@ -161,24 +208,42 @@ BEGIN
       sixteen := h.number(m.data, at + 2, 2);
       size := h.number(m.data, at + 4, 4);
       body := substr(m.data, at + 9, size);
-      relation := NULL; key_size := NULL; hash := NULL; index := NULL; document := NULL; key := NULL;
+      relation := NULL; hash := NULL; index := NULL; document := NULL; columns := NULL;
+      parts := array_fill(NULL::text, '{3}');
       IF length(body) <> size THEN
         RAISE 'message %: a frame of % bytes has % only', m.n, size, length(body);
       END IF;
       IF kind BETWEEN 'a' AND 'z' THEN
         relation := h.number(body, 0, 4);
-        key_size := h.number(body, 4, 4);
-        hash := h.number(body, 8, 8);
-        index := h.number(body, 16, 8);
-        document := convert_from(substr(body, 25), 'UTF8');
-        key := convert_from(substr(body, 25 + sixteen, key_size), 'UTF8');
+        hash := h.number(body, 4, 8);
+        index := h.number(body, 12, 8);
+        document := convert_from(substr(body, 21, size - 20 - sixteen), 'UTF8');
+        last := size - sixteen;
+        part_begin := 20;
+        FOR i IN 1 .. 3 LOOP
+          CONTINUE WHEN flags & (1 << i) = 0;
+          number := h.varint(body, last);
+          part_begin := part_begin + number.value;
+          number := h.varint(body, number.at);
+          parts[i] := convert_from(substr(body, part_begin::int + 1, number.value::int), 'UTF8');
+          part_begin := part_begin + number.value;
+          last := number.at;
+        END LOOP;
+        IF last <> size THEN
+          RAISE 'message %: an event has % bytes behind its objects', m.n, size - last;
+        END IF;
       ELSIF kind = 'P' THEN
         document := convert_from(body, 'UTF8');
       ELSIF kind = 'R' THEN
         relation := h.number(body, 0, 4);
-        document := convert_from(substr(body, 9, h.number(body, 4, 2)::int), 'UTF8') || '.'
-                 || convert_from(substr(body, 9 + h.number(body, 4, 2)::int), 'UTF8');
+        last := 10 + h.number(body, 4, 2);
+        document := convert_from(substr(body, 11, last - 10), 'UTF8') || '.'
+                 || convert_from(substr(body, last + 1, h.number(body, 6, 2)::int), 'UTF8');
+        columns := (SELECT string_agg(name || CASE WHEN in_key THEN '*' ELSE '' END
+                           || CASE WHEN not_null THEN '!' ELSE '' END || ' ' || type_name, ', ' ORDER BY n)
+                      FROM h.frame_columns(body) WITH ORDINALITY c (name, type_name, type, type_modifier, in_key, not_null, n));
       END IF;
+      key := parts[1]; before := parts[2]; after := parts[3];
       RETURN NEXT;
       at := at + 8 + size;
     END LOOP;

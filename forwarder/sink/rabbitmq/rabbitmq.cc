@@ -22,8 +22,8 @@ class Headers {
     if (event.table != nullptr) {
       add("schema", event.schema());
       add("table", event.table_name());
-    } else if (!event.prefix.empty() && event.prefix.size() <= kLongestPrefix) {
-      add("prefix", event.prefix);
+    } else if (!event.prefix().empty() && event.prefix().size() <= kLongestPrefix) {
+      add("prefix", event.prefix());
     }
   }
 

@@ -26,7 +26,9 @@ using testing::IsEmpty;
 Chunk one_event(std::string_view document, uint64_t lsn = 10) {
   MessageBuilder builder;
   builder.begin(lsn).relation(1, "public", "a\"b");
-  builder.event('u', 3, document, 1, 0xfedcba9876543210u, 0, 5, 2).commit(lsn, lsn + 8, 1);
+  builder.raw_event('u', 3, document, 1, 0xfedcba9876543210u, 2,
+                    MessageBuilder::packed(5) + MessageBuilder::packed(2));
+  builder.commit(lsn, lsn + 8, 1);
   FrameDecoder decoder;
   return std::move(decoder.decode(builder.message()).value());
 }
@@ -79,7 +81,7 @@ TEST(DeadLetter, MessagesHaveNoTable) {
   const auto letter = parse_dead_letter(line);
   ASSERT_TRUE(letter);
   EXPECT_EQ(letter->view().table, nullptr);
-  EXPECT_EQ(letter->view().prefix, "");
+  EXPECT_EQ(letter->view().prefix(), "");
 }
 
 TEST(DeadLetter, MessagesKeepTheirPrefix) {
@@ -92,8 +94,37 @@ TEST(DeadLetter, MessagesKeepTheirPrefix) {
   line.pop_back();
   const auto letter = parse_dead_letter(line);
   ASSERT_TRUE(letter) << letter.error().what;
-  EXPECT_EQ(letter->view().prefix, "out\"box\n");
+  EXPECT_EQ(letter->view().prefix(), "out\"box\n");
   EXPECT_EQ(letter->view().document, "{}");
+}
+
+// Lines do not say where the rows are: they are the document's own members of these names.
+TEST(DeadLetter, RowsAreFoundAgain) {
+  const std::string document =
+      R"({"x":"before","key":{"after":{"a":0}},"before":{"a":{"before":{}},"b":"}\""},)"
+      R"("l":[{"after":{}}],"after":{"after":{"z":1}},"elided":{"after":{}}})";
+  MessageBuilder builder;
+  builder.begin(10).event('u', 0, document).event('d', 1, R"({"before":{}})");
+  builder.event('m', 2, R"({"content":{"after":{}},"after":{}})").commit(10, 18, 3);
+  FrameDecoder decoder;
+  const Chunk chunk = std::move(decoder.decode(builder.message()).value());
+  std::vector<std::string> lines;
+  for (const Event& event : chunk.events) {
+    lines.push_back(dead_letter_line(event, "p", "q", Error{ErrorKind::kReject, "no", "x"}));
+    lines.back().pop_back();
+  }
+  const auto update = parse_dead_letter(lines[0]);
+  ASSERT_TRUE(update) << update.error().what;
+  EXPECT_EQ(update->view().before(), R"({"a":{"before":{}},"b":"}\""})");
+  EXPECT_EQ(update->view().after(), R"({"after":{"z":1}})");
+  const auto deleted = parse_dead_letter(lines[1]);
+  ASSERT_TRUE(deleted) << deleted.error().what;
+  EXPECT_EQ(deleted->view().before(), "{}");
+  EXPECT_EQ(deleted->view().after(), "");
+  const auto message = parse_dead_letter(lines[2]);
+  ASSERT_TRUE(message) << message.error().what;
+  EXPECT_EQ(message->view().after(), "");
+  EXPECT_EQ(message->view().prefix(), "");
 }
 
 // However a line was cut short, also at the end of an inner object, and whatever follows it.

@@ -21,12 +21,14 @@ void Events::add(int key, size_t bytes) {
   const std::string key_text = "{\"id\":" + std::to_string(key) + "}";
   std::string document = "{\"id\":\"" + std::string(EventId(event).view()) +
                          "\",\"op\":\"c\",\"schema\":\"public\",\"table\":\"orders\",\"key\":";
-  event.key_begin = static_cast<uint16_t>(document.size());
-  event.key_size = static_cast<uint32_t>(key_text.size());
-  document +=
-      key_text + ",\"after\":{\"id\":" + std::to_string(key) + ",\"text\":\"gr\xc3\xbc\xc3\x9f ";
+  event.key_span = {static_cast<uint32_t>(document.size()), static_cast<uint32_t>(key_text.size())};
+  document += key_text + ",\"after\":";
+  const size_t row = document.size();
+  document += "{\"id\":" + std::to_string(key) + ",\"text\":\"gr\xc3\xbc\xc3\x9f ";
   if (bytes > document.size()) document.append(bytes - document.size(), 'x');
-  document += "\"}}";
+  document += "\"}";
+  event.set_row({}, {static_cast<uint32_t>(row), static_cast<uint32_t>(document.size() - row)});
+  document += "}";
   add(event, std::move(document));
 }
 

@@ -26,9 +26,20 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
           event.document.data() + event.document.size() > whole.data() + whole.size()) {
         std::abort();
       }
-      if (event.key().size() != event.key_size) std::abort();
+      const char* end = event.document.data();
+      for (std::string_view object : {event.key(), event.before(), event.after()}) {
+        if (object.empty()) continue;
+        if (object.data() < end || object.front() != '{' || object.back() != '}') std::abort();
+        end = object.data() + object.size();
+      }
+      if (end > event.document.data() + event.document.size()) std::abort();
+      for (char c : event.prefix()) sum += static_cast<uint8_t>(c);
       for (char c : event.document) sum += static_cast<uint8_t>(c);
       sum += event.schema().size() + event.table_name().size();
+    }
+    for (const auto& table : chunk->tables) {
+      if (table->columns.size() > whole.size()) std::abort();
+      for (const Column& column : table->columns) sum += column.name.size() + column.type.size();
     }
     for (const Commit& commit : chunk->commits) {
       if (commit.events_before > chunk->events.size()) std::abort();

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "base/message.h"
 #include "source/frames.h"
@@ -14,7 +16,7 @@ namespace walspout::test {
 
 class MessageBuilder {
  public:
-  explicit MessageBuilder(std::string header = std::string("WS\x01\0", 4))
+  explicit MessageBuilder(std::string header = std::string("WS\x02\0", 4))
       : bytes_(std::move(header)) {}
 
   MessageBuilder& frame(char kind, std::string_view body, uint8_t flags = 0, uint16_t sixteen = 0) {
@@ -30,18 +32,50 @@ class MessageBuilder {
     return frame('B', number(lsn, 8) + number(static_cast<uint64_t>(time), 8) + number(xid, 4));
   }
 
-  MessageBuilder& relation(uint32_t id, std::string_view schema, std::string_view table) {
-    return frame('R', number(id, 4) + number(schema.size(), 2) + number(table.size(), 2) +
-                          std::string(schema) + std::string(table));
+  MessageBuilder& relation(uint32_t id, std::string_view schema, std::string_view table,
+                           const std::vector<Column>& columns = {}) {
+    std::string body = number(id, 4) + number(schema.size(), 2) + number(table.size(), 2) +
+                       number(columns.size(), 2) + std::string(schema) + std::string(table);
+    for (const Column& column : columns) {
+      body += number((column.in_key ? 1 : 0) | (column.not_null ? 2 : 0), 1) +
+              number(column.type_oid, 4) + number(static_cast<uint32_t>(column.type_modifier), 4) +
+              number(column.name.size(), 2) + number(column.type.size(), 2) + column.name +
+              column.type;
+    }
+    return frame('R', body);
   }
 
+  // Where the objects of a document are is found by their names. `flags` are added.
   MessageBuilder& event(char op, uint64_t index, std::string_view document, uint32_t relation = 0,
-                        uint64_t hash = 0, uint8_t flags = 0, uint16_t key_begin = 0,
-                        uint32_t key_size = 0) {
+                        uint64_t hash = 0, uint8_t flags = 0) {
+    uint64_t end = 0;
+    std::string spans;
+    for (const auto& [name, flag] :
+         {std::pair{"\"key\":{", 2}, {"\"before\":{", 4}, {"\"after\":{", 8}}) {
+      const size_t at = document.find(name, end);
+      if (at == std::string_view::npos) continue;
+      const size_t begin = document.find('{', at);
+      const size_t size = document.find('}', begin) + 1 - begin;
+      spans += packed(begin - end) + packed(size);
+      end = begin + size;
+      flags = static_cast<uint8_t>(flags | flag);
+    }
+    return raw_event(op, index, document, relation, hash, flags, spans);
+  }
+
+  MessageBuilder& raw_event(char op, uint64_t index, std::string_view document, uint32_t relation,
+                            uint64_t hash, uint8_t flags, std::string_view spans) {
     return frame(op,
-                 number(relation, 4) + number(key_size, 4) + number(hash, 8) + number(index, 8) +
-                     std::string(document),
-                 flags, key_begin);
+                 number(relation, 4) + number(hash, 8) + number(index, 8) + std::string(document) +
+                     std::string(spans),
+                 flags, static_cast<uint16_t>(spans.size()));
+  }
+
+  // Seven bits a byte, the lowest first.
+  static std::string packed(uint64_t value) {
+    std::string text;
+    for (; value >= 0x80; value >>= 7) text += static_cast<char>(value | 0x80);
+    return text + static_cast<char>(value);
   }
 
   MessageBuilder& commit(uint64_t lsn, uint64_t end_lsn, uint64_t events) {

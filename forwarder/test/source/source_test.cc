@@ -82,6 +82,14 @@ TEST(Remedy, IsAStatementForWhatIsKnown) {
                            "must be superuser or replication role to use replication slots"}) {
     EXPECT_THAT(remedy(said), HasSubstr("RESET role")) << said;
   }
+  EXPECT_THAT(remedy("invalid value for walspout option \"proto_version\": \"2\" (This version of "
+                     "walspout knows 1 only.)"),
+              HasSubstr("upgrade the walspout plugin on the server"));
+  // Plugins that write these frames say themselves which program is too old.
+  EXPECT_EQ(
+      remedy("invalid value for walspout option \"proto_version\": \"2\" (This walspout plugin "
+             "writes version 3 of the frames. Upgrade the program that reads them.)"),
+      "");
   EXPECT_EQ(remedy("division by zero"), "");
 }
 
@@ -130,7 +138,7 @@ TEST(StartReplication, NamesFormatAndVersion) {
   SourceConfig config;
   config.slot = "s";
   EXPECT_EQ(start_replication(config, Lsn{0x100000002}),
-            "START_REPLICATION SLOT \"s\" LOGICAL 1/2 (\"format\" 'frames', \"proto_version\" '1', "
+            "START_REPLICATION SLOT \"s\" LOGICAL 1/2 (\"format\" 'frames', \"proto_version\" '2', "
             "\"batch_bytes\" '65536B')");
 }
 

@@ -382,13 +382,13 @@ TEST_F(RabbitmqSinkTest, HeadersSayWhatHappenedToWhat) {
   events.add(event, "{\"deleted\":1}");
   event.op = 'm';
   event.table = nullptr;
-  event.key_size = 0;
+  event.key_span = {};
   const std::string longest(1024, 'p');
   const std::string too_long(1025, 'p');
   for (std::string_view prefix : {std::string_view("out\"box"), std::string_view(longest),
                                   std::string_view(too_long), std::string_view()}) {
     event.index++;
-    event.prefix = prefix;
+    event.set_prefix(prefix);
     events.add(event, "{\"m\":" + std::to_string(event.index) + "}");
   }
   ASSERT_TRUE(deliver_all(*sink_for(config_), events.span()));

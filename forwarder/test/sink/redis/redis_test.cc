@@ -414,7 +414,7 @@ TEST_F(RedisSinkTest, AnEntryWithTheSameIdAndOtherBytesIsAFault) {
     ASSERT_TRUE(deliver_all(*sourced_sink(config), events_.span().first(5)));
     std::vector<Event> events(events_.span().begin(), events_.span().end());
     std::string other(events[2].document);
-    other[events[2].key_begin + 6] = 'X';
+    other[events[2].key_span.begin + 6] = 'X';
     events[2].document = other;
     auto sink = sourced_sink(config);
     const DeliveryError error = failure(*sink, events);

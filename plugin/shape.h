@@ -1,0 +1,29 @@
+/*
+ * shape.h
+ *		What a reader of frames is told of a column.
+ */
+#ifndef WALSPOUT_SHAPE_H
+#define WALSPOUT_SHAPE_H
+
+#include "postgres.h"
+
+#include "access/tupdesc.h"
+
+typedef struct ColumnShape
+{
+	const char *name;			/* in UTF-8, as the next one */
+	const char *type_name;		/* with the type's modifier */
+	Oid			type;			/* as declared: perhaps a domain */
+	int32		type_modifier;	/* -1: none */
+	bool		in_key;
+	bool		not_null;		/* as declared */
+} ColumnShape;
+
+/*
+ * The shape of a column, without in_key, which is not the column's own. Reads
+ * catalogs; allocates in the current context. A change of what the names are
+ * made of makes cached relations stale.
+ */
+extern ColumnShape shape_make(Form_pg_attribute att);
+
+#endif
