@@ -32,6 +32,7 @@ struct KafkaTopics {
 struct KafkaConfig {
   TextList brokers;  // host:port
   Route topic{{}, "{schema}.{table}", Unmapped::kError, {}, false};
+  bool rows = false;  // the value is the new row, and not the document
   bool tombstones = false;
   std::string compression = "lz4";
   Milliseconds linger{0};

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 #include <vector>
 
@@ -13,7 +12,6 @@ namespace {
 
 // How often to ask whether brokers that are away are back.
 constexpr Milliseconds kLook{1'000};
-constexpr size_t kLongestPrefix = 1024;  // of a logical message, in a header
 
 std::string name_of(const KafkaConfig& config) {
   std::string name = "kafka://";
@@ -24,56 +22,6 @@ std::string name_of(const KafkaConfig& config) {
   return name;
 }
 
-// Where messages of a table without a key go: where Java's clients would put a message with the
-// table's name as its key.
-uint32_t place_of(const rd_kafka_topic_t* topic, const Event& event) {
-  if (event.key_size > 0) return 0;
-  std::string name;
-  if (event.table != nullptr) name = event.table->schema + "." + event.table->name;
-  return static_cast<uint32_t>(rd_kafka_msg_partitioner_murmur2(topic, name.data(), name.size(),
-                                                                INT32_MAX, nullptr, nullptr));
-}
-
-// What a reader needs that does not parse the value.
-class Headers {
- public:
-  explicit Headers(const Event& event) : all_(rd_kafka_headers_new(8)) {
-    const EventId id(event);
-    add("id", id.view());
-    add("op", std::string_view(&event.op, 1));
-    if (event.table != nullptr) {
-      add("schema", event.schema());
-      add("table", event.table_name());
-    } else if (!event.prefix.empty() && event.prefix.size() <= kLongestPrefix) {
-      add("prefix", event.prefix);
-    }
-    if (event.commit_time != 0) add("ts", event.commit_time);
-    if (event.key_size > 0) add("key", event.key_begin);
-    if (event.barrier) add("barrier", "1");
-  }
-  ~Headers() {
-    if (all_ != nullptr) rd_kafka_headers_destroy(all_);
-  }
-  Headers(const Headers&) = delete;
-  Headers& operator=(const Headers&) = delete;
-
-  rd_kafka_headers_t* get() const { return all_; }
-  void taken() { all_ = nullptr; }
-
- private:
-  void add(std::string_view name, std::string_view value) {
-    rd_kafka_header_add(all_, name.data(), static_cast<ssize_t>(name.size()), value.data(),
-                        static_cast<ssize_t>(value.size()));
-  }
-  void add(std::string_view name, int64_t value) {
-    std::array<char, 24> text;
-    const char* end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
-    add(name, std::string_view(text.data(), static_cast<size_t>(end - text.data())));
-  }
-
-  rd_kafka_headers_t* all_;
-};
-
 }  // namespace
 
 KafkaSink::KafkaSink(const KafkaConfig& config, KafkaOptions options, Router router)
@@ -81,7 +29,8 @@ KafkaSink::KafkaSink(const KafkaConfig& config, KafkaOptions options, Router rou
       options_(std::move(options)),
       router_(std::move(router)),
       name_(name_of(config)),
-      window_(*this, {.order = Order::kKey, .messages = config.unconfirmed}) {}
+      window_(*this,
+              {.order = Order::kKey, .messages = config.unconfirmed, .bytes = kFlightBytes}) {}
 
 Result<std::unique_ptr<Sink>> KafkaSink::create(const KafkaConfig& config) {
   if (config.brokers.empty()) return misconfigured("brokers names no broker");
@@ -131,32 +80,34 @@ Result<bool> KafkaSink::submit(uint64_t number, const Event& event) {
   if (!*routed) return false;
   const auto topic = link_->topic(topic_name_, deadline_);
   if (!topic) return tl::unexpected(topic.error());
-  void* opaque = kafka_opaque(number, place_of(*topic, event));
-  if (auto sent = produce(*topic, event, opaque, event.key(), false); !sent) {
-    return tl::unexpected(sent.error());
+  const KafkaMessages messages(event, config_);
+  void* opaque = kafka_opaque(number, kafka_place(event));
+  bool first = true;
+  for (const KafkaMessages::Message& message : messages.all()) {
+    const auto sent = produce(*topic, event, message, opaque);
+    if (!sent && first) return tl::unexpected(sent.error());
+    if (!sent) half_sent_ = sent.error();
+    first = false;
   }
-  if (!config_.tombstones || event.op != 'd' || event.key_size == 0) return true;
-  several_[number] = 2;
-  if (auto sent = produce(*topic, event, opaque, event.key(), true); !sent) {
-    half_sent_ = sent.error();
-  }
+  if (messages.all().size() > 1) several_[number] = messages.all().size();
   return true;
 }
 
 // The library copies what it is given. It holds messages beyond the call, and takes their memory in
 // one piece with its own.
-Result<void> KafkaSink::produce(rd_kafka_topic_t* topic, const Event& event, void* opaque,
-                                std::string_view key, bool tombstone) {
-  Headers headers(event);
-  std::array<rd_kafka_vu_t, 6> parts{};
+Result<void> KafkaSink::produce(rd_kafka_topic_t* topic, const Event& event,
+                                const KafkaMessages::Message& message, void* opaque) {
+  KafkaHeaders headers(event, message.is_document);
+  const std::string_view value = message.value.value_or(std::string_view());
+  std::array<rd_kafka_vu_t, 6> parts;
   parts[0].vtype = RD_KAFKA_VTYPE_RKT;
   parts[0].u.rkt = topic;
   parts[1].vtype = RD_KAFKA_VTYPE_VALUE;
-  parts[1].u.mem.ptr = tombstone ? nullptr : const_cast<char*>(event.document.data());
-  parts[1].u.mem.size = tombstone ? 0 : event.document.size();
+  parts[1].u.mem.ptr = message.value ? const_cast<char*>(value.data()) : nullptr;
+  parts[1].u.mem.size = value.size();
   parts[2].vtype = RD_KAFKA_VTYPE_KEY;
-  parts[2].u.mem.ptr = key.empty() ? nullptr : const_cast<char*>(key.data());
-  parts[2].u.mem.size = key.size();
+  parts[2].u.mem.ptr = message.key.empty() ? nullptr : const_cast<char*>(message.key.data());
+  parts[2].u.mem.size = message.key.size();
   parts[3].vtype = RD_KAFKA_VTYPE_MSGFLAGS;
   parts[3].u.i = RD_KAFKA_MSG_F_COPY;
   parts[4].vtype = RD_KAFKA_VTYPE_OPAQUE;
@@ -194,6 +145,7 @@ tl::expected<void, Broken> KafkaSink::poll(TimePoint until, Flight& flight) {
 
 tl::expected<void, Broken> KafkaSink::hear(rd_kafka_event_t* reports, Flight& flight) {
   const size_t count = rd_kafka_event_message_count(reports);
+  bool confirmed = false;
   while (const rd_kafka_message_t* message = rd_kafka_event_message_next(reports)) {
     const uint64_t number = kafka_number(message->_private, flight.first());
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
@@ -207,8 +159,9 @@ tl::expected<void, Broken> KafkaSink::hear(rd_kafka_event_t* reports, Flight& fl
       }
     }
     flight.done(number);
-    link_->forget_trouble();
+    confirmed = true;
   }
+  if (confirmed) link_->forget_trouble();
   return {};
 }
 

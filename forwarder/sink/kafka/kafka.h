@@ -18,6 +18,7 @@
 #include "sink/common/window.h"
 #include "sink/kafka/config.h"
 #include "sink/kafka/link.h"
+#include "sink/kafka/message.h"
 #include "sink/kafka/options.h"
 #include "stream/sink.h"
 
@@ -31,7 +32,8 @@ class KafkaSink final : public Sink, private WindowClient {
   std::string_view type() const override { return "kafka"; }
   std::string_view endpoint() const override { return name_; }
   BatchLimits limits() const override {
-    return {.events = std::max<size_t>(4096, config_.unconfirmed), .bytes = kBatchBytes};
+    // The end of a call waits for all of it: that is to be seldom.
+    return {.events = std::max<size_t>(4096, 4 * config_.unconfirmed), .bytes = kBatchBytes};
   }
   // Connects, and looks for the topics whose names are known without an event; makes them if that
   // is configured. The connection is kept.
@@ -43,7 +45,9 @@ class KafkaSink final : public Sink, private WindowClient {
   void idle() override { window_.idle(); }
 
  private:
-  static constexpr size_t kBatchBytes = 16u << 20;
+  static constexpr size_t kBatchBytes = 32u << 20;
+  // Of documents in flight, which the library has copies of.
+  static constexpr size_t kFlightBytes = 32u << 20;
 
   KafkaSink(const KafkaConfig& config, KafkaOptions options, Router router);
 
@@ -54,8 +58,8 @@ class KafkaSink final : public Sink, private WindowClient {
   void abandon() override;
   Error late(const Flight& flight) const override;
 
-  [[nodiscard]] Result<void> produce(rd_kafka_topic_t* topic, const Event& event, void* opaque,
-                                     std::string_view key, bool tombstone);
+  [[nodiscard]] Result<void> produce(rd_kafka_topic_t* topic, const Event& event,
+                                     const KafkaMessages::Message& message, void* opaque);
   [[nodiscard]] tl::expected<void, Broken> hear(rd_kafka_event_t* reports, Flight& flight);
   [[nodiscard]] tl::expected<void, Broken> fail(const rd_kafka_message_t& message, uint64_t number,
                                                 size_t together, Flight& flight);

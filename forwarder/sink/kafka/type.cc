@@ -67,6 +67,9 @@ KeyTable<KafkaConfig> table() {
       .each(broker_problem);
   add_route(table, "topic", &KafkaConfig::topic, "Template of the topic");
   table
+      .choice<bool>(
+          "value", &KafkaConfig::rows, {{"envelope", false}, {"row", true}},
+          "`envelope`: the document; `row`: the new row alone, and nothing after a delete")
       .key("tombstones", &KafkaConfig::tombstones,
            "A message with the key and no value follows a delete, for topics that are compacted")
       .choice<Words>("compression", &KafkaConfig::compression,

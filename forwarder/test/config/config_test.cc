@@ -147,6 +147,7 @@ pipelines:
         brokers: ["a:9092", "[::1]:9093"]
         topic: {tables: {public.orders: orders}}
         unmapped: drop
+        value: row
         tombstones: true
         compression: zstd
         linger: 5ms
@@ -243,6 +244,7 @@ state: /var/lib/walspout
   EXPECT_EQ(kafka.topic.tables.at("public.orders"), "orders");
   EXPECT_EQ(kafka.topic.fallback, std::nullopt);
   EXPECT_EQ(kafka.topic.unmapped, Unmapped::kDrop);
+  EXPECT_TRUE(kafka.rows);
   EXPECT_TRUE(kafka.tombstones);
   EXPECT_EQ(kafka.compression, "zstd");
   EXPECT_EQ(kafka.linger, Milliseconds(5));

@@ -117,8 +117,8 @@ TEST_F(KafkaSinkTest, MessagesCarryTheEvents) {
   Event barrier = events.span()[0];
   barrier.index = 20;
   barrier.op = 't';
-  barrier.key_size = 0;
-  barrier.key_begin = 0;
+  barrier.key_span = {};
+  barrier.set_row({}, {});
   barrier.barrier = true;
   ASSERT_TRUE(deliver_all(*sink_for(config_), events.span()));
   Events last;
@@ -132,7 +132,7 @@ TEST_F(KafkaSinkTest, MessagesCarryTheEvents) {
     if (!message.key) {
       EXPECT_EQ(message.headers.at("op"), "t");
       EXPECT_EQ(message.headers.at("barrier"), "1");
-      EXPECT_FALSE(message.headers.contains("key"));
+      EXPECT_FALSE(message.headers.contains("spans"));
       EXPECT_EQ(message.headers.at("id"), "1000-20");
       EXPECT_EQ(message.partition, KafkaClient::place("public.orders", 4));
       continue;
@@ -140,8 +140,10 @@ TEST_F(KafkaSinkTest, MessagesCarryTheEvents) {
     EXPECT_EQ(message.headers.at("op"), "c");
     EXPECT_FALSE(message.headers.contains("barrier"));
     EXPECT_EQ(message.partition, KafkaClient::place(*message.key, 4));
-    const size_t begin = std::stoul(message.headers.at("key"));
-    EXPECT_EQ(message.value->substr(begin, message.key->size()), *message.key);
+    unsigned begin = 0;
+    unsigned size = 0;
+    ASSERT_EQ(sscanf(message.headers.at("spans").c_str(), "key:%u+%u", &begin, &size), 2);
+    EXPECT_EQ(message.value->substr(begin, size), *message.key);
     EXPECT_THAT(*message.value, HasSubstr("\"id\":\"" + message.headers.at("id") + "\""));
     of_key[std::stoi(message.key->substr(6))].push_back(*message.value);
   }
@@ -156,7 +158,7 @@ TEST_F(KafkaSinkTest, LogicalMessagesHaveNoTable) {
   Event event;
   event.lsn = Lsn{5};
   event.op = 'm';
-  event.prefix = "outbox";
+  event.set_prefix("outbox");
   Events events;
   events.add(event, "{\"m\":1}");
   ASSERT_TRUE(deliver_all(*sink_for(config_), events.span()));
@@ -200,6 +202,89 @@ TEST_F(KafkaSinkTest, TombstonesFollowDeletes) {
   EXPECT_EQ(messages[11].value, std::nullopt);
   EXPECT_EQ(messages[11].key, "{\"id\":9}");
   EXPECT_EQ(messages[11].headers.at("id"), "1000-10");
+}
+
+// An update of a row whose key was another one: `before` as the WAL has it.
+Event update(Events& events, const std::string& before, const std::string& key) {
+  Event event;
+  event.lsn = Lsn{2000};
+  event.index = events.size();
+  event.table = &Events::table();
+  event.op = 'u';
+  event.barrier = true;
+  std::string document = "{\"key\":";
+  const auto put = [&](const std::string& object) {
+    const Span span{static_cast<uint32_t>(document.size()), static_cast<uint32_t>(object.size())};
+    document += object;
+    return span;
+  };
+  event.key_span = put(key);
+  document += ",\"before\":";
+  const Span old = put(before);
+  document += ",\"after\":";
+  event.set_row(old, put("{\"all\":[\"new\"]}"));
+  events.add(event, document + "}");
+  return events.span().back();
+}
+
+TEST_F(KafkaSinkTest, AKeyThatChangesIsDeleted) {
+  client_.create(topic_, 3);
+  config_.tombstones = true;
+  Events events;
+  update(events, R"({"id":1})", R"({"id":2})");
+  ASSERT_TRUE(deliver_all(*sink_for(config_), events.span()));
+  auto messages = client_.messages(topic_);
+  ASSERT_EQ(messages.size(), 2u);
+  const size_t old = messages[0].value ? 1 : 0;
+  EXPECT_EQ(messages[old].key, R"({"id":1})");
+  EXPECT_EQ(messages[old].value, std::nullopt);
+  EXPECT_EQ(messages[old].partition, KafkaClient::place(R"({"id":1})", 3));
+  EXPECT_EQ(messages[1 - old].key, R"({"id":2})");
+  EXPECT_EQ(messages[1 - old].value, events.documents()[0]);
+}
+
+TEST_F(KafkaSinkTest, OldKeysAreFoundInOldRows) {
+  Events events;
+  EXPECT_EQ(kafka_old_key(update(events, R"({"id":1})", R"({"id":2})")), R"({"id":1})");
+  EXPECT_EQ(kafka_old_key(update(events, R"({"id":2})", R"({"id":2})")), "");
+  EXPECT_EQ(kafka_old_key(update(events, R"({"x":"a\"}","id":[1,{"b":"],}"}],"b":null,"c":"\\"})",
+                                 R"({"c":"","id":2})")),
+            R"({"c":"\\","id":[1,{"b":"],}"}]})");
+  EXPECT_EQ(kafka_old_key(update(events, R"({"b":1})", R"({"id":2,"b":1})")), "");
+  EXPECT_EQ(kafka_old_key(update(events, "", R"({"id":2})")), "");
+  EXPECT_EQ(kafka_old_key(events_.span()[0]), "");
+}
+
+TEST_F(KafkaSinkTest, ValuesAreRowsByChoice) {
+  SHOWS("kafka.value");
+  client_.create(topic_);
+  config_.rows = true;
+  Events events;
+  events.add(1);
+  update(events, R"({"id":1})", R"({"id":2})");
+  Event gone = events.span()[0];
+  gone.index = 7;
+  gone.op = 'd';
+  gone.set_row({}, {});
+  events.add(gone, events.documents()[0]);
+  gone.op = 't';
+  gone.index = 8;
+  gone.key_span = {};
+  events.add(gone, R"({"op":"t"})");
+  ASSERT_TRUE(deliver_all(*sink_for(config_), events.span()));
+  std::vector<std::pair<std::string, std::string>> found;
+  for (const KafkaMessage& message : client_.messages(topic_)) {
+    found.emplace_back(message.key.value_or("-"), message.value.value_or("null"));
+    EXPECT_EQ(message.headers.contains("spans"), false);
+  }
+  const std::string document = events.documents()[0];
+  const std::string row = document.substr(document.find("\"after\":") + 8);
+  const decltype(found) expected = {{R"({"id":1})", row.substr(0, row.size() - 1)},
+                                    {R"({"id":1})", "null"},
+                                    {R"({"id":2})", R"({"all":["new"]})"},
+                                    {R"({"id":1})", "null"},
+                                    {"-", R"({"op":"t"})"}};
+  EXPECT_EQ(found, expected);
 }
 
 TEST_F(KafkaSinkTest, ATopicThatIsMissingIsForAnOperatorToMake) {
