@@ -248,7 +248,10 @@ class Kafka:
         self.server.stop = self.server.kill
         work.at_exit(self.server.kill)
         self.topics = 0
-        self.cpu = []           # of the bare loop, microseconds a message
+        self.cpu = []
+        kafka.create(self.server.address, f"{STREAM}{self.topics}")
+        self.bare(200, 300_000)     # until the broker's code is compiled
+        self.cpu = []               # of the bare loop, microseconds a message
 
     def sink(self):
         """Each pass has a topic of its own."""

@@ -121,7 +121,8 @@ def _library():
     if _lib is None:
         _lib = ctypes.CDLL("librdkafka.so.1")
         for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_topic_partition_list_new",
-                     "rd_kafka_topic_partition_list_add", "rd_kafka_consumer_poll", "rd_kafka_topic_new"):
+                     "rd_kafka_topic_partition_list_add", "rd_kafka_consumer_poll", "rd_kafka_topic_new",
+                     "rd_kafka_NewTopic_new", "rd_kafka_queue_new", "rd_kafka_queue_poll"):
             getattr(_lib, name).restype = ctypes.c_void_p
         _lib.rd_kafka_message_headers.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)]
     return _lib
@@ -147,6 +148,26 @@ def _partitions(lib, consumer, topic, timeout):
     lib.rd_kafka_metadata_destroy(metadata)
     lib.rd_kafka_topic_destroy(handle)
     return count
+
+
+def create(address, topic, timeout=60):
+    """Makes a topic, with the broker's defaults."""
+    lib = _library()
+    conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
+    lib.rd_kafka_conf_set(conf, b"bootstrap.servers", address.encode(), None, ctypes.c_size_t(0))
+    producer = ctypes.c_void_p(lib.rd_kafka_new(0, conf, None, ctypes.c_size_t(0)))
+    queue = ctypes.c_void_p(lib.rd_kafka_queue_new(producer))
+    made = ctypes.c_void_p(lib.rd_kafka_NewTopic_new(topic.encode(), -1, -1, None, ctypes.c_size_t(0)))
+    lib.rd_kafka_CreateTopics(producer, ctypes.byref(made), ctypes.c_size_t(1), None, queue)
+    answer = ctypes.c_void_p(lib.rd_kafka_queue_poll(queue, int(timeout * 1000)))
+    error = lib.rd_kafka_event_error(answer) if answer else -1
+    if answer:
+        lib.rd_kafka_event_destroy(answer)
+    lib.rd_kafka_NewTopic_destroy(made)
+    lib.rd_kafka_queue_destroy(queue)
+    lib.rd_kafka_destroy(producer)
+    if error:
+        raise OSError(f"topic {topic} could not be made: {error}")
 
 
 def read(address, topic, timeout=60):

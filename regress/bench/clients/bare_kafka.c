@@ -107,6 +107,7 @@ main(int argc, char **argv)
 	set(conf, "compression.codec", "lz4");
 	set(conf, "batch.num.messages", "100000");
 	set(conf, "queue.buffering.max.messages", "10000000");
+	set(conf, "log_level", "0");
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
 	producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, said, sizeof(said));
 	if (!producer)
