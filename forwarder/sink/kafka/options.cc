@@ -214,12 +214,12 @@ Mask kafka_mask(const KafkaConfig& config) {
     mask.hide(config.sasl->password.reveal());
     mask.hide(config.sasl->token.reveal());
   }
-  for (const auto& [name, value] : config.librdkafka) {
+  for (const auto& option : config.librdkafka) {
     // Words like "true" are no secrets, and are in every other message.
     const bool secret = std::any_of(kSecret.begin(), kSecret.end(), [&](std::string_view part) {
-      return name.find(part) != std::string::npos;
+      return option.first.find(part) != std::string::npos;
     });
-    if (secret) mask.hide(value.reveal());
+    if (secret) mask.hide(option.second.reveal());
   }
   return mask;
 }
