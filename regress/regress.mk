@@ -227,7 +227,8 @@ BENCH_CLIENTS = \
 	build/bench/clients/stream_latency \
 	build/bench/clients/bare_http \
 	build/bench/clients/bare_rabbitmq \
-	build/bench/clients/bare_nats
+	build/bench/clients/bare_nats \
+	build/bench/clients/bare_kafka
 
 BENCHED = build/bench
 
@@ -269,6 +270,7 @@ LIBS_stream_latency = -lhiredis
 LIBS_bare_http = -lcurl
 LIBS_bare_rabbitmq = -lrabbitmq
 LIBS_bare_nats = -lnats
+LIBS_bare_kafka = -lrdkafka
 
 build/bench/%.so: regress/bench/plugins/%.c
 	@mkdir -p $(@D)

@@ -241,6 +241,21 @@ class KeyTable {
         return &member;
       }
     };
+    key.secrets = [get, inner = key.section](void* target) {
+      M& member = std::invoke(get, *static_cast<T*>(target));
+      void* place = nullptr;
+      if constexpr (std::is_same_v<M, std::optional<Inner>>) {
+        place = member ? &*member : nullptr;
+      } else {
+        place = &member;
+      }
+      std::vector<Secret*> all;
+      for (const Key& each : inner->keys) {
+        if (place == nullptr || !each.secrets) continue;
+        for (Secret* secret : each.secrets(place)) all.push_back(secret);
+      }
+      return all;
+    };
     return *this;
   }
 

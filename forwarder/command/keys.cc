@@ -174,7 +174,7 @@ std::string value_schema(const Key& key) {
       return R"("type":"array","items":{)" +
              (key.words.empty() ? std::string(kScalar) : or_variable(words_of(key))) + "}";
     case KeyKind::kSecretMap:
-      return R"("type":"object","additionalProperties":{"type":"string"})";
+      return R"("type":"object","additionalProperties":{"type":["string","number","boolean"]})";
     case KeyKind::kTemplates:
       return R"("anyOf":[{"type":"string"},{"type":"object","additionalProperties":false,)"
              R"("minProperties":1,"properties":{"fallback":{"type":"string"},)"

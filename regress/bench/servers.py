@@ -18,6 +18,9 @@ sys.path.insert(0, os.path.dirname(HERE))
 import cluster as pg  # noqa: E402
 import nats  # noqa: E402
 
+sys.path.insert(0, os.path.join(pg.TOP, "regress", "kafka"))
+import broker as kafka  # noqa: E402
+
 BUILT = os.path.join(pg.TOP, "build", "bench")
 CLIENTS = os.path.join(BUILT, "clients")
 PROGRAM = os.environ.get("WALSPOUT") or os.path.join(pg.TOP, "build", "forwarder", "walspout")
@@ -265,6 +268,33 @@ class Nats:
         """Messages a second of a bare loop, and its CPU microseconds a message; leaves the stream empty."""
         line = first_line(os.path.join(CLIENTS, "bare_nats"), str(self.port), STREAM, str(size),
                           str(events), str(self.WINDOW))
+        return tuple(map(float, line.split()))
+
+
+class Kafka:
+    """A broker, and a topic with as many partitions as a small one has."""
+
+    PARTITIONS = 3
+    WINDOW = 32768
+
+    def __init__(self, work):
+        self.server = kafka.Broker(tempfile.mkdtemp(dir=work.path), partitions=self.PARTITIONS).start()
+        self.server.stop = self.server.kill
+        work.at_exit(self.server.kill)
+        self.topics = 0
+        kafka.create(self.server.address, f"{STREAM}{self.topics}")
+        self.bare(200, 300_000)     # until the broker's code is compiled
+
+    def sink(self):
+        """Each pass has a topic of its own."""
+        self.topics += 1
+        return (f"type: kafka\nbrokers: ['{self.server.address}']\ntopic: {STREAM}{self.topics}\n"
+                f"create_topics: {{}}\nunconfirmed: {self.WINDOW}")
+
+    def bare(self, size, events):
+        """Messages a second of a bare loop, and its CPU microseconds a message."""
+        line = first_line(os.path.join(CLIENTS, "bare_kafka"), self.server.address,
+                          f"{STREAM}{self.topics}", str(size), str(events), str(self.WINDOW))
         return tuple(map(float, line.split()))
 
 

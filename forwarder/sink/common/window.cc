@@ -12,7 +12,8 @@ void Window::give_up() {
 void Window::idle() {
   if (!client_.is_connected()) return;
   flight_.report_to(nullptr);
-  if (!client_.poll(Clock::now(), flight_)) give_up();
+  const auto polled = client_.poll(Clock::now(), flight_);
+  if (!polled && !polled.error().stays) give_up();
 }
 
 Result<void> Window::connect(TimePoint deadline) {
@@ -139,7 +140,7 @@ Delivery Window::poll(Call& call, TimePoint until) {
   DeliveryError error{polled.error().error, 0, std::nullopt, polled.error().size};
   const Flight::Message* guilty = flight_.find(polled.error().number);
   if (guilty != nullptr && guilty->event != Flight::kNoEvent) error.event = guilty->event;
-  give_up();
+  if (!polled.error().stays) give_up();
   return tl::unexpected(std::move(error));
 }
 

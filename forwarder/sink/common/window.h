@@ -21,6 +21,7 @@ struct Broken {
   Error error;
   uint64_t number = 0;  // of the message that broke it; 0: unknown, or none
   size_t size = 1;      // error of scope batch: messages that may be at fault, from this one on
+  bool stays = false;   // it is not broken: what is in flight stays so, and is not waited for now
 };
 
 // What has connections and takes messages. All functions are called on the sink's thread.

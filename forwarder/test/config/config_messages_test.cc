@@ -165,7 +165,8 @@ TEST(ConfigMessages, OfSinkTypes) {
               "        http2: true\n        timeout: 1s\n        declare: topic\n"
               "        persistent: true\n        mandatory: true\n        unconfirmed: 1\n"
               "        fsync: true"),
-         "7:15: \"type\" must be one of redis, http, rabbitmq, nats, exec, file, stdout, null, not "
+         "7:15: \"type\" must be one of redis, http, rabbitmq, kafka, nats, exec, file, stdout, "
+         "null, not "
          "\"redys\"; "
          "did you mean \"redis\"?");
   EXPECT_THAT(problems(with("type: file", "type: redys\n        mandatery: true")),
@@ -190,6 +191,26 @@ TEST(ConfigMessages, OfSinksThatCannotBeMade) {
   // One thing is said once.
   EXPECT_EQ(sinks("      - {type: redis, url: redis://h/x, maxlen: 0}\n"),
             "f:7:49: \"maxlen\" must be a whole number of at least 1, not \"0\"\n");
+}
+
+TEST(ConfigMessages, OfKafka) {
+  const auto kafka = [](const std::string& rest) {
+    return with("type: file\n        path: /tmp/x", "type: kafka\n" + rest);
+  };
+  expect(kafka("        brokers: [a]\n"), "8:19: \"brokers\" must name brokers as HOST:PORT");
+  expect(kafka("        topic: x\n"), "7:9: an item of \"sinks\" needs \"brokers\"");
+  const std::string good = "        brokers: [\"a:1\"]\n";
+  expect(kafka(good + "        sasl: {user: u}\n"), "9:15: \"sasl\" needs \"mechanism\"");
+  expect(kafka(good + "        sasl: {mechanism: plain, user: u}\n"),
+         "9:27: this mechanism needs \"password\"");
+  expect(kafka(good + "        sasl: {mechanism: oauthbearer}\n"),
+         "9:27: this mechanism needs \"token\"");
+  expect(kafka(good + "        compression: lz5\n"),
+         "9:22: \"compression\" must be one of none, gzip, snappy, lz4, zstd, not \"lz5\"; did you "
+         "mean \"lz4\"?");
+  expect(kafka(good + "        create_topics: {partitions: 0}\n"),
+         "9:37: \"partitions\" must be a whole number from 1 to 100000, not \"0\"");
+  EXPECT_EQ(problems(kafka(good + "        tls: {}\n        create_topics: {}\n")), "");
 }
 
 TEST(ConfigMessages, OfVariables) {

@@ -10,6 +10,7 @@
 #include "sink/exec/config.h"
 #include "sink/file/config.h"
 #include "sink/http/config.h"
+#include "sink/kafka/config.h"
 #include "sink/nats/config.h"
 #include "sink/rabbitmq/config.h"
 #include "sink/redis/config.h"
@@ -80,6 +81,18 @@ TEST(Config, WaitNeedsReplicas) {
   EXPECT_THAT(redis("timeout: 1s"), HasSubstr("replicas"));
   EXPECT_THAT(redis("replicas: 0"), HasSubstr("from 1"));
   EXPECT_THAT(redis("replicas: 1, timeout: 0s"), HasSubstr("timeout"));
+}
+
+TEST(Config, ReadsWaysToLogIn) {
+  const std::string begin =
+      "pipelines:\n  - name: p\n    source: {dsn: host=x, slot: s}\n    sinks:\n"
+      "      - type: nats\n        servers: [\"nats://h\"]\n";
+  const LoadedConfig loaded = parse_config(begin + "        token: t\n");
+  EXPECT_EQ(describe("f", loaded.problems), "");
+  const auto& nats = std::any_cast<const NatsConfig&>(loaded.config.pipelines[0].sinks[0].options);
+  EXPECT_EQ(nats.token.reveal(), "t");
+  EXPECT_THAT(problems(begin + "        credentials: c\n        nkey: n\n"),
+              HasSubstr("give one of user with password, token, credentials and nkey"));
 }
 
 TEST(Config, ReadsAWholeOne) {
@@ -171,9 +184,6 @@ pipelines:
         id_prefix: "me:"
         user: u
         password: p
-        token: t
-        credentials: c
-        nkey: n
         domain: hub
         inbox_prefix: _MINE
         unconfirmed: 6
@@ -181,6 +191,20 @@ pipelines:
         heartbeat: 3s
         tls: {ca_file: a, cert_file: b, key_file: c, verify: false}
         connect_timeout: 2s
+      - type: kafka
+        brokers: ["a:9092", "[::1]:9093"]
+        topic: {tables: {public.orders: orders}}
+        unmapped: drop
+        value: row
+        tombstones: true
+        compression: zstd
+        linger: 5ms
+        unconfirmed: 7
+        create_topics: {partitions: 6, replication_factor: 3, config: {cleanup.policy: compact}}
+        sasl: {mechanism: scram-sha-512, user: me, password: "${WALSPOUT_TEST_SECRET}", token: t}
+        tls: {ca_file: a, cert_file: b, key_file: c, verify: false}
+        connect_timeout: 1s
+        librdkafka: {client.id: mine, socket.timeout.ms: 5000}
       - type: file
         path: /tmp/x
         fsync: off
@@ -216,7 +240,7 @@ state: /var/lib/walspout
   EXPECT_EQ(pipeline.dead_letter->after, 7u);
   EXPECT_EQ(pipeline.dead_letter->path, "/tmp/dead");
 
-  ASSERT_EQ(pipeline.sinks.size(), 8u);
+  ASSERT_EQ(pipeline.sinks.size(), 9u);
   EXPECT_EQ(pipeline.sinks[0].name, "fast");
   EXPECT_EQ(pipeline.sinks[0].deliver_timeout, Milliseconds(20'000));
   const auto& redis = std::any_cast<const RedisConfig&>(pipeline.sinks[0].options);
@@ -289,8 +313,7 @@ state: /var/lib/walspout
   EXPECT_EQ(nats.create_stream->max_message_size, 1u << 20);
   EXPECT_EQ(nats.create_stream->max_age, Milliseconds(604'800'000));
   EXPECT_EQ(nats.create_stream->duplicate_window, Milliseconds(300'000));
-  EXPECT_EQ(nats.user + nats.password.reveal() + nats.token.reveal(), "upt");
-  EXPECT_EQ(nats.credentials.reveal() + nats.nkey.reveal(), "cn");
+  EXPECT_EQ(nats.user + nats.password.reveal(), "up");
   EXPECT_EQ(nats.domain + nats.inbox_prefix, "hub_MINE");
   EXPECT_EQ(nats.id_prefix, "me:");
   EXPECT_EQ(nats.unconfirmed, 6u);
@@ -298,9 +321,30 @@ state: /var/lib/walspout
   EXPECT_EQ(nats.heartbeat, std::chrono::seconds(3));
   EXPECT_EQ(nats.tls.ca_file + nats.tls.cert_file + nats.tls.key_file, "abc");
   EXPECT_EQ(nats.connect_timeout, Milliseconds(2'000));
-  EXPECT_FALSE(std::any_cast<const FileConfig&>(pipeline.sinks[5].options).fsync);
-  EXPECT_EQ(pipeline.sinks[6].type->name, "stdout");
-  EXPECT_EQ(pipeline.sinks[7].type->name, "null");
+  const auto& kafka = std::any_cast<const KafkaConfig&>(pipeline.sinks[5].options);
+  EXPECT_THAT(kafka.brokers, ElementsAre("a:9092", "[::1]:9093"));
+  EXPECT_EQ(kafka.topic.tables.at("public.orders"), "orders");
+  EXPECT_EQ(kafka.topic.fallback, std::nullopt);
+  EXPECT_EQ(kafka.topic.unmapped, Unmapped::kDrop);
+  EXPECT_TRUE(kafka.rows);
+  EXPECT_TRUE(kafka.tombstones);
+  EXPECT_EQ(kafka.compression, "zstd");
+  EXPECT_EQ(kafka.linger, Milliseconds(5));
+  EXPECT_EQ(kafka.unconfirmed, 7u);
+  EXPECT_EQ(kafka.create_topics->partitions, 6u);
+  EXPECT_EQ(kafka.create_topics->replication_factor, 3u);
+  EXPECT_EQ(kafka.create_topics->config.at(0).second.reveal(), "compact");
+  EXPECT_EQ(kafka.sasl->mechanism, KafkaSasl::Mechanism::kScramSha512);
+  EXPECT_EQ(kafka.sasl->user, "me");
+  EXPECT_EQ(kafka.sasl->password.reveal(), "whsec_aHVzaGh1c2hodXNoaHVzaGh1c2hodXNo");
+  EXPECT_EQ(kafka.sasl->token.reveal(), "t");
+  EXPECT_EQ(kafka.tls->ca_file, "a");
+  EXPECT_FALSE(kafka.tls->verify);
+  EXPECT_EQ(kafka.connect_timeout, Milliseconds(1'000));
+  EXPECT_EQ(kafka.librdkafka.at(1).first, "socket.timeout.ms");
+  EXPECT_FALSE(std::any_cast<const FileConfig&>(pipeline.sinks[6].options).fsync);
+  EXPECT_EQ(pipeline.sinks[7].type->name, "stdout");
+  EXPECT_EQ(pipeline.sinks[8].type->name, "null");
   EXPECT_EQ(config.status->host, "::1");
   EXPECT_EQ(config.status->port, 9999);
   EXPECT_EQ(config.log.level, LogLevel::kDebug);
@@ -324,7 +368,8 @@ statsu: {}
 )"),
       "f:3:28: \"slot\" must be up to 63 lower case letters, digits and underscores, not \"Bad\"\n"
       "f:3:33: unknown key \"publicatons\" in \"source\": did you mean \"publications\"?\n"
-      "f:5:15: \"type\" must be one of redis, http, rabbitmq, nats, exec, file, stdout, null, not "
+      "f:5:15: \"type\" must be one of redis, http, rabbitmq, kafka, nats, exec, file, stdout, "
+      "null, not "
       "\"redys\"; did you mean \"redis\"?\n"
       "f:6:9: an item of \"sinks\" needs \"path\"\n"
       "f:7:9: unknown key \"pth\" in an item of \"sinks\": did you mean \"path\"?\n"

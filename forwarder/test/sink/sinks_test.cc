@@ -5,6 +5,7 @@
 #include "sink/exec/config.h"
 #include "sink/file/config.h"
 #include "sink/http/config.h"
+#include "sink/kafka/config.h"
 #include "sink/nats/config.h"
 #include "sink/rabbitmq/config.h"
 #include "sink/redis/config.h"
@@ -38,7 +39,10 @@ TEST(SinksTest, EachTypeMakesItsSink) {
   NatsConfig nats;
   nats.servers = {Secret("nats://127.0.0.1")};
   configs["nats"] = with("nats", nats);
-  EXPECT_EQ(configs.size(), 8u);
+  KafkaConfig kafka;
+  kafka.brokers = {"127.0.0.1:1"};
+  configs["kafka"] = with("kafka", kafka);
+  EXPECT_EQ(configs.size(), 9u);
   for (const auto& [name, config] : configs) {
     EXPECT_EQ(config.name, name);
     const auto made = make_sink(config);
@@ -76,8 +80,18 @@ TEST(SinksTest, TemplatesCanBeReached) {
   EXPECT_EQ(route_of(null), nullptr);
 }
 
+TEST(SinksTest, SecretsInSectionsAreFound) {
+  SinkConfig kafka = sink_config("kafka");
+  auto& config = std::any_cast<KafkaConfig&>(kafka.options);
+  EXPECT_TRUE(secrets_of(kafka).empty());
+  config.sasl.emplace();
+  config.librdkafka = {{"ssl.key.password", Secret("x")}};
+  EXPECT_EQ(secrets_of(kafka), (std::vector<Secret*>{&config.sasl->password, &config.sasl->token,
+                                                     &config.librdkafka[0].second}));
+}
+
 TEST(SinksTest, ConfigurationsThatAreWrongAreFatal) {
-  for (const char* type : {"redis", "http", "rabbitmq", "nats", "exec"}) {
+  for (const char* type : {"redis", "http", "rabbitmq", "kafka", "nats", "exec"}) {
     EXPECT_EQ(make_sink(sink_config(type)).error().kind, ErrorKind::kFatal) << type;
   }
 }

@@ -1,0 +1,97 @@
+// One producer of librdkafka, with its connections and topics.
+//
+// Hides the library's threads: whatever they say waits in a queue, and is taken in by next(). What
+// it logs is not printed, but kept as the reason of what does not happen.
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "sink/common/mask.h"
+#include "sink/kafka/config.h"
+#include "sink/kafka/options.h"
+
+namespace walspout {
+
+struct KafkaRelease {
+  void operator()(rd_kafka_t* handle) const { rd_kafka_destroy(handle); }
+  void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
+  void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
+  void operator()(rd_kafka_topic_t* topic) const { rd_kafka_topic_destroy(topic); }
+};
+template <typename T>
+using KafkaOwned = std::unique_ptr<T, KafkaRelease>;
+
+class KafkaLink {
+ public:
+  // Makes a producer, and waits until a broker has answered. Error: kRetry if none does, kFatal if
+  // they do not want us as configured.
+  [[nodiscard]] static Result<std::unique_ptr<KafkaLink>> open(const KafkaConfig& config,
+                                                               const KafkaOptions& options,
+                                                               const std::string& where,
+                                                               TimePoint deadline);
+  // What is not confirmed is given up.
+  ~KafkaLink();
+  KafkaLink(const KafkaLink&) = delete;
+  KafkaLink& operator=(const KafkaLink&) = delete;
+
+  rd_kafka_t* handle() const { return handle_.get(); }
+
+  // The topic, which is looked for, and made if that is configured, when it is first asked for.
+  // Error: kFatal, with the remedy, if it is missing or may not be seen; kReject if there can be no
+  // topic of that name.
+  [[nodiscard]] Result<rd_kafka_topic_t*> topic(const std::string& name, TimePoint deadline);
+
+  // The next delivery reports. Nothing: the time has come. Error: the producer is of no use any
+  // more.
+  [[nodiscard]] Result<KafkaOwned<rd_kafka_event_t>> next(TimePoint until);
+
+  // Asks for an answer of any broker; the error says why there is none.
+  [[nodiscard]] Result<void> reach(TimePoint deadline);
+
+  // No broker is connected, as far as the library has said.
+  bool is_down() const { return down_since_.has_value(); }
+  // The last thing that went wrong with a connection.
+  const std::optional<Error>& trouble() const { return trouble_; }
+  void forget_trouble() {
+    trouble_.reset();
+    down_since_.reset();
+  }
+
+ private:
+  KafkaLink(const KafkaConfig& config, std::string where)
+      : config_(config), where_(std::move(where)), mask_(kafka_mask(config)) {}
+
+  [[nodiscard]] Result<void> hear(rd_kafka_event_t* event);
+  void give_token();
+  void hear_log(rd_kafka_event_t* event);
+  [[nodiscard]] Result<void> hear_error(rd_kafka_event_t* event);
+  [[nodiscard]] Result<void> find_topic(const std::string& name, rd_kafka_topic_t* topic,
+                                        TimePoint deadline);
+  [[nodiscard]] Result<void> create_topic(const std::string& name, TimePoint deadline);
+
+  const KafkaConfig& config_;
+  const std::string where_;
+  const Mask mask_;
+  KafkaOwned<rd_kafka_t> handle_;
+  KafkaOwned<rd_kafka_queue_t> queue_;
+  std::map<std::string, KafkaOwned<rd_kafka_topic_t>, std::less<>> topics_;
+  std::map<std::string, KafkaOwned<rd_kafka_topic_t>, std::less<>>::const_iterator last_;
+  std::optional<Error> trouble_;
+  std::optional<TimePoint> down_since_;
+};
+
+// The time up to then, in the library's terms: at least 0, and not a moment too short.
+[[nodiscard]] int kafka_timeout(TimePoint until);
+
+// How to make a topic by hand.
+[[nodiscard]] std::string kafka_create_command(const KafkaConfig& config, const std::string& name);
+
+}  // namespace walspout

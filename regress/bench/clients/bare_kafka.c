@@ -1,0 +1,157 @@
+/*
+ * Sends one and the same message over and over with librdkafka and nothing
+ * else: what a Kafka sink cannot be faster than. Each message has a key, a
+ * value and the headers that the sink writes; the producer is idempotent.
+ *
+ *     bare_kafka BROKER TOPIC BYTES MESSAGES WINDOW
+ *
+ * Prints messages a second, from the first one to the last report, and the
+ * CPU time of a message in microseconds; WINDOW messages wait for their report
+ * at most.
+ */
+#include <librdkafka/rdkafka.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static void
+fail(const char *what)
+{
+	fprintf(stderr, "bare_kafka: %s\n", what);
+	exit(1);
+}
+
+static double
+seconds(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+static void
+set(rd_kafka_conf_t * conf, const char *name, const char *value)
+{
+	char		said[512];
+
+	if (rd_kafka_conf_set(conf, name, value, said, sizeof(said)) != RD_KAFKA_CONF_OK)
+		fail(said);
+}
+
+static void
+add(rd_kafka_headers_t * headers, const char *name, const char *value)
+{
+	rd_kafka_header_add(headers, name, strlen(name), value, strlen(value));
+}
+
+/* Takes in the reports that are there, and waits for the first: how many. */
+static uint64_t
+take_reports(rd_kafka_queue_t * queue)
+{
+	uint64_t	taken = 0;
+
+	while (!taken)
+	{
+		rd_kafka_event_t *event = rd_kafka_queue_poll(queue, 30000);
+		const		rd_kafka_message_t *message;
+
+		if (!event)
+			fail("the broker did not confirm");
+		if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_ERROR)
+			fail(rd_kafka_event_error_string(event));
+		while ((message = rd_kafka_event_message_next(event)))
+		{
+			if (message->err)
+				fail(rd_kafka_err2str(message->err));
+			taken++;
+		}
+		rd_kafka_event_destroy(event);
+	}
+	return taken;
+}
+
+int
+main(int argc, char **argv)
+{
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	rd_kafka_t *producer;
+	rd_kafka_topic_t *topic;
+	rd_kafka_queue_t *queue;
+	uint64_t	messages,
+				window,
+				sent = 0,
+				confirmed = 0;
+	size_t		bytes;
+	char	   *value;
+	char		said[512];
+	double		start,
+				cpu;
+
+	if (argc != 6)
+		fail("arguments: BROKER TOPIC BYTES MESSAGES WINDOW");
+	bytes = atol(argv[3]);
+	messages = atol(argv[4]);
+	window = atol(argv[5]);
+	value = malloc(bytes + 1);
+	if (!value)
+		fail("out of memory");
+	/* About as easy to compress as a document. */
+	for (size_t i = 0; i < bytes; i++)
+		value[i] = "{\"id\":0123456789abcdef}"[(i * i / 7 + i) % 23];
+	set(conf, "bootstrap.servers", argv[1]);
+	set(conf, "enable.idempotence", "true");
+	set(conf, "linger.ms", "0");
+	set(conf, "compression.codec", "lz4");
+	set(conf, "batch.num.messages", "100000");
+	set(conf, "queue.buffering.max.messages", "10000000");
+	set(conf, "log_level", "0");
+	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+	producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, said, sizeof(said));
+	if (!producer)
+		fail(said);
+	queue = rd_kafka_queue_get_main(producer);
+	topic = rd_kafka_topic_new(producer, argv[2], NULL);
+
+	start = seconds(CLOCK_MONOTONIC);
+	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
+	while (confirmed < messages)
+	{
+		if (sent < messages && sent - confirmed < window)
+		{
+			rd_kafka_headers_t *headers = rd_kafka_headers_new(8);
+			char		key[32];
+			char		id[48];
+			rd_kafka_error_t *error;
+
+			snprintf(key, sizeof(key), "{\"id\":%lu}", (unsigned long) sent);
+			snprintf(id, sizeof(id), "%lu-%lu", (unsigned long) 123456789, (unsigned long) sent);
+			add(headers, "id", id);
+			add(headers, "op", "c");
+			add(headers, "schema", "public");
+			add(headers, "table", "bench_narrow");
+			add(headers, "ts", "1700000000123456");
+			add(headers, "key", "120");
+			rd_kafka_vu_t parts[] = {
+				{.vtype = RD_KAFKA_VTYPE_RKT,.u.rkt = topic},
+				{.vtype = RD_KAFKA_VTYPE_VALUE,.u.mem = {value, bytes}},
+				{.vtype = RD_KAFKA_VTYPE_KEY,.u.mem = {key, strlen(key)}},
+				{.vtype = RD_KAFKA_VTYPE_MSGFLAGS,.u.i = RD_KAFKA_MSG_F_COPY},
+				{.vtype = RD_KAFKA_VTYPE_HEADERS,.u.headers = headers},
+			};
+
+			error = rd_kafka_produceva(producer, parts, sizeof(parts) / sizeof(parts[0]));
+			if (error)
+				fail(rd_kafka_error_string(error));
+			sent++;
+		}
+		else
+			confirmed += take_reports(queue);
+	}
+	start = seconds(CLOCK_MONOTONIC) - start;
+	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+	printf("%.1f %.3f\n", messages / start, cpu / messages * 1e6);
+	return 0;
+}

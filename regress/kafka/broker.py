@@ -1,0 +1,207 @@
+"""A private Kafka broker, and what is in its topics.
+
+The broker's jars come by the program `jars` beside this file. Topics are read with librdkafka, which the forwarder is
+built with.
+"""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.dirname(HERE))
+import cluster as pg  # noqa: E402
+
+PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{advertised}
+controller.listener.names=CONTROLLER
+log.dirs={folder}/data
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+num.partitions={partitions}
+{more}
+"""
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def jars():
+    done = subprocess.run([os.path.join(HERE, "jars")], stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit("no Kafka broker: see above")
+    return done.stdout.strip()
+
+
+class Broker:
+    """Use it in a `with`. advertised: the port that clients are sent to, as of a proxy."""
+
+    def __init__(self, folder, advertised=None, partitions=1, more=""):
+        self.folder = folder
+        self.port = free_port()
+        self.address = f"127.0.0.1:{self.port}"
+        self.process = None
+        self.properties = os.path.join(folder, "server.properties")
+        self.classpath = jars() + "/*"
+        with open(self.properties, "w") as f:
+            f.write(PROPERTIES.format(port=self.port, controller=free_port(), folder=folder, more=more,
+                                      advertised=advertised or self.port, partitions=partitions))
+        self._java("kafka.tools.StorageTool", "format", "-t", "bmljZS1xdWlldC1jbHVzdA", "-c",
+                   self.properties).wait()
+
+    def _java(self, *words):
+        with open(os.path.join(self.folder, "kafka.log"), "ab") as log:
+            return subprocess.Popen(["java", "-Xms64m", "-Xmx1g", "-XX:+UseSerialGC", "-cp", self.classpath,
+                                     *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                    cwd=self.folder, preexec_fn=pg.die_with_parent)
+
+    def start(self):
+        self.process = self._java("kafka.Kafka", self.properties)
+
+        def up():
+            assert self.process.poll() is None, self.log()
+            with socket.socket() as s:
+                return s.connect_ex(("127.0.0.1", self.port)) == 0
+        pg.wait_until(up, 120, what="Kafka that listens")
+        return self
+
+    def log(self):
+        with open(os.path.join(self.folder, "kafka.log"), errors="replace") as f:
+            return f.read()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def freeze(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    __enter__ = start
+
+    def __exit__(self, *_):
+        self.kill()
+
+    def messages(self, topic, timeout=60):
+        return read(self.address, topic, timeout)
+
+
+class _Message(ctypes.Structure):
+    _fields_ = [("err", ctypes.c_int), ("rkt", ctypes.c_void_p), ("partition", ctypes.c_int32),
+                ("payload", ctypes.c_void_p), ("len", ctypes.c_size_t), ("key", ctypes.c_void_p),
+                ("key_len", ctypes.c_size_t), ("offset", ctypes.c_int64), ("private", ctypes.c_void_p)]
+
+
+class _Metadata(ctypes.Structure):
+    class _Topic(ctypes.Structure):
+        _fields_ = [("topic", ctypes.c_char_p), ("count", ctypes.c_int), ("partitions", ctypes.c_void_p),
+                    ("err", ctypes.c_int)]
+    _fields_ = [("brokers", ctypes.c_int), ("broker_list", ctypes.c_void_p), ("count", ctypes.c_int),
+                ("topics", ctypes.POINTER(_Topic))]
+
+
+_lib = None
+
+
+def _library():
+    global _lib
+    if _lib is None:
+        _lib = ctypes.CDLL("librdkafka.so.1")
+        for name in ("rd_kafka_conf_new", "rd_kafka_new", "rd_kafka_topic_partition_list_new",
+                     "rd_kafka_topic_partition_list_add", "rd_kafka_consumer_poll", "rd_kafka_topic_new",
+                     "rd_kafka_NewTopic_new", "rd_kafka_queue_new", "rd_kafka_queue_poll"):
+            getattr(_lib, name).restype = ctypes.c_void_p
+        _lib.rd_kafka_message_headers.argtypes = [ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p)]
+    return _lib
+
+
+def _headers(lib, message):
+    headers, found = ctypes.c_void_p(), {}
+    if lib.rd_kafka_message_headers(message, ctypes.byref(headers)):
+        return found
+    name, value, size = ctypes.c_char_p(), ctypes.c_void_p(), ctypes.c_size_t()
+    while not lib.rd_kafka_header_get_all(headers, ctypes.c_size_t(len(found)), ctypes.byref(name),
+                                          ctypes.byref(value), ctypes.byref(size)):
+        found[name.value.decode()] = ctypes.string_at(value, size.value).decode()
+    return found
+
+
+def _partitions(lib, consumer, topic, timeout):
+    metadata = ctypes.POINTER(_Metadata)()
+    handle = ctypes.c_void_p(lib.rd_kafka_topic_new(consumer, topic.encode(), None))
+    if lib.rd_kafka_metadata(consumer, 0, handle, ctypes.byref(metadata), int(timeout * 1000)):
+        raise OSError("Kafka does not answer")
+    count = metadata.contents.topics[0].count
+    lib.rd_kafka_metadata_destroy(metadata)
+    lib.rd_kafka_topic_destroy(handle)
+    return count
+
+
+def create(address, topic, timeout=60):
+    """Makes a topic, with the broker's defaults."""
+    lib = _library()
+    conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
+    lib.rd_kafka_conf_set(conf, b"bootstrap.servers", address.encode(), None, ctypes.c_size_t(0))
+    producer = ctypes.c_void_p(lib.rd_kafka_new(0, conf, None, ctypes.c_size_t(0)))
+    queue = ctypes.c_void_p(lib.rd_kafka_queue_new(producer))
+    made = ctypes.c_void_p(lib.rd_kafka_NewTopic_new(topic.encode(), -1, -1, None, ctypes.c_size_t(0)))
+    lib.rd_kafka_CreateTopics(producer, ctypes.byref(made), ctypes.c_size_t(1), None, queue)
+    answer = ctypes.c_void_p(lib.rd_kafka_queue_poll(queue, int(timeout * 1000)))
+    error = lib.rd_kafka_event_error(answer) if answer else -1
+    if answer:
+        lib.rd_kafka_event_destroy(answer)
+    lib.rd_kafka_NewTopic_destroy(made)
+    lib.rd_kafka_queue_destroy(queue)
+    lib.rd_kafka_destroy(producer)
+    if error:
+        raise OSError(f"topic {topic} could not be made: {error}")
+
+
+def read(address, topic, timeout=60):
+    """[(partition, key, value, headers)]: all that is in a topic; keys and values are texts or None."""
+    lib = _library()
+    conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
+    for name, value in (("bootstrap.servers", address), ("group.id", "reader"), ("log_level", "0"),
+                        ("enable.partition.eof", "true"), ("enable.auto.commit", "false")):
+        assert lib.rd_kafka_conf_set(conf, name.encode(), value.encode(), None, ctypes.c_size_t(0)) == 0
+    consumer = ctypes.c_void_p(lib.rd_kafka_new(1, conf, None, ctypes.c_size_t(0)))
+    end, found, over = time.monotonic() + timeout, [], 0
+    try:
+        count = _partitions(lib, consumer, topic, timeout)
+        places = ctypes.c_void_p(lib.rd_kafka_topic_partition_list_new(count))
+        for partition in range(count):
+            place = lib.rd_kafka_topic_partition_list_add(places, topic.encode(), partition)
+            # The offset is the third member, behind a pointer and a number: the beginning.
+            ctypes.cast(place + 16, ctypes.POINTER(ctypes.c_int64)).contents.value = -2
+        lib.rd_kafka_assign(consumer, places)
+        lib.rd_kafka_topic_partition_list_destroy(places)
+        while over < count:
+            if time.monotonic() > end:
+                raise OSError(f"Kafka does not say all of {topic}")
+            pointer = lib.rd_kafka_consumer_poll(consumer, 1000)
+            if not pointer:
+                continue
+            message = ctypes.cast(pointer, ctypes.POINTER(_Message)).contents
+            if message.err == -191:
+                over += 1
+            elif message.err == 0:
+                text = [ctypes.string_at(at, size).decode() if at else None
+                        for at, size in ((message.key, message.key_len), (message.payload, message.len))]
+                found.append((message.partition, *text, _headers(lib, ctypes.c_void_p(pointer))))
+            lib.rd_kafka_message_destroy(ctypes.c_void_p(pointer))
+    finally:
+        lib.rd_kafka_destroy(consumer)
+    return found
