@@ -131,12 +131,24 @@ class NatsClient {
     EXPECT_EQ(js_PurgeStream(js_.get(), name.c_str(), nullptr, nullptr), NATS_OK);
   }
 
+  // A cluster does not answer while it chooses a leader.
+  template <typename Ask>
+  static natsStatus patiently(Ask ask) {
+    natsStatus status = NATS_OK;
+    EXPECT_TRUE(wait_for(std::chrono::seconds(60), [&] {
+      status = ask();
+      return status != NATS_TIMEOUT && status != NATS_NO_RESPONDERS;
+    }));
+    return status;
+  }
+
   // `look` gets the jsStreamInfo.
   template <typename Look>
   void with_stream(const std::string& name, Look look) {
     jsStreamInfo* info = nullptr;
-    ASSERT_EQ(js_GetStreamInfo(&info, js_.get(), name.c_str(), nullptr, nullptr), NATS_OK)
-        << nats_GetLastError(nullptr);
+    const natsStatus status = patiently(
+        [&] { return js_GetStreamInfo(&info, js_.get(), name.c_str(), nullptr, nullptr); });
+    ASSERT_EQ(status, NATS_OK) << nats_GetLastError(nullptr);
     look(*info);
     jsStreamInfo_Destroy(info);
   }
@@ -152,8 +164,8 @@ class NatsClient {
     std::vector<Message> found;
     for (uint64_t number = first; last > 0 && number <= last; ++number) {
       natsMsg* made = nullptr;
-      const natsStatus status =
-          js_GetMsg(&made, js_.get(), stream.c_str(), number, nullptr, nullptr);
+      const natsStatus status = patiently(
+          [&] { return js_GetMsg(&made, js_.get(), stream.c_str(), number, nullptr, nullptr); });
       EXPECT_EQ(status, NATS_OK) << nats_GetLastError(nullptr);
       if (status != NATS_OK) break;
       Message message;
