@@ -370,7 +370,7 @@ with open("/proc/self/status") as f:
     status = dict(line.split(":", 1) for line in f.read().splitlines())
 fds = sorted(int(fd) for fd in os.listdir("/proc/self/fd"))
 note("written", f"{[fd for fd in fds if fd < 3 or os.path.exists(f'/proc/self/fd/{fd}')]}\n"
-     f"{int(status['SigBlk'], 16)}\n{int(status['SigIgn'], 16) & ~0x1001000}\n"
+     f"{int(status['SigBlk'], 16)}\n{int(status['SigIgn'], 16) & ~0x181001000}\n"
      f"{os.getpgid(0) == os.getpid()}\n")
 while got := take():
     done(got[0])
@@ -378,7 +378,8 @@ while got := take():
   ASSERT_TRUE(deliver_all(*sink_for(program.config()), events_.span()));
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   close(open_file);
-  // Python itself ignores SIGPIPE and SIGXFSZ.
+  // Python itself ignores SIGPIPE and SIGXFSZ. The C library lets no program set signals 32 and 33,
+  // and what started the tests may ignore these.
   EXPECT_THAT(program.written(), ElementsAre("[0, 1, 2]", "0", "0", "True"));
 }
 
