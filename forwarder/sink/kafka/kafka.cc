@@ -44,11 +44,13 @@ Result<std::unique_ptr<Sink>> KafkaSink::create(const KafkaConfig& config) {
 
 Result<WindowClient::Connection> KafkaSink::connect(TimePoint deadline) {
   deadline_ = deadline;
+  if (window_.flight().pending() == 0) heard_ = Clock::now();
   if (link_ != nullptr) return Connection::kSame;
   auto opened = KafkaLink::open(config_, options_, name_,
                                 std::min(deadline, Clock::now() + config_.connect_timeout));
   if (!opened) return tl::unexpected(opened.error());
   link_ = std::move(*opened);
+  heard_ = Clock::now();
   return Connection::kNew;
 }
 
@@ -126,9 +128,12 @@ Result<void> KafkaSink::produce(rd_kafka_topic_t* topic, const Event& event,
 
 tl::expected<void, Broken> KafkaSink::poll(TimePoint until, Flight& flight) {
   if (half_sent_) return tl::unexpected(Broken{*half_sent_});
+  if (flight.pending() == 0) heard_ = Clock::now();
   for (;;) {
     auto reports = link_->next(std::min(until, Clock::now() + kLook));
     if (!reports) return tl::unexpected(Broken{reports.error()});
+    if (*reports != nullptr || link_->is_down()) heard_ = Clock::now();
+    if (Clock::now() - heard_ > kStuck) return tl::unexpected(stuck(flight));
     if (*reports != nullptr) {
       if (auto heard = hear(reports->get(), flight); !heard) return heard;
       until = TimePoint();  // what is there already is taken in as well
@@ -141,6 +146,14 @@ tl::expected<void, Broken> KafkaSink::poll(TimePoint until, Flight& flight) {
       }
     }
   }
+}
+
+Broken KafkaSink::stuck(const Flight& flight) const {
+  return {{ErrorKind::kRetry,
+           "Kafka has confirmed nothing for two minutes, although a broker is connected: another "
+           "producer sends the " +
+               std::to_string(flight.pending()) + " messages again, with the same ids",
+           name_}};
 }
 
 tl::expected<void, Broken> KafkaSink::hear(rd_kafka_event_t* reports, Flight& flight) {

@@ -46,6 +46,10 @@ class KafkaSink final : public Sink, private WindowClient {
 
  private:
   static constexpr size_t kBatchBytes = 32u << 20;
+  // Without any report while a broker is connected, the library's producer is given up: it has been
+  // seen to wait for ever after a broker was killed. Longer than the library takes to notice that a
+  // broker is silent, lest a new producer repeats what that one has.
+  static constexpr Duration kStuck = std::chrono::minutes(2);
   // Of documents in flight, which the library has copies of.
   static constexpr size_t kFlightBytes = 32u << 20;
 
@@ -60,6 +64,7 @@ class KafkaSink final : public Sink, private WindowClient {
 
   [[nodiscard]] Result<void> produce(rd_kafka_topic_t* topic, const Event& event,
                                      const KafkaMessages::Message& message, void* opaque);
+  Broken stuck(const Flight& flight) const;
   [[nodiscard]] tl::expected<void, Broken> hear(rd_kafka_event_t* reports, Flight& flight);
   [[nodiscard]] tl::expected<void, Broken> fail(const rd_kafka_message_t& message, uint64_t number,
                                                 size_t together, Flight& flight);
@@ -68,6 +73,7 @@ class KafkaSink final : public Sink, private WindowClient {
   const KafkaOptions options_;
   const Router router_;
   const std::string name_;
+  TimePoint heard_;  // the last report, or when nothing was in flight, or no broker connected
   Window window_;
   std::unique_ptr<KafkaLink> link_;
   TimePoint deadline_;  // of the call
