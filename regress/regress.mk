@@ -107,7 +107,8 @@ check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
 	@cmake -S . -B $(FORWARDER_BUILD)-$* -G Ninja $(SANITIZE) $(FORWARDER_FLAGS) \
 		>$(FORWARDER_BUILD)-$*.log 2>&1 || { cat $(FORWARDER_BUILD)-$*.log; exit 1; } >&2
 	@ninja -C $(FORWARDER_BUILD)-$* -j$(JOBS)
-	cd $(FORWARDER_BUILD)-$* && ctest -j4 --output-on-failure
+	cd $(FORWARDER_BUILD)-$* && TSAN_OPTIONS='suppressions=$(CURDIR)/forwarder/test/tsan.suppressions' \
+		ctest -j4 --output-on-failure
 
 # Torture: the checker's own tests, then every kind of fault for a few seconds, sink by sink; and as
 # long as one likes.
