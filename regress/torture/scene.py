@@ -546,6 +546,18 @@ class Scene:
         grace: 500ms
         deliver_timeout: {self.patience}
 """ if "exec" in self.servers else "",
+            "nats": f"""\
+      - type: nats
+        servers: ["nats://{host_of('nats')}:{self.port('nats')}"]
+        subject:
+          tables: {{message: {self.name}.message}}
+          fallback: "{self.name}.{{schema}}.{{table}}"
+        id_prefix: "{source.number}:"
+        heartbeat: 4s
+        ack_timeout: 5s
+        connect_timeout: 2s
+        deliver_timeout: {self.patience}
+""" if "nats" in self.servers else "",
             "file": f"""\
       - type: file
         path: {self.file(source)}
