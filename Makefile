@@ -186,7 +186,7 @@ include regress/regress.mk
 
 ## Layout of the sources, packages ##############################################################
 
-FORWARDER_SOURCES = $(wildcard $(addprefix forwarder/,*.cc */*.h */*.cc test/*/*.h test/*/*.cc))
+FORWARDER_SOURCES = $(wildcard $(addprefix forwarder/,*.cc */*.h */*.cc */*/*.h */*/*.cc test/*/*/*.h test/*/*/*.cc))
 CLANG_FORMAT ?= clang-format
 
 format:
