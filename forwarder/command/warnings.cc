@@ -14,7 +14,7 @@ std::vector<Warning> warnings_of(const PipelineConfig& pipeline) {
     if (!needs_id(sink)) continue;
     warnings.push_back({"sink \"" + sink.name +
                             "\": `omit` leaves out `id`, and nothing else names a single event "
-                            "there: whoever reads it cannot know an event that comes again",
+                            "there: a reader cannot recognise an event that comes again",
                         "take id out of `omit`"});
   }
   return warnings;

@@ -64,7 +64,7 @@ struct Event {
   // The JSON object with the key's columns; empty if there is none.
   std::string_view key() const { return object(key_span); }
 
-  // The objects of the old and of the new row; empty if there is none.
+  // The objects of the old and of the new row; empty if the document lacks the object.
   std::string_view before() const { return object(before_span()); }
   std::string_view after() const { return object(after_span()); }
 

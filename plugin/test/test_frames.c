@@ -241,7 +241,7 @@ some_number(int bits)
 	return next_random() >> (64 - bits) >> random_below(bits);
 }
 
-/* Objects in the document, in their order; a size of 0 is none. */
+/* Objects in the document, in their order; a size of 0: the document lacks the object. */
 static void
 add_random_spans(FrameEvent *event, NaiveFrame *expected)
 {

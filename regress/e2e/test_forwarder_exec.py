@@ -103,7 +103,7 @@ def test_a_program_gets_every_change(db, fwd, tmp_path):
         wait_until_gone(program.pids())
 
 
-def test_nothing_is_lost_whoever_is_killed(db, fwd, tmp_path):
+def test_nothing_is_lost_when_either_is_killed(db, fwd, tmp_path):
     program = Program(tmp_path)
     db.psql(TABLE)
     rows = 0

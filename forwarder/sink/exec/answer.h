@@ -31,7 +31,7 @@ class ExecLines {
 
   // Takes bytes in, after what next() has left.
   void add(std::string_view bytes);
-  // The next whole line, without its end; valid until add() is called. Nothing: there is none.
+  // The next whole line, without its end; valid until add() is called. Nothing: no line is whole.
   std::optional<std::string_view> next();
   // What has come of a line that is not whole.
   std::string_view rest() const { return std::string_view(text_).substr(begin_); }

@@ -24,7 +24,7 @@ std::string id_of(const Flight::Message& message) {
   return std::string(EventId(event).view());
 }
 
-// The oldest event that there is no answer for; empty: there is none.
+// The oldest event without an answer; empty: all events have one.
 std::string oldest_pending(const Flight& flight) {
   for (uint64_t number = flight.first(); number < flight.next(); ++number) {
     if (flight.is_pending(number)) return id_of(*flight.find(number));

@@ -53,7 +53,7 @@ class KafkaLink {
   // more.
   [[nodiscard]] Result<KafkaOwned<rd_kafka_event_t>> next(TimePoint until);
 
-  // Asks for an answer of any broker; the error says why there is none.
+  // Asks for an answer of any broker; the error says why no broker answered.
   [[nodiscard]] Result<void> reach(TimePoint deadline);
 
   // No broker is connected, as far as the library has said.

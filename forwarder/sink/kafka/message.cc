@@ -37,7 +37,7 @@ class Members {
  public:
   explicit Members(std::string_view object) : rest_(object.substr(object.empty() ? 0 : 1)) {}
 
-  // The next one's name, with its quotes, and its value. False: there is none.
+  // The next one's name, with its quotes, and its value. False: no member is left.
   bool next(std::string_view& name, std::string_view& value) {
     if (rest_.size() < 2 || rest_[0] != '"') return false;
     const size_t colon = end_of_string(0);

@@ -53,7 +53,7 @@ class NatsLogin {
   std::string public_key_;  // of the seed, if there is no JWT
 };
 
-// The public key, U..., of a user's seed, SU.... Error: kFatal, the seed is none.
+// The public key, U..., of a user's seed, SU.... Error: kFatal, the text is no seed of a user.
 [[nodiscard]] Result<std::string> nats_public_key(const std::string& seed);
 
 }  // namespace walspout

@@ -24,7 +24,7 @@ namespace walspout {
                                   int64_t otherwise = 0);
 [[nodiscard]] bool json_flag(std::string_view object, std::string_view name);
 
-// The text that a JSON string stands for; empty if it is none.
+// The text that a JSON string stands for; empty if the value is no string.
 [[nodiscard]] std::string json_string(std::string_view value);
 
 }  // namespace walspout

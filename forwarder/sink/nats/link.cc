@@ -245,7 +245,7 @@ bool NatsLink::take_message(const NatsFrame& frame, const Answered& answered) {
   if (!question) {
     answered(number, frame);
   } else if (number == questions_ && !asked_.empty()) {
-    answer_ = frame.status() == 503 ? NatsReply{NatsReply::Kind::kNobody}
+    answer_ = frame.status() == 503 ? NatsReply{NatsReply::Kind::kNoResponders}
                                     : NatsReply{NatsReply::Kind::kAnswer, std::string(frame.body)};
   }
   return true;

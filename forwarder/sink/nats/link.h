@@ -25,15 +25,15 @@ namespace walspout {
 // What JetStream said to a question.
 struct NatsReply {
   enum class Kind {
-    kAnswer,  // text: JSON, perhaps with an error
-    kNobody,  // JetStream is not there
-    kDenied,  // the user may not ask
+    kAnswer,        // text: JSON, perhaps with an error
+    kNoResponders,  // JetStream is not there
+    kDenied,        // the user may not ask
     kSilence,
   };
   Kind kind = Kind::kSilence;
   std::string text{};
 
-  // The member "error" of the answer; empty: there is none.
+  // The member "error" of the answer; empty: the answer has no such member.
   std::string_view error() const;
   // err_code in that; 0: no error.
   int64_t error_code() const;

@@ -188,7 +188,7 @@ Result<void> NatsStreams::make(NatsLink& link, TimePoint deadline,
     if (there->error().empty()) return {};
     return tl::unexpected(nats_stream_error(there->error(), doing, link.name()));
   }
-  if (there->kind == NatsReply::Kind::kNobody) return tl::unexpected(no_jetstream(link));
+  if (there->kind == NatsReply::Kind::kNoResponders) return tl::unexpected(no_jetstream(link));
   if (there->kind == NatsReply::Kind::kSilence) {
     return retry("could not " + doing + ": JetStream did not answer in time", link.name());
   }
@@ -198,7 +198,7 @@ Result<void> NatsStreams::make(NatsLink& link, TimePoint deadline,
     case NatsReply::Kind::kAnswer:
       if (made->error().empty()) return {};
       return tl::unexpected(nats_stream_error(made->error(), doing, link.name()));
-    case NatsReply::Kind::kNobody:
+    case NatsReply::Kind::kNoResponders:
       return tl::unexpected(no_jetstream(link));
     case NatsReply::Kind::kDenied:
       // A user that may not look finds out by publishing.
@@ -223,7 +223,7 @@ Result<void> NatsStreams::see_to(NatsLink& link, TimePoint deadline,
   for (const std::string& filter : filters_) {
     const auto reply = names(link, filter, deadline, answered);
     if (!reply) return tl::unexpected(reply.error());
-    if (reply->kind == NatsReply::Kind::kNobody) return tl::unexpected(no_jetstream(link));
+    if (reply->kind == NatsReply::Kind::kNoResponders) return tl::unexpected(no_jetstream(link));
     if (reply->kind == NatsReply::Kind::kSilence) {
       return retry("JetStream did not answer in time which streams there are", link.name());
     }
@@ -322,7 +322,7 @@ Result<Error> NatsStreams::missing(NatsLink& link, const std::string& subject, T
   const std::string what = "no stream took a message with the subject \"" + subject + "\"";
   const auto reply = names(link, subject, deadline, answered);
   if (!reply) return tl::unexpected(reply.error());
-  if (reply->kind == NatsReply::Kind::kNobody) return no_jetstream(link);
+  if (reply->kind == NatsReply::Kind::kNoResponders) return no_jetstream(link);
   const int64_t code = reply->error_code();
   if (code == kNotEnabled || code == kNotEnabledForAccount) {
     return nats_stream_error(reply->error(), "take a message", link.name());

@@ -10,7 +10,7 @@ namespace walspout::test {
 // From now on the name has these addresses, in this order. None: it is unknown.
 void set_addresses(const std::string& name, std::vector<std::string> addresses);
 
-// Whoever asks for the name waits until this is gone.
+// A program that asks for the name waits until this is gone.
 class SilentName {
  public:
   explicit SilentName(std::string name);

@@ -250,7 +250,7 @@ TEST(EventQueue, ABarrierThatIsWantedIsAloneAlsoAmongOthers) {
   EXPECT_EQ(queue.bytes(), 0u);
 }
 
-TEST(EventQueue, WhatNobodyWantsIsDoneWithAtOnce) {
+TEST(EventQueue, WhatNoSinkWantsIsDoneWithAtOnce) {
   int woken = 0;
   EventQueue queue(1, 1000, [&] { woken++; });
   queue.only(0, {{}, {"d"}});
