@@ -137,7 +137,7 @@ tl::expected<void, Broken> ExecSink::poll(TimePoint until, Flight& flight) {
     Result<void> outcome = exchange(flight);
     if (outcome) outcome = look(flight);
     if (!outcome) {
-      const bool matters = pending > 0 || process_->has_failed() || !process_->has_ended();
+      const bool matters = flight.pending() > 0 || process_->has_failed() || !process_->has_ended();
       if (matters) untold_ = outcome.error();
       return tl::unexpected(Broken{std::move(outcome.error())});
     }
@@ -151,12 +151,15 @@ tl::expected<void, Broken> ExecSink::poll(TimePoint until, Flight& flight) {
 
 // Whatever can be done now, in both directions.
 Result<void> ExecSink::exchange(Flight& flight) {
+  const bool was_waiting = flight.pending() > 0;
   write();
   // Before it is read: then nothing of what it said is missed.
   const bool has_ended = process_->has_ended();
   // What it has said before a bad answer may say why.
   process_->listen();
   if (auto got = read(flight); !got) return got;
+  // A program that answered for everything before its end has delivered it: the end is told later.
+  if (has_ended && was_waiting && flight.pending() == 0) return {};
   if (has_ended) return ended(flight);
   if ((process_->is_input_closed() || process_->is_output_closed()) && !half_closed_since_) {
     half_closed_since_ = Clock::now();

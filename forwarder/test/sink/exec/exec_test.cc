@@ -485,6 +485,26 @@ while got := take():
   EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(5)));
 }
 
+// The end may be seen together with the last answer, or after it.
+TEST_F(ExecSinkTest, AProgramThatEndsWithItsLastAnswerHasDelivered) {
+  const Program program(R"(
+while got := take():
+    done(got[0])
+    if got[0].endswith("-9"):
+        sys.exit(0)
+)");
+  auto sink = sink_for(program.config());
+  for (int i = 0; i < 30; ++i) {
+    Progress progress(10);
+    const auto delivery = sink->deliver(events_.span(), in_seconds(20), progress);
+    ASSERT_TRUE(delivery) << delivery.error().error.message();
+    ASSERT_TRUE(wait_for(std::chrono::seconds(10), [&] {
+      sink->idle();
+      return !is_alive(program.pids().back());
+    }));
+  }
+}
+
 TEST_F(ExecSinkTest, TheNextProgramStartsWhenTheLastOneHasEnded) {
   const Program program(R"(
 note("written", "begin\n")
