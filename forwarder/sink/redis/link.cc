@@ -204,6 +204,11 @@ std::string RedisEndpoint::name() const {
          std::to_string(port);
 }
 
+std::string RedisEndpoint::database_name() const {
+  if (database == 0) return name();
+  return name() + (host.empty() ? "?db=" : "/") + std::to_string(database);
+}
+
 Failure redis_without_tls(std::string where) {
   return fatal(
       "url asks for TLS (rediss://), but this hiredis has none: build with hiredis 1.0 or later, "

@@ -40,6 +40,8 @@ struct RedisEndpoint {
 
   // For people: without user and password.
   std::string name() const;
+  // The same, and which of the server's databases it is. The first database adds nothing.
+  std::string database_name() const;
 };
 
 // What to say where TLS is asked for and hiredis has none: kFatal.

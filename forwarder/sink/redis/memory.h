@@ -35,9 +35,9 @@ class RedisMemory {
   RedisMemory(const RedisMemory&) = delete;
   RedisMemory& operator=(const RedisMemory&) = delete;
 
-  // Reads what is there of `owner`, which says whose streams these are: the server and the source.
-  // What the file says of another owner is forgotten at the next note. Error: kFatal, a file that
-  // this process may not read.
+  // Reads what is there of `owner`, which says whose streams these are: the server, its database
+  // and the source. What the file says of another owner is forgotten at the next note. Error:
+  // kFatal, a file that this process may not read.
   [[nodiscard]] Result<void> open(const std::string& owner);
   bool is_kept() const { return !path_.empty() && !owner_.empty(); }
 

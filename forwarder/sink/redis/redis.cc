@@ -44,7 +44,7 @@ RedisSink::RedisSink(RedisEndpoint endpoint, RedisConfig config, Router router,
       config_(std::move(config)),
       router_(std::move(router)),
       name_(endpoint_.name()),
-      streams_(std::make_unique<RedisStreams>(std::move(fields), config_.maxlen, name_,
+      streams_(std::make_unique<RedisStreams>(std::move(fields), config_.maxlen, endpoint_,
                                               config_.memory)) {
   buffer_.reserve(kBuffer + kCopied + 1024);
 }

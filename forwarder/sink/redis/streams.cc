@@ -49,10 +49,11 @@ bool is_error(const redisReply& reply) {
 }  // namespace
 
 RedisStreams::RedisStreams(std::vector<RedisField> fields, std::optional<uint64_t> maxlen,
-                           std::string where, std::string memory)
+                           const RedisEndpoint& endpoint, std::string memory)
     : fields_(std::move(fields)),
       maxlen_(maxlen),
-      where_(std::move(where)),
+      where_(endpoint.name()),
+      database_(endpoint.database_name()),
       memory_(std::move(memory)) {}
 
 Result<void> RedisStreams::set_source(const SourceState& source) {
@@ -61,7 +62,7 @@ Result<void> RedisStreams::set_source(const SourceState& source) {
   wal_known_ = static_cast<bool>(source.wal_position);
   if (wal_known_) reached(source.wal_position);
   if (!keeps_positions()) return {};
-  return memory_.open(where_ + " " + identity_);
+  return memory_.open(database_ + " " + identity_);
 }
 
 RedisStream& RedisStreams::named(const std::string& name) {

@@ -61,9 +61,9 @@ class RedisStreams {
  public:
   enum class Purpose { kCheck, kDeliver };
 
-  // `where`: the server, for errors. `memory`: file for what is remembered over restarts, or empty.
-  RedisStreams(std::vector<RedisField> fields, std::optional<uint64_t> maxlen, std::string where,
-               std::string memory = "");
+  // `memory`: file for what is remembered over restarts, or empty.
+  RedisStreams(std::vector<RedisField> fields, std::optional<uint64_t> maxlen,
+               const RedisEndpoint& endpoint, std::string memory = "");
 
   // Error: as RedisMemory::open().
   [[nodiscard]] Result<void> set_source(const SourceState& source);
@@ -148,9 +148,10 @@ class RedisStreams {
 
   const std::vector<RedisField> fields_;
   const std::optional<uint64_t> maxlen_;
-  const std::string where_;
-  std::string identity_;       // of the source; empty: unknown
-  uint64_t wal_position_ = 0;  // of the server, as far as known
+  const std::string where_;     // the server, for errors
+  const std::string database_;  // the server and its database: whose streams `memory_` has
+  std::string identity_;        // of the source; empty: unknown
+  uint64_t wal_position_ = 0;   // of the server, as far as known
   bool wal_known_ = false;
   bool replay_ = false;
   int64_t passed_time_ = 0;  // commit time of the event delivered last, if it has one

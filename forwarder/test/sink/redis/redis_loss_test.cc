@@ -129,6 +129,27 @@ TEST_F(RedisLossTest, AnotherServerOrSourceHasLostNothing) {
   EXPECT_EQ(losses_at_start(*sink_for(config_)).size(), 1u);
 }
 
+// Across a restart: only the file says which database its streams are in.
+TEST_F(RedisLossTest, AnotherDatabaseOfTheServerHasLostNothing) {
+  const std::string url = config_.url.reveal();
+  size_t next = 0;
+  for (const char* database : {"", "/1", "/2", "/0"}) {
+    config_.url = Secret(url + database);
+    auto sink = sink_for(config_);
+    EXPECT_THAT(losses_at_start(*sink), IsEmpty()) << database;
+    ASSERT_TRUE(deliver(*sink, next, 2)) << database;
+    next += 2;
+  }
+  // The first database has two forms in a url, and is the same one.
+  server_.ask({"FLUSHALL"});
+  config_.url = Secret(url);
+  EXPECT_EQ(losses_at_start(*sink_for(config_)).size(), 1u);
+  config_.url = Secret(url + "/1");
+  ASSERT_TRUE(deliver(*sourced_sink(config_), 0, 3));
+  server_.ask({"FLUSHALL"});
+  EXPECT_EQ(losses_at_start(*sink_for(config_)).size(), 1u);
+}
+
 TEST_F(RedisLossTest, CheckAndReplayLeaveTheFileAlone) {
   ASSERT_TRUE(deliver(*sourced_sink(config_), 0, 3));
   const std::string before = read_file(config_.memory);

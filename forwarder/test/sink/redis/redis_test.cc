@@ -977,15 +977,18 @@ TEST(RedisEndpointTest, UnderstandsUrls) {
   EXPECT_EQ(full->password.reveal(), "p:w");
   EXPECT_EQ(full->database, 5);
   EXPECT_EQ(full->name(), "redis://example.com:1234");
+  EXPECT_EQ(full->database_name(), "redis://example.com:1234/5");
   auto v6 = RedisEndpoint::parse("rediss://[::1]:7000");
   ASSERT_TRUE(v6);
   EXPECT_EQ(v6->host, "::1");
   EXPECT_EQ(v6->port, 7000);
   EXPECT_TRUE(v6->tls);
+  EXPECT_EQ(v6->database_name(), v6->name());
   auto local = RedisEndpoint::parse("unix:///run/redis.sock?db=2");
   ASSERT_TRUE(local);
   EXPECT_EQ(local->unix_socket, "/run/redis.sock");
   EXPECT_EQ(local->database, 2);
+  EXPECT_EQ(local->database_name(), "unix:///run/redis.sock?db=2");
 }
 
 TEST(RedisEndpointTest, RefusesOtherUrlsWithoutRepeatingThem) {
