@@ -27,6 +27,7 @@ OBJS = \
 	plugin/nested.o \
 	plugin/guard.o \
 	plugin/sandbox.o \
+	plugin/quiet.o \
 	plugin/budget.o \
 	plugin/present.o \
 	plugin/text.o \

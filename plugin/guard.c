@@ -20,10 +20,12 @@
 #include "compat.h"
 #include "miscadmin.h"
 #include "pgtime.h"
+#include "quiet.h"
 #include "replication/slot.h"
 #include "replication/walsender.h"
 #include "sandbox.h"
 #include "storage/lock.h"
+#include "tcop/tcopprot.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/elog.h"
@@ -210,12 +212,16 @@ guarded(GuardLevel level, GuardedCall call, void *arg)
 	Settings	settings = current_settings();
 	bool		in_subtransaction = level >= GUARD_LOADING;
 	bool		confined = level >= GUARD_LIBRARY;
+	volatile Quiet outer_quiet = QUIET_NOT;
 	volatile int nest_level = 0;
 	ErrorData  *volatile error = NULL;
 	Oid			self;
 	int			security;
 
 	GetUserIdAndSecContext(&self, &security);
+	/* code of others is quiet in its sandbox */
+	if (!in_subtransaction)
+		outer_quiet = quiet_enter(QUIET_MOSTLY);
 	if (in_subtransaction)
 	{
 		BeginInternalSubTransaction(NULL);
@@ -242,6 +248,8 @@ guarded(GuardLevel level, GuardedCall call, void *arg)
 	PG_END_TRY();
 	if (confined)
 		release();
+	if (!in_subtransaction)
+		quiet_leave(outer_quiet);
 
 	/*
 	 * Rolled back even if all went well: settings, locks and cursors of the
@@ -264,12 +272,17 @@ guarded(GuardLevel level, GuardedCall call, void *arg)
 	if (confined)
 		check_slot(slot);
 
+	quiet_report();
 	if (error == NULL)
 		return true;
 	if (!(level == GUARD_USER && budget_exceeded() &&
 		  error->sqlerrcode == ERRCODE_QUERY_CANCELED) &&
 		comes_from_without(error, level))
+	{
+		/* it was raised where nothing reaches the client */
+		error->output_to_client = whereToSendOutput == DestRemote;
 		ReThrowError(error);
+	}
 	ereport(DEBUG1,
 			(errmsg_internal("walspout leaves a value out: %s", error->message)));
 	FreeErrorData(error);

@@ -28,8 +28,8 @@
 #include "miscadmin.h"
 #include "optimizer/planner.h"
 #include "present.h"
+#include "quiet.h"
 #include "storage/proc.h"
-#include "tcop/dest.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/memutils.h"
@@ -47,7 +47,7 @@ static bool refused;
 static int	outer_lock_timeout;
 static int	outer_parallel_workers;
 static bool outer_jit;
-static CommandDest outer_destination;
+static Quiet outer_quiet;
 static ErrorContextCallback *outer_error_context;
 
 static ExecutorStart_hook_type next_executor_start;
@@ -56,7 +56,6 @@ static ProcessUtility_hook_type next_utility;
 static object_access_hook_type next_access;
 static needs_fmgr_hook_type next_needs_fmgr;
 static fmgr_hook_type next_fmgr;
-static emit_log_hook_type next_log;
 
 static void
 refuse(const char *what)
@@ -166,16 +165,6 @@ call_function(FmgrHookEventType event, FmgrInfo *function, Datum *private)
 		next_fmgr(event, function, private);
 }
 
-/* What code of users says is not for the server's log, either. */
-static void
-emit_log(ErrorData *error)
-{
-	if (current == SANDBOX_USER && error->elevel < FATAL)
-		error->output_to_server = false;
-	if (next_log)
-		next_log(error);
-}
-
 static void
 install(void)
 {
@@ -196,8 +185,6 @@ install(void)
 	needs_fmgr_hook = needs_fmgr;
 	next_fmgr = fmgr_hook;
 	fmgr_hook = call_function;
-	next_log = emit_log_hook;
-	emit_log_hook = emit_log;
 }
 
 /*
@@ -231,16 +218,14 @@ protect_settings(bool protect)
 }
 
 /*
- * No client sees messages of users' code; and it gets neither parallel workers,
- * which have no place in decoding, nor a compiler that cannot be interrupted.
+ * Users' code gets neither parallel workers, which have no place in decoding,
+ * nor a compiler that cannot be interrupted.
  */
 static void
 enter_user(void)
 {
-	outer_destination = whereToSendOutput;
 	outer_parallel_workers = max_parallel_workers_per_gather;
 	outer_jit = jit_enabled;
-	whereToSendOutput = DestNone;
 	max_parallel_workers_per_gather = 0;
 	jit_enabled = false;
 	protect_settings(true);
@@ -249,7 +234,6 @@ enter_user(void)
 static void
 leave_user(void)
 {
-	whereToSendOutput = outer_destination;
 	max_parallel_workers_per_gather = outer_parallel_workers;
 	jit_enabled = outer_jit;
 	protect_settings(false);
@@ -322,6 +306,7 @@ sandbox_enter(Sandbox sandbox, bool patient)
 	install();
 	refused = false;
 	current = sandbox;
+	outer_quiet = quiet_enter(sandbox == SANDBOX_USER ? QUIET_WHOLLY : QUIET_MOSTLY);
 	/* a query locks its tables before anyone can refuse it */
 	outer_lock_timeout = LockTimeout;
 	LockTimeout = patient ? PATIENT_LOCK_WAIT_MS : LOCK_WAIT_MS;
@@ -339,6 +324,7 @@ sandbox_leave(void)
 	current = SANDBOX_NONE;
 	if (left == SANDBOX_NONE)
 		return;
+	quiet_leave(outer_quiet);
 	LockTimeout = outer_lock_timeout;
 	/* the lock may have come just when its time was up: do not cancel what is next */
 	if (get_timeout_indicator(LOCK_TIMEOUT, true))

@@ -62,7 +62,7 @@ build/modules/%.so: regress/modules/%.c
 check-sql: $(if $(BUILT),,plugin test-modules)
 	$(PYTHON) regress/run_sql $(TESTS)
 
-check-e2e: $(if $(BUILT),,plugin bench-plugins)
+check-e2e: $(if $(BUILT),,plugin test-modules bench-plugins)
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/e2e \
 		$(FORWARDER_TESTS:%=--ignore=%) \
 		$(PYTEST_FLAGS)
@@ -94,7 +94,7 @@ forwarder-tests:
 check-forwarder-unit: $(if $(BUILT),,forwarder-tests)
 	cd $(FORWARDER_BUILD) && ctest -j4 --output-on-failure
 
-check-forwarder-e2e: $(if $(BUILT),,plugin bench-plugins forwarder-tests)
+check-forwarder-e2e: $(if $(BUILT),,plugin test-modules bench-plugins forwarder-tests)
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 2 \
 		$(FORWARDER_TESTS) $(PYTEST_FLAGS)
 

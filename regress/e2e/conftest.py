@@ -17,6 +17,7 @@ from forwarder import Forwarder  # noqa: E402
 
 FULL = bool(os.environ.get("WALSPOUT_TEST_FULL"))
 BENCH_NULL = os.path.join(pg.TOP, "build", "bench", "bench_null.so")
+TEST_CASTS = os.path.join(pg.TOP, "build", "modules", "walspout_test_casts.so")
 
 
 def pytest_configure(config):
@@ -37,7 +38,7 @@ def pytest_runtest_makereport(item, call):
 @pytest.fixture(scope="session")
 def server():
     with pg.WorkDir() as work:
-        cluster = pg.Cluster(pg.Installation(work, modules=[BENCH_NULL]))
+        cluster = pg.Cluster(pg.Installation(work, modules=[BENCH_NULL, TEST_CASTS]))
         cluster.start()
         yield cluster
 

@@ -34,6 +34,7 @@ PG_FUNCTION_INFO_V1(cast_by_command);
 PG_FUNCTION_INFO_V1(cast_by_function);
 PG_FUNCTION_INFO_V1(cast_that_raises);
 PG_FUNCTION_INFO_V1(cast_to_subtransaction);
+PG_FUNCTION_INFO_V1(cast_that_talks);
 
 static Datum
 json(const char *s)
@@ -168,4 +169,16 @@ Datum
 cast_to_subtransaction(PG_FUNCTION_ARGS)
 {
 	return json(psprintf("%u", GetCurrentSubTransactionId()));
+}
+
+/* The label says how loud. */
+Datum
+cast_that_talks(PG_FUNCTION_ARGS)
+{
+	char	   *label = label_of(PG_GETARG_OID(0));
+	int			level = strcmp(label, "log") == 0 ? LOG :
+	strcmp(label, "info") == 0 ? INFO : strcmp(label, "notice") == 0 ? NOTICE : WARNING;
+
+	elog(level, "walspout_test_casts talks: %s", label);
+	return json("\"talked\"");
 }
