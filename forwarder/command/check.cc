@@ -49,9 +49,12 @@ class Doctor : private Findings {
   ExitCode examine();
 
  private:
+  void look(void (Doctor::*at)());
   std::vector<Row> rows(const std::string& sql);
+  void unanswered(const ServerError& error);
   std::string value(const std::string& sql);
   std::string setting(const std::string& name);
+  void version();
   void server();
   void wal_level();
   void privileges();
@@ -78,6 +81,7 @@ class Doctor : private Findings {
   Lsn wal_position_;
   std::string identity_;  // of the source, for sinks
   bool may_replicate_ = false;
+  bool lost_ = false;  // the connection
 };
 
 int64_t number(const std::string& text) {
@@ -86,11 +90,31 @@ int64_t number(const std::string& text) {
   return value;
 }
 
+// Where a query fails nothing is concluded from what was not answered: the rest of what this step
+// finds is not said. Once the connection is lost there are no more steps.
+void Doctor::look(void (Doctor::*at)()) {
+  if (lost_) return;
+  (this->*at)();
+  mute(false);
+}
+
 std::vector<Row> Doctor::rows(const std::string& sql) {
+  if (lost_) return {};
   auto result = connection_->query(sql, Clock::now() + kPatience);
   if (result) return std::move(*result);
-  bad("a query failed: " + result.error().error.message(), "");
+  unanswered(result.error());
   return {};
+}
+
+void Doctor::unanswered(const ServerError& error) {
+  lost_ = !connection_->is_usable();
+  if (lost_) {
+    bad("the check of the server ended early: " + error.error.message(),
+        "call check again when the server answers");
+  } else {
+    bad("a query failed: " + error.error.message(), "");
+  }
+  mute(true);
 }
 
 std::string Doctor::value(const std::string& sql) {
@@ -109,18 +133,12 @@ ExitCode Doctor::examine() {
                                      Clock::now() + kPatience, wake_, [] { return false; });
   if (connection) {
     connection_.emplace(std::move(*connection));
-    good("server " + connection_->endpoint() + ", version " + setting("server_version"));
-    server();
-    privileges();
-    publications();
-    tables();
-    left_out();
-    user_casts();
-    patterns();
-    if (may_replicate_) replication();
-    one_reader();
-    slot();
-    if (!failed()) plugin();
+    for (const auto step :
+         {&Doctor::version, &Doctor::server, &Doctor::privileges, &Doctor::publications,
+          &Doctor::tables, &Doctor::left_out, &Doctor::user_casts, &Doctor::patterns,
+          &Doctor::replication, &Doctor::one_reader, &Doctor::slot, &Doctor::plugin}) {
+      look(step);
+    }
   } else if (connection.error().blamed == Scope::kConfiguration) {
     wrong(connection.error().message(), "");
   } else {
@@ -129,6 +147,10 @@ ExitCode Doctor::examine() {
   files();
   sinks();
   return code();
+}
+
+void Doctor::version() {
+  good("server " + connection_->endpoint() + ", version " + setting("server_version"));
 }
 
 void Doctor::server() {
@@ -269,6 +291,7 @@ void Doctor::patterns() {
 
 // Whether the server lets in what `run` streams on. Who streams the slot already has a connection.
 void Doctor::replication() {
+  if (!may_replicate_) return;
   const bool streamed =
       value("SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
             Connection::quote_literal(config_.source.slot)) != "";
@@ -281,18 +304,19 @@ void Doctor::replication() {
   } else {
     identified = Failure(std::move(stream.error()));
   }
-  if (!identified && streamed) {
-    warn("the slot is streamed, and no other replication connection is let in: " +
-             identified.error().message(),
-         "allow two of max_wal_senders for each pipeline");
-    return;
-  }
-  if (!identified && identified.error().blamed == Scope::kConfiguration) {
-    wrong("the server lets in no replication connection: " + identified.error().message(), "");
-    return;
-  }
   if (!identified) {
-    bad("the server lets in no replication connection: " + identified.error().message(), "");
+    // It may have failed because all of the server did.
+    rows("SELECT 1");
+    const std::string why = identified.error().message();
+    const bool too_many = why.find("max_wal_senders") != std::string::npos;
+    if (streamed) {
+      warn("the slot is streamed, and another replication connection failed: " + why,
+           too_many ? "allow two of max_wal_senders for each pipeline" : "");
+    } else if (identified.error().blamed == Scope::kConfiguration) {
+      wrong("a replication connection failed: " + why, "");
+    } else {
+      bad("a replication connection failed: " + why, "");
+    }
     return;
   }
   identified_ = state;
@@ -309,6 +333,7 @@ void Doctor::replication() {
 void Doctor::one_reader() {
   if (!identified_) return;
   const std::string started = value("SELECT pg_catalog.pg_postmaster_start_time()");
+  if (started.empty()) return;
   const auto [holder, is_first] =
       slots_.emplace(slot_key(identified_->system, started, config_.source.slot), config_.name);
   if (!is_first) wrong(slot_is_claimed(config_.source.slot, holder->second), kOnePipeline);
@@ -433,6 +458,7 @@ bool Doctor::record(const Row* slot) {
 // slot tells: one that is dropped in the same query, or goes with this connection. The plugin is
 // loaded before transactions that run are waited for: a wait that is cut short is a good sign.
 void Doctor::plugin() {
+  if (failed()) return;
   const std::set<std::string_view> cut_short = {"57014", "55P03"};  // canceled, lock not available
   constexpr std::string_view kDataException = "22";                 // the class
   if (value("SELECT pg_catalog.pg_is_in_recovery()") == "t") return;
@@ -456,7 +482,9 @@ void Doctor::plugin() {
       "ARRAY[" +
           options + "]::pg_catalog.text[])) tried",
       Clock::now() + kPatience);
-  if (!made && made.error().sqlstate.starts_with(kDataException)) {
+  if (!made && !connection_->is_usable()) {
+    unanswered(made.error());
+  } else if (!made && made.error().sqlstate.starts_with(kDataException)) {
     bad("the server rejects an option of `source`: " + made.error().error.message(),
         "correct the configuration, or install the plugin and this program from one version");
   } else if (!made && made.error().sqlstate == "42501") {  // `run` makes slots by another way

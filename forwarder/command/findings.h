@@ -21,20 +21,23 @@ class Findings {
     say("warn ", "33", text, remedy);
   }
   void bad(const std::string& text, const std::string& remedy) {
-    failed_ = true;
+    failed_ = failed_ || !muted_;
     say("ERROR", "1;31", text, remedy);
   }
   // As bad(), where nothing but a change of the configuration helps.
   void wrong(const std::string& text, const std::string& remedy) {
-    wrong_ = true;
+    wrong_ = wrong_ || !muted_;
     say("ERROR", "1;31", text, remedy);
   }
+  // What is said while it is muted does not count.
+  void mute(bool muted) { muted_ = muted; }
   bool failed() const { return failed_ || wrong_; }
   ExitCode code() const { return failed_ ? kFailed : wrong_ ? kUsage : kClean; }
 
  private:
   void say(const char* level, const char* color, const std::string& text,
            const std::string& remedy) const {
+    if (muted_) return;
     if (color_) {
       std::printf("  \033[%sm%s\033[0m %s\n", color, level, text.c_str());
     } else {
@@ -44,6 +47,7 @@ class Findings {
   }
 
   const bool color_;
+  bool muted_ = false;
   bool failed_ = false;
   bool wrong_ = false;
 };

@@ -461,6 +461,11 @@ bool Connection::readable() const {
   return ::poll(&fd, 1, 0) > 0;
 }
 
+bool Connection::is_usable() const {
+  return PQstatus(conn_.get()) == CONNECTION_OK &&
+         PQtransactionStatus(conn_.get()) != PQTRANS_ACTIVE;
+}
+
 bool Connection::hung_up() const {
   pollfd fd{PQsocket(conn_.get()), POLLRDHUP, 0};
   return ::poll(&fd, 1, 0) > 0;

@@ -85,6 +85,10 @@ class Connection {
   // Whether there is more to read().
   bool readable() const;
 
+  // Whether another query can be sent: the connection has not broken, and the server has answered
+  // the last one.
+  bool is_usable() const;
+
   // Whether the server has ended the connection; there may be something to read nevertheless.
   bool hung_up() const;
 

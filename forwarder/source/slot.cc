@@ -146,7 +146,7 @@ Result<void> Slot::identify(Connection& connection, ServerState& state, TimePoin
   if (state.timeline == kFirstTimeline) return {};
   auto history = connection.query("TIMELINE_HISTORY " + state.timeline, deadline);
   // The server may have lost it.
-  if (!history && history.error().sqlstate.empty()) {
+  if (!history && !connection.is_usable()) {
     return Failure(std::move(history.error().error));
   }
   if (history && !history->empty()) state.history = parse_history(text(history->front(), 1));
@@ -301,7 +301,7 @@ Result<void> Slot::keep_on_standbys(Connection& connection, const ServerState& s
           {{"pipeline", pipeline_}, {"slot", config_.slot}});
       return {};
     }
-    if (altered.error().sqlstate.empty()) return Failure(std::move(altered.error().error));
+    if (!connection.is_usable()) return Failure(std::move(altered.error().error));
     // The attempt to stream will say so.
     if (altered.error().sqlstate == kObjectInUse) return {};
     why = altered.error().error.message();
