@@ -263,6 +263,24 @@ def test_what_is_missing_is_said(tmp_path, text, says):
     assert "\033" not in done.stdout
 
 
+@pytest.mark.parametrize("answer, remedy", [
+    ('{"id": "ID", "ok": true}', "no other keys than id, error and kind"),
+    ('{"id": "ID", "error": "no", "kind": "later"}', "an answer is a line"),
+    ("got ID", "an answer is a line"),
+    ('{"id": "1-1"}', "the id of the event's document"),
+    ('{"id": "ID"}' + " " * 70_000, "an answer is a line"),
+], ids=["unknown-key", "unknown-kind", "chatty", "unknown-id", "long"])
+def test_the_remedy_is_that_of_what_was_written(tmp_path, answer, remedy):
+    """Nothing about flushing: the answer arrived."""
+    path = tmp_path / "bad.py"
+    path.write_text(BEGIN + LOOP + f"    print({answer!r}.replace('ID', json.loads(line)['id']), flush=True)\n")
+    done = sink_test(PYTHON, str(path))
+    assert done.returncode == 1, done.stdout
+    remedies = [line.lower() for line in done.stdout.splitlines() if line.startswith("  -> ")]
+    assert remedies and all(remedy in line for line in remedies), done.stdout
+    assert "flush" not in done.stdout.lower()
+
+
 def test_sink_test_needs_a_program():
     done = sink_test()
     assert done.returncode == 2 and "needs a COMMAND" in done.stderr

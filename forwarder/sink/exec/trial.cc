@@ -26,6 +26,9 @@ constexpr size_t kMany = 1000;
 constexpr size_t kLongLine = 1024 * 1024;
 constexpr size_t kLongestAnswer = 64 * 1024;
 constexpr uint64_t kFirstLsn = 27'439'048;
+constexpr std::string_view kAnswers =
+    R"(An answer is a line like {"id":"..."} or {"id":"...","error":"...","kind":"retry"}, with )"
+    "no other keys than id, error and kind. Other output belongs on standard error";
 
 struct Line {
   std::string id;
@@ -169,6 +172,8 @@ class Dialogue {
   }
 
   const std::string& problem() const { return problem_; }
+  // What to do about the problem, if that is clear from it alone.
+  const std::string& remedy() const { return remedy_; }
   std::string words() const { return talk_.last_words(); }
   const std::set<std::string>& open() const { return open_; }
   const std::map<std::string, ExecAnswer>& errors() const { return errors_; }
@@ -196,7 +201,7 @@ class Dialogue {
       all += got;
       answers_.add({buffer.data(), got});
       while (const auto line = answers_.next()) hear(*line);
-      if (answers_.is_too_long()) problem_ = "it wrote a line of more than 64 KiB";
+      if (answers_.is_too_long()) wrote_wrong("it wrote a line of more than 64 KiB", kAnswers);
       if (!problem_.empty() || all > kLongLine) break;
     }
     process_->listen();
@@ -207,18 +212,25 @@ class Dialogue {
     const auto answer = parse_exec_answer(line);
     if (!problem_.empty()) return;
     if (!answer) {
-      problem_ =
-          "it wrote what is no answer: \"" + printable(line, 100) + "\" (" + answer.error() + ")";
+      wrote_wrong(
+          "it wrote what is no answer: \"" + printable(line, 100) + "\" (" + answer.error() + ")",
+          kAnswers);
       return;
     }
     if (!given_.contains(answer->id)) {
-      problem_ =
-          "it answered for an event that it was not given: \"" + printable(answer->id, 100) + "\"";
+      wrote_wrong(
+          "it answered for an event that it was not given: \"" + printable(answer->id, 100) + "\"",
+          "Answer with the id of the event's document, as it is there");
       return;
     }
     if (open_.contains(answer->id) && *open_.begin() != answer->id) in_order_ = false;
     if (answer->error) errors_[answer->id] = *answer;
     open_.erase(answer->id);
+  }
+
+  void wrote_wrong(std::string problem, std::string_view remedy) {
+    problem_ = std::move(problem);
+    remedy_ = remedy;
   }
 
   void note_end() {
@@ -238,6 +250,7 @@ class Dialogue {
   bool in_order_ = true;
   bool has_ended_ = false;
   std::string problem_;
+  std::string remedy_;
 };
 
 class Trial {
@@ -262,7 +275,8 @@ class Trial {
     return true;
   }
   bool bad(const std::string& what, const Dialogue& dialogue, const std::string& remedy) {
-    say_({false, what + ": " + dialogue.problem() + dialogue.words(), remedy});
+    say_({false, what + ": " + dialogue.problem() + dialogue.words(),
+          dialogue.remedy().empty() ? remedy : dialogue.remedy()});
     return false;
   }
   // Events were answered by an error. What the program does not want it may reject.
