@@ -17,7 +17,7 @@ import sys
 import time
 
 sys.dont_write_bytecode = True
-import cluster as pg  # noqa: E402
+from harness import postgres as pg  # noqa: E402
 import psycopg2  # noqa: E402
 import psycopg2.extras  # noqa: E402
 

@@ -23,9 +23,9 @@ import subprocess
 import sys
 import time
 
-import cluster as pg
 import programs
-from servers import CLIENTS, STREAM, Forwarder, threads_cpu
+from harness import postgres as pg
+from servers import CLIENTS, STREAM, Measured
 
 print_table = programs.load("run").print_table
 
@@ -93,14 +93,14 @@ class OneRow:
         gaps = random.Random(1)
         killed = []
         self._begin()
-        with Forwarder(self.cluster, "bench", self.redis.sink()) as forwarder:
+        with Measured(self.cluster, "bench", self.redis.sink()) as forwarder:
             self._wait_ready(forwarder)
             reader = self._reader(0)
             load = self._pgbench(RECOVERY_RATE, 4, 86400)
             time.sleep(self.warm_up)
             for _ in range(kills):
                 killed.append(time.time())
-                forwarder.kill9()
+                forwarder.kill()
                 forwarder.start()
                 self._wait_delivering(forwarder)
                 # Not in step with anything that the forwarder does every second.
@@ -132,17 +132,16 @@ class OneRow:
         """CPU microseconds a transaction, and the bounds of the latency's buckets in ms."""
         self._begin()
         sinks = [f"type: \"null\"\nname: s{i}" for i in range(count)]
-        with Forwarder(self.cluster, "bench", *sinks) as forwarder:
+        with Measured(self.cluster, "bench", *sinks) as forwarder:
             forwarder.wait_streaming()
-            forwarder.program.wait(lambda: forwarder.program.log().count("sink is ready") == count,
-                                   "sinks")
-            cpu = threads_cpu(forwarder.pid)
+            forwarder.wait(lambda: forwarder.log().count("sink is ready") == count, 60, "sinks")
+            cpu = pg.cpu_seconds(forwarder.pid)
             load = self._pgbench(SINKS_RATE, 4, self.seconds)
             output, _ = load.communicate()
             if load.returncode:
                 sys.exit(f"pgbench failed:\n{output}")
             time.sleep(0.5)
-            cpu = threads_cpu(forwarder.pid) - cpu
+            cpu = pg.cpu_seconds(forwarder.pid) - cpu
             events = forwarder.sum_of("walspout_sink_events_total") / count
             buckets = forwarder.buckets()
         self.cluster.dropdb("bench")
@@ -176,17 +175,17 @@ class OneRow:
         rate: transactions a second; None is as many as there may be.
         """
         self._begin()
-        with Forwarder(self.cluster, "bench", self.redis.sink()) as forwarder:
+        with Measured(self.cluster, "bench", self.redis.sink()) as forwarder:
             self._wait_ready(forwarder)
             reader = self._reader(self.warm_up)
-            cpu = threads_cpu(forwarder.pid)
+            cpu = pg.cpu_seconds(forwarder.pid)
             load = self._pgbench(rate, clients, self.warm_up + self.seconds)
             output, _ = load.communicate()
             if load.returncode:
                 sys.exit(f"pgbench failed:\n{output}")
             time.sleep(0.5)
             events = forwarder.sum_of("walspout_sink_events_total")
-            cpu = threads_cpu(forwarder.pid) - cpu
+            cpu = pg.cpu_seconds(forwarder.pid) - cpu
             buckets = forwarder.buckets()
             samples = self._samples(reader)
         self._end()
@@ -207,12 +206,11 @@ class OneRow:
     @staticmethod
     def _wait_ready(forwarder):
         forwarder.wait_streaming()
-        forwarder.program.wait(lambda: "sink is ready" in forwarder.program.log(), "sink")
+        forwarder.wait(lambda: "sink is ready" in forwarder.log(), 60, "sink")
 
     @staticmethod
     def _wait_delivering(forwarder):
-        forwarder.program.wait(lambda: forwarder.sum_of("walspout_sink_events_total") > 0,
-                               "event after a kill", 120)
+        forwarder.wait(lambda: forwarder.sum_of("walspout_sink_events_total") > 0, 120, "event after a kill")
 
     def _check_complete(self):
         """Every update that was committed is in the stream, once."""
@@ -241,7 +239,7 @@ class OneRow:
                                 preexec_fn=pg.die_with_parent)
 
     def _reader(self, warm_up):
-        reader = subprocess.Popen([os.path.join(CLIENTS, "stream_latency"), self.redis.path, STREAM,
+        reader = subprocess.Popen([os.path.join(CLIENTS, "stream_latency"), self.redis.socket, STREAM,
                                    str(warm_up)], text=True, stdin=subprocess.PIPE,
                                   stdout=subprocess.PIPE)
         reader.stdout.readline()

@@ -5,17 +5,13 @@ they are on a network. What goes to Redis is what Redis says that it has receive
 """
 
 import contextlib
-import os
 import subprocess
-import sys
 import time
 
-import cluster as pg
 import programs
-from servers import Forwarder
-
-sys.path.append(os.path.join(pg.TOP, "regress", "torture"))     # has a `servers`, too
-from proxy import Proxy  # noqa: E402
+from harness import postgres as pg
+from harness.proxy import Proxy
+from servers import Measured
 
 plugins = programs.load("run")
 
@@ -42,9 +38,9 @@ def measure(cluster, workload, redis, scale):
     with contextlib.closing(Proxy(f"{cluster.host}/.s.PGSQL.{cluster.port}")) as proxy:
         server = {c.name: _count(cluster, bench, c, end, proxy) / changes for c in contenders}
         already = redis.received()
-        with Forwarder(cluster, "bench_frames", redis.sink(), port=proxy.port) as forwarder:
+        with Measured(cluster, "bench_frames", redis.sink(), port=proxy.port) as forwarder:
             name = "walspout_sink_events_total"
-            forwarder.program.wait(lambda: redis.length() >= changes, "last event", 600)
+            forwarder.wait(lambda: redis.length() >= changes, 600, "last event")
             pg.wait_until(lambda: forwarder.sum_of(name) >= changes, what="last event counted")
             document = forwarder.sum_of("walspout_sink_bytes_total") / changes
         received = redis.received() - already

@@ -15,8 +15,8 @@ import os
 import re
 import subprocess
 
-import cluster as pg
-import forwarder
+from harness import postgres as pg
+from harness import forwarder
 
 
 def read(*path):

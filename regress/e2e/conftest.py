@@ -5,15 +5,12 @@ WALSPOUT_TEST_FULL=1 makes the tests of size as large as the promises they stand
 
 import json
 import os
-import socket
-import sys
 
 import pytest
-
-sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-import cluster as pg  # noqa: E402
-import config_keys  # noqa: E402
-from forwarder import Forwarder  # noqa: E402
+import config_keys
+from harness import postgres as pg
+from harness.forwarder import Forwarder
+from harness.ports import ClosedPort
 
 FULL = bool(os.environ.get("WALSPOUT_TEST_FULL"))
 BENCH_NULL = os.path.join(pg.TOP, "build", "bench", "bench_null.so")
@@ -77,9 +74,8 @@ def fwd(db, tmp_path, request):
 @pytest.fixture
 def dead_port():
     """A port that refuses connections. It is held, so that no server of another test can get it."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield held.getsockname()[1]
+    with ClosedPort() as closed:
+        yield closed.number
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 
-import cluster as pg
+from harness import postgres as pg
 import config_keys
 import pytest
 

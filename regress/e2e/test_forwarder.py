@@ -11,9 +11,11 @@ import subprocess
 import threading
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import PROGRAM, Webhook, file_sink, http_sink, run
+from harness.forwarder import PROGRAM, file_sink, http_sink, run
+from harness.ports import free_port
+from harness.webhook import Webhook
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
@@ -82,7 +84,7 @@ def test_nothing_is_lost_when_the_server_is_killed(db, fwd):
         for number in range(3):
             db.psql(f"INSERT INTO t SELECT i, 'x' FROM generate_series({number * 1000 + 1}, "
                     f"{(number + 1) * 1000}) i")
-            db.server.kill9()
+            db.server.kill()
             db.server.start()
         events = forwarder.wait_for_events(3000, timeout=60)
         assert [event["after"]["id"] for event in events] == list(range(1, 3001))
@@ -176,21 +178,15 @@ def test_a_sink_that_is_down_costs_no_cpu(db, fwd):
         db.psql("INSERT INTO t VALUES (1, 'one')")
         forwarder.wait_for_log("will try again")
         time.sleep(1.5)         # an update to the server would be due if there was news
-
-        def cpu():
-            return sum(int(open(f"/proc/{forwarder.process.pid}/task/{task}/schedstat")
-                           .read().split()[0])
-                       for task in os.listdir(f"/proc/{forwarder.process.pid}/task")) / 1e9
-        before = cpu()
+        before = pg.cpu_seconds(forwarder.process.pid)
         time.sleep(3)
-        assert cpu() - before < 0.1
+        assert pg.cpu_seconds(forwarder.process.pid) - before < 0.1
 
 
 def test_two_sinks_get_everything_and_the_slower_one_counts(db, fwd, tmp_path):
     db.psql(TABLE)
     one = str(tmp_path / "one")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     sinks = file_sink(one) + http_sink(port)
     with fwd(sinks=sinks, pipeline="retry: {initial: 20ms, max: 100ms}") as forwarder:
         db.psql("INSERT INTO t VALUES (1)")
@@ -342,7 +338,7 @@ def test_metrics_and_status(db, fwd):
 
 def test_the_status_server_is_alone_and_takes_nothing(db, fwd):
     with fwd() as first:
-        port = first.port()
+        port = first.status_port()
         second = fwd(name="second", root=f"status: {{listen: '127.0.0.1:{port}'}}", slot=first.slot)
         with open(second.config) as f:
             text = f.read()
@@ -431,10 +427,7 @@ def test_secrets_do_not_show(db, fwd):
         text = f.read().replace("user=postgres", "user=postgres password=${PASSWORD}")
     with open(forwarder.config, "w") as f:
         f.write(text.replace("host=/", "host=/nonexistent/"))
-    with open(forwarder.log_path, "ab") as log:
-        forwarder.process = subprocess.Popen(
-            [PROGRAM, "run", forwarder.config], env={**os.environ, "PASSWORD": "hush-hush"},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
+    forwarder.start(wait=False, env={"PASSWORD": "hush-hush"})
     forwarder.wait_for_log("source failed")
     assert "hush" not in forwarder.log() + forwarder.get("/status")[1]
     with open(f"/proc/{forwarder.process.pid}/cmdline") as f:

@@ -8,9 +8,10 @@ import signal
 import socket
 import subprocess
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import PROGRAM, die_with_parent, file_sink, http_sink, run
+from harness.forwarder import PROGRAM, file_sink, http_sink, run
+from harness.processes import die_with_parent
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
@@ -72,11 +73,11 @@ def test_an_address_that_is_not_ours_is_an_error(db, fwd):
 def test_the_port_of_the_forwarder_that_runs_is_no_error(db, fwd):
     db.psql(TABLE)
     with fwd() as forwarder:
-        listen(forwarder, f"127.0.0.1:{forwarder.port()}")
+        listen(forwarder, f"127.0.0.1:{forwarder.status_port()}")
         code, text = check(forwarder)
         assert code == 0 and "runs" in text, text
         # Another one's is.
-        other = listen(fwd(name="other", slot="another"), f"127.0.0.1:{forwarder.port()}")
+        other = listen(fwd(name="other", slot="another"), f"127.0.0.1:{forwarder.status_port()}")
         code, text = check(other)
         assert code == 1 and "could not listen" in text
 

@@ -9,9 +9,9 @@ import subprocess
 import time
 import warnings
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import run
+from harness.forwarder import run
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 PYTHON = "/usr/bin/python3"

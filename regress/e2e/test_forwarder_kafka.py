@@ -1,16 +1,12 @@
 """Kafka as a destination: rows, through a real broker that is killed, frozen and restarted."""
 
 import json
-import os
 import signal
-import sys
 
-import cluster as pg
+from harness import kafka
+from harness import postgres as pg
 import pytest
-from forwarder import run
-
-sys.path.insert(0, os.path.join(pg.TOP, "regress", "kafka"))
-import broker as kafka  # noqa: E402
+from harness.forwarder import run
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 

@@ -10,12 +10,15 @@ import subprocess
 import threading
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import config_keys
 import jsonschema
 import pytest
 import yaml
-from forwarder import Redis, Webhook, file_sink, http_sink, run
+from harness.forwarder import file_sink, http_sink, run
+from harness.ports import free_port
+from harness.redis import Redis
+from harness.webhook import Webhook
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
@@ -206,8 +209,7 @@ def test_the_slot_is_made_as_configured_or_not_at_all(db, fwd):
 def test_a_request_is_as_large_as_configured(db, fwd):
     """Also beyond what a sink is handed by default."""
     db.psql(TABLE)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()
     sinks = http_sink(port, batch="{events: 100000, bytes: 9MiB}")
     with fwd(sinks=sinks, pipeline="retry: {max: 200ms}") as forwarder:
         db.psql("INSERT INTO t SELECT i, repeat('x', 10000) FROM generate_series(1, 2000) i")

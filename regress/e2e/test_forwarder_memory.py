@@ -1,27 +1,16 @@
 """The forwarder's memory is bounded by the configuration, whatever waits."""
 
-import socket
 import time
 
-import cluster as pg
-from forwarder import http_sink
+from harness import postgres as pg
+from harness.forwarder import http_sink
+from harness.ports import free_port
 
 ALLOWANCE = 32 << 20        # beside `memory`: the program, its libraries, the receivers' buffers
 
 
 def peak(forwarder):
     return pg.memory_bytes(forwarder.process.pid)["VmHWM"]
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as f:
-        fields = f.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / 100
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def test_an_outage_of_every_sink_costs_bounded_memory_and_no_cpu(db, fwd, full):
@@ -40,9 +29,9 @@ def test_an_outage_of_every_sink_costs_bounded_memory_and_no_cpu(db, fwd, full):
         pg.wait_until(lambda: forwarder.status()["in_flight_bytes"] >= memory << 20, 60,
                       what="full queue")
         time.sleep(2)
-        before = cpu_seconds(forwarder.process.pid)
+        before = pg.cpu_seconds(forwarder.process.pid)
         time.sleep(5)
-        assert cpu_seconds(forwarder.process.pid) - before < 0.1
+        assert pg.cpu_seconds(forwarder.process.pid) - before < 0.1
         status = forwarder.status()
         assert status["state"] == "streaming"
         assert [sink["state"] for sink in status["sinks"]] == ["retrying"] * 4

@@ -1,59 +1,12 @@
 """NATS JetStream through the forwarder."""
 
-import contextlib
 import json
-import os
-import socket
-import subprocess
 
-import cluster as pg
-import nats
-from forwarder import run
+from harness import postgres as pg
+from harness.forwarder import run
+from harness.nats import Nats
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
-class Server:
-    """A private nats-server. Use it in a `with`."""
-
-    def __init__(self, folder, more=""):
-        assert nats.PROGRAM, "nats-server is not installed: apt-get install nats-server"
-        self.port = free_port()
-        self.config = os.path.join(folder, f"nats_{self.port}.conf")
-        with open(self.config, "w") as f:
-            f.write(nats.configuration(self.port, os.path.join(folder, f"nats_{self.port}"), more))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def start(self):
-        self.process = subprocess.Popen([nats.PROGRAM, "-c", self.config], stdin=subprocess.DEVNULL,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-        def accepts():
-            with contextlib.suppress(OSError), self.client():
-                return True
-        pg.wait_until(accepts, 60, what="NATS that listens")
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def __exit__(self, *_):
-        self.kill()
-
-    def client(self):
-        return nats.Client(self.port)
-
-    def messages(self, stream):
-        with self.client() as client:
-            return client.messages(stream)
 
 
 def sink(*servers, **more):
@@ -68,7 +21,7 @@ def delivered(forwarder, count):
 
 def test_changes_arrive_once_in_order_over_kills_of_both(db, fwd, tmp_path):
     db.psql(TABLE)
-    with Server(str(tmp_path)) as server:
+    with Nats(str(tmp_path)) as server:
         forwarder = fwd(sinks=sink(server, create_stream="{name: changes}"), source="messages: false")
         with forwarder:
             for i in range(4):
@@ -93,7 +46,7 @@ def test_changes_arrive_once_in_order_over_kills_of_both(db, fwd, tmp_path):
 
 def test_the_next_server_is_taken(db, fwd, tmp_path):
     db.psql(TABLE)
-    with Server(str(tmp_path)) as first, Server(str(tmp_path)) as second:
+    with Nats(str(tmp_path)) as first, Nats(str(tmp_path)) as second:
         with fwd(sinks=sink(first, second, create_stream="{name: changes}")) as forwarder:
             db.psql("INSERT INTO t VALUES (1)")
             delivered(forwarder, 1)
@@ -106,7 +59,7 @@ def test_the_next_server_is_taken(db, fwd, tmp_path):
 def test_what_is_too_large_becomes_a_dead_letter(db, fwd, tmp_path):
     db.psql(TABLE)
     path = tmp_path / "dead"
-    with Server(str(tmp_path)) as server:
+    with Nats(str(tmp_path)) as server:
         with server.client() as client:
             client.add_stream("changes", "walspout.>", max_msg_size=10_000)
         with fwd(sinks=sink(server), pipeline=f"dead_letter: {{path: {path}}}") as forwarder:
@@ -119,7 +72,7 @@ def test_what_is_too_large_becomes_a_dead_letter(db, fwd, tmp_path):
 
 def test_check_names_what_is_wrong_and_what_may_do_harm(db, fwd, tmp_path):
     db.psql(TABLE)
-    with Server(str(tmp_path)) as server:
+    with Nats(str(tmp_path)) as server:
         config = fwd(sinks=sink(server)).config
         missing = run("check", config)
         assert missing.returncode == 1
@@ -132,7 +85,7 @@ def test_check_names_what_is_wrong_and_what_may_do_harm(db, fwd, tmp_path):
 
 def test_a_wrong_password_is_not_told(db, fwd, tmp_path):
     db.psql(TABLE)
-    with Server(str(tmp_path), "authorization { user: me, password: right }\n") as server:
+    with Nats(str(tmp_path), "authorization { user: me, password: right }\n") as server:
         checked = run("check", fwd(sinks=sink(server, user="me", password="geheim")).config)
         assert checked.returncode == 1
         assert "Authorization Violation" in checked.stdout and 'user "me"' in checked.stdout
@@ -141,7 +94,7 @@ def test_a_wrong_password_is_not_told(db, fwd, tmp_path):
 
 def test_a_full_stream_is_waited_for(db, fwd, tmp_path):
     db.psql(TABLE)
-    with Server(str(tmp_path)) as server, server.client() as client:
+    with Nats(str(tmp_path)) as server, server.client() as client:
         client.add_stream("changes", "walspout.>", max_msgs=10, discard="new")
         with fwd(sinks=sink(server, unconfirmed=1)) as forwarder:
             db.psql("INSERT INTO t SELECT i, 'x' FROM generate_series(1, 100) i")

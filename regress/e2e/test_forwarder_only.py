@@ -4,9 +4,10 @@ import json
 import os
 import re
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import Redis, file_sink, http_sink, run
+from harness.forwarder import file_sink, http_sink, run
+from harness.redis import Redis
 
 TABLES = "CREATE TABLE orders (id int PRIMARY KEY); CREATE TABLE audit_1 (id int PRIMARY KEY); " \
          "CREATE SCHEMA other; CREATE TABLE other.orders (id int PRIMARY KEY)"

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from forwarder import run
+from harness.forwarder import run
 
 ODD = ["a,b", "Q\"", " sp ", "Mail", "it's", "back\\slash", "\"", ",", "", "two\nlines", "ümlaut", "()"]
 NEAR = ["a", "b", "Q", "sp", "mail", "its", "backslash", " ", "a, b", "Q\"\"", "Umlaut", "two lines"]

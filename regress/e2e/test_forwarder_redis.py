@@ -5,9 +5,10 @@ import json
 import os
 import threading
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import Redis, run
+from harness.forwarder import run
+from harness.redis import Redis
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 

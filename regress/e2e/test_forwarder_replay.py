@@ -7,9 +7,11 @@ import signal
 import subprocess
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import PROGRAM, Redis, Webhook, file_sink, http_sink, run
+from harness.forwarder import PROGRAM, file_sink, http_sink, run
+from harness.redis import Redis
+from harness.webhook import Webhook
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 

@@ -8,9 +8,11 @@ import os
 import signal
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import Redis, Webhook, http_sink
+from harness.forwarder import http_sink
+from harness.redis import Redis
+from harness.webhook import Webhook
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 FAST = "retry: {initial: 50ms, max: 200ms}"

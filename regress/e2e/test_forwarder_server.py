@@ -4,16 +4,15 @@ import contextlib
 import os
 import socket
 import subprocess
-import sys
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import Forwarder, die_with_parent, http_sink, run
+from harness.forwarder import Forwarder, http_sink, run
+from harness.ports import free_port
+from harness.processes import die_with_parent
+from harness.proxy import Proxy
 from test_gaps import Alone
-
-sys.path.insert(0, os.path.join(pg.TOP, "regress", "torture"))
-import proxy as proxies     # noqa: E402
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
@@ -46,11 +45,6 @@ def alone_fwd(alone, tmp_path):
     yield make
     for forwarder in made:
         forwarder.kill()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def line_with(text, sign):
@@ -344,7 +338,7 @@ def test_a_pooler_that_comes_later_is_waited_out(db, fwd):
     """After events were streamed, the way to the server may be repaired without a restart."""
     db.psql(TABLE)
     server = os.path.join(db.server.host, f".s.PGSQL.{db.server.port}")
-    network = proxies.Proxy(server)
+    network = Proxy(server)
     dsn = f"host=127.0.0.1 port={network.port} user={pg.SUPERUSER} dbname={db.name} sslmode=disable"
     try:
         with (pgbouncer(db.server, [db.name]) as port,

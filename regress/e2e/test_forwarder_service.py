@@ -17,9 +17,11 @@ import termios
 import threading
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import PROGRAM, Webhook, http_sink, run
+from harness.forwarder import PROGRAM, http_sink, run
+from harness.processes import is_gone
+from harness.webhook import Webhook
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
@@ -191,22 +193,15 @@ def test_a_second_sigterm_ends_it_at_once(db, fwd):
 
 def test_it_ends_with_the_test_that_started_it(db, fwd):
     forwarder = fwd()
-    script = (f"import os, signal, sys\nsys.path[:0] = {[os.path.dirname(pg.__file__), os.path.dirname(__file__)]!r}\n"
-              "import forwarder, subprocess\n"
+    script = (f"import os, signal, subprocess, sys\nsys.path.insert(0, {os.path.join(pg.TOP, 'regress')!r})\n"
+              "from harness.processes import die_with_parent\n"
               f"p = subprocess.Popen([{PROGRAM!r}, 'run', {forwarder.config!r}], "
-              "stderr=subprocess.DEVNULL, preexec_fn=forwarder.die_with_parent)\n"
+              "stderr=subprocess.DEVNULL, preexec_fn=die_with_parent)\n"
               "print(p.pid, flush=True)\nos.kill(os.getpid(), signal.SIGKILL)\n")
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True,
                           cwd=os.path.dirname(os.path.abspath(__file__)), check=False, timeout=30)
     pid = int(done.stdout)
-
-    def gone():
-        try:
-            with open(f"/proc/{pid}/stat") as f:
-                return f.read().rsplit(")", 1)[1].split()[0] == "Z"
-        except FileNotFoundError:
-            return True
-    pg.wait_until(gone, 10, what="end of the forwarder")
+    pg.wait_until(lambda: is_gone(pid), 10, what="end of the forwarder")
 
 
 class Proxy:

@@ -10,9 +10,10 @@ import os
 import subprocess
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import PROGRAM, die_with_parent, run
+from harness.forwarder import PROGRAM, run
+from harness.processes import die_with_parent
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 

@@ -6,16 +6,16 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import PROGRAM, Forwarder, Webhook, die_with_parent, file_sink, http_sink
+from harness.forwarder import PROGRAM, Forwarder, file_sink, http_sink
+from harness.ports import free_port
+from harness.processes import die_with_parent
+from harness.proxy import Proxy
+from harness.webhook import Webhook
 from test_gaps import Alone
-
-sys.path.insert(0, os.path.join(pg.TOP, "regress", "torture"))
-import proxy as proxies     # noqa: E402
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 STOP = 25       # seconds; while a sink is down a server that waits for it does not stop at all
@@ -39,11 +39,6 @@ def alone_fwd(alone, tmp_path):
         forwarder.kill()
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def stop(server, mode="fast"):
     """It stops in time, although a sink is down."""
     number = {"fast": signal.SIGINT, "smart": signal.SIGTERM}[mode]
@@ -51,7 +46,7 @@ def stop(server, mode="fast"):
     try:
         server.process.wait(STOP)
     except subprocess.TimeoutExpired:
-        server.kill9()
+        server.kill()
         raise AssertionError(f"the server does not stop: {server.log_tail()}") from None
     assert server.process.returncode == 0
     server.process = None
@@ -228,7 +223,7 @@ def test_a_healthy_stream_is_not_let_go(alone, alone_fwd, timeout, tmp_path, dea
 # Reconnects
 
 
-class CuttingProxy(proxies.Proxy):
+class CuttingProxy(Proxy):
     """Cuts each connection when so many bytes have come from the server."""
 
     def __init__(self, target, limit):
@@ -318,7 +313,7 @@ def test_retry_max_is_of_the_source_too(db, fwd):
 def test_cuts_within_transactions_repeat_nothing(db, fwd):
     """Also what the queue held, and what was received in part."""
     db.psql(TABLE)
-    network = proxies.Proxy(os.path.join(db.server.host, f".s.PGSQL.{db.server.port}"))
+    network = Proxy(os.path.join(db.server.host, f".s.PGSQL.{db.server.port}"))
     try:
         with fwd(dsn=through(db, network.port), pipeline="memory: 1MiB\nretry: {initial: 5ms, max: 50ms}",
                  source="batch_bytes: 4kB") as forwarder:
@@ -427,7 +422,7 @@ def test_a_forwarder_that_is_cut_off_stops_delivering(db, fwd):
     """No end of the connection is seen: the lease runs out before the server gives the slot away."""
     db.psql(TABLE)
     db.psql(f"ALTER DATABASE {db.name} SET wal_sender_timeout = '3s'")
-    network = proxies.Proxy(os.path.join(db.server.host, f".s.PGSQL.{db.server.port}"))
+    network = Proxy(os.path.join(db.server.host, f".s.PGSQL.{db.server.port}"))
     started = []
 
     def answer(number, id):

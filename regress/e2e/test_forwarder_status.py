@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
@@ -40,7 +40,7 @@ def fastest(forwarder, path, times=5):
 def test_slow_clients_hold_up_no_other(db, fwd, what):
     db.psql(TABLE)
     with fwd() as forwarder:
-        with clients(forwarder.port(), 200, SLOW[what]):
+        with clients(forwarder.status_port(), 200, SLOW[what]):
             assert fastest(forwarder, "/healthz") < 1
             assert fastest(forwarder, "/metrics") < 1
             start = time.monotonic()
@@ -57,7 +57,7 @@ def test_headers_without_end_hold_up_no_other(db, fwd):
         def drip():
             while not done.is_set():
                 with contextlib.suppress(OSError), \
-                        socket.create_connection(("127.0.0.1", forwarder.port()), 10) as client:
+                        socket.create_connection(("127.0.0.1", forwarder.status_port()), 10) as client:
                     client.sendall(b"GET / HTTP/1.1\r\n")
                     while not done.is_set():
                         client.sendall(b"X: y\r\n" * 1000)
@@ -77,7 +77,7 @@ def test_headers_without_end_hold_up_no_other(db, fwd):
 def test_a_connection_can_be_used_again(db, fwd):
     db.psql(TABLE)
     with fwd() as forwarder:
-        connection = http.client.HTTPConnection("127.0.0.1", forwarder.port(), timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", forwarder.status_port(), timeout=10)
         sockets = set()
         for path in ("/metrics", "/healthz", "/status", "/nothing"):
             connection.request("GET", path)

@@ -6,9 +6,9 @@ import signal
 import subprocess
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import run
+from harness.forwarder import run
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 RECORD = 16384      # of TLS, at most

@@ -7,9 +7,9 @@ UPGRADE_PG_CONFIG names the pg_config of a later version, where walspout has to 
 import os
 import subprocess
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import Forwarder, file_sink, run
+from harness.forwarder import Forwarder, file_sink, run
 from test_gaps import Alone, refused
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"

@@ -1,8 +1,8 @@
 """`check` and `run` on a server whose wal_level is replica: from PostgreSQL 19 on that is enough."""
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import run
+from harness.forwarder import run
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,13 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import Forwarder, run
-
-sys.path.insert(0, os.path.join(pg.TOP, "regress", "torture"))
-import checker  # noqa: E402
-import truth    # noqa: E402
-import workload     # noqa: E402
+from harness.forwarder import Forwarder, run
+from torture import checker, truth, workload
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
@@ -301,7 +296,7 @@ def test_restarts_and_crashes_are_no_gap(db, fwd):
         elif number % 3 == 1:
             assert forwarder.terminate() == 0
         else:
-            db.server.kill9()
+            db.server.kill()
             db.server.start()
             deliver(db, forwarder, 100 + number)
             forwarder.kill()
@@ -427,7 +422,7 @@ def test_other_options_after_a_crash_are_no_gap(alone, alone_fwd):
     for number in (2, 3):
         deliver(alone, forwarder, number)
     assert forwarder.terminate() == 0
-    alone.server.kill9()
+    alone.server.kill()
     alone.server.start()
     assert alone.confirmed_lsn(forwarder.slot) <= slot      # forgotten in the crash
     other = alone_fwd(source="publications: [p]")
@@ -449,7 +444,7 @@ def test_a_publication_that_changed_before_a_crash_is_no_gap(alone, alone_fwd, h
     if how == "down":
         assert forwarder.terminate() == 0
     alone.psql(change)
-    alone.server.kill9()
+    alone.server.kill()
     alone.server.start()
     if how == "down":
         forwarder.start()

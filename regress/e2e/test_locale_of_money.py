@@ -4,7 +4,7 @@ import glob
 import os
 import subprocess
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
 
 # Made here: a machine may have no other locale than C.

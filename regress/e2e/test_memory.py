@@ -8,7 +8,7 @@ import os
 import subprocess
 import threading
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
 
 CACHE = 8 << 20         # what the plugin lets its cache of relations grow to

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
 
 USER_CASTS = {"user_casts": "true"}

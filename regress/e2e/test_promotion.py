@@ -9,9 +9,9 @@ import shutil
 import signal
 import subprocess
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import Forwarder
+from harness.forwarder import Forwarder
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 DECODES = 16
@@ -157,7 +157,7 @@ def go_on(how, node, forwarder):
     if how in ("it is killed", "both are killed"):
         forwarder.kill()
     if how in ("the server is killed", "both are killed"):
-        node.server.kill9()
+        node.server.kill()
         node.server.start()
     if how == "the server is restarted":
         node.server.restart()

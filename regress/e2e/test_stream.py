@@ -3,7 +3,7 @@
 import json
 import time
 
-import cluster as pg
+from harness import postgres as pg
 import psycopg2
 import psycopg2.extras
 import pytest
@@ -56,7 +56,7 @@ def test_bytes_are_the_same_after_a_crash(db):
     db.psql("INSERT INTO t SELECT i, '2026-03-01 10:00+02', i / 3.0 FROM generate_series(1, 50) i")
     peek = f"SELECT string_agg(data, '\n') FROM pg_logical_slot_peek_changes('{slot}', NULL, NULL)"
     before = db.value(peek)
-    db.server.kill9()
+    db.server.kill()
     db.server.start()
     db.psql(f"ALTER DATABASE {db.name} SET timezone = 'Asia/Tokyo'; "
             f"ALTER DATABASE {db.name} SET extra_float_digits = -5")

@@ -19,7 +19,7 @@ import collections
 import re
 from typing import NamedTuple
 
-from replay import DDL_PREFIX, Model, ReplayError, frozen, parse
+from torture.replay import DDL_PREFIX, Model, ReplayError, frozen, parse
 
 SHOWN = 5               # findings of one kind at one sink that are told in full
 

@@ -9,12 +9,13 @@ import concurrent.futures
 import contextlib
 import fnmatch
 import functools
-import os
 import signal
 import struct
 import threading
 import time
 from typing import Callable, NamedTuple
+
+from harness.processes import signal_all
 
 LONGEST = 3.0           # seconds
 # A server that is told to stop has to, whatever its readers do: a second or two, and a checkpoint; much more
@@ -40,14 +41,6 @@ class Fault(NamedTuple):
 
 def _nothing():
     pass
-
-
-def signal_all(pids, number):
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            pass
 
 
 def kill_forwarder(scene, chance):
@@ -77,7 +70,7 @@ def kill_postgres(scene, chance):
     if chance.random() < 0.5:
         scene.cluster.stop("immediate")
     else:
-        scene.cluster.kill9()
+        scene.cluster.kill()
     time.sleep(chance.choice([0, 0.5]))
     scene.cluster.start()
     return _nothing
@@ -93,7 +86,7 @@ def _stop_in_time(scene, why):
     try:
         if not scene.cluster.stop("fast", STOP):
             raise Promise(f"the server did not stop within {STOP:g} s while {why}\n"
-                          f"{scene.forwarder.tail()}")
+                          f"{scene.forwarder.log_tail(15)}")
     finally:
         scene.cluster.start()
 
@@ -152,7 +145,7 @@ def _freeze(pids):
 
 
 def freeze_forwarder(scene, chance):
-    return _freeze([scene.forwarder.process.pid])
+    return _freeze(scene.forwarder.pids())
 
 
 def freeze_walsender(scene, chance):
@@ -160,7 +153,7 @@ def freeze_walsender(scene, chance):
 
 
 def freeze_postgres(scene, chance):
-    return _freeze(scene.postgres_pids())
+    return _freeze(scene.cluster.pids())
 
 
 # Those after which it goes on at once.

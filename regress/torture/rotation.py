@@ -9,7 +9,7 @@ import gzip
 import os
 import time
 
-from disk import size
+from torture.disk import size
 
 BLOCK = 64 << 10
 

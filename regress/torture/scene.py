@@ -15,18 +15,16 @@ import time
 
 import psycopg2
 
-import checker
-import cluster as pg
-import faults
-import standby
-import truth
-from disk import Disk, size
-from proxy import Proxy
-from rotation import Rotated
-from servers import Nats, Programs, RabbitMQ, Redis, Webhook, die_with_parent
-from source import Source
+from harness import postgres as pg
+from harness.forwarder import Walspout
+from harness.processes import signal_all
+from harness.proxy import Proxy
+from torture import checker, faults, standby, truth
+from torture.disk import Disk, size
+from torture.rotation import Rotated
+from torture.servers import Nats, Programs, RabbitMQ, Redis, Webhook
+from torture.source import Source
 
-PROGRAM = os.environ.get("WALSPOUT") or os.path.join(pg.TOP, "build", "forwarder", "walspout")
 CLOCK = os.path.join(pg.TOP, "build", "torture", "clock_preload.so")
 FAILED = os.path.join(pg.TOP, "build", "torture", "failed")
 SINKS = ("redis", "http", "rabbitmq", "nats", "exec", "file")
@@ -83,71 +81,47 @@ class Stage:
         return f"{cluster.host}/.s.PGSQL.{cluster.port}"
 
 
-class Forwarder:
+class Tortured(Walspout):
     """The program under test, which ends only when it is told to."""
 
     def __init__(self, folder, config, clock, names):
-        self.config = os.path.join(folder, "walspout.yaml")
-        with open(self.config, "w") as f:
-            f.write(config)
-        self.log_path = os.path.join(folder, "walspout.log")
-        self.clock = clock
-        self.names = names
-        self.process = None
-        self.begin = 0          # of the log of this process
+        super().__init__(folder, config)
+        self.env = {"WALSPOUT_CLOCK": clock, "WALSPOUT_NAMES": names, "LD_PRELOAD": CLOCK}
 
     def start(self):
-        env = {**os.environ, "WALSPOUT_CLOCK": self.clock, "WALSPOUT_NAMES": self.names,
-               "LD_PRELOAD": CLOCK}
-        with open(self.log_path, "ab") as log:
-            self.begin = log.tell()
-            self.process = subprocess.Popen([PROGRAM, "run", self.config], env=env, stdout=log,
-                                            stderr=log, stdin=subprocess.DEVNULL,
-                                            preexec_fn=die_with_parent)
+        """Does not wait: faults hit it at any moment."""
+        self.launch()
 
     def is_dead(self):
         return self.process.poll() is not None
 
     def check(self):
         """It must not have ended by itself."""
-        if self.process.poll() is not None:
-            raise Failure(f"the forwarder ended with {self.process.returncode}:\n{self.tail()}")
+        if self.is_dead():
+            raise Failure(f"the forwarder ended with {self.process.returncode}:\n{self.log_tail(15)}")
 
     def kill(self):
         self.check()
-        self.process.kill()
-        self.process.wait()
+        super().kill()
 
     def end(self, timeout=30):
         """SIGTERM, after which it must end well."""
         self.check()
-        self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(timeout)
+            code = self.terminate(timeout)
         except subprocess.TimeoutExpired:
-            raise Failure(f"the forwarder does not end on SIGTERM:\n{self.tail()}") from None
+            raise Failure(f"the forwarder does not end on SIGTERM:\n{self.log_tail(15)}") from None
         # Before it takes signals, they end it as they end any program.
         if code and not (code == -signal.SIGTERM and not self.log(self.begin)):
-            raise Failure(f"the forwarder ended with {code} on SIGTERM:\n{self.tail()}")
+            raise Failure(f"the forwarder ended with {code} on SIGTERM:\n{self.log_tail(15)}")
 
     def hang_up(self):
         """SIGHUP, unless it has just been started: before it takes signals they end it."""
-        process = self.process
         if self.log(self.begin):
-            faults.signal_all([process.pid], signal.SIGHUP)
+            signal_all(self.pids(), signal.SIGHUP)
 
     def clean(self):
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
-
-    def log(self, start=0):
-        with open(self.log_path, errors="replace") as f:
-            f.seek(start)
-            return f.read()
-
-    def tail(self, lines=15):
-        return "\n".join(self.log().splitlines()[-lines:])
+        super().kill()
 
 
 class Outcome:
@@ -277,7 +251,7 @@ class Scene:
             self.servers["http"].rejected = REJECTED if self.rejects else None
             self.servers["http"].moods = faults.moods(self.chance) if self.moody else []
             self.servers["http"].behave({})
-        self.forwarder = Forwarder(self.folder, self.config(), self.clock, self.names)
+        self.forwarder = Tortured(self.folder, self.config(), self.clock, self.names)
         if any(pattern == "promote-postgres" for pattern in self.patterns):
             self.read_a_standby()
         else:
@@ -338,7 +312,7 @@ class Scene:
         for name, server in self.servers.items():
             if not server.running():
                 server.start()
-            faults.signal_all(server.pids(), signal.SIGCONT)
+            server.thaw()
         if "http" in self.servers:
             self.servers["http"].moods = []
             self.servers["http"].behave({})
@@ -377,7 +351,7 @@ class Scene:
         try:
             pg.wait_until(delivered, CATCH_UP, every=0.1, what=f"slot {slot} that has caught up")
         except TimeoutError as error:
-            raise Failure(f"{error}: {self.cluster.slot(slot)}\n{self.forwarder.tail()}") from None
+            raise Failure(f"{error}: {self.cluster.slot(slot)}\n{self.forwarder.log_tail(15)}") from None
 
     def check(self):
         for source in self.sources:
@@ -599,7 +573,7 @@ class Scene:
         self.note("promoted")
         shutil.rmtree(old.data)
         self.wait_until_behind(self.cluster.current_lsn(), 20)
-        faults.signal_all([pid for slot in self.slots if (pid := self.cluster.walsender(slot))],
+        signal_all([pid for slot in self.slots if (pid := self.cluster.walsender(slot))],
                           signal.SIGTERM)
         return True
 
@@ -619,11 +593,6 @@ class Scene:
         except psycopg2.Error:
             return []
         return [chance.choice(pids)] if pids else []
-
-    def postgres_pids(self):
-        pid = self.cluster.process.pid
-        with open(f"/proc/{pid}/task/{pid}/children") as f:
-            return [pid, *(int(child) for child in f.read().split())]
 
     def wait_for_postgres(self):
         def answers():

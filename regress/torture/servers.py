@@ -1,99 +1,17 @@
-"""The receivers: private servers, each a process that can be killed, frozen, and started again with
-what it had, and what arrived at it, oldest first."""
+"""The receivers: private servers that can be killed, frozen, and started again with what they had, and what
+arrived at them, oldest first."""
 
-import ctypes
 import json
 import os
 import random
 import signal
-import socket
-import ssl
 import subprocess
-import sys
 import time
-import urllib.request
 
-import checker
-import cluster as pg
-import nats
-
-RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
-RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
-NODE = "walspout@localhost"
-HTTP_SERVER = os.path.join(pg.TOP, "forwarder", "test", "sink", "http", "http_server.py")
-_LIBC = ctypes.CDLL(None)
-
-
-def die_with_parent():
-    """In a child, before it becomes another program."""
-    _LIBC.prctl(1, signal.SIGKILL)
-
-
-def free_port():
-    """A port of 127.0.0.1 that nobody listens on, and that the system gives to no client."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
-        first = int(f.read().split()[0])
-    while True:
-        port = random.SystemRandom().randrange(10_000, max(first, 20_000))
-        with socket.socket() as s:
-            try:
-                s.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
-
-
-def accepts(port):
-    with socket.socket() as s:
-        s.settimeout(0.5)
-        return s.connect_ex(("127.0.0.1", port)) == 0
-
-
-class Server:
-    """A child process. What it says goes to a log in the work directory."""
-
-    def __init__(self, work, name):
-        self.work = work
-        self.name = name
-        self.port = free_port()
-        self.log_path = os.path.join(work.path, f"{name}.log")
-        self.process = None
-        work.at_exit(self.kill)
-
-    def command(self):
-        raise NotImplementedError
-
-    def env(self):
-        return {}
-
-    def start(self, timeout=60):
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(
-                self.command(), env={**os.environ, **self.env()}, stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent,
-                **self.work.as_user())
-        pg.wait_until(self._up, timeout, what=f"{self.name} that listens")
-        return self
-
-    def _up(self):
-        if self.process.poll() is not None:
-            with open(self.log_path, errors="replace") as f:
-                raise pg.ServerError(f"{self.name} ended with {self.process.returncode}:\n"
-                                     f"{f.read()[-3000:]}")
-        return accepts(self.port)
-
-    def running(self):
-        return self.process is not None and self.process.poll() is None
-
-    def kill(self):
-        """SIGKILL; what it promised to keep is on its disk, or it lied."""
-        if self.running():
-            self.process.kill()
-        if self.process:
-            self.process.wait()
-
-    def pids(self):
-        return [self.process.pid] if self.running() else []
+from harness import nats, rabbitmq, redis, webhook
+from harness.ports import free_port
+from harness.processes import signal_all
+from torture import checker
 
 
 class Programs:
@@ -134,11 +52,13 @@ class Programs:
         return found
 
     def kill(self):
-        for pid in self.pids():
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+        signal_all(self.pids(), signal.SIGKILL)
+
+    def freeze(self):
+        signal_all(self.pids(), signal.SIGSTOP)
+
+    def thaw(self):
+        signal_all(self.pids(), signal.SIGCONT)
 
     def forget(self):
         for path in self.paths:
@@ -148,47 +68,11 @@ class Programs:
         self.paths = []
 
 
-class Redis(Server):
+class Redis(redis.Redis):
     """Answers a command when it is on disk."""
 
     def __init__(self, work):
-        super().__init__(work, "redis")
-        self.folder = work.mkdir("redis")
-
-    def command(self):
-        return ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
-                "--appendonly", "yes", "--appendfsync", "always", "--dir", self.folder,
-                "--daemonize", "no"]
-
-    def _up(self):
-        return super()._up() and self.call("PING") == b"PONG"
-
-    def call(self, *words, timeout=30):
-        """A command's answer; b"LOADING..." and the like are answers, too."""
-        return self.calls([words], timeout)[0]
-
-    def calls(self, commands, timeout=30):
-        """The answers of several commands, sent at once."""
-        if not commands:
-            return []
-        with (socket.create_connection(("127.0.0.1", self.port), timeout) as s,
-              s.makefile("rb") as file):
-            for command in commands:
-                words = [str(word).encode() for word in command]
-                s.sendall(b"*%d\r\n" % len(words) + b"".join(
-                    b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
-            return [self._answer(file) for _ in commands]
-
-    def _answer(self, file):
-        line = file.readline()
-        if not line:
-            raise OSError("Redis is gone")
-        kind, rest = line[:1], line[1:-2]
-        if kind == b"*":
-            return [self._answer(file) for _ in range(int(rest))]
-        if kind == b"$":
-            return None if rest == b"-1" else file.read(int(rest) + 2)[:-2]
-        return rest
+        super().__init__(work, "--appendonly", "yes", "--appendfsync", "always", port=free_port())
 
     def refuse(self, stream, chance):
         """Refuses what adds to a stream; returns what ends that."""
@@ -235,70 +119,24 @@ class Redis(Server):
         self.call("FLUSHALL")
 
 
-class RabbitMQ(Server):
+class RabbitMQ(rabbitmq.RabbitMQ):
+    # By default small messages are kept apart from large ones, and a broker that is killed may keep a small one
+    # that it has not confirmed, and lose a large one before it.
+    CONF = "heartbeat = 4\nqueue_index_embed_msgs_below = 0\n"
+
     def __init__(self, work):
-        super().__init__(work, "rabbitmq")
-        self.home = work.mkdir("rabbitmq")
-        files = {"rabbitmq.conf": f"listeners.tcp.1 = 127.0.0.1:{self.port}\n"
-                                  "disk_free_limit.absolute = 1MB\nheartbeat = 4\n"
-                                  # By default small messages are kept apart from large ones, and a
-                                  # broker that is killed may keep a small one that it has not
-                                  # confirmed, and lose a large one before it.
-                                  "queue_index_embed_msgs_below = 0\n",
-                 "plugins": "[].", "env.conf": ""}
-        for name, text in files.items():
-            with open(os.path.join(self.home, name), "w") as f:
-                f.write(text)
-        work.own_tree(self.home)
-        self.epmd_port, self.distribution_port = free_port(), free_port()
-        self.epmd = None
+        super().__init__(work, conf=self.CONF)
         self.written = 0.0      # time.monotonic(): all queues and bindings are on disk
-
-    def command(self):
-        return [RABBITMQ]
-
-    def env(self):
-        home = self.home
-        return {"HOME": home, "ERL_EPMD_PORT": str(self.epmd_port), "ERL_EPMD_ADDRESS": "127.0.0.1",
-                "ERL_CRASH_DUMP_SECONDS": "0",
-                "RABBITMQ_NODENAME": NODE,
-                "RABBITMQ_DIST_PORT": str(self.distribution_port),
-                "RABBITMQ_CONF_ENV_FILE": f"{home}/env.conf",
-                "RABBITMQ_CONFIG_FILE": f"{home}/rabbitmq.conf",
-                "RABBITMQ_ENABLED_PLUGINS_FILE": f"{home}/plugins",
-                "RABBITMQ_MNESIA_BASE": f"{home}/data", "RABBITMQ_LOG_BASE": f"{home}/log",
-                "RABBITMQ_PID_FILE": f"{home}/pid",
-                # The script becomes the broker: signals are for that.
-                "RABBITMQ_ALLOW_INPUT": "1",
-                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-noinput +sbwt none +S 2:2"}
-
-    def start(self, timeout=90):
-        if not self.epmd or self.epmd.poll() is not None:
-            self.epmd = subprocess.Popen(
-                ["epmd", "-port", str(self.epmd_port), "-address", "127.0.0.1"],
-                stdin=subprocess.DEVNULL, preexec_fn=die_with_parent, **self.work.as_user())
-        return super().start(timeout)
 
     def kill(self):
         if self.running():
             time.sleep(max(0, self.written - time.monotonic()))
         super().kill()
-        # Of a killed broker its name is left for a moment.
-        if self.epmd:
-            self.epmd.kill()
-            self.epmd.wait()
-            self.epmd = None
 
     def _changed(self):
         """A queue or a binding. The broker says so at once, and writes it within two seconds: killed
         before, it would come back without."""
         self.written = time.monotonic() + 2.5
-
-    def channel(self):
-        import pika
-        connection = pika.BlockingConnection(pika.ConnectionParameters(
-            "127.0.0.1", self.port, heartbeat=0))
-        return connection, connection.channel()
 
     def declare(self, name):
         """An exchange and a queue that takes all of it, both of that name."""
@@ -329,14 +167,6 @@ class RabbitMQ(Server):
         channel.queue_unbind(name, name, "#")
         connection.close()
         return end
-
-    def control(self, *args, timeout=120):
-        """Runs rabbitmqctl."""
-        done = subprocess.run([RABBITMQCTL, "-n", NODE, *args], env={**os.environ, **self.env()},
-                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=timeout, **self.work.as_user())
-        if done.returncode:
-            raise OSError(f"rabbitmqctl {' '.join(args)}: {done.stdout.decode(errors='replace')}")
 
     def alarm(self):
         """Runs out of memory, as it believes: connections that publish are blocked."""
@@ -375,22 +205,8 @@ class RabbitMQ(Server):
         connection.close()
 
 
-class Nats(Server):
-    """JetStream. What it has acknowledged a kill of the process does not take."""
-
-    def __init__(self, work):
-        super().__init__(work, "nats")
-        self.folder = work.mkdir("nats")
-        self.config = os.path.join(self.folder, "nats.conf")
-        with open(self.config, "w") as f:
-            f.write(nats.configuration(self.port, os.path.join(self.folder, "store")))
-        work.own_tree(self.folder)
-
-    def command(self):
-        return [nats.PROGRAM, "-c", self.config]
-
-    def client(self):
-        return nats.Client(self.port)
+class Nats(nats.Nats):
+    """JetStream."""
 
     def refuse(self, name, chance):
         """A stream that takes other subjects, or is full; returns what ends that. The server would drop what
@@ -428,24 +244,15 @@ class Nats(Server):
             client.ask(f"STREAM.DELETE.{name}")
 
 
-class Webhook(Server):
-    """http_server.py, which writes a request down before it answers, and misbehaves as it is told."""
-
-    def __init__(self, work, name="webhook"):
-        super().__init__(work, name)
-        self.folder = work.mkdir(name)
-        self.program = work.copy(HTTP_SERVER, f"{name}.py")
-        self.requests = os.path.join(self.folder, "requests")
+class Webhook(webhook.MisbehavingWebhook):
+    def __init__(self, work):
+        super().__init__(work)
         self.rejected = None        # text; a request that has it is refused
         self.moods = []             # behaviours, in turn, when it is not told to misbehave
         self.ca_file = os.path.join(self.folder, "ca")      # what the forwarder is to trust
         made = self._make_certificate()
         self._show(made)
         self._trust(made)
-
-    def command(self):
-        return [sys.executable, "-B", self.program, self.folder, str(self.port),
-                os.path.join(self.folder, "cert"), os.path.join(self.folder, "key")]
 
     def _make_certificate(self):
         key, cert = (os.path.join(self.folder, name) for name in ("new.key", "new.cert"))
@@ -483,7 +290,7 @@ class Webhook(Server):
             cut()
         return heal
 
-    def start(self, timeout=60):
+    def start(self, timeout=None):
         super().start(timeout)
         self.behave({})
         return self
@@ -492,11 +299,7 @@ class Webhook(Server):
         message = {"default": default, "queue": [] if default else self.moods}
         if self.rejected:
             message["match"] = {self.rejected: {"status": 422, "body": "not this one"}}
-        request = urllib.request.Request(f"https://127.0.0.1:{self.port}/_control",
-                                         json.dumps(message).encode(), method="POST")
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        urllib.request.urlopen(request, timeout=10, context=context).close()
+        self.control(message)
 
     def arrivals(self):
         """The events that it said it took. An answer may be lost: they are taken all the same."""

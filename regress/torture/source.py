@@ -1,10 +1,10 @@
 """A database that is written, and what belongs to it: slots, writers, watches, and the truth. A run has one
 or two; two have the same tables, and the same receivers."""
 
-import checker
-import truth
-from watch import Watch
-from workload import SCHEMA, Workload
+from torture import checker
+from torture import truth
+from torture.watch import Watch
+from torture.workload import SCHEMA, Workload
 
 
 class Source:

@@ -7,7 +7,7 @@ import threading
 
 import psycopg2
 
-import cluster as pg
+from harness import postgres as pg
 
 FIRST = 16      # version of Postgres that decodes on a standby
 

@@ -1,15 +1,12 @@
 """The checker finds what it is for: each test plants one fault, and demands that it is named."""
 
 import json
-import os
 import random
-import sys
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import checker  # noqa: E402
-from checker import Arrival, Look, Sink  # noqa: E402
+from torture import checker
+from torture.checker import Arrival, Look, Sink
 
 
 KEY_3 = b'"key":{"id":3}'

@@ -14,11 +14,10 @@ import time
 
 import pytest
 
-sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-import faults as all_faults  # noqa: E402
-from faults import FAULTS, KINDS, Fault, Schedule, chosen, deal, without_those_too_new  # noqa: E402
-from proxy import Proxy  # noqa: E402
-from rotation import Rotated  # noqa: E402
+from harness.proxy import Proxy
+from torture import faults as all_faults
+from torture.faults import FAULTS, KINDS, Fault, Schedule, chosen, deal, without_those_too_new
+from torture.rotation import Rotated
 
 
 def test_each_target_has_its_turn_and_each_fault_of_it():

@@ -4,7 +4,7 @@ The slots of it are made before the first row, and read once, at the very end, b
 what happened in between.
 """
 
-import checker
+from torture import checker
 
 DOCUMENTS, CHANGES = "truth_documents_", "truth_changes_"       # and the database
 

@@ -10,8 +10,8 @@ import threading
 
 import psycopg2
 
-import checker
-import cluster as pg
+from torture import checker
+from harness import postgres as pg
 
 EVERY = 0.02            # seconds between looks
 

@@ -1,20 +1,53 @@
-"""NATS for tests: the configuration of a private server with JetStream, and a client of a few lines.
+"""A private NATS server with JetStream, and a client of a few lines.
 
 No client library for Python is in Debian, and a test should not share the forwarder's own.
 """
 
 import collections
+import contextlib
 import json
 import os
-import shutil
 import socket
 
-PROGRAM = shutil.which("nats-server", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+from harness.ports import free_port
+from harness.processes import find_program
+from harness.server import Server
+
+PROGRAM = find_program("nats-server")
+CONFIG = """\
+listen: "127.0.0.1:{port}"
+server_name: test
+max_payload: 32MB
+jetstream {{ store_dir: "{folder}/store", max_file_store: 20GB, max_memory_store: 1GB }}
+{more}"""
 
 
-def configuration(port, folder, more=""):
-    return (f'listen: "127.0.0.1:{port}"\nserver_name: test\nmax_payload: 32MB\n'
-            f'jetstream {{ store_dir: "{folder}", max_file_store: 20GB, max_memory_store: 1GB }}\n{more}')
+class Nats(Server):
+    """What it has acknowledged a kill of the process does not take. more: lines of its configuration."""
+
+    def __init__(self, place, more=""):
+        assert PROGRAM, "nats-server is not installed: apt-get install nats-server"
+        super().__init__(place, "nats")
+        self.port = free_port()
+        self.folder = self.work.new_folder("nats")
+        self.config = os.path.join(self.folder, "nats.conf")
+        with open(self.config, "w") as f:
+            f.write(CONFIG.format(port=self.port, folder=self.folder, more=more))
+        self.work.own_tree(self.folder)
+
+    def command(self):
+        return [PROGRAM, "-c", self.config]
+
+    def is_up(self):
+        with contextlib.suppress(OSError), self.client():
+            return True
+
+    def client(self, timeout=30):
+        return Client(self.port, timeout)
+
+    def messages(self, stream):
+        with self.client() as client:
+            return client.messages(stream)
 
 
 class Message:

@@ -1,20 +1,16 @@
 """A private Kafka broker, and what is in its topics.
 
-The broker's jars come by the program `jars` beside this file. Topics are read with librdkafka, which the forwarder is
-built with.
+The program regress/kafka/jars fetches the broker. Topics are read with librdkafka, which the forwarder is built with.
 """
 
 import ctypes
 import os
-import signal
-import socket
 import subprocess
-import sys
 import time
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-sys.path.insert(0, os.path.dirname(HERE))
-import cluster as pg  # noqa: E402
+from harness.folders import TOP
+from harness.ports import free_port
+from harness.server import Server
 
 PROPERTIES = """\
 process.roles=broker,controller
@@ -32,68 +28,42 @@ num.partitions={partitions}
 """
 
 
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
-
-
 def jars():
-    done = subprocess.run([os.path.join(HERE, "jars")], stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([os.path.join(TOP, "regress", "kafka", "jars")], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise SystemExit("no Kafka broker: see above")
     return done.stdout.strip()
 
 
-class Broker:
-    """Use it in a `with`. advertised: the port that clients are sent to, as of a proxy."""
+class Broker(Server):
+    """advertised: the port that clients are sent to, as of a proxy. more: lines of its properties."""
 
-    def __init__(self, folder, advertised=None, partitions=1, more=""):
-        self.folder = folder
+    patience = 120
+    as_server = False       # the jars are in the repository, which the servers' user may not be able to read
+
+    def __init__(self, place, advertised=None, partitions=1, more=""):
+        super().__init__(place, "kafka")
         self.port = free_port()
         self.address = f"127.0.0.1:{self.port}"
-        self.process = None
-        self.properties = os.path.join(folder, "server.properties")
+        self.folder = self.work.new_folder("kafka")
+        self.properties = os.path.join(self.folder, "server.properties")
         self.classpath = jars() + "/*"
         with open(self.properties, "w") as f:
-            f.write(PROPERTIES.format(port=self.port, controller=free_port(), folder=folder, more=more,
+            f.write(PROPERTIES.format(port=self.port, controller=free_port(), folder=self.folder, more=more,
                                       advertised=advertised or self.port, partitions=partitions))
-        self._java("kafka.tools.StorageTool", "format", "-t", "bmljZS1xdWlldC1jbHVzdA", "-c",
-                   self.properties).wait()
+        with open(self.log_path, "ab") as log:
+            subprocess.run(self._java("kafka.tools.StorageTool", "format", "-t", "bmljZS1xdWlldC1jbHVzdA", "-c",
+                                      self.properties), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                           cwd=self.folder)
 
     def _java(self, *words):
-        with open(os.path.join(self.folder, "kafka.log"), "ab") as log:
-            return subprocess.Popen(["java", "-Xms64m", "-Xmx1g", "-XX:+UseSerialGC", "-cp", self.classpath,
-                                     *words], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                    cwd=self.folder, preexec_fn=pg.die_with_parent)
+        return ["java", "-Xms64m", "-Xmx1g", "-XX:+UseSerialGC", "-cp", self.classpath, *words]
 
-    def start(self):
-        self.process = self._java("kafka.Kafka", self.properties)
+    def command(self):
+        return self._java("kafka.Kafka", self.properties)
 
-        def up():
-            assert self.process.poll() is None, self.log()
-            with socket.socket() as s:
-                return s.connect_ex(("127.0.0.1", self.port)) == 0
-        pg.wait_until(up, 120, what="Kafka that listens")
-        return self
-
-    def log(self):
-        with open(os.path.join(self.folder, "kafka.log"), errors="replace") as f:
-            return f.read()
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def freeze(self):
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self):
-        self.process.send_signal(signal.SIGCONT)
-
-    __enter__ = start
-
-    def __exit__(self, *_):
-        self.kill()
+    def launch(self, **more):
+        super().launch(cwd=self.folder, **more)
 
     def messages(self, topic, timeout=60):
         return read(self.address, topic, timeout)

@@ -1,0 +1,31 @@
+"""A private Postgres for tests and benchmarks: its own installation tree, its own clusters.
+
+Nothing is installed in the system and nothing is configured beforehand:
+
+    with WorkDir() as work:
+        cluster = Cluster(Installation(work))
+        cluster.start({"wal_sender_timeout": "1s"})
+        cluster.psql("SELECT 1")
+
+The server finds its files relative to its executable. So an `Installation` copies the server's
+programs to the same path below the work directory, installs the extension beside them with
+`make install-plugin DESTDIR=...`, and links everything else to the system's files.
+
+The server refuses to run as root: started by root, it runs as `postgres` or `nobody`. That user
+may not be able to read the repository, so nothing that it needs stays there. Every run has a work
+directory and a socket directory of its own, and no TCP port but a free one where a test asks for
+TLS: runs never meet.
+
+What a test of a cluster needs besides is here, too, so that `from harness import postgres as pg` is enough.
+"""
+
+from harness.folders import TOP, WorkDir
+from harness.postgres.cluster import SUPERUSER, Cluster
+from harness.postgres.installation import Installation, server_version
+from harness.postgres.receiver import Receiver, lsn
+from harness.processes import cpu_seconds, die_with_parent, exit_on_sigterm, memory_bytes
+from harness.server import ServerError
+from harness.waiting import wait_until
+
+__all__ = ["SUPERUSER", "TOP", "Cluster", "Installation", "Receiver", "ServerError", "WorkDir", "cpu_seconds",
+           "die_with_parent", "exit_on_sigterm", "lsn", "memory_bytes", "server_version", "wait_until"]

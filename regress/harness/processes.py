@@ -1,0 +1,86 @@
+"""Processes: how they end with their test, and what the kernel says of them."""
+
+import contextlib
+import ctypes
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+
+
+def die_with_parent(number=signal.SIGKILL):
+    """For preexec_fn: the signal that the process gets when the thread that started it ends."""
+    _libc.prctl(_PR_SET_PDEATHSIG, number)
+
+
+def exit_on_sigterm():
+    """Turns SIGTERM into an exception, so that servers are stopped and work directories removed.
+
+    A second SIGTERM changes nothing: make and the shell send it too, and the cleaning must not end half done.
+    """
+    def leave(*_):
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        sys.exit(128 + signal.SIGTERM)
+    signal.signal(signal.SIGTERM, leave)
+
+
+def find_program(name):
+    """The path of a program, also of one that only administrators have in their PATH; None if there is none."""
+    return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def first_line(*command):
+    """The first line that a command prints."""
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          stdin=subprocess.DEVNULL)
+    return done.stdout.strip().split("\n")[0]
+
+
+def children(pid):
+    """Processes that a process has started; none if it has ended."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as f:
+            return [int(child) for child in f.read().split()]
+    except FileNotFoundError:
+        return []
+
+
+def is_gone(pid):
+    """Whether a process has ended, also if its parent has not asked for its status yet."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def signal_all(pids, number):
+    """Sends a signal to those that are still there."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def cpu_seconds(pid):
+    """CPU time, user and system, of all threads that a process has."""
+    if not os.path.exists(f"/proc/{pid}/schedstat"):
+        with open(f"/proc/{pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/task/{task}/schedstat") as f:
+            total += int(f.read().split()[0])
+    return total / 1e9
+
+
+def memory_bytes(pid):
+    """{"VmHWM": ..., "VmRSS": ..., "RssAnon": ...} of a process, in bytes."""
+    with open(f"/proc/{pid}/status") as f:
+        fields = re.findall(r"^(VmHWM|VmRSS|RssAnon):\s+(\d+) kB", f.read(), re.M)
+    return {name: int(kilobytes) * 1024 for name, kilobytes in fields}
