@@ -3,7 +3,6 @@
 WALSPOUT_TEST_FULL=1 makes the tests of size as large as the promises they stand for.
 """
 
-import json
 import os
 
 import pytest
@@ -47,7 +46,7 @@ def db(server, request):
     name = f"test_{server.databases}"
     server.createdb(name)
     before = len(server.log())
-    yield Database(server, name)
+    yield pg.Database(server, name)
     server.dropdb(name)
     assert "terminated by signal" not in server.log()[before:]
 
@@ -72,6 +71,26 @@ def fwd(db, tmp_path, request):
 
 
 @pytest.fixture
+def alone():
+    """A database on a server of the test's own, which may be stopped, replaced and left as it is."""
+    with pg.WorkDir() as work:
+        yield pg.Alone(work)
+
+
+@pytest.fixture
+def alone_fwd(alone, tmp_path):
+    """Makes forwarders for that database; ends those that a test leaves."""
+    made = []
+
+    def make(**more):
+        made.append(Forwarder(alone, str(tmp_path), **more))
+        return made[-1]
+    yield make
+    for forwarder in made:
+        forwarder.kill()
+
+
+@pytest.fixture
 def dead_port():
     """A port that refuses connections. It is held, so that no server of another test can get it."""
     with ClosedPort() as closed:
@@ -82,42 +101,3 @@ def dead_port():
 def full():
     """Whether to test at full size."""
     return FULL
-
-
-class Database:
-    """A database, and slots in it."""
-
-    def __init__(self, server, name):
-        self.server = server
-        self.name = name
-
-    def psql(self, sql):
-        return self.server.psql(sql, self.name)
-
-    def value(self, sql, args=None):
-        return self.server.value(sql, self.name, args)
-
-    def create_slot(self, suffix="slot", plugin="walspout"):
-        """Makes a slot; its name, which is unique in the server."""
-        slot = f"{self.name}_{suffix}"
-        self.server.create_slot(slot, plugin, self.name)
-        return slot
-
-    def stream(self, slot, options=None, args=(), **more):
-        return self.server.recvlogical(slot, self.name, options, args, **more)
-
-    def lines(self, slot, options=None, timeout=60):
-        """All that pg_recvlogical prints up to the end of the WAL; it confirms it, too."""
-        end = self.server.current_lsn()
-        with self.stream(slot, options, [f"--endpos={end}"]) as receiver:
-            return receiver.lines(timeout)
-
-    def events(self, slot, options=None, timeout=60):
-        """The same as parsed documents."""
-        return [json.loads(line) for line in self.lines(slot, options, timeout)]
-
-    def confirmed_lsn(self, slot):
-        return pg.lsn(self.server.slot(slot)["confirmed_flush_lsn"])
-
-    def current_lsn(self):
-        return pg.lsn(self.server.current_lsn())

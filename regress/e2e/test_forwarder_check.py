@@ -10,7 +10,7 @@ import subprocess
 
 from harness import postgres as pg
 import pytest
-from harness.forwarder import PROGRAM, file_sink, http_sink, run
+from harness.forwarder import PROGRAM, Forwarder, file_sink, http_sink, run
 from harness.processes import die_with_parent
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
@@ -156,7 +156,6 @@ def two_ways():
 
 
 def test_a_slot_that_another_pipeline_has_is_not_waited_for(two_ways, tmp_path):
-    from forwarder import Forwarder
     server = two_ways
     database = type("Database", (), {"server": server, "name": "shop"})
     socket_dsn = f"host={server.host} port={server.port} user={pg.SUPERUSER} dbname=shop"

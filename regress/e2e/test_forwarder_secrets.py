@@ -10,7 +10,7 @@ import time
 
 from harness import postgres as pg
 import pytest
-from harness.forwarder import http_sink
+from harness.forwarder import Forwarder, http_sink
 from harness.redis import Redis
 from harness.webhook import Webhook
 
@@ -30,13 +30,6 @@ def row(db, number):
     db.psql(f"INSERT INTO t VALUES ({number}, 'x')")
 
 
-@pytest.fixture
-def alone():
-    from test_gaps import Alone
-    with pg.WorkDir() as made:
-        yield Alone(made)
-
-
 def no_secret_shows(forwarder, *secrets):
     text = forwarder.log() + forwarder.get("/status")[1] + forwarder.get("/readyz")[1]
     assert not [secret for secret in secrets if secret in text], text
@@ -44,7 +37,6 @@ def no_secret_shows(forwarder, *secrets):
 
 @pytest.mark.parametrize("spoiled", [None, "", "host=h port=s3cret", "gone"])
 def test_a_password_of_the_source_may_change(alone, tmp_path, spoiled):
-    from forwarder import Forwarder
     server, name = alone.server, alone.name
     alone.psql(f"{TABLE}; CREATE ROLE rot LOGIN REPLICATION PASSWORD 'secret-one'")
     with open(os.path.join(server.data, "pg_hba.conf"), "w") as f:
@@ -83,7 +75,6 @@ def test_a_password_of_the_source_may_change(alone, tmp_path, spoiled):
 @pytest.mark.parametrize("where", ["database", "server", "server with a slot", "pipeline"])
 def test_a_dsn_that_leads_elsewhere_is_waited_out(alone, db, tmp_path, where):
     """A slip in the file is no gap: the position stays, and the right DSN needs no restart."""
-    from forwarder import Forwarder
     for each in (alone, db):
         each.psql(TABLE)
     secret = tmp_path / "dsn.txt"
@@ -143,7 +134,6 @@ status:
 
 def test_a_connection_on_the_side_uses_the_new_password(alone, tmp_path):
     """While the queue is full the server is asked on a second connection."""
-    from forwarder import Forwarder
     server, name = alone.server, alone.name
     alone.psql(f"{TABLE}; CREATE ROLE rot LOGIN REPLICATION PASSWORD 'secret-one'")
     with open(os.path.join(server.data, "pg_hba.conf"), "w") as f:
@@ -245,7 +235,6 @@ def test_a_sighup_ends_the_wait_of_a_parked_sink(db, fwd, tmp_path):
 
 
 def test_a_sighup_ends_the_wait_of_the_source(alone, tmp_path):
-    from forwarder import Forwarder
     server, name = alone.server, alone.name
     alone.psql(f"{TABLE}; CREATE ROLE rot LOGIN REPLICATION PASSWORD 'secret-two'")
     with open(os.path.join(server.data, "pg_hba.conf"), "w") as f:

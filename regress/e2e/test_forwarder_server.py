@@ -8,11 +8,10 @@ import time
 
 from harness import postgres as pg
 import pytest
-from harness.forwarder import Forwarder, http_sink, run
+from harness.forwarder import http_sink, run
 from harness.ports import free_port
 from harness.processes import die_with_parent
 from harness.proxy import Proxy
-from test_gaps import Alone
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
@@ -27,24 +26,6 @@ def role(db):
 
 def dsn_of(db, role):
     return f"host={db.server.host} port={db.server.port} user={role} dbname={db.name}"
-
-
-@pytest.fixture
-def alone():
-    with pg.WorkDir() as made:
-        yield Alone(made)
-
-
-@pytest.fixture
-def alone_fwd(alone, tmp_path):
-    made = []
-
-    def make(**more):
-        made.append(Forwarder(alone, str(tmp_path), **more))
-        return made[-1]
-    yield make
-    for forwarder in made:
-        forwarder.kill()
 
 
 def line_with(text, sign):

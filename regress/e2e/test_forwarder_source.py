@@ -10,33 +10,14 @@ import time
 
 from harness import postgres as pg
 import pytest
-from harness.forwarder import PROGRAM, Forwarder, file_sink, http_sink
+from harness.forwarder import PROGRAM, file_sink, http_sink
 from harness.ports import free_port
 from harness.processes import die_with_parent
 from harness.proxy import Proxy
 from harness.webhook import Webhook
-from test_gaps import Alone
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 STOP = 25       # seconds; while a sink is down a server that waits for it does not stop at all
-
-
-@pytest.fixture
-def alone():
-    with pg.WorkDir() as made:
-        yield Alone(made)
-
-
-@pytest.fixture
-def alone_fwd(alone, tmp_path):
-    made = []
-
-    def make(**more):
-        made.append(Forwarder(alone, str(tmp_path), **more))
-        return made[-1]
-    yield make
-    for forwarder in made:
-        forwarder.kill()
 
 
 def stop(server, mode="fast"):

@@ -10,7 +10,7 @@ import subprocess
 from harness import postgres as pg
 import pytest
 from harness.forwarder import Forwarder, file_sink, run
-from test_gaps import Alone, refused
+from test_gaps import refused
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 CARRIES_SLOTS = 17
@@ -18,24 +18,13 @@ CHECKSUMS_BY_DEFAULT = 18
 
 
 @pytest.fixture
-def alone():
-    with pg.WorkDir() as made:
-        yield Alone(made)
-
-
-@pytest.fixture
-def make_forwarder(alone, tmp_path):
-    made = []
-
+def make_forwarder(alone_fwd, tmp_path):
     def make(**more):
         os.makedirs(tmp_path / "state", exist_ok=True)
-        forwarder = Forwarder(alone, str(tmp_path), root=f"drain: 5s\nstate: {tmp_path / 'state'}", **more)
+        forwarder = alone_fwd(root=f"drain: 5s\nstate: {tmp_path / 'state'}", **more)
         forwarder.state_file = str(tmp_path / "state" / "test.state")
-        made.append(forwarder)
         return forwarder
-    yield make
-    for forwarder in made:
-        forwarder.kill()
+    return make
 
 
 def later_installation(installation):

@@ -37,87 +37,9 @@ def remembering(fwd, tmp_path):
     return make
 
 
-class Alone:
-    """A database on a server of the test's own, which may be stopped and replaced."""
-
-    def __init__(self, work):
-        self.server = pg.Cluster(pg.Installation(work))
-        self.server.start()
-        self.name = "alone"
-        self.server.createdb(self.name)
-
-    def psql(self, sql):
-        return self.server.psql(sql, self.name)
-
-    def confirmed_lsn(self, slot):
-        return pg.lsn(self.server.slot(slot)["confirmed_flush_lsn"])
-
-    def current_lsn(self):
-        return pg.lsn(self.server.current_lsn())
-
-    def save(self):
-        """A copy of the stopped server's files."""
-        self.server.stop()
-        subprocess.run(["cp", "-a", self.server.data, self.server.data + ".saved"], check=True)
-        self.server.start()
-
-    def back_up(self):
-        """What pg_basebackup makes: it leaves slots out."""
-        folder = self.server.data + ".saved"
-        self.server._run("pg_basebackup", "-D", folder, "-h", self.server.host,
-                         "-p", str(self.server.port), "-U", pg.SUPERUSER, "-c", "fast",
-                         as_server=True)
-
-    def restore(self):
-        self.replace()
-        self.server.start()
-
-    def replace(self):
-        self.server.stop()
-        os.rename(self.server.data, self.server.data + ".old")
-        os.rename(self.server.data + ".saved", self.server.data)
-
-    def replay(self, until=None, log=None):
-        """Restores as a standby, and replays the old log: to a restore point, or all of it."""
-        end = self.current_lsn()
-        self.replace()
-        self.start_as_standby(f'cp "{log or self.server.data + ".old/pg_wal"}/%f" "%p"',
-                              **({"recovery_target_name": until} if until else {}))
-        if until:
-            done = "pg_get_wal_replay_pause_state() = 'paused'" if pg.server_version() >= 14 else \
-                "pg_is_wal_replay_paused()"
-        else:
-            done = f"pg_last_wal_replay_lsn() - '0/0' >= {end}"
-        pg.wait_until(lambda: self.psql(f"SELECT {done}") == "t", what="end of the replay")
-
-    def start_as_standby(self, restore_command="false", **conf):
-        open(os.path.join(self.server.data, "standby.signal"), "w").close()
-        self.server.start({"restore_command": restore_command, **conf})
-
-    def promote(self):
-        """Ends recovery: a new timeline begins."""
-        assert self.psql("SELECT pg_promote()") == "t"
-
-    def timeline(self):
-        return int(self.psql("SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"), 16)
-
-
 @pytest.fixture
-def alone():
-    with pg.WorkDir() as made:
-        yield Alone(made)
-
-
-@pytest.fixture
-def alone_fwd(alone, tmp_path):
-    made = []
-
-    def make(**more):
-        made.append(Forwarder(alone, str(tmp_path), **more))
-        return made[-1]
-    yield remembering(make, tmp_path)
-    for forwarder in made:
-        forwarder.kill()
+def alone_fwd(alone_fwd, tmp_path):
+    return remembering(alone_fwd, tmp_path)
 
 
 def deliver(db, forwarder, number):

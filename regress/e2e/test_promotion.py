@@ -7,7 +7,6 @@ run them beside an older server of the system: regress/README.md.
 import os
 import shutil
 import signal
-import subprocess
 
 from harness import postgres as pg
 import pytest
@@ -20,41 +19,18 @@ pytestmark = pytest.mark.skipif(pg.server_version() < DECODES, reason="only from
                                 "a standby decode, and so be promoted while it is read")
 
 
-class Node:
+class Node(pg.OnOwnServer):
     """A server, and the database that is read."""
 
-    name = "shop"
+    NAME = "shop"
 
     def __init__(self, server, upstream=None):
-        self.server = server
+        super().__init__(server, self.NAME)
         self.upstream = upstream
-
-    def psql(self, sql):
-        return self.server.psql(sql, self.name)
-
-    def confirmed_lsn(self, slot):
-        return pg.lsn(self.server.slot(slot)["confirmed_flush_lsn"])
-
-    def promote(self):
-        assert self.psql("SELECT pg_promote()") == "t"
-
-    def timeline(self):
-        return int(self.psql("SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)"), 16)
 
     def replayed(self, end):
         pg.wait_until(lambda: self.psql(f"SELECT pg_last_wal_replay_lsn() >= '{end}'") == "t", 60,
                       what="replay")
-
-    def save(self):
-        self.server.stop()
-        subprocess.run(["cp", "-a", self.server.data, self.server.data + ".saved"], check=True)
-        self.server.start()
-
-    def restore(self):
-        self.server.stop()
-        os.rename(self.server.data, self.server.data + ".old")
-        os.rename(self.server.data + ".saved", self.server.data)
-        self.server.start()
 
 
 class Family:
@@ -64,7 +40,7 @@ class Family:
         self.primary = Node(pg.Cluster(pg.Installation(work), "primary",
                                        {"wal_keep_size": "512MB", "hot_standby_feedback": "on"}))
         self.primary.server.start()
-        self.primary.server.createdb(Node.name)
+        self.primary.server.createdb(Node.NAME)
         self.primary.psql(TABLE)
 
     def standby_of(self, node, name):
@@ -314,5 +290,5 @@ def test_an_older_copy_is_refused_if_its_standby_could_not_be_followed(family, f
 
 def replication(server):
     import psycopg2.extras
-    return psycopg2.connect(host=server.host, port=server.port, user=pg.SUPERUSER, dbname=Node.name,
+    return psycopg2.connect(host=server.host, port=server.port, user=pg.SUPERUSER, dbname=Node.NAME,
                             connection_factory=psycopg2.extras.LogicalReplicationConnection)

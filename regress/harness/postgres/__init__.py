@@ -21,11 +21,13 @@ What a test of a cluster needs besides is here, too, so that `from harness impor
 
 from harness.folders import TOP, WorkDir
 from harness.postgres.cluster import SUPERUSER, Cluster
+from harness.postgres.database import Alone, Database, OnOwnServer
 from harness.postgres.installation import Installation, server_version
 from harness.postgres.receiver import Receiver, lsn
 from harness.processes import cpu_seconds, die_with_parent, exit_on_sigterm, memory_bytes
 from harness.server import ServerError
 from harness.waiting import wait_until
 
-__all__ = ["SUPERUSER", "TOP", "Cluster", "Installation", "Receiver", "ServerError", "WorkDir", "cpu_seconds",
-           "die_with_parent", "exit_on_sigterm", "lsn", "memory_bytes", "server_version", "wait_until"]
+__all__ = ["SUPERUSER", "TOP", "Alone", "Cluster", "Database", "Installation", "OnOwnServer", "Receiver",
+           "ServerError", "WorkDir", "cpu_seconds", "die_with_parent", "exit_on_sigterm", "lsn", "memory_bytes",
+           "server_version", "wait_until"]
