@@ -4,14 +4,11 @@ import os
 import re
 import struct
 import subprocess
-import sys
 
-import cluster as pg
+from harness import postgres as pg
 import pytest
-from forwarder import PROGRAM, file_sink
-
-sys.path.insert(0, os.path.join(pg.TOP, "regress", "torture"))
-import proxy as proxies     # noqa: E402
+from harness import proxy as proxies
+from harness.forwarder import PROGRAM, file_sink
 
 BROKE = re.compile(r"ERROR .*(ended early|connection broke)")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-import cluster as pg
+from harness import postgres as pg
 
 ROWS = 300
 
