@@ -60,7 +60,7 @@ void Notifier::say_status(const std::vector<std::unique_ptr<Pipeline>>& pipeline
   size_t sinks = 0;
   size_t failing = 0;
   for (const auto& pipeline : pipelines) {
-    streaming += pipeline->source_stats().state == SourcePhase::kStreaming ? 1 : 0;
+    streaming += pipeline->input().stats().state == SourcePhase::kStreaming ? 1 : 0;
     for (size_t i = 0; i < pipeline->config().sinks.size(); i++) {
       const SinkState state = pipeline->sink_stats(i).state;
       sinks++;

@@ -16,11 +16,11 @@
 #include <memory>
 #include <thread>
 
+#include "base/wake.h"
 #include "command/commands.h"
 #include "command/log.h"
 #include "pipeline/dead_letter_file.h"
 #include "pipeline/sleeper.h"
-#include "postgres/wake.h"
 #include "sink/sinks.h"
 
 namespace walspout {

@@ -6,18 +6,15 @@
 #include <system_error>
 
 #include "base/log.h"
+#include "pipeline/inputs.h"
 #include "sink/sinks.h"
+#include "source/state_file.h"
 
 namespace walspout {
 
 Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
   queue_ = std::make_unique<EventQueue>(config.sinks.size(), config.memory, [this] { wake_(); });
-  std::optional<StateFile> state;
-  if (!config.state.empty()) state.emplace(config.state, config.name);
-  SourceTiming timing;
-  timing.reconnect = config.retry;
-  source_ = std::make_unique<Source>(config.name, config.source, *queue_, source_stats_, wake_,
-                                     std::move(state), timing);
+  input_ = make_input(config_, *queue_, wake_);
 }
 
 Pipeline::~Pipeline() {
@@ -45,15 +42,11 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
     lane->endpoint = lane->sink->endpoint();
     DeliverConfig deliver{config.name, sink_config.name, config.retry, sink_config.deliver_timeout,
                           config.dead_letter ? config.dead_letter->after : 0};
-    const SourceStats& source = pipeline->source_stats_;
+    const Input& input = *pipeline->input_;
     lane->deliverer =
         std::make_unique<Deliverer>(*lane->sink, *pipeline->queue_, pipeline->lanes_.size(),
                                     deliver, pipeline->dead_letters_.get(), lane->stats,
-                                    lane->sleeper, [&source]() -> std::optional<SourceState> {
-                                      uint64_t start = source.start_lsn;
-                                      if (start == SourceStats::kNotYet) return std::nullopt;
-                                      return SourceState{Lsn{start}, false, source.identity.get()};
-                                    });
+                                    lane->sleeper, [&input] { return input.state(); });
     if (sink_config.only) pipeline->queue_->only(pipeline->lanes_.size(), *sink_config.only);
     pipeline->lanes_.push_back(std::move(lane));
   }
@@ -73,7 +66,7 @@ void Pipeline::start() {
     threads_.emplace_back([this] {
       run(
           [this] {
-            Result<void> result = source_->run();
+            Result<void> result = input_->run();
             close();
             return result;
           },
@@ -106,7 +99,7 @@ void Pipeline::run(std::function<Result<void>()> body, const std::string& name) 
     misconfigured_ = misconfigured_ || result.error().blamed == Scope::kConfiguration;
     log(LogLevel::kError, "pipeline stops",
         {{"pipeline", config_.name}, {"at", name}, {"error", result.error().message()}});
-    source_->stop(Clock::now());
+    input_->stop(Clock::now());
     // The source's thread may be the one that has just ended.
     if (name == "source") close();
   }
@@ -123,7 +116,7 @@ void Pipeline::close() {
 
 void Pipeline::stop(TimePoint drain_until) {
   for (auto& lane : lanes_) lane->deliverer->limit(drain_until);
-  source_->stop(drain_until);
+  input_->stop(drain_until);
 }
 
 void Pipeline::join() {
@@ -133,7 +126,7 @@ void Pipeline::join() {
 }
 
 std::string Pipeline::late_thread(TimePoint now, Duration grace) const {
-  if (source_stats_.pulse.is_late(now, grace)) return "source";
+  if (input_->stats().pulse.is_late(now, grace)) return "source";
   for (size_t i = 0; i < lanes_.size(); i++) {
     if (lanes_[i]->stats.pulse.is_late(now, grace)) return "sink " + config_.sinks[i].name;
   }
@@ -142,7 +135,7 @@ std::string Pipeline::late_thread(TimePoint now, Duration grace) const {
 
 void Pipeline::reopen() {
   for (auto& lane : lanes_) lane->deliverer->reopen();
-  source_->renew();
+  input_->renew();
 }
 
 }  // namespace walspout

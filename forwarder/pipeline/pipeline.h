@@ -10,11 +10,12 @@
 #include <thread>
 #include <vector>
 
+#include "base/wake.h"
 #include "config/config.h"
 #include "pipeline/dead_letter_file.h"
 #include "pipeline/deliver.h"
 #include "pipeline/sleeper.h"
-#include "source/source.h"
+#include "stream/input.h"
 #include "stream/queue.h"
 #include "stream/sink.h"
 #include "stream/stats.h"
@@ -53,7 +54,7 @@ class Pipeline {
 
   // For the status server.
   const PipelineConfig& config() const { return config_; }
-  const SourceStats& source_stats() const { return source_stats_; }
+  const Input& input() const { return *input_; }
   const SinkStats& sink_stats(size_t i) const { return lanes_[i]->stats; }
   std::string endpoint(size_t i) const { return lanes_[i]->endpoint; }
   const EventQueue& queue() const { return *queue_; }
@@ -75,11 +76,10 @@ class Pipeline {
   const PipelineConfig config_;
   std::function<void()> ended_;
   Wake wake_;
-  SourceStats source_stats_;
   std::unique_ptr<EventQueue> queue_;
   std::unique_ptr<DeadLetterFile> dead_letters_;
   std::vector<std::unique_ptr<Lane>> lanes_;
-  std::unique_ptr<Source> source_;
+  std::unique_ptr<Input> input_;
   std::vector<std::thread> threads_;
   std::atomic<size_t> running_{0};
   std::atomic<bool> failed_{false};

@@ -20,7 +20,7 @@
 #include "base/message.h"
 #include "base/result.h"
 #include "base/secret.h"
-#include "postgres/wake.h"
+#include "base/wake.h"
 
 struct pg_conn;
 

@@ -14,9 +14,9 @@
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/result.h"
+#include "base/wake.h"
 #include "postgres/connection.h"
 #include "postgres/place.h"
-#include "postgres/wake.h"
 #include "source/ack.h"
 #include "source/aside.h"
 #include "source/claim.h"
@@ -27,9 +27,9 @@
 #include "source/pace.h"
 #include "source/silence.h"
 #include "source/slot.h"
+#include "source/stats.h"
 #include "source/stopping.h"
 #include "stream/queue.h"
-#include "stream/stats.h"
 
 namespace walspout {
 

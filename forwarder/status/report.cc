@@ -15,12 +15,12 @@ namespace {
 
 constexpr int64_t kStuck = 60'000'000;  // microseconds with work and without progress
 
-const char* name_of(SourcePhase phase) {
+std::string name_of(SourcePhase phase, const Input& input) {
   switch (phase) {
     case SourcePhase::kConnecting:
       return "connecting";
     case SourcePhase::kWaiting:
-      return "waiting for the slot";
+      return "waiting for " + std::string(input.waits_for());
     case SourcePhase::kStreaming:
       return "streaming";
     default:
@@ -41,12 +41,6 @@ const char* name_of(SinkState state) {
     default:
       return "stopped";
   }
-}
-
-uint64_t lag_bytes(const SourceStats& source) {
-  uint64_t server = source.server_lsn;
-  uint64_t confirmed = source.confirmed_lsn;
-  return confirmed && server > confirmed ? server - confirmed : 0;
 }
 
 double lag_seconds(const Pipeline& pipeline, int64_t now) {
@@ -76,6 +70,10 @@ class Object {
   }
   void text(std::string_view name, std::string_view value) { append_json(key(name), value); }
   void number(std::string_view name, uint64_t value) { key(name) += std::to_string(value); }
+  void value(std::string_view name, const std::variant<std::string, uint64_t>& value) {
+    if (const auto* words = std::get_if<std::string>(&value)) text(name, *words);
+    if (const auto* amount = std::get_if<uint64_t>(&value)) number(name, *amount);
+  }
   void real(std::string_view name, double value) { key(name) += std::to_string(value); }
   void flag(std::string_view name, bool value) { key(name) += value ? "true" : "false"; }
 
@@ -111,7 +109,7 @@ using Labels = std::vector<ClientMetric::Label>;
 
 class Families {
  public:
-  void add(const char* name, MetricType type, const char* help, const Labels& labels,
+  void add(std::string_view name, MetricType type, std::string_view help, const Labels& labels,
            double value) {
     ClientMetric metric;
     metric.label = labels;
@@ -145,7 +143,7 @@ class Families {
  private:
   static constexpr size_t kFirstBucket = 6;  // 64 microseconds
 
-  MetricFamily& family(const char* name, MetricType type, const char* help) {
+  MetricFamily& family(std::string_view name, MetricType type, std::string_view help) {
     for (MetricFamily& family : families_) {
       if (family.name == name) return family;
     }
@@ -160,7 +158,7 @@ class Families {
 };
 
 void source_metrics(Families& families, const Pipeline& pipeline, int64_t now) {
-  const SourceStats& source = pipeline.source_stats();
+  const InputStats& source = pipeline.input().stats();
   const Labels labels = {{"pipeline", pipeline.config().name}};
   auto gauge = [&](const char* name, const char* help, double value) {
     families.add(name, MetricType::Gauge, help, labels, value);
@@ -170,21 +168,22 @@ void source_metrics(Families& families, const Pipeline& pipeline, int64_t now) {
   };
   gauge("walspout_up", "Whether the pipeline streams.",
         source.state == SourcePhase::kStreaming ? 1 : 0);
-  gauge("walspout_lag_bytes", "Log of the server that is not confirmed yet.",
-        static_cast<double>(lag_bytes(source)));
   gauge("walspout_lag_seconds", "Age of the oldest event that a sink is not done with.",
         lag_seconds(pipeline, now));
   gauge("walspout_in_flight_bytes", "Received, and kept until all sinks are done with it.",
         static_cast<double>(pipeline.queue().bytes()));
   gauge("walspout_memory_limit_bytes", "The most that is kept.",
         static_cast<double>(pipeline.queue().capacity()));
-  gauge("walspout_confirmed_lsn", "Position confirmed to the server.",
-        static_cast<double>(source.confirmed_lsn.load()));
   counter("walspout_source_connects_total", "Times that streaming began.", source.connects);
-  counter("walspout_source_transactions_total", "Transactions received.", source.transactions);
   counter("walspout_source_events_total", "Events received, repetitions included.", source.events);
   counter("walspout_source_bytes_total", "Bytes received.", source.bytes);
   counter("walspout_source_pauses_total", "Times that reading waited for room.", source.pauses);
+  for (const InputFigure& figure : pipeline.input().figures()) {
+    const auto* number = std::get_if<uint64_t>(&figure.value);
+    if (figure.metric.empty() || number == nullptr) continue;
+    families.add(figure.metric, figure.counts ? MetricType::Counter : MetricType::Gauge,
+                 figure.help, labels, static_cast<double>(*number));
+  }
 }
 
 void sink_metrics(Families& families, const Pipeline& pipeline, size_t i) {
@@ -222,11 +221,12 @@ Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now) 
     result.why += pipeline.config().name + ": " + why + "\n";
   };
   for (const Pipeline* pipeline : pipelines) {
-    SourcePhase phase = pipeline->source_stats().state;
+    const InputStats& source = pipeline->input().stats();
+    SourcePhase phase = source.state;
     if (phase != SourcePhase::kStreaming) {
-      std::string error = pipeline->source_stats().last_error.get();
-      not_ready(*pipeline,
-                std::string("source is ") + name_of(phase) + (error.empty() ? "" : ": " + error));
+      std::string error = source.last_error.get();
+      not_ready(*pipeline, "source is " + name_of(phase, pipeline->input()) +
+                               (error.empty() ? "" : ": " + error));
     }
     for (size_t i = 0; i < pipeline->config().sinks.size(); i++) {
       const SinkStats& stats = pipeline->sink_stats(i);
@@ -254,18 +254,16 @@ std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t n
     for (const Pipeline* each : pipelines) {
       if (!first) out += ',';
       first = false;
-      const SourceStats& source = each->source_stats();
+      const InputStats& source = each->input().stats();
       Object pipeline(out);
       pipeline.text("name", each->config().name);
       pipeline.flag("ready", readiness({each}, now).ready);
-      pipeline.text("state", name_of(source.state));
-      pipeline.text("slot", each->config().source.slot);
-      pipeline.number("lag_bytes", lag_bytes(source));
+      pipeline.text("state", name_of(source.state, each->input()));
+      for (const InputFigure& figure : each->input().figures()) {
+        if (!figure.member.empty()) pipeline.value(figure.member, figure.value);
+      }
       pipeline.real("lag_seconds", lag_seconds(*each, now));
-      pipeline.text("received_lsn", to_string(Lsn{source.received_lsn}));
-      pipeline.text("confirmed_lsn", to_string(Lsn{source.confirmed_lsn}));
       pipeline.number("in_flight_bytes", each->queue().bytes());
-      pipeline.number("transactions", source.transactions);
       pipeline.number("events", source.events);
       pipeline.number("connects", source.connects);
       pipeline.text("last_error", source.last_error.get());

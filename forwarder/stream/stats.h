@@ -77,21 +77,12 @@ struct SinkStats {
 
 enum class SourcePhase : int { kConnecting, kWaiting, kStreaming, kStopped };
 
-struct SourceStats {
+// Of an input, as far as every kind of input has it.
+struct InputStats {
   std::atomic<SourcePhase> state{SourcePhase::kConnecting};
   std::atomic<uint64_t> connects{0};
-  std::atomic<uint64_t> messages{0};
   std::atomic<uint64_t> bytes{0};
-  std::atomic<uint64_t> transactions{0};
   std::atomic<uint64_t> events{0};
-  std::atomic<uint64_t> received_lsn{0};  // end of what was received, or is known not to be there
-  std::atomic<uint64_t> confirmed_lsn{0};
-  std::atomic<uint64_t> server_lsn{0};  // as of the last message
-  // The end of the server's log when streaming began last: 0 if unknown, kNotYet if it has not
-  // begun.
-  static constexpr uint64_t kNotYet = UINT64_MAX;
-  std::atomic<uint64_t> start_lsn{kNotYet};
-  SharedText identity;              // as of then: SourceState's
   std::atomic<uint64_t> pauses{0};  // times that the queue was full
   Pulse pulse;
   SharedText last_error;

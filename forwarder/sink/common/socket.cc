@@ -13,8 +13,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/tls.h"
 #include "sink/common/connect.h"
-#include "sink/common/tls.h"
 
 namespace walspout {
 namespace {

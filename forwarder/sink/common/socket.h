@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "sink/common/tls.h"
+#include "base/tls.h"
 
 namespace walspout {
 

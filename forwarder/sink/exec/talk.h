@@ -10,7 +10,7 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "sink/common/mask.h"
+#include "base/mask.h"
 
 namespace walspout {
 

@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/secret.h"
-#include "sink/common/tls.h"
+#include "base/tls.h"
 
 namespace walspout {
 

@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-#include "sink/common/mask.h"
+#include "base/mask.h"
 #include "sink/common/window.h"
 #include "sink/http/config.h"
 #include "sink/http/lane.h"

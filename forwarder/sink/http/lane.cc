@@ -7,7 +7,7 @@
 #include <charconv>
 #include <cstring>
 
-#include "sink/common/tls.h"
+#include "base/tls.h"
 
 namespace walspout {
 namespace {

@@ -8,19 +8,10 @@
 #include "base/clock.h"
 #include "base/keys.h"
 #include "base/secret.h"
+#include "kafka/config.h"
 #include "sink/common/route.h"
-#include "sink/common/tls.h"
 
 namespace walspout {
-
-struct KafkaSasl {
-  enum class Mechanism { kPlain, kScramSha256, kScramSha512, kOauthBearer };
-
-  Mechanism mechanism = Mechanism::kPlain;
-  std::string user;
-  Secret password;
-  Secret token;  // kOauthBearer: read again from its file when the library wants another one
-};
 
 // What a topic is made with.
 struct KafkaTopics {
@@ -29,8 +20,7 @@ struct KafkaTopics {
   SecretMap config;                 // options of the topic
 };
 
-struct KafkaConfig {
-  TextList brokers;  // host:port
+struct KafkaConfig : KafkaAccess {
   Route topic{{}, "{schema}.{table}", Unmapped::kError, {}};
   bool rows = false;  // the value is the new row, and not the document
   bool tombstones = false;
@@ -38,10 +28,6 @@ struct KafkaConfig {
   Milliseconds linger{0};
   size_t unconfirmed = 32'768;  // messages sent before their confirms are awaited
   std::optional<KafkaTopics> create_topics;
-  std::optional<KafkaSasl> sasl;
-  std::optional<TlsConfig> tls;  // none: no TLS
-  Milliseconds connect_timeout{10'000};
-  SecretMap librdkafka;  // options of the library
 };
 
 }  // namespace walspout

@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "sink/kafka/errors.h"
+#include "kafka/errors.h"
 
 namespace walspout {
 namespace {
@@ -13,22 +13,13 @@ namespace {
 // How often to ask whether brokers that are away are back.
 constexpr Milliseconds kLook{1'000};
 
-std::string name_of(const KafkaConfig& config) {
-  std::string name = "kafka://";
-  for (const std::string& broker : config.brokers) {
-    if (&broker != &config.brokers.front()) name += ',';
-    name += broker;
-  }
-  return name;
-}
-
 }  // namespace
 
 KafkaSink::KafkaSink(const KafkaConfig& config, KafkaOptions options, Router router)
     : config_(config),
       options_(std::move(options)),
       router_(std::move(router)),
-      name_(name_of(config)),
+      name_(kafka_name(config)),
       window_(*this,
               {.order = Order::kKey, .messages = config.unconfirmed, .bytes = kFlightBytes}) {}
 

@@ -5,25 +5,13 @@
 #include <thread>
 #include <utility>
 
-#include "sink/kafka/errors.h"
+#include "kafka/errors.h"
 
 namespace walspout {
 namespace {
 
 constexpr Milliseconds kFirstWait{50};
-// A host may have several addresses, of which the library tries one after the other.
-constexpr Milliseconds kDownFor{1'000};
-constexpr std::chrono::minutes kTokenFor{5};
-constexpr int kWarning = 4;  // of syslog's levels
 constexpr size_t kLongestTopic = 249;
-
-// What rd_kafka_metadata() gives.
-struct Metadata {
-  ~Metadata() {
-    if (got != nullptr) rd_kafka_metadata_destroy(got);
-  }
-  const struct rd_kafka_metadata* got = nullptr;
-};
 
 bool is_topic_name(std::string_view name) {
   if (name.empty() || name.size() > kLongestTopic || name == "." || name == "..") return false;
@@ -34,11 +22,6 @@ bool is_topic_name(std::string_view name) {
 }
 
 }  // namespace
-
-int kafka_timeout(TimePoint until) {
-  const auto left = std::chrono::ceil<Milliseconds>(until - Clock::now()).count();
-  return static_cast<int>(std::clamp<int64_t>(left, 0, 3'600'000));
-}
 
 std::string kafka_create_command(const KafkaConfig& config, const std::string& name) {
   std::string command = "kafka-topics.sh --bootstrap-server " +
@@ -58,49 +41,22 @@ Result<std::unique_ptr<KafkaLink>> KafkaLink::open(const KafkaConfig& config,
                                                    const KafkaOptions& options,
                                                    const std::string& where, TimePoint deadline) {
   std::unique_ptr<KafkaLink> link(new KafkaLink(config, where));
-  KafkaOptions copy(rd_kafka_conf_dup(options.get()));
-  std::array<char, 512> said{};
-  link->handle_.reset(rd_kafka_new(RD_KAFKA_PRODUCER, copy.get(), said.data(), said.size()));
-  if (link->handle_ == nullptr) return misconfigured(link->mask_.apply(said.data()), where);
-  (void)copy.release();  // the producer has it
-  rd_kafka_set_log_queue(link->handle(), nullptr);
-  link->queue_.reset(rd_kafka_queue_get_main(link->handle()));
+  if (auto made = link->make(RD_KAFKA_PRODUCER, options); !made)
+    return tl::unexpected(made.error());
   link->last_ = link->topics_.end();
   if (auto reached = link->reach(deadline); !reached) return tl::unexpected(reached.error());
   return link;
 }
 
 KafkaLink::~KafkaLink() {
-  if (handle_ == nullptr) return;
+  if (handle() == nullptr) return;
   rd_kafka_purge(handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
   topics_.clear();
-  queue_.reset();
-}
-
-Result<void> KafkaLink::reach(TimePoint deadline) {
-  for (Milliseconds wait = kFirstWait;; wait *= 2) {
-    Metadata metadata;
-    const int timeout = kafka_timeout(std::min(deadline, Clock::now() + wait));
-    const auto code = rd_kafka_metadata(handle(), 0, nullptr, &metadata.got, timeout);
-    if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
-      forget_trouble();
-      return {};
-    }
-    while (KafkaOwned<rd_kafka_event_t> event{rd_kafka_queue_poll(queue_.get(), 0)}) {
-      if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_DR) continue;
-      if (auto heard = hear(event.get()); !heard) return heard;
-    }
-    if (trouble_ && trouble_->kind == ErrorKind::kFatal) return tl::unexpected(*trouble_);
-    const bool down = down_since_ && Clock::now() - *down_since_ >= kDownFor;
-    if (!down && Clock::now() < deadline) continue;
-    if (trouble_) return tl::unexpected(*trouble_);
-    return retry("no broker answered in time: " + std::string(rd_kafka_err2str(code)), where_);
-  }
 }
 
 Result<KafkaOwned<rd_kafka_event_t>> KafkaLink::next(TimePoint until) {
   for (;;) {
-    KafkaOwned<rd_kafka_event_t> event(rd_kafka_queue_poll(queue_.get(), kafka_timeout(until)));
+    KafkaOwned<rd_kafka_event_t> event(rd_kafka_queue_poll(queue(), kafka_timeout(until)));
     if (event == nullptr) {
       if (Clock::now() >= until) return event;
       continue;
@@ -108,69 +64,6 @@ Result<KafkaOwned<rd_kafka_event_t>> KafkaLink::next(TimePoint until) {
     if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_DR) return event;
     if (auto heard = hear(event.get()); !heard) return tl::unexpected(heard.error());
   }
-}
-
-Result<void> KafkaLink::hear(rd_kafka_event_t* event) {
-  switch (rd_kafka_event_type(event)) {
-    case RD_KAFKA_EVENT_ERROR:
-      return hear_error(event);
-    case RD_KAFKA_EVENT_LOG:
-      hear_log(event);
-      break;
-    case RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH:
-      give_token();
-      break;
-    default:
-      break;
-  }
-  return {};
-}
-
-// The library asks again before the time is over that it is told here.
-void KafkaLink::give_token() {
-  Secret token = config_.sasl->token;
-  if (auto changed = token.reread(); !changed) {
-    trouble_ = changed.error();
-  } else if (*changed) {
-    token = std::move(**changed);
-  }
-  const auto until = std::chrono::system_clock::now() + kTokenFor;
-  const auto at = std::chrono::duration_cast<Milliseconds>(until.time_since_epoch()).count();
-  std::array<char, 512> said{};
-  const auto code = rd_kafka_oauthbearer_set_token(handle(), token.reveal().c_str(), at, "walspout",
-                                                   nullptr, 0, said.data(), said.size());
-  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return;
-  trouble_ = Error{ErrorKind::kRetry, "sasl.token: " + mask_.apply(said.data()), where_};
-  rd_kafka_oauthbearer_set_token_failure(handle(), said.data());
-}
-
-void KafkaLink::hear_log(rd_kafka_event_t* event) {
-  const char* facility = nullptr;
-  const char* text = nullptr;
-  int level = 0;
-  if (rd_kafka_event_log(event, &facility, &text, &level) != 0 || level > kWarning) return;
-  // Errors come as such, too, and say more of what they are.
-  if (!trouble_) trouble_ = Error{ErrorKind::kRetry, mask_.apply(text), where_};
-}
-
-Result<void> KafkaLink::hear_error(rd_kafka_event_t* event) {
-  const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
-  std::string text = mask_.apply(rd_kafka_event_error_string(event));
-  if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(event)) {
-    std::array<char, 512> said{};
-    const auto cause = rd_kafka_fatal_error(handle(), said.data(), said.size());
-    Error error = kafka_trouble(cause, mask_.apply(said.data()), {}, where_);
-    if (error.kind == ErrorKind::kRetry) {
-      error.what = "the producer cannot go on, and is made again: " + error.what;
-    }
-    return tl::unexpected(std::move(error));
-  }
-  if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-    if (!down_since_) down_since_ = Clock::now();
-    if (trouble_) return {};
-  }
-  trouble_ = kafka_trouble(code, std::move(text), config_.tls.value_or(TlsConfig{}), where_);
-  return {};
 }
 
 Result<rd_kafka_topic_t*> KafkaLink::topic(const std::string& name, TimePoint deadline) {
@@ -183,11 +76,11 @@ Result<rd_kafka_topic_t*> KafkaLink::topic(const std::string& name, TimePoint de
     return reject("\"" + name +
                       "\" is no name of a topic, which has up to 249 letters, digits and . _ -: "
                       "give the table an entry of its own under topic",
-                  where_);
+                  where());
   }
   KafkaOwned<rd_kafka_topic_t> topic(rd_kafka_topic_new(handle(), name.c_str(), nullptr));
   if (topic == nullptr) {
-    return retry("topic \"" + name + "\": " + rd_kafka_err2str(rd_kafka_last_error()), where_);
+    return retry("topic \"" + name + "\": " + rd_kafka_err2str(rd_kafka_last_error()), where());
   }
   if (auto found = find_topic(name, topic.get(), deadline); !found) {
     return tl::unexpected(found.error());
@@ -199,13 +92,14 @@ Result<rd_kafka_topic_t*> KafkaLink::topic(const std::string& name, TimePoint de
 Result<void> KafkaLink::find_topic(const std::string& name, rd_kafka_topic_t* topic,
                                    TimePoint deadline) {
   for (bool created = false;;) {
-    Metadata metadata;
-    const auto code = rd_kafka_metadata(handle(), 0, topic, &metadata.got, kafka_timeout(deadline));
+    const struct rd_kafka_metadata* got = nullptr;
+    const auto code = rd_kafka_metadata(handle(), 0, topic, &got, kafka_timeout(deadline));
+    const KafkaOwned<const struct rd_kafka_metadata> metadata(got);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      return retry("cannot look for topic \"" + name + "\": " + rd_kafka_err2str(code), where_);
+      return retry("cannot look for topic \"" + name + "\": " + rd_kafka_err2str(code), where());
     }
     rd_kafka_resp_err_t state = RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
-    if (metadata.got->topic_cnt > 0) state = metadata.got->topics[0].err;
+    if (metadata->topic_cnt > 0) state = metadata->topics[0].err;
     switch (state) {
       case RD_KAFKA_RESP_ERR_NO_ERROR:
         return {};
@@ -214,7 +108,7 @@ Result<void> KafkaLink::find_topic(const std::string& name, rd_kafka_topic_t* to
           return misconfigured("there is no topic \"" + name + "\". Create it (" +
                                    kafka_create_command(config_, name) +
                                    "), set create_topics, or correct topic",
-                               where_);
+                               where());
         }
         if (!created) {
           if (auto made = create_topic(name, deadline); !made) return made;
@@ -224,10 +118,10 @@ Result<void> KafkaLink::find_topic(const std::string& name, rd_kafka_topic_t* to
       case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
         break;  // as of a topic that was just made
       default:
-        return tl::unexpected(kafka_error(state, name, where_));
+        return tl::unexpected(kafka_error(state, name, where()));
     }
     if (Clock::now() >= deadline) {
-      return retry("topic \"" + name + "\" has no leader: " + rd_kafka_err2str(state), where_);
+      return retry("topic \"" + name + "\" has no leader: " + rd_kafka_err2str(state), where());
     }
     std::this_thread::sleep_for(kFirstWait);
   }
@@ -240,7 +134,7 @@ Result<void> KafkaLink::create_topic(const std::string& name, TimePoint deadline
   rd_kafka_NewTopic_t* topic =
       rd_kafka_NewTopic_new(name.c_str(), number(how.partitions), number(how.replication_factor),
                             said.data(), said.size());
-  if (topic == nullptr) return misconfigured("create_topics: " + std::string(said.data()), where_);
+  if (topic == nullptr) return misconfigured("create_topics: " + std::string(said.data()), where());
   for (const auto& [option, value] : how.config) {
     rd_kafka_NewTopic_set_config(topic, option.c_str(), value.reveal().c_str());
   }
@@ -266,12 +160,12 @@ Result<void> KafkaLink::create_topic(const std::string& name, TimePoint deadline
       code = rd_kafka_topic_result_error(topics[0]);
       why = rd_kafka_topic_result_error_string(topics[0]);
     }
-    text = mask_.apply(why != nullptr ? why : rd_kafka_err2str(code));
+    text = mask().apply(why != nullptr ? why : rd_kafka_err2str(code));
   }
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
     return {};
   }
-  Error error = kafka_error(code, name, where_);
+  Error error = kafka_error(code, name, where());
   if (error.kind == ErrorKind::kReject) error.kind = ErrorKind::kFatal;
   const size_t remedy = error.what.find(". Remedy: ");
   error.what = "cannot create topic \"" + name + "\": " + text +

@@ -14,22 +14,13 @@
 
 #include "base/clock.h"
 #include "base/result.h"
-#include "sink/common/mask.h"
+#include "kafka/handle.h"
 #include "sink/kafka/config.h"
 #include "sink/kafka/options.h"
 
 namespace walspout {
 
-struct KafkaRelease {
-  void operator()(rd_kafka_t* handle) const { rd_kafka_destroy(handle); }
-  void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
-  void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
-  void operator()(rd_kafka_topic_t* topic) const { rd_kafka_topic_destroy(topic); }
-};
-template <typename T>
-using KafkaOwned = std::unique_ptr<T, KafkaRelease>;
-
-class KafkaLink {
+class KafkaLink : public KafkaHandle {
  public:
   // Makes a producer, and waits until a broker has answered. Error: kRetry if none does, kFatal if
   // they do not want us as configured.
@@ -39,10 +30,6 @@ class KafkaLink {
                                                                TimePoint deadline);
   // What is not confirmed is given up.
   ~KafkaLink();
-  KafkaLink(const KafkaLink&) = delete;
-  KafkaLink& operator=(const KafkaLink&) = delete;
-
-  rd_kafka_t* handle() const { return handle_.get(); }
 
   // The topic, which is looked for, and made if that is configured, when it is first asked for.
   // Error: kFatal, with the remedy, if it is missing or may not be seen; kReject if there can be no
@@ -53,43 +40,18 @@ class KafkaLink {
   // more.
   [[nodiscard]] Result<KafkaOwned<rd_kafka_event_t>> next(TimePoint until);
 
-  // Asks for an answer of any broker; the error says why no broker answered.
-  [[nodiscard]] Result<void> reach(TimePoint deadline);
-
-  // No broker is connected, as far as the library has said.
-  bool is_down() const { return down_since_.has_value(); }
-  // The last thing that went wrong with a connection.
-  const std::optional<Error>& trouble() const { return trouble_; }
-  void forget_trouble() {
-    trouble_.reset();
-    down_since_.reset();
-  }
-
  private:
   KafkaLink(const KafkaConfig& config, std::string where)
-      : config_(config), where_(std::move(where)), mask_(kafka_mask(config)) {}
+      : KafkaHandle(config, std::move(where)), config_(config) {}
 
-  [[nodiscard]] Result<void> hear(rd_kafka_event_t* event);
-  void give_token();
-  void hear_log(rd_kafka_event_t* event);
-  [[nodiscard]] Result<void> hear_error(rd_kafka_event_t* event);
   [[nodiscard]] Result<void> find_topic(const std::string& name, rd_kafka_topic_t* topic,
                                         TimePoint deadline);
   [[nodiscard]] Result<void> create_topic(const std::string& name, TimePoint deadline);
 
   const KafkaConfig& config_;
-  const std::string where_;
-  const Mask mask_;
-  KafkaOwned<rd_kafka_t> handle_;
-  KafkaOwned<rd_kafka_queue_t> queue_;
   std::map<std::string, KafkaOwned<rd_kafka_topic_t>, std::less<>> topics_;
   std::map<std::string, KafkaOwned<rd_kafka_topic_t>, std::less<>>::const_iterator last_;
-  std::optional<Error> trouble_;
-  std::optional<TimePoint> down_since_;
 };
-
-// The time up to then, in the library's terms: at least 0, and not a moment too short.
-[[nodiscard]] int kafka_timeout(TimePoint until);
 
 // How to make a topic by hand.
 [[nodiscard]] std::string kafka_create_command(const KafkaConfig& config, const std::string& name);

@@ -19,6 +19,11 @@ class Digits {
     for (char c : word) *end_++ = c;
     return *this;
   }
+  // All of the number's 16 hexadecimal digits.
+  Digits& bits(uint64_t value) {
+    for (int shift = 60; shift >= 0; shift -= 4) *end_++ = "0123456789abcdef"[value >> shift & 15];
+    return *this;
+  }
   // "name:begin+size", after a blank if there is something before.
   void span(std::string_view name, Span span) {
     if (span.size == 0) return;
@@ -138,7 +143,9 @@ KafkaHeaders::KafkaHeaders(const Event& event, bool is_document)
   }
   if (event.commit_time != 0) add("ts", Digits().number(event.commit_time).view());
   if (event.barrier) add("barrier", "1");
-  if (!is_document || event.op == 'm') return;
+  if (!is_document) return;
+  add("hash", Digits().bits(event.key_hash).view());
+  if (event.op == 'm') return;
   Digits spans;
   spans.span("key", event.key_span);
   spans.span("before", event.before_span());

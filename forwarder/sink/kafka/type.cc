@@ -1,37 +1,10 @@
+#include "kafka/keys.h"
 #include "sink/common/keys.h"
 #include "sink/kafka/kafka.h"
 #include "sink/types.h"
 
 namespace walspout {
 namespace {
-
-KeyTable<KafkaSasl> sasl_table() {
-  using Mechanism = KafkaSasl::Mechanism;
-  KeyTable<KafkaSasl> table;
-  table
-      .choice<Mechanism>("mechanism", &KafkaSasl::mechanism,
-                         {{"plain", Mechanism::kPlain},
-                          {"scram-sha-256", Mechanism::kScramSha256},
-                          {"scram-sha-512", Mechanism::kScramSha512},
-                          {"oauthbearer", Mechanism::kOauthBearer}},
-                         "How to log in")
-      .required()
-      .key("user", &KafkaSasl::user, "User of `plain` and `scram-…`")
-      .key("password", &KafkaSasl::password, "Password of the user")
-      .key("token", &KafkaSasl::token,
-           "Token of `oauthbearer`; as `file:PATH` it is read again when it gets old")
-      .rule([](KafkaSasl& sasl, const Section::Has& has) -> std::optional<KeyProblem> {
-        const bool oauth = sasl.mechanism == Mechanism::kOauthBearer;
-        const TextList wanted = oauth ? TextList{"token"} : TextList{"user", "password"};
-        for (const std::string& key : wanted) {
-          if (has("mechanism") && !has(key)) {
-            return KeyProblem{"mechanism", "this mechanism needs \"" + key + "\""};
-          }
-        }
-        return std::nullopt;
-      });
-  return table;
-}
 
 KeyTable<KafkaTopics> topics_table() {
   KeyTable<KafkaTopics> table;
@@ -45,26 +18,10 @@ KeyTable<KafkaTopics> topics_table() {
   return table;
 }
 
-// host:port, or [address]:port.
-std::string broker_problem(const std::string& broker) {
-  const size_t colon = broker.rfind(':');
-  const std::string port = colon == std::string::npos ? "" : broker.substr(colon + 1);
-  const bool number = !port.empty() && port.size() <= 5 &&
-                      port.find_first_not_of("0123456789") == std::string::npos;
-  if (colon == 0 || !number || broker.find_first_of("/, @") != std::string::npos) {
-    return "must name brokers as HOST:PORT";
-  }
-  return "";
-}
-
 KeyTable<KafkaConfig> table() {
   using Words = std::string;
   KeyTable<KafkaConfig> table;
-  table
-      .key("brokers", &KafkaConfig::brokers,
-           "Brokers to begin with, `[\"host:port\"]`; they name the others")
-      .required()
-      .each(broker_problem);
+  add_kafka_brokers(table);
   add_route(table, "topic", &KafkaConfig::topic, "Template of the topic");
   table
       .choice<bool>(
@@ -85,11 +42,8 @@ KeyTable<KafkaConfig> table() {
            "Messages sent before their confirms are awaited")
       .between(1, 1'000'000)
       .section("create_topics", &KafkaConfig::create_topics, topics_table(),
-               "Makes topics that are missing")
-      .section("sasl", &KafkaConfig::sasl, sasl_table(), "Logs in")
-      .section("tls", &KafkaConfig::tls, tls_table(), "TLS, which is used if this is there")
-      .key("connect_timeout", &KafkaConfig::connect_timeout, "Time limit of connecting")
-      .key("librdkafka", &KafkaConfig::librdkafka, "Options of librdkafka, as its manual has them");
+               "Makes topics that are missing");
+  add_kafka_access(table);
   return table;
 }
 

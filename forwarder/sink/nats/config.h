@@ -12,8 +12,8 @@
 #include "base/clock.h"
 #include "base/keys.h"
 #include "base/secret.h"
+#include "base/tls.h"
 #include "sink/common/route.h"
-#include "sink/common/tls.h"
 
 namespace walspout {
 

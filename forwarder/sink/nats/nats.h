@@ -20,7 +20,7 @@
 #include <string>
 #include <vector>
 
-#include "sink/common/mask.h"
+#include "base/mask.h"
 #include "sink/common/template.h"
 #include "sink/common/window.h"
 #include "sink/nats/config.h"

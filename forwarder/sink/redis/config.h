@@ -9,8 +9,8 @@
 
 #include "base/clock.h"
 #include "base/secret.h"
+#include "base/tls.h"
 #include "sink/common/route.h"
-#include "sink/common/tls.h"
 
 namespace walspout {
 

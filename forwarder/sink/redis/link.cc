@@ -14,8 +14,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/tls.h"
 #include "sink/common/connect.h"
-#include "sink/common/tls.h"
 #include "sink/redis/errors.h"
 #ifdef WALSPOUT_REDIS_TLS
 #include <openssl/err.h>

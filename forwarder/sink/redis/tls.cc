@@ -6,8 +6,8 @@
 
 #include <memory>
 
+#include "base/tls.h"
 #include "sink/common/connect.h"
-#include "sink/common/tls.h"
 #include "sink/redis/link.h"
 
 namespace walspout {

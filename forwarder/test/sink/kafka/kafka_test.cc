@@ -129,6 +129,9 @@ TEST_F(KafkaSinkTest, MessagesCarryTheEvents) {
     EXPECT_EQ(message.headers.at("schema"), "public");
     EXPECT_EQ(message.headers.at("table"), "orders");
     EXPECT_EQ(message.headers.at("ts"), "1700000000123456");
+    EXPECT_EQ(std::stoull(message.headers.at("hash"), nullptr, 16),
+              message.key ? events.span()[std::stoul(message.key->substr(6))].key_hash
+                          : barrier.key_hash);
     if (!message.key) {
       EXPECT_EQ(message.headers.at("op"), "t");
       EXPECT_EQ(message.headers.at("barrier"), "1");
@@ -158,6 +161,7 @@ TEST_F(KafkaSinkTest, LogicalMessagesHaveNoTable) {
   Event event;
   event.lsn = Lsn{5};
   event.op = 'm';
+  event.key_hash = 0xab;
   event.set_prefix("outbox");
   Events events;
   events.add(event, "{\"m\":1}");
@@ -166,7 +170,7 @@ TEST_F(KafkaSinkTest, LogicalMessagesHaveNoTable) {
   ASSERT_EQ(messages.size(), 1u);
   EXPECT_EQ(messages[0].key, std::nullopt);
   const std::map<std::string, std::string> headers = {
-      {"id", "5-0"}, {"op", "m"}, {"prefix", "outbox"}};
+      {"id", "5-0"}, {"op", "m"}, {"prefix", "outbox"}, {"hash", "00000000000000ab"}};
   EXPECT_EQ(messages[0].headers, headers);
 }
 

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "sink/common/tls.h"
+#include "base/tls.h"
 
 namespace walspout {
 

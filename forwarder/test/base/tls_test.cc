@@ -1,4 +1,4 @@
-#include "sink/common/tls.h"
+#include "base/tls.h"
 
 #include <gmock/gmock.h>
 

@@ -1,4 +1,4 @@
-#include "sink/common/mask.h"
+#include "base/mask.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

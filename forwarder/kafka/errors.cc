@@ -1,4 +1,4 @@
-#include "sink/kafka/errors.h"
+#include "kafka/errors.h"
 
 #include <algorithm>
 #include <array>

@@ -1,9 +1,9 @@
-#include "sink/common/mask.h"
-
-#include <openssl/evp.h>
+#include "base/mask.h"
 
 #include <algorithm>
 #include <charconv>
+
+#include "base/base64.h"
 
 namespace walspout {
 namespace {
@@ -25,15 +25,6 @@ std::string percent_decoded(std::string_view text) {
     }
   }
   return decoded;
-}
-
-std::string base64(const std::string& bytes) {
-  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0');
-  const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()),
-                                     reinterpret_cast<const unsigned char*>(bytes.data()),
-                                     static_cast<int>(bytes.size()));
-  text.resize(static_cast<size_t>(length));
-  return text;
 }
 
 }  // namespace

@@ -1,0 +1,62 @@
+// The options of librdkafka that every client has.
+#pragma once
+
+#include <librdkafka/rdkafka.h>
+
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/mask.h"
+#include "kafka/config.h"
+
+namespace walspout {
+
+struct KafkaFree {
+  void operator()(rd_kafka_conf_t* conf) const { rd_kafka_conf_destroy(conf); }
+};
+using KafkaOptions = std::unique_ptr<rd_kafka_conf_t, KafkaFree>;
+
+// An option that no user may set in `librdkafka`.
+struct KafkaOwnedOption {
+  std::string_view option;
+  std::string_view key;  // that is to be set instead; empty: we rely on what we set
+};
+
+// Hides what the configuration keeps secret.
+[[nodiscard]] Mask kafka_mask(const KafkaAccess& access);
+
+// The events that KafkaHandle takes in.
+[[nodiscard]] int kafka_events(const KafkaAccess& access);
+
+// Sets options until one is not taken.
+class KafkaSetter {
+ public:
+  // Sets what users may have otherwise.
+  KafkaSetter(rd_kafka_conf_t* conf, const KafkaAccess& access);
+
+  bool set(const std::string& option, const std::string& value);
+  bool set_all(std::initializer_list<std::pair<std::string, std::string>> options);
+
+  // Sets the options of the user, but for those that are owned here or by every client, and how to
+  // reach the brokers. `who` owns them: "sink" or "source".
+  bool set_access(std::span<const KafkaOwnedOption> owned, std::string_view who);
+
+  // Why an option was not taken, without secrets: for misconfigured().
+  std::string problem() const { return kafka_mask(access_).apply(problem_); }
+
+ private:
+  std::string refusal(const std::string& option, std::span<const KafkaOwnedOption> owned,
+                      std::string_view who) const;
+  bool set_connection();
+  bool set_sasl(const KafkaSasl& sasl);
+
+  rd_kafka_conf_t* conf_;
+  const KafkaAccess& access_;
+  std::string problem_;
+};
+
+}  // namespace walspout

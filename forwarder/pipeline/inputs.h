@@ -1,0 +1,17 @@
+// The kinds of inputs, and which one a pipeline has.
+#pragma once
+
+#include <memory>
+
+#include "base/wake.h"
+#include "config/config.h"
+#include "stream/input.h"
+#include "stream/queue.h"
+
+namespace walspout {
+
+// Connects to nothing. All are outlived by what they refer to.
+std::unique_ptr<Input> make_input(const PipelineConfig& config, EventQueue& queue,
+                                  const Wake& wake);
+
+}  // namespace walspout

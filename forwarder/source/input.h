@@ -1,0 +1,36 @@
+// A replication slot as the input of a pipeline.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "source/source.h"
+#include "stream/input.h"
+
+namespace walspout {
+
+class SlotInput final : public Input {
+ public:
+  // As Source.
+  SlotInput(std::string pipeline, const SourceConfig& config, EventQueue& queue, const Wake& wake,
+            std::optional<StateFile> state, SourceTiming timing)
+      : slot_(config.slot),
+        source_(std::move(pipeline), config, queue, stats_, wake, std::move(state), timing) {}
+
+  Result<void> run() override { return source_.run(); }
+  void stop(TimePoint drain_until) override { source_.stop(drain_until); }
+  void renew() override { source_.renew(); }
+
+  const InputStats& stats() const override { return stats_; }
+  std::string_view waits_for() const override { return "the slot"; }
+  std::vector<InputFigure> figures() const override;
+  std::optional<SourceState> state() const override;
+
+ private:
+  const std::string slot_;
+  SourceStats stats_;
+  Source source_;
+};
+
+}  // namespace walspout
