@@ -56,6 +56,18 @@ Result<void> Slot::recall() {
   return {};
 }
 
+Result<ServerState> Slot::meet(Connection& connection) const {
+  const TimePoint deadline = Clock::now() + answer_;
+  pulse_.back_by(deadline);
+  ServerState state;
+  auto started = connection.query("SELECT pg_catalog.pg_postmaster_start_time()", deadline);
+  if (!started) return Failure(std::move(started.error().error));
+  if (!started->empty()) state.started = text(started->front(), 0);
+  Result<void> identified = identify(connection, state, deadline);
+  if (!identified) return Failure(std::move(identified.error()));
+  return state;
+}
+
 Result<ServerState> Slot::look(Connection& connection) {
   TimePoint deadline = Clock::now() + answer_;
   pulse_.back_by(deadline);

@@ -35,6 +35,9 @@ class Slot {
   // Reads the record that is kept. Once, before all else.
   Result<void> recall();
 
+  // What the server says of itself, and nothing of the slot.
+  Result<ServerState> meet(Connection& connection) const;
+
   // What the server says of itself and of the slot. Makes the slot if it is missing and there never
   // was one. kFatal: the slot is lost, gone, or not ours.
   Result<ServerState> look(Connection& connection);

@@ -121,6 +121,11 @@ Result<void> Source::stream_once() {
     return Failure(std::move(connection.error()));
   }
 
+  // Before the slot is made: another pipeline that finds it being made would wait for it.
+  const Result<ServerState> met = slot_.meet(*connection);
+  if (!met) return Failure(met.error());
+  if (Result<void> claimed = claim(*connection, *met); !claimed) return claimed;
+
   // Whoever holds the slot may hold it for long; the connection is kept, so as to be quick. Each
   // attempt looks at the slot anew: it moves while somebody else streams it.
   ServerState server;
@@ -139,7 +144,6 @@ Result<void> Source::stream_once() {
     received_.last = slot_.last();
     if (received_.any) received_.timeline = slot_.timeline();
     received_.told = slot_.told();
-    if (Result<void> claimed = claim(*connection, server); !claimed) return claimed;
     from = resume(received_, server);
     // Trying in vain would put an error into the server's log each time.
     if (server.slot_user.empty()) {
