@@ -175,9 +175,10 @@ static bool
 old_key_differs(Out *o, Row *row)
 {
 	Span		old = write_key_object(o, row, false);
-	bool		differs = old.size != row->key.size ||
-	memcmp(out_at(o, old.begin), out_at(o, row->key.begin), old.size) != 0;
+	bool		differs;
 
+	differs = old.size != row->key.size ||
+		memcmp(out_at(o, old.begin), out_at(o, row->key.begin), old.size) != 0;
 	out_rewind(o, old.begin);
 	return differs;
 }

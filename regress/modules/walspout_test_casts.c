@@ -176,9 +176,14 @@ Datum
 cast_that_talks(PG_FUNCTION_ARGS)
 {
 	char	   *label = label_of(PG_GETARG_OID(0));
-	int			level = strcmp(label, "log") == 0 ? LOG :
-	strcmp(label, "info") == 0 ? INFO : strcmp(label, "notice") == 0 ? NOTICE : WARNING;
+	int			level = WARNING;
 
+	if (strcmp(label, "log") == 0)
+		level = LOG;
+	else if (strcmp(label, "info") == 0)
+		level = INFO;
+	else if (strcmp(label, "notice") == 0)
+		level = NOTICE;
 	elog(level, "walspout_test_casts talks: %s", label);
 	return json("\"talked\"");
 }

@@ -11,9 +11,12 @@
 
 namespace walspout {
 
+template <typename T>
+using RouteOf = Route T::*;
+
 // The key `name` with the templates, and "unmapped".
 template <typename T>
-void add_route(KeyTable<T>& table, const std::string& name, Route T::*route, std::string help) {
+void add_route(KeyTable<T>& table, const std::string& name, RouteOf<T> route, std::string help) {
   table.key(name, route, std::move(help));
   table.template choice<Unmapped>(
       "unmapped", [route](T& target) -> Unmapped& { return (target.*route).unmapped; },

@@ -132,6 +132,12 @@ bool Template::has_key() const {
                      [](const Part& part) { return part.kind == Part::Kind::kKey; });
 }
 
+std::string Template::key(const Event& event) const {
+  std::string made;
+  if (has_key()) append_name(event.key(), made);
+  return made;
+}
+
 // Looks for a name that two templates can make: walks both at once, from their beginnings.
 class Template::Meeting {
  public:
@@ -227,6 +233,18 @@ Result<Router> Router::create(const Route& config) {
     router.fallback_ = std::move(*made);
   }
   return router;
+}
+
+bool Router::has_key() const {
+  return (fallback_ && fallback_->has_key()) ||
+         std::any_of(tables_.begin(), tables_.end(),
+                     [](const auto& mapped) { return mapped.second.has_key(); });
+}
+
+std::string Router::key(const Event& event) const {
+  std::string name;
+  const Template* found = find(event, name);
+  return found == nullptr ? "" : found->key(event);
 }
 
 std::vector<std::string> Router::fixed_names() const {

@@ -35,6 +35,8 @@ class Template {
   bool fixed() const { return parts_.empty() || (parts_.size() == 1 && parts_[0].is_text()); }
 
   bool has_key() const;
+  // What stands for {key} in the name; empty: nothing.
+  std::string key(const Event& event) const;
   // The name with `any` in place of what depends on the event.
   std::string pattern(std::string_view any) const;
 
@@ -67,6 +69,11 @@ class Router {
   // Replaces `name` by the event's. False: the event is to be dropped, as configured. Error:
   // kReject, the event is mapped nowhere; says what to add.
   [[nodiscard]] Result<bool> route(const Event& event, std::string& name) const;
+
+  // Whether names may have the key in them, and how it stands in the event's name; empty: it does
+  // not.
+  bool has_key() const;
+  std::string key(const Event& event) const;
 
   // Names that can be known without an event.
   std::vector<std::string> fixed_names() const;

@@ -62,7 +62,7 @@ std::string search_path(const ExecConfig& config) {
 
 // Whether it is a file that may be executed. False: errno says why not.
 bool is_executable(const std::string& path) {
-  struct stat status {};
+  struct stat status = {};
   if (::stat(path.c_str(), &status) != 0) return false;
   if (!S_ISREG(status.st_mode)) {
     errno = EISDIR;
@@ -133,7 +133,7 @@ Result<std::string> find_exec_program(const ExecConfig& config) {
   namespace fs = std::filesystem;
   const std::string& name = config.command.front();
   std::error_code ignored;
-  struct stat status {};
+  struct stat status = {};
   if (!config.directory.empty() && ::stat(config.directory.c_str(), &status) != 0) {
     return misconfigured(std::string("directory cannot be used: ") + std::strerror(errno),
                          config.directory);

@@ -66,7 +66,7 @@ void close_all_from(int first) {
   if (dup3(report, kReport, O_CLOEXEC) < 0) fail(report, false);
   close_all_from(kReport + 1);
   setpgid(0, 0);
-  struct sigaction action {};
+  struct sigaction action = {};
   action.sa_handler = SIG_DFL;
   for (int signal = 1; signal < NSIG; ++signal) sigaction(signal, &action, nullptr);
   sigset_t none;
@@ -111,7 +111,7 @@ class Starter {
  public:
   Starter() {
     // Where SIGCHLD is ignored, nothing is said of how a process ended.
-    struct sigaction child {};
+    struct sigaction child = {};
     sigaction(SIGCHLD, nullptr, &child);
     if (child.sa_handler == SIG_IGN) ::signal(SIGCHLD, SIG_DFL);
     // Signals are for other threads.

@@ -21,7 +21,7 @@ struct KafkaTopics {
 };
 
 struct KafkaConfig : KafkaAccess {
-  Route topic{{}, "{schema}.{table}", Unmapped::kError, {}};
+  Route topic{{}, "{schema}.{table}", Unmapped::kError, {}, {}, "which no topic's name can have"};
   bool rows = false;  // the value is the new row, and not the document
   bool tombstones = false;
   std::string compression = "lz4";

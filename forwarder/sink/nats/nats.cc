@@ -21,28 +21,20 @@ std::string names_of(const std::vector<NatsServer>& servers) {
 }  // namespace
 
 void NatsSink::Subjects::note(uint64_t number, const std::string& subject) {
-  if (last_ == SIZE_MAX || *all_[last_] != subject) {
-    const auto [known, is_new] = known_.emplace(subject, all_.size());
-    if (is_new) all_.push_back(&known->first);
-    last_ = known->second;
+  if (stretches_.empty() || stretches_.back().subject != subject) {
+    stretches_.push_back({number, subject});
   }
-  if (under_way_.empty()) first_ = number;
-  under_way_.push_back(last_);
 }
 
 void NatsSink::Subjects::forget_before(uint64_t number) {
-  for (; first_ < number && !under_way_.empty(); ++first_) under_way_.pop_front();
+  while (stretches_.size() > 1 && stretches_[1].first <= number) stretches_.pop_front();
 }
 
 const std::string& NatsSink::Subjects::of(uint64_t number) const {
-  return *all_.at(under_way_.at(number - first_));
-}
-
-void NatsSink::Subjects::clear() {
-  under_way_.clear();
-  all_.clear();
-  known_.clear();
-  last_ = SIZE_MAX;
+  const auto next =
+      std::upper_bound(stretches_.begin(), stretches_.end(), number,
+                       [](uint64_t wanted, const Stretch& each) { return wanted < each.first; });
+  return std::prev(next)->subject;
 }
 
 NatsSink::NatsSink(const NatsConfig& config, std::vector<NatsServer> servers, NatsLogin login,
@@ -51,6 +43,7 @@ NatsSink::NatsSink(const NatsConfig& config, std::vector<NatsServer> servers, Na
       servers_(std::move(servers)),
       login_(std::move(login)),
       router_(std::move(router)),
+      has_key_(router_.has_key()),
       name_(names_of(servers_)),
       streams_(config, std::move(filters)),
       window_(*this, {.order = Order::kAll, .messages = config.unconfirmed}) {
@@ -114,8 +107,14 @@ std::optional<std::string> NatsSink::common_place(const NatsConfig& a, const Nat
   return "subject \"" + *subject + "\" of the same server";
 }
 
+// Of the connection: any message may be meant.
 Error NatsSink::masked(Error error) const {
-  error.what = mask_.apply(std::move(error.what));
+  error.what = mask_.apply(keys_.apply(std::move(error.what)));
+  return error;
+}
+
+Error NatsSink::masked(uint64_t number, Error error) const {
+  error.what = mask_.apply(keys_.apply(number, std::move(error.what)));
   return error;
 }
 
@@ -171,6 +170,7 @@ Result<WindowClient::Connection> NatsSink::connect(TimePoint deadline) {
 void NatsSink::abandon() {
   link_.reset();
   subjects_.clear();
+  keys_.clear();
   homeless_.clear();
 }
 
@@ -199,7 +199,8 @@ Result<bool> NatsSink::submit(uint64_t number, const Event& event) {
   }
   if (!problem.empty()) {
     return tl::unexpected(Error{ErrorKind::kReject,
-                                "the subject \"" + subject_ + "\" " + problem + ": give " +
+                                "the subject \"" + KeyMask::hide(router_.key(event), subject_) +
+                                    "\" " + problem + ": give " +
                                     (event.table == nullptr ? "\"message\"" : "the table") +
                                     " an entry of its own under subject's tables",
                                 link_->name()});
@@ -217,6 +218,7 @@ Result<bool> NatsSink::submit(uint64_t number, const Event& event) {
   }
   if (window_.flight().pending() == 0) heard_ = Clock::now();
   subjects_.note(number, subject_);
+  if (has_key_) keys_.note(number, router_.key(event));
   link_->publish(number, subject_, headers_, event.document);
   return true;
 }
@@ -242,17 +244,18 @@ void NatsSink::take_answer(uint64_t number, const NatsFrame& answer, Flight& fli
   }
   const auto error = json_member(answer.body, "error");
   if (error) {
-    flight.failed(number,
-                  masked(nats_stream_error(
-                      *error, "take a message with the subject \"" + subjects_.of(number) + "\"",
-                      link_->name())));
+    flight.failed(number, masked(number, nats_stream_error(*error,
+                                                           "take a message with the subject \"" +
+                                                               subjects_.of(number) + "\"",
+                                                           link_->name())));
     return;
   }
-  flight.failed(number,
-                Error{ErrorKind::kFatal,
+  flight.failed(
+      number,
+      masked(number, {ErrorKind::kFatal,
                       "no stream of JetStream answered to the subject \"" + subjects_.of(number) +
                           "\", but another program: correct subject, or stop that program",
-                      link_->name()});
+                      link_->name()}));
 }
 
 // One look tells for all messages with that subject.
@@ -266,7 +269,7 @@ tl::expected<void, Broken> NatsSink::judge_homeless(Flight& flight) {
       if (reason == reasons.end()) {
         auto found = streams_.missing(*link_, subject, Clock::now() + kLookup, answered(flight));
         if (!found) return tl::unexpected(Broken{masked(found.error())});
-        reason = reasons.emplace(subject, masked(std::move(*found))).first;
+        reason = reasons.emplace(subject, masked(number, std::move(*found))).first;
       }
       flight.failed(number, reason->second);
     }
@@ -277,6 +280,7 @@ tl::expected<void, Broken> NatsSink::judge_homeless(Flight& flight) {
 
 tl::expected<void, Broken> NatsSink::poll(TimePoint until, Flight& flight) {
   subjects_.forget_before(flight.first());
+  keys_.forget_before(flight.first());
   const TimePoint patience = flight.pending() > 0 ? heard_ + config_.ack_timeout : TimePoint::max();
   auto listened = link_->listen(std::min(until, patience), answered(flight));
   if (!listened) return tl::unexpected(Broken{masked(listened.error())});

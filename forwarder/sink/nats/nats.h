@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "base/mask.h"
+#include "sink/common/key_mask.h"
 #include "sink/common/template.h"
 #include "sink/common/window.h"
 #include "sink/nats/config.h"
@@ -65,14 +66,16 @@ class NatsSink final : public Sink, private WindowClient {
     void note(uint64_t number, const std::string& subject);
     void forget_before(uint64_t number);
     const std::string& of(uint64_t number) const;
-    void clear();
+    void clear() { stretches_.clear(); }
 
    private:
-    std::map<std::string, size_t> known_;
-    std::vector<const std::string*> all_;
-    std::deque<size_t> under_way_;
-    uint64_t first_ = 1;
-    size_t last_ = SIZE_MAX;
+    // From this message on, up to where the next one begins.
+    struct Stretch {
+      uint64_t first;
+      std::string subject;
+    };
+
+    std::deque<Stretch> stretches_;
   };
 
   NatsSink(const NatsConfig& config, std::vector<NatsServer> servers, NatsLogin login,
@@ -89,6 +92,7 @@ class NatsSink final : public Sink, private WindowClient {
 
   [[nodiscard]] Result<void> open(TimePoint deadline);
   Error masked(Error error) const;
+  Error masked(uint64_t number, Error error) const;
   NatsLink::Answered answered(Flight& flight);
   void take_answer(uint64_t number, const NatsFrame& answer, Flight& flight);
   [[nodiscard]] tl::expected<void, Broken> judge_homeless(Flight& flight);
@@ -97,8 +101,10 @@ class NatsSink final : public Sink, private WindowClient {
   const std::vector<NatsServer> servers_;
   const NatsLogin login_;
   const Router router_;
+  const bool has_key_;  // subjects have the events' keys in them
   const std::string name_;
   Mask mask_;
+  KeyMask keys_;
   NatsStreams streams_;
   Window window_;
   std::unique_ptr<NatsLink> link_;

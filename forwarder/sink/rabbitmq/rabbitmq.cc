@@ -43,6 +43,7 @@ RabbitmqSink::RabbitmqSink(RabbitmqEndpoint endpoint, const RabbitmqConfig& conf
     : endpoint_(std::move(endpoint)),
       config_(config),
       router_(std::move(router)),
+      has_key_(router_.has_key()),
       name_(endpoint_.name()),
       window_(*this, {.order = Order::kAll, .messages = config.unconfirmed}) {}
 
@@ -81,6 +82,7 @@ void RabbitmqSink::abandon() {
   link_.reset();
   blocked_.reset();
   returned_.clear();
+  keys_.clear();
 }
 
 Result<void> RabbitmqSink::check(const SourceState&, TimePoint deadline) {
@@ -108,7 +110,7 @@ Result<void> RabbitmqSink::check(const SourceState&, TimePoint deadline) {
   }
 }
 
-Result<bool> RabbitmqSink::submit(uint64_t /*number*/, const Event& event) {
+Result<bool> RabbitmqSink::submit(uint64_t number, const Event& event) {
   const auto routed = router_.route(event, routing_key_);
   if (!routed) return tl::unexpected(routed.error());
   if (!*routed) return false;
@@ -130,6 +132,7 @@ Result<bool> RabbitmqSink::submit(uint64_t /*number*/, const Event& event) {
   message.timestamp = static_cast<uint64_t>(std::max<int64_t>(event.commit_time, 0)) / 1'000'000;
   message.persistent = config_.persistent;
   message.mandatory = config_.mandatory;
+  if (has_key_) keys_.note(number, router_.key(event));
   link_->publish(message);
   return true;
 }
@@ -138,9 +141,13 @@ Result<bool> RabbitmqSink::submit(uint64_t /*number*/, const Event& event) {
 // and the broker is never without work.
 tl::expected<void, Broken> RabbitmqSink::poll(TimePoint until, Flight& flight) {
   const bool waits = until > Clock::now();
+  keys_.forget_before(flight.first());
   for (;;) {
-    const auto news = link_->listen(until);
-    if (!news) return tl::unexpected(Broken{news.error()});
+    auto news = link_->listen(until);
+    if (!news) {
+      news.error().what = keys_.apply(std::move(news.error().what));
+      return tl::unexpected(Broken{std::move(news.error())});
+    }
     if (!*news) return {};
     if (auto heard = hear(**news, flight); !heard) return heard;
     if (waits) return {};
@@ -179,13 +186,13 @@ void RabbitmqSink::hear_return(const RabbitmqNews& news, const Flight& flight) {
     if (!flight.is_pending(tag) || returned_.contains(tag) || EventId(event).view() != news.id) {
       continue;
     }
-    returned_.emplace(tag,
-                      Error{ErrorKind::kReject,
-                            "no queue takes messages with the routing key \"" + news.routing_key +
-                                "\" from exchange \"" + config_.exchange + "\" (" + news.text +
-                                "): bind one, correct routing_key, or set mandatory: "
-                                "false to let such messages vanish",
-                            name_});
+    returned_.emplace(tag, Error{ErrorKind::kReject,
+                                 "no queue takes messages with the routing key \"" +
+                                     keys_.apply(tag, news.routing_key) + "\" from exchange \"" +
+                                     config_.exchange + "\" (" + news.text +
+                                     "): bind one, correct routing_key, or set mandatory: "
+                                     "false to let such messages vanish",
+                                 name_});
     break;
   }
 }
@@ -210,7 +217,7 @@ void RabbitmqSink::hear_confirm(const RabbitmqNews& news, Flight& flight) {
 }
 
 Broken RabbitmqSink::closed(const RabbitmqNews& news, const Flight& flight) const {
-  Broken broken{rabbitmq_error(news.code, news.text,
+  Broken broken{rabbitmq_error(news.code, keys_.apply(news.text),
                                "publish to exchange \"" + config_.exchange + "\"", name_)};
   // The next connection declares it.
   if (news.code == kNotFound && config_.declare) {

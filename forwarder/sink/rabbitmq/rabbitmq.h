@@ -18,6 +18,7 @@
 #include <optional>
 #include <string>
 
+#include "sink/common/key_mask.h"
 #include "sink/common/template.h"
 #include "sink/common/window.h"
 #include "sink/rabbitmq/config.h"
@@ -67,6 +68,8 @@ class RabbitmqSink final : public Sink, private WindowClient {
   RabbitmqEndpoint endpoint_;
   RabbitmqConfig config_;
   Router router_;
+  const bool has_key_;  // routing keys have the events' keys in them
+  KeyMask keys_;
   std::string name_;
   Window window_;
   std::unique_ptr<RabbitmqLink> link_;

@@ -38,6 +38,19 @@ void Events::add(Event event, std::string document) {
   events_.push_back(event);
 }
 
+void Events::add_with_key(const std::string& key) {
+  const std::string begin = "{\"op\":\"c\",\"schema\":\"public\",\"table\":\"orders\",\"key\":";
+  Event event;
+  event.lsn = Lsn{lsn_};
+  event.index = index_++;
+  event.table = &table();
+  event.op = 'c';
+  event.commit_time = 1'700'000'000'123'456;
+  event.key_hash = std::hash<std::string>()(key);
+  event.key_span = {static_cast<uint32_t>(begin.size()), static_cast<uint32_t>(key.size())};
+  add(event, begin + key + "}");
+}
+
 std::vector<std::string> Events::documents() const {
   return {documents_.begin(), documents_.end()};
 }

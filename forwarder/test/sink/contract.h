@@ -52,6 +52,8 @@ class Events {
   // An insert into public.orders with this key and a document of at least so many bytes.
   void add(int key, size_t bytes = 0);
   void add(Event event, std::string document);
+  // The same with this JSON object as the key.
+  void add_with_key(const std::string& key);
   // As if the next transaction began.
   void next_transaction() { lsn_ += 100, index_ = 0; }
 

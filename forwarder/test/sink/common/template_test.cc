@@ -45,6 +45,8 @@ TEST(TemplateTest, TheKeyIsItsJson) {
   escaped.append(event, name);
   EXPECT_EQ(name, R"(orders:{"id"%3A7,"a"%3A"x%2Ey%25"})");
   EXPECT_FALSE(escaped.fixed());
+  EXPECT_EQ(escaped.key(event), R"({"id"%3A7,"a"%3A"x%2Ey%25"})") << "as it stands in the name";
+  EXPECT_EQ(Template::parse("{table}")->key(event), "");
   event.key_span = {};
   EXPECT_EQ(expand("{table}/{key}", event), "orders/") << "no key";
 }

@@ -408,6 +408,40 @@ TEST_F(NatsSinkTest, RightsThatAreMissingAreNamed) {
   EXPECT_THAT(gone.error.what, HasSubstr("nats stream add"));
 }
 
+// A key may be a name or an address, and errors go to the log.
+TEST_F(NatsSinkTest, ValuesOfKeysAreNotPrinted) {
+  start(R"(authorization { users: [
+    {user: all, password: x}
+    {user: mute, password: x, permissions: {publish: {allow: ["$JS.API.>"]}}}
+  ]})",
+        "all:x@");
+  config_.user = "all";
+  config_.password = Secret("x");
+  Events events;
+  events.add_with_key(R"({"mail":"geheim@example.com"})");
+  const auto expect_hidden = [&](const std::string& shown) {
+    const DeliveryError error = failure(*sink_for(config_), events.span());
+    EXPECT_THAT(error.error.what, HasSubstr(shown));
+    EXPECT_THAT(error.error.what, Not(HasSubstr("geheim")));
+  };
+  // What the server says.
+  config_.subject.fallback = "walspout.{table}.{key}";
+  config_.user = "mute";
+  expect_hidden("walspout.orders.***");
+  config_.user = "all";
+  // No stream has the subject; one rejects the message.
+  client_->add_stream("some", "some.orders.none");
+  config_.subject.fallback = "some.{table}.{key}";
+  expect_hidden("some.orders.***");
+  client_->add_stream("small", "small.>", [](jsStreamConfig& config) { config.MaxMsgSize = 10; });
+  config_.subject.fallback = "small.{table}.{key}";
+  expect_hidden("small.orders.***");
+  // The subject is not one.
+  events = Events();
+  events.add_with_key(R"({"mail":"geheim)" + std::string(1100, 'x') + R"("})");
+  expect_hidden("small.orders.***");
+}
+
 TEST_F(NatsSinkTest, UsersAndTheirPasswords) {
   SHOWS("nats.user");
   SHOWS("nats.password");

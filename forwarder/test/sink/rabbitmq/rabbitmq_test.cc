@@ -451,6 +451,37 @@ TEST_F(RabbitmqSinkTest, UnroutableMessagesAreRejected) {
   EXPECT_TRUE(deliver_all(*sink_for(config_), events.span().subspan(1, 1)));
 }
 
+// A key may be a name or an address, and errors go to the log.
+TEST_F(RabbitmqSinkTest, ValuesOfKeysAreNotPrinted) {
+  config_.routing_key.fallback = "lost.{table}.{key}";
+  Events events;
+  events.add_with_key(R"({"mail":"geheim@example.com"})");
+  events.add_with_key(R"({"mail":"geheim)" + std::string(300, 'x') + R"("})");
+  const DeliveryError unroutable = failure(*sink_for(config_), events.span());
+  EXPECT_THAT(unroutable.error.what, HasSubstr("\"lost.orders.***\""));
+  EXPECT_THAT(unroutable.error.what, Not(HasSubstr("geheim")));
+  const DeliveryError too_long = failure(*sink_for(config_), events.span().subspan(1));
+  EXPECT_EQ(too_long.error.kind, ErrorKind::kReject);
+  EXPECT_THAT(too_long.error.what, Not(HasSubstr("geheim")));
+}
+
+// The broker repeats the routing key, and cuts its text after 255 bytes.
+TEST_F(RabbitmqSinkTest, ValuesOfKeysAreNotRepeated) {
+  Broker& broker = Broker::get();
+  broker.control({"add_user", "narrow", "narrow"});
+  broker.control({"set_permissions", "narrow", ".*", ".*", ".*"});
+  broker.control({"set_topic_permissions", "narrow", name_, "^allowed", ".*"});
+  config_.url = Secret("amqp://narrow:narrow@127.0.0.1:" + std::to_string(broker.port()) + "/");
+  config_.routing_key.fallback = "lost.{table}.{key}";
+  for (const size_t size : {0, 100, 220}) {
+    Events events;
+    events.add_with_key(R"({"mail":"geheim)" + std::string(size, 'x') + R"("})");
+    const DeliveryError refused = failure(*sink_for(config_), events.span());
+    EXPECT_THAT(refused.error.what, HasSubstr("lost.orders.***"));
+    EXPECT_THAT(refused.error.what, Not(HasSubstr("geheim"))) << size;
+  }
+}
+
 TEST_F(RabbitmqSinkTest, AFullQueueIsRetry) {
   client_.queue(name_ + "full", name_, "public.orders.c", 4);
   auto sink = sink_for(config_);
