@@ -24,6 +24,7 @@ typedef struct Transaction
 
 	uint64		next_index;		/* of the next change, sent or not */
 	uint64		events;			/* sent so far */
+	bool		begun;			/* something of it was sent, events or not */
 
 	/* what all documents have in common, set by envelope_begin() */
 	char		id[32];			/* ,"id":"LSN- */

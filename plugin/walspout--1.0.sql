@@ -125,13 +125,48 @@ COMMENT ON FUNCTION walspout.emit(text, text) IS
 COMMENT ON FUNCTION walspout.emit(text, jsonb) IS
   'a message that is sent if and when the transaction commits: an outbox without a table';
 
+-- Requests to read tables that exist already, and how far each was read. The
+-- forwarder keeps them here and not in a file, because a server that was restored
+-- or promoted then has the progress that belongs to its data. The plugin never
+-- streams this table.
+CREATE TABLE walspout.backfills (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    slot name NOT NULL,
+    "table" text NOT NULL,               -- qualified and quoted, as it was called when it was requested
+    relation oid NOT NULL,
+    filenode oid,                        -- of the table when it was begun: another one after it was rewritten
+    condition text,                      -- which rows: an expression as in WHERE; null: all
+    rate integer CHECK (rate > 0),       -- rows a second at most; null: as the forwarder is configured
+    state text NOT NULL DEFAULT 'requested'
+        CHECK (state IN ('requested', 'waiting', 'running', 'paused', 'done', 'canceled', 'failed')),
+    requested timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    started timestamptz,
+    finished timestamptz,
+    barrier text,                        -- an xid8: no row is read before all transactions below it are over
+    cursor text[],                       -- the key of the last row that was read and delivered
+    reread text[] NOT NULL DEFAULT '{}', -- keys of rows to be read again
+    rows bigint NOT NULL DEFAULT 0,      -- that were read
+    estimate bigint,                     -- of all rows
+    error text
+);
+
+CREATE UNIQUE INDEX backfills_unfinished ON walspout.backfills (slot, relation)
+ WHERE state IN ('requested', 'waiting', 'running', 'paused');
+
+COMMENT ON TABLE walspout.backfills IS
+  'requests to send the rows that tables have already, and how far they are';
+
 -- Nothing for everybody. Slots say how the server is run, peek() shows rows
 -- whatever the privileges on their tables are, and emit() writes to what other
--- systems read.
+-- systems read. What is monitored of backfills is without
+-- values of rows.
 REVOKE ALL ON SCHEMA walspout FROM PUBLIC;
 REVOKE ALL ON walspout.slots FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.peek(name, integer, text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.emit(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.emit(text, jsonb) FROM PUBLIC;
+REVOKE ALL ON walspout.backfills FROM PUBLIC;
 GRANT USAGE ON SCHEMA walspout TO pg_monitor;
 GRANT SELECT ON walspout.slots TO pg_monitor;
+GRANT SELECT (id, slot, "table", relation, rate, state, requested, started, finished, rows, estimate)
+      ON walspout.backfills TO pg_monitor;

@@ -225,6 +225,29 @@ on_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
 	MemoryContextReset(w->per_change);
 }
 
+/*
+ * Messages with this prefix are those of a reader of tables, and are no events,
+ * whatever the options say. They count nothing, so that ids do not depend on
+ * the format.
+ */
+#define MARK_PREFIX "walspout.mark"
+
+/* A longer one was not written by such a reader. */
+#define LONGEST_MARK 1024
+
+static void
+send_mark(Walspout *w, const Message *message)
+{
+	MemoryContext old;
+
+	if (w->options.format != FORMAT_FRAMES || !message->transactional ||
+		message->size > LONGEST_MARK)
+		return;
+	old = MemoryContextSwitchTo(w->per_txn);
+	output_mark(&w->output, &w->txn, message->content, message->size);
+	MemoryContextSwitchTo(old);
+}
+
 static bool
 wants_message(const Options *options, const char *prefix)
 {
@@ -296,6 +319,11 @@ on_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn, b
 	uint64		index;
 
 	output_tick(&w->output);
+	if (strcmp(prefix, MARK_PREFIX) == 0)
+	{
+		send_mark(w, &m);
+		return;
+	}
 	if (!transactional)
 	{
 		/*

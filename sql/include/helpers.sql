@@ -176,20 +176,94 @@ BEGIN
 END
 $$;
 
--- Messages of the format "frames", taken apart. Columns are shown as "name type", with * behind the
--- name if it is in the key, and ! if it is NOT NULL.
-CREATE OR REPLACE FUNCTION h.frames(slot text, VARIADIC options text[] DEFAULT '{}')
-RETURNS TABLE (message int, kind text, flags int, sixteen int, relation numeric,
-               hash numeric, index numeric, document text, key text, before text, after text, columns text, body bytea)
+-- A message of the format "frames", taken apart. Columns are shown as "name type", with * behind the
+-- name if it is in the key, and ! if it is NOT NULL. A cursor has its rows as index, and its values as columns.
+CREATE OR REPLACE FUNCTION h.frames_of(data bytea)
+RETURNS TABLE (kind text, flags int, sixteen int, relation numeric, hash numeric, index numeric, document text,
+               key text, before text, after text, columns text, body bytea, members bigint[])
 LANGUAGE plpgsql AS $$
 DECLARE
-  m record;
-  at int;
+  at int := 4;
   size int;
   last int;
   parts text[];
   number record;
   part_begin bigint;
+BEGIN
+  IF substr(data, 1, 4) <> '\x57530200' THEN
+    RAISE 'a message has the header %', substr(data, 1, 4);
+  END IF;
+  WHILE at < length(data) LOOP
+    kind := chr(get_byte(data, at));
+    flags := get_byte(data, at + 1);
+    sixteen := h.number(data, at + 2, 2);
+    size := h.number(data, at + 4, 4);
+    body := substr(data, at + 9, size);
+    relation := NULL; hash := NULL; index := NULL; document := NULL; columns := NULL; members := NULL;
+    parts := array_fill(NULL::text, '{3}');
+    IF length(body) <> size THEN
+      RAISE 'a frame of % bytes has % only', size, length(body);
+    END IF;
+    IF kind BETWEEN 'a' AND 'z' THEN
+      relation := h.number(body, 0, 4);
+      hash := h.number(body, 4, 8);
+      index := h.number(body, 12, 8);
+      document := convert_from(substr(body, 21, size - 20 - sixteen), 'UTF8');
+      last := size - sixteen;
+      part_begin := 20;
+      FOR i IN 1 .. 3 LOOP
+        CONTINUE WHEN flags & (1 << i) = 0;
+        number := h.varint(body, last);
+        part_begin := part_begin + number.value;
+        number := h.varint(body, number.at);
+        parts[i] := convert_from(substr(body, part_begin::int + 1, number.value::int), 'UTF8');
+        part_begin := part_begin + number.value;
+        last := number.at;
+      END LOOP;
+      WHILE flags & 16 = 16 AND last < size LOOP
+        number := h.varint(body, last);
+        members := members || number.value;
+        last := number.at;
+      END LOOP;
+      IF last <> size THEN
+        RAISE 'an event has % bytes behind its objects', size - last;
+      END IF;
+    ELSIF kind IN ('P', 'M') THEN
+      document := convert_from(body, 'UTF8');
+    ELSIF kind = 'K' THEN
+      index := h.number(body, 0, 8);
+      last := 10;
+      columns := '';
+      FOR i IN 1 .. h.number(body, 8, 2) LOOP
+        columns := columns || '<' || convert_from(substr(body, last + 5, h.number(body, last, 4)::int), 'UTF8') || '>';
+        last := last + 4 + h.number(body, last, 4);
+      END LOOP;
+      IF last <> size THEN
+        RAISE 'a cursor has % bytes behind its values', size - last;
+      END IF;
+    ELSIF kind = 'R' THEN
+      relation := h.number(body, 0, 4);
+      last := 10 + h.number(body, 4, 2);
+      document := convert_from(substr(body, 11, last - 10), 'UTF8') || '.'
+               || convert_from(substr(body, last + 1, h.number(body, 6, 2)::int), 'UTF8');
+      columns := (SELECT string_agg(name || CASE WHEN in_key THEN '*' ELSE '' END
+                         || CASE WHEN not_null THEN '!' ELSE '' END || ' ' || type_name, ', ' ORDER BY n)
+                    FROM h.frame_columns(body) WITH ORDINALITY c (name, type_name, type, type_modifier, in_key, not_null, n));
+    END IF;
+    key := parts[1]; before := parts[2]; after := parts[3];
+    RETURN NEXT;
+    at := at + 8 + size;
+  END LOOP;
+END
+$$;
+
+-- What the slot sends in that format.
+CREATE OR REPLACE FUNCTION h.frames(slot text, VARIADIC options text[] DEFAULT '{}')
+RETURNS TABLE (message int, kind text, flags int, sixteen int, relation numeric, hash numeric, index numeric,
+               document text, key text, before text, after text, columns text, body bytea, members bigint[])
+LANGUAGE plpgsql AS $$
+DECLARE
+  m record;
 BEGIN
   FOR m IN SELECT ordinality::int AS n, data
              FROM pg_logical_slot_peek_binary_changes(slot, NULL, NULL,
@@ -197,56 +271,7 @@ BEGIN
                     || CASE WHEN 'omit' = ANY (options) THEN '{}'
                             ELSE '{omit,"id,ts,xid"}'::text[] END) WITH ORDINALITY
   LOOP
-    IF substr(m.data, 1, 4) <> '\x57530200' THEN
-      RAISE 'message % has the header %', m.n, substr(m.data, 1, 4);
-    END IF;
-    at := 4;
-    WHILE at < length(m.data) LOOP
-      message := m.n;
-      kind := chr(get_byte(m.data, at));
-      flags := get_byte(m.data, at + 1);
-      sixteen := h.number(m.data, at + 2, 2);
-      size := h.number(m.data, at + 4, 4);
-      body := substr(m.data, at + 9, size);
-      relation := NULL; hash := NULL; index := NULL; document := NULL; columns := NULL;
-      parts := array_fill(NULL::text, '{3}');
-      IF length(body) <> size THEN
-        RAISE 'message %: a frame of % bytes has % only', m.n, size, length(body);
-      END IF;
-      IF kind BETWEEN 'a' AND 'z' THEN
-        relation := h.number(body, 0, 4);
-        hash := h.number(body, 4, 8);
-        index := h.number(body, 12, 8);
-        document := convert_from(substr(body, 21, size - 20 - sixteen), 'UTF8');
-        last := size - sixteen;
-        part_begin := 20;
-        FOR i IN 1 .. 3 LOOP
-          CONTINUE WHEN flags & (1 << i) = 0;
-          number := h.varint(body, last);
-          part_begin := part_begin + number.value;
-          number := h.varint(body, number.at);
-          parts[i] := convert_from(substr(body, part_begin::int + 1, number.value::int), 'UTF8');
-          part_begin := part_begin + number.value;
-          last := number.at;
-        END LOOP;
-        IF last <> size THEN
-          RAISE 'message %: an event has % bytes behind its objects', m.n, size - last;
-        END IF;
-      ELSIF kind = 'P' THEN
-        document := convert_from(body, 'UTF8');
-      ELSIF kind = 'R' THEN
-        relation := h.number(body, 0, 4);
-        last := 10 + h.number(body, 4, 2);
-        document := convert_from(substr(body, 11, last - 10), 'UTF8') || '.'
-                 || convert_from(substr(body, last + 1, h.number(body, 6, 2)::int), 'UTF8');
-        columns := (SELECT string_agg(name || CASE WHEN in_key THEN '*' ELSE '' END
-                           || CASE WHEN not_null THEN '!' ELSE '' END || ' ' || type_name, ', ' ORDER BY n)
-                      FROM h.frame_columns(body) WITH ORDINALITY c (name, type_name, type, type_modifier, in_key, not_null, n));
-      END IF;
-      key := parts[1]; before := parts[2]; after := parts[3];
-      RETURN NEXT;
-      at := at + 8 + size;
-    END LOOP;
+    RETURN QUERY SELECT m.n, f.* FROM h.frames_of(m.data) f;
   END LOOP;
 END
 $$;
