@@ -368,7 +368,10 @@ build(CachedRelation *entry, Relation relation)
 		build_key(entry, relation);
 		build_names(entry, as);
 		if (options->format == FORMAT_FRAMES)
+		{
 			build_shape(entry, as);
+			entry->members = palloc0(sizeof(uint32) * Max(entry->ncolumns, 1));
+		}
 		entry->full = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
 		entry->new = make_deformed(natts);
 		entry->old = make_deformed(natts);

@@ -42,6 +42,9 @@ typedef struct CachedRelation
 	int			nkey;
 	const Field **key;			/* columns that identify a row; none if nkey is 0 */
 
+	uint32	   *members;		/* frames: room for Row.members */
+	bool		lacking;		/* frames: the last update had unchanged columns */
+
 	Deformed	new;			/* room for one tuple each */
 	Deformed	old;
 } CachedRelation;

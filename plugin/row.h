@@ -28,6 +28,7 @@ typedef struct Row
 	const Deformed *new;		/* NULL: the change has none */
 	const Deformed *old;		/* NULL: the WAL has none */
 	bool		hide_old;		/* old only serves to complete new: an update seen as insert */
+	bool		stored;			/* new is read from its table: what is stored elsewhere is fetched */
 	Size		max_value;		/* values that are longer, here or as JSON, are left out; 0: none */
 
 	Span		key;			/* the objects that were written */
@@ -39,6 +40,14 @@ typedef struct Row
 	Elided	   *elided;
 	int			nunchanged;
 	const Field **unchanged;
+
+	/*
+	 * For each column what frames tell of its member of "after", see
+	 * frames_event_end(). Set before, they are noted from the begin on. Else
+	 * they are noted if there is an unchanged column, and the relation has room
+	 * for them: that costs other rows nothing.
+	 */
+	uint32	   *members;
 } Row;
 
 /*

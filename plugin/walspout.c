@@ -123,6 +123,11 @@ send_row(Walspout *w, uint64 index, char op, Row *row)
 	event.key = row->key;
 	event.before = row->before;
 	event.after = row->after;
+	if (unlikely(row->nunchanged > 0))
+	{
+		event.members = row->members;
+		event.nmembers = relation->ncolumns;
+	}
 	event.barrier = row->key_changed;
 	if (w->options.format == FORMAT_FRAMES)
 		event.hash = hash_bytes_extended((const unsigned char *) out_at(o, row->key.begin),
@@ -151,6 +156,7 @@ render_change(Walspout *w, Relation relation, ReorderBufferChange *change, uint6
 		case REORDER_BUFFER_CHANGE_UPDATE:
 			op = 'u';
 			wanted = published->update;
+			row.members = entry->lacking ? entry->members : NULL;
 			new = change_tuple(change->data.tp.newtuple);
 			old = change_tuple(change->data.tp.oldtuple);
 			break;

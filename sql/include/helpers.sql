@@ -276,6 +276,43 @@ BEGIN
 END
 $$;
 
+-- The members of "after" by what frames tell of them: "name":value, name: unchanged or elided. They have to be
+-- all of it, and in the order of the relation's columns.
+CREATE OR REPLACE FUNCTION h.members_of(relation_body bytea, after text, members bigint[])
+RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+  b bytea := convert_to(after, 'UTF8');
+  at int := 1;
+  found text[] := '{}';
+  c record;
+  piece bytea;
+BEGIN
+  IF cardinality(members) <> (SELECT count(*) FROM h.frame_columns(relation_body)) THEN
+    RAISE '% members of % columns', cardinality(members), (SELECT count(*) FROM h.frame_columns(relation_body));
+  END IF;
+  FOR c IN SELECT name, members[n] AS m FROM h.frame_columns(relation_body) WITH ORDINALITY
+             f(name, type_name, type, type_modifier, in_key, not_null, n) ORDER BY n LOOP
+    IF c.m = 0 OR c.m % 2 = 1 THEN
+      found := found || (c.name || CASE WHEN c.m = 0 THEN ': unchanged' ELSE ': elided, ' || c.m / 2 END);
+      CONTINUE;
+    END IF;
+    IF chr(get_byte(b, at - 1)) <> (CASE WHEN at = 1 THEN '{' ELSE ',' END) THEN
+      RAISE 'no member begins at byte % of %', at, after;
+    END IF;
+    piece := substr(b, at + 1, (c.m / 2)::int);
+    IF (SELECT array_agg(k) FROM json_object_keys(('{' || convert_from(piece, 'UTF8') || '}')::json) k) <> ARRAY[c.name] THEN
+      RAISE 'member of % is %', c.name, convert_from(piece, 'UTF8');
+    END IF;
+    found := found || convert_from(piece, 'UTF8');
+    at := at + 1 + (c.m / 2)::int;
+  END LOOP;
+  IF convert_from(substr(b, at), 'UTF8') <> (CASE WHEN at = 1 THEN '{}' ELSE '}' END) THEN
+    RAISE 'members end at byte % of %', at, after;
+  END IF;
+  RETURN found;
+END
+$$;
+
 -- A change in a form that both plugins' output can be brought to: all values
 -- are text, the key columns only of an old row that is no whole one.
 CREATE OR REPLACE FUNCTION h.read_tuple(b bytea, at int, names text[], wanted boolean[],
