@@ -266,12 +266,9 @@ add_columns(const Publication *p, Oid relid, Published *published)
 
 #endif
 
-/*
- * Tables of the extension's own are never sent: they hold the progress of
- * programs that read the slot. Whatever its owner calls walspout is not meant.
- */
-static bool
-is_of_extension(Relation relation)
+/* A schema that somebody else calls walspout is not meant. */
+bool
+filter_is_own(Relation relation)
 {
 	Oid			schema = RelationGetNamespace(relation);
 	char	   *name = get_namespace_name(schema);
@@ -300,7 +297,8 @@ filter_relation(Relation relation, Published *published)
 
 	memset(published, 0, sizeof(*published));
 	published->relid = relid;
-	if (!is_publishable_relation(relation) || is_of_extension(relation))
+	published->by_publications = options->has_publications;
+	if (!is_publishable_relation(relation) || filter_is_own(relation))
 		return;
 	if (!options->has_publications)
 	{

@@ -5,6 +5,7 @@
 #ifndef WALSPOUT_ROW_H
 #define WALSPOUT_ROW_H
 
+#include "common/hashfn.h"
 #include "relation.h"
 
 /* A value that was left out. */
@@ -55,5 +56,13 @@ typedef struct Row
  * as far as the row has them. Never fails: what has no room is elided.
  */
 extern void row_write(Out *o, Row *row);
+
+/* Equal for rows of a published table whose keys have the same bytes. */
+static inline uint64
+row_hash(const Out *o, const Row *row)
+{
+	return hash_bytes_extended((const unsigned char *) out_at(o, row->key.begin),
+							   (int) row->key.size, row->relation->published.relid);
+}
 
 #endif

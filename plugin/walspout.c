@@ -12,7 +12,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "output.h"
@@ -130,8 +129,7 @@ send_row(Walspout *w, uint64 index, char op, Row *row)
 	}
 	event.barrier = row->key_changed;
 	if (w->options.format == FORMAT_FRAMES)
-		event.hash = hash_bytes_extended((const unsigned char *) out_at(o, row->key.begin),
-										 (int) row->key.size, relation->published.relid);
+		event.hash = row_hash(o, row);
 	output_event_end(&w->output, &w->txn, &event);
 }
 

@@ -313,6 +313,72 @@ BEGIN
 END
 $$;
 
+-- What walspout.read_rows() gives.
+CREATE OR REPLACE FUNCTION h.rows("table" regclass, options text[] DEFAULT '{omit,"id,ts"}', after_key text[] DEFAULT NULL,
+                                  max_rows bigint DEFAULT NULL, max_bytes bigint DEFAULT NULL, max_ms int DEFAULT NULL,
+                                  condition text DEFAULT NULL)
+RETURNS TABLE (message int, kind text, flags int, sixteen int, relation numeric, hash numeric, index numeric,
+               document text, key text, before text, after text, columns text, body bytea, members bigint[])
+LANGUAGE sql AS $$
+  SELECT m.n::int, f.* FROM walspout.read_rows("table", options, after_key, max_rows, max_bytes, max_ms, condition) WITH ORDINALITY m(data, n),
+         LATERAL h.frames_of(m.data) f
+$$;
+
+-- The values of a cursor.
+CREATE OR REPLACE FUNCTION h.cursor_of(body bytea) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+  at int := 10;
+  found text[] := '{}';
+BEGIN
+  FOR i IN 1 .. h.number(body, 8, 2) LOOP
+    found := found || convert_from(substr(body, at + 5, h.number(body, at, 4)::int), 'UTF8');
+    at := at + 4 + h.number(body, at, 4);
+  END LOOP;
+  RETURN found;
+END
+$$;
+
+-- The keys of the whole table, read in pieces of so many rows.
+CREATE OR REPLACE FUNCTION h.in_pieces("table" regclass, max_rows bigint, options text[] DEFAULT '{omit,"id,ts"}')
+RETURNS TABLE (piece int, row_key text) LANGUAGE plpgsql AS $$
+DECLARE
+  here text[];
+  f record;
+  at_end boolean := false;
+BEGIN
+  piece := 0;
+  WHILE NOT at_end LOOP
+    piece := piece + 1;
+    FOR f IN SELECT * FROM h.rows("table", options, here, in_pieces.max_rows) LOOP
+      IF f.kind = 'r' THEN
+        row_key := f.key;
+        RETURN NEXT;
+      ELSIF f.kind = 'K' THEN
+        at_end := f.flags = 1;
+        IF f.index > 0 THEN
+          here := h.cursor_of(f.body);
+        END IF;
+      END IF;
+    END LOOP;
+  END LOOP;
+END
+$$;
+
+-- Compare rows that are read from the table with the inserts in table doc: the documents, and for some of them the
+-- members that "after" is made of.
+CREATE OR REPLACE FUNCTION h.compare_rows("table" regclass, VARIADIC options text[] DEFAULT '{}')
+RETURNS SETOF text LANGUAGE sql AS $$
+  WITH f AS MATERIALIZED (SELECT * FROM h.rows("table", options || '{omit,"id,ts,xid"}'::text[])),
+       r AS (SELECT replace(f.document, '"op":"r"', '"op":"c"') AS document,
+                    f.index % 20 > 0 OR h.members_of((SELECT body FROM f WHERE kind = 'R'), f.after, f.members) IS NOT NULL AS told
+               FROM f WHERE f.kind = 'r'),
+       c AS (SELECT count(*) FILTER (WHERE EXISTS (SELECT FROM doc WHERE data = r.document) AND told) AS equal,
+                    count(*) AS rows,
+                    min(left(r.document, 400)) FILTER (WHERE NOT EXISTS (SELECT FROM doc WHERE data = r.document)) AS one
+               FROM r)
+  SELECT c.equal || ' rows equal' || CASE WHEN c.equal < c.rows THEN ', ' || c.rows - c.equal || ' differ, as ' || one ELSE '' END FROM c
+$$;
+
 -- A change in a form that both plugins' output can be brought to: all values
 -- are text, the key columns only of an old row that is no whole one.
 CREATE OR REPLACE FUNCTION h.read_tuple(b bytea, at int, names text[], wanted boolean[],
