@@ -64,7 +64,7 @@ typedef struct Reading
 	MemoryContext per_row;		/* reset after each row */
 
 	PlannedStmt *plan;
-	TableScan	   *scan;			/* NULL: there is none now */
+	TableScan  *scan;			/* NULL: there is none now */
 	int			condition;		/* the condition's index in a row, or -1 */
 
 	/* read_rows() */

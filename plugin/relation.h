@@ -63,7 +63,7 @@ extern CachedRelation *relation_get(Relation relation);
  * The index whose columns tell a row from others, or InvalidOid. That is the
  * replica identity; under FULL, which names no columns, the primary key.
  */
-extern Oid relation_key_index(Relation relation);
+extern Oid	relation_key_index(Relation relation);
 
 /* The relation has been announced: its shape is not needed any more. */
 extern void relation_announced(CachedRelation *relation);

@@ -175,7 +175,7 @@ scan_plan(const ScanSpec *spec)
 static bool
 receive(TupleTableSlot *row, DestReceiver *self)
 {
-	TableScan	   *scan = (TableScan *) self;
+	TableScan  *scan = (TableScan *) self;
 
 	scan->enough = !scan->take(scan->arg, row);
 	return !scan->enough;
@@ -194,7 +194,7 @@ receive_end(DestReceiver *self)
 TableScan *
 scan_begin(PlannedStmt *plan, ParamListInfo parameters, TakeRow take, void *arg)
 {
-	TableScan	   *scan = palloc0(sizeof(TableScan));
+	TableScan  *scan = palloc0(sizeof(TableScan));
 
 	scan->receiver.receiveSlot = receive;
 	scan->receiver.rStartup = receive_begin;
