@@ -332,12 +332,11 @@ static void
 send_row(Reading *r, CachedRelation *entry, const Deformed *values)
 {
 	Row			row = {
-		.relation = entry, .new = values, .stored = true, .members = entry->members,
-		.max_value = (Size) r->options.max_value_bytes
+		.relation = entry, .new = values, .max_value = (Size) r->options.max_value_bytes
 	};
-	FrameEvent	event = {
-		.op = 'r', .index = r->events++, .relation = entry->relid, .members = entry->members,
-		.nmembers = entry->ncolumns, .open_id = !(r->options.omit & OMIT_ID)
+	FrameEvent	event = {.op = 'r', .index = r->events++, .relation = entry->relid};
+	FrameMembers members = {
+		.numbers = entry->members, .n = entry->ncolumns, .open_id = !(r->options.omit & OMIT_ID)
 	};
 	Out			o;
 	int			begin;
@@ -352,7 +351,7 @@ send_row(Reading *r, CachedRelation *entry, const Deformed *values)
 	event.after = row.after;
 	event.hash = row_hash(&o, &row);
 	out_close(&o);
-	frames_event_end(&r->message, begin, &event);
+	frames_told_event_end(&r->message, begin, &event, &members);
 }
 
 static void
