@@ -156,6 +156,42 @@ frames_prefix(StringInfo s, const char *prefix)
 	appendBinaryStringInfo(s, prefix, (int) n);
 }
 
+void
+frames_mark(StringInfo s, const char *content, Size n)
+{
+	char		frame[FRAME_HEAD_SIZE];
+
+	put_head(frame, FRAME_MARK, 0, 0, n);
+	appendBinaryStringInfo(s, frame, sizeof(frame));
+	appendBinaryStringInfo(s, content, (int) n);
+}
+
+static void
+append_cursor_value(StringInfo s, const char *value)
+{
+	char		size[4];
+
+	put32(size, (uint32) strlen(value));
+	appendBinaryStringInfo(s, size, sizeof(size));
+	appendBinaryStringInfo(s, value, (int) strlen(value));
+}
+
+void
+frames_cursor(StringInfo s, const FrameCursor *cursor)
+{
+	char		header[FRAME_HEAD_SIZE + 10] = {0};
+	int			begin = s->len;
+	char	   *p;
+
+	appendBinaryStringInfo(s, header, sizeof(header));	/* filled in below */
+	for (int i = 0; i < cursor->nvalues; i++)
+		append_cursor_value(s, cursor->values[i]);
+	p = put_head(s->data + begin, FRAME_CURSOR, cursor->at_end ? FRAME_CURSOR_AT_END : 0, 0,
+				 s->len - begin - FRAME_HEAD_SIZE);
+	p = put64(p, cursor->rows);
+	put16(p, (uint16) cursor->nvalues);
+}
+
 /* There nearly always is some. */
 static inline void
 make_room(StringInfo s, int n)
@@ -190,19 +226,26 @@ put_span(char *p, Size *end, const Span *span, uint8 flag, uint8 *flags)
 	return p;
 }
 
-void
-frames_event_end(StringInfo s, int begin, const FrameEvent *event)
+/* Inlined twice: events without members are not to pay for them. */
+static pg_attribute_always_inline void
+end_event(StringInfo s, int begin, const FrameEvent *event, const FrameMembers *members)
 {
 	uint8		flags = event->barrier ? FRAME_BARRIER : 0;
 	Size		end = 0;		/* of the object written last */
 	char	   *spans;
 	char	   *p;
 
-	make_room(s, SPANS_ROOM);
+	make_room(s, SPANS_ROOM + (members ? members->n * NUMBER_ROOM : 0));
 	p = spans = s->data + s->len;
 	p = put_span(p, &end, &event->key, FRAME_KEY, &flags);
 	p = put_span(p, &end, &event->before, FRAME_BEFORE, &flags);
 	p = put_span(p, &end, &event->after, FRAME_AFTER, &flags);
+	if (members)
+	{
+		flags |= FRAME_MEMBERS | (members->open_id ? FRAME_OPEN_ID : 0);
+		for (int i = 0; i < members->n; i++)
+			p = put_number(p, members->numbers[i]);
+	}
 	s->len += p - spans;
 
 	p = put_head(s->data + begin, event->op, flags, (uint16) (p - spans),
@@ -210,4 +253,17 @@ frames_event_end(StringInfo s, int begin, const FrameEvent *event)
 	p = put32(p, event->relation);
 	p = put64(p, event->hash);
 	put64(p, event->index);
+}
+
+void
+frames_event_end(StringInfo s, int begin, const FrameEvent *event)
+{
+	end_event(s, begin, event, NULL);
+}
+
+void
+frames_told_event_end(StringInfo s, int begin, const FrameEvent *event,
+					  const FrameMembers *members)
+{
+	end_event(s, begin, event, members);
 }

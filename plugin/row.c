@@ -9,7 +9,9 @@
 
 #include "row.h"
 
+#include "access/detoast.h"
 #include "format.h"
+#include "utils/memutils.h"
 #include "values.h"
 
 /* Every value is in an object of the document. */
@@ -109,14 +111,12 @@ close_span(Out *o, Size begin)
 	return span;
 }
 
-static void
-write_after(Out *o, Row *row)
+/* The columns of the new row. False, and stopped, if their members are to be noted. */
+static inline bool
+write_columns(Out *o, Row *row)
 {
 	const CachedRelation *r = row->relation;
-	Size		begin;
 
-	append_literal(o, ",\"after\":");
-	begin = out_tell(o);
 	for (int i = 0; i < r->ncolumns; i++)
 	{
 		const Column *column = &r->columns[i];
@@ -125,8 +125,65 @@ write_after(Out *o, Row *row)
 
 		if (likely(new_value(row, column, &value, &isnull)))
 			write_member(o, row, &column->field, value, isnull);
+		else if (r->members == NULL)
+			note_unchanged(row, &column->field);
+		else
+			return false;
+	}
+	return true;
+}
+
+/* What frames tell of a column's member, which was written from position begin on. */
+static inline uint32
+member_told(Out *o, Size begin, const Field *field, Datum value)
+{
+	/* it begins with a comma that is not its own */
+	if (likely(out_tell(o) > begin))
+		return (uint32) (out_tell(o) - begin - 1) << 1;
+	return (uint32) value_size(value, field->encoder->typlen) << 1 | 1;
+}
+
+/*
+ * The same, and what frames tell of the members. Most updates of a table look
+ * alike in what they change, so the next one is told in advance.
+ */
+static pg_noinline void
+write_told_columns(Out *o, Row *row)
+{
+	CachedRelation *r = row->relation;
+
+	for (int i = 0; i < r->ncolumns; i++)
+	{
+		const Column *column = &r->columns[i];
+		Size		begin = out_tell(o);
+		Datum		value;
+		bool		isnull;
+
+		r->members[i] = 0;
+		if (new_value(row, column, &value, &isnull))
+		{
+			write_member(o, row, &column->field, value, isnull);
+			r->members[i] = member_told(o, begin, &column->field, value);
+		}
 		else
 			note_unchanged(row, &column->field);
+	}
+	/* an insert says nothing about the next update */
+	if (!row->hide_old || row->nunchanged > 0)
+		r->lacking = row->nunchanged > 0;
+}
+
+static void
+write_after(Out *o, Row *row)
+{
+	Size		begin;
+
+	append_literal(o, ",\"after\":");
+	begin = out_tell(o);
+	if (unlikely(row->relation->lacking) || unlikely(!write_columns(o, row)))
+	{
+		out_rewind(o, begin);
+		write_told_columns(o, row);
 	}
 	row->after = close_span(o, begin);
 }
@@ -243,6 +300,84 @@ row_write(Out *o, Row *row)
 		write_after(o, row);
 	if (row->nunchanged > 0)
 		write_unchanged(o, row);
+	if (row->nelided > 0)
+		write_elided(o, row);
+}
+
+/*
+ * A member of a row that is read from its table. What is stored elsewhere is
+ * fetched, outside of a guard: a table that cannot be read is an error.
+ */
+static void
+write_stored(Out *o, Row *row, const Field *field, Datum value, bool isnull)
+{
+	MemoryContext context;
+	MemoryContext old;
+
+	if (likely(isnull || !value_is_unchanged_toast(value, field->encoder->typlen)))
+	{
+		write_member(o, row, field, value, isnull);
+		return;
+	}
+	if (value_size(value, -1) > (row->max_value > 0 ? row->max_value : document_limit))
+	{
+		note_elided(row, field, value_size(value, -1));
+		return;
+	}
+	context = AllocSetContextCreate(CurrentMemoryContext, "walspout stored value",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	value = PointerGetDatum(detoast_external_attr((struct varlena *) DatumGetPointer(value)));
+	MemoryContextSwitchTo(old);
+	write_member(o, row, field, value, false);
+	MemoryContextDelete(context);
+}
+
+static void
+write_stored_key(Out *o, Row *row)
+{
+	const CachedRelation *r = row->relation;
+	Size		begin;
+
+	if (r->nkey == 0)
+		return;
+	append_literal(o, ",\"key\":");
+	begin = out_tell(o);
+	for (int i = 0; i < r->nkey; i++)
+	{
+		int			index = r->key[i]->index;
+
+		write_stored(o, row, r->key[i], row->new->values[index], row->new->nulls[index]);
+	}
+	row->key = close_span(o, begin);
+}
+
+static void
+write_stored_columns(Out *o, Row *row)
+{
+	const CachedRelation *r = row->relation;
+	Size		all;
+
+	append_literal(o, ",\"after\":");
+	all = out_tell(o);
+	for (int i = 0; i < r->ncolumns; i++)
+	{
+		const Field *field = &r->columns[i].field;
+		Datum		value = row->new->values[field->index];
+		Size		begin = out_tell(o);
+
+		write_stored(o, row, field, value, row->new->nulls[field->index]);
+		r->members[i] = member_told(o, begin, field, value);
+	}
+	row->after = close_span(o, all);
+}
+
+void
+row_write_stored(Out *o, Row *row)
+{
+	o->depth = DEPTH_OF_VALUES;
+	write_stored_key(o, row);
+	write_stored_columns(o, row);
 	if (row->nelided > 0)
 		write_elided(o, row);
 }

@@ -5,6 +5,7 @@
 #ifndef WALSPOUT_ROW_H
 #define WALSPOUT_ROW_H
 
+#include "common/hashfn.h"
 #include "relation.h"
 
 /* A value that was left out. */
@@ -37,7 +38,7 @@ typedef struct Row
 
 	int			nelided;
 	Elided	   *elided;
-	int			nunchanged;
+	int			nunchanged;		/* if there are any, relation->members is filled in */
 	const Field **unchanged;
 } Row;
 
@@ -46,5 +47,20 @@ typedef struct Row
  * as far as the row has them. Never fails: what has no room is elided.
  */
 extern void row_write(Out *o, Row *row);
+
+/*
+ * The same for a row that is read from its table, as new: values that are
+ * stored elsewhere are fetched. Raises if they cannot be. relation->members is
+ * filled in.
+ */
+extern void row_write_stored(Out *o, Row *row);
+
+/* Equal for rows of a published table whose keys have the same bytes. */
+static inline uint64
+row_hash(const Out *o, const Row *row)
+{
+	return hash_bytes_extended((const unsigned char *) out_at(o, row->key.begin),
+							   (int) row->key.size, row->relation->published.relid);
+}
 
 #endif

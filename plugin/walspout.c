@@ -12,7 +12,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "output.h"
@@ -108,6 +107,15 @@ deform(HeapTuple tuple, Relation relation, Deformed *room)
 	return room;
 }
 
+/* Of an event with unchanged columns the members are told. */
+static pg_noinline void
+send_told(Walspout *w, const FrameEvent *event, const CachedRelation *relation)
+{
+	FrameMembers members = {.numbers = relation->members, .n = relation->ncolumns};
+
+	output_told_event_end(&w->output, &w->txn, event, &members);
+}
+
 static void
 send_row(Walspout *w, uint64 index, char op, Row *row)
 {
@@ -125,9 +133,11 @@ send_row(Walspout *w, uint64 index, char op, Row *row)
 	event.after = row->after;
 	event.barrier = row->key_changed;
 	if (w->options.format == FORMAT_FRAMES)
-		event.hash = hash_bytes_extended((const unsigned char *) out_at(o, row->key.begin),
-										 (int) row->key.size, relation->published.relid);
-	output_event_end(&w->output, &w->txn, &event);
+		event.hash = row_hash(o, row);
+	if (unlikely(row->nunchanged > 0) && w->options.format == FORMAT_FRAMES)
+		send_told(w, &event, relation);
+	else
+		output_event_end(&w->output, &w->txn, &event);
 }
 
 static void
@@ -225,6 +235,29 @@ on_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
 	MemoryContextReset(w->per_change);
 }
 
+/*
+ * Messages with this prefix are those of a reader of tables, and are no events,
+ * whatever the options say. They count nothing, so that ids do not depend on
+ * the format.
+ */
+#define MARK_PREFIX "walspout.mark"
+
+/* A longer one was not written by such a reader. */
+#define LONGEST_MARK 1024
+
+static void
+send_mark(Walspout *w, const Message *message)
+{
+	MemoryContext old;
+
+	if (w->options.format != FORMAT_FRAMES || !message->transactional ||
+		message->size > LONGEST_MARK)
+		return;
+	old = MemoryContextSwitchTo(w->per_txn);
+	output_mark(&w->output, &w->txn, message->content, message->size);
+	MemoryContextSwitchTo(old);
+}
+
 static bool
 wants_message(const Options *options, const char *prefix)
 {
@@ -296,6 +329,11 @@ on_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn, b
 	uint64		index;
 
 	output_tick(&w->output);
+	if (strcmp(prefix, MARK_PREFIX) == 0)
+	{
+		send_mark(w, &m);
+		return;
+	}
 	if (!transactional)
 	{
 		/*
