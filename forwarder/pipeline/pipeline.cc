@@ -46,14 +46,15 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
     DeliverConfig deliver{config.name, sink_config.name, config.retry, sink_config.deliver_timeout,
                           config.dead_letter ? config.dead_letter->after : 0};
     const SourceStats& source = pipeline->source_stats_;
-    lane->deliverer =
-        std::make_unique<Deliverer>(*lane->sink, *pipeline->queue_, pipeline->lanes_.size(),
-                                    deliver, pipeline->dead_letters_.get(), lane->stats,
-                                    lane->sleeper, [&source]() -> std::optional<SourceState> {
-                                      uint64_t start = source.start_lsn;
-                                      if (start == SourceStats::kNotYet) return std::nullopt;
-                                      return SourceState{Lsn{start}, false, source.identity.get()};
-                                    });
+    const uint64_t largest = config.source.max_value_bytes;
+    lane->deliverer = std::make_unique<Deliverer>(
+        *lane->sink, *pipeline->queue_, pipeline->lanes_.size(), deliver,
+        pipeline->dead_letters_.get(), lane->stats, lane->sleeper,
+        [&source, largest]() -> std::optional<SourceState> {
+          uint64_t start = source.start_lsn;
+          if (start == SourceStats::kNotYet) return std::nullopt;
+          return SourceState{Lsn{start}, false, source.identity.get(), largest};
+        });
     if (sink_config.only) pipeline->queue_->only(pipeline->lanes_.size(), *sink_config.only);
     pipeline->lanes_.push_back(std::move(lane));
   }

@@ -26,7 +26,7 @@ constexpr std::array kOwned = {
     Owned{"queue.buffering.max.kbytes", "unconfirmed"},
     Owned{"message.timeout.ms", "deliver_timeout"},
     Owned{"delivery.timeout.ms", "deliver_timeout"},
-    Owned{"transactional.id", ""},
+    Owned{"transactional.id", "exactly_once"},
     Owned{"enable.idempotence", ""},
     Owned{"enable.gapless.guarantee", ""},
     Owned{"acks", ""},
@@ -42,6 +42,8 @@ constexpr std::array kOwned = {
     Owned{"debug", ""},
     Owned{"statistics.interval.ms", ""},
     Owned{"enabled_events", ""},
+    Owned{"isolation.level", ""},
+    Owned{"enable.partition.eof", ""},
     Owned{"ut_handle_ApiVersions", ""},
     Owned{"test.mock.num.brokers", ""},
 };
