@@ -298,6 +298,13 @@ class Kafka:
         return tuple(map(float, line.split()))
 
 
+class KafkaOnce(Kafka):
+    """The same, with transactions."""
+
+    def sink(self):
+        return super().sink() + "\nexactly_once: true"
+
+
 class Forwarder:
     """The program on a slot of the database `bench`. Use it in a `with`.
 
