@@ -518,7 +518,7 @@ void Doctor::sinks() {
       continue;
     }
     std::string name = "sink \"" + config.name + "\" at " + std::string((*sink)->endpoint());
-    const SourceState source{wal_position_, false, identity_};
+    const SourceState source{wal_position_, false, identity_, config_.source.max_value_bytes};
     Result<void> checked = (*sink)->check(source, Clock::now() + kPatience);
     if (!checked && checked.error().loss) {
       // `run` says it, too, and goes on.

@@ -22,9 +22,14 @@ int kafka_timeout(TimePoint until) {
   return static_cast<int>(std::clamp<int64_t>(left, 0, 3'600'000));
 }
 
-Result<void> KafkaHandle::make(rd_kafka_type_t type, const KafkaOptions& options) {
+Result<void> KafkaHandle::make(rd_kafka_type_t type, const KafkaOptions& options,
+                               const std::vector<std::pair<const char*, std::string>>& extra) {
   KafkaOptions copy(rd_kafka_conf_dup(options.get()));
   std::array<char, 512> said{};
+  for (const auto& [option, value] : extra) {
+    const auto set = rd_kafka_conf_set(copy.get(), option, value.c_str(), said.data(), said.size());
+    if (set != RD_KAFKA_CONF_OK) return misconfigured(mask_.apply(said.data()), where_);
+  }
   handle_.reset(rd_kafka_new(type, copy.get(), said.data(), said.size()));
   if (handle_ == nullptr) return misconfigured(mask_.apply(said.data()), where_);
   (void)copy.release();  // the client has it

@@ -9,6 +9,8 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/mask.h"
@@ -40,8 +42,10 @@ class KafkaHandle {
   KafkaHandle(const KafkaHandle&) = delete;
   KafkaHandle& operator=(const KafkaHandle&) = delete;
 
-  // Makes the client. Connects to nothing.
-  [[nodiscard]] Result<void> make(rd_kafka_type_t type, const KafkaOptions& options);
+  // Makes the client, with these options beside the others. Connects to nothing.
+  [[nodiscard]] Result<void> make(
+      rd_kafka_type_t type, const KafkaOptions& options,
+      const std::vector<std::pair<const char*, std::string>>& extra = {});
 
   // Asks for an answer of any broker; the error says why no broker answered. kFatal: the brokers do
   // not want us as configured. Only for a client to which nothing but that is said yet, or a

@@ -47,6 +47,7 @@ Result<void> Deliverer::run() {
       continue;
     }
     stats_.taken_at.store(time_.wall(), std::memory_order_relaxed);
+    takes_.assign(1, batch.size());
     result = deliver(batch);
     if (result && batch.empty()) queue_.done(cursor_);
   }
@@ -106,7 +107,10 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
       continue;
     }
     const size_t attempted = attempt_size(pending);
-    Progress progress(attempted, [this] { return queue_.may_deliver(cursor_); });
+    const auto may_go_on = [this] { return queue_.may_deliver(cursor_); };
+    Progress progress(attempted, may_go_on, queue_.fence().term());
+    const bool may_grow = attempted == pending.size() && attempted < sink_.limits().events;
+    if (may_grow) progress.offer([this] { return queue_.has_more(cursor_); });
     const TimePoint until = deadline();
     stats_.pulse.back_by(until);
     // What is written after the signal belongs into the new file.
@@ -118,8 +122,16 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
         if (!progress.is_done(i)) progress.durable(i);
       }
       settle(pending, progress);
-      succeeded();
-      at_once_ = at_once_ > SIZE_MAX / 2 ? SIZE_MAX : at_once_ * 2;
+      const bool paused = progress.is_paused();
+      if (!paused || progress.durable_count() + progress.dropped_count() > 0) {
+        succeeded();
+        at_once_ = at_once_ > SIZE_MAX / 2 ? SIZE_MAX : at_once_ * 2;
+      }
+      if (paused && may_grow && !pending.empty()) {
+        BatchLimits limits = sink_.limits();
+        limits.events -= pending.size();
+        extend(pending, limits);
+      }
       continue;
     }
     if (progress.is_halted()) {  // which is not the receiver's fault
@@ -141,17 +153,31 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
     if (!handled) return handled;
   }
   extended_ = false;
+  uncut_ = 0;
+  takes_.clear();
   return {};
 }
 
 // A prefix of `pending` that the sink is given at once.
-size_t Deliverer::attempt_size(const std::vector<Event>& pending) const {
+size_t Deliverer::attempt_size(const std::vector<Event>& pending) {
   const size_t most = std::min(pending.size(), at_once_);
   if (!extended_) return most;
-  for (size_t i = 1; i < most; i++) {
+  for (size_t i = std::max<size_t>(1, uncut_); i < most; i++) {
     if (pending[i].barrier || pending[i - 1].barrier) return i;
+    uncut_ = i;
   }
   return most;
+}
+
+// What has come meanwhile is handed in behind what the sink has under way.
+void Deliverer::extend(std::vector<Event>& pending, const BatchLimits& limits) {
+  std::vector<Event> more;
+  leave_out(queue_.take(cursor_, limits, Duration::zero(), more));
+  if (more.empty()) return;
+  stats_.taken_at.store(time_.wall(), std::memory_order_relaxed);
+  extended_ = true;
+  takes_.push_back(more.size());
+  pending.insert(pending.end(), more.begin(), more.end());
 }
 
 // The next attempts have half as many events, until the event at fault stands alone.
@@ -168,6 +194,8 @@ void Deliverer::settle(std::vector<Event>& pending, const Progress& progress) {
   int64_t commit_time = 0;
   uint64_t same = 0;  // events in a row with that commit time
   size_t kept = 0;
+  size_t take = 0;
+  size_t take_end = takes_.empty() ? SIZE_MAX : takes_.front();
   auto flush = [&] {
     if (same && commit_time) stats_.latency.add(now - commit_time, same);
     same = 0;
@@ -179,18 +207,45 @@ void Deliverer::settle(std::vector<Event>& pending, const Progress& progress) {
       kept++;
       continue;
     }
+    while (i >= take_end) take_end += ++take < takes_.size() ? takes_[take] : SIZE_MAX;
+    if (take < takes_.size()) takes_[take]--;
     bytes += event.document.size();
     if (event.commit_time != commit_time) flush();
     commit_time = event.commit_time;
     same++;
   }
   flush();
+  uncut_ -= std::min(uncut_, pending.size() - kept);
   pending.resize(kept);
+  release();
   stats_.events.fetch_add(progress.durable_count(), std::memory_order_relaxed);
   stats_.dropped.fetch_add(progress.dropped_count(), std::memory_order_relaxed);
   stats_.bytes.fetch_add(bytes, std::memory_order_relaxed);
   stats_.progress_at.store(now, std::memory_order_relaxed);
   if (progress.durable_count() > 0) set_aside_unproven_ = false;
+}
+
+void Deliverer::set_aside(std::vector<Event>& pending, size_t event) {
+  size_t before = 0;  // events of earlier takes
+  for (size_t& take : takes_) {
+    if (event < before + take) {
+      take--;
+      break;
+    }
+    before += take;
+  }
+  pending.erase(pending.begin() + static_cast<ptrdiff_t>(event));
+  uncut_ -= std::min<size_t>(uncut_, 1);
+  release();
+}
+
+// What was taken first is given back as soon as the sink is done with it: the rest may never come
+// to an end. The last of it is given back when the sink has nothing in hands.
+void Deliverer::release() {
+  while (takes_.size() > 1 && takes_.front() == 0) {
+    takes_.pop_front();
+    queue_.done_first(cursor_);
+  }
 }
 
 Result<void> Deliverer::failed(std::vector<Event>& pending, const DeliveryError& error,
@@ -254,12 +309,7 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
 Deliverer::Fault Deliverer::fault(std::vector<Event>& pending, size_t troubled,
                                   bool others_passed) {
   if (!config_.unattended) return Fault::kOfTheEvent;
-  if (pending.size() == 1) {
-    std::vector<Event> more;
-    leave_out(queue_.take(cursor_, sink_.limits(), Duration::zero(), more));
-    extended_ = extended_ || !more.empty();
-    pending.insert(pending.end(), more.begin(), more.end());
-  }
+  if (pending.size() == 1) extend(pending, sink_.limits());
   const size_t end = std::min(pending.size(), troubled + 1 + kOthers);
   bool taken = troubled + 1 >= end && others_passed;
   bool overtaken = false;  // by an event that must come after this one
@@ -279,7 +329,7 @@ bool Deliverer::passes(std::vector<Event>& pending, size_t other) {
   if (!queue_.may_deliver(cursor_)) return false;
   const TimePoint until = deadline();
   stats_.pulse.back_by(until);
-  Progress one(1);
+  Progress one(1, {}, queue_.fence().term());
   const Delivery delivery = sink_.deliver(std::span(pending).subspan(other, 1), until, one);
   stats_.batches.fetch_add(1, std::memory_order_relaxed);
   // An event that was not begun, or that is mapped nowhere, proves nothing.
@@ -306,7 +356,7 @@ Result<void> Deliverer::bury(std::vector<Event>& pending, size_t event, const Er
   stats_.dead_letters.fetch_add(1, std::memory_order_relaxed);
   stats_.progress_at.store(time_.wall(), std::memory_order_relaxed);
   stats_.last_error.set(reason.message());
-  pending.erase(pending.begin() + static_cast<ptrdiff_t>(event));
+  set_aside(pending, event);
   troubled_times_ = 0;
   return {};
 }

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -80,12 +81,15 @@ class Deliverer {
   Result<void> event_failed(std::vector<Event>& pending, const DeliveryError& error,
                             bool others_passed);
   void split(const DeliveryError& error, size_t attempted);
-  size_t attempt_size(const std::vector<Event>& pending) const;
+  size_t attempt_size(const std::vector<Event>& pending);
   enum class Fault { kOfTheEvent, kOfTheReceiver, kOver };  // kOver: the event was delivered now
   Fault fault(std::vector<Event>& pending, size_t troubled, bool others_passed);
   bool passes(std::vector<Event>& pending, size_t other);
   Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);
+  void extend(std::vector<Event>& pending, const BatchLimits& limits);
   void settle(std::vector<Event>& pending, const Progress& progress);
+  void set_aside(std::vector<Event>& pending, size_t event);
+  void release();
   void note_loss(const Error& error);
   Result<void> park(Error error);
   void back_off(const Error& error, std::optional<Milliseconds> at_least);
@@ -112,6 +116,8 @@ class Deliverer {
   uint64_t troubled_times_ = 0;      // and how often in a row
   size_t at_once_ = SIZE_MAX;        // events in an attempt; fewer after a batch failed as a whole
   bool extended_ = false;            // `pending` was taken from the queue more than once
+  size_t uncut_ = 0;                 // so many of its first events may go together
+  std::deque<size_t> takes_;         // how many of its events each of these times gave
   bool set_aside_unproven_ = false;  // since the receiver took an event last
   TimePoint idle_at_{};              // when the sink is told next that nothing is there for it
   std::string parked_for_;           // what the log has said of why the sink is parked

@@ -28,7 +28,7 @@ std::vector<InputFigure> SlotInput::figures() const {
 std::optional<SourceState> SlotInput::state() const {
   const uint64_t start = stats_.start_lsn;
   if (start == SourceStats::kNotYet) return std::nullopt;
-  return SourceState{Lsn{start}, false, stats_.identity.get()};
+  return SourceState{Lsn{start}, false, stats_.identity.get(), max_value_bytes_};
 }
 
 }  // namespace walspout

@@ -1,6 +1,7 @@
 // A replication slot as the input of a pipeline.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@ class SlotInput final : public Input {
   SlotInput(std::string pipeline, const SourceConfig& config, EventQueue& queue, const Wake& wake,
             std::optional<StateFile> state, SourceTiming timing)
       : slot_(config.slot),
+        max_value_bytes_(config.max_value_bytes),
         source_(std::move(pipeline), config, queue, stats_, wake, std::move(state), timing) {}
 
   Result<void> run() override { return source_.run(); }
@@ -29,6 +31,7 @@ class SlotInput final : public Input {
 
  private:
   const std::string slot_;
+  const uint64_t max_value_bytes_;
   SourceStats stats_;
   Source source_;
 };

@@ -28,6 +28,7 @@ void Fence::open(int socket, Duration lease) {
     doubt_ = false;
     wanted_ = false;
     state_ = State::kOpen;
+    ++term_;
   }
   changed_.notify_all();
 }

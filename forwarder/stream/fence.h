@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <utility>
@@ -97,6 +98,9 @@ class Fence {
   // The same, but waits up to `patience` for it.
   bool wait(Duration patience);
 
+  // How often the slot became ours.
+  uint64_t term() const { return term_.load(); }
+
  private:
   bool ended() const;
 
@@ -109,6 +113,7 @@ class Fence {
   bool given_up_ = false;
   std::atomic<TimePoint::rep> heard_{0};
   std::atomic<TimePoint::rep> ticked_{0};
+  std::atomic<uint64_t> term_{0};
   std::atomic<bool> doubt_{false};
   std::atomic<bool> wanted_{false};
   std::atomic<int> waiting_{0};

@@ -119,9 +119,16 @@ size_t EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
     advance(cursor, chunk);
     left_out += pass_over(cursor);
   }
+  if (!batch.empty()) cursor.takes.push_back({cursor.taken, cursor.chunk});
   lock.unlock();
   if (wake) wake_();
   return left_out;
+}
+
+bool EventQueue::has_more(size_t sink) const {
+  std::lock_guard lock(mutex_);
+  const Cursor& cursor = cursors_[sink];
+  return !closed_ && cursor.taken < pushed_ && !holds_discarded(cursor);
 }
 
 size_t EventQueue::pass_over(size_t sink) {
@@ -148,11 +155,32 @@ void EventQueue::done(size_t sink) {
   if (wake) wake_();
 }
 
+void EventQueue::done_first(size_t sink) {
+  std::vector<Chunk> freed;
+  bool wake = false;
+  {
+    std::lock_guard lock(mutex_);
+    Cursor& cursor = cursors_[sink];
+    if (cursor.takes.empty()) return;
+    const Place end = cursor.takes.front();
+    cursor.takes.pop_front();
+    if (cursor.takes.empty()) skip_discarded(cursor);
+    wake = cursor.takes.empty() ? finish(cursor, freed) : finish(cursor, end, freed);
+  }
+  if (wake) wake_();
+}
+
 // The sink is done with all that it took. Whether the reader is to be woken. For `freed` see
 // drop_handled().
 bool EventQueue::finish(Cursor& cursor, std::vector<Chunk>& freed) {
-  cursor.done = cursor.taken;
-  cursor.done_chunk = cursor.chunk;
+  cursor.takes.clear();
+  return finish(cursor, {cursor.taken, cursor.chunk}, freed);
+}
+
+// The same of what it took up to a place.
+bool EventQueue::finish(Cursor& cursor, const Place& end, std::vector<Chunk>& freed) {
+  cursor.done = end.taken;
+  cursor.done_chunk = end.chunk;
   drop_handled(freed);
   if (waiting_for_room_ && bytes_ < capacity_) {
     waiting_for_room_ = false;

@@ -69,8 +69,13 @@ class EventQueue {
   // front of the first event that it wants, and does not wait.
   size_t pass_over(size_t sink);
 
+  // Whether take() would find something now, or pass over something.
+  bool has_more(size_t sink) const;
+
   // The sink is done with all that it took.
   void done(size_t sink);
+  // The sink is done with what the first call of take() gave it, of several since done().
+  void done_first(size_t sink);
 
   // Whether what the sink took was discarded meanwhile.
   bool is_discarded(size_t sink) const;
@@ -97,18 +102,24 @@ class EventQueue {
   uint64_t handled(size_t sink) const;
 
  private:
+  struct Place {
+    uint64_t taken;  // events ever, before it
+    uint64_t chunk;  // that it is in
+  };
   struct Cursor {
     uint64_t chunk = 0;       // absolute number of the chunk that holds the next event
     size_t event = 0;         // in it
     uint64_t taken = 0;       // events ever
     uint64_t done = 0;        // events ever
     uint64_t done_chunk = 0;  // chunks before this one are done with
+    std::deque<Place> takes;  // where each call of take() has ended, of what is in hands
     std::optional<Only> only;
   };
   uint64_t handled_locked() const;
   static void advance(Cursor& cursor, const Chunk& chunk);
   size_t pass_over(Cursor& cursor) const;
   bool finish(Cursor& cursor, std::vector<Chunk>& freed);
+  bool finish(Cursor& cursor, const Place& end, std::vector<Chunk>& freed);
   bool holds_discarded(const Cursor& cursor) const;
   void skip_discarded(Cursor& cursor) const;
   void drop_handled(std::vector<Chunk>& freed);

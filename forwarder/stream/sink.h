@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <span>
@@ -29,9 +30,10 @@ namespace walspout {
 // Which events of a batch are done with. What is not marked is handed in again, in the same order.
 class Progress {
  public:
-  // `may_go_on`: whether the slot is still known to be ours; without it, it is.
-  explicit Progress(size_t events, std::function<bool()> may_go_on = {})
-      : done_(events, false), may_go_on_(std::move(may_go_on)) {}
+  // `may_go_on`: whether the slot is still known to be ours; without it, it is. `term`: how often
+  // this process got the slot so far.
+  explicit Progress(size_t events, std::function<bool()> may_go_on = {}, uint64_t term = 0)
+      : done_(events, false), may_go_on_(std::move(may_go_on)), term_(term) {}
 
   // Asked by sinks that hand over a batch in several steps, before each one. False: another process
   // may have the slot, so nothing more may be begun. deliver() then returns as soon as it can, with
@@ -41,6 +43,13 @@ class Progress {
     return !halted_;
   }
   bool is_halted() const { return halted_; }
+  uint64_t term() const { return term_; }
+
+  // The caller can say whether it has events behind those of the call.
+  void offer(std::function<bool()> has_more) { has_more_ = std::move(has_more); }
+  // A sink with room for more may then return before all is durable, with a pause: the next call
+  // begins with what is not done, and has more behind that.
+  bool has_more() const { return has_more_ && has_more_(); }
 
   // The receiver has taken responsibility for event i (or had it already).
   void durable(size_t i) {
@@ -59,7 +68,8 @@ class Progress {
     done_[i] = true;
   }
 
-  // What is not done was not begun, for lack of time, and nothing has failed.
+  // Nothing has failed. What is not done was not begun, for lack of time; or it stays under way,
+  // as deliver() says, and the sink asks for more.
   void pause() { paused_ = true; }
 
   bool is_done(size_t i) const { return done_[i]; }
@@ -71,6 +81,8 @@ class Progress {
  private:
   std::vector<bool> done_;
   std::function<bool()> may_go_on_;
+  uint64_t term_;
+  std::function<bool()> has_more_;
   bool halted_ = false;
   size_t durable_ = 0;
   size_t dropped_ = 0;
@@ -115,6 +127,8 @@ struct SourceState {
   // The sequence of events that this source sends: the same text means that ids of events can be
   // compared. For people it reads "<system identifier> <slot> <database>". Empty: unknown.
   std::string identity{};
+  // A longer value is left out of its event. 0: there is no such limit, or it is not known.
+  uint64_t max_value_bytes = 0;
 };
 
 class Sink {
@@ -149,9 +163,9 @@ class Sink {
   //
   // Returns soon after the deadline, with kRetry if not all is durable. A sink that could only
   // begin what the deadline would cut may return before: without an error, with a paused
-  // `progress`.
+  // `progress`. So may a sink that keeps its connection, where `progress` has more events.
   //
-  // What was sent and not answered at the deadline is not durable. Either the sink gives up the
+  // What was sent and not answered when the call ends is not durable. Either the sink gives up the
   // connection, so that no late answer is mistaken. Or the sink keeps the connection, remembers
   // what is under way, and goes on waiting for that when the next call begins with the same events.
   // A call with other events then gives up the connection.

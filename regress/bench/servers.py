@@ -159,6 +159,13 @@ class KafkaSink(kafka.Broker):
         return tuple(map(float, line.split()))
 
 
+class KafkaOnce(KafkaSink):
+    """The same, with transactions."""
+
+    def sink(self):
+        return super().sink() + "\nexactly_once: true"
+
+
 class Measured(Walspout):
     """The program on a slot of the database `bench`. Use it in a `with`.
 

@@ -1,7 +1,11 @@
-"""Kafka as a destination: rows, through a real broker that is killed, frozen and restarted."""
+"""Kafka as a destination: rows, through a real broker that is killed, frozen and restarted. With exactly_once, readers
+see each event once, whatever is killed."""
 
 import json
+import random
 import signal
+import threading
+import time
 
 from harness import kafka
 from harness import postgres as pg
@@ -123,3 +127,110 @@ def test_check_says_what_is_missing(db, fwd, broker):
     checked = run("check", config, timeout=120)
     assert checked.returncode != 0
     assert 'No such configuration property: "no.such"' in checked.stdout + checked.stderr
+
+
+def exactly_once(broker, **more):
+    return sink(broker, exactly_once="true", deliver_timeout="5s", **more)
+
+
+def all_once(broker, topic, count):
+    """Waits until so many events are there, and shows that each is there once, in its key's order."""
+    pg.wait_until(lambda: len(broker.messages(topic)) >= count, 240, every=1, what="all events")
+    messages = broker.messages(topic)
+    ids = [headers["id"] for *_, headers in messages]
+    assert len(ids) == count and len(set(ids)) == count
+    assert all(in_order(of_key) for of_key in by_key(messages).values())
+
+
+class Writer(threading.Thread):
+    """Inserts rows and changes them until it is told to stop; then `changes` says how many changes there were."""
+
+    def __init__(self, db):
+        super().__init__()
+        self.db, self.changes, self.over = db, 0, threading.Event()
+
+    def run(self):
+        begin = 0
+        while not self.over.is_set():
+            size = random.choice([1, 10, 500])
+            self.db.psql(f"INSERT INTO t SELECT i, 'x' FROM generate_series({begin + 1}, {begin + size}) i; "
+                         f"UPDATE t SET body = body || 'y' WHERE id > {max(0, begin - 20)}")
+            begin += size
+            self.changes += size + size + min(20, begin - size)
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.over.set()
+        self.join()
+
+
+@pytest.mark.parametrize("victim", ["forwarder", "broker", "both"])
+def test_exactly_once_whatever_is_killed(db, fwd, broker, victim):
+    db.psql(TABLE)
+    topic = f"{db.name}.once"
+    forwarder = fwd(sinks=exactly_once(broker, topic=topic), pipeline="retry: {max: 300ms}")
+    forwarder.start()
+
+    def kill_forwarder():
+        forwarder.process.send_signal(signal.SIGKILL)
+        forwarder.process.wait()
+        forwarder.start()
+
+    def kill_broker():
+        broker.kill()
+        broker.start()
+    deeds = {"forwarder": [kill_forwarder] * 8, "broker": [kill_broker] * 3,
+             "both": [kill_forwarder, kill_broker, kill_forwarder, kill_broker, kill_forwarder]}[victim]
+    with Writer(db) as writer:
+        for deed in deeds:
+            time.sleep(random.uniform(0.3, 2.5))
+            deed()
+        time.sleep(1)
+    all_once(broker, topic, writer.changes)
+    assert forwarder.terminate() == 0
+
+
+def test_exactly_once_where_a_standby_takes_over(db, fwd, broker):
+    """The one that had the slot is frozen, and wakes up in the middle of what it was about."""
+    db.psql(TABLE)
+    db.server.psql(f"ALTER DATABASE {db.name} SET wal_sender_timeout = '2s'")
+    topic = f"{db.name}.standby"
+    first = fwd(sinks=exactly_once(broker, topic=topic), pipeline="retry: {max: 300ms}")
+    first.start()
+    second = fwd(name="second", sinks=exactly_once(broker, topic=topic), pipeline="retry: {max: 300ms}")
+    second.start(wait=False)
+    second.wait_for_log("waiting to take over")
+    with Writer(db) as writer:
+        for sleeper, other in ((first, second), (second, first)):
+            time.sleep(random.uniform(0.5, 1.5))
+            begin = len(other.log())
+            sleeper.process.send_signal(signal.SIGSTOP)
+            other.wait_for_log("msg=streaming", begin, 120)
+            time.sleep(1)
+            sleeper.process.send_signal(signal.SIGCONT)
+            time.sleep(2)
+    all_once(broker, topic, writer.changes)
+    assert first.terminate() == 0 and second.terminate() == 0
+
+
+def test_a_database_that_was_restored_is_noticed(db, fwd, broker):
+    """A position beyond the log of the database is not taken for one of its own."""
+    db.psql(TABLE)
+    config = dict(sinks=exactly_once(broker, topic=f"{db.name}.restored"), pipeline="retry: {max: 300ms}")
+    with fwd(**config) as forwarder:
+        db.psql("INSERT INTO t VALUES (1, 'x')")
+        delivered(forwarder, 1)
+        assert forwarder.terminate() == 0
+    key = next(key for _, key, _, _ in broker.messages("walspout.positions") if f" {db.name}" in key)
+    kafka.write(broker.address, "walspout.positions", key, "99999999999999-0 5AF3/107A3FFF 1700000000123456")
+    forwarder = fwd(**config)
+    checked = run("check", forwarder.config, timeout=120)
+    assert checked.returncode == 1 and "beyond the database's WAL position" in checked.stdout
+    forwarder.start()
+    db.psql("INSERT INTO t VALUES (2, 'x')")
+    pg.wait_until(lambda: forwarder.status()["sinks"][0]["state"] == "parked", 60, what="sink that is parked")
+    assert len(broker.messages(f"{db.name}.restored")) == 1
+    forwarder.kill()

@@ -23,6 +23,7 @@ log.dirs={folder}/data
 offsets.topic.replication.factor=1
 transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
 num.partitions={partitions}
 {more}
 """
@@ -140,14 +141,60 @@ def create(address, topic, timeout=60):
         raise OSError(f"topic {topic} could not be made: {error}")
 
 
+def write(address, topic, key, value, timeout=60):
+    """Sends one message to the first partition of a topic."""
+    lib = _library()
+    conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
+    lib.rd_kafka_conf_set(conf, b"bootstrap.servers", address.encode(), None, ctypes.c_size_t(0))
+    producer = ctypes.c_void_p(lib.rd_kafka_new(0, conf, None, ctypes.c_size_t(0)))
+    handle = ctypes.c_void_p(lib.rd_kafka_topic_new(producer, topic.encode(), None))
+    copy = 2
+    failed = lib.rd_kafka_produce(handle, 0, copy, value.encode(), ctypes.c_size_t(len(value)), key.encode(),
+                                  ctypes.c_size_t(len(key)), None)
+    failed = failed or lib.rd_kafka_flush(producer, int(timeout * 1000))
+    lib.rd_kafka_topic_destroy(handle)
+    lib.rd_kafka_destroy(producer)
+    if failed:
+        raise OSError(f"a message for {topic} is not written")
+
+
 def read(address, topic, timeout=60):
-    """[(partition, key, value, headers)]: all that is in a topic; keys and values are texts or None."""
+    """[(partition, key, value, headers)]: all that is committed in a topic; keys and values are texts or None."""
+    return [(partition, *rest) for partition, _, *rest in read_with_offsets(address, topic, timeout)]
+
+
+def _consumer(address):
     lib = _library()
     conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
     for name, value in (("bootstrap.servers", address), ("group.id", "reader"), ("log_level", "0"),
-                        ("enable.partition.eof", "true"), ("enable.auto.commit", "false")):
+                        ("enable.partition.eof", "true"), ("enable.auto.commit", "false"),
+                        ("isolation.level", "read_committed")):
         assert lib.rd_kafka_conf_set(conf, name.encode(), value.encode(), None, ctypes.c_size_t(0)) == 0
-    consumer = ctypes.c_void_p(lib.rd_kafka_new(1, conf, None, ctypes.c_size_t(0)))
+    return ctypes.c_void_p(lib.rd_kafka_new(1, conf, None, ctypes.c_size_t(0)))
+
+
+class Ends:
+    """Says how far the first partitions of topics are committed."""
+
+    def __init__(self, address):
+        self.consumer = _consumer(address)
+
+    def of(self, topic, timeout=2):
+        low, high = ctypes.c_int64(), ctypes.c_int64()
+        error = _library().rd_kafka_query_watermark_offsets(
+            self.consumer, topic.encode(), 0, ctypes.byref(low), ctypes.byref(high), int(timeout * 1000))
+        if error:
+            raise OSError(f"Kafka does not say where {topic} ends: {error}")
+        return high.value
+
+    def close(self):
+        _library().rd_kafka_destroy(self.consumer)
+
+
+def read_with_offsets(address, topic, timeout=60):
+    """The same, with the offset behind the partition."""
+    lib = _library()
+    consumer = _consumer(address)
     end, found, over = time.monotonic() + timeout, [], 0
     try:
         count = _partitions(lib, consumer, topic, timeout)
@@ -170,7 +217,7 @@ def read(address, topic, timeout=60):
             elif message.err == 0:
                 text = [ctypes.string_at(at, size).decode() if at else None
                         for at, size in ((message.key, message.key_len), (message.payload, message.len))]
-                found.append((message.partition, *text, _headers(lib, ctypes.c_void_p(pointer))))
+                found.append((message.partition, message.offset, *text, _headers(lib, ctypes.c_void_p(pointer))))
             lib.rd_kafka_message_destroy(ctypes.c_void_p(pointer))
     finally:
         lib.rd_kafka_destroy(consumer)

@@ -90,15 +90,25 @@ void Flight::clear() {
 void Flight::forget() {
   first_ = next();
   messages_.clear();
-  pending_ = bytes_ = failed_ = undone_ = 0;
+  pending_ = bytes_ = failed_ = undone_ = settled_ = 0;
 }
 
 std::optional<size_t> Flight::resume(std::span<const Event> events) {
+  const auto is = [](const Message& message, const Event& event) {
+    return message.lsn == event.lsn && message.index == event.index;
+  };
+  // Nothing is done since the last call: the callers leave out what is done, and nothing else.
+  const size_t all = messages_.size();
+  if (all > 0 && settled_ == 0 && events.size() >= all && messages_.front().event == 0 &&
+      messages_.back().event == all - 1 && is(messages_.front(), events[0]) &&
+      is(messages_.back(), events[all - 1])) {
+    return all;
+  }
   size_t known = 0;
   for (Message& message : messages_) {
     message.event = kNoEvent;
     if (message.state == State::kSettled || known >= events.size()) continue;
-    if (message.lsn != events[known].lsn || message.index != events[known].index) return {};
+    if (!is(message, events[known])) return {};
     message.event = known++;
   }
   return known;
@@ -107,6 +117,7 @@ std::optional<size_t> Flight::resume(std::span<const Event> events) {
 void Flight::settle(Message& message) {
   progress_->durable(message.event);
   message.state = State::kSettled;
+  ++settled_;
 }
 
 void Flight::settle(Order order, bool all) {
@@ -116,6 +127,7 @@ void Flight::settle(Order order, bool all) {
     if (message.state == State::kDone && message.event != kNoEvent) settle(message);
     if (message.state != State::kSettled) break;
     messages_.pop_front();
+    --settled_;
     ++first_;
   }
   if (!all || order == Order::kAll) return;

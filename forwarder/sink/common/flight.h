@@ -93,6 +93,7 @@ class Flight {
   size_t bytes_ = 0;  // of those
   size_t failed_ = 0;
   size_t undone_ = 0;
+  size_t settled_ = 0;  // messages that are so, and still here
   Progress* progress_ = nullptr;
 };
 

@@ -49,11 +49,19 @@ Delivery Window::deliver(std::span<const Event> events, TimePoint deadline, Prog
   return outcome;
 }
 
-// Until all has a verdict, or the deadline has come.
+// Until all has a verdict, or the caller has more, or the deadline has come.
 Delivery Window::run(Call& call, size_t begin) {
   Delivery outcome = submit_all(call, begin);
-  while (outcome && !is_over()) outcome = wait(call, &Window::is_over);
+  while (outcome && !is_over() && !wants_more(call)) outcome = wait(call, &Window::is_over);
   return outcome;
+}
+
+// Messages in flight are never waited for while there are others to send. A call costs something,
+// so it is not made for the last places in the window.
+bool Window::wants_more(const Call& call) const {
+  const bool plenty = 4 * flight_.pending() <= 3 * limits_.messages;
+  return limits_.keeps && plenty && alone_ == 0 && flight_.failures() == 0 && !call.unfit &&
+         !call.stopped && has_room() && call.progress.has_more();
 }
 
 // Nothing is awaited any more: also not what an earlier call began, and this one does not have.
@@ -147,7 +155,8 @@ Delivery Window::poll(Call& call, TimePoint until) {
 // What the call comes to. A failure that is known is reported once nothing is pending, so that the
 // events behind it are not handed in again while they may still arrive.
 Delivery Window::conclude(Call& call, Delivery outcome) {
-  flight_.settle(limits_.order, true);
+  // To look at every message takes a while, and those behind others can wait if all goes well.
+  flight_.settle(limits_.order, !outcome || flight_.pending() == 0 || flight_.failures() > 0);
   const bool failed = flight_.failures() > 0;
   const bool rejected = !outcome && outcome.error().error.kind == ErrorKind::kReject;
   // A message that failed stops those behind it, which may have arrived and come again.

@@ -75,7 +75,8 @@ struct WindowLimits {
   // Messages may be in flight behind one that fails, and arrive. Then the messages after a failure
   // go one at a time, that none overtakes another.
   bool pipelined = true;
-  // The connection outlives the deadline with its messages in flight. Otherwise they are abandoned.
+  // The connection outlives a call with its messages in flight: beyond the deadline, and where the
+  // caller has more events. Otherwise what is in flight at the deadline is abandoned.
   bool keeps = true;
 };
 
@@ -116,6 +117,7 @@ class Window {
   bool submit(Call& call, size_t event);
   bool has_room() const;
   bool is_over() const;
+  bool wants_more(const Call& call) const;
   void stop(Call& call);
   // Looks what there is; or waits until `enough`, at most up to the deadline.
   [[nodiscard]] Delivery look(Call& call);

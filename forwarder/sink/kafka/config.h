@@ -27,6 +27,9 @@ struct KafkaConfig : KafkaAccess {
   std::string compression = "lz4";
   Milliseconds linger{0};
   size_t unconfirmed = 32'768;  // messages sent before their confirms are awaited
+  bool exactly_once = false;
+  std::string positions = "walspout.positions";  // with exactly_once: topic of the positions
+  std::string sink = "kafka";                    // likewise: the sink's name, for its position
   std::optional<KafkaTopics> create_topics;
 };
 

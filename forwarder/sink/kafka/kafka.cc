@@ -1,17 +1,48 @@
 #include "sink/kafka/kafka.h"
 
-#include <algorithm>
 #include <array>
+#include <charconv>
 #include <utility>
-#include <vector>
 
 #include "kafka/errors.h"
+#include "kafka/handle.h"
+#include "sink/kafka/admin.h"
 
 namespace walspout {
 namespace {
 
 // How often to ask whether brokers that are away are back.
 constexpr Milliseconds kLook{1'000};
+
+// How long it may take to take back a transaction.
+constexpr Milliseconds kAbort{2'000};
+constexpr Milliseconds kLastAbort{1'000};
+// What headers and the frame of a batch need beside a document's values, at most.
+constexpr uint64_t kBeside = 4'096;
+
+WindowLimits window_limits(const KafkaConfig& config, size_t bytes) {
+  if (!config.exactly_once) {
+    return {.order = Order::kKey, .messages = config.unconfirmed, .bytes = bytes};
+  }
+  // Of a transaction. After a failure nothing of it remains, so nothing can be overtaken.
+  return {.messages = 4 * config.unconfirmed, .bytes = bytes, .pipelined = false};
+}
+
+constexpr const char* kLargest = "max.message.bytes";
+
+// An event that is too large is rejected: that is better known before one comes.
+void warn_of_size(const std::string& where, const std::string& option, uint64_t max_value,
+                  std::vector<std::string>& warnings) {
+  uint64_t largest = 0;
+  std::from_chars(option.data(), option.data() + option.size(), largest);
+  if (largest == 0 || (max_value > 0 && max_value + kBeside <= largest)) return;
+  const std::string what = max_value == 0
+                               ? "the source leaves no value out"
+                               : "max_value_bytes of the source is " + std::to_string(max_value);
+  warnings.push_back(where + " takes messages of " + option + " bytes at most, and " + what +
+                     ": a larger event would be rejected. Set max_value_bytes well below, or raise "
+                     "that limit");
+}
 
 }  // namespace
 
@@ -20,8 +51,13 @@ KafkaSink::KafkaSink(const KafkaConfig& config, KafkaOptions options, Router rou
       options_(std::move(options)),
       router_(std::move(router)),
       name_(kafka_name(config)),
-      window_(*this,
-              {.order = Order::kKey, .messages = config.unconfirmed, .bytes = kFlightBytes}) {}
+      window_(*this, window_limits(config, kFlightBytes)),
+      once_(config_, options_, name_) {}
+
+// Readers would wait for a transaction that is left open.
+KafkaSink::~KafkaSink() {
+  drop_link(kLastAbort);
+}
 
 Result<std::unique_ptr<Sink>> KafkaSink::create(const KafkaConfig& config) {
   if (config.brokers.empty()) return misconfigured("brokers names no broker");
@@ -36,43 +72,104 @@ Result<std::unique_ptr<Sink>> KafkaSink::create(const KafkaConfig& config) {
 Result<WindowClient::Connection> KafkaSink::connect(TimePoint deadline) {
   deadline_ = deadline;
   if (window_.flight().pending() == 0) heard_ = Clock::now();
-  if (link_ != nullptr) return Connection::kSame;
-  auto opened = KafkaLink::open(config_, options_, name_,
-                                std::min(deadline, Clock::now() + config_.connect_timeout));
-  if (!opened) return tl::unexpected(opened.error());
-  link_ = std::move(*opened);
-  heard_ = Clock::now();
-  return Connection::kNew;
+  const bool delivers = progress_ != nullptr && once_.is_used();
+  if (delivers) {
+    if (const Error* why = once_.barred(progress_->term())) return tl::unexpected(*why);
+  }
+  auto connection = Connection::kSame;
+  if (link_ == nullptr) {
+    auto opened = KafkaLink::open(config_, options_, name_,
+                                  std::min(deadline, Clock::now() + config_.connect_timeout),
+                                  {.reads = false, .transactional_id = once_.transactional_id()});
+    if (!opened) return tl::unexpected(opened.error());
+    link_ = std::move(*opened);
+    heard_ = Clock::now();
+    connection = Connection::kNew;
+  }
+  if (!delivers) return connection;
+  if (auto ready = once_.prepare(*link_, *progress_, deadline); !ready) {
+    drop_link(kAbort);
+    return tl::unexpected(ready.error());
+  }
+  return connection;
+}
+
+// What is left of a transaction the next producer would end, too. Until then readers would wait.
+void KafkaSink::drop_link(Milliseconds patience) {
+  if (once_.is_open()) once_.abort(Clock::now() + patience);
+  once_.forget();
+  link_.reset();
 }
 
 void KafkaSink::abandon() {
-  link_.reset();
+  drop_link(kAbort);
   several_.clear();
   half_sent_.reset();
 }
 
-Result<void> KafkaSink::check(const SourceState&, TimePoint deadline) {
+Delivery KafkaSink::deliver(std::span<const Event> events, TimePoint deadline, Progress& progress) {
+  progress_ = &progress;
+  auto delivery = window_.deliver(events, deadline, progress);
+  progress_ = nullptr;
+  return delivery;
+}
+
+Result<void> KafkaSink::check(const SourceState& source, TimePoint deadline) {
+  const std::string before = once_.transactional_id();
+  once_.set_source(source);
+  if (link_ != nullptr && once_.transactional_id() != before) window_.give_up();
   if (auto connected = window_.connect(deadline); !connected) return connected;
   if (auto reached = link_->reach(std::min(deadline, Clock::now() + config_.connect_timeout));
       !reached) {
     return reached;
   }
+  if (once_.is_used()) {
+    if (auto good = once_.check(*link_, deadline); !good) return good;
+  }
+  return check_topics(source, deadline);
+}
+
+Result<void> KafkaSink::check_topics(const SourceState& source, TimePoint deadline) {
+  warnings_.clear();
   for (const std::string& name : router_.fixed_names()) {
     if (auto topic = link_->topic(name, deadline); !topic) {
       Error error = std::move(topic.error());
       if (error.kind == ErrorKind::kReject) error.kind = ErrorKind::kFatal;
       return tl::unexpected(std::move(error));
     }
+    const auto option = kafka_topic_option(*link_, name, kLargest, name_, deadline);
+    if (!option) return tl::unexpected(option.error());
+    warn_of_size("topic \"" + name + "\"", *option, source.max_value_bytes, warnings_);
   }
+  if (!router_.fixed_names().empty()) return {};
+  const auto option = kafka_broker_option(*link_, "message.max.bytes", name_, deadline);
+  if (!option) return tl::unexpected(option.error());
+  warn_of_size("the broker", *option, source.max_value_bytes, warnings_);
   return {};
 }
 
+bool KafkaSink::has_room() const {
+  return !once_.is_open() ||
+         (!once_.is_committing() && !once_.is_due() && once_.unreported() < config_.unconfirmed);
+}
+
 Result<bool> KafkaSink::submit(uint64_t number, const Event& event) {
+  const bool once = once_.is_used();
+  if (once) {
+    const auto there = once_.has(event);
+    if (!there || *there) return there;
+  }
   const auto routed = router_.route(event, topic_name_);
   if (!routed) return tl::unexpected(routed.error());
   if (!*routed) return false;
   const auto topic = link_->topic(topic_name_, deadline_);
   if (!topic) return tl::unexpected(topic.error());
+  if (once) {
+    if (auto begun = once_.begin(); !begun) {
+      half_sent_ = begun.error();
+      return tl::unexpected(begun.error());
+    }
+  }
   const KafkaMessages messages(event, config_);
   void* opaque = kafka_opaque(number, kafka_place(event));
   bool first = true;
@@ -82,7 +179,11 @@ Result<bool> KafkaSink::submit(uint64_t number, const Event& event) {
     if (!sent) half_sent_ = sent.error();
     first = false;
   }
-  if (messages.all().size() > 1) several_[number] = messages.all().size();
+  if (once) {
+    once_.sent(event, messages.all().size());
+  } else if (messages.all().size() > 1) {
+    several_[number] = messages.all().size();
+  }
   return true;
 }
 
@@ -118,11 +219,84 @@ Result<void> KafkaSink::produce(rd_kafka_topic_t* topic, const Event& event,
 }
 
 tl::expected<void, Broken> KafkaSink::poll(TimePoint until, Flight& flight) {
-  if (half_sent_) return tl::unexpected(Broken{*half_sent_});
+  if (half_sent_) return broken(*half_sent_);
+  return once_.is_used() ? settle(until, flight) : listen(until, flight);
+}
+
+tl::unexpected<Broken> KafkaSink::broken(Error error) {
+  return tl::unexpected(Broken{once_.explained(std::move(error))});
+}
+
+tl::expected<void, Broken> KafkaSink::settle(TimePoint until, Flight& flight) {
+  if (!once_.is_open()) {
+    flight.done_through(flight.next() - 1);  // what was delivered before
+    return listen(TimePoint(), flight);
+  }
+  if (!once_.is_committing()) {
+    const auto whole = complete(until, flight);
+    if (!whole) return tl::unexpected(whole.error());
+    if (flight.failures() > 0) undo(flight);
+    if (!*whole || flight.failures() > 0) return {};
+  }
+  return commit(until, flight);
+}
+
+// Whether the transaction is to be committed now. Where the caller waits for room, reports give
+// that; where it does not, nothing more comes. Where no report comes, the commit says why.
+tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) {
+  if (auto heard = listen(TimePoint(), flight); !heard) return tl::unexpected(heard.error());
+  once_.look_at_clock();
+  for (;;) {
+    if (flight.failures() > 0 || Clock::now() >= until) return false;
+    const bool only_reports = !has_room() && !once_.is_due();
+    if (!only_reports) {
+      if (auto written = once_.write_position(); !written) return broken(written.error());
+      if (once_.unreported() == 0) return true;
+    }
+    const size_t before = once_.unreported();
+    auto heard = listen(std::min(until, Clock::now() + kLook), flight);
+    if (!heard) return tl::unexpected(heard.error());
+    if (once_.unreported() == before && flight.failures() == 0 && Clock::now() < until) {
+      if (auto written = once_.write_position(); !written) return broken(written.error());
+      return true;
+    }
+    if (only_reports) return false;
+  }
+}
+
+tl::expected<void, Broken> KafkaSink::commit(TimePoint until, Flight& flight) {
+  for (;;) {
+    const auto committed = once_.commit(until);
+    if (committed && *committed) break;
+    // Which event is at fault its report says, which may come just behind the error.
+    const bool wait = !committed && once_.unreported() > 0;
+    auto heard = listen(wait ? std::min(until, Clock::now() + kLook) : TimePoint(), flight);
+    if (!heard) return heard;
+    if (flight.failures() > 0) undo(flight);
+    if (!committed && flight.failures() == 0) return broken(committed.error());
+    if (flight.failures() > 0 || Clock::now() >= until) return {};
+    if (!link_->is_down()) continue;
+    auto back = link_->reach(std::min(until, Clock::now() + config_.connect_timeout));
+    if (!back) return tl::unexpected(Broken{.error = back.error(), .stays = true});
+  }
+  flight.done_through(flight.next() - 1);
+  link_->forget_trouble();
+  heard_ = Clock::now();
+  return {};
+}
+
+// Nothing of the transaction arrives, beside the failed events also those that did not fail. The
+// library has left a gap in its numbers: with this producer the next transaction would fail, too.
+void KafkaSink::undo(Flight& flight) {
+  for (uint64_t number = flight.first(); number < flight.next(); ++number) flight.undone(number);
+  drop_link(kAbort);
+}
+
+tl::expected<void, Broken> KafkaSink::listen(TimePoint until, Flight& flight) {
   if (flight.pending() == 0) heard_ = Clock::now();
   for (;;) {
     auto reports = link_->next(std::min(until, Clock::now() + kLook));
-    if (!reports) return tl::unexpected(Broken{reports.error()});
+    if (!reports) return broken(reports.error());
     if (*reports != nullptr || link_->is_down()) heard_ = Clock::now();
     if (Clock::now() - heard_ > kStuck) return tl::unexpected(stuck(flight));
     if (*reports != nullptr) {
@@ -152,10 +326,12 @@ tl::expected<void, Broken> KafkaSink::hear(rd_kafka_event_t* reports, Flight& fl
   bool confirmed = false;
   while (const rd_kafka_message_t* message = rd_kafka_event_message_next(reports)) {
     const uint64_t number = kafka_number(message->_private, flight.first());
+    if (once_.is_used()) once_.reported();
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
       if (auto over = fail(*message, number, count, flight); !over) return over;
       continue;
     }
+    if (once_.is_used()) continue;  // done is what is committed
     if (!several_.empty()) {
       if (auto waiting = several_.find(number); waiting != several_.end()) {
         if (--waiting->second > 0) continue;
@@ -177,7 +353,7 @@ tl::expected<void, Broken> KafkaSink::fail(const rd_kafka_message_t& message, ui
   switch (message.err) {
     case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
     case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
-      flight.undone(number);
+      if (!once_.is_used()) flight.undone(number);
       return {};
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
@@ -188,23 +364,30 @@ tl::expected<void, Broken> KafkaSink::fail(const rd_kafka_message_t& message, ui
     case RD_KAFKA_RESP_ERR__FATAL: {
       std::array<char, 512> said{};
       const auto cause = rd_kafka_fatal_error(link_->handle(), said.data(), said.size());
-      return tl::unexpected(Broken{kafka_trouble(cause, said.data(), {}, name_)});
+      return broken(kafka_trouble(cause, said.data(), {}, name_));
     }
     default:
       break;
   }
   Error error = kafka_error(message.err, topic, name_);
-  if (error.kind == ErrorKind::kReject && together > 1) {
-    error.blamed = Scope::kBatch;
-    if (flight.failures() == 0) {
-      flight.failed_together(number, together, std::move(error));
-    } else {
-      flight.undone(number);
-    }
-    return {};
+  // Of a transaction only events can be at fault, or else all of it fails.
+  if (once_.is_used() && (error.kind != ErrorKind::kReject || topic == config_.positions)) {
+    if (error.kind == ErrorKind::kReject) error.kind = ErrorKind::kFatal;
+    return broken(std::move(error));
   }
-  flight.failed(number, std::move(error));
+  blame(std::move(error), number, together, flight);
   return {};
+}
+
+void KafkaSink::blame(Error error, uint64_t number, size_t together, Flight& flight) {
+  if (error.kind != ErrorKind::kReject || together <= 1) {
+    flight.failed(number, std::move(error));
+  } else if (flight.failures() == 0) {
+    error.blamed = Scope::kBatch;
+    flight.failed_together(number, together, std::move(error));
+  } else {
+    flight.undone(number);
+  }
 }
 
 Error KafkaSink::late(const Flight& flight) const {

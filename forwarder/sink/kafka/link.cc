@@ -23,26 +23,35 @@ bool is_topic_name(std::string_view name) {
 
 }  // namespace
 
-std::string kafka_create_command(const KafkaConfig& config, const std::string& name) {
+std::string kafka_create_command(const KafkaConfig& config, const std::string& name,
+                                 const KafkaTopics& how) {
   std::string command = "kafka-topics.sh --bootstrap-server " +
                         (config.brokers.empty() ? "HOST:PORT" : config.brokers.front()) +
                         " --create --topic " + name;
-  if (!config.create_topics) return command;
-  if (config.create_topics->partitions > 0) {
-    command += " --partitions " + std::to_string(config.create_topics->partitions);
+  if (how.partitions > 0) command += " --partitions " + std::to_string(how.partitions);
+  if (how.replication_factor > 0) {
+    command += " --replication-factor " + std::to_string(how.replication_factor);
   }
-  if (config.create_topics->replication_factor > 0) {
-    command += " --replication-factor " + std::to_string(config.create_topics->replication_factor);
+  // Whether a topic of events is compacted is for its owner to say.
+  for (const auto& [option, value] : how.config) {
+    if (option == "cleanup.policy") command += " --config " + option + "=" + value.reveal();
   }
   return command;
 }
 
 Result<std::unique_ptr<KafkaLink>> KafkaLink::open(const KafkaConfig& config,
                                                    const KafkaOptions& options,
-                                                   const std::string& where, TimePoint deadline) {
+                                                   const std::string& where, TimePoint deadline,
+                                                   const KafkaUse& use) {
   std::unique_ptr<KafkaLink> link(new KafkaLink(config, where));
-  if (auto made = link->make(RD_KAFKA_PRODUCER, options); !made)
-    return tl::unexpected(made.error());
+  std::vector<std::pair<const char*, std::string>> extra;
+  if (!use.transactional_id.empty()) extra.emplace_back("transactional.id", use.transactional_id);
+  if (use.reads) {
+    extra.emplace_back("isolation.level", "read_committed");
+    extra.emplace_back("enable.partition.eof", "true");
+  }
+  const rd_kafka_type_t type = use.reads ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
+  if (auto made = link->make(type, options, extra); !made) return tl::unexpected(made.error());
   link->last_ = link->topics_.end();
   if (auto reached = link->reach(deadline); !reached) return tl::unexpected(reached.error());
   return link;
@@ -50,7 +59,9 @@ Result<std::unique_ptr<KafkaLink>> KafkaLink::open(const KafkaConfig& config,
 
 KafkaLink::~KafkaLink() {
   if (handle() == nullptr) return;
-  rd_kafka_purge(handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  if (rd_kafka_type(handle()) == RD_KAFKA_PRODUCER) {
+    rd_kafka_purge(handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+  }
   topics_.clear();
 }
 
@@ -66,7 +77,8 @@ Result<KafkaOwned<rd_kafka_event_t>> KafkaLink::next(TimePoint until) {
   }
 }
 
-Result<rd_kafka_topic_t*> KafkaLink::topic(const std::string& name, TimePoint deadline) {
+Result<rd_kafka_topic_t*> KafkaLink::topic(const std::string& name, const KafkaTopics& how,
+                                           TimePoint deadline) {
   if (last_ != topics_.end() && last_->first == name) return last_->second.get();
   if (auto known = topics_.find(name); known != topics_.end()) {
     last_ = known;
@@ -82,15 +94,15 @@ Result<rd_kafka_topic_t*> KafkaLink::topic(const std::string& name, TimePoint de
   if (topic == nullptr) {
     return retry("topic \"" + name + "\": " + rd_kafka_err2str(rd_kafka_last_error()), where());
   }
-  if (auto found = find_topic(name, topic.get(), deadline); !found) {
+  if (auto found = find_topic(name, how, topic.get(), deadline); !found) {
     return tl::unexpected(found.error());
   }
   last_ = topics_.emplace(name, std::move(topic)).first;
   return last_->second.get();
 }
 
-Result<void> KafkaLink::find_topic(const std::string& name, rd_kafka_topic_t* topic,
-                                   TimePoint deadline) {
+Result<void> KafkaLink::find_topic(const std::string& name, const KafkaTopics& how,
+                                   rd_kafka_topic_t* topic, TimePoint deadline) {
   for (bool created = false;;) {
     const struct rd_kafka_metadata* got = nullptr;
     const auto code = rd_kafka_metadata(handle(), 0, topic, &got, kafka_timeout(deadline));
@@ -106,12 +118,13 @@ Result<void> KafkaLink::find_topic(const std::string& name, rd_kafka_topic_t* to
       case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
         if (!config_.create_topics) {
           return misconfigured("there is no topic \"" + name + "\". Create it (" +
-                                   kafka_create_command(config_, name) +
-                                   "), set create_topics, or correct topic",
+                                   kafka_create_command(config_, name, how) +
+                                   "), set create_topics, or correct " +
+                                   (name == config_.positions ? "positions" : "topic"),
                                where());
         }
         if (!created) {
-          if (auto made = create_topic(name, deadline); !made) return made;
+          if (auto made = create_topic(name, how, deadline); !made) return made;
           created = true;
         }
         break;
@@ -127,8 +140,8 @@ Result<void> KafkaLink::find_topic(const std::string& name, rd_kafka_topic_t* to
   }
 }
 
-Result<void> KafkaLink::create_topic(const std::string& name, TimePoint deadline) {
-  const KafkaTopics& how = *config_.create_topics;
+Result<void> KafkaLink::create_topic(const std::string& name, const KafkaTopics& how,
+                                     TimePoint deadline) {
   const auto number = [](uint64_t value) { return value == 0 ? -1 : static_cast<int>(value); };
   std::array<char, 512> said{};
   rd_kafka_NewTopic_t* topic =
@@ -170,7 +183,7 @@ Result<void> KafkaLink::create_topic(const std::string& name, TimePoint deadline
   const size_t remedy = error.what.find(". Remedy: ");
   error.what = "cannot create topic \"" + name + "\": " + text +
                (remedy == std::string::npos ? "" : error.what.substr(remedy)) +
-               ". Or create it by hand: " + kafka_create_command(config_, name);
+               ". Or create it by hand: " + kafka_create_command(config_, name, how);
   return tl::unexpected(std::move(error));
 }
 

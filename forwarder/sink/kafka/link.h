@@ -1,4 +1,4 @@
-// One producer of librdkafka, with its connections and topics.
+// One producer or reader of librdkafka, with its connections and topics.
 //
 // Hides the library's threads: whatever they say waits in a queue, and is taken in by next(). What
 // it logs is not printed, but kept as the reason of what does not happen.
@@ -20,6 +20,12 @@
 
 namespace walspout {
 
+// What a link is for, where that is not to produce without transactions.
+struct KafkaUse {
+  bool reads = false;            // what is committed, and says where that ends
+  std::string transactional_id;  // empty: there are no transactions
+};
+
 class KafkaLink : public KafkaHandle {
  public:
   // Makes a producer, and waits until a broker has answered. Error: kRetry if none does, kFatal if
@@ -27,14 +33,20 @@ class KafkaLink : public KafkaHandle {
   [[nodiscard]] static Result<std::unique_ptr<KafkaLink>> open(const KafkaConfig& config,
                                                                const KafkaOptions& options,
                                                                const std::string& where,
-                                                               TimePoint deadline);
+                                                               TimePoint deadline,
+                                                               const KafkaUse& use = {});
   // What is not confirmed is given up.
   ~KafkaLink();
 
   // The topic, which is looked for, and made if that is configured, when it is first asked for.
   // Error: kFatal, with the remedy, if it is missing or may not be seen; kReject if there can be no
   // topic of that name.
-  [[nodiscard]] Result<rd_kafka_topic_t*> topic(const std::string& name, TimePoint deadline);
+  [[nodiscard]] Result<rd_kafka_topic_t*> topic(const std::string& name, TimePoint deadline) {
+    return topic(name, config_.create_topics.value_or(KafkaTopics{}), deadline);
+  }
+  // The same of a topic that is made in a way of its own, if topics are made at all.
+  [[nodiscard]] Result<rd_kafka_topic_t*> topic(const std::string& name, const KafkaTopics& how,
+                                                TimePoint deadline);
 
   // The next delivery reports. Nothing: the time has come. Error: the producer is of no use any
   // more.
@@ -44,9 +56,10 @@ class KafkaLink : public KafkaHandle {
   KafkaLink(const KafkaConfig& config, std::string where)
       : KafkaHandle(config, std::move(where)), config_(config) {}
 
-  [[nodiscard]] Result<void> find_topic(const std::string& name, rd_kafka_topic_t* topic,
-                                        TimePoint deadline);
-  [[nodiscard]] Result<void> create_topic(const std::string& name, TimePoint deadline);
+  [[nodiscard]] Result<void> find_topic(const std::string& name, const KafkaTopics& how,
+                                        rd_kafka_topic_t* topic, TimePoint deadline);
+  [[nodiscard]] Result<void> create_topic(const std::string& name, const KafkaTopics& how,
+                                          TimePoint deadline);
 
   const KafkaConfig& config_;
   std::map<std::string, KafkaOwned<rd_kafka_topic_t>, std::less<>> topics_;
@@ -54,6 +67,7 @@ class KafkaLink : public KafkaHandle {
 };
 
 // How to make a topic by hand.
-[[nodiscard]] std::string kafka_create_command(const KafkaConfig& config, const std::string& name);
+[[nodiscard]] std::string kafka_create_command(const KafkaConfig& config, const std::string& name,
+                                               const KafkaTopics& how);
 
 }  // namespace walspout

@@ -21,7 +21,7 @@ constexpr std::array kOwned = {
     Owned{"queue.buffering.max.kbytes", "unconfirmed"},
     Owned{"message.timeout.ms", "deliver_timeout"},
     Owned{"delivery.timeout.ms", "deliver_timeout"},
-    Owned{"transactional.id", ""},
+    Owned{"transactional.id", "exactly_once"},
     Owned{"enable.idempotence", ""},
     Owned{"enable.gapless.guarantee", ""},
     Owned{"acks", ""},
@@ -32,6 +32,8 @@ constexpr std::array kOwned = {
     Owned{"partitioner", ""},
     Owned{"sticky.partitioning.linger.ms", ""},
     Owned{"allow.auto.create.topics", "create_topics"},
+    Owned{"isolation.level", ""},
+    Owned{"enable.partition.eof", ""},
 };
 
 // Messages with a key go where Java's clients put them; those without one, all of a table to one

@@ -41,6 +41,11 @@ KeyTable<KafkaConfig> table() {
       .key("unconfirmed", &KafkaConfig::unconfirmed,
            "Messages sent before their confirms are awaited")
       .between(1, 1'000'000)
+      .key("exactly_once", &KafkaConfig::exactly_once,
+           "Readers of what is committed (`read_committed`) get each event once: events go in "
+           "transactions of Kafka, which also keep the position")
+      .key("positions", &KafkaConfig::positions,
+           "With `exactly_once`: the compacted topic of the positions")
       .section("create_topics", &KafkaConfig::create_topics, topics_table(),
                "Makes topics that are missing");
   add_kafka_access(table);
@@ -54,11 +59,29 @@ SinkType kafka_type() {
       sink_type<KafkaConfig>("kafka", "Sends a message to a topic of Kafka", table(),
                              [](const KafkaConfig& config) { return KafkaSink::create(config); });
   type.route = [](std::any& options) { return &std::any_cast<KafkaConfig&>(options).topic; };
+  // Two sinks of a slot have positions of their own.
+  type.rule = [](SinkConfig& sink, const Section::Has& has) -> std::optional<KeyProblem> {
+    KafkaConfig& kafka = std::any_cast<KafkaConfig&>(sink.options);
+    kafka.sink = sink.name;
+    if (has("positions") && !kafka.exactly_once) {
+      return KeyProblem{"positions",
+                        "\"positions\" has a meaning with \"exactly_once: true\" only"};
+    }
+    bool taken = kafka.exactly_once && kafka.topic.fallback == kafka.positions;
+    for (const auto& [table, topic] : kafka.topic.tables) {
+      taken = taken || (kafka.exactly_once && topic == kafka.positions);
+    }
+    if (!taken) return std::nullopt;
+    return KeyProblem{"topic", "topic \"" + kafka.positions +
+                                   "\" holds how far sources are delivered: choose another one"};
+  };
   type.capabilities = {
       .order = Order::kKey,
       .becomes = "a message of a topic; its key is the event's key",
       .delivered = "all in-sync replicas have it (`acks=all`)",
-      .repeated = "known by its header `id`; the library's own repeats are dropped by the broker",
+      .repeated =
+          "known by its header `id`; the library's own repeats are dropped by the broker. "
+          "With `exactly_once` nothing is there twice",
       .largest = "`max.message.bytes` of the topic"};
   return type;
 }

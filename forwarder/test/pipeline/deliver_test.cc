@@ -167,6 +167,89 @@ TEST_F(DelivererTest, DeliversInOrder) {
   EXPECT_EQ(stats.latency.sum_micros(), 3'000'000u);
 }
 
+std::string ids(std::span<const Event> events) {
+  std::string text;
+  for (const Event& event : events) text += std::string(EventId(event).view()) + " ";
+  return text;
+}
+
+TEST_F(DelivererTest, ASinkWithRoomGetsMoreBehindWhatIsUnderWay) {
+  sink.script = {[&](std::span<const Event> events, Progress& progress) -> Delivery {
+                   EXPECT_EQ(ids(events), "10-0 10-1 ");
+                   EXPECT_FALSE(progress.has_more());
+                   queue.push(transaction(20, 5));
+                   EXPECT_TRUE(progress.has_more());
+                   progress.durable(1);
+                   progress.pause();
+                   return {};
+                 },
+                 [&](std::span<const Event> events, Progress& progress) -> Delivery {
+                   EXPECT_EQ(ids(events), "10-0 20-0 20-1 20-2 ") << "as many as it takes at once";
+                   EXPECT_FALSE(progress.has_more());
+                   EXPECT_EQ(queue.handled(), 0u);
+                   progress.durable(0);
+                   progress.durable(2);
+                   progress.pause();
+                   return {};
+                 },
+                 [&](std::span<const Event> events, Progress& progress) -> Delivery {
+                   EXPECT_EQ(ids(events), "20-0 20-2 ");
+                   EXPECT_TRUE(progress.has_more());
+                   EXPECT_EQ(queue.handled(), 2u) << "what came first is given back first";
+                   return fail(ErrorKind::kRetry)(events, progress);
+                 }};
+  ASSERT_TRUE(run({2}, 7));
+  EXPECT_THAT(sink.taken, ElementsAre("10-1", "10-0", "20-1", "20-0", "20-2", "20-3", "20-4"));
+  EXPECT_EQ(queue.handled(), 7u);
+  EXPECT_EQ(queue.bytes(), 0u);
+  EXPECT_EQ(stats.events, 7u);
+  EXPECT_EQ(time.slept.size(), 1u);
+}
+
+TEST_F(DelivererTest, ABarrierStaysAloneWhereASinkGetsMore) {
+  sink.script = {[&](std::span<const Event>, Progress& progress) -> Delivery {
+                   queue.push(transaction(20, 1, 1));
+                   queue.push(transaction(30, 2));
+                   progress.pause();
+                   return {};
+                 },
+                 [&](std::span<const Event> events, Progress& progress) -> Delivery {
+                   EXPECT_EQ(ids(events), "10-0 10-1 ");
+                   EXPECT_FALSE(progress.has_more()) << "the barrier waits for these";
+                   return {};
+                 },
+                 [&](std::span<const Event> events, Progress& progress) -> Delivery {
+                   EXPECT_EQ(ids(events), "20-0 ");
+                   EXPECT_TRUE(progress.has_more());
+                   progress.pause();
+                   return {};
+                 },
+                 [&](std::span<const Event> events, Progress&) -> Delivery {
+                   EXPECT_EQ(ids(events), "20-0 ");
+                   return {};
+                 }};
+  ASSERT_TRUE(run({2}, 5));
+  EXPECT_THAT(sink.taken, ElementsAre("10-0", "10-1", "20-0", "30-0", "30-1"));
+  EXPECT_EQ(queue.handled(), 5u);
+}
+
+// A receiver that is away does not seem to be back because the sink asks for more.
+TEST_F(DelivererTest, APauseWithoutProgressIsNoSuccess) {
+  sink.script = {fail(ErrorKind::kRetry),
+                 [&](std::span<const Event>, Progress& progress) -> Delivery {
+                   queue.push(transaction(20, 1));
+                   progress.pause();
+                   return {};
+                 },
+                 [&](std::span<const Event> events, Progress& progress) -> Delivery {
+                   EXPECT_EQ(stats.state.load(), SinkState::kRetrying);
+                   EXPECT_EQ(stats.failures, 1u);
+                   return fail(ErrorKind::kRetry)(events, progress);
+                 }};
+  ASSERT_TRUE(run({1}, 2));
+  EXPECT_EQ(stats.state.load(), SinkState::kDelivering);
+}
+
 TEST_F(DelivererTest, WhatTheSinkDoesNotWantIsCountedAsDropped) {
   queue.only(0, {{"public.t"}, {"c"}});
   test::MessageBuilder builder;

@@ -70,6 +70,51 @@ TEST(EventQueue, BatchesKeepToTheLimits) {
   EXPECT_EQ(queue.bytes(), 0u);
 }
 
+TEST(EventQueue, WhatWasTakenFirstIsGivenBackFirst) {
+  int woken = 0;
+  EventQueue queue(1, 1000, [&] { woken++; });
+  for (uint64_t lsn : {10, 20, 30}) queue.push(transaction(lsn, 2, 0, 500));
+  EXPECT_FALSE(queue.has_room());
+  std::vector<Event> batch, more;
+  EXPECT_TRUE(queue.has_more(0));
+  queue.take(0, {3, 1 << 20, true}, kNoWait, batch);
+  queue.take(0, {2, 1 << 20, true}, kNoWait, more);
+  const size_t all = queue.bytes();
+  queue.done_first(0);
+  EXPECT_EQ(queue.handled(), 3u);
+  EXPECT_LT(queue.bytes(), all) << "the first chunk is free";
+  EXPECT_EQ(more[1].document, std::string(500, 'x')) << "what is in hands lives";
+  EXPECT_TRUE(queue.has_more(0));
+  queue.take(0, kAll, kNoWait, batch);
+  EXPECT_EQ(batch.size(), 1u);
+  EXPECT_FALSE(queue.has_more(0));
+  queue.done_first(0);
+  EXPECT_EQ(queue.handled(), 5u);
+  queue.done(0);
+  EXPECT_EQ(queue.handled(), 6u);
+  EXPECT_EQ(queue.bytes(), 0u);
+  EXPECT_EQ(woken, 1);
+}
+
+TEST(EventQueue, WhatIsGivenBackInPartsMayBeDiscarded) {
+  EventQueue queue(1, 1 << 20, [] {});
+  std::vector<Event> batch, more;
+  queue.push(transaction(10, 4));
+  queue.take(0, {1, 1 << 20, true}, kNoWait, batch);
+  queue.take(0, {1, 1 << 20, true}, kNoWait, more);
+  EXPECT_EQ(queue.discard(), 4u);
+  EXPECT_FALSE(queue.has_more(0)) << "first it is to be done with what it has";
+  queue.done_first(0);
+  EXPECT_TRUE(queue.is_discarded(0));
+  queue.done_first(0);
+  EXPECT_FALSE(queue.is_discarded(0));
+  EXPECT_EQ(queue.handled(), 4u);
+  queue.push(transaction(20, 1));
+  queue.take(0, kAll, kNoWait, batch);
+  ASSERT_EQ(batch.size(), 1u);
+  EXPECT_EQ(batch[0].lsn, Lsn{20});
+}
+
 TEST(EventQueue, ABarrierIsAlone) {
   EventQueue queue(1, 1 << 20, [] {});
   queue.push(transaction(10, 2));

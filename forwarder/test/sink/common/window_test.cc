@@ -109,6 +109,7 @@ class WindowTest : public testing::Test {
       positions.push_back(i);
     }
     Progress progress(batch.size(), [this] { return may_go_on_; });
+    progress.offer([this] { return has_more_; });
     const Delivery outcome = window().deliver(batch, in_seconds(seconds), progress);
     for (size_t i = 0; i < batch.size(); ++i) {
       if (progress.is_done(i)) done_.insert(positions[i]);
@@ -131,7 +132,7 @@ class WindowTest : public testing::Test {
   Events events_;
   std::set<size_t> done_;
   size_t failed_event_ = 0;
-  bool may_go_on_ = true, is_paused_ = false;
+  bool may_go_on_ = true, is_paused_ = false, has_more_ = false;
 
  private:
   std::optional<Window> window_;
@@ -274,6 +275,61 @@ TEST_F(WindowTest, ACallWithOtherEventsGivesUpTheConnection) {
   EXPECT_EQ(deliver(), "");
   EXPECT_EQ(client_.connections, 2);
   EXPECT_THAT(client_.sent, ElementsAre(0, 1, 1));
+}
+
+TEST_F(WindowTest, WhatIsInFlightIsNotWaitedForWhileThereIsMoreToSend) {
+  limits_.order = Order::kKey;
+  limits_.messages = 8;
+  for (int i = 0; i < 12; ++i) events_.add(i);
+  client_.ignored = {1, 3};
+  has_more_ = true;
+  EXPECT_EQ(deliver(5, 4), "");
+  EXPECT_TRUE(is_paused_);
+  EXPECT_THAT(client_.sent, ElementsAre(0, 1, 2, 3));
+  EXPECT_EQ(deliver(5, 6), "");
+  EXPECT_TRUE(is_paused_);
+  has_more_ = false;
+  client_.ignored.clear();
+  EXPECT_EQ(deliver(), "");
+  EXPECT_EQ(done_.size(), 12u);
+  EXPECT_THAT(client_.sent, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11));
+  EXPECT_EQ(client_.connections, 1);
+  EXPECT_LE(client_.most, 8u);
+}
+
+TEST_F(WindowTest, AFullWindowIsWaitedFor) {
+  limits_.messages = 4;
+  keys({1, 2, 3, 4});
+  client_.ignored = {0, 1, 2, 3};
+  has_more_ = true;
+  EXPECT_EQ(deliver(0.01), "4 late");
+  client_.ignored = {3};
+  EXPECT_EQ(deliver(), "");
+  EXPECT_TRUE(is_paused_);
+  EXPECT_EQ(done_.size(), 3u);
+}
+
+TEST_F(WindowTest, AfterAFailureNoMoreIsAskedFor) {
+  keys({1, 2, 3});
+  client_.failing = {0};
+  has_more_ = true;
+  EXPECT_EQ(deliver(), "");
+  EXPECT_TRUE(is_paused_);
+  has_more_ = false;
+  EXPECT_EQ(deliver(), "full");
+  client_.failing.clear();
+  has_more_ = true;
+  EXPECT_EQ(deliver(5, 2), "");
+  EXPECT_FALSE(is_paused_) << "messages go one by one";
+  EXPECT_EQ(deliver(), "");
+}
+
+TEST_F(WindowTest, WhatDoesNotKeepItsConnectionIsNotPaused) {
+  limits_.keeps = false;
+  keys({1, 2});
+  has_more_ = true;
+  EXPECT_EQ(deliver(), "");
+  EXPECT_FALSE(is_paused_);
 }
 
 TEST_F(WindowTest, AFailureIsReportedWhenNothingIsInFlight) {

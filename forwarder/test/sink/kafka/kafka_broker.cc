@@ -74,7 +74,9 @@ KafkaBroker::KafkaBroker() {
           "MUTUAL:SSL,SASL:SASL_PLAINTEXT\nlog.dirs=" +
           directory_.file("data") +
           "\noffsets.topic.replication.factor=1\ntransaction.state.log.replication.factor=1\n"
-          "transaction.state.log.min.isr=1\nshare.coordinator.state.topic.replication.factor=1\n"
+          "transaction.state.log.min.isr=1\ntransaction.state.log.num.partitions=4\n"
+          "transaction.abort.timed.out.transaction.cleanup.interval.ms=500\n"
+          "share.coordinator.state.topic.replication.factor=1\n"
           "auto.create.topics.enable=true\nnum.partitions=3\n"
           "ssl.keystore.type=PEM\nssl.keystore.location=" +
           directory_.file("store") +

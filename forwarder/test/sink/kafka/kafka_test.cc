@@ -401,6 +401,24 @@ TEST_F(KafkaSinkTest, TooLargeAnEventIsRejectedAndNoOther) {
   EXPECT_EQ(values.size(), 39u);
 }
 
+TEST_F(KafkaSinkTest, ACheckWarnsOfLimitsBelowTheSource) {
+  client_.create(topic_, 1, {{"max.message.bytes", "20000"}});
+  auto sink = sink_for(config_);
+  const auto warned = [&](uint64_t max_value_bytes) {
+    EXPECT_TRUE(sink->check({{}, false, "", max_value_bytes}, in_seconds(30)));
+    return sink->warnings();
+  };
+  EXPECT_THAT(warned(0), testing::ElementsAre(HasSubstr("leaves no value out")));
+  EXPECT_THAT(warned(19'000), testing::ElementsAre(HasSubstr("topic \"" + topic_ + "\"")));
+  EXPECT_THAT(warned(19'000), testing::ElementsAre(HasSubstr("20000 bytes at most")));
+  EXPECT_THAT(warned(10'000), testing::IsEmpty());
+  // Where events choose the topic, the broker's own limit counts, of a mebibyte.
+  config_.topic.fallback = topic_ + ".{table}";
+  sink = sink_for(config_);
+  EXPECT_THAT(warned(2'000'000), testing::ElementsAre(HasSubstr("the broker takes")));
+  EXPECT_THAT(warned(500'000), testing::IsEmpty());
+}
+
 TEST_F(KafkaSinkTest, PermissionsThatAreMissingAreNamed) {
   client_.create(topic_);
   log_in(KafkaBroker::kGuest);

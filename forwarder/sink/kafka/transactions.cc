@@ -1,0 +1,160 @@
+#include "sink/kafka/transactions.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "kafka/errors.h"
+
+namespace walspout {
+namespace {
+
+// How long the library waits in one call: meanwhile what it says is not heard.
+constexpr Milliseconds kStep{500};
+constexpr Milliseconds kAbortStep{20};
+
+Duration timeout_of(rd_kafka_t* handle) {
+  std::array<char, 32> value{};
+  size_t size = value.size();
+  rd_kafka_conf_get(rd_kafka_conf(handle), "transaction.timeout.ms", value.data(), &size);
+  return Milliseconds(std::strtol(value.data(), nullptr, 10));
+}
+
+bool passes(rd_kafka_error_t* failed) {
+  const auto code = rd_kafka_error_code(failed);
+  return rd_kafka_error_is_retriable(failed) != 0 || code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
+         code == RD_KAFKA_RESP_ERR__IN_PROGRESS || code == RD_KAFKA_RESP_ERR__CONFLICT;
+}
+
+}  // namespace
+
+KafkaTransactions::KafkaTransactions(KafkaLink& link, std::string id, std::string where)
+    : link_(link),
+      id_(std::move(id)),
+      where_(std::move(where)),
+      timeout_(timeout_of(link.handle())) {}
+
+Result<void> KafkaTransactions::init(const std::function<bool()>& may_go_on, TimePoint deadline) {
+  for (;;) {
+    if (!may_go_on()) return retry("the stream from the server is lost", where_);
+    const TimePoint until = std::min(deadline, Clock::now() + kStep);
+    rd_kafka_error_t* failed = rd_kafka_init_transactions(link_.handle(), kafka_timeout(until));
+    if (failed == nullptr) return {};
+    const bool again = passes(failed);
+    Error error = judge(failed, "cannot begin transactions");
+    if (!again) return Failure(std::move(error));
+    if (auto heard = link_.next(TimePoint()); !heard) {
+      return Failure(explained(std::move(heard.error())));
+    }
+    const auto& trouble = link_.trouble();
+    if (trouble && trouble->kind == ErrorKind::kFatal) return Failure(*trouble);
+    if (Clock::now() < deadline) continue;
+    if (trouble) return Failure(*trouble);
+    return Failure(std::move(error));
+  }
+}
+
+Result<void> KafkaTransactions::begin() {
+  if (rd_kafka_error_t* failed = rd_kafka_begin_transaction(link_.handle())) {
+    return Failure(judge(failed, "cannot begin a transaction"));
+  }
+  open_ = true;
+  begun_ = boot_time();
+  return {};
+}
+
+Result<bool> KafkaTransactions::commit(TimePoint until) {
+  committing_ = true;
+  const TimePoint step = std::min(until, Clock::now() + kStep);
+  rd_kafka_error_t* failed = rd_kafka_commit_transaction(link_.handle(), kafka_timeout(step));
+  if (failed == nullptr) {
+    open_ = committing_ = false;
+    return true;
+  }
+  const bool again = passes(failed) && rd_kafka_error_txn_requires_abort(failed) == 0;
+  Error error = judge(failed, "a transaction is not committed");
+  if (!again) return Failure(std::move(error));
+  return false;
+}
+
+void KafkaTransactions::abort(TimePoint deadline) {
+  while (open_ && !fenced_ && !link_.is_down()) {
+    rd_kafka_error_t* failed =
+        rd_kafka_abort_transaction(link_.handle(), static_cast<int>(kAbortStep.count()));
+    open_ = failed != nullptr;
+    if (failed == nullptr) return;
+    const bool again = passes(failed) && Clock::now() < deadline;
+    static_cast<void>(judge(failed, "a transaction is not aborted"));
+    // The library waits until the reports of what it drops are taken.
+    for (bool any = true; any;) {
+      const auto reports = link_.next(TimePoint());
+      if (!reports) static_cast<void>(explained(reports.error()));
+      any = reports && *reports != nullptr;
+      if (!reports) return;
+    }
+    if (!again) return;
+  }
+}
+
+Error KafkaTransactions::explained(Error error) {
+  std::array<char, 512> said{};
+  const auto cause = rd_kafka_fatal_error(link_.handle(), said.data(), said.size());
+  if (cause != RD_KAFKA_RESP_ERR_NO_ERROR && note_fence(cause)) return fenced();
+  return error;
+}
+
+// A fence is nobody's but ours if the coordinator was the one that ended the transaction.
+bool KafkaTransactions::note_fence(rd_kafka_resp_err_t code) {
+  if (code != RD_KAFKA_RESP_ERR__FENCED && code != RD_KAFKA_RESP_ERR_PRODUCER_FENCED &&
+      code != RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH) {
+    return false;
+  }
+  fenced_ = fenced_ || !open_ || boot_time() - begun_ < timeout_;
+  return fenced_;
+}
+
+Error KafkaTransactions::judge(rd_kafka_error_t* failed, const char* what) {
+  auto code = rd_kafka_error_code(failed);
+  std::string text = std::string(what) + ": " + rd_kafka_error_string(failed);
+  rd_kafka_error_destroy(failed);
+  if (note_fence(code)) return fenced();
+  std::array<char, 512> said{};
+  if (code == RD_KAFKA_RESP_ERR__FATAL || code == RD_KAFKA_RESP_ERR__STATE) {
+    const auto cause = rd_kafka_fatal_error(link_.handle(), said.data(), said.size());
+    if (cause != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      if (note_fence(cause)) return fenced();
+      code = cause;
+      text += " (" + std::string(said.data()) + ")";
+    }
+  }
+  switch (code) {
+    case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+      return kafka_error(code, {}, where_);
+    case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
+      return {ErrorKind::kFatal,
+              text +
+                  ". Set transaction.timeout.ms in librdkafka to at most what the brokers allow "
+                  "(transaction.max.timeout.ms)",
+              where_};
+    case RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE:
+    case RD_KAFKA_RESP_ERR_UNSUPPORTED_VERSION:
+      return {ErrorKind::kFatal,
+              text + ". The brokers have no transactions: leave exactly_once out", where_};
+    default:
+      return {ErrorKind::kRetry, std::move(text), where_};
+  }
+}
+
+Error KafkaTransactions::fenced() const {
+  return {ErrorKind::kFatal,
+          "another producer with the transactional id \"" + id_ +
+              "\" has taken over, and this one writes nothing any more: another forwarder, perhaps "
+              "of a copy of the server. Stop that one, or give this sink another `name`. This "
+              "forwarder takes over when it gets the slot again, is reloaded (SIGHUP) or started "
+              "again",
+          where_};
+}
+
+}  // namespace walspout
