@@ -17,6 +17,9 @@ import checker
 import cluster as pg
 import nats
 
+sys.path.insert(0, os.path.join(pg.TOP, "regress", "kafka"))
+import broker as kafka  # noqa: E402
+
 RABBITMQ = "/usr/lib/rabbitmq/bin/rabbitmq-server"
 RABBITMQCTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 NODE = "walspout@localhost"
@@ -52,6 +55,8 @@ def accepts(port):
 class Server:
     """A child process. What it says goes to a log in the work directory."""
 
+    own_user = True         # not root
+
     def __init__(self, work, name):
         self.work = work
         self.name = name
@@ -71,7 +76,7 @@ class Server:
             self.process = subprocess.Popen(
                 self.command(), env={**os.environ, **self.env()}, stdin=subprocess.DEVNULL,
                 stdout=log, stderr=log, start_new_session=True, preexec_fn=die_with_parent,
-                **self.work.as_user())
+                **(self.work.as_user() if self.own_user else {}))
         pg.wait_until(self._up, timeout, what=f"{self.name} that listens")
         return self
 
@@ -426,6 +431,76 @@ class Nats(Server):
     def forget(self, name):
         with self.client() as client:
             client.ask(f"STREAM.DELETE.{name}")
+
+
+class Kafka(Server):
+    """A broker with two listeners: the forwarder's, which sends clients to the proxy, and ours. Each topic has one
+    partition, whose offsets say how far it is."""
+
+    PROPERTIES = """\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=OURS://127.0.0.1:{ours},THEIRS://127.0.0.1:{theirs},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=OURS://127.0.0.1:{ours},THEIRS://{advertised}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,OURS:PLAINTEXT,THEIRS:PLAINTEXT
+inter.broker.listener.name=OURS
+controller.listener.names=CONTROLLER
+log.dirs={folder}/data
+offsets.topic.replication.factor=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=4
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
+num.partitions=1
+"""
+    own_user = False        # whose jars it may not read
+
+    def __init__(self, work):
+        super().__init__(work, "kafka")
+        self.folder = work.mkdir("kafka")
+        self.ours = free_port()
+        self.classpath = kafka.jars() + "/*"
+        self.properties = os.path.join(self.folder, "server.properties")
+        self.ends = None
+
+    def advertise(self, address):
+        """Before the first start: where the forwarder is to connect to."""
+        with open(self.properties, "w") as f:
+            f.write(self.PROPERTIES.format(theirs=self.port, ours=self.ours, controller=free_port(),
+                                           folder=self.folder, advertised=address))
+        subprocess.run(self._java("kafka.tools.StorageTool", "format", "-t", "bmljZS1xdWlldC1jbHVzdA", "-c",
+                                  self.properties), check=True, capture_output=True, cwd=self.folder)
+
+    def _java(self, *words):
+        return ["java", "-Xms64m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+                f"-Djava.io.tmpdir={self.folder}", "-cp", self.classpath, *words]
+
+    def command(self):
+        return self._java("kafka.Kafka", self.properties)
+
+    def env(self):
+        return {"LOG_DIR": self.folder}
+
+    def start(self, timeout=150):
+        return super().start(timeout)
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.ours}"
+
+    def reach(self, topic):
+        """How far the topic is. Of what is committed the broker may have yet to tell the topic."""
+        if self.ends is None:
+            self.ends = kafka.Ends(self.address)
+        return self.ends.of(topic)
+
+    def arrivals(self, topic):
+        return [checker.Arrival(headers["id"], value.encode(), offset + 1)
+                for _, offset, _, value, headers in kafka.read_with_offsets(self.address, topic)]
+
+    def declare(self, topic):
+        kafka.create(self.address, topic)
 
 
 class Webhook(Server):
