@@ -163,21 +163,21 @@ def read(address, topic, timeout=60):
     return [(partition, *rest) for partition, _, *rest in read_with_offsets(address, topic, timeout)]
 
 
-def _consumer(address):
+def _consumer(address, isolation="read_committed"):
     lib = _library()
     conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
     for name, value in (("bootstrap.servers", address), ("group.id", "reader"), ("log_level", "0"),
                         ("enable.partition.eof", "true"), ("enable.auto.commit", "false"),
-                        ("isolation.level", "read_committed")):
+                        ("isolation.level", isolation)):
         assert lib.rd_kafka_conf_set(conf, name.encode(), value.encode(), None, ctypes.c_size_t(0)) == 0
     return ctypes.c_void_p(lib.rd_kafka_new(1, conf, None, ctypes.c_size_t(0)))
 
 
 class Ends:
-    """Says how far the first partitions of topics are committed."""
+    """Says how far the first partitions of topics are. What is committed readers may see a moment later."""
 
     def __init__(self, address):
-        self.consumer = _consumer(address)
+        self.consumer = _consumer(address, "read_uncommitted")
 
     def of(self, topic, timeout=2):
         low, high = ctypes.c_int64(), ctypes.c_int64()

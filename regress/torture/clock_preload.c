@@ -2,7 +2,8 @@
  * Steps the wall clock of one process, for the torture: LD_PRELOAD this, with WALSPOUT_CLOCK naming
  * a file that holds two int64_t, first how many seconds the clock is wrong. The file is mapped:
  * whoever writes to it steps the clock. The monotonic clock is left alone, as a real step leaves
- * it.
+ * it. So is gettimeofday(): librdkafka adds to it the time that it waits, and the system knows of no
+ * step when that is over.
  *
  * While the second number is not 0, the process dies in the middle of a write to a file, as by a
  * kill -9 that nobody could time so well. What it says to its standard streams is left whole.
@@ -22,7 +23,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -58,18 +58,6 @@ clock_gettime(clockid_t clock, struct timespec *now)
 	if (result == 0 && control && (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE))
 		now->tv_sec += control[0];
 	return result;
-}
-
-int
-gettimeofday(struct timeval *restrict now, void *restrict zone)
-{
-	struct timespec exact;
-
-	(void) zone;
-	clock_gettime(CLOCK_REALTIME, &exact);
-	now->tv_sec = exact.tv_sec;
-	now->tv_usec = exact.tv_nsec / 1000;
-	return 0;
 }
 
 time_t

@@ -332,6 +332,7 @@ FAULTS = {
                  *_network("rabbitmq"), _stop_without("rabbitmq", "rabbitmq")],
     "nats": [*_deaths("nats"), Fault("nats-refuses", "nats", refuse("nats"), ("proxy nats",)),
              *_network("nats"), _stop_without("nats", "nats")],
+    "kafka": [*_deaths("kafka"), *_network("kafka"), _stop_without("kafka", "kafka")],
     "http": [*_deaths("http", "webhook"), Fault("webhook-misbehaves", "http", misbehave),
              Fault("replace-certificate", "http", replace_certificate, ("proxy http",)),
              *_network("http"), _stop_without("http", "webhook")],
@@ -340,6 +341,11 @@ FAULTS = {
              _stop_without("file", "file")],
     # The file of dead letters is on the same disk as the file sink's.
 }
+
+
+def parts(sinks):
+    """What there is to break where these sinks are. Two sinks of Kafka have one broker."""
+    return ["forwarder", "postgres", *dict.fromkeys(sink.removesuffix("-once") for sink in sinks)]
 
 
 class Kind(NamedTuple):
@@ -361,8 +367,8 @@ KINDS = {
     "a memory alarm": Kind(["rabbitmq-alarm"]),
     "cuts in a transaction": Kind(["long-transaction-cut"]),
     "a promoted standby": Kind(["promote-postgres", "terminate-walsender", "kill-forwarder"]),
-    "two sources": Kind(["kill-forwarder", "kill-redis", "kill-rabbitmq", "kill-nats", "kill-webhook", "kill-exec",
-                         "cut-*"], 2),
+    "two sources": Kind(["kill-forwarder", "kill-redis", "kill-rabbitmq", "kill-nats", "kill-kafka", "kill-webhook",
+                         "kill-exec", "cut-*"], 2),
     "everything": Kind(["*"]),
 }
 
@@ -373,10 +379,10 @@ def _is_asked_for(fault, patterns):
     return not patterns or any(fnmatch.fnmatch(fault.name, pattern) for pattern in patterns)
 
 
-def chosen(parts, patterns):
-    """The faults of the parts whose names match one of the patterns; all of them without any. Those that
+def chosen(of, patterns):
+    """The faults of some parts whose names match one of the patterns; all of them without any. Those that
     have to be called are there by their full names only."""
-    return [fault for part in parts for fault in FAULTS[part] if _is_asked_for(fault, patterns)]
+    return [fault for part in of for fault in FAULTS[part] if _is_asked_for(fault, patterns)]
 
 
 def without_those_too_new(faults, version):

@@ -22,12 +22,13 @@ from harness.proxy import Proxy
 from torture import checker, faults, standby, truth
 from torture.disk import Disk, size
 from torture.rotation import Rotated
-from torture.servers import Nats, Programs, RabbitMQ, Redis, Webhook
+from torture.servers import Kafka, Nats, Programs, RabbitMQ, Redis, Webhook
 from torture.source import Source
 
 CLOCK = os.path.join(pg.TOP, "build", "torture", "clock_preload.so")
 FAILED = os.path.join(pg.TOP, "build", "torture", "failed")
 SINKS = ("redis", "http", "rabbitmq", "nats", "exec", "file")
+ASKED_FOR = ("kafka", "kafka-once")     # whose broker takes long to start: only where they are named
 CATCH_UP = 180          # seconds, after all has healed
 REJECTED = '"table":"named"'
 AFTER = 3               # failed attempts of one event until it is a dead letter, if that event is the cause
@@ -58,16 +59,18 @@ class Stage:
         self.disk = Disk(work)
         # Servers end with the thread that started them: these stay.
         self.threads = concurrent.futures.ThreadPoolExecutor(16)
-        makers = {"redis": Redis, "http": Webhook, "rabbitmq": RabbitMQ, "nats": Nats}
-        for name in sinks:
+        makers = {"redis": Redis, "http": Webhook, "rabbitmq": RabbitMQ, "nats": Nats, "kafka": Kafka}
+        self.proxies = {"postgres": Proxy(self.socket_of(self.cluster))}
+        for name in faults.parts(sinks):
             if name in makers:
-                self.servers[name] = makers[name](work).start()
+                self.servers[name] = makers[name](work)
+                self.proxies[name] = Proxy(self.servers[name].port)
+        if "kafka" in self.servers:
+            self.servers["kafka"].advertise(f"{host_of('kafka')}:{self.proxies['kafka'].port}")
+        for server in self.servers.values():
+            server.start()
         if "exec" in sinks:
             self.servers["exec"] = Programs(work)
-        self.proxies = {"postgres": Proxy(self.socket_of(self.cluster))}
-        for name, server in self.servers.items():
-            if name != "exec":
-                self.proxies[name] = Proxy(server.port)
         for proxy in self.proxies.values():
             work.at_exit(proxy.close)
 
@@ -247,6 +250,8 @@ class Scene:
             source.make(self.leader)
         for name in {"rabbitmq", "nats"} & self.servers.keys():
             self.servers[name].declare(self.name)
+        for name in {"kafka", "kafka-once"} & set(self.stage.sinks):
+            self.servers["kafka"].declare(self.topic(name))
         if "http" in self.servers:
             self.servers["http"].rejected = REJECTED if self.rejects else None
             self.servers["http"].moods = faults.moods(self.chance) if self.moody else []
@@ -282,13 +287,15 @@ class Scene:
             reach = {"redis": lambda: self.servers["redis"].reach(),
                      "rabbitmq": lambda: self.servers["rabbitmq"].reach(self.name),
                      "nats": lambda: self.servers["nats"].reach(self.name),
+                     **{name: lambda name=name: self.servers["kafka"].reach(self.topic(name))
+                        for name in ("kafka", "kafka-once")},
                      "http": lambda: size(self.servers["http"].requests),
                      "exec": lambda source=source: size(self.program_file(source)),
                      "file": self.files[source.number].size}
             source.watch(self.cluster, self.stage.sinks, reach, lambda: size(self.dead_letters))
 
     def torture(self):
-        parts = ["forwarder", "postgres", *self.stage.sinks]
+        parts = faults.parts(self.stage.sinks)
         if self.rejects and "file" not in parts:
             parts.append("file")
         apply, _ = faults.without_those_too_new(faults.chosen(parts, self.patterns),
@@ -404,6 +411,8 @@ class Scene:
                 shared = self.servers[name].arrivals()
             elif name in ("rabbitmq", "nats"):
                 shared = self.servers[name].arrivals(self.name)
+            elif name in ("kafka", "kafka-once"):
+                shared = self.servers["kafka"].arrivals(self.topic(name))
             elif name == "http":
                 shared = self.servers[name].arrivals()
             for source in self.sources:
@@ -423,6 +432,10 @@ class Scene:
                             looks=source.watches[name].looks)
         if name in ("redis", "nats"):       # outages are shorter than a stream's duplicate window
             return made._replace(once=True)
+        if name == "kafka-once":
+            return made._replace(once=True)
+        if name == "kafka":
+            return made._replace(late=True, total=False)
         if name == "rabbitmq":
             # Nothing holds back what is under way in a run whose only fault is an alarm.
             return made._replace(late=not self.is_only_about("rabbitmq-alarm"))
@@ -532,11 +545,28 @@ class Scene:
         connect_timeout: 2s
         deliver_timeout: {self.patience}
 """ if "nats" in self.servers else "",
+            "kafka": self.kafka("kafka"),
+            "kafka-once": self.kafka("kafka-once", "        exactly_once: true\n        create_topics: {}\n"),
             "file": f"""\
       - type: file
         path: {self.file(source)}
         deliver_timeout: {self.patience}
 """}
+
+    def topic(self, name):
+        """Of a Kafka sink."""
+        return self.name.replace("torture", name)
+
+    def kafka(self, name, more=""):
+        return f"""\
+      - type: kafka
+        name: {name}
+        brokers: ["{host_of('kafka')}:{self.port('kafka')}"]
+        topic: {self.topic(name)}
+        connect_timeout: 2s
+        deliver_timeout: {self.patience}
+        librdkafka: {{socket.timeout.ms: 4000, transaction.timeout.ms: 5000}}
+{more}"""
 
     def port(self, name):
         return self.proxies[name].port if name in self.proxies else 0

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 
-from harness import nats, rabbitmq, redis, webhook
+from harness import kafka, nats, rabbitmq, redis, webhook
 from harness.ports import free_port
 from harness.processes import signal_all
 from torture import checker
@@ -242,6 +242,52 @@ class Nats(nats.Nats):
     def forget(self, name):
         with self.client() as client:
             client.ask(f"STREAM.DELETE.{name}")
+
+
+class Kafka(kafka.Broker):
+    """A broker with two listeners: the forwarder's, which sends clients to the proxy, and ours. Each topic has one
+    partition, whose offsets say how far it is."""
+
+    patience = 150
+    PROPERTIES = """\
+listeners=OURS://127.0.0.1:{ours},THEIRS://127.0.0.1:{theirs},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=OURS://127.0.0.1:{ours},THEIRS://{advertised}
+controller.quorum.voters=1@127.0.0.1:{controller}
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,OURS:PLAINTEXT,THEIRS:PLAINTEXT
+inter.broker.listener.name=OURS
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
+"""
+
+    def __init__(self, work):
+        super().__init__(work)
+        self.address = f"127.0.0.1:{free_port()}"
+        self.ends = None
+
+    def advertise(self, address):
+        """Before the first start: where the forwarder is to connect to. Later lines replace earlier ones."""
+        with open(self.properties, "a") as f:
+            f.write(self.PROPERTIES.format(theirs=self.port, ours=self.address.rpartition(":")[2],
+                                           controller=free_port(), advertised=address))
+
+    def _java(self, *words):
+        return ["java", "-Xms64m", "-Xmx512m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+                f"-Djava.io.tmpdir={self.folder}", "-cp", self.classpath, *words]
+
+    def launch(self, **more):
+        super().launch(env={"LOG_DIR": self.folder}, **more)
+
+    def reach(self, topic):
+        """How far the topic is. Of what is committed the broker may have yet to tell the topic."""
+        if self.ends is None:
+            self.ends = kafka.Ends(self.address)
+        return self.ends.of(topic)
+
+    def arrivals(self, topic):
+        return [checker.Arrival(headers["id"], value.encode(), offset + 1)
+                for _, offset, _, value, headers in kafka.read_with_offsets(self.address, topic)]
+
+    def declare(self, topic):
+        kafka.create(self.address, topic)
 
 
 class Webhook(webhook.MisbehavingWebhook):

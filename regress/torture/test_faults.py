@@ -228,7 +228,7 @@ RUN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "run")
 
 @pytest.mark.parametrize("options", [
     "--runs 0", "--runs -3", "--seconds 0", "--seconds -1", "--seconds nan", "--seconds x", "--seed x",
-    "--seed -1", "--sinks kafka", "--sinks redis,redis", "--faults nonsense",
+    "--seed -1", "--sinks kinesis", "--sinks redis,redis", "--faults nonsense",
     "--faults kill-redis,nonsense", "--sinks file --faults kill-redis", "--each --faults kill-redis",
     "--each --sources 2", "--sources 3"])
 def test_what_would_test_nothing_or_something_else_is_an_error(options):

@@ -137,13 +137,13 @@ Result<void> KafkaExactlyOnce::write_position() {
   return {};
 }
 
-Result<bool> KafkaExactlyOnce::commit(TimePoint until) {
-  auto committed = transactions_->commit(until);
+Result<void> KafkaExactlyOnce::commit(TimePoint deadline) {
+  auto committed = transactions_->commit(deadline);
   note_fence();
-  if (!committed || !*committed) return committed;
+  if (!committed) return committed;
   position_ = next_;
   start_over();
-  return true;
+  return {};
 }
 
 void KafkaExactlyOnce::abort(TimePoint deadline) {

@@ -53,7 +53,7 @@ class KafkaExactlyOnce {
   void reported() { --unreported_; }
   size_t unreported() const { return unreported_; }
   bool is_open() const { return transactions_ != nullptr && transactions_->is_open(); }
-  bool is_committing() const { return transactions_ != nullptr && transactions_->is_committing(); }
+  [[nodiscard]] Result<void> look() { return transactions_->look(); }
   // It has lasted long enough. Asked from time to time, as that looks at the clock.
   void look_at_clock() { due_ = is_open() && boot_time() - transactions_->begun() >= kLongest; }
   bool is_due() const { return due_; }
@@ -61,7 +61,7 @@ class KafkaExactlyOnce {
   // Sends the position, if it has changed since it was sent. Its report is to be awaited, too.
   [[nodiscard]] Result<void> write_position();
   // As KafkaTransactions::commit().
-  [[nodiscard]] Result<bool> commit(TimePoint until);
+  [[nodiscard]] Result<void> commit(TimePoint deadline);
   // Ends an open transaction, of which nothing remains; or leaves that to the next producer.
   void abort(TimePoint deadline);
   // The link is gone.

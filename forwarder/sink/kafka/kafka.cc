@@ -149,8 +149,7 @@ Result<void> KafkaSink::check_topics(const SourceState& source, TimePoint deadli
 }
 
 bool KafkaSink::has_room() const {
-  return !once_.is_open() ||
-         (!once_.is_committing() && !once_.is_due() && once_.unreported() < config_.unconfirmed);
+  return !once_.is_open() || (!once_.is_due() && once_.unreported() < config_.unconfirmed);
 }
 
 Result<bool> KafkaSink::submit(uint64_t number, const Event& event) {
@@ -232,17 +231,15 @@ tl::expected<void, Broken> KafkaSink::settle(TimePoint until, Flight& flight) {
     flight.done_through(flight.next() - 1);  // what was delivered before
     return listen(TimePoint(), flight);
   }
-  if (!once_.is_committing()) {
-    const auto whole = complete(until, flight);
-    if (!whole) return tl::unexpected(whole.error());
-    if (flight.failures() > 0) undo(flight);
-    if (!*whole || flight.failures() > 0) return {};
-  }
+  const auto whole = complete(until, flight);
+  if (!whole) return tl::unexpected(whole.error());
+  if (flight.failures() > 0) undo(flight);
+  if (!*whole || flight.failures() > 0) return {};
   return commit(until, flight);
 }
 
 // Whether the transaction is to be committed now. Where the caller waits for room, reports give
-// that; where it does not, nothing more comes. Where no report comes, the commit says why.
+// that; where it does not, nothing more comes. Where no report comes, there may be a reason.
 tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) {
   if (auto heard = listen(TimePoint(), flight); !heard) return tl::unexpected(heard.error());
   once_.look_at_clock();
@@ -256,29 +253,18 @@ tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) 
     const size_t before = once_.unreported();
     auto heard = listen(std::min(until, Clock::now() + kLook), flight);
     if (!heard) return tl::unexpected(heard.error());
-    if (once_.unreported() == before && flight.failures() == 0 && Clock::now() < until) {
-      if (auto written = once_.write_position(); !written) return broken(written.error());
-      return true;
+    if (once_.unreported() == before) {
+      const auto good = once_.look();
+      // The report that says whose fault it is may come just behind the error.
+      if (auto more = listen(TimePoint(), flight); !more) return tl::unexpected(more.error());
+      if (!good && flight.failures() == 0) return broken(good.error());
     }
     if (only_reports) return false;
   }
 }
 
 tl::expected<void, Broken> KafkaSink::commit(TimePoint until, Flight& flight) {
-  for (;;) {
-    const auto committed = once_.commit(until);
-    if (committed && *committed) break;
-    // Which event is at fault its report says, which may come just behind the error.
-    const bool wait = !committed && once_.unreported() > 0;
-    auto heard = listen(wait ? std::min(until, Clock::now() + kLook) : TimePoint(), flight);
-    if (!heard) return heard;
-    if (flight.failures() > 0) undo(flight);
-    if (!committed && flight.failures() == 0) return broken(committed.error());
-    if (flight.failures() > 0 || Clock::now() >= until) return {};
-    if (!link_->is_down()) continue;
-    auto back = link_->reach(std::min(until, Clock::now() + config_.connect_timeout));
-    if (!back) return tl::unexpected(Broken{.error = back.error(), .stays = true});
-  }
+  if (auto committed = once_.commit(until); !committed) return broken(committed.error());
   flight.done_through(flight.next() - 1);
   link_->forget_trouble();
   heard_ = Clock::now();

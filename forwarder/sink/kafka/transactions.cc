@@ -9,8 +9,10 @@
 namespace walspout {
 namespace {
 
-// How long the library waits in one call: meanwhile what it says is not heard.
-constexpr Milliseconds kStep{500};
+// Of a call of the library, during which what it says is not heard. No call is made again after its
+// time is over: the library (2.0) then takes the answer to the first one for that to the second
+// one.
+constexpr std::chrono::seconds kLongest{10};
 constexpr Milliseconds kAbortStep{20};
 
 Duration timeout_of(rd_kafka_t* handle) {
@@ -18,12 +20,6 @@ Duration timeout_of(rd_kafka_t* handle) {
   size_t size = value.size();
   rd_kafka_conf_get(rd_kafka_conf(handle), "transaction.timeout.ms", value.data(), &size);
   return Milliseconds(std::strtol(value.data(), nullptr, 10));
-}
-
-bool passes(rd_kafka_error_t* failed) {
-  const auto code = rd_kafka_error_code(failed);
-  return rd_kafka_error_is_retriable(failed) != 0 || code == RD_KAFKA_RESP_ERR__TIMED_OUT ||
-         code == RD_KAFKA_RESP_ERR__IN_PROGRESS || code == RD_KAFKA_RESP_ERR__CONFLICT;
 }
 
 }  // namespace
@@ -35,23 +31,16 @@ KafkaTransactions::KafkaTransactions(KafkaLink& link, std::string id, std::strin
       timeout_(timeout_of(link.handle())) {}
 
 Result<void> KafkaTransactions::init(const std::function<bool()>& may_go_on, TimePoint deadline) {
-  for (;;) {
-    if (!may_go_on()) return retry("the stream from the server is lost", where_);
-    const TimePoint until = std::min(deadline, Clock::now() + kStep);
-    rd_kafka_error_t* failed = rd_kafka_init_transactions(link_.handle(), kafka_timeout(until));
-    if (failed == nullptr) return {};
-    const bool again = passes(failed);
-    Error error = judge(failed, "cannot begin transactions");
-    if (!again) return Failure(std::move(error));
-    if (auto heard = link_.next(TimePoint()); !heard) {
-      return Failure(explained(std::move(heard.error())));
-    }
-    const auto& trouble = link_.trouble();
-    if (trouble && trouble->kind == ErrorKind::kFatal) return Failure(*trouble);
-    if (Clock::now() < deadline) continue;
-    if (trouble) return Failure(*trouble);
-    return Failure(std::move(error));
+  if (!may_go_on()) return retry("the stream from the server is lost", where_);
+  const TimePoint until = std::min(deadline, Clock::now() + kLongest);
+  rd_kafka_error_t* failed = rd_kafka_init_transactions(link_.handle(), kafka_timeout(until));
+  if (failed == nullptr) return {};
+  const bool late = rd_kafka_error_code(failed) == RD_KAFKA_RESP_ERR__TIMED_OUT;
+  Error error = judge(failed, "cannot begin transactions");
+  if (auto heard = link_.next(TimePoint()); !heard) {
+    return Failure(explained(std::move(heard.error())));
   }
+  return Failure(late && link_.trouble() ? *link_.trouble() : std::move(error));
 }
 
 Result<void> KafkaTransactions::begin() {
@@ -63,37 +52,40 @@ Result<void> KafkaTransactions::begin() {
   return {};
 }
 
-Result<bool> KafkaTransactions::commit(TimePoint until) {
-  committing_ = true;
-  const TimePoint step = std::min(until, Clock::now() + kStep);
-  rd_kafka_error_t* failed = rd_kafka_commit_transaction(link_.handle(), kafka_timeout(step));
-  if (failed == nullptr) {
-    open_ = committing_ = false;
-    return true;
-  }
-  const bool again = passes(failed) && rd_kafka_error_txn_requires_abort(failed) == 0;
+Result<void> KafkaTransactions::commit(TimePoint deadline) {
+  const TimePoint until = std::min(deadline, Clock::now() + kLongest);
+  rd_kafka_error_t* failed = rd_kafka_commit_transaction(link_.handle(), kafka_timeout(until));
+  open_ = false;
+  if (failed == nullptr) return {};
+  in_doubt_ = true;
   Error error = judge(failed, "a transaction is not committed");
-  if (!again) return Failure(std::move(error));
-  return false;
+  if (error.kind == ErrorKind::kRetry) error.what += ". Another producer finds out how it ended";
+  return Failure(std::move(error));
 }
 
-void KafkaTransactions::abort(TimePoint deadline) {
-  while (open_ && !fenced_ && !link_.is_down()) {
-    rd_kafka_error_t* failed =
-        rd_kafka_abort_transaction(link_.handle(), static_cast<int>(kAbortStep.count()));
-    open_ = failed != nullptr;
-    if (failed == nullptr) return;
-    const bool again = passes(failed) && Clock::now() < deadline;
-    static_cast<void>(judge(failed, "a transaction is not aborted"));
-    // The library waits until the reports of what it drops are taken.
-    for (bool any = true; any;) {
-      const auto reports = link_.next(TimePoint());
-      if (!reports) static_cast<void>(explained(reports.error()));
-      any = reports && *reports != nullptr;
-      if (!reports) return;
-    }
-    if (!again) return;
+// In a transaction this is an error; the library says another one if there is another.
+Result<void> KafkaTransactions::look() {
+  rd_kafka_error_t* failed = rd_kafka_begin_transaction(link_.handle());
+  if (failed == nullptr) return {};
+  if (rd_kafka_error_code(failed) == RD_KAFKA_RESP_ERR__STATE) {
+    rd_kafka_error_destroy(failed);
+    return {};
   }
+  return Failure(judge(failed, "a transaction cannot go on"));
+}
+
+// Only with nothing in flight: the library waits until the reports of what it drops are taken.
+void KafkaTransactions::abort(TimePoint deadline) {
+  if (!open_ || in_doubt_ || fenced_) return;
+  rd_kafka_purge(link_.handle(), RD_KAFKA_PURGE_F_QUEUE);
+  while (rd_kafka_outq_len(link_.handle()) > 0) {
+    const auto reports = link_.next(std::min(deadline, Clock::now() + kAbortStep));
+    if (!reports) static_cast<void>(explained(reports.error()));
+    if (!reports || link_.is_down() || Clock::now() >= deadline) return;
+  }
+  rd_kafka_error_t* failed = rd_kafka_abort_transaction(link_.handle(), kafka_timeout(deadline));
+  if (failed != nullptr) static_cast<void>(judge(failed, "a transaction is not aborted"));
+  open_ = false;
 }
 
 Error KafkaTransactions::explained(Error error) {
@@ -109,7 +101,7 @@ bool KafkaTransactions::note_fence(rd_kafka_resp_err_t code) {
       code != RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH) {
     return false;
   }
-  fenced_ = fenced_ || !open_ || boot_time() - begun_ < timeout_;
+  fenced_ = fenced_ || (!open_ && !in_doubt_) || boot_time() - begun_ < timeout_;
   return fenced_;
 }
 

@@ -27,10 +27,13 @@ class KafkaTransactions {
   bool is_open() const { return open_; }
   TimePoint begun() const { return begun_; }  // boot_time()
 
-  // Waits a moment. False: not committed yet; the next call goes on, after reports that came were
-  // taken. After an error the transaction is to be aborted, or the producer to be given up.
-  [[nodiscard]] Result<bool> commit(TimePoint until);
-  bool is_committing() const { return committing_; }
+  // All messages have their reports. After an error the producer is of no use any more, and only
+  // another one can say whether the transaction is there.
+  [[nodiscard]] Result<void> commit(TimePoint deadline);
+
+  // Whether the open transaction can go on. What the library does not say in a report, it says
+  // here.
+  [[nodiscard]] Result<void> look();
 
   // Nothing of the transaction remains, if that can be done in time. The producer is of no use any
   // more.
@@ -53,7 +56,7 @@ class KafkaTransactions {
   Duration timeout_;  // of a transaction
   TimePoint begun_{};
   bool open_ = false;
-  bool committing_ = false;
+  bool in_doubt_ = false;  // a commit failed
   bool fenced_ = false;
 };
 
