@@ -60,6 +60,12 @@ PipelineConfig read_pipeline(YamlMap& map) {
       inner.problem("there are two sinks \"" + name + "\": give each a \"name\" of its own");
     }
   });
+  const auto& kafka = pipeline.source.kafka;
+  if (kafka && kafka->foreign == KafkaSourceConfig::Foreign::kDeadLetter && !pipeline.dead_letter) {
+    map.problem("source",
+                "\"foreign: dead_letter\" needs the file of \"dead_letter\" in the "
+                "pipeline");
+  }
   for (const SinkConfig& sink : pipeline.sinks) {
     if (!sink.type || !sink.type->batch_bytes) continue;
     if (sink.type->batch_bytes(sink.options) <= pipeline.memory) continue;

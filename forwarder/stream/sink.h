@@ -115,6 +115,8 @@ struct SourceState {
   // The sequence of events that this source sends: the same text means that ids of events can be
   // compared. For people it reads "<system identifier> <slot> <database>". Empty: unknown.
   std::string identity{};
+  // Ids of events grow. If not, they do so only among events of one key.
+  bool ordered = true;
 };
 
 class Sink {
