@@ -80,11 +80,18 @@ void read_root(YamlMap& map, Config& config) {
   load(map, root_keys(), &config);
   std::set<std::string> names;
   std::set<std::pair<std::string, std::string>> slots;
+  std::set<std::pair<TextList, std::string>> groups;
   map.maps("pipelines", [&](YamlMap& inner) {
     config.pipelines.push_back(read_pipeline(inner));
     const PipelineConfig& pipeline = config.pipelines.back();
     if (!pipeline.name.empty() && !names.insert(pipeline.name).second) {
       inner.problem("name", "there are two pipelines \"" + pipeline.name + "\"");
+    }
+    const auto& kafka = pipeline.source.kafka;
+    if (kafka && !kafka->group.empty() && !groups.insert({kafka->brokers, kafka->group}).second) {
+      inner.problem("source", "two pipelines are members of group \"" + kafka->group +
+                                  "\", and each would get a part of the events: put all sinks "
+                                  "into one pipeline, or give each pipeline a group of its own");
     }
     if (!pipeline.source.slot.empty() &&
         !slots.insert({pipeline.source.dsn.reveal(), pipeline.source.slot}).second) {

@@ -83,8 +83,7 @@ Result<KafkaOptions> kafka_source_options(const KafkaSourceConfig& config) {
                   {"isolation.level", "read_committed"},
                   {"topic.metadata.refresh.interval.ms", "30000"},
                   // What the library has read ahead is beyond `memory`.
-                  {"queued.max.messages.kbytes", "16384"},
-                  {"fetch.message.max.bytes", "1048576"}}) &&
+                  {"queued.max.messages.kbytes", "16384"}}) &&
       to.set_access(kOwned, "source") &&
       to.set_all({{"group.id", config.group},
                   {"enable.auto.commit", "false"},

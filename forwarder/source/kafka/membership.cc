@@ -127,7 +127,7 @@ Result<void> KafkaInput::abandon(const std::vector<Key>& gone) {
   const uint64_t events = queue_.discard();
   offsets_.forget();
   log(LogLevel::kInfo,
-      "what is not delivered is discarded: whoever has its partition reads it again",
+      "what is not delivered is discarded, and read again by the owner of its partition",
       {{"pipeline", pipeline_}, {"events", events}});
   Offsets stay;
   for (const auto& [key, place] : offsets_.all()) {

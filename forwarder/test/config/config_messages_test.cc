@@ -221,6 +221,9 @@ TEST(ConfigMessages, OfKafkaAsASource) {
   EXPECT_THAT(source(kafka + ", foreign: skipp}"), HasSubstr("did you mean \"skip\"?"));
   EXPECT_THAT(source(kafka + ", foreign: dead_letter}"),
               HasSubstr("\"foreign: dead_letter\" needs the file of \"dead_letter\""));
+  EXPECT_THAT(
+      source(kafka + "}", "  - name: b\n    source: {" + kafka + "}}\n    sinks: [{type: null}]\n"),
+      HasSubstr("f:6:13: two pipelines are members of group \"g\""));
   EXPECT_EQ(source(kafka + ", foreign: dead_letter}", "    dead_letter: {path: /tmp/x}\n"), "");
 }
 
