@@ -54,6 +54,9 @@ struct Key {
   std::string help;       // for people, one line
   std::string initial{};  // the default, as the file would say it; empty: none
   bool required = false;
+  // A key that takes the place of this one: exactly one of both is there if this one is required,
+  // else at most one. Empty: there is no such key.
+  std::string unless{};
   uint64_t least = 0;         // kNumber, kSize
   uint64_t most = INT64_MAX;  // likewise
   TextList words{};           // kChoice; kTexts: the words that are allowed, empty: all
@@ -277,6 +280,11 @@ class KeyTable {
   KeyTable& required() {
     last().required = true;
     last().initial.clear();
+    return *this;
+  }
+  // Of all keys so far.
+  KeyTable& all_unless(const std::string& other) {
+    for (Key& key : section_.keys) key.unless = other;
     return *this;
   }
   KeyTable& initially(std::string text) {

@@ -192,6 +192,7 @@ int adopt_command(const AdoptOptions& options) {
   for (const PipelineConfig& pipeline : config->pipelines) {
     if (!options.pipeline.empty() && pipeline.name != options.pipeline) continue;
     known = true;
+    if (pipeline.source.kafka) continue;  // there is no slot
     if (pipeline.state.empty()) {
       std::fprintf(stderr, "`state` is not configured, so there is no record to change\n");
       return kUsage;

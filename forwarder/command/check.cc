@@ -17,6 +17,7 @@
 #include "postgres/connection.h"
 #include "sink/sinks.h"
 #include "source/claim.h"
+#include "source/kafka/probe.h"
 #include "source/lost.h"
 #include "source/slot.h"
 #include "source/source.h"
@@ -54,6 +55,8 @@ class Doctor : private Findings {
   void unanswered(const ServerError& error);
   std::string value(const std::string& sql);
   std::string setting(const std::string& name);
+  void postgres();
+  void kafka();
   void version();
   void server();
   void wal_level();
@@ -129,6 +132,14 @@ std::string Doctor::setting(const std::string& name) {
 ExitCode Doctor::examine() {
   std::printf("pipeline %s\n", config_.name.c_str());
   warnings();
+  config_.source.kafka ? kafka() : postgres();
+  files();
+  sinks();
+  return code();
+}
+
+// A slot as the source.
+void Doctor::postgres() {
   auto connection = Connection::open(config_.source.dsn, Connection::Mode::kOrdinary,
                                      Clock::now() + kPatience, wake_, [] { return false; });
   if (connection) {
@@ -144,9 +155,23 @@ ExitCode Doctor::examine() {
   } else {
     bad(connection.error().message(), "check `dsn`, and that the server runs and lets you in");
   }
-  files();
-  sinks();
-  return code();
+}
+
+// Topics of Kafka as the source.
+void Doctor::kafka() {
+  for (const KafkaFinding& finding : kafka_probe(*config_.source.kafka, kPatience)) {
+    switch (finding.level) {
+      case KafkaFinding::Level::kGood:
+        good(finding.what);
+        break;
+      case KafkaFinding::Level::kDoubtful:
+        warn(finding.what, finding.remedy);
+        break;
+      case KafkaFinding::Level::kBad:
+        bad(finding.what, finding.remedy);
+        break;
+    }
+  }
 }
 
 void Doctor::version() {
@@ -518,7 +543,8 @@ void Doctor::sinks() {
       continue;
     }
     std::string name = "sink \"" + config.name + "\" at " + std::string((*sink)->endpoint());
-    const SourceState source{wal_position_, false, identity_, config_.source.max_value_bytes};
+    const SourceState source{wal_position_, false, identity_, config_.source.max_value_bytes,
+                             !config_.source.kafka};
     Result<void> checked = (*sink)->check(source, Clock::now() + kPatience);
     if (!checked && checked.error().loss) {
       // `run` says it, too, and goes on.
@@ -543,14 +569,18 @@ void Doctor::warnings() {
 bool check_status(const Config& config, bool color) {
   Findings findings(color);
   const std::string where = host_and_port(config.status->host, config.status->port);
-  std::vector<std::string> slots;
-  for (const PipelineConfig& pipeline : config.pipelines) slots.push_back(pipeline.source.slot);
+  std::vector<StatusMember> sources;
+  for (const PipelineConfig& pipeline : config.pipelines) {
+    const auto& kafka = pipeline.source.kafka;
+    sources.push_back(kafka ? StatusMember("group", kafka->group)
+                            : StatusMember("slot", pipeline.source.slot));
+  }
   std::printf("status server\n");
   Result<void> free = can_listen(config.status->host, config.status->port);
   if (free) {
     findings.good("address " + where + " is free");
-  } else if (is_answered_by_walspout(*config.status, slots)) {
-    findings.warn("address " + where + " is taken by the forwarder of these slots, which runs",
+  } else if (is_answered_by_walspout(*config.status, sources)) {
+    findings.warn("address " + where + " is taken by the forwarder of these sources, which runs",
                   "give a second one on this machine another port");
   } else {
     findings.bad(free.error().message(), "choose another address or port in `listen`");

@@ -16,6 +16,13 @@ namespace {
 constexpr Duration kPatience = std::chrono::seconds(10);
 
 bool drop_slot(const PipelineConfig& pipeline) {
+  if (pipeline.source.kafka) {
+    std::printf(
+        "pipeline \"%s\" reads Kafka and has no slot. To forget where its group is: "
+        "kafka-consumer-groups.sh --delete --group %s\n",
+        pipeline.name.c_str(), pipeline.source.kafka->group.c_str());
+    return true;
+  }
   Wake wake;
   auto connection = Connection::open(pipeline.source.dsn, Connection::Mode::kOrdinary,
                                      Clock::now() + kPatience, wake, [] { return false; });

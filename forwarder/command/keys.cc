@@ -103,7 +103,8 @@ void print_json() {
     walk(named.name, *named.section, [&](const std::string& name, const Key& key) {
       out += (out.size() > 1 ? ",\n " : "") + ("{" + member("key", name)) + "," +
              member("takes", kind_name(key.kind)) + "," + member("default", key.initial) +
-             ",\"required\":" + (key.required ? "true" : "false") +
+             ",\"required\":" + (key.required ? "true" : "false") + "," +
+             member("unless", key.unless) +
              ",\"secret\":" + (is_secret(key.kind) ? "true" : "false") + "," +
              member("help", key.help) + ",\"words\":[" + list_of(key.words) + "]}";
     });
@@ -115,7 +116,8 @@ void print_text() {
   for (const Named& named : sections()) {
     std::printf("%s%s%s\n", named.name.c_str(), named.name.empty() ? "" : ": ", named.help.c_str());
     walk(named.name, *named.section, [](const std::string& name, const Key& key) {
-      const std::string what = key.required ? "required" : key.initial;
+      std::string what = key.required ? "required" : key.initial;
+      if (key.required && !key.unless.empty()) what += " unless " + key.unless;
       std::printf("  %-28s %-28s %s\n", name.c_str(), what.c_str(), key.help.c_str());
     });
   }
@@ -190,7 +192,7 @@ std::string value_schema(const Key& key) {
 
 // `more`: properties in front of those of the table.
 std::string schema_of(const Section& section, const std::string& more) {
-  std::string properties, required;
+  std::string properties, required, either, other;
   for (const Key& key : section.keys) {
     properties += properties.empty() ? "" : ",";
     append_json(properties, key.name);
@@ -198,14 +200,20 @@ std::string schema_of(const Section& section, const std::string& more) {
     if (!key.initial.empty()) help += ". Default: " + key.initial;
     properties += ":{" + member("description", help) + "," + value_schema(key) + "}";
     if (!key.required) continue;
-    required += required.empty() ? "" : ",";
-    append_json(required, key.name);
+    std::string& list = key.unless.empty() ? required : either;
+    list += list.empty() ? "" : ",";
+    append_json(list, key.name);
+    other = key.unless;
   }
   if (properties.empty() && !more.empty())
     return R"({"type":"object","additionalProperties":false,"properties":{)" +
            more.substr(0, more.size() - 1) + "}}";
   return R"({"type":"object","additionalProperties":false,"properties":{)" + more + properties +
-         "}" + (required.empty() ? "" : ",\"required\":[" + required + "]") + "}";
+         "}" + (required.empty() ? "" : ",\"required\":[" + required + "]") +
+         (either.empty() ? ""
+                         : R"(,"oneOf":[{"required":[)" + either + R"(]},{"required":[)" +
+                               list_of({other}) + "]}]") +
+         "}";
 }
 
 }  // namespace

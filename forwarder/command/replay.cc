@@ -160,6 +160,7 @@ int Replay::run() {
 void Replay::list(const DeadLetterReplay::Line& line, const Result<DeadLetter>& letter) {
   if (!letter) return keep(line, letter.error().what);
   if (letter->sent) return;
+  if (letter->sink == kOfTheSource) return keep(line, "it is no event");
   Target* target = target_of(*letter);
   if (!target) return keep(line, "the configuration has no such pipeline and sink");
   if (!target->broken.empty()) return keep(line, target->broken);
@@ -176,6 +177,10 @@ Result<void> Replay::send(const DeadLetterReplay::Line& line, const Result<DeadL
     return {};
   }
   if (letter->sent) return {};
+  if (letter->sink == kOfTheSource) {
+    keep(line, "it is a message that walspout had not written, and no event: remove the line");
+    return {};
+  }
   Target* target = target_of(*letter);
   if (!target) {
     keep(line, "the configuration has no pipeline \"" + letter->pipeline + "\" with a sink \"" +

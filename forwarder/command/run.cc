@@ -19,6 +19,7 @@
 #include "postgres/connection.h"
 #include "postgres/place.h"
 #include "sink/sinks.h"
+#include "source/kafka/consumer.h"
 #include "status/server.h"
 
 namespace walspout {
@@ -195,7 +196,9 @@ std::string conflict(const SinkConfig& a, const SinkConfig& b, bool one_pipeline
 void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
   std::vector<std::pair<const PipelineConfig*, const SinkConfig*>> sinks;
   for (PipelineConfig& pipeline : config.pipelines) {
-    const Origin origin{pipeline.name, Place::of(pipeline.source.dsn).database};
+    const auto& kafka = pipeline.source.kafka;
+    const Origin origin{pipeline.name,
+                        kafka ? kafka->group : Place::of(pipeline.source.dsn).database};
     for (SinkConfig& sink : pipeline.sinks) {
       if (Route* route = route_of(sink)) route->origin = origin;
       sinks.emplace_back(&pipeline, &sink);
@@ -232,9 +235,10 @@ void find_shared_slots(const Config& config, std::vector<ConfigProblem>& problem
   for (const PipelineConfig& pipeline : config.pipelines) {
     const size_t i = places.size();
     places.push_back(Place::of(pipeline.source.dsn));
+    if (pipeline.source.kafka) continue;
     for (size_t j = 0; j < i; j++) {
       const PipelineConfig& other = config.pipelines[j];
-      if (other.source.slot != pipeline.source.slot) continue;
+      if (other.source.slot != pipeline.source.slot || other.source.kafka) continue;
       if (!places[i].is_server_of(places[j])) continue;
       problems.push_back({0, 0,
                           "pipelines \"" + other.name + "\" and \"" + pipeline.name +
@@ -250,6 +254,13 @@ std::optional<Config> configuration(const std::string& path) {
   LoadedConfig loaded = load_config(path);
   if (loaded.problems.empty()) {
     for (const PipelineConfig& pipeline : loaded.config.pipelines) {
+      if (pipeline.source.kafka) {
+        if (auto good = kafka_source_options(*pipeline.source.kafka); !good) {
+          loaded.problems.push_back(
+              {0, 0, "pipeline \"" + pipeline.name + "\": source: " + good.error().what});
+        }
+        continue;
+      }
       Result<void> good = Connection::check_dsn(pipeline.source.dsn);
       if (!good) {
         loaded.problems.push_back(

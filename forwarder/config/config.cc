@@ -60,6 +60,12 @@ PipelineConfig read_pipeline(YamlMap& map) {
       inner.problem("there are two sinks \"" + name + "\": give each a \"name\" of its own");
     }
   });
+  const auto& kafka = pipeline.source.kafka;
+  if (kafka && kafka->foreign == KafkaSourceConfig::Foreign::kDeadLetter && !pipeline.dead_letter) {
+    map.problem("source",
+                "\"foreign: dead_letter\" needs the file of \"dead_letter\" in the "
+                "pipeline");
+  }
   for (const SinkConfig& sink : pipeline.sinks) {
     if (!sink.type || !sink.type->batch_bytes) continue;
     if (sink.type->batch_bytes(sink.options) <= pipeline.memory) continue;
@@ -74,11 +80,18 @@ void read_root(YamlMap& map, Config& config) {
   load(map, root_keys(), &config);
   std::set<std::string> names;
   std::set<std::pair<std::string, std::string>> slots;
+  std::set<std::pair<TextList, std::string>> groups;
   map.maps("pipelines", [&](YamlMap& inner) {
     config.pipelines.push_back(read_pipeline(inner));
     const PipelineConfig& pipeline = config.pipelines.back();
     if (!pipeline.name.empty() && !names.insert(pipeline.name).second) {
       inner.problem("name", "there are two pipelines \"" + pipeline.name + "\"");
+    }
+    const auto& kafka = pipeline.source.kafka;
+    if (kafka && !kafka->group.empty() && !groups.insert({kafka->brokers, kafka->group}).second) {
+      inner.problem("source", "two pipelines are members of group \"" + kafka->group +
+                                  "\", and each would get a part of the events: put all sinks "
+                                  "into one pipeline, or give each pipeline a group of its own");
     }
     if (!pipeline.source.slot.empty() &&
         !slots.insert({pipeline.source.dsn.reveal(), pipeline.source.slot}).second) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/config.h"
+#include "source/kafka/keys.h"
 
 namespace walspout {
 namespace {
@@ -66,6 +67,9 @@ KeyTable<SourceConfig> source_table() {
       .key("create_slot", &SourceConfig::create_slot, "Make the slot if it is missing")
       .key("failover", &SourceConfig::failover,
            "Make it one that standbys keep (PostgreSQL 17 and later)")
+      .all_unless("kafka")
+      .section("kafka", &SourceConfig::kafka, kafka_source_table(),
+               "Topics that walspout fills, in place of a slot")
       .rule([](SourceConfig& source, const Section::Has&) -> std::optional<KeyProblem> {
         if (source.max_depth != 1) return std::nullopt;
         return KeyProblem{"max_depth", "\"max_depth\" must be at least 2, or 0 for no limit"};

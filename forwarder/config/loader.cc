@@ -116,7 +116,14 @@ std::optional<KeyValue> value_of(YamlMap& map, const Key& key) {
 std::set<std::string> load(YamlMap& map, const Section& section, void* target) {
   std::set<std::string> good;
   for (const Key& key : section.keys) {
-    if (key.required) map.require(key.name);
+    if (!key.unless.empty() && map.has(key.unless)) {
+      if (map.has(key.name)) {
+        map.problem(key.name, "\"" + key.name + "\" cannot go with \"" + key.unless +
+                                  "\": take one of them out");
+      }
+      continue;
+    }
+    if (key.required) map.require(key.name, key.unless);
     if (!map.has(key.name) || key.kind == KeyKind::kSections) continue;
     if (key.kind == KeyKind::kSection) {
       map.map(key.name, [&](YamlMap& inner) { load(inner, *key.section, key.inner(target)); });

@@ -411,8 +411,9 @@ void YamlMap::dictionary(const std::string& key,
   }
 }
 
-void YamlMap::require(const std::string& key) {
-  if (!has(key) && is_map_) problem(what_ + " needs \"" + key + "\"");
+void YamlMap::require(const std::string& key, const std::string& other) {
+  if (has(key) || !is_map_) return;
+  problem(what_ + " needs \"" + key + "\"" + (other.empty() ? "" : " or \"" + other + "\""));
 }
 
 // What was unquoted by mistake, or came from a variable, may hold a secret.

@@ -73,7 +73,8 @@ class YamlMap {
   std::optional<std::string> expand(const YAML::Node& node, const std::string& name);
   std::optional<Secret> expand_secret(const YAML::Node& node, const std::string& name);
 
-  void require(const std::string& key);
+  // `other` may be there in its place; empty: nothing may.
+  void require(const std::string& key, const std::string& other = "");
 
   // For the end of a message: `, not "VALUE"`, if it is short and can be no secret.
   std::string not_this(const std::string& key);

@@ -22,6 +22,10 @@ class DeadLetters {
   virtual Result<void> put(const Event& event, std::string_view sink, const Error& reason) = 0;
 };
 
+// In place of a sink's name: the source could make no event of what it read. No sink has such a
+// name, so no replay sends the line.
+inline constexpr std::string_view kOfTheSource = "(source)";
+
 // Where in a line the digit is.
 constexpr size_t kSentDigit = 8;
 

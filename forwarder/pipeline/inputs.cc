@@ -1,11 +1,19 @@
 #include "pipeline/inputs.h"
 
+#include <utility>
+
 #include "source/input.h"
+#include "source/kafka/input.h"
 
 namespace walspout {
 
-std::unique_ptr<Input> make_input(const PipelineConfig& config, EventQueue& queue,
-                                  const Wake& wake) {
+std::unique_ptr<Input> make_input(
+    const PipelineConfig& config, EventQueue& queue, const Wake& wake,
+    std::function<Result<void>(const Event& event, const Error& reason)> set_aside) {
+  if (config.source.kafka) {
+    return std::make_unique<KafkaInput>(config.name, *config.source.kafka, queue, wake,
+                                        config.retry, std::move(set_aside));
+  }
   std::optional<StateFile> state;
   if (!config.state.empty()) state.emplace(config.state, config.name);
   SourceTiming timing;

@@ -1,6 +1,7 @@
 // The kinds of inputs, and which one a pipeline has.
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "base/wake.h"
@@ -10,8 +11,10 @@
 
 namespace walspout {
 
-// Connects to nothing. All are outlived by what they refer to.
-std::unique_ptr<Input> make_input(const PipelineConfig& config, EventQueue& queue,
-                                  const Wake& wake);
+// Connects to nothing. All are outlived by what they refer to. `set_aside` writes what is no event
+// to the file of dead letters.
+std::unique_ptr<Input> make_input(
+    const PipelineConfig& config, EventQueue& queue, const Wake& wake,
+    std::function<Result<void>(const Event& event, const Error& reason)> set_aside);
 
 }  // namespace walspout

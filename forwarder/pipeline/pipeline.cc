@@ -14,7 +14,9 @@ namespace walspout {
 
 Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
   queue_ = std::make_unique<EventQueue>(config.sinks.size(), config.memory, [this] { wake_(); });
-  input_ = make_input(config_, *queue_, wake_);
+  input_ = make_input(config_, *queue_, wake_, [this](const Event& event, const Error& reason) {
+    return dead_letters_->put(event, kOfTheSource, reason);
+  });
 }
 
 Pipeline::~Pipeline() {

@@ -7,11 +7,14 @@
 #include <vector>
 
 #include "base/secret.h"
+#include "source/kafka/config.h"
 
 namespace walspout {
 
 struct SourceConfig {
   static constexpr uint64_t kDefaultDepth = 64;  // the plugin's
+
+  std::optional<KafkaSourceConfig> kafka;  // in place of all else here
 
   Secret dsn;
   std::string slot;

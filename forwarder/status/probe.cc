@@ -48,7 +48,7 @@ std::string ask(const addrinfo& address, TimePoint until) {
 
 }  // namespace
 
-bool is_answered_by_walspout(const StatusConfig& config, const std::vector<std::string>& slots) {
+bool is_answered_by_walspout(const StatusConfig& config, const std::vector<StatusMember>& members) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;  // as for the server
@@ -58,9 +58,9 @@ bool is_answered_by_walspout(const StatusConfig& config, const std::vector<std::
   }
   const std::unique_ptr<addrinfo, void (*)(addrinfo*)> addresses(found, freeaddrinfo);
   const std::string answer = ask(*found, Clock::now() + kPatience);
-  return std::all_of(slots.begin(), slots.end(), [&](const std::string& slot) {
-    std::string member = "\"slot\":";
-    append_json(member, slot);
+  return std::all_of(members.begin(), members.end(), [&](const StatusMember& one) {
+    std::string member;
+    append_member(member, one.first, one.second);
     return answer.find(member) != std::string::npos;
   });
 }

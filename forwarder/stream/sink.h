@@ -129,6 +129,8 @@ struct SourceState {
   std::string identity{};
   // A longer value is left out of its event. 0: there is no such limit, or it is not known.
   uint64_t max_value_bytes = 0;
+  // Ids of events grow. If not, they do so only among events of one key.
+  bool ordered = true;
 };
 
 class Sink {

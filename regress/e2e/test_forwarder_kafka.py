@@ -225,7 +225,7 @@ def test_a_database_that_was_restored_is_noticed(db, fwd, broker):
         delivered(forwarder, 1)
         assert forwarder.terminate() == 0
     key = next(key for _, key, _, _ in broker.messages("walspout.positions") if f" {db.name}" in key)
-    kafka.write(broker.address, "walspout.positions", key, "99999999999999-0 5AF3/107A3FFF 1700000000123456")
+    kafka.send(broker.address, "walspout.positions", [b"99999999999999-0 5AF3/107A3FFF 1700000000123456"], key.encode())
     forwarder = fwd(**config)
     checked = run("check", forwarder.config, timeout=120)
     assert checked.returncode == 1 and "beyond the database's WAL position" in checked.stdout

@@ -36,26 +36,62 @@ def jars():
     return done.stdout.strip()
 
 
+# A second listener, which asks for a certificate and a login.
+AUTH = """\
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},AUTH://127.0.0.1:{auth}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},AUTH://localhost:{auth}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,AUTH:SASL_SSL
+inter.broker.listener.name=PLAINTEXT
+ssl.keystore.type=PEM
+ssl.keystore.location={folder}/store.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={folder}/cert.pem
+listener.name.auth.ssl.client.auth=required
+listener.name.auth.sasl.enabled.mechanisms=PLAIN,OAUTHBEARER
+listener.name.auth.plain.sasl.jaas.config={security}plain.PlainLoginModule required user_admin="kafka-pass-word";
+listener.name.auth.oauthbearer.sasl.jaas.config={security}oauthbearer.OAuthBearerLoginModule required \
+unsecuredLoginStringClaim_sub="admin";
+"""
+
+
 class Broker(Server):
-    """advertised: the port that clients are sent to, as of a proxy. more: lines of its properties."""
+    """advertised: the port that clients are sent to, as of a proxy. more: lines of its properties. auth: another port is
+    for those with a certificate (cert.pem and key.pem in the folder, and their own authority) and a login: user admin,
+    password kafka-pass-word, or a token without a signature."""
 
     patience = 120
     as_server = False       # the jars are in the repository, which the servers' user may not be able to read
 
-    def __init__(self, place, advertised=None, partitions=1, more=""):
+    def __init__(self, place, advertised=None, partitions=1, more="", auth=False):
         super().__init__(place, "kafka")
-        self.port = free_port()
-        self.address = f"127.0.0.1:{self.port}"
         self.folder = self.work.new_folder("kafka")
+        self.port = free_port()
+        controller = free_port()
+        if auth:
+            self.auth_address = f"localhost:{free_port()}"
+            self._make_certificate()
+            more += AUTH.format(port=self.port, controller=controller, folder=self.folder,
+                                auth=self.auth_address.split(":")[1],
+                                security="org.apache.kafka.common.security.")
+        self.address = f"127.0.0.1:{self.port}"
         self.properties = os.path.join(self.folder, "server.properties")
         self.classpath = jars() + "/*"
         with open(self.properties, "w") as f:
-            f.write(PROPERTIES.format(port=self.port, controller=free_port(), folder=self.folder, more=more,
+            f.write(PROPERTIES.format(port=self.port, controller=controller, folder=self.folder, more=more,
                                       advertised=advertised or self.port, partitions=partitions))
         with open(self.log_path, "ab") as log:
             subprocess.run(self._java("kafka.tools.StorageTool", "format", "-t", "bmljZS1xdWlldC1jbHVzdA", "-c",
                                       self.properties), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                            cwd=self.folder)
+
+    def _make_certificate(self):
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
+                        "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", "key.pem",
+                        "-out", "cert.pem"], cwd=self.folder, check=True, capture_output=True)
+        with open(os.path.join(self.folder, "store.pem"), "w") as store:
+            for name in ("key.pem", "cert.pem"):
+                with open(os.path.join(self.folder, name)) as f:
+                    store.write(f.read())
 
     def _java(self, *words):
         return ["java", "-Xms64m", "-Xmx1g", "-XX:+UseSerialGC", "-cp", self.classpath, *words]
@@ -141,21 +177,85 @@ def create(address, topic, timeout=60):
         raise OSError(f"topic {topic} could not be made: {error}")
 
 
-def write(address, topic, key, value, timeout=60):
-    """Sends one message to the first partition of a topic."""
+def truncate(address, topic, timeout=60):
+    """Removes all messages, as retention does."""
     lib = _library()
-    conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
-    lib.rd_kafka_conf_set(conf, b"bootstrap.servers", address.encode(), None, ctypes.c_size_t(0))
-    producer = ctypes.c_void_p(lib.rd_kafka_new(0, conf, None, ctypes.c_size_t(0)))
-    handle = ctypes.c_void_p(lib.rd_kafka_topic_new(producer, topic.encode(), None))
-    copy = 2
-    failed = lib.rd_kafka_produce(handle, 0, copy, value.encode(), ctypes.c_size_t(len(value)), key.encode(),
-                                  ctypes.c_size_t(len(key)), None)
-    failed = failed or lib.rd_kafka_flush(producer, int(timeout * 1000))
-    lib.rd_kafka_topic_destroy(handle)
+    lib.rd_kafka_DeleteRecords_new.restype = ctypes.c_void_p
+    producer = _handle(lib, 0, {"bootstrap.servers": address})
+    queue = ctypes.c_void_p(lib.rd_kafka_queue_new(producer))
+    count = _partitions(lib, producer, topic, timeout)
+    places = ctypes.c_void_p(lib.rd_kafka_topic_partition_list_new(count))
+    for partition in range(count):
+        place = lib.rd_kafka_topic_partition_list_add(places, topic.encode(), partition)
+        ctypes.cast(place, ctypes.POINTER(_Partition)).contents.offset = -1
+    gone = ctypes.c_void_p(lib.rd_kafka_DeleteRecords_new(places))
+    lib.rd_kafka_DeleteRecords(producer, ctypes.byref(gone), ctypes.c_size_t(1), None, queue)
+    answer = ctypes.c_void_p(lib.rd_kafka_queue_poll(queue, int(timeout * 1000)))
+    error = lib.rd_kafka_event_error(answer) if answer else -1
+    if answer:
+        lib.rd_kafka_event_destroy(answer)
+    lib.rd_kafka_DeleteRecords_destroy(gone)
+    lib.rd_kafka_topic_partition_list_destroy(places)
+    lib.rd_kafka_queue_destroy(queue)
     lib.rd_kafka_destroy(producer)
-    if failed:
-        raise OSError(f"a message for {topic} is not written")
+    if error:
+        raise OSError(f"topic {topic} could not be truncated: {error}")
+
+
+def _handle(lib, kind, options):
+    conf = ctypes.c_void_p(lib.rd_kafka_conf_new())
+    for name, value in options.items():
+        assert lib.rd_kafka_conf_set(conf, name.encode(), value.encode(), None, ctypes.c_size_t(0)) == 0, name
+    return ctypes.c_void_p(lib.rd_kafka_new(kind, conf, None, ctypes.c_size_t(0)))
+
+
+def send(address, topic, values, key=None, headers=(), partition=0, timeout=60):
+    """Sends messages, each with these headers: (name, bytes or None). Values are bytes or None."""
+    lib = _library()
+    producer = _handle(lib, 0, {"bootstrap.servers": address, "log_level": "0", "enable.idempotence": "true"})
+    try:
+        for value in values:
+            words = [ctypes.c_int(1), topic.encode(), ctypes.c_int(3), ctypes.c_int32(partition),
+                     ctypes.c_int(7), ctypes.c_int(2)]
+            for kind, text in ((4, value), (5, key)):
+                words += [ctypes.c_int(kind), text, ctypes.c_size_t(len(text or b""))]
+            for name, text in headers:
+                words += [ctypes.c_int(9), name.encode(), text, ctypes.c_ssize_t(len(text or b""))]
+            error = lib.rd_kafka_producev(producer, *words, ctypes.c_int(0))
+            assert error == 0, error
+        assert lib.rd_kafka_flush(producer, int(timeout * 1000)) == 0
+    finally:
+        lib.rd_kafka_destroy(producer)
+
+
+class _Partition(ctypes.Structure):
+    _fields_ = [("topic", ctypes.c_char_p), ("partition", ctypes.c_int32), ("offset", ctypes.c_int64),
+                ("metadata", ctypes.c_void_p), ("size", ctypes.c_size_t), ("opaque", ctypes.c_void_p),
+                ("err", ctypes.c_int), ("private", ctypes.c_void_p)]
+
+
+class _Partitions(ctypes.Structure):
+    _fields_ = [("count", ctypes.c_int), ("size", ctypes.c_int), ("all", ctypes.POINTER(_Partition))]
+
+
+def committed(address, group, topic, timeout=60):
+    """{partition: offset}: where a group is; partitions where it was never are left out."""
+    lib = _library()
+    consumer = _handle(lib, 1, {"bootstrap.servers": address, "group.id": group, "log_level": "0"})
+    try:
+        count = _partitions(lib, consumer, topic, timeout)
+        places = ctypes.c_void_p(lib.rd_kafka_topic_partition_list_new(count))
+        for partition in range(count):
+            lib.rd_kafka_topic_partition_list_add(places, topic.encode(), partition)
+        error = lib.rd_kafka_committed(consumer, places, int(timeout * 1000))
+        if error:
+            raise OSError(f"Kafka does not say where the group is: {error}")
+        found = ctypes.cast(places, ctypes.POINTER(_Partitions)).contents
+        offsets = {place.partition: place.offset for place in found.all[:found.count] if place.offset >= 0}
+        lib.rd_kafka_topic_partition_list_destroy(places)
+        return offsets
+    finally:
+        lib.rd_kafka_destroy(consumer)
 
 
 def read(address, topic, timeout=60):

@@ -36,7 +36,8 @@ struct RedisConfig {
   TlsConfig tls;
   size_t pipeline = 1024;  // events in one transaction, at most
   RedisWait wait;
-  std::string memory;  // file to remember in how far each stream was filled; empty: none
+  bool own_ids = false;  // Redis makes the ids of entries; nothing is compared then
+  std::string memory;    // file to remember in how far each stream was filled; empty: none
   Milliseconds connect_timeout{5'000};
 };
 

@@ -107,13 +107,24 @@ Result<void> RedisSink::connect(TimePoint deadline) {
 
 Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
   warnings_.clear();
-  if (auto set = streams_->set_source(source); !set) return set;
+  if (!config_.own_ids && !source.ordered) {
+    return misconfigured(
+        "the ids of these events do not grow in a stream, as they come from several partitions, "
+        "and "
+        "Redis rejects an id that is not beyond the last one: set `ids: redis` in this sink. An "
+        "event that comes again then is there twice, with one `id` in its document",
+        name_);
+  }
+  if (!config_.own_ids) {
+    if (auto set = streams_->set_source(source); !set) return set;
+  }
   if (auto probed = probe(deadline); !probed) return probed;
   if (auto connected = connect(deadline); !connected) return connected;
   std::vector<RedisStream*> streams;
   for (const std::string& name : router_.fixed_names()) streams.push_back(&streams_->named(name));
-  auto checked = streams_->look_back(*link_, deadline);
-  if (checked) {
+  Result<void> checked;
+  if (!config_.own_ids) checked = streams_->look_back(*link_, deadline);
+  if (checked && !config_.own_ids) {
     checked = streams_->look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
   }
   if (checked) checked = look_around(deadline);
@@ -170,12 +181,12 @@ Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, P
   // What comes before an event without a stream is delivered.
   const auto routed = events.first(targets_.size());
   Result<void> ready = connect(deadline);
-  if (ready) {
+  if (ready && !config_.own_ids) {
     ready = streams_->look(*link_, targets_, RedisStreams::Purpose::kDeliver, deadline);
   }
   Delivery sent = ready ? transact(routed, deadline, progress) : failed(std::move(ready.error()));
   if (sent) {
-    streams_->passed(routed);
+    if (!config_.own_ids) streams_->passed(routed);
     return outcome;
   }
   // Replies may be on their way, and the next attempt may find another server.
@@ -186,7 +197,7 @@ Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, P
 Result<void> RedisSink::encode(const Event& event, const RedisStream& stream, TimePoint deadline) {
   const EventId id(event);
   buffer_ += stream.command;
-  append_word(buffer_, id);
+  append_word(buffer_, config_.own_ids ? std::string_view("*") : id.view());
   for (const RedisField field : streams_->fields()) {
     buffer_ += header_of(field);
     const std::string_view value = value_of(field, event, id);
@@ -226,7 +237,7 @@ void RedisSink::choose(std::span<const Event> events, size_t& next, Batch& batch
     }
     bytes += events[next].document.size();
     if (!batch.empty() && bytes > kTransactionBytes) break;
-    const bool old = RedisId::of(events[next]) <= targets_[next]->top;
+    const bool old = !config_.own_ids && RedisId::of(events[next]) <= targets_[next]->top;
     (old ? batch.old : batch.events).push_back(next);
   }
   // Without EXEC nothing could hold it back, so it must be the first one.
@@ -257,7 +268,7 @@ Result<void> RedisSink::queue(std::span<const Event> events, Batch& batch, TimeP
   batch.replies.expected = batch.alone ? 1 : batch.events.size() + (positions ? 3 : 2);
   batch.queued = true;
   batch.claims.clear();
-  make_claims(events, batch);
+  if (!config_.own_ids) make_claims(events, batch);
   link_->expect(&batch.replies);
   if (!batch.alone) buffer_ += kMulti;
   for (const size_t event : batch.events) {

@@ -38,6 +38,9 @@
 // This rule does not see ids that a restored or promoted server repeats while its clock is still
 // behind the commits that the old one had delivered, where consumers have deleted the entries.
 //
+// With `ids: redis` none of this holds: entries have ids that Redis makes, nothing is compared, and
+// an event that comes again is there twice. That is for events whose ids do not grow.
+//
 // Dead letters that are replayed are what the stream went on without: positions say nothing of
 // them. Each one below the stream's end is looked for, and rejected if it is not there.
 #pragma once

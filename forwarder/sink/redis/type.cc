@@ -38,6 +38,11 @@ KeyTable<RedisConfig> table() {
       .initially("never trimmed")
       .key("fields", &RedisConfig::fields, "Fields of an entry")
       .words({"data", "id", "op", "schema", "table", "key"})
+      .choice<bool>(
+          "ids", &RedisConfig::own_ids, {{"event", false}, {"redis", true}},
+          "Ids of the entries: `event`, that of the event, so that nothing is there twice; "
+          "`redis`, what Redis makes, for events whose ids do not grow, as those from "
+          "Kafka")
       .key("username", &RedisConfig::username, "User of an ACL")
       .initially("the URL's")
       .key("password", &RedisConfig::password, "Password")

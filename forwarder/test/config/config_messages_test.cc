@@ -193,6 +193,40 @@ TEST(ConfigMessages, OfSinksThatCannotBeMade) {
             "f:7:49: \"maxlen\" must be a whole number of at least 1, not \"0\"\n");
 }
 
+TEST(ConfigMessages, OfKafkaAsASource) {
+  const auto source = [](const std::string& keys, const std::string& more = "") {
+    const std::string text =
+        "pipelines:\n  - name: a\n    source: {" + keys + "}\n    sinks: [{type: null}]\n" + more;
+    return describe("f", parse_config(text).problems);
+  };
+  const std::string kafka = "kafka: {brokers: ['a:1'], topics: [t, '^u.*'], group: g";
+  EXPECT_EQ(source(kafka + "}"), "");
+  EXPECT_EQ(source(""),
+            "f:3:13: \"source\" needs \"dsn\" or \"kafka\"\n"
+            "f:3:13: \"source\" needs \"slot\" or \"kafka\"\n");
+  EXPECT_EQ(source("dsn: 'host=h'"), "f:3:13: \"source\" needs \"slot\" or \"kafka\"\n");
+  EXPECT_EQ(source("dsn: 'host=h', slot: s, " + kafka + "}"),
+            "f:3:19: \"dsn\" cannot go with \"kafka\": take one of them out\n"
+            "f:3:35: \"slot\" cannot go with \"kafka\": take one of them out\n");
+  EXPECT_EQ(source("omit: [id], " + kafka + "}"),
+            "f:3:20: \"omit\" cannot go with \"kafka\": take one of them out\n");
+  EXPECT_EQ(source("kafka: {brokers: [a], topics: [], group: g}"),
+            "f:3:32: \"brokers\" must name brokers as HOST:PORT\n"
+            "f:3:44: \"topics\" is an empty list: name what is to be read\n");
+  EXPECT_THAT(source("kafka: {}"), AllOf(HasSubstr("\"kafka\" needs \"brokers\""),
+                                         HasSubstr("\"kafka\" needs \"topics\""),
+                                         HasSubstr("\"kafka\" needs \"group\"")));
+  EXPECT_THAT(source("kafka: {brokers: ['a:1'], topics: ['a b'], group: g}"),
+              HasSubstr("no name of a topic"));
+  EXPECT_THAT(source(kafka + ", foreign: skipp}"), HasSubstr("did you mean \"skip\"?"));
+  EXPECT_THAT(source(kafka + ", foreign: dead_letter}"),
+              HasSubstr("\"foreign: dead_letter\" needs the file of \"dead_letter\""));
+  EXPECT_THAT(
+      source(kafka + "}", "  - name: b\n    source: {" + kafka + "}}\n    sinks: [{type: null}]\n"),
+      HasSubstr("f:6:13: two pipelines are members of group \"g\""));
+  EXPECT_EQ(source(kafka + ", foreign: dead_letter}", "    dead_letter: {path: /tmp/x}\n"), "");
+}
+
 TEST(ConfigMessages, OfKafka) {
   const auto kafka = [](const std::string& rest) {
     return with("type: file\n        path: /tmp/x", "type: kafka\n" + rest);

@@ -121,6 +121,7 @@ pipelines:
         url: redis://127.0.0.1:6379/0
         stream: "walspout:{schema}.{table}"
         maxlen: 1000000
+        ids: redis
         fields: [data, op]
         username: u
         password: p
@@ -246,6 +247,7 @@ state: /var/lib/walspout
   const auto& redis = std::any_cast<const RedisConfig&>(pipeline.sinks[0].options);
   EXPECT_EQ(redis.stream.fallback, "walspout:{schema}.{table}");
   EXPECT_EQ(redis.maxlen, 1'000'000u);
+  EXPECT_TRUE(redis.own_ids);
   EXPECT_THAT(redis.fields, ElementsAre("data", "op"));
   EXPECT_EQ(redis.username, "u");
   EXPECT_EQ(redis.password.reveal(), "p");

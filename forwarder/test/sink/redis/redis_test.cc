@@ -86,6 +86,31 @@ class RedisSinkTest : public testing::Test {
   Progress progress_{0};
 };
 
+TEST_F(RedisSinkTest, RedisMakesIdsByChoice) {
+  SHOWS("redis.ids");
+  RedisConfig config = config_for(server_.url());
+  SourceState unordered{};
+  unordered.ordered = false;
+  const auto refused = sink_for(config)->check(unordered, in_seconds(5));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().scope(), Scope::kConfiguration);
+  EXPECT_THAT(refused.error().what, HasSubstr("ids: redis"));
+  config.own_ids = true;
+  auto sink = sink_for(config);
+  ASSERT_TRUE(sink->check(unordered, in_seconds(5)));
+  // Later events come first, and some come again.
+  ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(5)));
+  ASSERT_TRUE(deliver_all(*sink, events_.span().first(6)));
+  ASSERT_TRUE(deliver_all(*sink, events_.span().first(1)));
+  const auto found = documents();
+  ASSERT_EQ(found.size(), 12u);
+  EXPECT_EQ(found[0], events_.documents()[5]);
+  EXPECT_EQ(found[5], events_.documents()[0]);
+  EXPECT_EQ(found[10], events_.documents()[5]);
+  EXPECT_EQ(found[11], events_.documents()[0]);
+  EXPECT_EQ(server_.ask({"EXISTS", kPositions}), "0");
+}
+
 TEST_F(RedisSinkTest, EntriesHaveTheEventsIds) {
   SHOWS("redis.url");
   auto sink = sink_for(config_for(server_.url()));

@@ -1,0 +1,236 @@
+#include "source/kafka/consumer.h"
+
+#include <array>
+#include <limits>
+
+#include "kafka/errors.h"
+
+namespace walspout {
+namespace {
+
+// Options that the source needs as they are, or has a key for.
+constexpr std::array kOwned = {
+    KafkaOwnedOption{"group.id", "group"},
+    KafkaOwnedOption{"enable.auto.commit", ""},
+    KafkaOwnedOption{"auto.commit.enable", ""},
+    KafkaOwnedOption{"auto.commit.interval.ms", ""},
+    KafkaOwnedOption{"enable.auto.offset.store", ""},
+    KafkaOwnedOption{"auto.offset.reset", ""},
+    KafkaOwnedOption{"enable.partition.eof", ""},
+    KafkaOwnedOption{"allow.auto.create.topics", ""},
+};
+
+constexpr Duration kGoodbye = std::chrono::seconds(3);
+constexpr int kStep = 50;  // milliseconds
+
+using List = KafkaOwned<rd_kafka_topic_partition_list_t>;
+
+List list_of(const KafkaConsumer::Offsets& offsets) {
+  List list(rd_kafka_topic_partition_list_new(static_cast<int>(offsets.size())));
+  for (const auto& [key, offset] : offsets) {
+    rd_kafka_topic_partition_list_add(list.get(), key.first.c_str(), key.second)->offset =
+        offset == KafkaOffsets::kUnknown ? RD_KAFKA_OFFSET_BEGINNING : offset;
+  }
+  return list;
+}
+
+List list_of(const std::vector<KafkaConsumer::Key>& keys) {
+  List list(rd_kafka_topic_partition_list_new(static_cast<int>(keys.size())));
+  for (const auto& [topic, number] : keys) {
+    rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), number);
+  }
+  return list;
+}
+
+// What went wrong with the list, or with the first of its partitions that something went wrong
+// with.
+rd_kafka_resp_err_t outcome(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t* list) {
+  for (int i = 0; list != nullptr && code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++) {
+    code = list->elems[i].err;
+  }
+  return code;
+}
+
+Result<void> judged(rd_kafka_resp_err_t code, std::string_view what, const std::string& where) {
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+  return retry(std::string(what) + ": " + rd_kafka_err2str(code), where);
+}
+
+Result<void> judged(rd_kafka_error_t* error, std::string_view what, const std::string& where) {
+  if (error == nullptr) return {};
+  const KafkaOwned<rd_kafka_error_t> owned(error);
+  return retry(std::string(what) + ": " + rd_kafka_error_string(error), where);
+}
+
+bool is_cooperative(const rd_kafka_t* handle) {
+  const char* protocol = rd_kafka_rebalance_protocol(const_cast<rd_kafka_t*>(handle));
+  return protocol != nullptr && std::string_view(protocol) == "COOPERATIVE";
+}
+
+}  // namespace
+
+Result<KafkaOptions> kafka_source_options(const KafkaSourceConfig& config) {
+  KafkaOptions options(rd_kafka_conf_new());
+  rd_kafka_conf_set_events(options.get(), RD_KAFKA_EVENT_REBALANCE | RD_KAFKA_EVENT_OFFSET_COMMIT |
+                                              kafka_events(config));
+  KafkaSetter to(options.get(), config);
+  const bool good =
+      // What users may have otherwise. All members stop while the group changes: with
+      // cooperative-sticky they would not, but a commit that meets the change is rejected then, and
+      // the library takes that for the loss of all partitions.
+      to.set_all({{"partition.assignment.strategy", "roundrobin"},
+                  {"heartbeat.interval.ms", "1000"},
+                  {"isolation.level", "read_committed"},
+                  {"topic.metadata.refresh.interval.ms", "30000"},
+                  // What the library has read ahead is beyond `memory`.
+                  {"queued.max.messages.kbytes", "16384"}}) &&
+      to.set_access(kOwned, "source") &&
+      to.set_all({{"group.id", config.group},
+                  {"enable.auto.commit", "false"},
+                  {"enable.auto.offset.store", "false"},
+                  // Messages that are gone are a gap. Where the group has never been is looked up.
+                  {"auto.offset.reset", "error"},
+                  {"enable.partition.eof", "true"},
+                  {"allow.auto.create.topics", "false"}});
+  if (!good) return misconfigured(to.problem());
+  return options;
+}
+
+std::vector<KafkaOffsets::Key> kafka_keys(const rd_kafka_topic_partition_list_t* list) {
+  std::vector<KafkaOffsets::Key> keys;
+  for (int i = 0; list != nullptr && i < list->cnt; i++) {
+    keys.emplace_back(list->elems[i].topic, list->elems[i].partition);
+  }
+  return keys;
+}
+
+Result<std::unique_ptr<KafkaConsumer>> KafkaConsumer::open(const KafkaSourceConfig& config,
+                                                           const KafkaOptions& options,
+                                                           const Wake& wake, TimePoint deadline) {
+  std::unique_ptr<KafkaConsumer> consumer(new KafkaConsumer(config, kafka_name(config)));
+  if (auto made = consumer->make(RD_KAFKA_CONSUMER, options); !made) {
+    return tl::unexpected(made.error());
+  }
+  if (auto reached = consumer->reach(deadline); !reached) return tl::unexpected(reached.error());
+  rd_kafka_poll_set_consumer(consumer->handle());
+  consumer->replace_queue(
+      KafkaOwned<rd_kafka_queue_t>(rd_kafka_queue_get_consumer(consumer->handle())));
+  const uint64_t one = 1;
+  rd_kafka_queue_io_event_enable(consumer->queue(), wake.fd(), &one, sizeof(one));
+  std::vector<Key> topics;
+  for (const std::string& topic : config.topics) topics.emplace_back(topic, RD_KAFKA_PARTITION_UA);
+  const auto code = rd_kafka_subscribe(consumer->handle(), list_of(topics).get());
+  if (code == RD_KAFKA_RESP_ERR__INVALID_ARG) {
+    return misconfigured("topics has a pattern that librdkafka does not understand",
+                         consumer->where());
+  }
+  if (auto good = judged(code, "cannot subscribe", consumer->where()); !good) {
+    return tl::unexpected(good.error());
+  }
+  return consumer;
+}
+
+KafkaConsumer::~KafkaConsumer() {
+  if (handle() == nullptr) return;
+  if (queue() != nullptr) rd_kafka_queue_io_event_enable(queue(), -1, nullptr, 0);
+  const TimePoint until = Clock::now() + kGoodbye;
+  const KafkaOwned<rd_kafka_error_t> refused(rd_kafka_consumer_close_queue(handle(), queue()));
+  while (refused == nullptr && !rd_kafka_consumer_closed(handle()) && Clock::now() < until) {
+    const Event event(rd_kafka_queue_poll(queue(), kStep));
+    if (event == nullptr || rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_REBALANCE) continue;
+    static_cast<void>(unassign(kafka_keys(rd_kafka_event_topic_partition_list(event.get()))));
+  }
+  release_queue();
+  rd_kafka_destroy_flags(give_up(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+Result<KafkaConsumer::Offsets> KafkaConsumer::committed(const std::vector<Key>& partitions,
+                                                        TimePoint deadline) {
+  Offsets offsets;
+  if (partitions.empty()) return offsets;
+  const List list = list_of(partitions);
+  auto code = rd_kafka_committed(handle(), list.get(), kafka_timeout(deadline));
+  code = outcome(code, list.get());
+  if (auto good = judged(code, "cannot ask where the group is", where()); !good) {
+    return tl::unexpected(good.error());
+  }
+  for (int i = 0; i < list->cnt; i++) {
+    const auto& one = list->elems[i];
+    offsets.emplace_back(Key(one.topic, one.partition),
+                         one.offset >= 0 ? one.offset : KafkaOffsets::kUnknown);
+  }
+  return offsets;
+}
+
+Result<void> KafkaConsumer::assign(const Offsets& partitions) {
+  const List list = list_of(partitions);
+  if (is_cooperative(handle())) {
+    return judged(rd_kafka_incremental_assign(handle(), list.get()), "cannot take over partitions",
+                  where());
+  }
+  return judged(rd_kafka_assign(handle(), list.get()), "cannot take over partitions", where());
+}
+
+Result<void> KafkaConsumer::unassign(const std::vector<Key>& partitions) {
+  if (is_cooperative(handle())) {
+    return judged(rd_kafka_incremental_unassign(handle(), list_of(partitions).get()),
+                  "cannot give partitions back", where());
+  }
+  return judged(rd_kafka_assign(handle(), nullptr), "cannot give partitions back", where());
+}
+
+Result<void> KafkaConsumer::commit(const Offsets& offsets) {
+  return judged(rd_kafka_commit_queue(handle(), list_of(offsets).get(), queue(), nullptr, nullptr),
+                "cannot commit offsets", where());
+}
+
+Result<void> KafkaConsumer::commit_now(const Offsets& offsets, TimePoint deadline) {
+  const KafkaOwned<rd_kafka_queue_t> answers(rd_kafka_queue_new(handle()));
+  auto code =
+      rd_kafka_commit_queue(handle(), list_of(offsets).get(), answers.get(), nullptr, nullptr);
+  if (code == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    const Event answer(rd_kafka_queue_poll(answers.get(), kafka_timeout(deadline)));
+    code = answer == nullptr ? RD_KAFKA_RESP_ERR__TIMED_OUT
+                             : outcome(rd_kafka_event_error(answer.get()),
+                                       rd_kafka_event_topic_partition_list(answer.get()));
+  }
+  return judged(code, "cannot commit offsets", where());
+}
+
+void KafkaConsumer::pause(const std::vector<Key>& partitions) {
+  if (!partitions.empty()) rd_kafka_pause_partitions(handle(), list_of(partitions).get());
+}
+
+void KafkaConsumer::resume(const std::vector<Key>& partitions) {
+  if (!partitions.empty()) rd_kafka_resume_partitions(handle(), list_of(partitions).get());
+}
+
+Result<void> KafkaConsumer::seek(const Offsets& offsets, TimePoint deadline) {
+  if (offsets.empty()) return {};
+  const List list = list_of(offsets);
+  if (auto good = judged(
+          rd_kafka_seek_partitions(handle(), list.get(), std::max(1, kafka_timeout(deadline))),
+          "cannot go back to what is not delivered", where());
+      !good) {
+    return good;
+  }
+  return judged(outcome(RD_KAFKA_RESP_ERR_NO_ERROR, list.get()),
+                "cannot go back to what is not delivered", where());
+}
+
+std::pair<int64_t, int64_t> KafkaConsumer::limits(const Key& key) const {
+  int64_t first = -1;
+  int64_t end = -1;
+  rd_kafka_get_watermark_offsets(handle(), key.first.c_str(), key.second, &first, &end);
+  return {first < 0 ? KafkaOffsets::kUnknown : first, end < 0 ? KafkaOffsets::kUnknown : end};
+}
+
+bool KafkaConsumer::answers(Milliseconds patience) {
+  const struct rd_kafka_metadata* got = nullptr;
+  const auto code =
+      rd_kafka_metadata(handle(), 0, nullptr, &got, static_cast<int>(patience.count()));
+  const KafkaOwned<const struct rd_kafka_metadata> metadata(got);
+  return code == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+}  // namespace walspout

@@ -1,0 +1,153 @@
+#include "source/kafka/message.h"
+
+#include <array>
+#include <charconv>
+#include <cstring>
+#include <string>
+
+namespace walspout {
+namespace {
+
+constexpr size_t kLongestName = 1024;  // of a table, and of a message's prefix
+constexpr size_t kHashDigits = 16;
+
+enum Header : size_t { kId, kOp, kSchema, kTable, kPrefix, kTs, kBarrier, kHash, kSpans, kHeaders };
+constexpr std::array<std::string_view, kHeaders> kNames = {
+    "id", "op", "schema", "table", "prefix", "ts", "barrier", "hash", "spans"};
+
+using Values = std::array<std::optional<std::string_view>, kHeaders>;
+
+// All of the text is the number.
+template <typename T>
+bool parse(std::string_view text, T& value, int base = 10) {
+  const char* end = text.data() + text.size();
+  const auto read = std::from_chars(text.data(), end, value, base);
+  return read.ec == std::errc() && read.ptr == end;
+}
+
+// A number at the front of the text, which is cut off.
+bool cut_number(std::string_view& text, uint32_t& value) {
+  const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (read.ec != std::errc()) return false;
+  text.remove_prefix(static_cast<size_t>(read.ptr - text.data()));
+  return true;
+}
+
+bool cut(std::string_view& text, std::string_view word) {
+  if (!text.starts_with(word)) return false;
+  text.remove_prefix(word.size());
+  return true;
+}
+
+Failure broken(std::string_view header) {
+  return reject("its header \"" + std::string(header) + "\" is not as walspout writes it");
+}
+
+Result<Values> known(std::span<const KafkaHeader> headers) {
+  Values values;
+  for (const KafkaHeader& header : headers) {
+    for (size_t i = 0; i < kHeaders; i++) {
+      if (header.name != kNames[i]) continue;
+      if (values[i] || !header.value) return broken(kNames[i]);
+      values[i] = header.value;
+    }
+  }
+  return values;
+}
+
+bool parse_id(std::string_view id, Event& event) {
+  const size_t dash = id.find('-');
+  return dash != id.npos && parse(id.substr(0, dash), event.lsn.value) &&
+         parse(id.substr(dash + 1), event.index) && EventId(event).view() == id;
+}
+
+// "name:begin+size" at the front of `text`, if it is there. False: that is no object of the
+// document which begins at `from` or behind.
+bool cut_span(std::string_view& text, std::string_view name, std::string_view document,
+              uint64_t& from, Span& span) {
+  if (!cut(text, name)) return true;
+  if (!cut(text, ":") || !cut_number(text, span.begin) || !cut(text, "+") ||
+      !cut_number(text, span.size)) {
+    return false;
+  }
+  const uint64_t end = uint64_t{span.begin} + span.size;
+  if (span.begin < from || span.size < 2 || end > document.size()) return false;
+  if (document[span.begin] != '{' || document[end - 1] != '}') return false;
+  from = end;
+  return text.empty() || cut(text, " ");
+}
+
+bool parse_spans(std::string_view text, Event& event) {
+  Span before;
+  Span after;
+  uint64_t from = 0;
+  if (text.ends_with(' ') || !cut_span(text, "key", event.document, from, event.key_span) ||
+      !cut_span(text, "before", event.document, from, before) ||
+      !cut_span(text, "after", event.document, from, after) || !text.empty()) {
+    return false;
+  }
+  event.set_row(before, after);
+  return true;
+}
+
+bool is_name(const std::optional<std::string_view>& name) {
+  return name && !name->empty() && name->size() <= kLongestName &&
+         name->find('\0') == std::string_view::npos;
+}
+
+// One object on one line, as far as that shows without parsing it.
+bool is_document(std::string_view value) {
+  return value.size() >= 2 && value.size() <= UINT32_MAX && value.front() == '{' &&
+         value.back() == '}' && std::memchr(value.data(), '\n', value.size()) == nullptr;
+}
+
+Result<void> parse_rest(const Values& values, KafkaEvent& found) {
+  Event& event = found.event;
+  if (event.op == 'm') {
+    if (values[kSchema] || values[kTable]) return broken("table");
+    if (values[kSpans]) return broken("spans");
+    if (values[kPrefix] && values[kPrefix]->size() > kLongestName) return broken("prefix");
+    event.set_prefix(values[kPrefix].value_or(""));
+  } else {
+    if (values[kPrefix]) return broken("prefix");
+    if (!is_name(values[kSchema])) return broken("schema");
+    if (!is_name(values[kTable])) return broken("table");
+    found.schema = *values[kSchema];
+    found.table = *values[kTable];
+    if (!parse_spans(values[kSpans].value_or(""), event)) return broken("spans");
+  }
+  if (values[kTs] && !parse(*values[kTs], event.commit_time)) return broken("ts");
+  if (values[kBarrier] && *values[kBarrier] != "1") return broken("barrier");
+  event.barrier = values[kBarrier].has_value();
+  const std::string_view hash = *values[kHash];
+  if (hash.size() != kHashDigits || !parse(hash, event.key_hash, 16)) return broken("hash");
+  return {};
+}
+
+}  // namespace
+
+Result<std::optional<KafkaEvent>> kafka_event(std::optional<std::string_view> value,
+                                              std::span<const KafkaHeader> headers) {
+  const Result<Values> read = known(headers);
+  if (!read) return tl::unexpected(read.error());
+  const Values& values = *read;
+  if (!values[kId]) return reject("it has no header \"id\"");
+  if (!values[kOp]) return reject("it has no header \"op\"");
+  KafkaEvent found;
+  if (!parse_id(*values[kId], found.event)) return broken("id");
+  if (values[kOp]->size() != 1 || kOps.find(values[kOp]->front()) == kOps.npos) return broken("op");
+  found.event.op = values[kOp]->front();
+  if (!value) return std::nullopt;
+  if (!values[kHash]) {
+    return fatal(
+        "its value is a row alone, and a source needs whole documents. Remedy: set `value: "
+        "envelope` in the sink that fills the topic, and let this source read a topic that was "
+        "begun with it");
+  }
+  if (!is_document(*value)) return reject("its value is no document of walspout");
+  found.event.document = *value;
+  if (Result<void> rest = parse_rest(values, found); !rest) return tl::unexpected(rest.error());
+  return found;
+}
+
+}  // namespace walspout
