@@ -57,7 +57,7 @@ class Broker {
     command.output = directory_.file("output");
     command.package = "rabbitmq-server";
     ASSERT_TRUE(process_.start(command));
-    const bool up = wait_for(std::chrono::seconds(60), [this] {
+    const bool up = wait_for(std::chrono::seconds(240), [this] {
       return !process_.running() || (accepts(port_) && accepts(tls_port_));
     });
     ASSERT_TRUE(up && process_.running()) << read_file(directory_.file("output"));
@@ -78,7 +78,7 @@ class Broker {
     Process process;
     ASSERT_TRUE(
         process.start({words, environment(), directory_.file("control.log"), "rabbitmq-server"}));
-    ASSERT_TRUE(wait_for(std::chrono::seconds(60), [&] { return !process.running(); }));
+    ASSERT_TRUE(wait_for(std::chrono::seconds(240), [&] { return !process.running(); }));
   }
 
   // Short of memory, in its own opinion: publishers are blocked.
