@@ -36,6 +36,8 @@
 #define ROWS_PER_LOOK 16
 #define BYTES_PER_LOOK (16 * 1024)
 
+#define KEYS_AT_ONCE 1000
+
 /* A buffer that one huge row made larger than this is not kept. */
 #define KEEP_BUFFER (4 * 1024 * 1024)
 
@@ -259,10 +261,8 @@ fill_in_order(Reading *r)
 }
 
 static void
-read_key(Reading *r, char *json)
+read_key(Reading *r, const Datum *values)
 {
-	Datum	   *values = key_from_json(r->key, r->relation, json);
-
 	for (int i = 0; i < r->key->n; i++)
 		r->parameters->params[i].value = values[i];
 	r->scan = scan_begin(r->plan, r->parameters, take_row_of_key, r);
@@ -271,17 +271,37 @@ read_key(Reading *r, char *json)
 	r->scan = NULL;
 }
 
+/* The values of the next key; so many keys are made values of at a time. */
+static const Datum *
+next_key(Reading *r)
+{
+	int			i = r->next_key % KEYS_AT_ONCE;
+
+	if (i == 0)
+	{
+		MemoryContext old;
+
+		MemoryContextReset(r->per_keys);
+		old = MemoryContextSwitchTo(r->per_keys);
+		r->values = key_from_json(r->key, r->relation, r->keys + r->next_key,
+								  Min(r->nkeys - r->next_key, KEYS_AT_ONCE));
+		MemoryContextSwitchTo(old);
+	}
+	r->next_key++;
+	return r->values + i * r->key->n;
+}
+
 static void
 fill_by_keys(Reading *r)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "walspout keys",
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "walspout scan",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	while (r->next_key < r->nkeys)
 	{
 		CHECK_FOR_INTERRUPTS();
-		read_key(r, r->keys[r->next_key++]);
+		read_key(r, next_key(r));
 		MemoryContextReset(context);
 		if (r->message.len >= r->options.batch_bytes)
 			break;
@@ -405,6 +425,8 @@ begin_keys(FunctionCallInfo fcinfo)
 		r->parameters->params[i].pflags = PARAM_FLAG_CONST;
 		r->parameters->params[i].isnull = false;
 	}
+	r->per_keys = AllocSetContextCreate(CurrentMemoryContext, "walspout keys",
+										ALLOCSET_DEFAULT_SIZES);
 	r->plan = scan_plan(&spec);
 	return r;
 }

@@ -47,6 +47,8 @@ typedef struct Reading
 	int			nkeys;
 	char	  **keys;			/* NULL: it is read_rows() */
 	int			next_key;
+	Datum	   *values;			/* of some keys; in per_keys */
+	MemoryContext per_keys;
 	ParamListInfo parameters;
 
 	StringInfoData message;		/* a bytea */
