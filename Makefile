@@ -35,7 +35,11 @@ OBJS = \
 	plugin/envelope.o \
 	plugin/syntax.o \
 	plugin/frames.o \
-	plugin/output.o
+	plugin/output.o \
+	plugin/backfill.o \
+	plugin/readable.o \
+	plugin/key.o \
+	plugin/scan.o
 
 EXTENSION = plugin/walspout
 DATA = plugin/walspout--1.0.sql

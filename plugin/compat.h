@@ -150,4 +150,27 @@ find_setting(const char *name)
 #define attribute_is_virtual(att) false
 #endif
 
+/* A query as the parser gives it; without parameters. */
+#if PG_VERSION_NUM >= 150000
+#define analyze_and_rewrite(raw, text) \
+	pg_analyze_and_rewrite_fixedparams((raw), (text), NULL, 0, NULL)
+#else
+#define analyze_and_rewrite(raw, text) pg_analyze_and_rewrite((raw), (text), NULL, 0, NULL)
+#endif
+
+#if PG_VERSION_NUM >= 190000
+#define plan_query(query, text) pg_plan_query((query), (text), 0, NULL, NULL)
+#else
+#define plan_query(query, text) pg_plan_query((query), (text), 0, NULL)
+#endif
+
+/* Run a query until its receiver wants no more. */
+#if PG_VERSION_NUM >= 180000
+#define executor_run(query) ExecutorRun((query), ForwardScanDirection, 0)
+#define set_row_is_greater(comparison) ((comparison)->cmptype = COMPARE_GT)
+#else
+#define executor_run(query) ExecutorRun((query), ForwardScanDirection, 0, false)
+#define set_row_is_greater(comparison) ((comparison)->rctype = ROWCOMPARE_GT)
+#endif
+
 #endif

@@ -30,13 +30,13 @@ set_id(Transaction *txn)
 }
 
 static void
-set_stamp(Transaction *txn, const Options *options)
+set_stamp(Transaction *txn, const Options *options, bool timed)
 {
 	/* year_month_day() stores 32 bytes at once: leave it room */
 	char		stamp[128];
 	char	   *p = stamp;
 
-	if (!TransactionIdIsValid(txn->xid))
+	if (!timed)
 		return;
 	if (!(options->omit & OMIT_TS))
 	{
@@ -44,7 +44,7 @@ set_stamp(Transaction *txn, const Options *options)
 		p = format_rfc3339(p, txn->commit_time);
 		*p++ = '"';
 	}
-	if (!(options->omit & OMIT_XID))
+	if (TransactionIdIsValid(txn->xid) && !(options->omit & OMIT_XID))
 	{
 		p = append_to(p, ",\"xid\":");
 		p = format_uint64(p, txn->xid);
@@ -76,9 +76,16 @@ envelope_begin(Transaction *txn, const Options *options)
 {
 	txn->id_size = txn->stamp_size = txn->source_size = 0;
 	set_id(txn);
-	set_stamp(txn, options);
+	set_stamp(txn, options, TransactionIdIsValid(txn->xid));
 	if (!(options->omit & OMIT_ORIGIN))
 		set_source(txn);
+}
+
+void
+envelope_begin_reading(Transaction *txn, const Options *options)
+{
+	txn->id_size = txn->stamp_size = txn->source_size = 0;
+	set_stamp(txn, options, true);
 }
 
 /* id, op, and for changes of tables their names; then ts and xid. */
@@ -120,6 +127,25 @@ envelope_row(Out *o, const Transaction *txn, const Options *options, uint64 inde
 	write_head(o, txn, options, index, op, row->relation);
 	row_write(o, row);
 	write_source(o, txn);
+	close_object(o, 0);
+}
+
+/* What a reader puts in the place of this is not longer. */
+#define OPEN_ID ",\"id\":\"00000000000000000000-00000000000000000000\""
+
+void
+envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *row)
+{
+	int			names_size = row->relation->names_size;
+
+	out_reserve(o, sizeof(OPEN_ID) + sizeof(txn->stamp) + names_size + FORMAT_WIDTH);
+	if (!(options->omit & OMIT_ID))
+		put_literal(o, OPEN_ID);
+	if (!(options->omit & OMIT_OP))
+		put_literal(o, ",\"op\":\"r\"");
+	put(o, row->relation->names, names_size);
+	put(o, txn->stamp, txn->stamp_size);
+	row_write(o, row);
 	close_object(o, 0);
 }
 

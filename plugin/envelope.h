@@ -24,6 +24,7 @@ typedef struct Transaction
 
 	uint64		next_index;		/* of the next change, sent or not */
 	uint64		events;			/* sent so far */
+	bool		begun;			/* something of it was sent, events or not */
 
 	/* what all documents have in common, set by envelope_begin() */
 	char		id[32];			/* ,"id":"LSN- */
@@ -49,9 +50,13 @@ typedef struct Message
  */
 extern void envelope_begin(Transaction *txn, const Options *options);
 
+/* The same for rows that are read from their tables: commit_time is when, and all else is not used. */
+extern void envelope_begin_reading(Transaction *txn, const Options *options);
+
 /* Append one document each; index is that of the change in the transaction. */
 extern void envelope_row(Out *o, const Transaction *txn, const Options *options, uint64 index,
 						 char op, Row *row);
+extern void envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *row);
 extern void envelope_truncate(Out *o, const Transaction *txn, const Options *options, uint64 index,
 							  const CachedRelation *relation, bool cascade, bool restart_identity);
 extern void envelope_message(Out *o, const Transaction *txn, const Options *options, uint64 index,

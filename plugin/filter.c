@@ -14,10 +14,13 @@
 #include "access/htup_details.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/dependency.h"
 #include "catalog/indexing.h"
 #include "catalog/partition.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_publication.h"
 #include "catalog/pg_publication_rel.h"
+#include "commands/extension.h"
 #include "compat.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -28,6 +31,9 @@
 #include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "watch.h"
+
+/* The name of the extension, and of its schema. */
+#define EXTENSION "walspout"
 
 static const Options *options;
 static MemoryContext publications_context;
@@ -260,6 +266,25 @@ add_columns(const Publication *p, Oid relid, Published *published)
 
 #endif
 
+/* A schema that somebody else calls walspout is not meant. */
+bool
+filter_is_own(Relation relation)
+{
+	Oid			schema = RelationGetNamespace(relation);
+	char	   *name = get_namespace_name(schema);
+	bool		ours = false;
+
+	if (name != NULL && strcmp(name, EXTENSION) == 0)
+	{
+		Oid			extension = getExtensionOfObject(NamespaceRelationId, schema);
+
+		ours = OidIsValid(extension) && extension == get_extension_oid(EXTENSION, true);
+	}
+	if (name != NULL)
+		pfree(name);
+	return ours;
+}
+
 void
 filter_relation(Relation relation, Published *published)
 {
@@ -272,7 +297,8 @@ filter_relation(Relation relation, Published *published)
 
 	memset(published, 0, sizeof(*published));
 	published->relid = relid;
-	if (!is_publishable_relation(relation))
+	published->by_publications = options->has_publications;
+	if (!is_publishable_relation(relation) || filter_is_own(relation))
 		return;
 	if (!options->has_publications)
 	{

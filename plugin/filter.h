@@ -20,6 +20,7 @@ typedef struct Published
 	bool		update;
 	bool		delete;
 	bool		truncate;
+	bool		by_publications;	/* false: because every table is */
 	bool		all_columns;	/* but generated ones, unless .generated */
 	bool		generated;		/* stored generated columns, too */
 	Bitmapset  *columns;		/* attribute numbers in relid, if not all_columns */
@@ -34,6 +35,12 @@ extern void filter_startup(const Options *options, MemoryContext context);
 
 /* A publication was created, changed or dropped: read them again. */
 extern void filter_invalidate(void);
+
+/*
+ * Is it a table of the extension's own? Those are never sent: they hold the
+ * progress of programs that read the slot. Reads catalogs.
+ */
+extern bool filter_is_own(Relation relation);
 
 /*
  * Find out what is published of the relation. Reads catalogs; allocates in

@@ -156,6 +156,42 @@ frames_prefix(StringInfo s, const char *prefix)
 	appendBinaryStringInfo(s, prefix, (int) n);
 }
 
+void
+frames_mark(StringInfo s, const char *content, Size n)
+{
+	char		frame[FRAME_HEAD_SIZE];
+
+	put_head(frame, FRAME_MARK, 0, 0, n);
+	appendBinaryStringInfo(s, frame, sizeof(frame));
+	appendBinaryStringInfo(s, content, (int) n);
+}
+
+static void
+append_cursor_value(StringInfo s, const char *value)
+{
+	char		size[4];
+
+	put32(size, (uint32) strlen(value));
+	appendBinaryStringInfo(s, size, sizeof(size));
+	appendBinaryStringInfo(s, value, (int) strlen(value));
+}
+
+void
+frames_cursor(StringInfo s, const FrameCursor *cursor)
+{
+	char		header[FRAME_HEAD_SIZE + 10] = {0};
+	int			begin = s->len;
+	char	   *p;
+
+	appendBinaryStringInfo(s, header, sizeof(header));	/* filled in below */
+	for (int i = 0; i < cursor->nvalues; i++)
+		append_cursor_value(s, cursor->values[i]);
+	p = put_head(s->data + begin, FRAME_CURSOR, cursor->at_end ? FRAME_CURSOR_AT_END : 0, 0,
+				 s->len - begin - FRAME_HEAD_SIZE);
+	p = put64(p, cursor->rows);
+	put16(p, (uint16) cursor->nvalues);
+}
+
 /* There nearly always is some. */
 static inline void
 make_room(StringInfo s, int n)
@@ -190,6 +226,20 @@ put_span(char *p, Size *end, const Span *span, uint8 flag, uint8 *flags)
 	return p;
 }
 
+/* Behind the spans, which end at p. Few events have this. */
+static pg_noinline char *
+put_members(StringInfo s, char *p, const FrameEvent *event, uint8 *flags)
+{
+	Size		written = p - (s->data + s->len);
+
+	*flags |= FRAME_MEMBERS | (event->open_id ? FRAME_OPEN_ID : 0);
+	make_room(s, SPANS_ROOM + event->nmembers * NUMBER_ROOM);
+	p = s->data + s->len + written;
+	for (int i = 0; i < event->nmembers; i++)
+		p = put_number(p, event->members[i]);
+	return p;
+}
+
 void
 frames_event_end(StringInfo s, int begin, const FrameEvent *event)
 {
@@ -203,6 +253,11 @@ frames_event_end(StringInfo s, int begin, const FrameEvent *event)
 	p = put_span(p, &end, &event->key, FRAME_KEY, &flags);
 	p = put_span(p, &end, &event->before, FRAME_BEFORE, &flags);
 	p = put_span(p, &end, &event->after, FRAME_AFTER, &flags);
+	if (unlikely(event->members != NULL))
+	{
+		p = put_members(s, p, event, &flags);
+		spans = s->data + s->len;
+	}
 	s->len += p - spans;
 
 	p = put_head(s->data + begin, event->op, flags, (uint16) (p - spans),

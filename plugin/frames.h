@@ -20,6 +20,8 @@
 #define FRAME_COMMIT 'C'
 #define FRAME_RELATION 'R'
 #define FRAME_PREFIX 'P'
+#define FRAME_MARK 'M'
+#define FRAME_CURSOR 'K'
 
 /* Flag of an event: no lane may run ahead of or behind it. */
 #define FRAME_BARRIER 0x01
@@ -28,6 +30,15 @@
 #define FRAME_KEY 0x02
 #define FRAME_BEFORE 0x04
 #define FRAME_AFTER 0x08
+
+/* Flag of an event: the sizes of the members of "after" are told. */
+#define FRAME_MEMBERS 0x10
+
+/* Flag of an event: the document begins with OPEN_ID, which the reader replaces. */
+#define FRAME_OPEN_ID 0x20
+
+/* Flag of a cursor: the table has no more rows. */
+#define FRAME_CURSOR_AT_END 0x01
 
 /* Flags of a column. */
 #define FRAME_COLUMN_IN_KEY 0x01
@@ -44,7 +55,19 @@ typedef struct FrameEvent
 	Span		key;			/* in this order in the document */
 	Span		before;
 	Span		after;
+	const uint32 *members;		/* of Row, one for each column; NULL: they are not told */
+	int			nmembers;
+	bool		open_id;		/* only where members are told */
 } FrameEvent;
+
+/* How far a table was read. */
+typedef struct FrameCursor
+{
+	bool		at_end;
+	uint64		rows;			/* that were read */
+	int			nvalues;		/* of the key of the last one of them; 0: no row was read */
+	const char *const *values;	/* as text, in UTF-8 */
+} FrameCursor;
 
 extern void frames_header(StringInfo s);
 extern void frames_begin(StringInfo s, const Transaction *txn);
@@ -55,6 +78,11 @@ extern void frames_relation(StringInfo s, const CachedRelation *relation);
 
 /* The prefix, in UTF-8, of the message whose frame comes next. */
 extern void frames_prefix(StringInfo s, const char *prefix);
+
+/* What a mark holds. */
+extern void frames_mark(StringInfo s, const char *content, Size n);
+
+extern void frames_cursor(StringInfo s, const FrameCursor *cursor);
 
 /*
  * Begin an event's frame; the document is appended to s behind it. Returns

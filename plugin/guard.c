@@ -188,9 +188,9 @@ guard_is_open(void)
  * decoding that it is called from. There is no way back to where that was.
  */
 static void
-check_slot(ReplicationSlot *slot)
+check_slot(ReplicationSlot *slot, bool historic)
 {
-	if (MyReplicationSlot == slot && HistoricSnapshotActive())
+	if (MyReplicationSlot == slot && HistoricSnapshotActive() == historic)
 		return;
 	if (MyReplicationSlot != NULL && MyReplicationSlot != slot)
 		ReplicationSlotRelease();
@@ -207,6 +207,7 @@ guarded(GuardLevel level, GuardedCall call, void *arg)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ReplicationSlot *slot = MyReplicationSlot;
+	bool		historic = HistoricSnapshotActive();	/* not where a table is read */
 	Settings	settings = current_settings();
 	bool		in_subtransaction = level >= GUARD_LOADING;
 	bool		confined = level >= GUARD_LIBRARY;
@@ -262,7 +263,7 @@ guarded(GuardLevel level, GuardedCall call, void *arg)
 	MemoryContextSwitchTo(context);
 	CurrentResourceOwner = owner;
 	if (confined)
-		check_slot(slot);
+		check_slot(slot, historic);
 
 	if (error == NULL)
 		return true;

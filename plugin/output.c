@@ -91,6 +91,9 @@ close_document(Output *output)
 static void
 begin_transaction(Output *output, Transaction *txn)
 {
+	if (txn->begun)
+		return;
+	txn->begun = true;
 	envelope_begin(txn, output->options);
 	if (output->options->format == FORMAT_FRAMES)
 	{
@@ -152,9 +155,17 @@ output_event_end(Output *output, Transaction *txn, const FrameEvent *event)
 }
 
 void
+output_mark(Output *output, Transaction *txn, const char *content, Size n)
+{
+	begin_transaction(output, txn);
+	open_batch(output);
+	frames_mark(output->ctx->out, content, n);
+}
+
+void
 output_commit(Output *output, Transaction *txn)
 {
-	if (txn->events == 0)
+	if (!txn->begun)
 	{
 		update_progress(output->ctx, true);
 		return;

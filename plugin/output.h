@@ -30,6 +30,12 @@ extern Out *output_event_begin(Output *output, Transaction *txn, CachedRelation 
 							   const char *prefix);
 extern void output_event_end(Output *output, Transaction *txn, const FrameEvent *event);
 
+/*
+ * A mark of a reader of tables: where it stands, and is no event. Only in the
+ * format "frames".
+ */
+extern void output_mark(Output *output, Transaction *txn, const char *content, Size n);
+
 /* The transaction is over: send what is left of it, and report progress. */
 extern void output_commit(Output *output, Transaction *txn);
 

@@ -115,7 +115,8 @@ relation_startup(const Options *given, MemoryContext context)
 	if (cache != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
-				 errmsg("walspout is decoding in this session already")));
+				 errmsg("walspout is decoding in this session already"),
+				 errhint("Read the other result to its end, or close its cursor, before this one.")));
 	options = given;
 	cache_context = AllocSetContextCreate(context, "walspout relations", ALLOCSET_DEFAULT_SIZES);
 	ctl.keysize = sizeof(Oid);
@@ -193,18 +194,18 @@ primary_key(Relation relation)
 	return found;
 }
 
-/*
- * What tells a row from others. That is the replica identity; under FULL,
- * which names no columns, the primary key.
- */
+Oid
+relation_key_index(Relation relation)
+{
+	return relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL ? primary_key(relation) :
+		RelationGetReplicaIndex(relation);
+}
+
 static Bitmapset *
 key_attributes(Relation relation)
 {
-	Oid			index;
+	Oid			index = relation_key_index(relation);
 
-	if (relation->rd_rel->relreplident != REPLICA_IDENTITY_FULL)
-		return identity_attributes(relation);
-	index = primary_key(relation);
 	return OidIsValid(index) ? index_attributes(index) : NULL;
 }
 
@@ -368,7 +369,10 @@ build(CachedRelation *entry, Relation relation)
 		build_key(entry, relation);
 		build_names(entry, as);
 		if (options->format == FORMAT_FRAMES)
+		{
 			build_shape(entry, as);
+			entry->members = palloc0(sizeof(uint32) * Max(entry->ncolumns, 1));
+		}
 		entry->full = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
 		entry->new = make_deformed(natts);
 		entry->old = make_deformed(natts);

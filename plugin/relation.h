@@ -42,6 +42,10 @@ typedef struct CachedRelation
 	int			nkey;
 	const Field **key;			/* columns that identify a row; none if nkey is 0 */
 
+	uint32	   *members;		/* frames: room for Row.members */
+	bool		lacking;		/* frames: the last update had unchanged columns */
+	bool		readable;		/* a reader of the table has looked at the entry */
+
 	Deformed	new;			/* room for one tuple each */
 	Deformed	old;
 } CachedRelation;
@@ -54,6 +58,12 @@ extern void relation_startup(const Options *options, MemoryContext context);
  * Valid until the next call. Reads catalogs when it has to build.
  */
 extern CachedRelation *relation_get(Relation relation);
+
+/*
+ * The index whose columns tell a row from others, or InvalidOid. That is the
+ * replica identity; under FULL, which names no columns, the primary key.
+ */
+extern Oid	relation_key_index(Relation relation);
 
 /* The relation has been announced: its shape is not needed any more. */
 extern void relation_announced(CachedRelation *relation);

@@ -9,7 +9,9 @@
 
 #include "row.h"
 
+#include "access/detoast.h"
 #include "format.h"
+#include "utils/memutils.h"
 #include "values.h"
 
 /* Every value is in an object of the document. */
@@ -78,6 +80,35 @@ write_member(Out *o, Row *row, const Field *field, Datum value, bool isnull)
 }
 
 /*
+ * The same for a row that is read from its table. What is stored elsewhere is
+ * fetched, outside of a guard: a table that cannot be read is an error.
+ */
+static void
+write_stored(Out *o, Row *row, const Field *field, Datum value, bool isnull)
+{
+	MemoryContext context;
+	MemoryContext old;
+
+	if (likely(isnull || !value_is_unchanged_toast(value, field->encoder->typlen)))
+	{
+		write_member(o, row, field, value, isnull);
+		return;
+	}
+	if (value_size(value, -1) > (row->max_value > 0 ? row->max_value : document_limit))
+	{
+		note_elided(row, field, value_size(value, -1));
+		return;
+	}
+	context = AllocSetContextCreate(CurrentMemoryContext, "walspout stored value",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	value = PointerGetDatum(detoast_external_attr((struct varlena *) DatumGetPointer(value)));
+	MemoryContextSwitchTo(old);
+	write_member(o, row, field, value, false);
+	MemoryContextDelete(context);
+}
+
+/*
  * The new row's value, or the old row's where the new one did not change and
  * is not in the WAL. False if neither is there.
  */
@@ -89,6 +120,8 @@ new_value(const Row *row, const Column *column, Datum *value, bool *isnull)
 	*isnull = row->new->nulls[i];
 	*value = row->new->values[i];
 	if (likely(*isnull || !value_is_unchanged_toast(*value, column->field.encoder->typlen)))
+		return true;
+	if (row->stored)
 		return true;
 	if (row->old == NULL || row->old->nulls[i] ||
 		value_is_unchanged_toast(row->old->values[i], column->field.encoder->typlen))
@@ -109,14 +142,12 @@ close_span(Out *o, Size begin)
 	return span;
 }
 
-static void
-write_after(Out *o, Row *row)
+/* The columns of the new row. False, and stopped, if their members are to be noted. */
+static inline bool
+write_columns(Out *o, Row *row)
 {
 	const CachedRelation *r = row->relation;
-	Size		begin;
 
-	append_literal(o, ",\"after\":");
-	begin = out_tell(o);
 	for (int i = 0; i < r->ncolumns; i++)
 	{
 		const Column *column = &r->columns[i];
@@ -125,8 +156,62 @@ write_after(Out *o, Row *row)
 
 		if (likely(new_value(row, column, &value, &isnull)))
 			write_member(o, row, &column->field, value, isnull);
-		else
+		else if (r->members == NULL)
 			note_unchanged(row, &column->field);
+		else
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The same, and what frames tell of the members. Most updates of a table look
+ * alike in what they change, so the next one is told in advance.
+ */
+static pg_noinline void
+write_noted_columns(Out *o, Row *row)
+{
+	CachedRelation *r = row->relation;
+
+	row->members = r->members;
+	for (int i = 0; i < r->ncolumns; i++)
+	{
+		const Column *column = &r->columns[i];
+		Size		begin = out_tell(o);
+		Datum		value;
+		bool		isnull;
+
+		if (!new_value(row, column, &value, &isnull))
+		{
+			note_unchanged(row, &column->field);
+			row->members[i] = 0;
+			continue;
+		}
+		if (row->stored)
+			write_stored(o, row, &column->field, value, isnull);
+		else
+			write_member(o, row, &column->field, value, isnull);
+		/* a member begins with a comma that is not its own */
+		if (likely(out_tell(o) > begin))
+			row->members[i] = (uint32) (out_tell(o) - begin - 1) << 1;
+		else
+			row->members[i] = (uint32) value_size(value, column->field.encoder->typlen) << 1 | 1;
+	}
+	if (!row->stored)
+		r->lacking = row->nunchanged > 0;
+}
+
+static void
+write_after(Out *o, Row *row)
+{
+	Size		begin;
+
+	append_literal(o, ",\"after\":");
+	begin = out_tell(o);
+	if (unlikely(row->members != NULL) || unlikely(!write_columns(o, row)))
+	{
+		out_rewind(o, begin);
+		write_noted_columns(o, row);
 	}
 	row->after = close_span(o, begin);
 }
@@ -165,7 +250,10 @@ write_key_object(Out *o, Row *row, bool of_new)
 
 		if (of_new && !new_value(row, (const Column *) field, &value, &isnull))
 			continue;
-		write_member(o, row, field, value, isnull);
+		if (unlikely(row->stored))
+			write_stored(o, row, field, value, isnull);
+		else
+			write_member(o, row, field, value, isnull);
 	}
 	return close_span(o, begin);
 }

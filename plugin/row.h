@@ -5,6 +5,7 @@
 #ifndef WALSPOUT_ROW_H
 #define WALSPOUT_ROW_H
 
+#include "common/hashfn.h"
 #include "relation.h"
 
 /* A value that was left out. */
@@ -28,6 +29,7 @@ typedef struct Row
 	const Deformed *new;		/* NULL: the change has none */
 	const Deformed *old;		/* NULL: the WAL has none */
 	bool		hide_old;		/* old only serves to complete new: an update seen as insert */
+	bool		stored;			/* new is read from its table: what is stored elsewhere is fetched */
 	Size		max_value;		/* values that are longer, here or as JSON, are left out; 0: none */
 
 	Span		key;			/* the objects that were written */
@@ -39,6 +41,14 @@ typedef struct Row
 	Elided	   *elided;
 	int			nunchanged;
 	const Field **unchanged;
+
+	/*
+	 * For each column what frames tell of its member of "after", see
+	 * frames_event_end(). Set before, they are noted from the begin on. Else
+	 * they are noted if there is an unchanged column, and the relation has room
+	 * for them: that costs other rows nothing.
+	 */
+	uint32	   *members;
 } Row;
 
 /*
@@ -46,5 +56,13 @@ typedef struct Row
  * as far as the row has them. Never fails: what has no room is elided.
  */
 extern void row_write(Out *o, Row *row);
+
+/* Equal for rows of a published table whose keys have the same bytes. */
+static inline uint64
+row_hash(const Out *o, const Row *row)
+{
+	return hash_bytes_extended((const unsigned char *) out_at(o, row->key.begin),
+							   (int) row->key.size, row->relation->published.relid);
+}
 
 #endif

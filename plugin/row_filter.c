@@ -373,6 +373,12 @@ passes(RowFilter *filter, Action action, TupleTableSlot *slot)
 	return true;
 }
 
+const Bitmapset *
+row_filter_reads(const RowFilter *filter)
+{
+	return filter->used[ON_INSERT];
+}
+
 bool
 row_filter_passes(RowFilter *filter, const int *attributes, char *op, const Deformed *old,
 				  const Deformed *new)

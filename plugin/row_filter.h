@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 
 /* One tuple, deformed; the arrays have an entry for each attribute. */
@@ -24,6 +25,9 @@ typedef struct RowFilter RowFilter;
  * current context, which must live as long as the filter.
  */
 extern RowFilter *row_filter_make(List *pubs, Oid relid);
+
+/* Attributes that the filter of inserts reads, numbered as by pull_varattnos(). */
+extern const Bitmapset *row_filter_reads(const RowFilter *filter);
 
 /*
  * Is the row published? An update whose old row passes and whose new row does

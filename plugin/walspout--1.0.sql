@@ -125,13 +125,199 @@ COMMENT ON FUNCTION walspout.emit(text, text) IS
 COMMENT ON FUNCTION walspout.emit(text, jsonb) IS
   'a message that is sent if and when the transaction commits: an outbox without a table';
 
+-- Requests to read tables that exist already, and how far each was read. The
+-- forwarder keeps them here and not in a file, because a server that was restored
+-- or promoted then has the progress that belongs to its data. The plugin never
+-- streams this table.
+CREATE TABLE walspout.backfills (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    slot name NOT NULL,
+    "table" text NOT NULL,               -- qualified and quoted, as it was called when it was requested
+    relation oid NOT NULL,
+    filenode oid,                        -- of the table when it was begun: another one after it was rewritten
+    condition text,                      -- which rows: an expression as in WHERE; null: all
+    rate integer CHECK (rate > 0),       -- rows a second at most; null: as the forwarder is configured
+    state text NOT NULL DEFAULT 'requested'
+        CHECK (state IN ('requested', 'waiting', 'running', 'paused', 'done', 'canceled', 'failed')),
+    requested timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    started timestamptz,
+    finished timestamptz,
+    barrier text,                        -- an xid8: no row is read before all transactions below it are over
+    cursor text[],                       -- the key of the last row that was read and delivered
+    reread text[] NOT NULL DEFAULT '{}', -- keys of rows to be read again
+    rows bigint NOT NULL DEFAULT 0,      -- that were read
+    estimate bigint,                     -- of all rows
+    error text
+);
+
+CREATE UNIQUE INDEX backfills_unfinished ON walspout.backfills (slot, relation)
+ WHERE state IN ('requested', 'waiting', 'running', 'paused');
+
+COMMENT ON TABLE walspout.backfills IS
+  'requests to send the rows that tables have already, and how far they are; made by walspout.backfill()';
+
+-- The functions that read tables, for the forwarder. Both return messages of the
+-- format "frames" with events "r". read_rows() reads in the order of the key, from
+-- behind the key in "after" on, until it has read max_rows rows or written max_bytes
+-- bytes, or until max_ms milliseconds are over; nulls are no limit.
+CREATE FUNCTION walspout.read_rows("table" regclass, options text[], after text[], max_rows bigint, max_bytes bigint,
+                                   max_ms integer, condition text)
+RETURNS SETOF bytea
+AS 'MODULE_PATHNAME', 'walspout_read_rows'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+-- The rows that have these keys, each as "key" has it in the envelope.
+CREATE FUNCTION walspout.read_keys("table" regclass, options text[], keys text[])
+RETURNS SETOF bytea
+AS 'MODULE_PATHNAME', 'walspout_read_keys'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+-- Raises if read_rows() could not read the table in pieces, as far as that does not
+-- depend on publications.
+CREATE FUNCTION walspout.check_rows("table" regclass, condition text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'walspout_check_rows'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION walspout.read_rows(regclass, text[], text[], bigint, bigint, integer, text) IS
+  'rows of a table in the order of its key, as events "r" in frames: for the forwarder';
+COMMENT ON FUNCTION walspout.read_keys(regclass, text[], text[]) IS
+  'the rows of a table that have these keys, as events "r" in frames: for the forwarder';
+
+-- The slot that is meant where a call names none.
+CREATE FUNCTION walspout.backfill_slot(given name)
+RETURNS name
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    slots name[] := ARRAY(SELECT s.slot_name FROM pg_replication_slots s
+                           WHERE s.plugin = 'walspout' AND s.database = current_database()
+                           ORDER BY s.slot_name);
+BEGIN
+    IF given = ANY (slots) THEN
+        RETURN given;
+    ELSIF given IS NOT NULL THEN
+        RAISE undefined_object
+              USING MESSAGE = format('there is no slot "%s" of walspout in this database', given),
+                    HINT = coalesce('Its slots are: ' || nullif(array_to_string(slots, ', '), '') || '.',
+                                    'Start the forwarder, which creates its slot.');
+    ELSIF cardinality(slots) = 1 THEN
+        RETURN slots[1];
+    ELSIF cardinality(slots) = 0 THEN
+        RAISE undefined_object
+              USING MESSAGE = 'there is no slot of walspout in this database',
+                    HINT = 'Start the forwarder, which creates its slot.';
+    END IF;
+    RAISE ambiguous_parameter
+          USING MESSAGE = 'there are several slots of walspout in this database',
+                HINT = 'Name one of them: ' || array_to_string(slots, ', ') || '.';
+END
+$$;
+
+CREATE FUNCTION walspout.backfill("table" regclass, slot name DEFAULT NULL, condition text DEFAULT NULL,
+                                  rate integer DEFAULT NULL)
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    wanted name := walspout.backfill_slot(slot);
+    qualified text := (SELECT format('%I.%I', n.nspname, c.relname)
+                         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                        WHERE c.oid = "table");
+    other record;
+    request bigint;
+BEGIN
+    IF "table" IS NULL THEN
+        RAISE null_value_not_allowed
+              USING MESSAGE = 'the table must not be null', HINT = 'Name a table, as in ''public.orders''.';
+    ELSIF rate <= 0 THEN
+        RAISE invalid_parameter_value
+              USING MESSAGE = format('%s rows a second are no rate', rate),
+                    HINT = 'Give a number of rows a second of at least 1, or null for the forwarder''s own rate.';
+    END IF;
+    -- raises if the table cannot be read in pieces, or the condition is wrong
+    PERFORM walspout.check_rows("table", condition);
+    INSERT INTO walspout.backfills (slot, "table", relation, condition, rate)
+    VALUES (wanted, qualified, "table", backfill.condition, backfill.rate)
+        ON CONFLICT DO NOTHING
+ RETURNING id INTO request;
+    IF request IS NULL THEN
+        SELECT b.id, b.state, b.requested INTO other
+          FROM walspout.backfills b
+         WHERE b.slot = wanted AND b.relation = backfill."table"
+           AND b.state IN ('requested', 'waiting', 'running', 'paused');
+        RAISE object_in_use
+              USING MESSAGE = format('backfill %s of table %s is not finished: it was requested at %s and is %s',
+                                     other.id, qualified, to_char(other.requested, 'YYYY-MM-DD HH24:MI:SSOF'), other.state),
+                    HINT = format('Wait for it, or end it with SELECT walspout.backfill_cancel(%s).', other.id);
+    END IF;
+    RETURN request;
+END
+$$;
+
+-- Change the state of a request that is in one of some states.
+CREATE FUNCTION walspout.backfill_change(request bigint, action text, allowed text[], becomes text)
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    found_state text;
+BEGIN
+    UPDATE walspout.backfills b
+       SET state = becomes, finished = CASE WHEN becomes = 'canceled' THEN now() END
+     WHERE b.id = request AND b.state = ANY (allowed);
+    IF FOUND THEN
+        RETURN;
+    END IF;
+    SELECT b.state INTO found_state FROM walspout.backfills b WHERE b.id = request;
+    IF found_state IS NULL THEN
+        RAISE undefined_object
+              USING MESSAGE = format('there is no backfill %s', coalesce(request::text, 'null')),
+                    HINT = 'SELECT id, slot, "table", state FROM walspout.backfills shows all of them.';
+    END IF;
+    RAISE object_not_in_prerequisite_state
+          USING MESSAGE = format('backfill %s is %s and cannot be %s', request, found_state, action),
+                HINT = format('This is possible while it is %s.', array_to_string(allowed, ' or '));
+END
+$$;
+
+CREATE FUNCTION walspout.backfill_cancel(id bigint) RETURNS void LANGUAGE sql VOLATILE AS
+$$ SELECT walspout.backfill_change($1, 'canceled', '{requested,waiting,running,paused}', 'canceled') $$;
+
+CREATE FUNCTION walspout.backfill_pause(id bigint) RETURNS void LANGUAGE sql VOLATILE AS
+$$ SELECT walspout.backfill_change($1, 'paused', '{requested,waiting,running}', 'paused') $$;
+
+-- It goes on where it was, once the forwarder has seen the request.
+CREATE FUNCTION walspout.backfill_resume(id bigint) RETURNS void LANGUAGE sql VOLATILE AS
+$$ SELECT walspout.backfill_change($1, 'resumed', '{paused}', 'requested') $$;
+
+COMMENT ON FUNCTION walspout.backfill(regclass, name, text, integer) IS
+  'request that the rows which the table has now are sent beside the stream, as events "r"; returns the id of the request';
+COMMENT ON FUNCTION walspout.backfill_cancel(bigint) IS 'end a backfill; what was sent is not taken back';
+COMMENT ON FUNCTION walspout.backfill_pause(bigint) IS 'stop a backfill until walspout.backfill_resume()';
+COMMENT ON FUNCTION walspout.backfill_resume(bigint) IS 'let a backfill that was paused go on';
+
 -- Nothing for everybody. Slots say how the server is run, peek() shows rows
 -- whatever the privileges on their tables are, and emit() writes to what other
--- systems read.
+-- systems read. A backfill sends a table there, and the forwarder evaluates its
+-- condition. What is monitored of backfills is without values of rows. The functions
+-- that these use do nothing that their caller may not do.
 REVOKE ALL ON SCHEMA walspout FROM PUBLIC;
 REVOKE ALL ON walspout.slots FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.peek(name, integer, text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.emit(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.emit(text, jsonb) FROM PUBLIC;
+REVOKE ALL ON walspout.backfills FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.read_rows(regclass, text[], text[], bigint, bigint, integer, text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.read_keys(regclass, text[], text[]) FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.backfill(regclass, name, text, integer) FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.backfill_cancel(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.backfill_pause(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.backfill_resume(bigint) FROM PUBLIC;
 GRANT USAGE ON SCHEMA walspout TO pg_monitor;
 GRANT SELECT ON walspout.slots TO pg_monitor;
+GRANT SELECT (id, slot, "table", relation, rate, state, requested, started, finished, rows, estimate)
+      ON walspout.backfills TO pg_monitor;

@@ -12,7 +12,6 @@
 
 #include "access/htup_details.h"
 #include "access/xact.h"
-#include "common/hashfn.h"
 #include "compat.h"
 #include "fmgr.h"
 #include "output.h"
@@ -123,10 +122,14 @@ send_row(Walspout *w, uint64 index, char op, Row *row)
 	event.key = row->key;
 	event.before = row->before;
 	event.after = row->after;
+	if (unlikely(row->nunchanged > 0))
+	{
+		event.members = row->members;
+		event.nmembers = relation->ncolumns;
+	}
 	event.barrier = row->key_changed;
 	if (w->options.format == FORMAT_FRAMES)
-		event.hash = hash_bytes_extended((const unsigned char *) out_at(o, row->key.begin),
-										 (int) row->key.size, relation->published.relid);
+		event.hash = row_hash(o, row);
 	output_event_end(&w->output, &w->txn, &event);
 }
 
@@ -151,6 +154,7 @@ render_change(Walspout *w, Relation relation, ReorderBufferChange *change, uint6
 		case REORDER_BUFFER_CHANGE_UPDATE:
 			op = 'u';
 			wanted = published->update;
+			row.members = entry->lacking ? entry->members : NULL;
 			new = change_tuple(change->data.tp.newtuple);
 			old = change_tuple(change->data.tp.oldtuple);
 			break;
@@ -225,6 +229,29 @@ on_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
 	MemoryContextReset(w->per_change);
 }
 
+/*
+ * Messages with this prefix are those of a reader of tables, and are no events,
+ * whatever the options say. They count nothing, so that ids do not depend on
+ * the format.
+ */
+#define MARK_PREFIX "walspout.mark"
+
+/* A longer one was not written by such a reader. */
+#define LONGEST_MARK 1024
+
+static void
+send_mark(Walspout *w, const Message *message)
+{
+	MemoryContext old;
+
+	if (w->options.format != FORMAT_FRAMES || !message->transactional ||
+		message->size > LONGEST_MARK)
+		return;
+	old = MemoryContextSwitchTo(w->per_txn);
+	output_mark(&w->output, &w->txn, message->content, message->size);
+	MemoryContextSwitchTo(old);
+}
+
 static bool
 wants_message(const Options *options, const char *prefix)
 {
@@ -296,6 +323,11 @@ on_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn, b
 	uint64		index;
 
 	output_tick(&w->output);
+	if (strcmp(prefix, MARK_PREFIX) == 0)
+	{
+		send_mark(w, &m);
+		return;
+	}
 	if (!transactional)
 	{
 		/*

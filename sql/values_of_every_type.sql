@@ -187,6 +187,12 @@ SELECT kind, count(*) > 1 AS tables, string_agg(DISTINCT said, E'\n') AS said
                regexp_replace(h.compare_after(tbl::regclass), '^[1-9][0-9]* rows equal$', 'equal') AS said
           FROM (SELECT DISTINCT tbl FROM place) p) c
  GROUP BY kind ORDER BY kind;
+-- and what is read from the tables is the same
+SELECT kind, string_agg(DISTINCT said, E'\n') AS said
+  FROM (SELECT split_part(tbl, '_', 1) AS kind,
+               regexp_replace(h.compare_rows(tbl::regclass), '^[1-9][0-9]* rows equal$', 'equal') AS said
+          FROM (SELECT DISTINCT tbl FROM place) p) c
+ GROUP BY kind ORDER BY kind;
 
 -- nothing is left out
 SELECT data FROM doc WHERE data::json -> 'elided' IS NOT NULL;

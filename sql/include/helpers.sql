@@ -176,20 +176,94 @@ BEGIN
 END
 $$;
 
--- Messages of the format "frames", taken apart. Columns are shown as "name type", with * behind the
--- name if it is in the key, and ! if it is NOT NULL.
-CREATE OR REPLACE FUNCTION h.frames(slot text, VARIADIC options text[] DEFAULT '{}')
-RETURNS TABLE (message int, kind text, flags int, sixteen int, relation numeric,
-               hash numeric, index numeric, document text, key text, before text, after text, columns text, body bytea)
+-- A message of the format "frames", taken apart. Columns are shown as "name type", with * behind the
+-- name if it is in the key, and ! if it is NOT NULL. A cursor has its rows as index, and its values as columns.
+CREATE OR REPLACE FUNCTION h.frames_of(data bytea)
+RETURNS TABLE (kind text, flags int, sixteen int, relation numeric, hash numeric, index numeric, document text,
+               key text, before text, after text, columns text, body bytea, members bigint[])
 LANGUAGE plpgsql AS $$
 DECLARE
-  m record;
-  at int;
+  at int := 4;
   size int;
   last int;
   parts text[];
   number record;
   part_begin bigint;
+BEGIN
+  IF substr(data, 1, 4) <> '\x57530200' THEN
+    RAISE 'a message has the header %', substr(data, 1, 4);
+  END IF;
+  WHILE at < length(data) LOOP
+    kind := chr(get_byte(data, at));
+    flags := get_byte(data, at + 1);
+    sixteen := h.number(data, at + 2, 2);
+    size := h.number(data, at + 4, 4);
+    body := substr(data, at + 9, size);
+    relation := NULL; hash := NULL; index := NULL; document := NULL; columns := NULL; members := NULL;
+    parts := array_fill(NULL::text, '{3}');
+    IF length(body) <> size THEN
+      RAISE 'a frame of % bytes has % only', size, length(body);
+    END IF;
+    IF kind BETWEEN 'a' AND 'z' THEN
+      relation := h.number(body, 0, 4);
+      hash := h.number(body, 4, 8);
+      index := h.number(body, 12, 8);
+      document := convert_from(substr(body, 21, size - 20 - sixteen), 'UTF8');
+      last := size - sixteen;
+      part_begin := 20;
+      FOR i IN 1 .. 3 LOOP
+        CONTINUE WHEN flags & (1 << i) = 0;
+        number := h.varint(body, last);
+        part_begin := part_begin + number.value;
+        number := h.varint(body, number.at);
+        parts[i] := convert_from(substr(body, part_begin::int + 1, number.value::int), 'UTF8');
+        part_begin := part_begin + number.value;
+        last := number.at;
+      END LOOP;
+      WHILE flags & 16 = 16 AND last < size LOOP
+        number := h.varint(body, last);
+        members := members || number.value;
+        last := number.at;
+      END LOOP;
+      IF last <> size THEN
+        RAISE 'an event has % bytes behind its objects', size - last;
+      END IF;
+    ELSIF kind IN ('P', 'M') THEN
+      document := convert_from(body, 'UTF8');
+    ELSIF kind = 'K' THEN
+      index := h.number(body, 0, 8);
+      last := 10;
+      columns := '';
+      FOR i IN 1 .. h.number(body, 8, 2) LOOP
+        columns := columns || '<' || convert_from(substr(body, last + 5, h.number(body, last, 4)::int), 'UTF8') || '>';
+        last := last + 4 + h.number(body, last, 4);
+      END LOOP;
+      IF last <> size THEN
+        RAISE 'a cursor has % bytes behind its values', size - last;
+      END IF;
+    ELSIF kind = 'R' THEN
+      relation := h.number(body, 0, 4);
+      last := 10 + h.number(body, 4, 2);
+      document := convert_from(substr(body, 11, last - 10), 'UTF8') || '.'
+               || convert_from(substr(body, last + 1, h.number(body, 6, 2)::int), 'UTF8');
+      columns := (SELECT string_agg(name || CASE WHEN in_key THEN '*' ELSE '' END
+                         || CASE WHEN not_null THEN '!' ELSE '' END || ' ' || type_name, ', ' ORDER BY n)
+                    FROM h.frame_columns(body) WITH ORDINALITY c (name, type_name, type, type_modifier, in_key, not_null, n));
+    END IF;
+    key := parts[1]; before := parts[2]; after := parts[3];
+    RETURN NEXT;
+    at := at + 8 + size;
+  END LOOP;
+END
+$$;
+
+-- What the slot sends in that format.
+CREATE OR REPLACE FUNCTION h.frames(slot text, VARIADIC options text[] DEFAULT '{}')
+RETURNS TABLE (message int, kind text, flags int, sixteen int, relation numeric, hash numeric, index numeric,
+               document text, key text, before text, after text, columns text, body bytea, members bigint[])
+LANGUAGE plpgsql AS $$
+DECLARE
+  m record;
 BEGIN
   FOR m IN SELECT ordinality::int AS n, data
              FROM pg_logical_slot_peek_binary_changes(slot, NULL, NULL,
@@ -197,58 +271,112 @@ BEGIN
                     || CASE WHEN 'omit' = ANY (options) THEN '{}'
                             ELSE '{omit,"id,ts,xid"}'::text[] END) WITH ORDINALITY
   LOOP
-    IF substr(m.data, 1, 4) <> '\x57530200' THEN
-      RAISE 'message % has the header %', m.n, substr(m.data, 1, 4);
+    RETURN QUERY SELECT m.n, f.* FROM h.frames_of(m.data) f;
+  END LOOP;
+END
+$$;
+
+-- The members of "after" by what frames tell of them: "name":value, name: unchanged or elided. They have to be
+-- all of it, and in the order of the relation's columns.
+CREATE OR REPLACE FUNCTION h.members_of(relation_body bytea, after text, members bigint[])
+RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+  b bytea := convert_to(after, 'UTF8');
+  at int := 1;
+  found text[] := '{}';
+  c record;
+  piece bytea;
+BEGIN
+  IF cardinality(members) <> (SELECT count(*) FROM h.frame_columns(relation_body)) THEN
+    RAISE '% members of % columns', cardinality(members), (SELECT count(*) FROM h.frame_columns(relation_body));
+  END IF;
+  FOR c IN SELECT name, members[n] AS m FROM h.frame_columns(relation_body) WITH ORDINALITY
+             f(name, type_name, type, type_modifier, in_key, not_null, n) ORDER BY n LOOP
+    IF c.m = 0 OR c.m % 2 = 1 THEN
+      found := found || (c.name || CASE WHEN c.m = 0 THEN ': unchanged' ELSE ': elided, ' || c.m / 2 END);
+      CONTINUE;
     END IF;
-    at := 4;
-    WHILE at < length(m.data) LOOP
-      message := m.n;
-      kind := chr(get_byte(m.data, at));
-      flags := get_byte(m.data, at + 1);
-      sixteen := h.number(m.data, at + 2, 2);
-      size := h.number(m.data, at + 4, 4);
-      body := substr(m.data, at + 9, size);
-      relation := NULL; hash := NULL; index := NULL; document := NULL; columns := NULL;
-      parts := array_fill(NULL::text, '{3}');
-      IF length(body) <> size THEN
-        RAISE 'message %: a frame of % bytes has % only', m.n, size, length(body);
-      END IF;
-      IF kind BETWEEN 'a' AND 'z' THEN
-        relation := h.number(body, 0, 4);
-        hash := h.number(body, 4, 8);
-        index := h.number(body, 12, 8);
-        document := convert_from(substr(body, 21, size - 20 - sixteen), 'UTF8');
-        last := size - sixteen;
-        part_begin := 20;
-        FOR i IN 1 .. 3 LOOP
-          CONTINUE WHEN flags & (1 << i) = 0;
-          number := h.varint(body, last);
-          part_begin := part_begin + number.value;
-          number := h.varint(body, number.at);
-          parts[i] := convert_from(substr(body, part_begin::int + 1, number.value::int), 'UTF8');
-          part_begin := part_begin + number.value;
-          last := number.at;
-        END LOOP;
-        IF last <> size THEN
-          RAISE 'message %: an event has % bytes behind its objects', m.n, size - last;
+    IF chr(get_byte(b, at - 1)) <> (CASE WHEN at = 1 THEN '{' ELSE ',' END) THEN
+      RAISE 'no member begins at byte % of %', at, after;
+    END IF;
+    piece := substr(b, at + 1, (c.m / 2)::int);
+    IF (SELECT array_agg(k) FROM json_object_keys(('{' || convert_from(piece, 'UTF8') || '}')::json) k) <> ARRAY[c.name] THEN
+      RAISE 'member of % is %', c.name, convert_from(piece, 'UTF8');
+    END IF;
+    found := found || convert_from(piece, 'UTF8');
+    at := at + 1 + (c.m / 2)::int;
+  END LOOP;
+  IF convert_from(substr(b, at), 'UTF8') <> (CASE WHEN at = 1 THEN '{}' ELSE '}' END) THEN
+    RAISE 'members end at byte % of %', at, after;
+  END IF;
+  RETURN found;
+END
+$$;
+
+-- What walspout.read_rows() gives.
+CREATE OR REPLACE FUNCTION h.rows("table" regclass, options text[] DEFAULT '{omit,"id,ts"}', after_key text[] DEFAULT NULL,
+                                  max_rows bigint DEFAULT NULL, max_bytes bigint DEFAULT NULL, max_ms int DEFAULT NULL,
+                                  condition text DEFAULT NULL)
+RETURNS TABLE (message int, kind text, flags int, sixteen int, relation numeric, hash numeric, index numeric,
+               document text, key text, before text, after text, columns text, body bytea, members bigint[])
+LANGUAGE sql AS $$
+  SELECT m.n::int, f.* FROM walspout.read_rows("table", options, after_key, max_rows, max_bytes, max_ms, condition) WITH ORDINALITY m(data, n),
+         LATERAL h.frames_of(m.data) f
+$$;
+
+-- The values of a cursor.
+CREATE OR REPLACE FUNCTION h.cursor_of(body bytea) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+  at int := 10;
+  found text[] := '{}';
+BEGIN
+  FOR i IN 1 .. h.number(body, 8, 2) LOOP
+    found := found || convert_from(substr(body, at + 5, h.number(body, at, 4)::int), 'UTF8');
+    at := at + 4 + h.number(body, at, 4);
+  END LOOP;
+  RETURN found;
+END
+$$;
+
+-- The keys of the whole table, read in pieces of so many rows.
+CREATE OR REPLACE FUNCTION h.in_pieces("table" regclass, max_rows bigint, options text[] DEFAULT '{omit,"id,ts"}')
+RETURNS TABLE (piece int, row_key text) LANGUAGE plpgsql AS $$
+DECLARE
+  here text[];
+  f record;
+  at_end boolean := false;
+BEGIN
+  piece := 0;
+  WHILE NOT at_end LOOP
+    piece := piece + 1;
+    FOR f IN SELECT * FROM h.rows("table", options, here, in_pieces.max_rows) LOOP
+      IF f.kind = 'r' THEN
+        row_key := f.key;
+        RETURN NEXT;
+      ELSIF f.kind = 'K' THEN
+        at_end := f.flags = 1;
+        IF f.index > 0 THEN
+          here := h.cursor_of(f.body);
         END IF;
-      ELSIF kind = 'P' THEN
-        document := convert_from(body, 'UTF8');
-      ELSIF kind = 'R' THEN
-        relation := h.number(body, 0, 4);
-        last := 10 + h.number(body, 4, 2);
-        document := convert_from(substr(body, 11, last - 10), 'UTF8') || '.'
-                 || convert_from(substr(body, last + 1, h.number(body, 6, 2)::int), 'UTF8');
-        columns := (SELECT string_agg(name || CASE WHEN in_key THEN '*' ELSE '' END
-                           || CASE WHEN not_null THEN '!' ELSE '' END || ' ' || type_name, ', ' ORDER BY n)
-                      FROM h.frame_columns(body) WITH ORDINALITY c (name, type_name, type, type_modifier, in_key, not_null, n));
       END IF;
-      key := parts[1]; before := parts[2]; after := parts[3];
-      RETURN NEXT;
-      at := at + 8 + size;
     END LOOP;
   END LOOP;
 END
+$$;
+
+-- Compare rows that are read from the table with the inserts in table doc: the documents, and for some of them the
+-- members that "after" is made of.
+CREATE OR REPLACE FUNCTION h.compare_rows("table" regclass, VARIADIC options text[] DEFAULT '{}')
+RETURNS SETOF text LANGUAGE sql AS $$
+  WITH f AS MATERIALIZED (SELECT * FROM h.rows("table", options || '{omit,"id,ts,xid"}'::text[])),
+       r AS (SELECT replace(f.document, '"op":"r"', '"op":"c"') AS document,
+                    f.index % 20 > 0 OR h.members_of((SELECT body FROM f WHERE kind = 'R'), f.after, f.members) IS NOT NULL AS told
+               FROM f WHERE f.kind = 'r'),
+       c AS (SELECT count(*) FILTER (WHERE EXISTS (SELECT FROM doc WHERE data = r.document) AND told) AS equal,
+                    count(*) AS rows,
+                    min(left(r.document, 400)) FILTER (WHERE NOT EXISTS (SELECT FROM doc WHERE data = r.document)) AS one
+               FROM r)
+  SELECT c.equal || ' rows equal' || CASE WHEN c.equal < c.rows THEN ', ' || c.rows - c.equal || ' differ, as ' || one ELSE '' END FROM c
 $$;
 
 -- A change in a form that both plugins' output can be brought to: all values

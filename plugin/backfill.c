@@ -1,0 +1,730 @@
+/*
+ * backfill.c
+ *		Functions that read the rows that a table has, as events "r" in frames.
+ *
+ * walspout.read_rows() reads a piece of a table in the order of its key,
+ * walspout.read_keys() the rows of some keys. Both return messages as the
+ * stream has them, one value each, when they are asked for the next one: a
+ * message is filled by running the scan until it is full. Rows are rendered by
+ * the same files as changes, so that they have the same bytes. The last frame
+ * of the last message is the cursor.
+ *
+ * The state is in the memory of the call. A call that is not run to its end is
+ * closed by a callback of the query, or goes with its transaction.
+ */
+#include "postgres.h"
+
+#include "access/relation.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_type.h"
+#include "compat.h"
+#include "access/detoast.h"
+#include "access/sysattr.h"
+#include "fmgr.h"
+#include "frames.h"
+#include "funcapi.h"
+#include "key.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "nodes/makefuncs.h"
+#include "readable.h"
+#include "scan.h"
+#include "text.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+#include "utils/relcache.h"
+#include "values.h"
+
+/* The clock is looked at after so many rows, or bytes of their documents. */
+#define ROWS_PER_LOOK 16
+#define BYTES_PER_LOOK (16 * 1024)
+
+/* A buffer that one huge row made larger than this is not kept. */
+#define KEEP_BUFFER (4 * 1024 * 1024)
+
+/* A value of the last row's key, which outlives the row. */
+typedef struct LastValue
+{
+	Datum		value;
+	void	   *copy;			/* of a value that is not passed by value */
+	Size		room;
+} LastValue;
+
+typedef struct Reading
+{
+	Options		options;
+	Relation	relation;
+	bool		partitioned;
+	Key		   *key;
+	Bitmapset  *columns;		/* attribute numbers that are read */
+	Transaction txn;			/* of which documents have the time only */
+	ExprContext *caller;		/* whose end ends the reading; NULL: it has ended */
+	MemoryContext per_row;		/* reset after each row */
+
+	PlannedStmt *plan;
+	TableScan  *scan;			/* NULL: there is none now */
+	int			condition;		/* the condition's index in a row, or -1 */
+
+	/* read_rows() */
+	uint64		max_rows;
+	uint64		max_bytes;
+	TimestampTz deadline;		/* 0: none */
+	int			rows_to_look;	/* until the clock is looked at */
+	int			looked_at;		/* size of the message then */
+	LastValue  *last;
+
+	/* read_keys() */
+	int			nkeys;
+	char	  **keys;			/* NULL: it is read_rows() */
+	int			next_key;
+	ParamListInfo parameters;
+
+	StringInfoData message;		/* a bytea */
+	uint64		sent;			/* bytes of the messages before */
+	uint64		rows;			/* that were read */
+	uint64		events;
+	bool		limited;		/* a limit was reached */
+	bool		complete;		/* the last message was returned */
+} Reading;
+
+PG_FUNCTION_INFO_V1(walspout_read_rows);
+PG_FUNCTION_INFO_V1(walspout_read_keys);
+PG_FUNCTION_INFO_V1(walspout_check_rows);
+
+/* The strings of an array without nulls. */
+static char **
+strings_of(ArrayType *array, const char *what, int *n)
+{
+	Datum	   *values;
+	bool	   *nulls;
+	char	  **strings;
+
+	if (ARR_NDIM(array) > 1 || array_contains_nulls(array))
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("%s must be an array of one dimension without nulls", what),
+				 errhint("Give it as in ARRAY['a', 'b'].")));
+	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, n);
+	strings = palloc(sizeof(char *) * Max(*n, 1));
+	for (int i = 0; i < *n; i++)
+		strings[i] = TextDatumGetCString(values[i]);
+	return strings;
+}
+
+/* Names and values by turns, as the slot gets them. */
+static void
+parse_options(ArrayType *array, Options *options)
+{
+	List	   *given = NIL;
+	int			n;
+	char	  **strings = strings_of(array, "options", &n);
+
+	if (n % 2 != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("options must have a value for each name"),
+				 errhint("Give them as the slot gets them, for instance ARRAY['numbers', 'safe'].")));
+	for (int i = 0; i < n; i += 2)
+		given = lappend(given, makeDefElem(strings[i], (Node *) makeString(strings[i + 1]), -1));
+	options_parse(given, options);
+	options->format = FORMAT_FRAMES;
+}
+
+static void
+start_encoders(Reading *r)
+{
+	relation_startup(&r->options, CurrentMemoryContext);
+	text_startup(false);
+	values_startup(&r->options);
+	filter_startup(&r->options, CurrentMemoryContext);
+}
+
+/* Is the attribute of the table that is published, i counted from 0, needed for its rows? */
+static bool
+is_needed(const CachedRelation *entry, int i)
+{
+	int			index = entry->attributes[i];
+
+	if (entry->published.filter != NULL &&
+		bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber,
+					  row_filter_reads(entry->published.filter)))
+		return true;
+	for (int c = 0; c < entry->ncolumns; c++)
+		if (index >= 0 && entry->columns[c].field.index == index)
+			return true;
+	return false;
+}
+
+static Bitmapset *
+needed_columns(Relation relation, const CachedRelation *entry, const Key *key)
+{
+	Bitmapset  *columns = NULL;
+
+	for (int i = 0; i < RelationGetNumberOfAttributes(relation); i++)
+		if (is_needed(entry, i))
+			columns = bms_add_member(columns, i + 1);
+	for (int i = 0; i < key->n; i++)
+		columns = bms_add_member(columns, key->columns[i].attribute);
+	return columns;
+}
+
+static Oid
+table_argument(FunctionCallInfo fcinfo)
+{
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the table must not be null"),
+				 errhint("Name a table, as in 'public.orders'.")));
+	return PG_GETARG_OID(0);
+}
+
+/* What both functions have in common; allocates in the current context. */
+static Reading *
+begin_reading(FunctionCallInfo fcinfo)
+{
+	Reading    *r = palloc0(sizeof(Reading));
+	CachedRelation *entry;
+
+	if (PG_ARGISNULL(1))
+		parse_options(construct_empty_array(TEXTOID), &r->options);
+	else
+		parse_options(PG_GETARG_ARRAYTYPE_P(1), &r->options);
+	r->relation = readable_open(table_argument(fcinfo));
+	r->partitioned = r->relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	start_encoders(r);
+	r->key = key_of(r->relation);
+	entry = relation_get(r->relation);
+	readable_published(r->relation, entry);
+	readable_key(r->relation, entry, r->key);
+	r->columns = needed_columns(r->relation, entry, r->key);
+	readable_by_user(r->relation, r->columns);
+	r->txn.commit_time = GetCurrentTimestamp();
+	envelope_begin_reading(&r->txn, &r->options);
+	r->per_row = AllocSetContextCreate(CurrentMemoryContext, "walspout row",
+									   ALLOCSET_DEFAULT_SIZES);
+	r->condition = -1;
+	initStringInfo(&r->message);
+	return r;
+}
+
+/* End it, whether or not it is complete. */
+static void
+end_reading(Datum arg)
+{
+	Reading    *r = (Reading *) DatumGetPointer(arg);
+
+	r->caller = NULL;
+	if (r->scan != NULL)
+		scan_end(r->scan);
+	r->scan = NULL;
+	relation_close(r->relation, NoLock);
+}
+
+static void
+announce(Reading *r, CachedRelation *entry)
+{
+	if (entry->announced)
+		return;
+	frames_relation(&r->message, entry);
+	relation_announced(entry);
+}
+
+static void
+refuse_partition(const Reading *r, Relation partition)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("partition \"%s\" of table \"%s\" has another key than the table",
+					RelationGetRelationName(partition), RelationGetRelationName(r->relation)),
+			 errdetail("Its changes in the stream have another key, too."),
+			 errhint("Give both the same, with ALTER TABLE ... REPLICA IDENTITY.")));
+}
+
+/* Has the partition the same columns in its key as the table that is read? */
+static void
+check_key_of_partition(const Reading *r, Relation partition, const CachedRelation *entry)
+{
+	if (entry->nkey != r->key->n)
+		refuse_partition(r, partition);
+	for (int i = 0; i < r->key->n; i++)
+	{
+		int			index = entry->attributes[r->key->columns[i].attribute - 1];
+		bool		found = false;
+
+		for (int k = 0; k < entry->nkey; k++)
+			found = found || entry->key[k]->index == index;
+		if (!found)
+			refuse_partition(r, partition);
+	}
+}
+
+/*
+ * Look at an entry before it is used the first time. Between two rows the
+ * catalogs may have changed so that columns are published which are not read.
+ */
+static void
+look_at_entry(const Reading *r, Relation relation, CachedRelation *entry)
+{
+	bool		publishes = entry->published.insert;
+
+	if (!r->partitioned || publishes)
+		for (int i = 0; i < RelationGetNumberOfAttributes(r->relation); i++)
+			if (!publishes || entry->published.relid != RelationGetRelid(r->relation) ||
+				(is_needed(entry, i) && !bms_is_member(i + 1, r->columns)))
+				ereport(ERROR,
+						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+						 errmsg("what is published of table \"%s\" changed while it was read",
+								RelationGetRelationName(r->relation)),
+						 errhint("Read these rows again.")));
+	if (r->partitioned && publishes)
+		check_key_of_partition(r, relation, entry);
+	entry->readable = true;
+}
+
+/* A value of the filter's that is stored elsewhere is fetched, outside of its guard. */
+static void
+fetch_for_filter(const CachedRelation *entry, const Deformed *row, TupleDesc desc)
+{
+	const Bitmapset *reads = row_filter_reads(entry->published.filter);
+	int			member = -1;
+
+	while ((member = bms_next_member(reads, member)) >= 0)
+	{
+		int			attribute = member + FirstLowInvalidHeapAttributeNumber;
+		int			i = attribute > 0 ? entry->attributes[attribute - 1] : -1;
+
+		if (i >= 0 && !row->nulls[i] &&
+			value_is_unchanged_toast(row->values[i], TupleDescAttr(desc, i)->attlen))
+			row->values[i] = PointerGetDatum(detoast_external_attr((struct varlena *)
+																   DatumGetPointer(row->values[i])));
+	}
+}
+
+static bool
+passes_filter(const CachedRelation *entry, Relation relation, const Deformed *row)
+{
+	char		op = 'c';
+
+	if (entry->published.filter == NULL)
+		return true;
+	fetch_for_filter(entry, row, RelationGetDescr(relation));
+	return row_filter_passes(entry->published.filter, entry->attributes, &op, NULL, row);
+}
+
+/* A key that is not whole is none: rows of the stream would not meet this one. */
+static void
+check_elided(const Reading *r, const Row *row)
+{
+	for (int i = 0; i < row->nelided; i++)
+		for (int k = 0; k < row->relation->nkey; k++)
+			if (row->elided[i].field == row->relation->key[k])
+				ereport(ERROR,
+						(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+						 errmsg("the key of a row of table \"%s\" cannot be sent as a whole",
+								RelationGetRelationName(r->relation)),
+						 errhint("Raise the option \"max_value_bytes\" to the size of the longest key at least.")));
+}
+
+static void
+send_row(Reading *r, CachedRelation *entry, const Deformed *values)
+{
+	Row			row = {
+		.relation = entry, .new = values, .stored = true, .members = entry->members,
+		.max_value = (Size) r->options.max_value_bytes
+	};
+	FrameEvent	event = {
+		.op = 'r', .index = r->events++, .relation = entry->relid, .members = entry->members,
+		.nmembers = entry->ncolumns, .open_id = !(r->options.omit & OMIT_ID)
+	};
+	Out			o;
+	int			begin;
+
+	announce(r, entry);
+	begin = frames_event_begin(&r->message);
+	out_open(&o, &r->message);
+	envelope_read_row(&o, &r->txn, &r->options, &row);
+	if (unlikely(row.nelided > 0))
+		check_elided(r, &row);
+	event.key = row.key;
+	event.after = row.after;
+	event.hash = row_hash(&o, &row);
+	out_close(&o);
+	frames_event_end(&r->message, begin, &event);
+}
+
+static void
+render(Reading *r, Relation relation, TupleTableSlot *slot)
+{
+	CachedRelation *entry = relation_get(relation);
+	Deformed	values = {slot->tts_values, slot->tts_isnull};
+
+	if (unlikely(!entry->readable))
+		look_at_entry(r, relation, entry);
+	if (relation != r->relation)
+	{
+		if (!entry->published.insert)
+			return;
+		for (int i = 0; i < RelationGetNumberOfAttributes(r->relation); i++)
+			if (entry->attributes[i] >= 0)
+			{
+				entry->new.values[entry->attributes[i]] = slot->tts_values[i];
+				entry->new.nulls[entry->attributes[i]] = slot->tts_isnull[i];
+			}
+		values = entry->new;
+	}
+	if (passes_filter(entry, relation, &values))
+		send_row(r, entry, &values);
+}
+
+/* The row's own relation: in a partitioned table the row says which. */
+static void
+render_row(Reading *r, TupleTableSlot *slot)
+{
+	MemoryContext old = MemoryContextSwitchTo(r->per_row);
+	Relation	relation = r->relation;
+
+	if (r->partitioned)
+	{
+		Oid			relid = DatumGetObjectId(slot->tts_values[RelationGetNumberOfAttributes(relation)]);
+
+		relation = RelationIdGetRelation(relid);
+		if (!RelationIsValid(relation))
+			elog(ERROR, "could not open partition with OID %u", relid);
+	}
+	render(r, relation, slot);
+	if (relation != r->relation)
+		RelationClose(relation);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(r->per_row);
+}
+
+static void
+remember_value(Reading *r, LastValue *last, const KeyColumn *column, Datum value)
+{
+	Size		size;
+
+	last->value = value;
+	if (column->typbyval)
+		return;
+	size = datumGetSize(value, false, column->typlen);
+	if (size > last->room)
+	{
+		if (last->copy != NULL)
+			pfree(last->copy);
+		last->copy = MemoryContextAlloc(GetMemoryChunkContext(r), size * 2);
+		last->room = size * 2;
+	}
+	memcpy(last->copy, DatumGetPointer(value), size);
+	last->value = PointerGetDatum(last->copy);
+}
+
+static inline void
+remember_key(Reading *r, TupleTableSlot *slot)
+{
+	for (int i = 0; i < r->key->n; i++)
+	{
+		const KeyColumn *column = &r->key->columns[i];
+
+		remember_value(r, &r->last[i], column, slot->tts_values[column->attribute - 1]);
+	}
+}
+
+/* A look at the clock costs as much as a small column. */
+static bool
+is_late(Reading *r)
+{
+	if (r->deadline == 0 ||
+		(--r->rows_to_look > 0 && r->message.len - r->looked_at < BYTES_PER_LOOK))
+		return false;
+	r->rows_to_look = ROWS_PER_LOOK;
+	r->looked_at = r->message.len;
+	return GetCurrentTimestamp() >= r->deadline;
+}
+
+static bool
+take_row_in_order(void *arg, TupleTableSlot *slot)
+{
+	Reading    *r = arg;
+
+	slot_getallattrs(slot);
+	r->rows++;
+	remember_key(r, slot);
+	if (r->condition < 0 ||
+		(!slot->tts_isnull[r->condition] && DatumGetBool(slot->tts_values[r->condition])))
+		render_row(r, slot);
+	r->limited = r->rows >= r->max_rows || r->sent + r->message.len >= r->max_bytes || is_late(r);
+	return !r->limited && r->message.len < r->options.batch_bytes;
+}
+
+static bool
+take_row_of_key(void *arg, TupleTableSlot *slot)
+{
+	Reading    *r = arg;
+
+	slot_getallattrs(slot);
+	r->rows++;
+	render_row(r, slot);
+	return true;
+}
+
+static const char **
+cursor_values(Reading *r)
+{
+	const char **values = palloc(sizeof(char *) * Max(r->key->n, 1));
+	Datum	   *datums = palloc(sizeof(Datum) * Max(r->key->n, 1));
+	char	  **texts;
+
+	for (int i = 0; i < r->key->n; i++)
+		datums[i] = r->last[i].value;
+	texts = key_to_text(r->key, datums);
+	for (int i = 0; i < r->key->n; i++)
+		values[i] = pg_server_to_any(texts[i], (int) strlen(texts[i]), PG_UTF8);
+	return values;
+}
+
+static void
+append_cursor(Reading *r, bool at_end)
+{
+	MemoryContext old = MemoryContextSwitchTo(r->per_row);
+	FrameCursor cursor = {.at_end = at_end, .rows = r->rows};
+
+	if (r->keys == NULL && r->rows > 0)
+	{
+		cursor.nvalues = r->key->n;
+		cursor.values = cursor_values(r);
+	}
+	frames_cursor(&r->message, &cursor);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(r->per_row);
+	r->complete = true;
+}
+
+/* Fill a message from the scan. */
+static void
+fill_in_order(Reading *r)
+{
+	bool		more = true;
+
+	r->limited = r->rows >= r->max_rows;
+	if (!r->limited)
+		more = scan_run(r->scan);
+	if (!more || r->limited)
+		append_cursor(r, !more);
+}
+
+static void
+read_key(Reading *r, char *json)
+{
+	Datum	   *values = key_from_json(r->key, r->relation, json);
+
+	for (int i = 0; i < r->key->n; i++)
+		r->parameters->params[i].value = values[i];
+	r->scan = scan_begin(r->plan, r->parameters, take_row_of_key, r);
+	scan_run(r->scan);
+	scan_end(r->scan);
+	r->scan = NULL;
+}
+
+static void
+fill_by_keys(Reading *r)
+{
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "walspout keys",
+												  ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(context);
+
+	while (r->next_key < r->nkeys)
+	{
+		CHECK_FOR_INTERRUPTS();
+		read_key(r, r->keys[r->next_key++]);
+		MemoryContextReset(context);
+		if (r->message.len >= r->options.batch_bytes)
+			break;
+	}
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(context);
+	if (r->next_key == r->nkeys)
+		append_cursor(r, true);
+}
+
+static void
+begin_message(Reading *r)
+{
+	bool		first = r->message.len == 0;
+
+	r->sent += r->message.len;
+	if (r->message.maxlen > KEEP_BUFFER && r->message.maxlen > r->options.batch_bytes * 4)
+	{
+		pfree(r->message.data);
+		initStringInfo(&r->message);
+	}
+	resetStringInfo(&r->message);
+	r->looked_at = 0;
+	r->message.len = VARHDRSZ;
+	frames_header(&r->message);
+	if (first && !r->partitioned)
+		announce(r, relation_get(r->relation));
+}
+
+static Datum
+next_message(Reading *r)
+{
+	begin_message(r);
+	if (r->keys != NULL)
+		fill_by_keys(r);
+	else
+		fill_in_order(r);
+	SET_VARSIZE(r->message.data, r->message.len);
+	return PointerGetDatum(r->message.data);
+}
+
+/* The values to begin behind, or NULL. */
+static Datum *
+after_argument(FunctionCallInfo fcinfo, const Reading *r)
+{
+	int			n;
+	char	  **texts;
+
+	if (PG_ARGISNULL(2))
+		return NULL;
+	readable_in_pieces(r->relation, r->key);
+	texts = strings_of(PG_GETARG_ARRAYTYPE_P(2), "after", &n);
+	if (n != r->key->n)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the key of table \"%s\" has %d columns, and %d values are given",
+						RelationGetRelationName(r->relation), r->key->n, n),
+				 errhint("Give what the last cursor of this table has. If the key was changed "
+						 "since, read the table from its begin.")));
+	return key_from_text(r->key, r->relation, texts);
+}
+
+static uint64
+limit_argument(FunctionCallInfo fcinfo, int i, const char *name)
+{
+	int64		limit;
+
+	if (PG_ARGISNULL(i))
+		return PG_UINT64_MAX;
+	limit = i == 5 ? PG_GETARG_INT32(i) : PG_GETARG_INT64(i);
+	if (limit < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("%s must not be negative", name),
+				 errhint("Give null where there is no limit.")));
+	return limit;
+}
+
+static Reading *
+begin_rows(FunctionCallInfo fcinfo)
+{
+	Reading    *r = begin_reading(fcinfo);
+	ScanSpec	spec = {.relation = r->relation, .columns = r->columns, .key = r->key};
+	uint64		ms;
+
+	r->max_rows = limit_argument(fcinfo, 3, "max_rows");
+	r->max_bytes = limit_argument(fcinfo, 4, "max_bytes");
+	ms = limit_argument(fcinfo, 5, "max_ms");
+	if (ms != PG_UINT64_MAX)
+		r->deadline = r->txn.commit_time + ms * 1000;
+	r->rows_to_look = 1;
+	r->last = palloc0(sizeof(LastValue) * Max(r->key->n, 1));
+	spec.after = after_argument(fcinfo, r);
+	if (!PG_ARGISNULL(6))
+	{
+		spec.condition = text_to_cstring(PG_GETARG_TEXT_PP(6));
+		r->condition = RelationGetNumberOfAttributes(r->relation) + (r->partitioned ? 1 : 0);
+	}
+	r->plan = scan_plan(&spec);
+	r->scan = scan_begin(r->plan, NULL, take_row_in_order, r);
+	return r;
+}
+
+static Reading *
+begin_keys(FunctionCallInfo fcinfo)
+{
+	Reading    *r = begin_reading(fcinfo);
+	ScanSpec	spec = {.relation = r->relation, .columns = r->columns, .key = r->key, .by_key = true};
+
+	readable_in_pieces(r->relation, r->key);
+	if (PG_ARGISNULL(2))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("the keys must not be null"),
+				 errhint("Give an array of keys, as \"key\" has them in the envelopes.")));
+	r->keys = strings_of(PG_GETARG_ARRAYTYPE_P(2), "keys", &r->nkeys);
+	r->parameters = makeParamList(r->key->n);
+	for (int i = 0; i < r->key->n; i++)
+	{
+		r->parameters->params[i].ptype = r->key->columns[i].base_type;
+		r->parameters->params[i].pflags = PARAM_FLAG_CONST;
+		r->parameters->params[i].isnull = false;
+	}
+	r->plan = scan_plan(&spec);
+	return r;
+}
+
+/* The next message of a call, or its end. */
+static Datum
+go_on(FunctionCallInfo fcinfo, Reading *(*begin) (FunctionCallInfo fcinfo))
+{
+	FuncCallContext *call;
+	Reading    *r;
+	MemoryContext old;
+	Datum		message;
+
+	if (SRF_IS_FIRSTCALL())
+	{
+		call = SRF_FIRSTCALL_INIT();
+		old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
+		call->user_fctx = r = begin(fcinfo);
+		r->caller = ((ReturnSetInfo *) fcinfo->resultinfo)->econtext;
+		RegisterExprContextCallback(r->caller, end_reading, PointerGetDatum(r));
+		MemoryContextSwitchTo(old);
+	}
+	call = SRF_PERCALL_SETUP();
+	r = call->user_fctx;
+	if (r->complete)
+	{
+		UnregisterExprContextCallback(r->caller, end_reading, PointerGetDatum(r));
+		end_reading(PointerGetDatum(r));
+		SRF_RETURN_DONE(call);
+	}
+	old = MemoryContextSwitchTo(call->multi_call_memory_ctx);
+	message = next_message(r);
+	MemoryContextSwitchTo(old);
+	SRF_RETURN_NEXT(call, message);
+}
+
+Datum
+walspout_read_rows(PG_FUNCTION_ARGS)
+{
+	return go_on(fcinfo, begin_rows);
+}
+
+Datum
+walspout_read_keys(PG_FUNCTION_ARGS)
+{
+	return go_on(fcinfo, begin_keys);
+}
+
+/* What can be said of the table and the condition without the slot's options. */
+Datum
+walspout_check_rows(PG_FUNCTION_ARGS)
+{
+	Relation	relation = readable_open(table_argument(fcinfo));
+	Key		   *key = key_of(relation);
+	ScanSpec	spec = {.relation = relation, .key = key, .by_key = true};
+
+	readable_in_pieces(relation, key);
+	for (int i = 0; i < key->n; i++)
+		spec.columns = bms_add_member((Bitmapset *) spec.columns, key->columns[i].attribute);
+	readable_by_user(relation, spec.columns);
+	if (!PG_ARGISNULL(1))
+		spec.condition = text_to_cstring(PG_GETARG_TEXT_PP(1));
+	(void) scan_plan(&spec);
+	relation_close(relation, NoLock);
+	PG_RETURN_VOID();
+}
