@@ -54,6 +54,7 @@ RULES = {
     "complete_stays": True,   # False: a partial event after a complete one lets the row that was read go out
     "truncate": True,         # an invisible TRUNCATE drops rows
     "moved": True,            # a key that changes with unchanged columns is read again
+    "moved_after": True,      # ... after the scan: if the old key waits to be read again
     "entered": True,          # an insert with unchanged columns, which enters the row filter, likewise
     "again_stays": True,      # a key that joins the keys to read again once more, while it is read, stays there
     "save_keys": True,        # the keys to read again are saved with the cursor, and before confirming
@@ -229,8 +230,13 @@ def joins(event, rules):
     return event[1] if event[0] == "i" and rules["entered"] else None
 
 
-def is_unfinished(s):
-    return s.cursor < len(s.receiver) or s.phase != IDLE or s.again or s.pending
+def may_lack_columns(s, event, rules):
+    """Once all rows have been placed, a row that moves is whole, unless it waits to be read again."""
+    if s.cursor < len(s.receiver):
+        return True
+    if event[0] == "i":
+        return False                                    # as without a backfill
+    return rules["moved_after"] and event[1] in s.again
 
 
 def do_deliver(s, rules):
@@ -242,7 +248,7 @@ def do_deliver(s, rules):
         return
     for event in s.events[item]:
         key = joins(event, rules)
-        if key is not None and is_unfinished(s):
+        if key is not None and may_lack_columns(s, event, rules):
             s.again |= {key}
         elif key is not None and event[0] == "i":
             s.late = True
@@ -613,6 +619,8 @@ MISTAKES = [
      Case(2, [0], ((("ub", 0), ("u", 0)),)), "G1"),
     ("an invisible TRUNCATE drops no row", {"truncate": False}, Case(2, [0], ((("t",),),)), "FINAL"),
     ("a changed key is not read again", {"moved": False}, Case(3, [1, 2], ((("m", 2, 0),),)), "FINAL"),
+    ("a key that waits to be read again changes, and the new one is not read", {"moved_after": False},
+     Case(3, [1, 2], ((("m", 2, 0),), (("m", 0, 2),))), "FINAL"),
     ("a row that enters the filter is not read again", {"filter": outside, "entered": False},
      Case(2, [0], ((("m", 0, 1),),)), "FINAL"),
     ("the chunk's query lacks the filter", {"filter": outside, "filter_rows": False}, Case(2, [0, 1], ((("d", 0),),)), ""),

@@ -16,8 +16,9 @@ Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
   if (!config.state.empty()) state.emplace(config.state, config.name);
   SourceTiming timing;
   timing.reconnect = config.retry;
+  backfill_ = std::make_unique<Backfill>(config.name, config.source, *queue_, source_stats_);
   source_ = std::make_unique<Source>(config.name, config.source, *queue_, source_stats_, wake_,
-                                     std::move(state), timing);
+                                     std::move(state), timing, backfill_.get());
 }
 
 Pipeline::~Pipeline() {
@@ -64,6 +65,7 @@ void Pipeline::start() {
   running_ = lanes_.size() + 1;
   size_t started = 0;
   try {
+    backfill_->start();
     for (size_t i = 0; i < lanes_.size(); i++, started++) {
       Deliverer* deliverer = lanes_[i]->deliverer.get();
       const std::string name = "sink " + config_.sinks[i].name;
@@ -74,6 +76,7 @@ void Pipeline::start() {
       run(
           [this] {
             Result<void> result = source_->run();
+            backfill_->stop();
             close();
             return result;
           },
