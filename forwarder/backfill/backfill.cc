@@ -13,6 +13,10 @@ namespace walspout {
 namespace {
 
 constexpr Duration kAnswer = std::chrono::seconds(30);
+constexpr std::string_view kNoPrivilege = "42501";
+
+// For the session: what is saved does not wait for standbys, which may be gone.
+constexpr std::string_view kNoStandbys = "SET synchronous_commit = 'local'";
 
 // Of all tables, those that the configuration wants.
 bool wants(const BackfillConfig& config, const std::string& schema, const std::string& name) {
@@ -64,7 +68,8 @@ Result<void> Backfill::request_published(Connection& connection) {
     if (!rows) return Failure(std::move(rows.error().error));
     return std::move(*rows);
   };
-  auto done = ask(cancel_requests(config_.slot));
+  auto done = ask(std::string(kNoStandbys));
+  if (done) done = ask(cancel_requests(config_.slot));
   if (!done) return Failure(std::move(done.error()));
   if (!config_.backfill) return {};
   auto published = ask(find_published(config_));
@@ -81,30 +86,40 @@ Result<void> Backfill::request_published(Connection& connection) {
   return {};
 }
 
-void Backfill::begin(Connection& connection, bool forget) {
+// Without what is saved nothing may be streamed: changes would not be observed, and confirmed.
+Result<void> Backfill::begin(Connection& connection, bool forget) {
   const TimePoint deadline = Clock::now() + kAnswer;
   if (!forget && known_) {
     ledger_.reconnect();
     reader_.wake();
-    return;
+    return {};
   }
   auto there = connection.query(find_extension(), deadline);
-  known_ = there && !there->empty() && text(there->front(), 0) == "t";
-  if (!known_) return;
-  auto found = connection.query(claim_requests(config_.slot, reader_.nonce(), true), deadline);
+  if (!there) return Failure(std::move(there.error().error));
+  known_ = !there->empty() && text(there->front(), 0) == "t" && text(there->front(), 1) != "t";
+  if (!known_) return {};
+  auto found = connection.query(std::string(kNoStandbys), deadline);
+  if (found) {
+    found = connection.query(claim_requests(config_.slot, reader_.nonce(), true), deadline);
+  }
   if (found)
     found = connection.query(find_requests(config_.slot, reader_.nonce(), {}, 0), deadline);
-  if (!found) {
-    log(LogLevel::kWarn, "no backfill is possible",
-        {{"pipeline", pipeline_}, {"error", found.error().error.message()}});
-    return;
+  if (!found && found.error().sqlstate == kNoPrivilege) {
+    known_ = false;
+    log(LogLevel::kInfo, "no backfill is possible",
+        {{"pipeline", pipeline_},
+         {"error", found.error().error.message()},
+         {"remedy", "grant the role what README.md names under Rows that exist already"}});
+    return {};
   }
+  if (!found) return in("could not read how far backfills are", std::move(found.error().error));
   std::vector<BackfillRecord> records;
   for (const Row& row : *found) {
     if (auto record = request_of(row)) records.push_back(std::move(*record));
   }
   ledger_.load(std::move(records));
   reader_.wake();
+  return {};
 }
 
 void Backfill::observe(const Chunk& chunk, uint32_t open_xid) {

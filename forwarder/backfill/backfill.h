@@ -28,7 +28,7 @@ class Backfill : public StreamObserver {
   std::vector<BackfillRecord> records() const { return ledger_.records(); }
 
   Result<void> before_slot(Connection& connection) override;
-  void begin(Connection& connection, bool forget) override;
+  Result<void> begin(Connection& connection, bool forget) override;
   void observe(const Chunk& chunk, uint32_t open_xid) override;
   std::vector<Chunk> mark(const Mark& mark) override;
   void placed(uint64_t pushed) override;

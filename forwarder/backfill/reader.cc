@@ -155,8 +155,9 @@ Result<std::vector<Row>> Reader::ask(const std::string& statement) {
 // Finds new requests, and those that somebody has ended, paused or resumed.
 Result<void> Reader::look() {
   looked_at_ = Clock::now();
-  auto seen = ask("SELECT pg_catalog.pg_current_snapshot()");
+  auto seen = ask("SELECT pg_catalog.pg_current_snapshot(), pg_catalog.pg_is_in_recovery()");
   if (!seen) return Failure(std::move(seen.error()));
+  if (!seen->empty() && text(seen->front(), 1) == "t") return retry(std::string(kNoStandby));
   const std::optional<Snapshot> snapshot =
       Snapshot::parse(seen->empty() ? "" : text(seen->front(), 0));
   if (!snapshot) return retry("the server has a snapshot that is not understood");
@@ -243,12 +244,7 @@ Result<void> Reader::pass_barrier() {
     if (begins && !record.barrier) fresh.push_back(record.id);
   }
   if (!fresh.empty()) {
-    auto taken = ask("SELECT pg_catalog.pg_is_in_recovery()");
-    if (!taken) return Failure(std::move(taken.error()));
-    if (!taken->empty() && text(taken->front(), 0) == "t") {
-      return retry(std::string(kNoStandby));
-    }
-    taken = ask(std::string(kLocalCommit) + "SELECT pg_catalog.pg_current_xact_id()");
+    auto taken = ask(std::string(kLocalCommit) + "SELECT pg_catalog.pg_current_xact_id()");
     if (!taken) return Failure(std::move(taken.error()));
     const uint64_t barrier = taken->empty() ? 0 : std::stoull(text(taken->front(), 0));
     for (const int64_t id : fresh) ledger_.set_barrier(id, barrier);

@@ -21,8 +21,8 @@ class StreamObserver {
   virtual Result<void> before_slot(Connection& connection) = 0;
 
   // The slot is about to be streamed. `forget`: what was received before means nothing, or there
-  // was nothing before. Then what is kept in the database counts.
-  virtual void begin(Connection& connection, bool forget) = 0;
+  // was nothing before. Then what is kept in the database counts. An error: it is not streamed now.
+  virtual Result<void> begin(Connection& connection, bool forget) = 0;
 
   // Has been received, and is about to be handed over. `open_xid`: the transaction of the events
   // behind the last commit.

@@ -153,7 +153,10 @@ Result<void> Source::stream_once() {
       if (!whole) return whole;
       Result<void> kept = slot_.keep_on_standbys(*connection, server);
       if (!kept) return kept;
-      if (observer_) observer_->begin(*connection, from.forget || !received_.any);
+      if (observer_) {
+        Result<void> begun = observer_->begin(*connection, from.forget || !received_.any);
+        if (!begun) return begun;
+      }
       bool in_use = false;
       Result<void> started = start(*connection, from.start, in_use);
       if (started) started = check_start(*connection, server, looked_at);

@@ -65,6 +65,29 @@ def test_rows_that_exist_arrive_when_the_slot_is_made(db, fwd):
         assert f.status()["backfills"] == []
 
 
+@pytest.mark.effect("source.backfill.tables", "source.backfill.where", "source.backfill.rate", "source.backfill.workers")
+def test_what_is_configured_is_backfilled(db, fwd):
+    db.psql(TABLE + "CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE audit_log (id int PRIMARY KEY);"
+            "INSERT INTO t SELECT i FROM generate_series(1, 300) i; INSERT INTO other VALUES (1), (2), (3);"
+            "INSERT INTO audit_log VALUES (1)")
+    with fwd(source="""backfill:
+  tables: ["public.*", "!public.audit_*"]
+  where: {public.other: "id > 1"}
+  rate: 100
+  workers: 1""") as f:
+        began = time.monotonic()
+        for name in ("public.t", "public.other"):
+            wait_for_end(db, f, name)
+        assert time.monotonic() - began > 1
+        ids = {}
+        for event in f.events():
+            ids.setdefault(event["table"], set()).add(event["after"]["id"])
+        assert ids == {"t": set(range(1, 301)), "other": {2, 3}}
+        assert state(db, "public.audit_log") is None
+        metrics = f.get("/metrics")[1]
+        assert 'walspout_backfills{pipeline="test"} 0' in metrics
+
+
 def test_a_slot_that_exists_gets_no_rows_until_they_are_requested(db, fwd):
     db.psql(TABLE + "INSERT INTO t SELECT i, i, 'x' FROM generate_series(1, 5) i")
     f = fwd(source=BACKFILL)
@@ -258,11 +281,14 @@ def test_old_transactions_hold_up_the_begin_and_are_named(db, fwd, server):
     db.create_slot("fwd")
     with f:
         db.psql("BEGIN; UPDATE t SET n = 5 WHERE id = 5; PREPARE TRANSACTION 'held'")
-        db.psql("SELECT walspout.backfill('t')")
-        pg.wait_until(lambda: "held" in (f.status()["backfills"] or [{"held_up_by": ""}])[0]["held_up_by"], 60,
-                      what="name of the prepared transaction")
-        assert f.events() == [] and state(db) == "waiting"
-        db.psql("COMMIT PREPARED 'held'")
+        try:
+            db.psql("SELECT walspout.backfill('t')")
+            pg.wait_until(lambda: "held" in (f.status()["backfills"] or [{"held_up_by": ""}])[0]["held_up_by"], 60,
+                          what="name of the prepared transaction")
+            pg.wait_until(lambda: state(db) == "waiting", 30, what="backfill that waits")
+            assert f.events() == []
+        finally:
+            db.psql("COMMIT PREPARED 'held'")
         wait_for_end(db, f)
         assert wait_for_equal(db, f).rows == 10
 
