@@ -59,6 +59,23 @@ int dispatch(int argc, char** argv) {
   adopt->add_option("--pipeline", adopt_options.pipeline, "only this one");
   adopt->add_flag("--yes", adopt_options.yes, "do not ask");
 
+  walspout::BackfillOptions backfill_options;
+  CLI::App* backfill = app.add_subcommand(
+      "backfill", "request that rows which tables have already are sent, while `run` runs");
+  backfill->add_option("CONFIG", backfill_options.config, "configuration")->required();
+  backfill->add_option("TABLE", backfill_options.tables, "SCHEMA.TABLE; several are possible");
+  backfill->add_option("--pipeline", backfill_options.pipeline,
+                       "this one, where there are several");
+  backfill->add_option("--where", backfill_options.where, "only rows for which this SQL is true");
+  backfill->add_option("--rate", backfill_options.rate, "rows a second at most")
+      ->check(CLI::PositiveNumber);
+  auto* action = backfill->add_option_group("instead of a request");
+  action->add_flag("--status", backfill_options.status, "say how far backfills are");
+  action->add_flag("--cancel", backfill_options.cancel, "end backfills");
+  action->add_flag("--pause", backfill_options.pause, "stop backfills until they are resumed");
+  action->add_flag("--resume", backfill_options.resume, "let paused backfills go on");
+  action->require_option(0, 1);
+
   walspout::ReplayOptions replay_options;
   CLI::App* replay = app.add_subcommand(
       "replay", "send dead letters again; those that are delivered are removed from their file");
@@ -96,6 +113,7 @@ int dispatch(int argc, char** argv) {
     return walspout::tail_command(tail_options);
   }
   if (*replay) return walspout::replay_command(replay_options);
+  if (*backfill) return walspout::backfill_command(backfill_options);
   if (*drop) return walspout::drop_command(file, yes);
   if (*keys) return walspout::keys_command(json);
   if (*schema) return walspout::schema_command();

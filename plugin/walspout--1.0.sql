@@ -134,7 +134,7 @@ CREATE TABLE walspout.backfills (
     slot name NOT NULL,
     "table" text NOT NULL,               -- qualified and quoted, as it was called when it was requested
     relation oid NOT NULL,
-    filenode oid,                        -- of the table when it was begun: another one after it was rewritten
+    shape text,                          -- its files, names and keys when it was begun: others, and it begins again
     condition text,                      -- which rows: an expression as in WHERE; null: all
     rate integer CHECK (rate > 0),       -- rows a second at most; null: as the forwarder is configured
     state text NOT NULL DEFAULT 'requested'
@@ -147,7 +147,8 @@ CREATE TABLE walspout.backfills (
     reread text[] NOT NULL DEFAULT '{}', -- keys of rows to be read again
     rows bigint NOT NULL DEFAULT 0,      -- that were read
     estimate bigint,                     -- of all rows
-    error text
+    error text,
+    owner text                           -- the forwarder's process that saves here
 );
 
 CREATE UNIQUE INDEX backfills_unfinished ON walspout.backfills (slot, relation)
@@ -253,6 +254,8 @@ BEGIN
                                      other.id, qualified, to_char(other.requested, 'YYYY-MM-DD HH24:MI:SSOF'), other.state),
                     HINT = format('Wait for it, or end it with SELECT walspout.backfill_cancel(%s).', other.id);
     END IF;
+    -- the forwarder looks at the table when this comes in its stream
+    PERFORM pg_logical_emit_message(true, 'walspout.mark', 'look');
     RETURN request;
 END
 $$;
@@ -270,6 +273,7 @@ BEGIN
        SET state = becomes, finished = CASE WHEN becomes = 'canceled' THEN now() END
      WHERE b.id = request AND b.state = ANY (allowed);
     IF FOUND THEN
+        PERFORM pg_logical_emit_message(true, 'walspout.mark', 'look');
         RETURN;
     END IF;
     SELECT b.state INTO found_state FROM walspout.backfills b WHERE b.id = request;

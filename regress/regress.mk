@@ -1,6 +1,7 @@
 # Tests, fuzzing and benchmarks: a part of the Makefile, with paths from the top of the project.
 
 .PHONY: check check-suites check-all check-build check-unit check-sql check-versions check-e2e check-asan \
+	check-backfill-model \
 	check-bench check-forwarder check-forwarder-unit check-forwarder-e2e check-forwarder-asan \
 	check-forwarder-tsan check-torture torture test-modules forwarder-tests fuzz bench bench-server \
 	bench-forwarder bench-memory bench-report bench-record bench-plugins bench-clients
@@ -9,7 +10,8 @@
 
 # What a change needs at the least, in a quarter of an hour; and what takes longer. The first ones wait
 # more than they work, so two of them run side by side. The longest begins.
-SUITES = check-format check-boundaries check-forwarder-e2e check-e2e check-forwarder-unit check-sql check-unit
+SUITES = check-format check-boundaries check-forwarder-e2e check-e2e check-forwarder-unit check-sql check-unit \
+	check-backfill-model
 LONG_SUITES = check-fuzz check-asan check-forwarder-asan check-forwarder-tsan check-torture check-bench
 
 # PGXS has a recipe for check, which only says that it cannot: that recipe is run by a shell that does
@@ -79,6 +81,10 @@ check-bench: plugin forwarder bench-plugins bench-clients
 	$(PYTHON) regress/bench/report --record $(BENCH_CHECKED)/recorded $(BENCH_CHECKED) >/dev/null
 	@$(PYTHON) -c 'import sys, xml.etree.ElementTree as xml; [xml.parse(p) for p in sys.argv[1:]]' \
 		$(BENCH_PLOTS:%=$(BENCH_CHECKED)/recorded/%.svg)
+
+# The rules of the backfill: no order of steps breaks them, and each planted mistake is found.
+check-backfill-model:
+	$(PYTHON) -B regress/backfill_model.py --seconds 20
 
 # The forwarder. Its tests are built, and warnings are errors, from the first time on.
 

@@ -37,6 +37,19 @@ int sinks_command(bool json);
 // Tries whether a program can be a sink.
 int sink_test_command(const std::vector<std::string>& command, bool color);
 
+struct BackfillOptions {
+  std::string config;
+  std::string pipeline;  // empty: the only one
+  std::vector<std::string> tables;
+  std::string where;  // a condition in SQL; empty: all rows
+  int rate = 0;       // rows a second; 0: as configured
+  bool status = false;
+  bool cancel = false;
+  bool pause = false;
+  bool resume = false;
+};
+int backfill_command(const BackfillOptions& options);
+
 int drop_command(const std::string& path, bool yes);
 
 struct AdoptOptions {

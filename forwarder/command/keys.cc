@@ -172,9 +172,14 @@ std::string value_schema(const Key& key) {
       return or_variable(R"("type":"string","pattern":"^[0-9]+ ?(ms|s|m|min|h|d)$")");
     case KeyKind::kChoice:
       return or_variable(words_of(key));
-    case KeyKind::kTexts:
-      return R"("type":"array","items":{)" +
-             (key.words.empty() ? std::string(kScalar) : or_variable(words_of(key))) + "}";
+    case KeyKind::kTexts: {
+      const std::string list =
+          R"("type":"array","items":{)" +
+          (key.words.empty() ? std::string(kScalar) : or_variable(words_of(key))) + "}";
+      // The loader takes the word, too.
+      if (key.initial == "all") return R"("anyOf":[{"const":"all"},{)" + list + "}]";
+      return list;
+    }
     case KeyKind::kSecretMap:
       return R"("type":"object","additionalProperties":{"type":["string","number","boolean"]})";
     case KeyKind::kTemplates:

@@ -25,6 +25,24 @@ std::string wrong_publication(const std::string& name) {
   return "has a name of more than 63 bytes, and there is no such publication";
 }
 
+KeyTable<BackfillConfig> backfill_table() {
+  KeyTable<BackfillConfig> table;
+  table
+      .key("tables", &BackfillConfig::tables,
+           "`all`, or patterns of tables, such as `public.*`; `!` in front excludes")
+      .each(TablePattern::problem)
+      .initially("all")
+      .key("where", &BackfillConfig::where,
+           "Only rows for which a condition in SQL is true: `{SCHEMA.TABLE: CONDITION}`")
+      .initially("all rows")
+      .key("rate", &BackfillConfig::rate, "Rows a second of each table at most")
+      .between(1, INT32_MAX)
+      .initially("no limit")
+      .key("workers", &BackfillConfig::workers, "Large tables that are read side by side")
+      .between(1, 64);
+  return table;
+}
+
 KeyTable<SourceConfig> source_table() {
   KeyTable<SourceConfig> table;
   table
@@ -67,6 +85,8 @@ KeyTable<SourceConfig> source_table() {
       .key("create_slot", &SourceConfig::create_slot, "Make the slot if it is missing")
       .key("failover", &SourceConfig::failover,
            "Make it one that standbys keep (PostgreSQL 17 and later)")
+      .section("backfill", &SourceConfig::backfill, backfill_table(),
+               "Send the rows that tables have already, once, when the slot is made")
       .all_unless("kafka")
       .section("kafka", &SourceConfig::kafka, kafka_source_table(),
                "Topics that walspout fills, in place of a slot")

@@ -3,6 +3,7 @@
 namespace walspout {
 namespace {
 
+constexpr const char* kAll = "all";
 constexpr std::string_view kMessages = "message";  // the entry of logical messages
 
 std::optional<KeyValue> templates(YamlMap& map, const Key& key) {
@@ -38,6 +39,8 @@ std::optional<KeyValue> templates(YamlMap& map, const Key& key) {
 
 TextList texts(YamlMap& map, const Key& key) {
   TextList list;
+  // "all" is what an absent list stands for.
+  if (key.initial == kAll && map.says(key.name, kAll)) return list;
   if (key.item_problem) {
     map.texts(key.name, list, key.item_problem);
   } else if (!key.words.empty()) {

@@ -128,6 +128,11 @@ bool YamlMap::has(const std::string& key) {
   return find(key).IsDefined();
 }
 
+bool YamlMap::says(const std::string& key, const std::string& word) {
+  const YAML::Node node = find(key);
+  return node.IsDefined() && node.IsScalar() && node.Scalar() == word;
+}
+
 bool YamlMap::is_map(const std::string& key) {
   YAML::Node value = find(key);
   return value.IsDefined() && value.IsMap();

@@ -66,6 +66,9 @@ class YamlMap {
   void dictionary(const std::string& key,
                   const std::function<void(const std::string& name, YAML::Node value)>& read);
 
+  // Whether the value under a key is that word.
+  bool says(const std::string& key, const std::string& word);
+
   // Whether the value under a key is a mapping.
   bool is_map(const std::string& key);
 

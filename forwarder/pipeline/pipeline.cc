@@ -14,9 +14,12 @@ namespace walspout {
 
 Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
   queue_ = std::make_unique<EventQueue>(config.sinks.size(), config.memory, [this] { wake_(); });
-  input_ = make_input(config_, *queue_, wake_, [this](const Event& event, const Error& reason) {
-    return dead_letters_->put(event, kOfTheSource, reason);
-  });
+  input_ = make_input(
+      config_, *queue_, wake_,
+      [this](const Event& event, const Error& reason) {
+        return dead_letters_->put(event, kOfTheSource, reason);
+      },
+      backfill_);
 }
 
 Pipeline::~Pipeline() {
@@ -59,6 +62,7 @@ void Pipeline::start() {
   running_ = lanes_.size() + 1;
   size_t started = 0;
   try {
+    if (backfill_ != nullptr) backfill_->start();
     for (size_t i = 0; i < lanes_.size(); i++, started++) {
       Deliverer* deliverer = lanes_[i]->deliverer.get();
       const std::string name = "sink " + config_.sinks[i].name;
@@ -69,6 +73,7 @@ void Pipeline::start() {
       run(
           [this] {
             Result<void> result = input_->run();
+            if (backfill_ != nullptr) backfill_->stop();
             close();
             return result;
           },

@@ -1,4 +1,5 @@
-// A pipeline in operation: one thread that reads, one for each sink, and the queue between them.
+// A pipeline in operation: one thread that reads the stream, one that reads rows for backfills, one
+// for each sink, and the queue between them.
 //
 // It ends when it is stopped, or when something failed that only an operator can mend; until then
 // it goes on trying, whatever happens to other pipelines.
@@ -10,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "backfill/backfill.h"
 #include "base/wake.h"
 #include "config/config.h"
 #include "pipeline/dead_letter_file.h"
@@ -58,6 +60,9 @@ class Pipeline {
   const SinkStats& sink_stats(size_t i) const { return lanes_[i]->stats; }
   std::string endpoint(size_t i) const { return lanes_[i]->endpoint; }
   const EventQueue& queue() const { return *queue_; }
+  std::vector<BackfillRecord> backfills() const {
+    return backfill_ != nullptr ? backfill_->records() : std::vector<BackfillRecord>{};
+  }
   uint64_t waiting(size_t i) const { return queue_->pushed() - queue_->handled(i); }
 
  private:
@@ -79,6 +84,7 @@ class Pipeline {
   std::unique_ptr<EventQueue> queue_;
   std::unique_ptr<DeadLetterFile> dead_letters_;
   std::vector<std::unique_ptr<Lane>> lanes_;
+  std::unique_ptr<Backfill> backfill_;  // null: the input has none
   std::unique_ptr<Input> input_;
   std::vector<std::thread> threads_;
   std::atomic<size_t> running_{0};

@@ -353,13 +353,83 @@ ServerResult<std::vector<Row>> Connection::query(const std::string& statement, T
   }
 }
 
+ServerResult<std::vector<Row>> Connection::copy(const std::vector<std::string>& messages,
+                                                TimePoint deadline, const Taker& take) {
+  std::string all;
+  for (const std::string& message : messages) all += prefix_ + message + "; ";
+  size_t done = 0;
+  return send(all, deadline, done, &take);
+}
+
+namespace {
+
+constexpr std::pair<size_t, size_t> kNoValue = {SIZE_MAX, 0};
+
+// Where the one value of a row is in what a COPY in the format binary sends; size 0: there is none,
+// which is so at the end. Nothing if it is malformed.
+std::optional<std::pair<size_t, size_t>> only_value(std::string_view data) {
+  constexpr std::string_view kSignature("PGCOPY\n\377\r\n\0", 11);
+  const auto number = [&](size_t at, size_t size) {
+    uint32_t value = 0;
+    for (size_t i = 0; i < size; i++) value = value << 8 | static_cast<uint8_t>(data[at + i]);
+    return value;
+  };
+  constexpr uint32_t kEnd = 0xffff;
+  size_t at = 0;
+  if (data.starts_with(kSignature)) {
+    at = kSignature.size() + 4;
+    if (data.size() < at + 4) return std::nullopt;
+    const size_t extension = number(at, 4);
+    at += 4;
+    if (extension > data.size() - at) return std::nullopt;
+    at += extension;
+  }
+  if (at == data.size()) return std::pair{at, size_t{0}};
+  if (data.size() < at + 2) return std::nullopt;
+  const uint32_t columns = number(at, 2);
+  if (columns == kEnd) return std::pair{at, size_t{0}};
+  if (columns != 1 || data.size() < at + 6) return std::nullopt;
+  const size_t size = number(at + 2, 4);
+  if (size != data.size() - at - 6) return std::nullopt;
+  return std::pair{at + 6, size};
+}
+
+}  // namespace
+
+// Takes the data of a COPY, to its end.
+Result<void> Connection::take_copy(size_t copy, TimePoint deadline, const Taker& take) {
+  PGconn* conn = conn_.get();
+  while (true) {
+    char* buffer = nullptr;
+    const int size = PQgetCopyData(conn, &buffer, 1);
+    if (size > 0) {
+      const auto value = only_value({buffer, static_cast<size_t>(size)}).value_or(kNoValue);
+      Message message(buffer, value.first, value.second, PQfreemem);
+      if (value == kNoValue) {
+        return retry("the server sent a COPY that is not understood", endpoint());
+      }
+      if (value.second == 0) continue;
+      Result<void> taken = take(copy, std::move(message));
+      if (!taken) return taken;
+      continue;
+    }
+    if (size == -1) return {};
+    if (size < -1) return lost("the connection broke");
+    if (interrupted_()) return retry("interrupted");
+    if (Clock::now() >= deadline) return retry("the server did not answer in time", endpoint());
+    wait(true, deadline);
+    if (!PQconsumeInput(conn)) return lost("the connection broke");
+  }
+}
+
 // Sends a message of one or several statements; their rows, and how many were done.
 ServerResult<std::vector<Row>> Connection::send(const std::string& message, TimePoint deadline,
-                                                size_t& done) {
+                                                size_t& done, const Taker* take) {
   PGconn* conn = conn_.get();
   if (!PQsendQuery(conn, message.c_str())) return tl::unexpected(broken());
   std::vector<Row> rows;
   std::optional<ServerError> error;
+  size_t copies = 0;
   while (true) {
     Result<void> waited = wait_for_result(deadline);
     if (!waited) return tl::unexpected(ServerError{"", waited.error()});
@@ -384,6 +454,12 @@ ServerResult<std::vector<Row>> Connection::send(const std::string& message, Time
         break;
       case PGRES_COPY_BOTH:
         return rows;
+      case PGRES_COPY_OUT: {
+        if (take == nullptr) return tl::unexpected(ServerError{"", fatal("a COPY").value()});
+        Result<void> taken = take_copy(copies++, deadline, *take);
+        if (!taken) return tl::unexpected(ServerError{"", std::move(taken.error())});
+        break;
+      }
       default: {
         const char* sqlstate = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
         std::string text = one_line(PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY));

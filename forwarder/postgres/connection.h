@@ -72,6 +72,13 @@ class Connection {
   // ordinary connection are one transaction, as that may go through a pooler.
   ServerResult<std::vector<Row>> query(const std::string& statement, TimePoint deadline);
 
+  // Runs such messages one after the other, in one round trip, each behind those settings. What
+  // each COPY of one column TO STDOUT (FORMAT binary) sends goes to `take`, with the number of the
+  // COPY. After an error the connection may have data left in it: it is to be closed.
+  using Taker = std::function<Result<void>(size_t copy, Message value)>;
+  ServerResult<std::vector<Row>> copy(const std::vector<std::string>& messages, TimePoint deadline,
+                                      const Taker& take);
+
   // Runs START_REPLICATION, on a connection of its mode; from then on only the functions below may
   // be used.
   ServerResult<void> start_streaming(const std::string& statement, TimePoint deadline);
@@ -128,7 +135,9 @@ class Connection {
                                     TimePoint deadline, const Wake& wake,
                                     const std::function<bool()>& interrupted);
   Result<void> prepare(TimePoint deadline);
-  ServerResult<std::vector<Row>> send(const std::string& message, TimePoint deadline, size_t& done);
+  ServerResult<std::vector<Row>> send(const std::string& message, TimePoint deadline, size_t& done,
+                                      const Taker* take = nullptr);
+  Result<void> take_copy(size_t copy, TimePoint deadline, const Taker& take);
   Result<void> wait_for_result(TimePoint deadline);
   bool holds_input() const;
   ServerError broken() const;

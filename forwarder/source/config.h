@@ -4,12 +4,23 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/secret.h"
 #include "source/kafka/config.h"
 
 namespace walspout {
+
+// Which tables have their rows sent when the slot is made.
+struct BackfillConfig {
+  static constexpr uint64_t kDefaultWorkers = 4;
+
+  std::vector<std::string> tables;                    // patterns, see stream/only.h; empty: all
+  std::vector<std::pair<std::string, Secret>> where;  // SCHEMA.TABLE: a condition in SQL
+  uint64_t rate = 0;                                  // rows a second; 0: without a limit
+  uint64_t workers = kDefaultWorkers;                 // tables that are read side by side
+};
 
 struct SourceConfig {
   static constexpr uint64_t kDefaultDepth = 64;  // the plugin's
@@ -30,6 +41,7 @@ struct SourceConfig {
   bool user_casts = false;             // call casts to json in SQL or PL/pgSQL, in the server
   bool create_slot = true;             // when it is missing
   bool failover = false;               // of a slot that is created, on servers that know it
+  std::optional<BackfillConfig> backfill;
 };
 
 }  // namespace walspout

@@ -5,6 +5,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "source/members.h"
+
 namespace walspout {
 
 namespace {
@@ -17,6 +19,11 @@ constexpr uint8_t kBarrier = 0x01;
 constexpr uint8_t kKey = 0x02;
 constexpr uint8_t kBefore = 0x04;
 constexpr uint8_t kAfter = 0x08;
+constexpr uint8_t kMembers = 0x10;
+constexpr uint8_t kOpenId = 0x20;
+
+// Flag of a cursor.
+constexpr uint8_t kEnd = 0x01;
 
 // Flags of a column.
 constexpr uint8_t kInKey = 0x01;
@@ -24,6 +31,14 @@ constexpr uint8_t kNotNull = 0x02;
 
 Failure malformed(std::string what) {
   return retry("malformed message from the output plugin: " + what);
+}
+
+// Whether the document begins with an id that is to be filled in, and with no object before that.
+bool has_open_id(const Event& event) {
+  const auto behind = [](Span span) { return span.size == 0 || span.begin >= kOpenIdSize; };
+  const std::string_view begin = event.document.substr(0, kOpenIdSize);
+  return begin.size() == kOpenIdSize && begin.starts_with(kIdBegin) && begin.ends_with(kIdEnd) &&
+         behind(event.key_span) && behind(event.before_span()) && behind(event.after_span());
 }
 
 // The plugin is asked for our version, so that another one comes only from a plugin that ignores
@@ -111,13 +126,29 @@ void FrameDecoder::reset(StreamPosition after) {
 }
 
 Result<void> FrameDecoder::decode(Message message, Chunk& chunk) {
+  return decode_into(std::move(message), chunk);
+}
+
+Result<void> FrameDecoder::decode_rows(Message message, Chunk& chunk,
+                                       std::optional<RowsRead>& read) {
+  read_ = &read;
+  Result<void> decoded = decode_into(std::move(message), chunk);
+  read_ = nullptr;
+  return decoded;
+}
+
+Result<void> FrameDecoder::decode_into(Message message, Chunk& chunk) {
   size_t events = chunk.events.size();
   size_t commits = chunk.commits.size();
+  size_t details = chunk.details.size();
+  size_t marks = chunk.marks.size();
   if (chunk.messages.empty()) chunks_++;
   Result<void> decoded = frames(message.bytes(), chunk);
   if (!decoded) {
     chunk.events.resize(events);
     chunk.commits.resize(commits);
+    chunk.details.resize(details);
+    chunk.marks.resize(marks);
     return decoded;
   }
   chunk.message_bytes += message.bytes().size();
@@ -164,6 +195,13 @@ Result<void> FrameDecoder::frame(char kind, uint8_t flags, uint16_t sixteen, std
       return relation(Reader(body));
     case 'C':
       return commit(Reader(body), chunk);
+    case 'M':
+      if (!open_) return malformed("a mark outside of a transaction");
+      chunk.marks.push_back({body, lsn_, {}, commit_time_, xid_});
+      marked_ = true;
+      return {};
+    case 'K':
+      return cursor(flags, Reader(body));
     case 'P':
       prefix_ = body;
       return {};
@@ -177,9 +215,10 @@ Result<void> FrameDecoder::frame(char kind, uint8_t flags, uint16_t sixteen, std
 Result<void> FrameDecoder::begin(Reader body) {
   Lsn lsn{body.number<uint64_t>()};
   auto commit_time = body.number<int64_t>();
-  body.number<uint32_t>();  // xid
+  auto xid = body.number<uint32_t>();
   if (!body.good()) return malformed("a begin frame is too short");
   if (open_) return malformed("a transaction begins within another one");
+  if (read_) return malformed("a transaction among rows");
   repeated_ = lsn <= after_.lsn;
   if (!after_.complete && lsn >= after_.lsn) {
     other_log_ = lsn != after_.lsn || commit_time != after_.commit_time;
@@ -189,6 +228,8 @@ Result<void> FrameDecoder::begin(Reader body) {
   open_ = true;
   lsn_ = lsn;
   commit_time_ = commit_time;
+  xid_ = xid;
+  marked_ = false;
   events_ = 0;
   next_index_ = 0;
   return {};
@@ -239,7 +280,26 @@ Result<void> FrameDecoder::commit(Reader body, Chunk& chunk) {
                      std::to_string(events_));
   }
   open_ = false;
-  chunk.commits.push_back({lsn, end_lsn, chunk.events.size(), commit_time_});
+  if (std::exchange(marked_, false)) {
+    if (chunk.marks.empty()) return malformed("a mark in another message than its commit");
+    chunk.marks.back().end_lsn = end_lsn;
+  }
+  chunk.commits.push_back({lsn, end_lsn, chunk.events.size(), commit_time_, xid_});
+  return {};
+}
+
+Result<void> FrameDecoder::cursor(uint8_t flags, Reader body) {
+  if (!read_) return {};  // of a later version
+  RowsRead read;
+  read.end = flags & kEnd;
+  read.rows = body.number<uint64_t>();
+  const auto columns = body.number<uint16_t>();
+  for (int i = 0; i < columns && body.good(); i++) {
+    const auto size = body.number<uint32_t>();
+    read.last.emplace_back(body.bytes(size));
+  }
+  if (!body.good()) return malformed("a cursor is too short");
+  *read_ = std::move(read);
   return {};
 }
 
@@ -254,7 +314,8 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
     return malformed("an event's frame is too short");
   }
   event.document = body.bytes(body.rest().size() - spans_size);
-  if (!open_) return malformed("an event outside of a transaction");
+  if (!open_ && !read_) return malformed("an event outside of a transaction");
+  if (read_ && op != 'r') return malformed("a change among rows");
   if (event.document.empty()) return malformed("an event without a document");
   uint64_t end = 0;
   const Span key = flags & kKey ? body.object(event.document, end) : Span{};
@@ -267,7 +328,7 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
   } else {
     event.set_row(before, after);
   }
-  if (event.index < next_index_) return malformed("the events' indexes do not grow");
+  if (!read_ && event.index < next_index_) return malformed("the events' indexes do not grow");
   if (relation) {
     auto known = relations_.find(relation);
     if (known == relations_.end()) {
@@ -279,13 +340,27 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
       chunk.tables.push_back(known->second.table);
     }
   }
-  event.lsn = lsn_;
-  event.commit_time = commit_time_;
+  EventDetail detail;
+  if (flags & kMembers) {
+    detail.members = body.rest();
+    if (!event.table || !(flags & kAfter) ||
+        !members_fit(detail.members, event.table->columns.size(), event.after())) {
+      return malformed("members that are not in their row");
+    }
+  }
+  detail.open_id = flags & kOpenId;
+  if (detail.open_id && !has_open_id(event)) return malformed("an id that is not in its document");
+  event.lsn = read_ ? Lsn{} : lsn_;
+  event.commit_time = read_ ? 0 : commit_time_;
   prefix_ = {};
   event.barrier = flags & kBarrier;
-  next_index_ = event.index + 1;
-  events_++;
-  if (repeated_ && (lsn_ < after_.lsn || event.index <= after_.index)) return {};
+  next_index_ = read_ ? 0 : event.index + 1;
+  if (!read_) events_++;
+  if (!read_ && repeated_ && (lsn_ < after_.lsn || event.index <= after_.index)) return {};
+  if (flags & (kMembers | kOpenId)) {
+    detail.event = chunk.events.size();
+    chunk.details.push_back(detail);
+  }
   chunk.events.push_back(event);
   return {};
 }

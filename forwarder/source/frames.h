@@ -8,9 +8,12 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/lsn.h"
 #include "base/result.h"
@@ -21,12 +24,24 @@ namespace walspout {
 // The version of the format, which START_REPLICATION asks for and each message names.
 inline constexpr int kFramesVersion = 2;
 
+// What a document begins with where there is room for its id, which has up to 41 characters.
+inline constexpr std::string_view kIdBegin = R"({"id":")";
+inline constexpr std::string_view kIdEnd = R"(",)";
+inline constexpr size_t kOpenIdSize = kIdBegin.size() + 41 + kIdEnd.size();
+
 // The last event that was taken over from a stream that broke.
 struct StreamPosition {
   Lsn lsn;  // of its transaction, as in the event's id; 0: no event yet
   uint64_t index = 0;
   int64_t commit_time = 0;
   bool complete = true;  // the whole transaction was received
+};
+
+// How far a call of the function that reads rows has come.
+struct RowsRead {
+  bool end = false;               // of the table
+  uint64_t rows = 0;              // that were read; those that the filter left out count, too
+  std::vector<std::string> last;  // the key of the last one; empty: no row was read
 };
 
 class FrameDecoder {
@@ -37,6 +52,10 @@ class FrameDecoder {
 
   // The same, with a chunk of its own.
   Result<Chunk> decode(Message message);
+
+  // Decodes one message of the function that reads rows: its events belong to no transaction, and
+  // have no LSN yet. Sets `read` when the message says how far the call has come.
+  Result<void> decode_rows(Message message, Chunk& chunk, std::optional<RowsRead>& read);
 
   // For a new connection: relations are named again, and no transaction is open. Events up to
   // `after` yield nothing when they come again. If its transaction was not complete the server has
@@ -52,6 +71,9 @@ class FrameDecoder {
   // Whether a transaction has begun whose commit has not been seen.
   bool in_transaction() const { return open_; }
 
+  // That transaction, or the last one.
+  uint32_t xid() const { return xid_; }
+
  private:
   struct Known {
     std::shared_ptr<const Table> table;
@@ -59,6 +81,7 @@ class FrameDecoder {
   };
   class Reader;
 
+  Result<void> decode_into(Message message, Chunk& chunk);
   Result<void> frames(std::string_view bytes, Chunk& chunk);
   Result<void> frame(char kind, uint8_t flags, uint16_t sixteen, std::string_view body,
                      Chunk& chunk);
@@ -66,6 +89,7 @@ class FrameDecoder {
   Result<void> relation(Reader body);
   Result<void> commit(Reader body, Chunk& chunk);
   Result<void> event(char op, uint8_t flags, uint16_t spans_size, Reader body, Chunk& chunk);
+  Result<void> cursor(uint8_t flags, Reader body);
   std::shared_ptr<const Table> share(Table table);
 
   std::unordered_map<uint32_t, Known> relations_;
@@ -75,10 +99,13 @@ class FrameDecoder {
   bool repeated_ = false;  // the open transaction begins with events that came before
   bool other_log_ = false;
   bool open_ = false;
-  Lsn lsn_;                  // of the open transaction
-  int64_t commit_time_ = 0;  // likewise
-  uint64_t events_ = 0;      // received of it
-  uint64_t next_index_ = 0;  // least index that its next event may have
+  Lsn lsn_;                                  // of the open transaction
+  int64_t commit_time_ = 0;                  // likewise
+  uint32_t xid_ = 0;                         // likewise
+  bool marked_ = false;                      // it has a mark, the chunk's last one
+  std::optional<RowsRead>* read_ = nullptr;  // while rows are decoded
+  uint64_t events_ = 0;                      // received of it
+  uint64_t next_index_ = 0;                  // least index that its next event may have
   std::string_view prefix_;  // of the message that comes next; in the message being decoded
 };
 

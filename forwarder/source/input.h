@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,12 +14,14 @@ namespace walspout {
 
 class SlotInput final : public Input {
  public:
-  // As Source.
+  // As Source. `observe` makes the observer, which may be none.
   SlotInput(std::string pipeline, const SourceConfig& config, EventQueue& queue, const Wake& wake,
-            std::optional<StateFile> state, SourceTiming timing)
+            std::optional<StateFile> state, SourceTiming timing,
+            const std::function<StreamObserver*(const SourceStats&)>& observe)
       : slot_(config.slot),
         max_value_bytes_(config.max_value_bytes),
-        source_(std::move(pipeline), config, queue, stats_, wake, std::move(state), timing) {}
+        source_(std::move(pipeline), config, queue, stats_, wake, std::move(state), timing,
+                observe(stats_)) {}
 
   Result<void> run() override { return source_.run(); }
   void stop(TimePoint drain_until) override { source_.stop(drain_until); }

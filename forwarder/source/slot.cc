@@ -366,6 +366,7 @@ Result<void> Slot::create(Connection& connection) {
     return retry("slot \"" + config_.slot + "\" does not exist", connection.endpoint());
   }
   Result<void> found = find_publications(connection);
+  if (found && prepare_) found = prepare_(connection);
   if (!found) return found;
   log(LogLevel::kInfo, "making the slot; this waits for transactions that run now",
       {{"pipeline", pipeline_}, {"slot", config_.slot}});

@@ -6,8 +6,10 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/pulse.h"
@@ -31,6 +33,11 @@ class Slot {
   // `answer`: how long the server may take to answer. All are outlived by what they refer to.
   Slot(const std::string& pipeline, const SourceConfig& config, std::optional<StateFile> state,
        Duration answer, Pulse& pulse);
+
+  // What is done before the slot is made. An error: it is not made now.
+  void before_making(std::function<Result<void>(Connection&)> prepare) {
+    prepare_ = std::move(prepare);
+  }
 
   // Reads the record that is kept. Once, before all else.
   Result<void> recall();
@@ -111,6 +118,7 @@ class Slot {
   const Duration answer_;
   Pulse& pulse_;
   const std::string options_;
+  std::function<Result<void>(Connection&)> prepare_;
   std::optional<SlotRecord> record_;  // none: the slot is believed
   Received last_;
   std::deque<Received> untold_;  // some of those behind what the server was told, oldest first

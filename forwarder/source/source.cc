@@ -26,18 +26,24 @@ constexpr size_t kChunkBytes = 64 * 1024;
 }  // namespace
 
 Source::Source(std::string pipeline, SourceConfig config, EventQueue& queue, SourceStats& stats,
-               const Wake& wake, std::optional<StateFile> state, SourceTiming timing)
+               const Wake& wake, std::optional<StateFile> state, SourceTiming timing,
+               StreamObserver* observer)
     : pipeline_(std::move(pipeline)),
       config_(std::move(config)),
       queue_(queue),
       stats_(stats),
       wake_(wake),
       timing_(timing),
+      observer_(observer),
       feedback_(timing.feedback, Clock::now()),
       aside_(config_),
       backoff_(timing.reconnect),
       slot_(pipeline_, config_, std::move(state), timing.answer, stats.pulse),
-      claim_(pipeline_) {}
+      claim_(pipeline_) {
+  if (!observer_) return;
+  slot_.before_making(
+      [this](Connection& connection) { return observer_->before_slot(connection); });
+}
 
 void Source::renew() {
   renew_ = true;
@@ -151,6 +157,10 @@ Result<void> Source::stream_once() {
       if (!whole) return whole;
       Result<void> kept = slot_.keep_on_standbys(*connection, server);
       if (!kept) return kept;
+      if (observer_) {
+        Result<void> begun = observer_->begin(*connection, from.forget || !received_.any);
+        if (!begun) return begun;
+      }
       bool in_use = false;
       Result<void> started = start(*connection, from.start, in_use);
       if (started) started = check_start(*connection, server, looked_at);
@@ -492,8 +502,29 @@ Result<void> Source::take(Message message) {
       return due;
     }
   }
+  // Nothing follows a mark in its message.
+  if (!chunk_.marks.empty()) {
+    Mark mark = chunk_.marks.back();
+    const std::string content(mark.content);
+    mark.content = content;
+    hand_over();
+    if (observer_) place(mark);
+    return {};
+  }
   if (chunk_.message_bytes >= kChunkBytes) hand_over();
   return {};
+}
+
+// Rows that were read beside the stream come next.
+void Source::place(const Mark& mark) {
+  for (Chunk& chunk : observer_->mark(mark)) {
+    const size_t events = chunk.events.size();
+    acks_.receive(events);
+    acks_.commit(mark.end_lsn);
+    stats_.events.fetch_add(events, std::memory_order_relaxed);
+    queue_.push(std::move(chunk));
+  }
+  observer_->placed(queue_.pushed());
 }
 
 // Puts what was received into the queue, and takes note of the transactions in it.
@@ -517,7 +548,9 @@ void Source::hand_over() {
     const Event& last = chunk_.events.back();
     last_event_ = {last.lsn, last.index, last.commit_time};
   }
+  if (observer_) observer_->observe(chunk_, decoder_.in_transaction() ? decoder_.xid() : 0);
   Chunk chunk = std::exchange(chunk_, Chunk{});
+  std::vector<EventDetail>().swap(chunk.details);
   if (!chunk.events.empty()) queue_.push(std::move(chunk));
 }
 
@@ -545,7 +578,9 @@ Result<void> Source::answer(Connection& connection, bool now) {
 // What the server may be told. A slot that may be another server's stays where it is: moved, it
 // would no longer show that.
 Lsn Source::to_tell() const {
-  return slot_.settled() ? std::min(acks_.confirmed(), slot_.followed()) : Lsn{};
+  if (!slot_.settled()) return {};
+  const Lsn hold = observer_ ? observer_->hold() : Lsn{};
+  return std::min({acks_.confirmed(), slot_.followed(), hold ? hold : Lsn{UINT64_MAX}});
 }
 
 // Whether there is more to tell as soon as its timeline is known.
@@ -585,6 +620,7 @@ void Source::follow(Connection& connection) {
 
 void Source::take_stock() {
   acks_.handled(queue_.handled());
+  if (observer_) observer_->handled(queue_.handled());
   stats_.received_lsn.store(acks_.received_end().value, std::memory_order_relaxed);
   if (acks_.confirmed()) {
     stats_.confirmed_lsn.store(acks_.confirmed().value, std::memory_order_relaxed);

@@ -23,6 +23,7 @@
 #include "source/config.h"
 #include "source/feedback.h"
 #include "source/frames.h"
+#include "source/observer.h"
 #include "source/options.h"
 #include "source/pace.h"
 #include "source/silence.h"
@@ -51,9 +52,10 @@ struct SourceTiming {
 class Source {
  public:
   // All are outlived by what they refer to. `state`: what is known of the slot from before; may be
-  // none.
+  // none. So may the observer.
   Source(std::string pipeline, SourceConfig config, EventQueue& queue, SourceStats& stats,
-         const Wake& wake, std::optional<StateFile> state = {}, SourceTiming timing = {});
+         const Wake& wake, std::optional<StateFile> state = {}, SourceTiming timing = {},
+         StreamObserver* observer = nullptr);
 
   // Reads until stop(), then waits for the sinks until the deadline of stop(), confirms what they
   // are done with, and returns. An error needs an operator: a lost slot, another plugin's slot, a
@@ -86,6 +88,7 @@ class Source {
   Result<bool> receive(Connection& connection);
   Result<void> take(Message message);
   void hand_over();
+  void place(const Mark& mark);
   Result<void> answer(Connection& connection, bool now);
   bool must_follow() const;
   void follow(Connection& connection);
@@ -105,6 +108,7 @@ class Source {
   SourceStats& stats_;
   const Wake& wake_;
   const SourceTiming timing_;
+  StreamObserver* const observer_;
   FrameDecoder decoder_;
   AckTracker acks_;
   Feedback feedback_;

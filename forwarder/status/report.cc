@@ -4,6 +4,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/json.h"
 #include "base/version.h"
@@ -101,6 +102,23 @@ void sink_json(std::string& out, const Pipeline& pipeline, size_t i) {
   sink.text("last_error", stats.last_error.get());
 }
 
+void backfills_json(std::string& out, const Pipeline& pipeline) {
+  out += '[';
+  bool first = true;
+  for (const BackfillRecord& record : pipeline.backfills()) {
+    if (!std::exchange(first, false)) out += ',';
+    Object backfill(out);
+    backfill.number("id", static_cast<uint64_t>(record.id));
+    backfill.text("table", record.schema + "." + record.name);
+    backfill.text("state", name_of(record.state));
+    backfill.number("rows", record.rows);
+    if (record.estimate >= 0) backfill.number("estimate", static_cast<uint64_t>(record.estimate));
+    backfill.text("held_up_by", record.held_up_by);
+    backfill.text("error", record.error);
+  }
+  out += ']';
+}
+
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
@@ -174,6 +192,12 @@ void source_metrics(Families& families, const Pipeline& pipeline, int64_t now) {
         static_cast<double>(pipeline.queue().bytes()));
   gauge("walspout_memory_limit_bytes", "The most that is kept.",
         static_cast<double>(pipeline.queue().capacity()));
+  uint64_t rows = 0;
+  const std::vector<BackfillRecord> backfills = pipeline.backfills();
+  for (const BackfillRecord& record : backfills) rows += record.rows;
+  gauge("walspout_backfills", "Backfills that are not finished.",
+        static_cast<double>(backfills.size()));
+  gauge("walspout_backfill_rows", "Rows that these have delivered.", static_cast<double>(rows));
   counter("walspout_source_connects_total", "Times that streaming began.", source.connects);
   counter("walspout_source_events_total", "Events received, repetitions included.", source.events);
   counter("walspout_source_bytes_total", "Bytes received.", source.bytes);
@@ -267,6 +291,7 @@ std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t n
       pipeline.number("events", source.events);
       pipeline.number("connects", source.connects);
       pipeline.text("last_error", source.last_error.get());
+      backfills_json(pipeline.key("backfills"), *each);
       pipeline.key("sinks") += '[';
       for (size_t i = 0; i < each->config().sinks.size(); i++) {
         if (i) out += ',';

@@ -34,7 +34,14 @@ Error KafkaExactlyOnce::another_history(const std::string& what) const {
           where_};
 }
 
+// Events up to the position are skipped, so their ids have to grow.
+Result<void> KafkaExactlyOnce::can_number() const {
+  if (source_.ordered) return {};
+  return misconfigured("exactly_once needs a source with a slot, whose events are numbered", where_);
+}
+
 Result<void> KafkaExactlyOnce::check(KafkaLink& link, TimePoint deadline) const {
+  if (auto numbered = can_number(); !numbered) return numbered;
   if (auto topic = positions_.topic(link, deadline); !topic) return Failure(topic.error());
   if (source_.identity.empty()) return {};
   const auto position = positions_.last(key(), false, deadline);
@@ -49,6 +56,7 @@ Result<void> KafkaExactlyOnce::check(KafkaLink& link, TimePoint deadline) const 
 
 Result<void> KafkaExactlyOnce::prepare(KafkaLink& link, Progress& progress, TimePoint deadline) {
   if (transactions_ != nullptr) return {};
+  if (auto numbered = can_number(); !numbered) return numbered;
   if (source_.identity.empty()) {
     return misconfigured("exactly_once needs a source with a slot, whose events are numbered",
                          where_);

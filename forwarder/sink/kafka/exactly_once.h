@@ -74,6 +74,7 @@ class KafkaExactlyOnce {
   void reopen() { fenced_.reset(); }
 
  private:
+  [[nodiscard]] Result<void> can_number() const;
   // As long as events keep coming. A commit costs some round trips; readers wait for it.
   static constexpr Duration kLongest = std::chrono::milliseconds(200);
 

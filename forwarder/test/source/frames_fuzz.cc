@@ -2,8 +2,38 @@
 #include <cstdint>
 #include <cstdlib>
 
+#include "backfill/overlay.h"
 #include "source/frames.h"
 #include "test/source/messages.h"
+
+namespace {
+
+using namespace walspout;
+
+// The message as one of the function that reads rows, placed in the stream.
+void read_rows(std::string_view bytes) {
+  FrameDecoder decoder;
+  Chunk chunk;
+  std::optional<RowsRead> read;
+  if (!decoder.decode_rows(test::MessageBuilder::copy(bytes), chunk, read)) return;
+  KeptBudget budget{1 << 16};
+  Kept kept(budget);
+  const std::optional<Snapshot> snapshot = Snapshot::parse("3:5:3");
+  for (const EventDetail& detail : chunk.details) {
+    if (detail.members.empty()) continue;
+    Event change = chunk.events[detail.event];
+    change.op = 'u';
+    kept.add(4, change, detail.members, chunk.tables.front());
+    break;
+  }
+  RowsPlace place{Lsn{1000}, 0, 0};
+  lay_over(chunk, Kept::Newer(kept, *snapshot), place);
+  for (const Event& event : chunk.events) {
+    if (event.document.empty() || event.after().size() > event.document.size()) std::abort();
+  }
+}
+
+}  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace walspout;
@@ -14,6 +44,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     rest.remove_prefix(2);
     std::string_view bytes = rest.substr(0, length);
     rest.remove_prefix(bytes.size());
+    read_rows(bytes);
     Result<Chunk> chunk = decoder.decode(test::MessageBuilder::copy(bytes));
     if (!chunk) {
       decoder.reset();

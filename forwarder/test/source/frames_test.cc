@@ -418,5 +418,121 @@ TEST(FrameDecoder, SurvivesRandomDamage) {
   }
 }
 
+const std::string kOpen = R"({"id":"00000000000000000000-00000000000000000000",)";
+
+MessageBuilder rows() {
+  MessageBuilder builder;
+  builder.relation(7, "public", "orders", columns())
+      .event('r', 0, kOpen + R"("key":{"id":7},"after":{"id":7,"n":1}})", 7, 42, 0x30,
+             MessageBuilder::members({6, 5, -70'000}))
+      .cursor(true, 3, {"7", "a"});
+  return builder;
+}
+
+TEST(FrameDecoder, ReadsAMark) {
+  FrameDecoder decoder;
+  Chunk chunk;
+  ASSERT_TRUE(decoder.decode(
+      MessageBuilder().begin(100, 5, 77).mark("nonce 1").commit(100, 140, 0).message(), chunk));
+  ASSERT_EQ(chunk.marks.size(), 1u);
+  EXPECT_EQ(chunk.marks[0].content, "nonce 1");
+  EXPECT_EQ(chunk.marks[0].lsn, Lsn{100});
+  EXPECT_EQ(chunk.marks[0].end_lsn, Lsn{140});
+  EXPECT_EQ(chunk.marks[0].xid, 77u);
+  ASSERT_EQ(chunk.commits.size(), 1u);
+  EXPECT_EQ(chunk.commits[0].xid, 77u);
+  EXPECT_TRUE(chunk.events.empty());
+  EXPECT_THAT(error_of(MessageBuilder().mark("x")), HasSubstr("mark outside"));
+}
+
+TEST(FrameDecoder, TellsOfTheMembersOfARow) {
+  FrameDecoder decoder;
+  Chunk chunk;
+  const std::string members = MessageBuilder::members({6, 0, -3});
+  MessageBuilder builder;
+  builder.begin(100)
+      .relation(7, "public", "orders", columns())
+      .event('c', 0, R"({"key":{"id":7},"after":{"id":7}})", 7)
+      .event('u', 1, R"({"key":{"id":7},"after":{"id":7}})", 7, 42, 0x10, members)
+      .commit(100, 140, 2);
+  ASSERT_TRUE(decoder.decode(builder.message(), chunk));
+  ASSERT_EQ(chunk.details.size(), 1u);
+  EXPECT_EQ(chunk.details[0].event, 1u);
+  EXPECT_EQ(chunk.details[0].members, members);
+  EXPECT_FALSE(chunk.details[0].open_id);
+}
+
+TEST(FrameDecoder, RejectsMembersThatAreNotThere) {
+  const auto error = [](const std::vector<int64_t>& sizes, std::string_view after) {
+    return error_of(MessageBuilder()
+                        .begin(100)
+                        .relation(7, "public", "orders", columns())
+                        .event('u', 1, R"({"after":)" + std::string(after) + "}", 7, 42, 0x10,
+                               MessageBuilder::members(sizes))
+                        .commit(100, 140, 1));
+  };
+  EXPECT_EQ(error({5, 5, 0}, R"({"a":1,"b":2})"), "no error");
+  EXPECT_EQ(error({0, 0, 0}, "{}"), "no error");
+  EXPECT_THAT(error({5, 4, 0}, R"({"a":1,"b":2})"), HasSubstr("members"));
+  EXPECT_THAT(error({5, 6, 0}, R"({"a":1,"b":2})"), HasSubstr("members"));
+  EXPECT_THAT(error({4, 6, 0}, R"({"a":1,"b":2})"), HasSubstr("members"));
+  EXPECT_THAT(error({5, 5}, R"({"a":1,"b":2})"), HasSubstr("members"));
+  EXPECT_THAT(error({INT64_MAX / 2, 5, 0}, R"({"a":1,"b":2})"), HasSubstr("members"));
+}
+
+TEST(FrameDecoder, ReadsRows) {
+  FrameDecoder decoder;
+  Chunk chunk;
+  std::optional<RowsRead> read;
+  Result<void> decoded = decoder.decode_rows(rows().message(), chunk, read);
+  ASSERT_TRUE(decoded) << decoded.error().what;
+  ASSERT_EQ(chunk.events.size(), 1u);
+  EXPECT_EQ(chunk.events[0].op, 'r');
+  EXPECT_EQ(chunk.events[0].key(), R"({"id":7})");
+  EXPECT_TRUE(chunk.details[0].open_id);
+  ASSERT_TRUE(read);
+  EXPECT_TRUE(read->end);
+  EXPECT_EQ(read->rows, 3u);
+  EXPECT_THAT(read->last, testing::ElementsAre("7", "a"));
+}
+
+TEST(FrameDecoder, RejectsWhatIsNotOfRows) {
+  const auto error = [](const MessageBuilder& builder) {
+    FrameDecoder decoder;
+    Chunk chunk;
+    std::optional<RowsRead> read;
+    Result<void> decoded = decoder.decode_rows(builder.message(), chunk, read);
+    return decoded ? std::string("no error") : decoded.error().what;
+  };
+  MessageBuilder change;
+  change.relation(7, "public", "orders", columns()).event('c', 0, R"({"after":{}})", 7);
+  EXPECT_THAT(error(change), HasSubstr("change among rows"));
+  EXPECT_THAT(error(sample()), HasSubstr("transaction among rows"));
+  MessageBuilder id;
+  id.relation(7, "public", "orders", columns())
+      .event('r', 0, R"({"id":"1","key":{"id":7},"after":{"id":7}})", 7, 42, 0x20);
+  EXPECT_THAT(error(id), HasSubstr("id that is not"));
+  EXPECT_THAT(error(MessageBuilder().frame('K', "short")), HasSubstr("cursor is too short"));
+  // In the stream a row would have no place.
+  EXPECT_THAT(error_of(rows()), HasSubstr("outside of a transaction"));
+}
+
+TEST(FrameDecoder, NeverReadsBeyondCutRows) {
+  const std::string whole = rows().bytes();
+  std::mt19937 random(1);
+  for (size_t i = 0; i < 3000; i++) {
+    std::string bytes = whole;
+    if (i < whole.size()) {
+      bytes.resize(i);
+    } else {
+      bytes[random() % bytes.size()] = static_cast<char>(random());
+    }
+    FrameDecoder decoder;
+    Chunk chunk;
+    std::optional<RowsRead> read;
+    (void)decoder.decode_rows(MessageBuilder::copy(bytes), chunk, read);
+  }
+}
+
 }  // namespace
 }  // namespace walspout

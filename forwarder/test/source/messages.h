@@ -46,8 +46,9 @@ class MessageBuilder {
   }
 
   // Where the objects of a document are is found by their names. `flags` are added.
+  // Behind the spans comes `members`.
   MessageBuilder& event(char op, uint64_t index, std::string_view document, uint32_t relation = 0,
-                        uint64_t hash = 0, uint8_t flags = 0) {
+                        uint64_t hash = 0, uint8_t flags = 0, std::string_view members = "") {
     uint64_t end = 0;
     std::string spans;
     for (const auto& [name, flag] :
@@ -60,7 +61,25 @@ class MessageBuilder {
       end = begin + size;
       flags = static_cast<uint8_t>(flags | flag);
     }
-    return raw_event(op, index, document, relation, hash, flags, spans);
+    return raw_event(op, index, document, relation, hash, flags, spans + std::string(members));
+  }
+
+  MessageBuilder& mark(std::string_view content) { return frame('M', content); }
+
+  MessageBuilder& cursor(bool end, uint64_t rows, const std::vector<std::string>& last) {
+    std::string body = number(rows, 8) + number(last.size(), 2);
+    for (const std::string& value : last) body += number(value.size(), 4) + value;
+    return frame('K', body, end ? 1 : 0);
+  }
+
+  // Numbers of members: a size, 0 for an absent one, a negative size for an elided one.
+  static std::string members(const std::vector<int64_t>& sizes) {
+    std::string text;
+    for (const int64_t size : sizes) {
+      text +=
+          packed(size < 0 ? static_cast<uint64_t>(-size) * 2 + 1 : static_cast<uint64_t>(size) * 2);
+    }
+    return text;
   }
 
   MessageBuilder& raw_event(char op, uint64_t index, std::string_view document, uint32_t relation,

@@ -120,6 +120,17 @@ class KafkaOnceTest : public testing::Test {
   Progress progress_{0};
 };
 
+TEST_F(KafkaOnceTest, ASourceWhoseIdsDoNotGrowIsRejected) {
+  source_.ordered = false;
+  auto sink = KafkaSink::create(config_);
+  ASSERT_TRUE(sink) << sink.error().message();
+  const auto checked = (*sink)->check(source_, in_seconds(60));
+  ASSERT_FALSE(checked);
+  EXPECT_THAT(checked.error().message(), HasSubstr("events are numbered"));
+  EXPECT_THAT(problem(deliver(**sink, events_.span())), HasSubstr("events are numbered"));
+  EXPECT_TRUE(client_.messages(topic_).empty());
+}
+
 TEST_F(KafkaOnceTest, APositionGoesWithTheEvents) {
   SHOWS("kafka.exactly_once");
   auto sink = make();

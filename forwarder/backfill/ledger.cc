@@ -1,0 +1,491 @@
+#include "backfill/ledger.h"
+
+#include <algorithm>
+#include <array>
+#include <unordered_map>
+
+#include "backfill/overlay.h"
+
+namespace walspout {
+
+namespace {
+
+constexpr std::array kStates = {"requested", "waiting",  "running", "paused",
+                                "done",      "canceled", "failed"};
+constexpr size_t kKeysAtOnce = 1000;
+constexpr int64_t kFewRows = 1000;  // of a table that shares its round with many
+
+// A copy that does not have the keys to read again: they may be many.
+BackfillRecord without_keys(const BackfillRecord& record) {
+  BackfillRecord copy;
+  copy.id = record.id;
+  copy.relation = record.relation;
+  copy.schema = record.schema;
+  copy.name = record.name;
+  copy.condition = record.condition;
+  copy.rate = record.rate;
+  copy.state = record.state;
+  copy.rows = record.rows;
+  copy.estimate = record.estimate;
+  copy.shape = record.shape;
+  copy.barrier = record.barrier;
+  copy.error = record.error;
+  copy.held_up_by = record.held_up_by;
+  return copy;
+}
+
+}  // namespace
+
+const char* name_of(BackfillState state) {
+  return kStates[static_cast<size_t>(state)];
+}
+
+std::optional<BackfillState> backfill_state(std::string_view name) {
+  const auto* found = std::find(kStates.begin(), kStates.end(), name);
+  if (found == kStates.end()) return std::nullopt;
+  return static_cast<BackfillState>(found - kStates.begin());
+}
+
+Ledger::Target* Ledger::find(int64_t id) {
+  const auto found = targets_.find(id);
+  return found == targets_.end() ? nullptr : found->second.get();
+}
+
+Ledger::Target* Ledger::find(const Table& table) {
+  for (auto& [id, target] : targets_) {
+    const BackfillRecord& record = target->record;
+    if (record.schema == table.schema && record.name == table.name && !is_finished(record.state)) {
+      return target.get();
+    }
+  }
+  return nullptr;
+}
+
+void Ledger::update() {
+  bool any = false;
+  for (const auto& [id, target] : targets_) any = any || !is_finished(target->record.state);
+  observing_ = any;
+  for (const auto& [id, target] : targets_) any = any || target->version != target->saved;
+  unfinished_ = any || !looks_.empty();
+}
+
+// Source's thread ----------------------------------------------------------------------------
+
+void Ledger::load(std::vector<BackfillRecord> records) {
+  std::lock_guard lock(mutex_);
+  targets_.clear();
+  rounds_.clear();
+  placing_.clear();
+  placings_.clear();
+  waiting_bytes_ = 0;
+  for (BackfillRecord& record : records) {
+    auto target = std::make_unique<Target>(budget_);
+    target->record = std::move(record);
+    target->saved = target->version;
+    begin(*target);
+    targets_[target->record.id] = std::move(target);
+  }
+  // What was requested while nobody listened.
+  looks_.push_back(0);
+  update();
+}
+
+// The record says how far it was saved.
+void Ledger::begin(Target& target) {
+  BackfillRecord& record = target.record;
+  target.generation = target.record_generation = ++generations_;
+  target.read = target.placed = target.durable = Cursor{record.cursor, false, record.rows};
+  target.keeping = record.state != BackfillState::kPaused && !is_finished(record.state);
+  record.barrier = 0;
+  if (record.state == BackfillState::kRunning) record.state = BackfillState::kWaiting;
+}
+
+void Ledger::reconnect() {
+  std::lock_guard lock(mutex_);
+  rounds_.clear();
+  waiting_bytes_ = 0;
+  for (auto& [id, target] : targets_) void_reads(*target);
+}
+
+// What was read and not placed is read again.
+void Ledger::void_reads(Target& target) {
+  target.generation = ++generations_;
+  target.read = target.placed;
+  target.reading_again = false;
+  target.checking = false;
+}
+
+void Ledger::observe(const Chunk& chunk, uint32_t open_xid) {
+  if (!observing_.load(std::memory_order_relaxed) || chunk.events.empty()) return;
+  std::lock_guard lock(mutex_);
+  struct Known {
+    Target* target;
+    std::shared_ptr<const Table> table;
+  };
+  std::unordered_map<const Table*, Known> known;
+  for (const auto& table : chunk.tables) {
+    if (Target* target = find(*table)) known[table.get()] = {target, table};
+  }
+  if (known.empty()) return;
+  auto commit = chunk.commits.begin();
+  auto detail = chunk.details.begin();
+  for (size_t i = 0; i < chunk.events.size(); i++) {
+    while (commit != chunk.commits.end() && commit->events_before <= i) commit++;
+    while (detail != chunk.details.end() && detail->event < i) detail++;
+    const Event& event = chunk.events[i];
+    const auto found = known.find(event.table);
+    if (found == known.end()) continue;
+    const uint32_t xid = commit == chunk.commits.end() ? open_xid : commit->xid;
+    std::string_view members;
+    if (detail != chunk.details.end() && detail->event == i) members = detail->members;
+    Target& target = *found->second.target;
+    std::optional<Kept::Arrival> arrival;
+    if (target.keeping) {
+      arrival = target.kept.add(xid, event, members, found->second.table);
+    } else if (Kept::comes_in_part(event, members)) {
+      arrival = Kept::arrival(event, *found->second.table);
+    }
+    if (arrival && may_lack_columns(target, *arrival)) {
+      add_key(target, std::move(arrival->key), event.lsn);
+    }
+  }
+}
+
+// Once all rows have been placed, a row that moves to another key is whole, unless it waits to be
+// read again. Rows that enter the row filter later are as they are without a backfill.
+bool Ledger::may_lack_columns(const Target& target, const Kept::Arrival& arrival) {
+  if (!target.placed.end) return true;
+  if (arrival.entered) return false;
+  return arrival.from.empty() || target.record.again.contains(arrival.from);
+}
+
+// The receiver may lack columns of that row: it has to be read again. Until that is saved, the
+// transaction has to come again after a crash.
+void Ledger::add_key(Target& target, std::string key, Lsn lsn) {
+  target.pending.erase(key);
+  target.record.again.insert(std::move(key));
+  if (!target.unsaved_key) target.unsaved_key = lsn;
+  target.version++;
+  unfinished_ = true;
+}
+
+std::vector<Chunk> Ledger::place(uint64_t number, const Mark& mark) {
+  std::lock_guard lock(mutex_);
+  std::vector<Chunk> out;
+  while (!rounds_.empty() && rounds_.front().number <= number) {
+    Round round = std::move(rounds_.front());
+    rounds_.pop_front();
+    waiting_bytes_ -= round.bytes;
+    if (round.number != number) {  // marks come in order: it is lost
+      for (const ReadResult& result : round.reads) {
+        if (Target* target = find(result.request.id)) void_reads(*target);
+      }
+      continue;
+    }
+    uint64_t index = 0;
+    for (ReadResult& result : round.reads) place(result, *round.snapshot, mark, index, out);
+    // Rounds that wait were read later: their snapshots see at least as much.
+    for (auto& [id, target] : targets_) target->kept.prune(*round.snapshot);
+  }
+  return out;
+}
+
+void Ledger::place(ReadResult& result, const Snapshot& snapshot, const Mark& mark, uint64_t& index,
+                   std::vector<Chunk>& out) {
+  using Kind = ReadRequest::Kind;
+  const ReadRequest& request = result.request;
+  Target* target = find(request.id);
+  if (!target || target->generation != request.generation ||
+      target->record.state != BackfillState::kRunning) {
+    return;
+  }
+  const Kept::Newer newer(target->kept, snapshot);
+  if (newer.is_unknown()) {
+    void_reads(*target);
+    return;
+  }
+  RowsPlace place{mark.lsn, mark.time, index};
+  std::set<std::string> again;
+  for (Chunk& rows : result.rows) {
+    for (std::string& key : lay_over(rows, newer, place)) again.insert(std::move(key));
+    if (!rows.events.empty()) out.push_back(std::move(rows));
+  }
+  index = place.index;
+
+  Placing placing{request.id, request.generation, target->placed, {}, false, 0};
+  if (request.kind == Kind::kScan) {
+    Cursor& cursor = target->placed;
+    if (!result.read.last.empty()) cursor.after = result.read.last;
+    cursor.end = result.read.end;
+    cursor.rows += result.read.rows;
+    placing.cursor = cursor;
+  } else if (request.kind == Kind::kAgain) {
+    for (const std::string& key : request.keys) {
+      if (newer.is_moved_to(key) || again.contains(key)) continue;
+      target->record.again.erase(key);
+      target->pending.insert(key);
+      placing.keys.insert(key);
+    }
+    target->reading_again = false;
+  } else {
+    placing.done = target->placed.end && target->record.again.empty();
+    target->checking = placing.done;
+  }
+  for (const std::string& key : again) add_key(*target, key, mark.lsn);
+  placing_.push_back(std::move(placing));
+}
+
+void Ledger::placed(uint64_t pushed) {
+  std::lock_guard lock(mutex_);
+  for (Placing& placing : placing_) {
+    placing.pushed = pushed;
+    placings_.push_back(std::move(placing));
+  }
+  placing_.clear();
+}
+
+bool Ledger::handled(uint64_t events) {
+  if (!observing_.load(std::memory_order_relaxed)) return false;
+  std::lock_guard lock(mutex_);
+  bool moved = false;
+  for (; !placings_.empty() && placings_.front().pushed <= events; placings_.pop_front()) {
+    Placing& placing = placings_.front();
+    Target* target = find(placing.id);
+    if (!target || is_finished(target->record.state)) continue;
+    // A table that was started again has forgotten what was placed before.
+    if (placing.generation < target->record_generation) continue;
+    moved = true;
+    target->durable = placing.cursor;
+    target->record.rows = placing.cursor.rows;
+    for (const std::string& key : placing.keys) target->pending.erase(key);
+    target->version++;
+    if (placing.done) target->checking = false;
+    if (placing.done && target->record.again.empty()) {
+      target->record.state = BackfillState::kDone;
+      target->record.error.clear();
+      target->keeping = false;
+      target->kept.clear();
+      target->unsaved_key = target->saving_key = Lsn{};
+    }
+  }
+  if (moved) update();
+  return moved;
+}
+
+Lsn Ledger::hold() {
+  if (!observing_.load(std::memory_order_relaxed)) return {};
+  std::lock_guard lock(mutex_);
+  Lsn hold;
+  for (const auto& [id, target] : targets_) {
+    for (const Lsn lsn : {target->kept.first(), target->unsaved_key, target->saving_key}) {
+      if (lsn && (!hold || lsn < hold)) hold = lsn;
+    }
+  }
+  return hold;
+}
+
+void Ledger::look(uint32_t xid) {
+  std::lock_guard lock(mutex_);
+  looks_.push_back(xid);
+  unfinished_ = true;
+}
+
+// Reader's thread ----------------------------------------------------------------------------
+
+void Ledger::add(BackfillRecord record) {
+  std::lock_guard lock(mutex_);
+  auto target = std::make_unique<Target>(budget_);
+  target->record = std::move(record);
+  begin(*target);
+  targets_[target->record.id] = std::move(target);
+  update();
+}
+
+void Ledger::set_state(int64_t id, BackfillState state) {
+  std::lock_guard lock(mutex_);
+  Target* target = find(id);
+  if (!target || target->record.state == state) return;
+  target->record.state = state;
+  void_reads(*target);
+  if (is_finished(state) || state == BackfillState::kPaused) {
+    target->keeping = false;
+    target->kept.clear();
+  }
+  if (is_finished(state)) {
+    target->unsaved_key = target->saving_key = Lsn{};
+  } else if (state == BackfillState::kRequested) {
+    // What was delivered meanwhile was not kept: it waits at the barrier again.
+    target->keeping = true;
+    target->record.barrier = 0;
+  }
+  target->version++;
+  update();
+}
+
+void Ledger::set_barrier(int64_t id, uint64_t barrier) {
+  std::lock_guard lock(mutex_);
+  Target* target = find(id);
+  if (!target) return;
+  target->record.barrier = barrier;
+  target->record.state = BackfillState::kWaiting;
+  target->version++;
+}
+
+void Ledger::set_shape(int64_t id, std::string shape) {
+  std::lock_guard lock(mutex_);
+  if (Target* target = find(id)) target->record.shape = std::move(shape);
+}
+
+void Ledger::set_error(int64_t id, std::string error, bool ends) {
+  std::lock_guard lock(mutex_);
+  Target* target = find(id);
+  if (!target || (target->record.error == error && !ends)) return;
+  target->record.error = std::move(error);
+  target->version++;
+  if (!ends) return;
+  target->record.state = BackfillState::kFailed;
+  target->keeping = false;
+  target->kept.clear();
+  target->unsaved_key = target->saving_key = Lsn{};
+  update();
+}
+
+void Ledger::set_held_up(int64_t id, std::string by) {
+  std::lock_guard lock(mutex_);
+  if (Target* target = find(id)) target->record.held_up_by = std::move(by);
+}
+
+void Ledger::saw(const Snapshot& snapshot) {
+  std::lock_guard lock(mutex_);
+  for (auto& [id, target] : targets_) {
+    // What waits for its mark was read before, and may not see what this snapshot sees.
+    if (rounds_.empty()) target->kept.prune(snapshot);
+    BackfillRecord& record = target->record;
+    if (record.state != BackfillState::kWaiting || !record.barrier) continue;
+    if (snapshot.xmin() <= record.barrier) continue;
+    record.state = BackfillState::kRunning;
+    record.held_up_by.clear();
+    target->version++;
+  }
+}
+
+std::vector<ReadRequest> Ledger::next(size_t tables, size_t large, TimePoint now) {
+  using Kind = ReadRequest::Kind;
+  std::lock_guard lock(mutex_);
+  std::vector<ReadRequest> requests;
+  auto at = targets_.upper_bound(last_read_);
+  for (size_t seen = 0; seen < targets_.size() && requests.size() < tables; seen++, at++) {
+    if (at == targets_.end()) at = targets_.begin();
+    Target& target = *at->second;
+    const BackfillRecord& record = target.record;
+    if (record.state != BackfillState::kRunning || target.rests_until > now) continue;
+    const bool small = record.estimate >= 0 && record.estimate <= kFewRows;
+    if (!small && !large) continue;
+    ReadRequest request{Kind::kScan, record.id, target.generation, without_keys(record)};
+    request.table.cursor = target.read.after;
+    if (target.read.end) {
+      if (!target.placed.end || target.reading_again || target.checking) continue;
+      if (record.again.empty()) {
+        request.kind = Kind::kCheck;
+        target.checking = true;
+      } else {
+        request.kind = Kind::kAgain;
+        auto key = record.again.begin();
+        for (size_t i = 0; i < kKeysAtOnce && key != record.again.end(); i++, key++) {
+          request.keys.push_back(*key);
+        }
+        target.reading_again = true;
+      }
+    }
+    if (!small) large--;
+    last_read_ = record.id;
+    requests.push_back(std::move(request));
+  }
+  return requests;
+}
+
+void Ledger::bring(Round round) {
+  std::lock_guard lock(mutex_);
+  for (const ReadResult& result : round.reads) {
+    Target* target = find(result.request.id);
+    if (!target || target->generation != result.request.generation) continue;
+    if (result.request.kind != ReadRequest::Kind::kScan) continue;
+    if (!result.read.last.empty()) target->read.after = result.read.last;
+    target->read.end = result.read.end;
+  }
+  waiting_bytes_ += round.bytes;
+  rounds_.push_back(std::move(round));
+}
+
+void Ledger::give_back(const std::vector<ReadRequest>& requests) {
+  std::lock_guard lock(mutex_);
+  for (const ReadRequest& request : requests) {
+    Target* target = find(request.id);
+    if (target && target->generation == request.generation) void_reads(*target);
+  }
+}
+
+void Ledger::rest(int64_t id, TimePoint until) {
+  std::lock_guard lock(mutex_);
+  if (Target* target = find(id)) target->rests_until = until;
+}
+
+size_t Ledger::waiting_rounds() const {
+  std::lock_guard lock(mutex_);
+  return rounds_.size();
+}
+
+size_t Ledger::waiting_bytes() const {
+  std::lock_guard lock(mutex_);
+  return waiting_bytes_;
+}
+
+std::vector<Ledger::Unsaved> Ledger::unsaved() {
+  std::lock_guard lock(mutex_);
+  std::vector<Unsaved> all;
+  for (auto& [id, target] : targets_) {
+    if (target->version == target->saved) continue;
+    Unsaved unsaved{target->record, target->version, target->durable.after};
+    unsaved.record.again.insert(target->pending.begin(), target->pending.end());
+    if (!target->saving_key) target->saving_key = target->unsaved_key;
+    target->unsaved_key = Lsn{};
+    all.push_back(std::move(unsaved));
+  }
+  return all;
+}
+
+void Ledger::saved(int64_t id, uint64_t version, bool good) {
+  std::lock_guard lock(mutex_);
+  Target* target = find(id);
+  if (!target) return;
+  if (good) {
+    target->saved = version;
+    target->saving_key = Lsn{};
+  }
+  if (good && is_finished(target->record.state) && target->saved == target->version) {
+    targets_.erase(id);
+  }
+  update();
+}
+
+std::vector<BackfillRecord> Ledger::records() const {
+  std::lock_guard lock(mutex_);
+  std::vector<BackfillRecord> all;
+  for (const auto& [id, target] : targets_) {
+    all.push_back(without_keys(target->record));
+  }
+  return all;
+}
+
+std::vector<uint32_t> Ledger::looks() const {
+  std::lock_guard lock(mutex_);
+  return looks_;
+}
+
+void Ledger::looked(const Snapshot& snapshot) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(looks_, [&](uint32_t xid) { return xid == 0 || snapshot.sees(xid); });
+  update();
+}
+
+}  // namespace walspout

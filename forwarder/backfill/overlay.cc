@@ -1,0 +1,135 @@
+#include "backfill/overlay.h"
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "base/json.h"
+#include "source/frames.h"
+#include "source/members.h"
+
+namespace walspout {
+
+namespace {
+
+Span moved(Span span, size_t by) {
+  if (span.size) span.begin -= static_cast<uint32_t>(by);
+  return span;
+}
+
+// Writes the id in front of what follows it, and lets the document begin there.
+void fill_in_id(Event& event) {
+  std::array<char, kOpenIdSize> begin;
+  char* p = begin.data();
+  const auto put = [&p](std::string_view text) {
+    std::memcpy(p, text.data(), text.size());
+    p += text.size();
+  };
+  put(kIdBegin);
+  put(EventId(event).view());
+  put(kIdEnd);
+  const auto size = static_cast<size_t>(p - begin.data());
+  const size_t by = kOpenIdSize - size;
+  // The bytes are those of a message that its chunk owns, and no other thread has seen yet.
+  char* document = const_cast<char*>(event.document.data());
+  std::memcpy(document + by, begin.data(), size);
+  event.document.remove_prefix(by);
+  event.key_span = moved(event.key_span, by);
+  event.set_row(moved(event.before_span(), by), moved(event.after_span(), by));
+}
+
+// A column's value on its way into a merged row.
+struct Value {
+  Member member;
+  std::string_view text;  // kHere
+};
+
+// The values of an object's columns, in their order.
+std::vector<Value> values_of(std::string_view object, std::string_view members, size_t columns) {
+  std::vector<Value> values(columns);
+  size_t at = 1;
+  bool first = true;
+  for (Value& value : values) {
+    value.member = take_member(members).value_or(Member{});
+    if (value.member.kind != Member::Kind::kHere) continue;
+    if (!std::exchange(first, false)) at++;
+    value.text = object.substr(at, value.member.size);
+    at += value.member.size;
+  }
+  return values;
+}
+
+// Gives a row the newer values. The chunk owns its new document.
+void merge(Chunk& rows, Event& row, std::string_view members, const Fate& fate) {
+  const size_t columns = row.table->columns.size();
+  std::vector<Value> values = values_of(row.after(), members, columns);
+  for (const PartialChange* change : fate.partials) {
+    const std::vector<Value> newer = values_of(change->after, change->members, columns);
+    for (size_t i = 0; i < columns; i++) {
+      if (newer[i].member.kind != Member::Kind::kAbsent) values[i] = newer[i];
+    }
+  }
+  const uint32_t begin = row.after_span().begin;
+  std::string document(row.document.substr(0, begin));
+  std::string elided;
+  document += '{';
+  for (size_t i = 0; i < columns; i++) {
+    const Value& value = values[i];
+    if (value.member.kind == Member::Kind::kHere) {
+      if (document.size() > begin + 1) document += ',';
+      document += value.text;
+    } else if (value.member.kind == Member::Kind::kElided) {
+      elided += elided.empty() ? R"(,"elided":{)" : ",";
+      append_json(elided, row.table->columns[i].name);
+      elided += ':' + std::to_string(value.member.size);
+    }
+  }
+  document += '}';
+  const Span after{begin, static_cast<uint32_t>(document.size() - begin)};
+  if (!elided.empty()) document += elided + "}";
+  document += '}';
+
+  auto* bytes = static_cast<char*>(std::malloc(document.size()));
+  if (bytes == nullptr) std::abort();
+  std::memcpy(bytes, document.data(), document.size());
+  row.document = {bytes, document.size()};
+  row.set_row({}, after);
+  rows.messages.emplace_back(bytes, 0, document.size(), std::free);
+  rows.message_bytes += document.size();
+}
+
+bool have_same_columns(const Table& table, const Fate& fate) {
+  for (const PartialChange* change : fate.partials) {
+    if (change->table->columns != table.columns) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+std::vector<std::string> lay_over(Chunk& rows, const Kept::Newer& newer, RowsPlace& place) {
+  std::vector<std::string> again;
+  std::vector<Event> out;
+  out.reserve(rows.events.size());
+  for (const EventDetail& detail : rows.details) {
+    Event row = rows.events[detail.event];
+    const Fate* fate = newer.empty() ? nullptr : newer.fate(row.key());
+    if (fate && fate->dropped) continue;
+    if (fate && !have_same_columns(*row.table, *fate)) {
+      again.emplace_back(row.key());
+      continue;
+    }
+    row.lsn = place.lsn;
+    row.commit_time = place.time;
+    row.index = place.index++;
+    if (detail.open_id) fill_in_id(row);
+    if (fate) merge(rows, row, detail.members, *fate);
+    out.push_back(row);
+  }
+  rows.events = std::move(out);
+  std::vector<EventDetail>().swap(rows.details);
+  return again;
+}
+
+}  // namespace walspout

@@ -1,0 +1,452 @@
+#include "backfill/reader.h"
+
+#include <poll.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "backfill/statements.h"
+#include "base/log.h"
+
+namespace walspout {
+
+namespace {
+
+constexpr Duration kConnect = std::chrono::seconds(10);
+constexpr Duration kAnswer = std::chrono::seconds(30);
+constexpr Duration kGoodbye = std::chrono::milliseconds(1500);
+constexpr Duration kSave = std::chrono::milliseconds(500);
+constexpr Duration kLookAgain = std::chrono::seconds(5);
+constexpr Duration kLookSoon = std::chrono::milliseconds(100);
+constexpr Duration kSee = std::chrono::milliseconds(100);
+constexpr Duration kTell = std::chrono::seconds(10);
+constexpr size_t kTargets = 256;
+constexpr size_t kTablesAtOnce = 64;
+constexpr size_t kRounds = 3;  // that wait for their marks
+constexpr size_t kMostRows = 1'000'000;
+constexpr size_t kRoundBytes = 4u << 20;
+constexpr size_t kWaitingBytes = 12u << 20;
+constexpr int kRoundTime = 100;              // milliseconds
+constexpr uint64_t kMostLag = 256ull << 20;  // bytes of log that the stream may be behind
+
+std::string make_nonce() {
+  std::random_device device;
+  return std::to_string(uint64_t{device()} << 32 | device());
+}
+
+// Whether to read again may help, though nobody changes anything.
+bool may_pass(const std::string& sqlstate) {
+  for (const std::string_view state : {"08", "40", "53", "55006", "55P03", "57", "58", "XX"}) {
+    if (sqlstate.starts_with(state)) return true;
+  }
+  return sqlstate.empty();
+}
+
+}  // namespace
+
+Reader::Reader(const std::string& pipeline, const SourceConfig& config, Ledger& ledger,
+               const EventQueue& queue, const SourceStats& stats)
+    : pipeline_(pipeline),
+      config_(config),
+      ledger_(ledger),
+      queue_(queue),
+      stats_(stats),
+      nonce_(make_nonce()),
+      backoff_(BackoffConfig{}) {}
+
+void Reader::start() {
+  thread_ = std::thread([this] {
+    pthread_setname_np(pthread_self(), "backfill");
+    try {
+      run();
+    } catch (const std::exception& error) {
+      log(LogLevel::kError, "the backfill ends, a library threw",
+          {{"pipeline", pipeline_}, {"error", error.what()}});
+    }
+  });
+}
+
+void Reader::stop() {
+  stop_ = true;
+  leave_ = true;
+  wake_();
+  if (thread_.joinable()) thread_.join();
+}
+
+void Reader::wait(Duration time) {
+  pollfd fd{wake_.fd(), POLLIN, 0};
+  const auto left = std::chrono::ceil<Milliseconds>(time).count();
+  poll(&fd, 1, time == Duration::max() ? -1 : static_cast<int>(left));
+  if (fd.revents) wake_.clear();
+}
+
+void Reader::run() {
+  while (!stop_) {
+    if (!ledger_.any_unfinished()) {
+      connection_.reset();
+      wait(Duration::max());
+      continue;
+    }
+    // Without a stream nothing is observed.
+    if (stats_.state != SourcePhase::kStreaming) {
+      wait(std::chrono::milliseconds(100));
+      continue;
+    }
+    Result<void> worked = work();
+    if (worked) continue;
+    connection_.reset();
+    if (stop_) break;
+    const Milliseconds pause = backoff_.next();
+    log(LogLevel::kWarn, "the backfill could not go on, will try again",
+        {{"pipeline", pipeline_}, {"wait_ms", pause.count()}, {"error", worked.error().message()}});
+    wait(pause);
+  }
+  leave_ = false;
+  if (ledger_.any_unfinished() && open()) (void)save();
+}
+
+Result<void> Reader::open() {
+  if (connection_) return {};
+  Result<std::optional<Secret>> again = config_.dsn.reread();
+  if (again && *again) config_.dsn = std::move(**again);
+  auto opened = Connection::open(config_.dsn, Connection::Mode::kOrdinary,
+                                 Clock::now() + (stop_ ? kGoodbye : kConnect), wake_,
+                                 [this] { return leave_.load(); });
+  if (!opened) return Failure(std::move(opened.error()));
+  connection_.emplace(std::move(*opened));
+  return {};
+}
+
+Result<void> Reader::work() {
+  Result<void> opened = open();
+  if (!opened) return opened;
+  const TimePoint now = Clock::now();
+  if (now >= looked_at_ + (ledger_.looks().empty() ? kLookAgain : kLookSoon)) {
+    Result<void> looked = look();
+    if (!looked) return looked;
+  }
+  Result<void> passed = pass_barrier();
+  if (passed && now >= saved_at_ + kSave) passed = save();
+  if (!passed) return passed;
+  tell();
+  bool has_read = false;
+  if (has_room()) {
+    Result<bool> done = read();
+    if (!done) return Failure(std::move(done.error()));
+    has_read = *done;
+  }
+  if (has_read) return {};
+  if (now >= seen_at_ + kSee) {
+    Result<void> seen = see();
+    if (!seen) return seen;
+  }
+  wait(std::chrono::milliseconds(50));
+  return {};
+}
+
+Result<std::vector<Row>> Reader::ask(const std::string& statement) {
+  auto rows = connection_->query(statement, Clock::now() + (stop_ ? kGoodbye : kAnswer));
+  if (!rows) return Failure(std::move(rows.error().error));
+  return std::move(*rows);
+}
+
+// Finds new requests, and those that somebody has ended, paused or resumed.
+Result<void> Reader::look() {
+  looked_at_ = Clock::now();
+  auto seen = ask("SELECT pg_catalog.pg_current_snapshot(), pg_catalog.pg_is_in_recovery()");
+  if (!seen) return Failure(std::move(seen.error()));
+  if (!seen->empty() && text(seen->front(), 1) == "t") return retry(std::string(kNoStandby));
+  const std::optional<Snapshot> snapshot =
+      Snapshot::parse(seen->empty() ? "" : text(seen->front(), 0));
+  if (!snapshot) return retry("the server has a snapshot that is not understood");
+
+  std::vector<int64_t> loaded;
+  for (const BackfillRecord& record : ledger_.records()) loaded.push_back(record.id);
+  auto states = ask(find_states(loaded));
+  if (!states) return Failure(std::move(states.error()));
+  for (const Row& row : *states) {
+    const std::optional<BackfillState> state = backfill_state(text(row, 1));
+    const int64_t id = std::stoll(text(row, 0));
+    if (!state) continue;
+    const auto records = ledger_.records();
+    const auto known = std::find_if(records.begin(), records.end(),
+                                    [id](const BackfillRecord& record) { return record.id == id; });
+    if (known == records.end() || is_finished(known->state)) continue;
+    const bool resumed =
+        known->state == BackfillState::kPaused && *state == BackfillState::kRequested;
+    if (*state == BackfillState::kCanceled || *state == BackfillState::kPaused || resumed) {
+      if (known->state == *state) continue;
+      ledger_.set_state(id, *state);
+      log(LogLevel::kInfo, "backfill changes its state",
+          {{"pipeline", pipeline_}, {"id", id}, {"state", name_of(*state)}});
+    }
+  }
+  auto claimed = ask(std::string(kLocalCommit) + claim_requests(config_.slot, nonce_, false));
+  if (!claimed) return Failure(std::move(claimed.error()));
+  const size_t room = loaded.size() < kTargets ? kTargets - loaded.size() : 0;
+  auto found = ask(find_requests(config_.slot, nonce_, loaded, room));
+  if (!found) return Failure(std::move(found.error()));
+  for (const Row& row : *found) {
+    std::optional<BackfillRecord> record = request_of(row);
+    if (!record) continue;
+    const int64_t id = record->id;
+    log(LogLevel::kInfo, "backfill requested",
+        {{"pipeline", pipeline_},
+         {"id", id},
+         {"table", record->schema + "." + record->name},
+         {"estimate", record->estimate}});
+    const bool gone = record->relation == 0;
+    ledger_.add(std::move(*record));
+    if (gone) ledger_.set_error(id, "the table is gone", true);
+  }
+  ledger_.looked(*snapshot);
+  return {};
+}
+
+Result<void> Reader::save() {
+  saved_at_ = Clock::now();
+  const std::vector<Ledger::Unsaved> unsaved = ledger_.unsaved();
+  if (unsaved.empty()) return {};
+  std::string statement(kLocalCommit);
+  for (const Ledger::Unsaved& each : unsaved) {
+    statement += save_record(each.record, each.cursor, nonce_) + "; ";
+  }
+  auto done = ask(statement);
+  for (const Ledger::Unsaved& each : unsaved) {
+    ledger_.saved(each.record.id, each.version, done.has_value());
+    if (!done || !is_finished(each.record.state)) continue;
+    log(each.record.state == BackfillState::kFailed ? LogLevel::kError : LogLevel::kInfo,
+        each.record.state == BackfillState::kFailed ? "backfill failed" : "backfill ended",
+        {{"pipeline", pipeline_},
+         {"id", each.record.id},
+         {"table", each.record.schema + "." + each.record.name},
+         {"state", name_of(each.record.state)},
+         {"rows", each.record.rows},
+         {"error", each.record.error}});
+  }
+  if (!done) return in("could not save how far the backfill is", std::move(done.error()));
+  return {};
+}
+
+// No row is read before all transactions have ended that may have been delivered in part, or not at
+// all: those that began before their table was observed.
+Result<void> Reader::pass_barrier() {
+  std::vector<int64_t> fresh;
+  uint64_t waits = 0;
+  for (const BackfillRecord& record : ledger_.records()) {
+    if (record.state == BackfillState::kWaiting && record.barrier) {
+      waits = waits ? std::min(waits, record.barrier) : record.barrier;
+    }
+    const bool begins =
+        record.state == BackfillState::kRequested || record.state == BackfillState::kWaiting;
+    if (begins && !record.barrier) fresh.push_back(record.id);
+  }
+  if (!fresh.empty()) {
+    auto taken = ask(std::string(kLocalCommit) + "SELECT pg_catalog.pg_current_xact_id()");
+    if (!taken) return Failure(std::move(taken.error()));
+    const uint64_t barrier = taken->empty() ? 0 : std::stoull(text(taken->front(), 0));
+    for (const int64_t id : fresh) ledger_.set_barrier(id, barrier);
+    return see();
+  }
+  if (!waits || Clock::now() < seen_at_ + kSee) return {};
+  Result<void> seen = see();
+  if (!seen) return seen;
+  auto holder = ask(find_holder(waits));
+  if (!holder) return Failure(std::move(holder.error()));
+  const std::string by = holder->empty() ? "" : text(holder->front(), 0);
+  for (const BackfillRecord& record : ledger_.records()) {
+    if (record.state != BackfillState::kWaiting || record.held_up_by == by) continue;
+    ledger_.set_held_up(record.id, by);
+    if (by.empty()) continue;
+    log(LogLevel::kInfo, "backfill waits for a transaction that is older",
+        {{"pipeline", pipeline_}, {"id", record.id}, {"held_up_by", by}});
+  }
+  return {};
+}
+
+Result<void> Reader::see() {
+  seen_at_ = Clock::now();
+  auto seen = ask("SELECT pg_catalog.pg_current_snapshot()");
+  if (!seen) return Failure(std::move(seen.error()));
+  const auto snapshot = Snapshot::parse(seen->empty() ? "" : text(seen->front(), 0));
+  if (!snapshot) return retry("the server has a snapshot that is not understood");
+  ledger_.saw(*snapshot);
+  return {};
+}
+
+// Whether source and sinks can take more now.
+bool Reader::has_room() const {
+  if (ledger_.waiting_rounds() >= kRounds) return false;
+  const size_t capacity = queue_.capacity();
+  if (ledger_.waiting_bytes() >= std::min(kWaitingBytes, capacity / 4)) return false;
+  if (queue_.bytes() > capacity / 2) return false;
+  const uint64_t server = stats_.server_lsn;
+  const uint64_t received = stats_.received_lsn;
+  return server <= received + kMostLag;
+}
+
+// Reads a round, if there is something to read.
+Result<bool> Reader::read() {
+  const TimePoint began = Clock::now();
+  const size_t workers =
+      config_.backfill ? config_.backfill->workers : BackfillConfig::kDefaultWorkers;
+  const std::vector<ReadRequest> requests =
+      alone_ ? ledger_.next(1, 1, began) : ledger_.next(kTablesAtOnce, workers, began);
+  if (requests.empty()) return false;
+  Round round;
+  round.number = ++marks_;
+  auto rows = read_rows(requests, round);
+  if (!rows) {
+    Result<void> failed = fail(requests, std::move(rows.error()));
+    if (!failed) return Failure(std::move(failed.error()));
+    return true;
+  }
+  Result<void> understood = understand(*rows, requests, round, began);
+  if (!understood) return Failure(std::move(understood.error()));
+  // The mark may come before its statement has returned.
+  const uint64_t number = round.number;
+  ledger_.bring(std::move(round));
+  auto marked = ask(emit_mark(nonce_ + " " + std::to_string(number)));
+  if (!marked) {
+    ledger_.give_back(requests);
+    return Failure(std::move(marked.error()));
+  }
+  alone_ = false;
+  backoff_.reset();
+  return true;
+}
+
+// Reads rows into the round.
+ServerResult<std::vector<Row>> Reader::read_rows(const std::vector<ReadRequest>& requests,
+                                                 Round& round) {
+  std::vector<size_t> copies;  // of which request
+  for (size_t i = 0; i < requests.size(); i++) {
+    round.reads.push_back({requests[i]});
+    if (requests[i].kind != ReadRequest::Kind::kCheck) copies.push_back(i);
+  }
+  std::vector<FrameDecoder> decoders(copies.size());
+  const auto take = [&](size_t copy, Message message) -> Result<void> {
+    if (copy >= copies.size()) return retry("the server sent more than was asked for");
+    ReadResult& result = round.reads[copies[copy]];
+    Chunk chunk;
+    std::optional<RowsRead> read;
+    Result<void> decoded = decoders[copy].decode_rows(std::move(message), chunk, read);
+    if (!decoded) return decoded;
+    if (read) result.read = std::move(*read);
+    round.bytes += chunk.bytes();
+    if (!chunk.events.empty()) result.rows.push_back(std::move(chunk));
+    return {};
+  };
+  RoundLimits limits{kMostRows, kRoundBytes, kRoundTime};
+  limits.milliseconds /= static_cast<int>(std::clamp<size_t>(copies.size(), 1, 10));
+  limits.bytes /= std::clamp<size_t>(copies.size(), 1, 10);
+  return connection_->copy({read_round(config_, requests, limits)}, TimePoint::max(), take);
+}
+
+// What the server said beside the rows: the snapshot, and what shape the tables have.
+Result<void> Reader::understand(const std::vector<Row>& rows,
+                                const std::vector<ReadRequest>& requests, Round& round,
+                                TimePoint began) {
+  round.snapshot = Snapshot::parse(rows.empty() ? "" : text(rows.front(), 0));
+  if (!round.snapshot || rows.size() != requests.size() + 1) {
+    ledger_.give_back(requests);
+    return retry("the server's answer to a round is not understood");
+  }
+  for (size_t i = 0; i < requests.size(); i++) {
+    const ReadRequest& request = requests[i];
+    std::string shape;
+    for (const Row& row : rows) {
+      if (row.size() == 2 && text(row, 0) == std::to_string(request.id)) shape = text(row, 1);
+    }
+    if (request.table.shape.empty()) {
+      ledger_.set_shape(request.id, shape);
+    } else if (request.table.shape != shape) {
+      Result<void> begun = begin_again(request);
+      if (!begun) return begun;
+    }
+    if (request.table.rate) {
+      const std::chrono::duration<double> pause(static_cast<double>(round.reads[i].read.rows) /
+                                                static_cast<double>(request.table.rate));
+      ledger_.rest(request.id, began + std::chrono::duration_cast<Duration>(pause));
+    }
+  }
+  return {};
+}
+
+// The table was rewritten, re-created or renamed, or has another key: what was read of it, and what
+// was kept, may not be of that table.
+Result<void> Reader::begin_again(const ReadRequest& request) {
+  log(LogLevel::kWarn,
+      "the table, its name, its partitions or its key have changed: its backfill begins again",
+      {{"pipeline", pipeline_},
+       {"id", request.id},
+       {"table", request.table.schema + "." + request.table.name}});
+  ledger_.give_back({request});
+  auto found = ask(find_requests(config_.slot, nonce_, {}, kTargets));
+  if (!found) return Failure(std::move(found.error()));
+  for (const Row& row : *found) {
+    std::optional<BackfillRecord> record = request_of(row);
+    if (!record || record->id != request.id) continue;
+    record->cursor.clear();
+    record->again.clear();
+    record->rows = 0;
+    record->shape.clear();
+    record->state = BackfillState::kRequested;
+    const bool gone = record->relation == 0;
+    ledger_.add(std::move(*record));
+    if (gone) ledger_.set_error(request.id, "the table is gone", true);
+  }
+  return {};
+}
+
+Result<void> Reader::fail(const std::vector<ReadRequest>& requests, ServerError error) {
+  ledger_.give_back(requests);
+  connection_.reset();
+  if (error.sqlstate.empty()) return Failure(std::move(error.error));
+  if (requests.size() > 1) {
+    // Which of them is at fault shows one at a time.
+    alone_ = true;
+    return Failure(std::move(error.error));
+  }
+  const ReadRequest& request = requests.front();
+  constexpr std::string_view kNoTable = "42P01";
+  const bool gone = error.sqlstate == kNoTable;
+  // The table may have another name by now.
+  if (gone && request.table.relation) {
+    Result<void> opened = open();
+    if (!opened) return opened;
+    return begin_again(request);
+  }
+  const bool ends = !may_pass(error.sqlstate) && request.table.rows == 0;
+  ledger_.set_error(request.id, error.error.what, ends);
+  if (ends) return {};
+  const Milliseconds pause = backoff_.next();
+  ledger_.rest(request.id, Clock::now() + pause);
+  log(LogLevel::kWarn, "rows could not be read, will try again",
+      {{"pipeline", pipeline_},
+       {"table", request.table.schema + "." + request.table.name},
+       {"wait_ms", pause.count()},
+       {"error", error.error.message()}});
+  return {};
+}
+
+void Reader::tell() {
+  const TimePoint now = Clock::now();
+  if (now < told_at_ + kTell) return;
+  const bool first = told_at_ == TimePoint{};
+  told_at_ = now;
+  if (first) return;
+  for (const BackfillRecord& record : ledger_.records()) {
+    if (record.state != BackfillState::kRunning) continue;
+    log(LogLevel::kInfo, "backfill runs",
+        {{"pipeline", pipeline_},
+         {"id", record.id},
+         {"table", record.schema + "." + record.name},
+         {"rows", record.rows},
+         {"estimate", record.estimate}});
+  }
+}
+
+}  // namespace walspout

@@ -1,0 +1,86 @@
+// The thread of a backfill: finds requests, reads rows on an ordinary connection, and saves how far
+// each table is. It waits for the server, and the source's thread never waits for it.
+//
+// One round reads rows of some tables with one snapshot, and commits a mark behind them. The next
+// round is read while the last one waits for its mark.
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "backfill/ledger.h"
+#include "base/backoff.h"
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/wake.h"
+#include "postgres/connection.h"
+#include "source/config.h"
+#include "source/stats.h"
+#include "stream/queue.h"
+#include "stream/stats.h"
+
+namespace walspout {
+
+class Reader {
+ public:
+  // All are outlived by what they refer to.
+  Reader(const std::string& pipeline, const SourceConfig& config, Ledger& ledger,
+         const EventQueue& queue, const SourceStats& stats);
+  ~Reader() { stop(); }
+  Reader(const Reader&) = delete;
+  Reader& operator=(const Reader&) = delete;
+
+  void start();
+
+  // Saves what there is to save, and ends. Waits for that, a few seconds at most.
+  void stop();
+
+  // There may be something to do. From any thread.
+  void wake() const { wake_(); }
+
+  // Of the marks of this life.
+  const std::string& nonce() const { return nonce_; }
+
+ private:
+  void run();
+  Result<void> open();
+  Result<void> work();
+  Result<void> look();
+  Result<void> save();
+  Result<void> pass_barrier();
+  Result<void> see();
+  Result<bool> read();
+  bool has_room() const;
+  Result<void> fail(const std::vector<ReadRequest>& requests, ServerError error);
+  Result<std::vector<Row>> ask(const std::string& statement);
+  ServerResult<std::vector<Row>> read_rows(const std::vector<ReadRequest>& requests, Round& round);
+  Result<void> understand(const std::vector<Row>& rows, const std::vector<ReadRequest>& requests,
+                          Round& round, TimePoint began);
+  Result<void> begin_again(const ReadRequest& request);
+  void tell();
+  void wait(Duration time);
+
+  const std::string& pipeline_;
+  SourceConfig config_;  // the DSN may change
+  Ledger& ledger_;
+  const EventQueue& queue_;
+  const SourceStats& stats_;
+  const std::string nonce_;
+  Wake wake_;
+  std::thread thread_;
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> leave_{false};  // at once
+  std::optional<Connection> connection_;
+  Backoff backoff_;
+  uint64_t marks_ = 0;
+  bool alone_ = false;  // one table a round: a round has failed
+  TimePoint saved_at_;
+  TimePoint looked_at_;
+  TimePoint seen_at_;
+  TimePoint told_at_;
+};
+
+}  // namespace walspout

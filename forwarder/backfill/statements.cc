@@ -1,0 +1,256 @@
+#include "backfill/statements.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <utility>
+
+#include "source/options.h"
+
+namespace walspout {
+
+namespace {
+
+std::string quote(std::string_view text) {
+  return Connection::quote_literal(text);
+}
+
+template <typename List>
+std::string text_array(const List& list) {
+  std::string all;
+  for (const std::string& item : list) all += (all.empty() ? "" : ", ") + quote(item);
+  return "ARRAY[" + all + "]::pg_catalog.text[]";
+}
+
+std::string numbers(const std::vector<int64_t>& list) {
+  std::string all = "-1";
+  for (const int64_t number : list) all += ", " + std::to_string(number);
+  return all;
+}
+
+// Text of an array that only this file reads: each element is an x and hexadecimal digits.
+std::string encoded(const std::string& column) {
+  return "(SELECT pg_catalog.string_agg('x' || pg_catalog.encode(pg_catalog.convert_to(e, 'UTF8'), "
+         "'hex'), ',' ORDER BY o) FROM pg_catalog.unnest(" +
+         column + ") WITH ORDINALITY u(e, o))";
+}
+
+std::vector<std::string> decoded(std::string_view text) {
+  std::vector<std::string> list;
+  const auto digit = [](char c) { return c >= 'a' ? c - 'a' + 10 : c - '0'; };
+  while (!text.empty()) {
+    const size_t size = std::min(text.find(','), text.size());
+    std::string item;
+    for (size_t i = 1; i + 1 < size; i += 2) {
+      item += static_cast<char>(digit(text[i]) * 16 + digit(text[i + 1]));
+    }
+    list.push_back(std::move(item));
+    text.remove_prefix(std::min(size + 1, text.size()));
+  }
+  return list;
+}
+
+template <typename T>
+T number(const std::string& text) {
+  T value{};
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+// What a table is besides its rows: where it is stored, its names, its key. When one of these
+// changes, rows that were read may be those of another table.
+std::string shape(const std::string& relation) {
+  return "(SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', c.oid, n.nspname, "
+         "c.relname, c.relfilenode, c.relreplident, (SELECT pg_catalog.string_agg(pg_catalog."
+         "concat_ws(' ', i.indexrelid, i.indkey, i.indcollation, (SELECT pg_catalog.string_agg("
+         "pg_catalog.pg_collation_actual_version(l.oid), ',' ORDER BY l.oid) FROM "
+         "pg_catalog.pg_collation l WHERE l.oid = ANY (i.indcollation::pg_catalog.oid[]))), ',' "
+         "ORDER BY i.indexrelid) FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND "
+         "(i.indisprimary OR i.indisreplident))), ';' ORDER BY c.oid)) FROM pg_catalog.pg_class c "
+         "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = " +
+         relation + " OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(" + relation +
+         ")))";
+}
+
+std::string option_pairs(const SourceConfig& config) {
+  std::vector<std::string> all;
+  for (const PluginOption& option : plugin_options(config)) {
+    all.push_back(option.name);
+    all.push_back(option.value);
+  }
+  return text_array(all);
+}
+
+std::string regclass(uint32_t relation) {
+  return std::to_string(relation) + "::pg_catalog.oid::pg_catalog.regclass";
+}
+
+std::string read(const std::string& options, const ReadRequest& request,
+                 const RoundLimits& limits) {
+  const BackfillRecord& table = request.table;
+  if (request.kind == ReadRequest::Kind::kAgain) {
+    return "SELECT walspout.read_keys(" + regclass(table.relation) + ", " + options + ", " +
+           text_array(request.keys) + ")";
+  }
+  const size_t rows = table.rate ? std::min<size_t>(limits.rows, table.rate / 10 + 1) : limits.rows;
+  return "SELECT walspout.read_rows(" + regclass(table.relation) + ", " + options + ", " +
+         (table.cursor.empty() ? "NULL" : text_array(table.cursor)) + ", " + std::to_string(rows) +
+         ", " + std::to_string(limits.bytes) + ", " + std::to_string(limits.milliseconds) + ", " +
+         (table.condition.empty() ? "NULL" : quote(table.condition)) + ")";
+}
+
+}  // namespace
+
+std::string find_extension() {
+  return "SELECT pg_catalog.to_regclass('walspout.backfills') IS NOT NULL AND "
+         "pg_catalog.to_regproc('walspout.read_rows') IS NOT NULL, pg_catalog.pg_is_in_recovery()";
+}
+
+std::string find_requests(const std::string& slot, const std::string& nonce,
+                          const std::vector<int64_t>& loaded, size_t most) {
+  const std::string columns =
+      "SELECT b.id, CASE WHEN c.oid IS NOT NULL THEN b.relation END, n.nspname, c.relname, "
+      "b.condition, b.rate, b.state, " +
+      encoded("b.cursor") + ", " + encoded("b.reread") +
+      ", b.rows, (SELECT pg_catalog.sum(greatest(t.reltuples, 0))::bigint FROM "
+      "pg_catalog.pg_class t WHERE t.oid = b.relation OR t.oid IN (SELECT relid FROM "
+      "pg_catalog.pg_partition_tree(b.relation))), b.shape FROM walspout.backfills b LEFT JOIN "
+      "pg_catalog.pg_class c ON c.oid = b.relation LEFT JOIN pg_catalog.pg_namespace n ON n.oid = "
+      "c.relnamespace WHERE b.slot = " +
+      quote(slot) + " AND b.owner = " + quote(nonce) + " AND b.id NOT IN (" + numbers(loaded) +
+      ") AND ";
+  return "(" + columns +
+         "(b.state IN ('waiting', 'running', 'paused') OR b.state = 'requested' AND b.cursor IS "
+         "NOT NULL) ORDER BY b.id) UNION ALL (" +
+         columns + "b.state = 'requested' AND b.cursor IS NULL ORDER BY b.id LIMIT " +
+         std::to_string(most) + ")";
+}
+
+std::string claim_requests(const std::string& slot, const std::string& nonce, bool all) {
+  return "UPDATE walspout.backfills SET owner = " + quote(nonce) + " WHERE slot = " + quote(slot) +
+         " AND state NOT IN ('done', 'canceled', 'failed') AND owner IS " +
+         (all ? "DISTINCT FROM " + quote(nonce) : std::string("NULL"));
+}
+
+std::optional<BackfillRecord> request_of(const Row& row) {
+  if (row.size() < 12) return std::nullopt;
+  const std::optional<BackfillState> state = backfill_state(text(row, 6));
+  if (!state) return std::nullopt;
+  BackfillRecord record;
+  record.id = number<int64_t>(text(row, 0));
+  record.relation = number<uint32_t>(text(row, 1));
+  record.schema = text(row, 2);
+  record.name = text(row, 3);
+  record.condition = text(row, 4);
+  record.rate = number<uint64_t>(text(row, 5));
+  record.state = *state;
+  record.cursor = decoded(text(row, 7));
+  for (std::string& key : decoded(text(row, 8))) record.again.insert(std::move(key));
+  record.rows = number<uint64_t>(text(row, 9));
+  if (row[10]) record.estimate = number<int64_t>(text(row, 10));
+  record.shape = text(row, 11);
+  return record;
+}
+
+std::string find_states(const std::vector<int64_t>& loaded) {
+  return "SELECT id, state FROM walspout.backfills WHERE id IN (" + numbers(loaded) + ")";
+}
+
+std::string find_published(const SourceConfig& config) {
+  if (config.publications.empty()) {
+    return "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+           "ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND "
+           "c.oid >= 16384 AND n.nspname NOT IN ('walspout', 'information_schema', 'pg_catalog') "
+           "ORDER BY 1, 2";
+  }
+  return "SELECT DISTINCT schemaname, tablename FROM pg_catalog.pg_publication_tables WHERE "
+         "pubname "
+         "= ANY (" +
+         text_array(config.publications) + ") AND schemaname <> 'walspout' ORDER BY 1, 2";
+}
+
+std::string cancel_requests(const std::string& slot) {
+  return "UPDATE walspout.backfills SET state = 'canceled', finished = pg_catalog.now() WHERE slot "
+         "= " +
+         quote(slot) + " AND state NOT IN ('done', 'canceled', 'failed')";
+}
+
+std::string request(const SourceConfig& config, const std::string& schema,
+                    const std::string& name) {
+  const BackfillConfig backfill = config.backfill.value_or(BackfillConfig{});
+  std::string where = "NULL";
+  for (const auto& [table, condition] : backfill.where) {
+    if (table == schema + "." + name) where = quote(condition.reveal());
+  }
+  return "INSERT INTO walspout.backfills (slot, \"table\", relation, condition, rate) SELECT " +
+         quote(config.slot) + ", pg_catalog.format('%I.%I', n.nspname, c.relname), c.oid, " +
+         where + ", " + (backfill.rate ? std::to_string(backfill.rate) : "NULL") +
+         " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+         "WHERE n.nspname = " +
+         quote(schema) + " AND c.relname = " + quote(name);
+}
+
+std::string save_record(const BackfillRecord& record, const std::vector<std::string>& cursor,
+                        const std::string& nonce) {
+  const bool ended = is_finished(record.state);
+  // What somebody has asked for meanwhile stays. Only others let a backfill pause, or go on.
+  std::string state = "state";
+  if (ended) state = quote(name_of(record.state));
+  if (!ended && record.state != BackfillState::kPaused) {
+    state = "CASE WHEN state = 'paused' THEN state ELSE " + quote(name_of(record.state)) + " END";
+  }
+  return "UPDATE walspout.backfills SET state = " + state +
+         ", cursor = " + (cursor.empty() ? "NULL" : text_array(cursor)) +
+         ", reread = " + text_array(record.again) + ", rows = " + std::to_string(record.rows) +
+         ", estimate = " + (record.estimate < 0 ? "estimate" : std::to_string(record.estimate)) +
+         ", started = coalesce(started, pg_catalog.now()), finished = " +
+         (ended ? "pg_catalog.now()" : "NULL") +
+         ", barrier = " + (record.barrier ? quote(std::to_string(record.barrier)) : "NULL") +
+         ", shape = " + quote(record.shape) +
+         ", error = " + (record.error.empty() ? "NULL" : quote(record.error)) +
+         " WHERE id = " + std::to_string(record.id) + " AND owner = " + quote(nonce) +
+         " AND state <> 'canceled'";
+}
+
+std::string find_holder(uint64_t barrier) {
+  const std::string xid = std::to_string(barrier & 0xffffffffu);
+  return "SELECT pg_catalog.concat('transaction ', a.backend_xid, ' of process ', a.pid, ', role "
+         "', "
+         "a.usename, ', since ', a.xact_start) FROM pg_catalog.pg_stat_activity a WHERE "
+         "a.backend_xid IS NOT NULL AND pg_catalog.age(a.backend_xid) >= pg_catalog.age('" +
+         xid +
+         "'::pg_catalog.xid) UNION ALL SELECT pg_catalog.concat('prepared transaction \"', p.gid, "
+         "'\", since ', p.prepared) FROM pg_catalog.pg_prepared_xacts p WHERE "
+         "pg_catalog.age(p.transaction) >= pg_catalog.age('" +
+         xid + "'::pg_catalog.xid) LIMIT 1";
+}
+
+std::string read_round(const SourceConfig& config, const std::vector<ReadRequest>& requests,
+                       const RoundLimits& limits) {
+  std::string tables;
+  std::string values;
+  std::string copies;
+  const std::string options = option_pairs(config);
+  for (const ReadRequest& request : requests) {
+    const BackfillRecord& table = request.table;
+    tables += (tables.empty() ? "" : ", ") + Connection::quote_name(table.schema) + "." +
+              Connection::quote_name(table.name);
+    values += (values.empty() ? "(" : ", (") + std::to_string(request.id) + ", " +
+              std::to_string(table.relation) + "::pg_catalog.oid)";
+    if (request.kind == ReadRequest::Kind::kCheck) continue;
+    copies += "; COPY (" + read(options, request, limits) + ") TO STDOUT (FORMAT binary)";
+  }
+  // The lock comes first: a table that is rewritten after the snapshot looks empty.
+  return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off; LOCK "
+         "TABLE " +
+         tables + " IN ACCESS SHARE MODE; SELECT pg_catalog.pg_current_snapshot(); SELECT v.id, " +
+         shape("v.relation") + " FROM (VALUES " + values + ") v(id, relation)" + copies +
+         "; COMMIT";
+}
+
+std::string emit_mark(const std::string& content) {
+  return std::string(kLocalCommit) + "SELECT pg_catalog.pg_logical_emit_message(true, " +
+         quote(kMarkPrefix) + ", " + quote(content) + ")";
+}
+
+}  // namespace walspout

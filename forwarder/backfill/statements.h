@@ -1,0 +1,77 @@
+// What a backfill asks the server: the text of its statements, and rows that are read of them.
+//
+// Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "backfill/ledger.h"
+#include "postgres/connection.h"
+#include "source/config.h"
+
+namespace walspout {
+
+// The prefix of messages that are no messages, but places in the stream.
+inline constexpr std::string_view kMarkPrefix = "walspout.mark";
+
+// The content of a mark by which a change of the table of requests is told.
+inline constexpr std::string_view kLook = "look";
+
+inline constexpr std::string_view kNoStandby =
+    "this server is a standby, and the snapshots of a standby do not tell which transactions they "
+    "see: let the pipeline read the primary";
+
+// In front of statements that commit: they do not wait for standbys, which may be gone, and the log
+// is written, and decoded, at once.
+inline constexpr std::string_view kLocalCommit = "SET LOCAL synchronous_commit = 'local'; ";
+
+// Whether the extension is there, with what a backfill needs; and whether the server is a standby.
+std::string find_extension();
+
+// Requests of a slot that are not finished, and claimed: `loaded` are known already; at most `most`
+// that have not begun.
+std::string find_requests(const std::string& slot, const std::string& nonce,
+                          const std::vector<int64_t>& loaded, size_t most);
+
+// From now on only who has this nonce saves how far the requests of the slot are: another process,
+// which had the slot before, may wake up late. `all`: also those that somebody else has.
+std::string claim_requests(const std::string& slot, const std::string& nonce, bool all);
+
+// Nothing if the row is not of find_requests().
+std::optional<BackfillRecord> request_of(const Row& row);
+
+// The states of requests that are loaded: id and state.
+std::string find_states(const std::vector<int64_t>& loaded);
+
+// Schema and name of all tables that are published.
+std::string find_published(const SourceConfig& config);
+
+// Ends what is left of another slot of that name.
+std::string cancel_requests(const std::string& slot);
+
+// Requests the backfill of a table.
+std::string request(const SourceConfig& config, const std::string& schema, const std::string& name);
+
+std::string save_record(const BackfillRecord& record, const std::vector<std::string>& cursor,
+                        const std::string& nonce);
+
+// Who holds up the barrier, in words.
+std::string find_holder(uint64_t barrier);
+
+// How much a table's part of a round may have.
+struct RoundLimits {
+  size_t rows = 0;
+  size_t bytes = 0;
+  int milliseconds = 0;
+};
+
+// The snapshot of a round, the shapes of its tables, and their rows.
+std::string read_round(const SourceConfig& config, const std::vector<ReadRequest>& requests,
+                       const RoundLimits& limits);
+
+// The mark behind a round.
+std::string emit_mark(const std::string& content);
+
+}  // namespace walspout

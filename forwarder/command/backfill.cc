@@ -1,0 +1,195 @@
+// `walspout backfill`: requests that the rows which tables have already are sent, says how far such
+// requests are, and ends, pauses or resumes them.
+//
+// `run` does the work, perhaps elsewhere: this command only changes the table walspout.backfills.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
+#include "backfill/statements.h"
+#include "command/commands.h"
+#include "postgres/connection.h"
+
+namespace walspout {
+
+namespace {
+
+constexpr Duration kPatience = std::chrono::seconds(30);
+constexpr Duration kRefresh = std::chrono::seconds(1);
+
+class BackfillCommand {
+ public:
+  BackfillCommand(const BackfillOptions& options, const PipelineConfig& pipeline)
+      : options_(options), source_(pipeline.source) {}
+
+  int run();
+
+ private:
+  std::optional<std::vector<Row>> ask(const std::string& statement);
+  int request();
+  int change(const std::string& function);
+  int show();
+  int follow(const std::string& id, const std::string& table);
+  std::string where() const;
+
+  const BackfillOptions& options_;
+  const SourceConfig& source_;
+  Wake wake_;
+  std::optional<Connection> connection_;
+};
+
+int BackfillCommand::run() {
+  auto opened = Connection::open(source_.dsn, Connection::Mode::kOrdinary, Clock::now() + kPatience,
+                                 wake_, [] { return false; });
+  if (!opened) {
+    std::fprintf(stderr, "walspout: %s\n", opened.error().message().c_str());
+    return kFailed;
+  }
+  connection_.emplace(std::move(*opened));
+  const auto there = ask(find_extension());
+  if (!there) return kFailed;
+  if (there->empty() || text(there->front(), 0) != "t") {
+    std::fprintf(stderr,
+                 "walspout: the extension is not in database \"%s\": CREATE EXTENSION walspout\n",
+                 connection_->database().c_str());
+    return kFailed;
+  }
+  if (options_.status) return show();
+  if (text(there->front(), 1) == "t") {
+    std::fprintf(stderr, "walspout: %s\n", std::string(kNoStandby).c_str());
+    return kFailed;
+  }
+  if (options_.cancel) return change("backfill_cancel");
+  if (options_.pause) return change("backfill_pause");
+  if (options_.resume) return change("backfill_resume");
+  return request();
+}
+
+std::optional<std::vector<Row>> BackfillCommand::ask(const std::string& statement) {
+  auto rows = connection_->query(statement, Clock::now() + kPatience);
+  if (rows) return std::move(*rows);
+  std::string said = rows.error().error.what;
+  if (rows.error().sqlstate == "42501") {
+    said +=
+        ". The role needs: GRANT USAGE ON SCHEMA walspout, GRANT SELECT, INSERT, UPDATE ON "
+        "walspout.backfills, GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA walspout, and GRANT "
+        "SELECT on the table";
+  }
+  std::fprintf(stderr, "walspout: %s\n", said.c_str());
+  return std::nullopt;
+}
+
+int BackfillCommand::request() {
+  std::vector<std::pair<std::string, std::string>> requested;
+  bool all = true;
+  for (const std::string& table : options_.tables) {
+    const std::string where =
+        options_.where.empty() ? "NULL" : Connection::quote_literal(options_.where);
+    const std::string rate = options_.rate ? std::to_string(options_.rate) : "NULL";
+    const auto rows = ask("SELECT walspout.backfill(" + Connection::quote_literal(table) +
+                          "::pg_catalog.regclass, " + Connection::quote_literal(source_.slot) +
+                          ", " + where + ", " + rate + ")");
+    all = all && rows;
+    if (!rows || rows->empty()) continue;
+    requested.emplace_back(text(rows->front(), 0), table);
+    std::printf("requested backfill %s of %s\n", text(rows->front(), 0).c_str(), table.c_str());
+  }
+  std::fflush(stdout);
+  if (!isatty(STDOUT_FILENO)) return all ? kClean : kFailed;
+  for (const auto& [id, table] : requested) all = follow(id, table) == kClean && all;
+  return all ? kClean : kFailed;
+}
+
+// One line on a terminal, until that backfill ends. It goes on when this command is ended.
+int BackfillCommand::follow(const std::string& id, const std::string& table) {
+  uint64_t before = 0;
+  while (true) {
+    const auto rows =
+        ask("SELECT state, rows, estimate, error FROM walspout.backfills WHERE id = " + id);
+    if (!rows || rows->empty()) return kFailed;
+    const Row& row = rows->front();
+    const std::string state = text(row, 0);
+    const uint64_t done = std::stoull("0" + text(row, 1));
+    const std::string of = row[2] ? " of about " + text(row, 2) : "";
+    std::printf("\r%s: %s, %s%s rows, %llu a second \033[K", table.c_str(), state.c_str(),
+                text(row, 1).c_str(), of.c_str(), static_cast<unsigned long long>(done - before));
+    std::fflush(stdout);
+    before = done;
+    if (state == "done" || state == "canceled" || state == "failed") {
+      std::printf("\n");
+      if (row[3]) std::fprintf(stderr, "walspout: %s\n", text(row, 3).c_str());
+      return state == "done" ? kClean : kFailed;
+    }
+    std::this_thread::sleep_for(kRefresh);
+  }
+}
+
+// The requests that are meant: those of the tables that were named, or of all.
+std::string BackfillCommand::where() const {
+  std::string which = "b.slot = " + Connection::quote_literal(source_.slot);
+  std::string tables;
+  for (const std::string& table : options_.tables) {
+    tables += (tables.empty() ? "" : ", ") + Connection::quote_literal(table) +
+              "::pg_catalog.regclass::pg_catalog.oid";
+  }
+  if (!tables.empty()) which += " AND b.relation IN (" + tables + ")";
+  return which;
+}
+
+int BackfillCommand::change(const std::string& function) {
+  const std::string states = options_.resume ? "'paused'"
+                                             : "'requested', 'waiting', 'running'" +
+                                                   std::string(options_.cancel ? ", 'paused'" : "");
+  const auto rows = ask("SELECT b.id, b.\"table\", walspout." + function +
+                        "(b.id) FROM walspout.backfills b WHERE " + where() + " AND b.state IN (" +
+                        states + ") ORDER BY b.id");
+  if (!rows) return kFailed;
+  const char* done = options_.cancel ? "canceled" : options_.pause ? "paused" : "resumed";
+  for (const Row& row : *rows) {
+    std::printf("%s backfill %s of %s\n", done, text(row, 0).c_str(), text(row, 1).c_str());
+  }
+  if (rows->empty()) std::printf("there is no backfill that can be %s\n", done);
+  return kClean;
+}
+
+int BackfillCommand::show() {
+  const auto rows = ask(
+      "SELECT b.id, b.\"table\", b.state, b.rows, b.estimate, b.error FROM walspout.backfills b "
+      "WHERE " +
+      where() + " ORDER BY b.id");
+  if (!rows) return kFailed;
+  for (const Row& row : *rows) {
+    std::printf("%s\t%s\t%s\t%s rows%s%s\n", text(row, 0).c_str(), text(row, 1).c_str(),
+                text(row, 2).c_str(), text(row, 3).c_str(),
+                row[4] ? (" of about " + text(row, 4)).c_str() : "",
+                row[5] ? ("\t" + text(row, 5)).c_str() : "");
+  }
+  return kClean;
+}
+
+}  // namespace
+
+int backfill_command(const BackfillOptions& options) {
+  std::optional<Config> config = configuration(options.config);
+  if (!config) return kUsage;
+  std::vector<const PipelineConfig*> chosen;
+  std::string names;
+  for (const PipelineConfig& pipeline : config->pipelines) {
+    names += (names.empty() ? "" : ", ") + pipeline.name;
+    if (options.pipeline.empty() || pipeline.name == options.pipeline) chosen.push_back(&pipeline);
+  }
+  if (chosen.size() != 1) {
+    std::fprintf(stderr, "walspout: say --pipeline with one of: %s\n", names.c_str());
+    return kUsage;
+  }
+  const bool changes = options.status || options.cancel || options.pause || options.resume;
+  if (options.tables.empty() && !changes) {
+    std::fprintf(stderr, "walspout: name the tables, as SCHEMA.TABLE\n");
+    return kUsage;
+  }
+  return BackfillCommand(options, *chosen.front()).run();
+}
+
+}  // namespace walspout

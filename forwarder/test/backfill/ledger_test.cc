@@ -1,0 +1,303 @@
+#include "backfill/ledger.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "test/source/messages.h"
+
+namespace walspout {
+namespace {
+
+using test::MessageBuilder;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using Kind = ReadRequest::Kind;
+
+const std::vector<Column> kColumns = {{"id", "int", 23, -1, true, true},
+                                      {"n", "int", 23, -1, false, false}};
+const std::string kOpen = R"({"id":"00000000000000000000-00000000000000000000",)";
+
+std::string key_of(int id) {
+  return R"({"id":)" + std::to_string(id) + "}";
+}
+
+// A ledger with one backfill of the table public.t, and what the two threads do.
+class LedgerTest : public testing::Test {
+ protected:
+  LedgerTest() {
+    BackfillRecord record;
+    record.id = 1;
+    record.relation = 7;
+    record.schema = "public";
+    record.name = "t";
+    ledger.add(record);
+    ledger.set_barrier(1, 10);
+    ledger.saw(see("11:11:"));
+  }
+
+  static Snapshot see(const char* text) { return *Snapshot::parse(text); }
+
+  ReadRequest next() {
+    std::vector<ReadRequest> requests = ledger.next(10, 10, {});
+    EXPECT_EQ(requests.size(), 1u);
+    return requests.empty() ? ReadRequest{} : requests.front();
+  }
+
+  // Reads rows with these keys; the number of the round.
+  uint64_t bring(const ReadRequest& request, const std::vector<int>& ids, bool end,
+                 const char* snapshot) {
+    MessageBuilder builder;
+    builder.relation(7, "public", "t", kColumns);
+    for (const int id : ids) {
+      const std::string after = R"({"id":)" + std::to_string(id) + R"(,"n":0})";
+      builder.event('r', 0, kOpen + R"("key":)" + key_of(id) + R"(,"after":)" + after + "}", 7, 1,
+                    0x30, MessageBuilder::members({static_cast<int64_t>(after.size()) - 8, 5}));
+    }
+    if (request.kind != Kind::kCheck) {
+      builder.cursor(
+          end, ids.size(),
+          ids.empty() ? std::vector<std::string>() : std::vector{std::to_string(ids.back())});
+    }
+    ReadResult result{request};
+    Chunk chunk;
+    std::optional<RowsRead> read;
+    Result<void> decoded = rows.decode_rows(builder.message(), chunk, read);
+    EXPECT_TRUE(decoded) << decoded.error().what;
+    if (read) result.read = *read;
+    result.rows.push_back(std::move(chunk));
+    Round round;
+    round.number = ++rounds;
+    round.snapshot = see(snapshot);
+    round.reads.push_back(std::move(result));
+    ledger.bring(std::move(round));
+    return rounds;
+  }
+
+  // The ids in the documents that are placed when the mark comes.
+  std::vector<std::string> mark(uint64_t number, uint64_t lsn) {
+    Mark mark;
+    mark.lsn = Lsn{lsn};
+    std::vector<std::string> documents;
+    for (const Chunk& chunk : ledger.place(number, mark)) {
+      for (const Event& event : chunk.events) documents.emplace_back(event.document);
+      pushed += chunk.events.size();
+    }
+    ledger.placed(pushed);
+    return documents;
+  }
+
+  // A change is delivered. partial: it lacks n.
+  void change(uint32_t xid, uint64_t lsn, char op, int id, bool partial = false, int old = 0) {
+    MessageBuilder builder;
+    const std::string n = partial ? "" : R"(,"n":1)";
+    std::string document = R"({"key":)" + key_of(id);
+    if (old) document += R"(,"before":)" + key_of(old);
+    if (op != 'd') document += R"(,"after":{"id":)" + std::to_string(id) + n + "}";
+    builder.begin(lsn, 5, xid)
+        .relation(7, "public", "t", kColumns)
+        .event(op, 0, document + "}", 7, 1,
+               static_cast<uint8_t>((old ? 1 : 0) | (partial ? 0x10 : 0)),
+               partial ? MessageBuilder::members({6, 0}) : "")
+        .commit(lsn, lsn + 8, 1);
+    FrameDecoder decoder;
+    Chunk chunk;
+    Result<void> decoded = decoder.decode(builder.message(), chunk);
+    ASSERT_TRUE(decoded) << decoded.error().what;
+    ledger.observe(chunk, 0);
+    pushed++;
+  }
+
+  BackfillRecord record() const { return ledger.records().front(); }
+
+  // Saves what is unsaved: the keys to read again that are saved.
+  std::set<std::string> save() {
+    std::set<std::string> again;
+    for (const Ledger::Unsaved& unsaved : ledger.unsaved()) {
+      again = unsaved.record.again;
+      cursor = unsaved.cursor;
+      ledger.saved(unsaved.record.id, unsaved.version, true);
+    }
+    return again;
+  }
+
+  Ledger ledger{1 << 20};
+  FrameDecoder rows;
+  uint64_t rounds = 0;
+  uint64_t pushed = 0;
+  std::vector<std::string> cursor;
+};
+
+TEST_F(LedgerTest, WaitsAtTheBarrier) {
+  ledger.set_state(1, BackfillState::kPaused);
+  ledger.set_state(1, BackfillState::kRequested);
+  EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
+  ledger.set_barrier(1, 20);
+  ledger.saw(see("20:30:20"));
+  EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
+  ledger.saw(see("21:30:21"));
+  EXPECT_EQ(next().kind, Kind::kScan);
+}
+
+TEST_F(LedgerTest, PlacesRowsAtTheirMarkAndSavesWhatIsDurable) {
+  const uint64_t first = bring(next(), {1, 2}, false, "11:11:");
+  const ReadRequest more = next();
+  EXPECT_THAT(more.table.cursor, ElementsAre("2"));
+  bring(more, {3}, true, "11:11:");
+  EXPECT_THAT(mark(first, 100), ElementsAre(testing::StartsWith(R"({"id":"100-0",)"),
+                                            testing::StartsWith(R"({"id":"100-1",)")));
+  save();
+  EXPECT_THAT(cursor, IsEmpty());
+  ledger.handled(1);
+  save();
+  EXPECT_THAT(cursor, IsEmpty());
+  ledger.handled(2);
+  save();
+  EXPECT_THAT(cursor, ElementsAre("2"));
+}
+
+TEST_F(LedgerTest, SavesTheCursorOfAnEmptyChunkBehindWhatCameBefore) {
+  change(20, 50, 'u', 1);
+  EXPECT_THAT(mark(bring(next(), {1}, true, "11:11:"), 100), IsEmpty());
+  ledger.handled(0);
+  save();
+  EXPECT_THAT(cursor, IsEmpty());
+  ledger.handled(1);
+  save();
+  EXPECT_THAT(cursor, ElementsAre("1"));
+}
+
+TEST_F(LedgerTest, HoldsWhatNoSnapshotHasShown) {
+  EXPECT_EQ(ledger.hold(), Lsn{});
+  change(20, 50, 'd', 1);
+  change(21, 60, 'd', 2);
+  EXPECT_EQ(ledger.hold(), Lsn{50});
+  ledger.saw(see("20:21:20"));
+  EXPECT_EQ(ledger.hold(), Lsn{50});
+  ledger.saw(see("21:22:21"));
+  EXPECT_EQ(ledger.hold(), Lsn{60});
+  const uint64_t number = bring(next(), {1, 2, 3}, true, "21:22:21");
+  // A later snapshot does not take away what a chunk that waits has to know.
+  ledger.saw(see("30:30:"));
+  EXPECT_EQ(ledger.hold(), Lsn{60});
+  EXPECT_EQ(mark(number, 100).size(), 2u);
+}
+
+TEST_F(LedgerTest, ReadsMovedKeysAgainUntilTheyAreDurable) {
+  change(20, 50, 'u', 5, true, 9);
+  ledger.saw(see("30:30:"));
+  EXPECT_EQ(ledger.hold(), Lsn{50});  // until the key is saved
+  EXPECT_THAT(save(), ElementsAre(key_of(5)));
+  EXPECT_EQ(ledger.hold(), Lsn{});
+  mark(bring(next(), {1}, true, "30:30:"), 100);
+  ledger.handled(pushed);
+  const ReadRequest again = next();
+  ASSERT_EQ(again.kind, Kind::kAgain);
+  EXPECT_THAT(again.keys, ElementsAre(key_of(5)));
+  EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
+  EXPECT_EQ(mark(bring(again, {5}, true, "30:30:"), 200).size(), 1u);
+  EXPECT_THAT(save(), ElementsAre(key_of(5)));
+  ledger.handled(pushed);
+  EXPECT_THAT(save(), IsEmpty());
+}
+
+TEST_F(LedgerTest, AWholeRowMayMoveOnceAllRowsArePlaced) {
+  mark(bring(next(), {1, 2}, true, "11:11:"), 100);
+  change(20, 150, 'u', 5, true, 1);
+  EXPECT_THAT(save(), IsEmpty());
+  change(21, 160, 'c', 6, true);
+  EXPECT_THAT(save(), IsEmpty());
+}
+
+TEST_F(LedgerTest, ARowThatWaitsToBeReadAgainIsFollowed) {
+  change(20, 50, 'u', 5, true, 9);
+  mark(bring(next(), {1, 2}, true, "11:11:"), 100);
+  change(21, 150, 'u', 7, true, 5);
+  EXPECT_THAT(save(), ElementsAre(key_of(5), key_of(7)));
+}
+
+TEST_F(LedgerTest, AKeyThatMovesAgainStays) {
+  change(20, 50, 'u', 5, true, 9);
+  mark(bring(next(), {}, true, "11:11:"), 100);
+  const ReadRequest again = next();
+  ASSERT_EQ(again.kind, Kind::kAgain);
+  const uint64_t number = bring(again, {5}, true, "21:21:");
+  change(21, 150, 'u', 8, true, 5);
+  change(22, 160, 'u', 5, true, 8);
+  EXPECT_THAT(mark(number, 200), IsEmpty());
+  ledger.handled(pushed);
+  EXPECT_THAT(save(), ElementsAre(key_of(5), key_of(8)));
+  EXPECT_EQ(next().kind, Kind::kAgain);
+}
+
+TEST_F(LedgerTest, EndsAfterAnotherLookAtTheTable) {
+  mark(bring(next(), {1}, true, "11:11:"), 100);
+  const ReadRequest check = next();
+  ASSERT_EQ(check.kind, Kind::kCheck);
+  mark(bring(check, {}, true, "11:11:"), 200);
+  EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
+  ledger.handled(0);
+  EXPECT_EQ(record().state, BackfillState::kRunning);
+  ledger.handled(pushed);
+  EXPECT_EQ(record().state, BackfillState::kDone);
+  save();
+  EXPECT_THAT(ledger.records(), IsEmpty());
+  EXPECT_FALSE(ledger.any_unfinished());
+}
+
+TEST_F(LedgerTest, WhatWasNotPlacedIsReadAgainAfterAReconnect) {
+  const uint64_t number = bring(next(), {1}, false, "11:11:");
+  ledger.reconnect();
+  EXPECT_THAT(mark(number, 100), IsEmpty());
+  EXPECT_THAT(next().table.cursor, IsEmpty());
+}
+
+TEST_F(LedgerTest, AMarkThatIsLostVoidsItsRound) {
+  bring(next(), {1}, false, "11:11:");
+  const uint64_t second = bring(next(), {2}, false, "11:11:");
+  EXPECT_THAT(mark(second, 100), IsEmpty());
+  EXPECT_THAT(next().table.cursor, IsEmpty());
+}
+
+TEST_F(LedgerTest, RemembersMovedKeysWhileItIsPaused) {
+  mark(bring(next(), {1, 2}, false, "11:11:"), 100);
+  ledger.handled(pushed);
+  ledger.set_state(1, BackfillState::kPaused);
+  change(20, 150, 'u', 1, true, 9);
+  EXPECT_EQ(ledger.hold(), Lsn{150});
+  EXPECT_THAT(save(), ElementsAre(key_of(1)));
+  EXPECT_EQ(ledger.hold(), Lsn{});
+}
+
+TEST_F(LedgerTest, DropsAChunkWhereTooMuchIsNewer) {
+  Ledger small(100);
+  BackfillRecord record;
+  record.id = 2;
+  record.relation = 7;
+  record.schema = "public";
+  record.name = "t";
+  small.add(record);
+  small.set_barrier(2, 10);
+  small.saw(see("11:11:"));
+  MessageBuilder builder;
+  builder.begin(50, 5, 20).relation(7, "public", "t", kColumns);
+  for (int i = 0; i < 10; i++) {
+    builder.event('d', static_cast<uint64_t>(i), R"({"key":)" + key_of(i) + "}", 7, 1);
+  }
+  builder.commit(50, 58, 10);
+  FrameDecoder decoder;
+  Chunk chunk;
+  ASSERT_TRUE(decoder.decode(builder.message(), chunk));
+  small.observe(chunk, 0);
+  Round round;
+  round.number = 1;
+  round.snapshot = see("11:11:");
+  round.reads.push_back({small.next(1, 1, {}).front()});
+  round.reads.front().read.last = {"5"};
+  small.bring(std::move(round));
+  EXPECT_THAT(small.place(1, Mark{}), IsEmpty());
+  EXPECT_THAT(small.next(1, 1, {}).front().table.cursor, IsEmpty());
+  EXPECT_EQ(small.hold(), Lsn{50});
+}
+
+}  // namespace
+}  // namespace walspout

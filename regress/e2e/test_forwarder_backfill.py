@@ -1,0 +1,433 @@
+"""Rows that exist already: they arrive beside the stream, and whoever applies all events has the table."""
+
+import subprocess
+import time
+
+import pytest
+
+import cluster as pg
+import forwarder
+from receiver import differences, received
+
+TABLE = """
+    CREATE EXTENSION IF NOT EXISTS walspout;
+    CREATE TABLE public.t (id int PRIMARY KEY, n int NOT NULL DEFAULT 0, body text);
+    ALTER TABLE public.t ALTER body SET STORAGE EXTERNAL;
+"""
+BACKFILL = "backfill:\n  tables: all"
+
+
+def request(f, *args, code=0):
+    done = forwarder.run("backfill", f.config, *args)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def state(db, table="public.t"):
+    return db.value('SELECT state FROM walspout.backfills WHERE "table" = %s ORDER BY id DESC LIMIT 1', (table,))
+
+
+def wait_for_end(db, f, table="public.t", timeout=100, end="done"):
+    try:
+        pg.wait_until(lambda: state(db, table) in ("done", "failed", "canceled"), timeout, 0.1, "end of the backfill")
+    except TimeoutError:
+        raise AssertionError(f"{db.psql('SELECT * FROM walspout.backfills')}\n{f.log()}") from None
+    assert state(db, table) == end, f"{db.psql('SELECT * FROM walspout.backfills')}\n{f.log()}"
+
+
+def wait_for_equal(db, f, table="public.t", timeout=120, where="true"):
+    """Until the receiver has what the server has; the receiver."""
+    last = []
+
+    def is_equal():
+        receiver = received(f.output)
+        last[:] = [differences(db, receiver, table, where), receiver]
+        return not last[0]
+    try:
+        pg.wait_until(is_equal, timeout, 0.5, "receiver that has the table")
+    except TimeoutError:
+        raise AssertionError(f"{last[0]}\n{f.log()}") from None
+    return last[1]
+
+
+def test_rows_that_exist_arrive_when_the_slot_is_made(db, fwd):
+    db.psql(TABLE + "INSERT INTO t SELECT i, i, repeat('x', i * 100) FROM generate_series(1, 19) i")
+    with fwd(source=BACKFILL) as f:
+        wait_for_end(db, f)
+        receiver = wait_for_equal(db, f)
+        assert receiver.rows == 19 and receiver.changes == 0
+        events = f.events()
+        assert [e["op"] for e in events] == ["r"] * 19
+        assert set(events[0]) == {"id", "op", "schema", "table", "ts", "key", "after"}
+        assert len({e["id"] for e in events}) == 19
+        db.psql("UPDATE t SET n = 100 WHERE id = 3")
+        wait_for_equal(db, f)
+        assert f.status()["backfills"] == []
+
+
+@pytest.mark.effect("source.backfill.tables", "source.backfill.where", "source.backfill.rate", "source.backfill.workers")
+def test_what_is_configured_is_backfilled(db, fwd):
+    db.psql(TABLE + "CREATE TABLE other (id int PRIMARY KEY); CREATE TABLE audit_log (id int PRIMARY KEY);"
+            "INSERT INTO t SELECT i FROM generate_series(1, 300) i; INSERT INTO other VALUES (1), (2), (3);"
+            "INSERT INTO audit_log VALUES (1)")
+    with fwd(source="""backfill:
+  tables: ["public.*", "!public.audit_*"]
+  where: {public.other: "id > 1"}
+  rate: 100
+  workers: 1""") as f:
+        began = time.monotonic()
+        for name in ("public.t", "public.other"):
+            wait_for_end(db, f, name)
+        assert time.monotonic() - began > 1
+        ids = {}
+        for event in f.events():
+            ids.setdefault(event["table"], set()).add(event["after"]["id"])
+        assert ids == {"t": set(range(1, 301)), "other": {2, 3}}
+        assert state(db, "public.audit_log") is None
+        metrics = f.get("/metrics")[1]
+        assert 'walspout_backfills{pipeline="test"} 0' in metrics
+
+
+def test_a_slot_that_exists_gets_no_rows_until_they_are_requested(db, fwd):
+    db.psql(TABLE + "INSERT INTO t SELECT i, i, 'x' FROM generate_series(1, 5) i")
+    f = fwd(source=BACKFILL)
+    db.create_slot("fwd")
+    with f:
+        db.psql("INSERT INTO t VALUES (6)")
+        f.wait_for_events(1)
+        assert [e["op"] for e in f.events()] == ["c"]
+        assert "requested backfill" in request(f, "public.t", "--where", "id < 4")
+        wait_for_end(db, f)
+        assert sorted(e["after"]["id"] for e in f.events() if e["op"] == "r") == [1, 2, 3]
+        assert "done" in request(f, "--status")
+        db.psql("SELECT walspout.backfill('t')")
+        wait_for_equal(db, f)
+        wait_for_end(db, f)
+
+
+WORKLOAD = """
+    CREATE OR REPLACE PROCEDURE work(seed float8, rounds int) LANGUAGE plpgsql AS $$
+    DECLARE k int; k2 int; what float8;
+    BEGIN
+        PERFORM setseed(seed);
+        FOR i IN 1..rounds LOOP
+            FOR j IN 1..(1 + random() * 3)::int LOOP
+                k := (random() * 4000)::int; k2 := (random() * 4000)::int; what := random();
+                BEGIN
+                    IF what < 0.4 THEN UPDATE t SET n = n + 1 WHERE id = k;
+                    ELSIF what < 0.5 THEN UPDATE t SET body = repeat(chr(97 + i % 26), 3000) WHERE id = k;
+                    ELSIF what < 0.75 THEN UPDATE t SET id = k2, n = n + 1 WHERE id = k;
+                    ELSIF what < 0.85 THEN DELETE FROM t WHERE id = k;
+                    ELSE INSERT INTO t VALUES (k2, i, repeat('i', 2500 + i % 100));
+                    END IF;
+                EXCEPTION WHEN unique_violation OR deadlock_detected THEN NULL;
+                END;
+            END LOOP;
+            IF random() < 0.05 THEN ROLLBACK; ELSE COMMIT; END IF;
+            PERFORM pg_sleep(0.0005);
+        END LOOP;
+    END $$;
+"""
+
+
+class Workload:
+    """Sessions that change the table until they are told to stop."""
+
+    def __init__(self, db, sessions=2, sql="CALL work({seed}, 60)"):
+        self.db, self.sql, self.sessions = db, sql, sessions
+        self.processes = []
+
+    def __enter__(self):
+        self.stopped = False
+        self.threads = []
+        import threading
+        for number in range(self.sessions):
+            self.threads.append(threading.Thread(target=self._run, args=(number,), daemon=True))
+            self.threads[-1].start()
+        return self
+
+    def _run(self, number):
+        seed = number / 10
+        while not self.stopped:
+            seed = (seed * 7.13 + 0.137) % 1
+            try:
+                self.db.psql(self.sql.format(seed=round(seed, 6)))
+            except pg.ServerError:
+                time.sleep(0.2)     # it was killed
+
+    def __exit__(self, *_):
+        self.stopped = True
+        for thread in self.threads:
+            thread.join(120)
+
+
+def fill(db, rows=4000):
+    db.psql(TABLE + WORKLOAD + f"INSERT INTO t SELECT i, 0, repeat('b', 2500 + i % 97) FROM generate_series(1, {rows}, 2) i")
+
+
+def test_a_table_that_changes_meanwhile_arrives_whole(db, fwd):
+    fill(db)
+    f = fwd(source="backfill:\n  rate: 700")
+    db.create_slot("fwd")
+    with f, Workload(db):
+        request(f, "public.t", "--rate", "700")
+        wait_for_end(db, f)
+        request(f, "public.t", "--rate", "900")
+        wait_for_end(db, f)
+    with f:
+        receiver = wait_for_equal(db, f)
+        assert receiver.rows > 500 and receiver.changes > 100
+
+
+def test_kills_at_any_moment_lose_nothing(db, fwd):
+    fill(db)
+    f = fwd()
+    db.create_slot("fwd")
+    f.start()
+    with Workload(db):
+        request(f, "public.t", "--rate", "400")
+        for turn in range(4):
+            time.sleep(1.2)
+            if turn % 2:
+                pid = db.server.walsender(f.slot)
+                if pid:
+                    db.value("SELECT pg_terminate_backend(%s)", (pid,))
+            else:
+                f.kill()
+                f.start()
+        wait_for_end(db, f)
+    wait_for_equal(db, f)
+
+
+def test_it_goes_on_at_the_saved_cursor(db, fwd):
+    db.psql(TABLE + "INSERT INTO t SELECT i, i, 'x' FROM generate_series(1, 5000) i")
+    f = fwd()
+    db.create_slot("fwd")
+    f.start()
+    request(f, "public.t", "--rate", "1000")
+    pg.wait_until(lambda: db.value("SELECT rows FROM walspout.backfills") >= 1000, 60, what="saved rows")
+    f.kill()
+    saved = db.value("SELECT rows FROM walspout.backfills")
+    before = len(f.events())
+    f.start()
+    wait_for_end(db, f)
+    receiver = wait_for_equal(db, f)
+    assert len(f.events()) - before <= 5000 - saved
+    assert receiver.rows >= 5000
+
+
+def test_a_commit_that_waits_for_a_standby_is_newer_than_the_rows(db, fwd, server):
+    """Its commit record is decoded, and snapshots still show it as running."""
+    db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 10) i")
+    f = fwd()
+    db.create_slot("fwd")
+    with f:
+        db.psql("INSERT INTO t VALUES (100, 0, 'first')")
+        f.wait_for_events(1)
+        server.psql("ALTER SYSTEM SET synchronous_standby_names = 'missing'; SELECT pg_reload_conf()")
+        try:
+            pg.wait_until(lambda: server.value("SHOW synchronous_standby_names") == "missing", what="setting")
+            waiting = subprocess.Popen(
+                ["psql", "-XAtq", "-d", db.name, "-c", "UPDATE t SET n = 1 WHERE id = 3"],
+                env=server.client_env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            f.wait_for_events(2)
+            db.psql("SET synchronous_commit = local; SELECT walspout.backfill('t')")
+            # The barrier waits for the update, whose transaction is older.
+            pg.wait_until(lambda: state(db) == "waiting", 30, what="backfill that waits")
+            pg.wait_until(lambda: f.status()["backfills"][0]["held_up_by"], 30, what="name of the transaction")
+            assert state(db) == "waiting"
+        finally:
+            server.psql("SET synchronous_commit = local; ALTER SYSTEM RESET synchronous_standby_names")
+            server.psql("SELECT pg_reload_conf()")
+            waiting.wait(30)
+        wait_for_end(db, f)
+        wait_for_equal(db, f)
+
+
+def test_commits_that_wait_for_a_standby_while_rows_are_read(db, fwd, server):
+    db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 300) i")
+    f = fwd()
+    db.create_slot("fwd")
+    with f:
+        db.psql("SELECT walspout.backfill('t', rate => 60)")
+        pg.wait_until(lambda: len(f.events()) > 10, 60, what="rows")
+        server.psql("ALTER SYSTEM SET synchronous_standby_names = 'missing'; SELECT pg_reload_conf()")
+        waiting = []
+        try:
+            pg.wait_until(lambda: server.value("SHOW synchronous_standby_names") == "missing", what="setting")
+            for sql in ("UPDATE t SET n = 1 WHERE id IN (200, 290)", "DELETE FROM t WHERE id = 210",
+                        "UPDATE t SET id = 1000 WHERE id = 220", "UPDATE t SET body = 'new' WHERE id = 230"):
+                waiting.append(subprocess.Popen(["psql", "-XAtq", "-d", db.name, "-c", sql], env=server.client_env(),
+                                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            # All rows but those are read while these transactions are decoded, and not visible.
+            pg.wait_until(lambda: any(e["op"] == "r" and e["key"]["id"] == 299 for e in f.events()), 120, what="rows")
+            assert all(p.poll() is None for p in waiting)
+            confirmed = db.confirmed_lsn(f.slot)
+            f.kill()
+            f.start()
+            assert db.confirmed_lsn(f.slot) >= confirmed
+        finally:
+            server.psql("SET synchronous_commit = local; ALTER SYSTEM RESET synchronous_standby_names")
+            server.psql("SELECT pg_reload_conf()")
+            for p in waiting:
+                p.wait(30)
+        wait_for_end(db, f)
+        wait_for_equal(db, f)
+
+
+def test_old_transactions_hold_up_the_begin_and_are_named(db, fwd, server):
+    db.psql(TABLE + "INSERT INTO t SELECT i, 0, 'b' FROM generate_series(1, 10) i")
+    f = fwd()
+    db.create_slot("fwd")
+    with f:
+        db.psql("BEGIN; UPDATE t SET n = 5 WHERE id = 5; PREPARE TRANSACTION 'held'")
+        try:
+            db.psql("SELECT walspout.backfill('t')")
+            pg.wait_until(lambda: "held" in (f.status()["backfills"] or [{"held_up_by": ""}])[0]["held_up_by"], 60,
+                          what="name of the prepared transaction")
+            pg.wait_until(lambda: state(db) == "waiting", 30, what="backfill that waits")
+            assert f.events() == []
+        finally:
+            db.psql("COMMIT PREPARED 'held'")
+        wait_for_end(db, f)
+        assert wait_for_equal(db, f).rows == 10
+
+
+def test_a_hot_row_completes(db, fwd):
+    """Each chunk has an update of it that is newer and lacks the TOASTed column."""
+    db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 400) i")
+    f = fwd()
+    db.create_slot("fwd")
+    hot = "DO $$ BEGIN FOR i IN 1..200 LOOP UPDATE t SET n = n + 1 WHERE id IN (200, 400); COMMIT; END LOOP; END $$"
+    with f:
+        with Workload(db, sessions=1, sql=hot):
+            db.psql("SELECT walspout.backfill('t', rate => 200)")
+            wait_for_end(db, f)
+        receiver = wait_for_equal(db, f)
+        assert receiver.rows >= 390
+
+
+def test_truncate_and_rewrites_while_rows_are_read(db, fwd):
+    db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 500) i")
+    f = fwd()
+    db.create_slot("fwd")
+    with f:
+        db.psql("SELECT walspout.backfill('t', rate => 200)")
+        pg.wait_until(lambda: len(f.events()) > 20, 60, what="rows")
+        db.psql("TRUNCATE t; INSERT INTO t SELECT i, 1, 'new' FROM generate_series(400, 600) i")
+        pg.wait_until(lambda: f.wait_for_events(100), 60, what="events")
+        db.psql("ALTER TABLE t ALTER n TYPE bigint")
+        wait_for_end(db, f)
+        wait_for_equal(db, f)
+
+
+def test_row_filters_partitions_and_identities(db, fwd, server):
+    db.psql(TABLE + """
+        CREATE TABLE filtered (id int PRIMARY KEY, n int, body text);
+        ALTER TABLE filtered ALTER body SET STORAGE EXTERNAL;
+        CREATE TABLE root (id int, n int, PRIMARY KEY (id)) PARTITION BY RANGE (id);
+        CREATE TABLE low PARTITION OF root FOR VALUES FROM (0) TO (50);
+        CREATE TABLE high PARTITION OF root FOR VALUES FROM (50) TO (1000);
+        CREATE TABLE whole (id int PRIMARY KEY, body text);
+        ALTER TABLE whole ALTER body SET STORAGE EXTERNAL, REPLICA IDENTITY FULL;
+        CREATE TABLE other (id int, code text NOT NULL, body text);
+        CREATE UNIQUE INDEX other_code ON other (code);
+        ALTER TABLE other REPLICA IDENTITY USING INDEX other_code;
+        INSERT INTO filtered SELECT i, i % 10, repeat('f', 3000) FROM generate_series(1, 100) i;
+        INSERT INTO root SELECT i, 0 FROM generate_series(1, 99) i;
+        INSERT INTO whole SELECT i, repeat('w', 3000) FROM generate_series(1, 100) i;
+        INSERT INTO other SELECT i, 'c' || i, 'x' FROM generate_series(1, 100) i;
+    """)
+    tables = "filtered, root, whole, other"
+    if server.installation.major >= 15:
+        db.psql("CREATE PUBLICATION p FOR TABLE filtered WHERE (id < 60), root, whole, other "
+                "WITH (publish_via_partition_root)")
+    else:
+        db.psql(f"CREATE PUBLICATION p FOR TABLE {tables} WITH (publish_via_partition_root)")
+    where = {"public.filtered": "id < 60" if server.installation.major >= 15 else "true"}
+    f = fwd(source="publications: [p]")
+    db.create_slot("fwd")
+    changes = """DO $$ BEGIN FOR i IN 1..30 LOOP
+        UPDATE filtered SET n = n + 1 WHERE id = 50 + i;
+        UPDATE root SET id = id + 50 WHERE id = 10 AND NOT EXISTS (SELECT FROM root WHERE id = 60);
+        UPDATE root SET n = n + 1 WHERE id = i;
+        UPDATE whole SET id = 500 + i WHERE id = i;
+        UPDATE whole SET id = i WHERE id = 500 + i;
+        UPDATE other SET code = 'd' || i WHERE code = 'c' || i;
+        UPDATE other SET code = 'c' || i WHERE code = 'd' || i;
+        COMMIT; END LOOP; END $$"""
+    names = ("public.filtered", "public.root", "public.whole", "public.other")
+    with f:
+        with Workload(db, sessions=1, sql=changes):
+            request(f, *names, "--rate", "50")
+            # These leave the row filter, and come back without the column that does not change.
+            db.psql("UPDATE filtered SET id = id + 200 WHERE id <= 30")
+            db.psql("UPDATE filtered SET id = id - 200 WHERE id > 200")
+            assert state(db, "public.filtered") in ("requested", "waiting", "running")
+            for name in names:
+                wait_for_end(db, f, name)
+        for name in names:
+            wait_for_equal(db, f, name, where=where.get(name, "true"))
+
+
+def test_what_cannot_be_read_is_refused_with_a_remedy(db, fwd):
+    db.psql(TABLE + "CREATE TABLE keyless (a int); INSERT INTO keyless VALUES (1); CREATE TABLE outside (id int PRIMARY KEY);"
+            "CREATE PUBLICATION p FOR TABLE t, keyless")
+    f = fwd(source="publications: [p]")
+    db.create_slot("fwd")
+    with f:
+        assert "key" in request(f, "public.keyless", code=1).lower()
+        assert "does not exist" in request(f, "public.missing", code=1)
+        assert request(f, "public.t", "--where", "no such", code=1)
+        request(f, "public.outside")
+        wait_for_end(db, f, "public.outside", end="failed")
+        assert "publi" in db.value("SELECT error FROM walspout.backfills WHERE state = 'failed'")
+
+
+def test_requests_can_be_paused_resumed_and_canceled(db, fwd):
+    db.psql(TABLE + WORKLOAD + "INSERT INTO t SELECT i, 0, repeat('b', 2500) FROM generate_series(1, 3000) i")
+    f = fwd()
+    db.create_slot("fwd")
+    with f:
+        request(f, "public.t", "--rate", "500")
+        assert "not finished" in request(f, "public.t", code=1)
+        pg.wait_until(lambda: len(f.events()) > 50, 60, what="rows")
+        assert "paused" in request(f, "public.t", "--pause")
+        pg.wait_until(lambda: f.status()["backfills"][0]["state"] == "paused", 30, what="pause")
+        with Workload(db):
+            time.sleep(1)
+            f.kill()
+            f.start()
+            time.sleep(1)
+            assert state(db) == "paused"
+            assert "resumed" in request(f, "--resume")
+            wait_for_end(db, f)
+        wait_for_equal(db, f)
+        request(f, "public.t", "--rate", "100")
+        assert "canceled" in request(f, "public.t", "--cancel")
+        wait_for_end(db, f, end="canceled")
+        pg.wait_until(lambda: f.status()["backfills"] == [], 30, what="end")
+
+
+def test_the_server_dies_while_rows_are_read(fwd, tmp_path):
+    with pg.WorkDir() as work:
+        server = pg.Cluster(pg.Installation(work), conf={"fsync": "on"})
+        server.start()
+        server.createdb("own")
+        from conftest import Database
+        db = Database(server, "own")
+        fill(db)
+        f = forwarder.Forwarder(db, str(tmp_path))
+        db.create_slot("fwd")
+        try:
+            f.start()
+            with Workload(db):
+                request(f, "public.t", "--rate", "500")
+                for _ in range(2):
+                    time.sleep(1.5)
+                    server.kill9()
+                    server.start()
+                wait_for_end(db, f)
+            wait_for_equal(db, f)
+        finally:
+            f.kill()
