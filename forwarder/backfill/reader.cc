@@ -84,7 +84,7 @@ void Reader::wait(Duration time) {
 
 void Reader::run() {
   while (!stop_) {
-    if (!ledger_.any_unfinished()) {
+    if (!ledger_.any_unfinished() && !more_) {
       connection_.reset();
       wait(Duration::max());
       continue;
@@ -123,7 +123,8 @@ Result<void> Reader::work() {
   Result<void> opened = open();
   if (!opened) return opened;
   const TimePoint now = Clock::now();
-  if (now >= looked_at_ + (ledger_.looks().empty() ? kLookAgain : kLookSoon)) {
+  const bool soon = !ledger_.looks().empty() || (more_ && ledger_.records().size() < kTargets / 2);
+  if (now >= looked_at_ + (soon ? kLookSoon : kLookAgain)) {
     Result<void> looked = look();
     if (!looked) return looked;
   }
@@ -188,6 +189,7 @@ Result<void> Reader::look() {
   const size_t room = loaded.size() < kTargets ? kTargets - loaded.size() : 0;
   auto found = ask(find_requests(config_.slot, nonce_, loaded, room));
   if (!found) return Failure(std::move(found.error()));
+  more_ = found->size() >= room;
   for (const Row& row : *found) {
     std::optional<BackfillRecord> record = request_of(row);
     if (!record) continue;

@@ -88,6 +88,16 @@ def test_what_is_configured_is_backfilled(db, fwd):
         assert 'walspout_backfills{pipeline="test"} 0' in metrics
 
 
+def test_many_small_tables_share_rounds(db, fwd):
+    """More than are loaded at once."""
+    db.psql("CREATE EXTENSION walspout; DO $$ BEGIN FOR i IN 1..600 LOOP EXECUTE format("
+            "'CREATE TABLE m%s (id int PRIMARY KEY); INSERT INTO m%s VALUES (%s)', i, i, i); END LOOP; END $$")
+    with fwd(source=BACKFILL) as f:
+        pg.wait_until(lambda: db.value("SELECT count(*) FROM walspout.backfills WHERE state = 'done'") == 600, 120,
+                      what="end of all backfills")
+        assert {e["after"]["id"] for e in f.events()} == set(range(1, 601))
+
+
 def test_a_slot_that_exists_gets_no_rows_until_they_are_requested(db, fwd):
     db.psql(TABLE + "INSERT INTO t SELECT i, i, 'x' FROM generate_series(1, 5) i")
     f = fwd(source=BACKFILL)
