@@ -37,6 +37,7 @@ OBJS = \
 	plugin/frames.o \
 	plugin/output.o \
 	plugin/backfill.o \
+	plugin/reading.o \
 	plugin/readable.o \
 	plugin/key.o \
 	plugin/scan.o

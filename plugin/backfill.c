@@ -18,76 +18,28 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
-#include "access/detoast.h"
-#include "access/sysattr.h"
 #include "fmgr.h"
-#include "frames.h"
 #include "funcapi.h"
-#include "key.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "readable.h"
-#include "scan.h"
+#include "reading.h"
 #include "text.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
-#include "utils/relcache.h"
 #include "values.h"
 
 /* The clock is looked at after so many rows, or bytes of their documents. */
 #define ROWS_PER_LOOK 16
 #define BYTES_PER_LOOK (16 * 1024)
 
+#define KEYS_AT_ONCE 1000
+
 /* A buffer that one huge row made larger than this is not kept. */
 #define KEEP_BUFFER (4 * 1024 * 1024)
-
-/* A value of the last row's key, which outlives the row. */
-typedef struct LastValue
-{
-	Datum		value;
-	void	   *copy;			/* of a value that is not passed by value */
-	Size		room;
-} LastValue;
-
-typedef struct Reading
-{
-	Options		options;
-	Relation	relation;
-	bool		partitioned;
-	Key		   *key;
-	Bitmapset  *columns;		/* attribute numbers that are read */
-	Transaction txn;			/* of which documents have the time only */
-	ExprContext *caller;		/* whose end ends the reading; NULL: it has ended */
-	MemoryContext per_row;		/* reset after each row */
-
-	PlannedStmt *plan;
-	TableScan  *scan;			/* NULL: there is none now */
-	int			condition;		/* the condition's index in a row, or -1 */
-
-	/* read_rows() */
-	uint64		max_rows;
-	uint64		max_bytes;
-	TimestampTz deadline;		/* 0: none */
-	int			rows_to_look;	/* until the clock is looked at */
-	int			looked_at;		/* size of the message then */
-	LastValue  *last;
-
-	/* read_keys() */
-	int			nkeys;
-	char	  **keys;			/* NULL: it is read_rows() */
-	int			next_key;
-	ParamListInfo parameters;
-
-	StringInfoData message;		/* a bytea */
-	uint64		sent;			/* bytes of the messages before */
-	uint64		rows;			/* that were read */
-	uint64		events;
-	bool		limited;		/* a limit was reached */
-	bool		complete;		/* the last message was returned */
-} Reading;
 
 PG_FUNCTION_INFO_V1(walspout_read_rows);
 PG_FUNCTION_INFO_V1(walspout_read_keys);
@@ -141,35 +93,6 @@ start_encoders(Reading *r)
 	filter_startup(&r->options, CurrentMemoryContext);
 }
 
-/* Is the attribute of the table that is published, i counted from 0, needed for its rows? */
-static bool
-is_needed(const CachedRelation *entry, int i)
-{
-	int			index = entry->attributes[i];
-
-	if (entry->published.filter != NULL &&
-		bms_is_member(i + 1 - FirstLowInvalidHeapAttributeNumber,
-					  row_filter_reads(entry->published.filter)))
-		return true;
-	for (int c = 0; c < entry->ncolumns; c++)
-		if (index >= 0 && entry->columns[c].field.index == index)
-			return true;
-	return false;
-}
-
-static Bitmapset *
-needed_columns(Relation relation, const CachedRelation *entry, const Key *key)
-{
-	Bitmapset  *columns = NULL;
-
-	for (int i = 0; i < RelationGetNumberOfAttributes(relation); i++)
-		if (is_needed(entry, i))
-			columns = bms_add_member(columns, i + 1);
-	for (int i = 0; i < key->n; i++)
-		columns = bms_add_member(columns, key->columns[i].attribute);
-	return columns;
-}
-
 static Oid
 table_argument(FunctionCallInfo fcinfo)
 {
@@ -199,7 +122,7 @@ begin_reading(FunctionCallInfo fcinfo)
 	entry = relation_get(r->relation);
 	readable_published(r->relation, entry);
 	readable_key(r->relation, entry, r->key);
-	r->columns = needed_columns(r->relation, entry, r->key);
+	r->columns = reading_columns(r->relation, entry, r->key);
 	readable_by_user(r->relation, r->columns);
 	r->txn.commit_time = GetCurrentTimestamp();
 	envelope_begin_reading(&r->txn, &r->options);
@@ -221,184 +144,6 @@ end_reading(Datum arg)
 		scan_end(r->scan);
 	r->scan = NULL;
 	relation_close(r->relation, NoLock);
-}
-
-static void
-announce(Reading *r, CachedRelation *entry)
-{
-	if (entry->announced)
-		return;
-	frames_relation(&r->message, entry);
-	relation_announced(entry);
-}
-
-static void
-refuse_partition(const Reading *r, Relation partition)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("partition \"%s\" of table \"%s\" has another key than the table",
-					RelationGetRelationName(partition), RelationGetRelationName(r->relation)),
-			 errdetail("Its changes in the stream have another key, too."),
-			 errhint("Give both the same, with ALTER TABLE ... REPLICA IDENTITY.")));
-}
-
-/* Has the partition the same columns in its key as the table that is read? */
-static void
-check_key_of_partition(const Reading *r, Relation partition, const CachedRelation *entry)
-{
-	if (entry->nkey != r->key->n)
-		refuse_partition(r, partition);
-	for (int i = 0; i < r->key->n; i++)
-	{
-		int			index = entry->attributes[r->key->columns[i].attribute - 1];
-		bool		found = false;
-
-		for (int k = 0; k < entry->nkey; k++)
-			found = found || entry->key[k]->index == index;
-		if (!found)
-			refuse_partition(r, partition);
-	}
-}
-
-/*
- * Look at an entry before it is used the first time. Between two rows the
- * catalogs may have changed so that columns are published which are not read.
- */
-static void
-look_at_entry(const Reading *r, Relation relation, CachedRelation *entry)
-{
-	bool		publishes = entry->published.insert;
-
-	if (!r->partitioned || publishes)
-		for (int i = 0; i < RelationGetNumberOfAttributes(r->relation); i++)
-			if (!publishes || entry->published.relid != RelationGetRelid(r->relation) ||
-				(is_needed(entry, i) && !bms_is_member(i + 1, r->columns)))
-				ereport(ERROR,
-						(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-						 errmsg("what is published of table \"%s\" changed while it was read",
-								RelationGetRelationName(r->relation)),
-						 errhint("Read these rows again.")));
-	if (r->partitioned && publishes)
-		check_key_of_partition(r, relation, entry);
-	entry->readable = true;
-}
-
-/* A value of the filter's that is stored elsewhere is fetched, outside of its guard. */
-static void
-fetch_for_filter(const CachedRelation *entry, const Deformed *row, TupleDesc desc)
-{
-	const Bitmapset *reads = row_filter_reads(entry->published.filter);
-	int			member = -1;
-
-	while ((member = bms_next_member(reads, member)) >= 0)
-	{
-		int			attribute = member + FirstLowInvalidHeapAttributeNumber;
-		int			i = attribute > 0 ? entry->attributes[attribute - 1] : -1;
-
-		if (i >= 0 && !row->nulls[i] &&
-			value_is_unchanged_toast(row->values[i], TupleDescAttr(desc, i)->attlen))
-			row->values[i] = PointerGetDatum(detoast_external_attr((struct varlena *)
-																   DatumGetPointer(row->values[i])));
-	}
-}
-
-static bool
-passes_filter(const CachedRelation *entry, Relation relation, const Deformed *row)
-{
-	char		op = 'c';
-
-	if (entry->published.filter == NULL)
-		return true;
-	fetch_for_filter(entry, row, RelationGetDescr(relation));
-	return row_filter_passes(entry->published.filter, entry->attributes, &op, NULL, row);
-}
-
-/* A key that is not whole is none: rows of the stream would not meet this one. */
-static void
-check_elided(const Reading *r, const Row *row)
-{
-	for (int i = 0; i < row->nelided; i++)
-		for (int k = 0; k < row->relation->nkey; k++)
-			if (row->elided[i].field == row->relation->key[k])
-				ereport(ERROR,
-						(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-						 errmsg("the key of a row of table \"%s\" cannot be sent as a whole",
-								RelationGetRelationName(r->relation)),
-						 errhint("Raise the option \"max_value_bytes\" to the size of the longest key at least.")));
-}
-
-static void
-send_row(Reading *r, CachedRelation *entry, const Deformed *values)
-{
-	Row			row = {
-		.relation = entry, .new = values, .stored = true, .members = entry->members,
-		.max_value = (Size) r->options.max_value_bytes
-	};
-	FrameEvent	event = {
-		.op = 'r', .index = r->events++, .relation = entry->relid, .members = entry->members,
-		.nmembers = entry->ncolumns, .open_id = !(r->options.omit & OMIT_ID)
-	};
-	Out			o;
-	int			begin;
-
-	announce(r, entry);
-	begin = frames_event_begin(&r->message);
-	out_open(&o, &r->message);
-	envelope_read_row(&o, &r->txn, &r->options, &row);
-	if (unlikely(row.nelided > 0))
-		check_elided(r, &row);
-	event.key = row.key;
-	event.after = row.after;
-	event.hash = row_hash(&o, &row);
-	out_close(&o);
-	frames_event_end(&r->message, begin, &event);
-}
-
-static void
-render(Reading *r, Relation relation, TupleTableSlot *slot)
-{
-	CachedRelation *entry = relation_get(relation);
-	Deformed	values = {slot->tts_values, slot->tts_isnull};
-
-	if (unlikely(!entry->readable))
-		look_at_entry(r, relation, entry);
-	if (relation != r->relation)
-	{
-		if (!entry->published.insert)
-			return;
-		for (int i = 0; i < RelationGetNumberOfAttributes(r->relation); i++)
-			if (entry->attributes[i] >= 0)
-			{
-				entry->new.values[entry->attributes[i]] = slot->tts_values[i];
-				entry->new.nulls[entry->attributes[i]] = slot->tts_isnull[i];
-			}
-		values = entry->new;
-	}
-	if (passes_filter(entry, relation, &values))
-		send_row(r, entry, &values);
-}
-
-/* The row's own relation: in a partitioned table the row says which. */
-static void
-render_row(Reading *r, TupleTableSlot *slot)
-{
-	MemoryContext old = MemoryContextSwitchTo(r->per_row);
-	Relation	relation = r->relation;
-
-	if (r->partitioned)
-	{
-		Oid			relid = DatumGetObjectId(slot->tts_values[RelationGetNumberOfAttributes(relation)]);
-
-		relation = RelationIdGetRelation(relid);
-		if (!RelationIsValid(relation))
-			elog(ERROR, "could not open partition with OID %u", relid);
-	}
-	render(r, relation, slot);
-	if (relation != r->relation)
-		RelationClose(relation);
-	MemoryContextSwitchTo(old);
-	MemoryContextReset(r->per_row);
 }
 
 static void
@@ -454,7 +199,7 @@ take_row_in_order(void *arg, TupleTableSlot *slot)
 	remember_key(r, slot);
 	if (r->condition < 0 ||
 		(!slot->tts_isnull[r->condition] && DatumGetBool(slot->tts_values[r->condition])))
-		render_row(r, slot);
+		reading_render(r, slot);
 	r->limited = r->rows >= r->max_rows || r->sent + r->message.len >= r->max_bytes || is_late(r);
 	return !r->limited && r->message.len < r->options.batch_bytes;
 }
@@ -466,7 +211,7 @@ take_row_of_key(void *arg, TupleTableSlot *slot)
 
 	slot_getallattrs(slot);
 	r->rows++;
-	render_row(r, slot);
+	reading_render(r, slot);
 	return true;
 }
 
@@ -516,10 +261,8 @@ fill_in_order(Reading *r)
 }
 
 static void
-read_key(Reading *r, char *json)
+read_key(Reading *r, const Datum *values)
 {
-	Datum	   *values = key_from_json(r->key, r->relation, json);
-
 	for (int i = 0; i < r->key->n; i++)
 		r->parameters->params[i].value = values[i];
 	r->scan = scan_begin(r->plan, r->parameters, take_row_of_key, r);
@@ -528,17 +271,37 @@ read_key(Reading *r, char *json)
 	r->scan = NULL;
 }
 
+/* The values of the next key; so many keys are made values of at a time. */
+static const Datum *
+next_key(Reading *r)
+{
+	int			i = r->next_key % KEYS_AT_ONCE;
+
+	if (i == 0)
+	{
+		MemoryContext old;
+
+		MemoryContextReset(r->per_keys);
+		old = MemoryContextSwitchTo(r->per_keys);
+		r->values = key_from_json(r->key, r->relation, r->keys + r->next_key,
+								  Min(r->nkeys - r->next_key, KEYS_AT_ONCE));
+		MemoryContextSwitchTo(old);
+	}
+	r->next_key++;
+	return r->values + i * r->key->n;
+}
+
 static void
 fill_by_keys(Reading *r)
 {
-	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "walspout keys",
+	MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "walspout scan",
 												  ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(context);
 
 	while (r->next_key < r->nkeys)
 	{
 		CHECK_FOR_INTERRUPTS();
-		read_key(r, r->keys[r->next_key++]);
+		read_key(r, next_key(r));
 		MemoryContextReset(context);
 		if (r->message.len >= r->options.batch_bytes)
 			break;
@@ -565,7 +328,7 @@ begin_message(Reading *r)
 	r->message.len = VARHDRSZ;
 	frames_header(&r->message);
 	if (first && !r->partitioned)
-		announce(r, relation_get(r->relation));
+		reading_announce(r, relation_get(r->relation));
 }
 
 static Datum
@@ -662,6 +425,8 @@ begin_keys(FunctionCallInfo fcinfo)
 		r->parameters->params[i].pflags = PARAM_FLAG_CONST;
 		r->parameters->params[i].isnull = false;
 	}
+	r->per_keys = AllocSetContextCreate(CurrentMemoryContext, "walspout keys",
+										ALLOCSET_DEFAULT_SIZES);
 	r->plan = scan_plan(&spec);
 	return r;
 }
@@ -716,12 +481,16 @@ walspout_check_rows(PG_FUNCTION_ARGS)
 {
 	Relation	relation = readable_open(table_argument(fcinfo));
 	Key		   *key = key_of(relation);
+	TupleDesc	desc = RelationGetDescr(relation);
+	Bitmapset  *columns = NULL;
 	ScanSpec	spec = {.relation = relation, .key = key, .by_key = true};
 
 	readable_in_pieces(relation, key);
-	for (int i = 0; i < key->n; i++)
-		spec.columns = bms_add_member((Bitmapset *) spec.columns, key->columns[i].attribute);
-	readable_by_user(relation, spec.columns);
+	for (int i = 0; i < desc->natts; i++)
+		if (!TupleDescAttr(desc, i)->attisdropped)
+			columns = bms_add_member(columns, i + 1);
+	readable_by_user(relation, columns);
+	spec.columns = columns;
 	if (!PG_ARGISNULL(1))
 		spec.condition = text_to_cstring(PG_GETARG_TEXT_PP(1));
 	(void) scan_plan(&spec);

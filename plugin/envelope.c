@@ -145,7 +145,7 @@ envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *r
 		put_literal(o, ",\"op\":\"r\"");
 	put(o, row->relation->names, names_size);
 	put(o, txn->stamp, txn->stamp_size);
-	row_write(o, row);
+	row_write_stored(o, row);
 	close_object(o, 0);
 }
 

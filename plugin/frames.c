@@ -226,37 +226,25 @@ put_span(char *p, Size *end, const Span *span, uint8 flag, uint8 *flags)
 	return p;
 }
 
-/* Behind the spans, which end at p. Few events have this. */
-static pg_noinline char *
-put_members(StringInfo s, char *p, const FrameEvent *event, uint8 *flags)
-{
-	Size		written = p - (s->data + s->len);
-
-	*flags |= FRAME_MEMBERS | (event->open_id ? FRAME_OPEN_ID : 0);
-	make_room(s, SPANS_ROOM + event->nmembers * NUMBER_ROOM);
-	p = s->data + s->len + written;
-	for (int i = 0; i < event->nmembers; i++)
-		p = put_number(p, event->members[i]);
-	return p;
-}
-
-void
-frames_event_end(StringInfo s, int begin, const FrameEvent *event)
+/* Inlined twice: events without members are not to pay for them. */
+static pg_attribute_always_inline void
+end_event(StringInfo s, int begin, const FrameEvent *event, const FrameMembers *members)
 {
 	uint8		flags = event->barrier ? FRAME_BARRIER : 0;
 	Size		end = 0;		/* of the object written last */
 	char	   *spans;
 	char	   *p;
 
-	make_room(s, SPANS_ROOM);
+	make_room(s, SPANS_ROOM + (members ? members->n * NUMBER_ROOM : 0));
 	p = spans = s->data + s->len;
 	p = put_span(p, &end, &event->key, FRAME_KEY, &flags);
 	p = put_span(p, &end, &event->before, FRAME_BEFORE, &flags);
 	p = put_span(p, &end, &event->after, FRAME_AFTER, &flags);
-	if (unlikely(event->members != NULL))
+	if (members)
 	{
-		p = put_members(s, p, event, &flags);
-		spans = s->data + s->len;
+		flags |= FRAME_MEMBERS | (members->open_id ? FRAME_OPEN_ID : 0);
+		for (int i = 0; i < members->n; i++)
+			p = put_number(p, members->numbers[i]);
 	}
 	s->len += p - spans;
 
@@ -265,4 +253,17 @@ frames_event_end(StringInfo s, int begin, const FrameEvent *event)
 	p = put32(p, event->relation);
 	p = put64(p, event->hash);
 	put64(p, event->index);
+}
+
+void
+frames_event_end(StringInfo s, int begin, const FrameEvent *event)
+{
+	end_event(s, begin, event, NULL);
+}
+
+void
+frames_told_event_end(StringInfo s, int begin, const FrameEvent *event,
+					  const FrameMembers *members)
+{
+	end_event(s, begin, event, members);
 }

@@ -55,10 +55,15 @@ typedef struct FrameEvent
 	Span		key;			/* in this order in the document */
 	Span		before;
 	Span		after;
-	const uint32 *members;		/* of Row, one for each column; NULL: they are not told */
-	int			nmembers;
-	bool		open_id;		/* only where members are told */
 } FrameEvent;
+
+/* What few events tell beside. */
+typedef struct FrameMembers
+{
+	const uint32 *numbers;		/* for each column, as the specification has them */
+	int			n;
+	bool		open_id;		/* the document begins with an id that is to be replaced */
+} FrameMembers;
 
 /* How far a table was read. */
 typedef struct FrameCursor
@@ -92,5 +97,7 @@ extern int	frames_event_begin(StringInfo s);
 
 /* Append what follows the document, and fill in what precedes it. */
 extern void frames_event_end(StringInfo s, int begin, const FrameEvent *event);
+extern void frames_told_event_end(StringInfo s, int begin, const FrameEvent *event,
+								  const FrameMembers *members);
 
 #endif

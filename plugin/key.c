@@ -19,6 +19,7 @@
 #include "nodes/makefuncs.h"
 #include "readable.h"
 #include "relation.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
 #include "utils/lsyscache.h"
@@ -308,49 +309,61 @@ query_of_json(const Key *key, Relation relation)
 	StringInfoData s;
 
 	initStringInfo(&s);
-	appendStringInfoString(&s, "SELECT * FROM pg_catalog.json_to_record($1::pg_catalog.json) AS k(");
+	appendStringInfoString(&s, "SELECT k.* FROM pg_catalog.unnest($1) WITH ORDINALITY AS j(k, n), "
+						   "LATERAL pg_catalog.json_to_record(j.k::pg_catalog.json) AS k(");
 	for (int i = 0; i < key->n; i++)
 		appendStringInfo(&s, "%s%s %s", i > 0 ? ", " : "",
 						 quote_identifier(key_column_name(relation, &key->columns[i])),
 						 format_type_extended(key->columns[i].base_type, -1, FORMAT_TYPE_TYPEMOD_GIVEN |
 											  FORMAT_TYPE_FORCE_QUALIFY));
-	appendStringInfoChar(&s, ')');
+	appendStringInfoString(&s, ") ORDER BY j.n");
 	return s.data;
 }
 
+/* A value of the query's row, in this context. */
+static Datum
+value_of_json(const Key *key, Relation relation, int row, int i, const char *json,
+			  MemoryContext context)
+{
+	bool		isnull;
+	Datum		value = SPI_getbinval(SPI_tuptable->vals[row], SPI_tuptable->tupdesc, i + 1, &isnull);
+	MemoryContext old;
+
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the key %s of table \"%s\" lacks column \"%s\"", json,
+						RelationGetRelationName(relation),
+						key_column_name(relation, &key->columns[i]))));
+	old = MemoryContextSwitchTo(context);
+	value = datumCopy(value, key->columns[i].typbyval, key->columns[i].typlen);
+	MemoryContextSwitchTo(old);
+	return value;
+}
+
 Datum *
-key_from_json(const Key *key, Relation relation, char *json)
+key_from_json(const Key *key, Relation relation, char **jsons, int n)
 {
 	ErrorContextCallback callback = {error_context_stack, explain_error, relation};
 	MemoryContext context = CurrentMemoryContext;
-	Datum	   *values = palloc(sizeof(Datum) * key->n);
+	Datum	   *values = palloc(sizeof(Datum) * key->n * n);
+	Datum	   *texts = palloc(sizeof(Datum) * n);
 	int			level = pin_settings();
-	Oid			type = TEXTOID;
-	Datum		argument = CStringGetTextDatum(json);
+	Oid			type = TEXTARRAYOID;
+	Datum		argument;
 	char	   *query = query_of_json(key, relation);
 
+	for (int k = 0; k < n; k++)
+		texts[k] = CStringGetTextDatum(jsons[k]);
+	argument = PointerGetDatum(construct_array(texts, n, TEXTOID, -1, false, TYPALIGN_INT));
 	error_context_stack = &callback;
 	if (SPI_connect() != SPI_OK_CONNECT ||
-		SPI_execute_with_args(query, 1, &type, &argument, NULL, true, 1) != SPI_OK_SELECT ||
-		SPI_processed != 1)
-		elog(ERROR, "could not read the key %s", json);
-	for (int i = 0; i < key->n; i++)
-	{
-		bool		isnull;
-		Datum		value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &isnull);
-		MemoryContext old;
-
-		if (isnull)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the key %s of table \"%s\" lacks column \"%s\"", json,
-							RelationGetRelationName(relation),
-							key_column_name(relation, &key->columns[i]))));
-		old = MemoryContextSwitchTo(context);
-		values[i] = datumCopy(value, get_typbyval(key->columns[i].base_type),
-							  get_typlen(key->columns[i].base_type));
-		MemoryContextSwitchTo(old);
-	}
+		SPI_execute_with_args(query, 1, &type, &argument, NULL, true, 0) != SPI_OK_SELECT ||
+		SPI_processed != n)
+		elog(ERROR, "could not read keys");
+	for (int k = 0; k < n; k++)
+		for (int i = 0; i < key->n; i++)
+			values[k * key->n + i] = value_of_json(key, relation, k, i, jsons[k], context);
 	SPI_finish();
 	error_context_stack = callback.previous;
 	AtEOXact_GUC(false, level);

@@ -59,9 +59,10 @@ extern Datum *key_from_text(const Key *key, Relation relation, char **texts);
 extern const char *key_column_name(Relation relation, const KeyColumn *column);
 
 /*
- * The values in a JSON object that has the key's columns as members, as "key"
- * has them in the envelope. Calls SPI. Raises if a member is not there.
+ * The values in n JSON objects that have the key's columns as members, as "key"
+ * has them in the envelope, those of one key after the other. Calls SPI. Raises
+ * if a member is not there.
  */
-extern Datum *key_from_json(const Key *key, Relation relation, char *json);
+extern Datum *key_from_json(const Key *key, Relation relation, char **jsons, int n);
 
 #endif

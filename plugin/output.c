@@ -155,6 +155,18 @@ output_event_end(Output *output, Transaction *txn, const FrameEvent *event)
 }
 
 void
+output_told_event_end(Output *output, Transaction *txn, const FrameEvent *event,
+					  const FrameMembers *members)
+{
+	StringInfo	s = output->ctx->out;
+
+	out_close(&output->out);
+	frames_told_event_end(s, output->event_begin, event, members);
+	if (s->len >= output->options->batch_bytes)
+		send_message(output);
+}
+
+void
 output_mark(Output *output, Transaction *txn, const char *content, Size n)
 {
 	begin_transaction(output, txn);

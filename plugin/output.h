@@ -30,6 +30,10 @@ extern Out *output_event_begin(Output *output, Transaction *txn, CachedRelation 
 							   const char *prefix);
 extern void output_event_end(Output *output, Transaction *txn, const FrameEvent *event);
 
+/* The same for an event that tells its members; in the format "frames" only. */
+extern void output_told_event_end(Output *output, Transaction *txn, const FrameEvent *event,
+								  const FrameMembers *members);
+
 /*
  * A mark of a reader of tables: where it stands, and is no event. Only in the
  * format "frames".

@@ -217,7 +217,9 @@ readable_hint(const char *hint)
 	MemoryContext old;
 	ErrorData  *error;
 
-	if (geterrcode() == ERRCODE_OUT_OF_MEMORY)
+	/* what comes from outside is not about what was given */
+	if (geterrcode() == ERRCODE_OUT_OF_MEMORY || geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE ||
+		ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_OPERATOR_INTERVENTION)
 		return;
 	old = MemoryContextSwitchTo(CurTransactionContext);
 	error = CopyErrorData();

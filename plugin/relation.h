@@ -42,7 +42,7 @@ typedef struct CachedRelation
 	int			nkey;
 	const Field **key;			/* columns that identify a row; none if nkey is 0 */
 
-	uint32	   *members;		/* frames: room for Row.members */
+	uint32	   *members;		/* frames: what they tell of each column of the last row */
 	bool		lacking;		/* frames: the last update had unchanged columns */
 	bool		readable;		/* a reader of the table has looked at the entry */
 

@@ -80,35 +80,6 @@ write_member(Out *o, Row *row, const Field *field, Datum value, bool isnull)
 }
 
 /*
- * The same for a row that is read from its table. What is stored elsewhere is
- * fetched, outside of a guard: a table that cannot be read is an error.
- */
-static void
-write_stored(Out *o, Row *row, const Field *field, Datum value, bool isnull)
-{
-	MemoryContext context;
-	MemoryContext old;
-
-	if (likely(isnull || !value_is_unchanged_toast(value, field->encoder->typlen)))
-	{
-		write_member(o, row, field, value, isnull);
-		return;
-	}
-	if (value_size(value, -1) > (row->max_value > 0 ? row->max_value : document_limit))
-	{
-		note_elided(row, field, value_size(value, -1));
-		return;
-	}
-	context = AllocSetContextCreate(CurrentMemoryContext, "walspout stored value",
-									ALLOCSET_DEFAULT_SIZES);
-	old = MemoryContextSwitchTo(context);
-	value = PointerGetDatum(detoast_external_attr((struct varlena *) DatumGetPointer(value)));
-	MemoryContextSwitchTo(old);
-	write_member(o, row, field, value, false);
-	MemoryContextDelete(context);
-}
-
-/*
  * The new row's value, or the old row's where the new one did not change and
  * is not in the WAL. False if neither is there.
  */
@@ -120,8 +91,6 @@ new_value(const Row *row, const Column *column, Datum *value, bool *isnull)
 	*isnull = row->new->nulls[i];
 	*value = row->new->values[i];
 	if (likely(*isnull || !value_is_unchanged_toast(*value, column->field.encoder->typlen)))
-		return true;
-	if (row->stored)
 		return true;
 	if (row->old == NULL || row->old->nulls[i] ||
 		value_is_unchanged_toast(row->old->values[i], column->field.encoder->typlen))
@@ -164,16 +133,25 @@ write_columns(Out *o, Row *row)
 	return true;
 }
 
+/* What frames tell of a column's member, which was written from position begin on. */
+static inline uint32
+member_told(Out *o, Size begin, const Field *field, Datum value)
+{
+	/* it begins with a comma that is not its own */
+	if (likely(out_tell(o) > begin))
+		return (uint32) (out_tell(o) - begin - 1) << 1;
+	return (uint32) value_size(value, field->encoder->typlen) << 1 | 1;
+}
+
 /*
  * The same, and what frames tell of the members. Most updates of a table look
  * alike in what they change, so the next one is told in advance.
  */
 static pg_noinline void
-write_noted_columns(Out *o, Row *row)
+write_told_columns(Out *o, Row *row)
 {
 	CachedRelation *r = row->relation;
 
-	row->members = r->members;
 	for (int i = 0; i < r->ncolumns; i++)
 	{
 		const Column *column = &r->columns[i];
@@ -181,23 +159,17 @@ write_noted_columns(Out *o, Row *row)
 		Datum		value;
 		bool		isnull;
 
-		if (!new_value(row, column, &value, &isnull))
+		r->members[i] = 0;
+		if (new_value(row, column, &value, &isnull))
 		{
-			note_unchanged(row, &column->field);
-			row->members[i] = 0;
-			continue;
-		}
-		if (row->stored)
-			write_stored(o, row, &column->field, value, isnull);
-		else
 			write_member(o, row, &column->field, value, isnull);
-		/* a member begins with a comma that is not its own */
-		if (likely(out_tell(o) > begin))
-			row->members[i] = (uint32) (out_tell(o) - begin - 1) << 1;
+			r->members[i] = member_told(o, begin, &column->field, value);
+		}
 		else
-			row->members[i] = (uint32) value_size(value, column->field.encoder->typlen) << 1 | 1;
+			note_unchanged(row, &column->field);
 	}
-	if (!row->stored)
+	/* an insert says nothing about the next update */
+	if (!row->hide_old || row->nunchanged > 0)
 		r->lacking = row->nunchanged > 0;
 }
 
@@ -208,10 +180,10 @@ write_after(Out *o, Row *row)
 
 	append_literal(o, ",\"after\":");
 	begin = out_tell(o);
-	if (unlikely(row->members != NULL) || unlikely(!write_columns(o, row)))
+	if (unlikely(row->relation->lacking) || unlikely(!write_columns(o, row)))
 	{
 		out_rewind(o, begin);
-		write_noted_columns(o, row);
+		write_told_columns(o, row);
 	}
 	row->after = close_span(o, begin);
 }
@@ -250,10 +222,7 @@ write_key_object(Out *o, Row *row, bool of_new)
 
 		if (of_new && !new_value(row, (const Column *) field, &value, &isnull))
 			continue;
-		if (unlikely(row->stored))
-			write_stored(o, row, field, value, isnull);
-		else
-			write_member(o, row, field, value, isnull);
+		write_member(o, row, field, value, isnull);
 	}
 	return close_span(o, begin);
 }
@@ -330,6 +299,84 @@ row_write(Out *o, Row *row)
 		write_after(o, row);
 	if (row->nunchanged > 0)
 		write_unchanged(o, row);
+	if (row->nelided > 0)
+		write_elided(o, row);
+}
+
+/*
+ * A member of a row that is read from its table. What is stored elsewhere is
+ * fetched, outside of a guard: a table that cannot be read is an error.
+ */
+static void
+write_stored(Out *o, Row *row, const Field *field, Datum value, bool isnull)
+{
+	MemoryContext context;
+	MemoryContext old;
+
+	if (likely(isnull || !value_is_unchanged_toast(value, field->encoder->typlen)))
+	{
+		write_member(o, row, field, value, isnull);
+		return;
+	}
+	if (value_size(value, -1) > (row->max_value > 0 ? row->max_value : document_limit))
+	{
+		note_elided(row, field, value_size(value, -1));
+		return;
+	}
+	context = AllocSetContextCreate(CurrentMemoryContext, "walspout stored value",
+									ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(context);
+	value = PointerGetDatum(detoast_external_attr((struct varlena *) DatumGetPointer(value)));
+	MemoryContextSwitchTo(old);
+	write_member(o, row, field, value, false);
+	MemoryContextDelete(context);
+}
+
+static void
+write_stored_key(Out *o, Row *row)
+{
+	const CachedRelation *r = row->relation;
+	Size		begin;
+
+	if (r->nkey == 0)
+		return;
+	append_literal(o, ",\"key\":");
+	begin = out_tell(o);
+	for (int i = 0; i < r->nkey; i++)
+	{
+		int			index = r->key[i]->index;
+
+		write_stored(o, row, r->key[i], row->new->values[index], row->new->nulls[index]);
+	}
+	row->key = close_span(o, begin);
+}
+
+static void
+write_stored_columns(Out *o, Row *row)
+{
+	const CachedRelation *r = row->relation;
+	Size		all;
+
+	append_literal(o, ",\"after\":");
+	all = out_tell(o);
+	for (int i = 0; i < r->ncolumns; i++)
+	{
+		const Field *field = &r->columns[i].field;
+		Datum		value = row->new->values[field->index];
+		Size		begin = out_tell(o);
+
+		write_stored(o, row, field, value, row->new->nulls[field->index]);
+		r->members[i] = member_told(o, begin, field, value);
+	}
+	row->after = close_span(o, all);
+}
+
+void
+row_write_stored(Out *o, Row *row)
+{
+	o->depth = DEPTH_OF_VALUES;
+	write_stored_key(o, row);
+	write_stored_columns(o, row);
 	if (row->nelided > 0)
 		write_elided(o, row);
 }

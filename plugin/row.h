@@ -29,7 +29,6 @@ typedef struct Row
 	const Deformed *new;		/* NULL: the change has none */
 	const Deformed *old;		/* NULL: the WAL has none */
 	bool		hide_old;		/* old only serves to complete new: an update seen as insert */
-	bool		stored;			/* new is read from its table: what is stored elsewhere is fetched */
 	Size		max_value;		/* values that are longer, here or as JSON, are left out; 0: none */
 
 	Span		key;			/* the objects that were written */
@@ -39,16 +38,8 @@ typedef struct Row
 
 	int			nelided;
 	Elided	   *elided;
-	int			nunchanged;
+	int			nunchanged;		/* if there are any, relation->members is filled in */
 	const Field **unchanged;
-
-	/*
-	 * For each column what frames tell of its member of "after", see
-	 * frames_event_end(). Set before, they are noted from the begin on. Else
-	 * they are noted if there is an unchanged column, and the relation has room
-	 * for them: that costs other rows nothing.
-	 */
-	uint32	   *members;
 } Row;
 
 /*
@@ -56,6 +47,13 @@ typedef struct Row
  * as far as the row has them. Never fails: what has no room is elided.
  */
 extern void row_write(Out *o, Row *row);
+
+/*
+ * The same for a row that is read from its table, as new: values that are
+ * stored elsewhere are fetched. Raises if they cannot be. relation->members is
+ * filled in.
+ */
+extern void row_write_stored(Out *o, Row *row);
 
 /* Equal for rows of a published table whose keys have the same bytes. */
 static inline uint64

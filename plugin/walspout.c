@@ -107,6 +107,15 @@ deform(HeapTuple tuple, Relation relation, Deformed *room)
 	return room;
 }
 
+/* Of an event with unchanged columns the members are told. */
+static pg_noinline void
+send_told(Walspout *w, const FrameEvent *event, const CachedRelation *relation)
+{
+	FrameMembers members = {.numbers = relation->members, .n = relation->ncolumns};
+
+	output_told_event_end(&w->output, &w->txn, event, &members);
+}
+
 static void
 send_row(Walspout *w, uint64 index, char op, Row *row)
 {
@@ -122,15 +131,13 @@ send_row(Walspout *w, uint64 index, char op, Row *row)
 	event.key = row->key;
 	event.before = row->before;
 	event.after = row->after;
-	if (unlikely(row->nunchanged > 0))
-	{
-		event.members = row->members;
-		event.nmembers = relation->ncolumns;
-	}
 	event.barrier = row->key_changed;
 	if (w->options.format == FORMAT_FRAMES)
 		event.hash = row_hash(o, row);
-	output_event_end(&w->output, &w->txn, &event);
+	if (unlikely(row->nunchanged > 0) && w->options.format == FORMAT_FRAMES)
+		send_told(w, &event, relation);
+	else
+		output_event_end(&w->output, &w->txn, &event);
 }
 
 static void
@@ -154,7 +161,6 @@ render_change(Walspout *w, Relation relation, ReorderBufferChange *change, uint6
 		case REORDER_BUFFER_CHANGE_UPDATE:
 			op = 'u';
 			wanted = published->update;
-			row.members = entry->lacking ? entry->members : NULL;
 			new = change_tuple(change->data.tp.newtuple);
 			old = change_tuple(change->data.tp.oldtuple);
 			break;

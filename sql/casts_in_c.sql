@@ -30,6 +30,9 @@ SELECT v::json FROM t_cast_by_query;
 SELECT v::json FROM t_cast_by_scan;
 SELECT h.changes('c_casts');
 CREATE TEMP TABLE before AS SELECT * FROM h.changes('c_casts');
+-- rows that are read from their table are told the same
+CALL h.read('c_casts');
+SELECT name, h.compare_rows(('t_' || name)::regclass) FROM functions WHERE name <> 'cast_to_subtransaction' ORDER BY name;
 -- while another transaction locks the table; nor does a column wait whose type is the table's row
 CREATE TABLE rows_of_notes (n notes, v of_cast_by_query);
 INSERT INTO rows_of_notes VALUES (ROW('of the row'), 'red');

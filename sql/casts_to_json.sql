@@ -35,8 +35,11 @@ CREATE TABLE casts (id int PRIMARY KEY, h hue, hs hue[], hd hue_domain, s span, 
 INSERT INTO casts VALUES (1, 'red', '{red,NULL}', 'green', '[1,5)', '{"[1,5)",NULL}', '{[1,2)}', ROW('red', '[1,2)'), ARRAY[ROW('red', NULL)]::couple[],
   '(1,2)', 'empty', 'a=>1, b=>NULL', ARRAY['x=>y']::hstore[], NULL, '{}');
 SELECT h.compare('casts', 'casts', 'user_casts', 'true');
+SELECT h.compare_rows('casts', 'user_casts', 'true');
 SELECT data FROM doc;
 SELECT h.changes('casts');
+CALL h.read('casts');
+SELECT h.compare_rows('casts');
 SELECT h.changes('casts', 'user_casts', 'off') = h.changes('casts');
 CALL h.drop('casts');
 DROP TABLE casts;

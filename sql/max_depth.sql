@@ -37,6 +37,7 @@ SELECT n, max(pg_temp.levels(data)), bool_and(CASE WHEN data::json #>> '{after,i
   FROM generate_series(2, 9) n, LATERAL h.changes('deep', 'max_depth', n::text) data GROUP BY n ORDER BY n;
 SELECT count(*) FROM h.changes('deep', 'max_depth', '0') FULL JOIN h.changes('deep', 'max_depth', '2147483647') b USING (data) FULL JOIN h.changes('deep') c USING (data) WHERE data IS NULL;
 SELECT h.compare('deep', 'deep', 'max_depth', '0');
+SELECT h.compare_rows('deep', 'max_depth', '0');
 
 -- the default, and depths that no parser likes
 CALL h.skip('deep');
@@ -53,6 +54,7 @@ SELECT j -> 'after' ->> 'id' AS id, json_typeof(j #> '{after,j}') AS j, json_typ
 SELECT id, c.j #>> '{after,j}' = d.j::text AS json, c.j #>> '{after,jb}' = d.jb::text AS jsonb
   FROM (SELECT data::json j FROM h.changes('deep')) c JOIN deep d ON id::text = c.j #>> '{after,id}' WHERE json_typeof(c.j #> '{after,j}') = 'string' ORDER BY id;
 SELECT h.compare('deep', 'deep', 'max_depth', '0');
+SELECT h.compare_rows('deep', 'max_depth', '0');
 -- with a limit of size, and in frames
 SELECT data::json -> 'elided' FROM h.changes('deep', 'max_value_bytes', '10000') WHERE data LIKE '%elided%';
 SELECT count(*) FROM h.frames('deep') f WHERE kind = 'c' AND document IN (SELECT h.changes('deep'));

@@ -21,6 +21,8 @@ INSERT INTO counted (id, i8s, ns, f8s, p, ps, r) VALUES
 SELECT pg_temp.after('json');
 SELECT pg_temp.after('string');
 SELECT pg_temp.after('safe');
+CALL h.read('counted', 'numbers', 'safe');
+SELECT h.compare_rows('counted', 'numbers', 'safe');
 CALL h.skip('counted');
 
 -- documents of the application: what a double may lose becomes a string, whatever else is asked for

@@ -36,8 +36,8 @@ SELECT kind, flags, index, columns FROM h.rows('stored', '{}', NULL, NULL, NULL,
 SELECT count(DISTINCT message), count(*) FILTER (WHERE kind = 'R'), count(*) FILTER (WHERE kind = 'r'), count(*) FILTER (WHERE kind = 'K') FROM h.rows('stored', '{batch_bytes,1}');
 SELECT count(DISTINCT message), max(length(body)) FROM h.rows('stored', '{batch_bytes,16MB}');
 -- pieces of any size give all rows once, in order
-SELECT size, count(*), count(DISTINCT row_key), max(piece), array_agg((row_key::json ->> 'id')::int) = (SELECT array_agg(id ORDER BY id) FROM stored) AS in_order
-  FROM unnest('{1,2,5,11,12,13,1000}'::int[]) size, LATERAL h.in_pieces('stored', size) GROUP BY size ORDER BY size;
+SELECT size, count(*), count(DISTINCT row_key), max(piece), array_agg((row_key::json ->> 'id')::int ORDER BY n) = (SELECT array_agg(id ORDER BY id) FROM stored) AS in_order
+  FROM unnest('{1,2,5,11,12,13,1000}'::int[]) size, LATERAL h.in_pieces('stored', size) WITH ORDINALITY p(piece, row_key, n) GROUP BY size ORDER BY size;
 -- an empty table; one without columns, with a key of none
 CREATE TABLE stored_empty (id int PRIMARY KEY);
 SELECT kind, flags, index, columns FROM h.rows('stored_empty');

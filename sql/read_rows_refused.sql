@@ -59,7 +59,6 @@ SELECT pg_temp.read('read_plain', '{}', '{x}');
 SELECT pg_temp.read('read_plain', '{}', '{NULL}');
 SELECT walspout.read_keys('read_plain', '{}', NULL);
 SELECT walspout.read_keys('read_plain', '{}', '{x}');
-SELECT walspout.read_keys('read_plain', '{}', '{{}}');
 SELECT walspout.read_keys('read_plain', '{}', '{"{}"}');
 SELECT walspout.read_keys('read_plain', '{}', '{"{\"id\":\"x\"}"}');
 SELECT walspout.read_keys('read_plain', '{}', '{"[1]"}');

@@ -19,6 +19,7 @@ SELECT s, repeat('e"', s), repeat('c"', s), repeat('m"', s), noise(s) || repeat(
        ('1' || repeat('123456789', least(s, 10000)))::numeric, noise(s), xmlparse(CONTENT noise(s))
   FROM unnest(ARRAY[0, 32, 64, 126, 127, 128, 1000, 1996, 2000, 2032, 8192, 100000]) s;
 SELECT h.compare('toast', 'toasted');
+SELECT h.compare_rows('toasted');
 -- under FULL the update of another column gives all of them
 CALL h.skip('toast');
 ALTER TABLE toasted REPLICA IDENTITY FULL;

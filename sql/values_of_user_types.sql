@@ -85,6 +85,7 @@ SELECT array_agg(g), array_agg(g * 1000000007::int8), array_agg(repeat('x', g % 
 
 SELECT 'user_types', h.compare('user_types', 'user_types')
 UNION ALL SELECT 'arrays', h.compare('user_types', 'arrays');
+SELECT 'user_types', h.compare_rows('user_types') UNION ALL SELECT 'arrays', h.compare_rows('arrays');
 
 -- types that change in mid-stream: rows written before and after
 ALTER TYPE mood RENAME VALUE 'sad' TO 'glad';

@@ -34,6 +34,7 @@ read_message(const uint8_t *data, Size n)
 			touch(frame.schema, frame.schema_size);
 			touch(frame.table, frame.table_size);
 			touch(frame.document, frame.document_size);
+			touch(frame.content, frame.content_size);
 			for (int i = 0; i < Min(frame.ncolumns, NAIVE_COLUMNS); i++)
 			{
 				touch(columns[i].name, columns[i].name_size);
@@ -209,6 +210,45 @@ same_span(NaiveSpan read, Span written)
 }
 
 static void
+write_mark(StringInfo s, Script *script)
+{
+	int			begin = s->len;
+	NaiveFrame	frame = {0};
+	Size		size;
+	const char *content = take_bytes(script, 2000, &size);
+
+	frames_mark(s, content, size);
+	read_back(s, begin, &frame);
+	must(frame.kind == 'M');
+	same_bytes(frame.content, frame.content_size, content, size);
+}
+
+static void
+write_cursor(StringInfo s, Script *script)
+{
+	int			begin = s->len;
+	const char *values[3];
+	FrameCursor cursor = {.values = values};
+	NaiveFrame	frame = {0};
+
+	cursor.at_end = take(script, 1) & 1;
+	cursor.rows = take(script, 8);
+	cursor.nvalues = (int) take(script, 1) % (lengthof(values) + 1);
+	for (int i = 0; i < cursor.nvalues; i++)
+		values[i] = take_string(script, 300);
+	frames_cursor(s, &cursor);
+	read_back(s, begin, &frame);
+	must(frame.kind == 'K' && frame.at_end == cursor.at_end && frame.rows == cursor.rows);
+	must(frame.nvalues == cursor.nvalues);
+	for (int i = 0; i < cursor.nvalues; i++)
+	{
+		if (i == cursor.nvalues - 1)
+			same_bytes(frame.content, frame.content_size, values[i], strlen(values[i]));
+		pfree((char *) values[i]);
+	}
+}
+
+static void
 write_event(StringInfo s, Script *script, char op)
 {
 	int			begin = s->len;
@@ -217,6 +257,8 @@ write_event(StringInfo s, Script *script, char op)
 	Size		size;
 	Size		end = 0;
 	const char *document;
+	uint32		numbers[NAIVE_MEMBERS];
+	FrameMembers members = {.numbers = numbers};
 	NaiveFrame	frame = {0};
 
 	event.barrier = take(script, 1) & 1;
@@ -230,8 +272,20 @@ write_event(StringInfo s, Script *script, char op)
 
 	after_header = frames_event_begin(s);
 	appendBinaryStringInfo(s, document, (int) size);
-	frames_event_end(s, after_header, &event);
+	if (take(script, 1) & 1)
+	{
+		members.open_id = take(script, 1) & 1;
+		members.n = (int) take(script, 1) % (NAIVE_MEMBERS + 1);
+		for (int i = 0; i < members.n; i++)
+			numbers[i] = (uint32) take(script, 4);
+		frames_told_event_end(s, after_header, &event, &members);
+	}
+	else
+		frames_event_end(s, after_header, &event);
 	read_back(s, begin, &frame);
+	must(frame.nmembers == members.n && frame.open_id == members.open_id);
+	for (int i = 0; i < members.n; i++)
+		must(frame.members[i] == numbers[i]);
 	must(frame.kind == op && frame.barrier == event.barrier && frame.index == event.index);
 	must(frame.relation == event.relation && frame.hash == event.hash);
 	must(same_span(frame.spans[0], event.key) && same_span(frame.spans[1], event.before));
@@ -242,7 +296,7 @@ write_event(StringInfo s, Script *script, char op)
 static void
 write_message(const uint8_t *data, Size n)
 {
-	static const char kinds[] = "BCRcudtmr";
+	static const char kinds[] = "BCRMKcudtmr";
 	Script		script = {data, data + n};
 	StringInfoData s;
 	NaiveReader reader;
@@ -259,6 +313,10 @@ write_message(const uint8_t *data, Size n)
 			write_transaction(&s, &script, kind);
 		else if (kind == 'R')
 			write_relation(&s, &script);
+		else if (kind == 'M')
+			write_mark(&s, &script);
+		else if (kind == 'K')
+			write_cursor(&s, &script);
 		else
 			write_event(&s, &script, kind);
 		frames++;

@@ -32,6 +32,7 @@ typedef struct NaiveColumn
 } NaiveColumn;
 
 #define NAIVE_COLUMNS 1600
+#define NAIVE_MEMBERS 8
 
 /* Where an object is in the document; of size 0 if it is not there. */
 typedef struct NaiveSpan
@@ -43,8 +44,10 @@ typedef struct NaiveSpan
 /* One frame; which fields mean something depends on the kind. */
 typedef struct NaiveFrame
 {
-	char		kind;			/* B, C, R or the op of an event */
+	char		kind;			/* B, C, R, M, K or the op of an event */
 	bool		barrier;
+	bool		open_id;		/* events */
+	bool		at_end;			/* K */
 
 	uint64		lsn;			/* B, C */
 	int64		commit_time;	/* B: microseconds since 1970 */
@@ -66,6 +69,13 @@ typedef struct NaiveFrame
 	const unsigned char *document;
 	Size		document_size;
 	NaiveSpan	spans[3];		/* key, before, after */
+	int			nmembers;
+	uint64		members[NAIVE_MEMBERS]; /* the first ones of nmembers */
+
+	const unsigned char *content;	/* M: what it holds; K: its last value */
+	Size		content_size;
+	uint64		rows;			/* K */
+	int			nvalues;
 } NaiveFrame;
 
 typedef enum NaiveResult
@@ -173,6 +183,42 @@ naive_relation(NaiveReader *body, NaiveFrame *frame)
 	return true;
 }
 
+/* Behind the objects there is a number for each column, if a flag says so. */
+static inline bool
+naive_members(NaiveReader members, uint8 flags, NaiveFrame *frame)
+{
+	while ((flags & 16) && members.p < members.end)
+	{
+		uint64		number;
+
+		if (!naive_varint(&members, &number))
+			return false;
+		if (frame->nmembers < NAIVE_MEMBERS)
+			frame->members[frame->nmembers] = number;
+		frame->nmembers++;
+	}
+	return true;
+}
+
+static inline bool
+naive_cursor(NaiveReader *body, uint8 flags, NaiveFrame *frame)
+{
+	if (body->end - body->p < 10)
+		return false;
+	frame->at_end = flags & 1;
+	frame->rows = naive_number(body, 8);
+	frame->nvalues = (int) naive_number(body, 2);
+	for (int i = 0; i < frame->nvalues; i++)
+	{
+		if (body->end - body->p < 4)
+			return false;
+		frame->content_size = naive_number(body, 4);
+		if (!naive_bytes(body, frame->content_size, &frame->content))
+			return false;
+	}
+	return true;
+}
+
 /* Three flags say which objects the document has. */
 static inline bool
 naive_spans(NaiveReader spans, uint8 flags, NaiveFrame *frame)
@@ -193,7 +239,7 @@ naive_spans(NaiveReader spans, uint8 flags, NaiveFrame *frame)
 		if (span->size == 0 || end > frame->document_size)
 			return false;
 	}
-	return true;
+	return naive_members(spans, flags, frame);
 }
 
 /* Take the body of a frame apart; flags and sixteen are those of the frame's head. */
@@ -220,9 +266,15 @@ naive_body(NaiveReader *body, uint8 flags, uint16 sixteen, NaiveFrame *frame)
 			return true;
 		case 'R':
 			return naive_relation(body, frame);
+		case 'M':
+			frame->content_size = n;
+			return naive_bytes(body, n, &frame->content);
+		case 'K':
+			return naive_cursor(body, flags, frame);
 		default:
 			if (n < 20 + (Size) sixteen)
 				return false;
+			frame->open_id = (flags & 32) != 0;
 			frame->relation = (uint32) naive_number(body, 4);
 			frame->hash = naive_number(body, 8);
 			frame->index = naive_number(body, 8);
@@ -257,10 +309,9 @@ naive_next(NaiveReader *reader, NaiveFrame *frame)
 			return NAIVE_MALFORMED;
 		body.p = reader->p;
 		body.end = reader->p += size;
-		frame->barrier = (flags & 1) != 0;
-		if (!(frame->kind == 'B' || frame->kind == 'C' || frame->kind == 'R' ||
-			  (frame->kind >= 'a' && frame->kind <= 'z')))
+		if (memchr("BCRMK", frame->kind, 5) == NULL && !(frame->kind >= 'a' && frame->kind <= 'z'))
 			continue;
+		frame->barrier = frame->kind >= 'a' && (flags & 1) != 0;
 		return naive_body(&body, flags, sixteen, frame) ? NAIVE_FRAME : NAIVE_MALFORMED;
 	}
 	return NAIVE_END;

@@ -179,6 +179,100 @@ event_has_its_objects_behind_the_document(void **state)
 	pfree(message.data);
 }
 
+static void
+mark_is_what_the_frame_holds(void **state)
+{
+	static const unsigned char bytes[] = {
+		'M', 0, 0, 0, 0, 0, 0, 3, 'a', '\0', 'b', 'M', 0, 0, 0, 0, 0, 0, 0
+	};
+
+	initStringInfo(&message);
+	frames_mark(&message, "a\0b", 3);
+	frames_mark(&message, "", 0);
+	check_bytes(bytes, sizeof(bytes));
+}
+
+static void
+cursor_has_its_rows_and_values(void **state)
+{
+	static const unsigned char bytes[] = {
+		'K', 0, 0, 0, 0, 0, 0, 10 + 6 + 4,
+		0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0, 2,
+		0, 0, 0, 2, '4', '2', 0, 0, 0, 0,
+		'K', 1, 0, 0, 0, 0, 0, 10,
+		0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+	};
+	const char *values[] = {"42", ""};
+	FrameCursor cursor = {
+		.rows = UINT64CONST(0x0102030405060708), .nvalues = 2, .values = values
+	};
+	FrameCursor end = {.at_end = true};
+
+	initStringInfo(&message);
+	frames_cursor(&message, &cursor);
+	frames_cursor(&message, &end);
+	check_bytes(bytes, sizeof(bytes));
+}
+
+static void
+append_told_event(StringInfo s, const FrameEvent *event, const FrameMembers *members,
+				  const char *document, Size n)
+{
+	int			begin = frames_event_begin(s);
+
+	appendBinaryStringInfo(s, document, (int) n);
+	frames_told_event_end(s, begin, event, members);
+}
+
+/* As in the example of the specification. */
+static void
+event_has_its_members_behind_its_objects(void **state)
+{
+	static const char document[] = "{\"after\":{\"id\":1,\"v\":\"a\"}}";
+	static const uint32 numbers[] = {12, 0, 14, 10001};
+	Size		n = sizeof(document) - 1;
+	FrameEvent	event = {.op = 'u', .after = {9, 16}};
+	FrameMembers members = {.numbers = numbers, .n = 4};
+
+	initStringInfo(&message);
+	append_told_event(&message, &event, &members, document, n);
+	assert_memory_equal(message.data, "u\30\0\7", 4);
+	assert_int_equal(message.len, 28 + n + 7);
+	assert_memory_equal(message.data + 28 + n, "\11\20\14\0\16\221\116", 7);
+	pfree(message.data);
+
+	/* of a row that was read: with an id that is open, and perhaps without columns */
+	event.op = 'r';
+	members.open_id = true;
+	members.n = 0;
+	initStringInfo(&message);
+	append_told_event(&message, &event, &members, document, n);
+	assert_memory_equal(message.data, "r\70\0\2", 4);
+	pfree(message.data);
+}
+
+static void
+as_many_members_as_a_table_has_columns(void **state)
+{
+	uint32		numbers[1600];
+	FrameEvent	event = {.op = 'u'};
+	FrameMembers members = {.numbers = numbers, .n = 1600};
+	NaiveReader reader;
+	NaiveFrame	frame = {0};
+
+	memset(numbers, 0xFF, sizeof(numbers));
+	initStringInfo(&message);
+	frames_header(&message);
+	append_told_event(&message, &event, &members, "", 0);
+	assert_int_equal(message.len, 4 + 28 + 1600 * 5);
+	assert_true(naive_open(&reader, message.data, message.len));
+	assert_int_equal(naive_next(&reader, &frame), NAIVE_FRAME);
+	assert_int_equal(frame.nmembers, 1600);
+	assert_true(frame.members[0] == UINT64CONST(0xFFFFFFFF));
+	assert_int_equal(naive_next(&reader, &frame), NAIVE_END);
+	pfree(message.data);
+}
+
 /* Seven bits a byte: positions have no limit but that of documents. */
 static void
 event_has_objects_anywhere(void **state)
@@ -264,7 +358,7 @@ add_random_spans(FrameEvent *event, NaiveFrame *expected)
 static void
 append_random_frame(StringInfo s, NaiveFrame *expected, char *space)
 {
-	static const char kinds[] = "BCRcudtmr";
+	static const char kinds[] = "BCRMKcudtmr";
 	Transaction txn = {.lsn = some_number(64), .end_lsn = some_number(64)};
 
 	memset(expected, 0, sizeof(*expected));
@@ -285,6 +379,28 @@ append_random_frame(StringInfo s, NaiveFrame *expected, char *space)
 		expected->lsn = txn.lsn;
 		expected->end_lsn = txn.end_lsn;
 		expected->events = txn.events;
+	}
+	else if (expected->kind == 'M')
+	{
+		expected->content_size = random_below(512);
+		memset(space, 'm', expected->content_size);
+		expected->content = (unsigned char *) space;
+		frames_mark(s, space, expected->content_size);
+	}
+	else if (expected->kind == 'K')
+	{
+		const char *values[] = {"", space};
+		FrameCursor cursor = {.at_end = random_below(2), .rows = some_number(64), .values = values};
+
+		memset(space, 'k', 511);
+		space[random_below(512)] = '\0';
+		space[511] = '\0';
+		cursor.nvalues = expected->nvalues = (int) random_below(3);
+		expected->at_end = cursor.at_end;
+		expected->rows = cursor.rows;
+		expected->content = (unsigned char *) space;
+		expected->content_size = cursor.nvalues == 2 ? strlen(space) : 0;
+		frames_cursor(s, &cursor);
 	}
 	else if (expected->kind == 'R')
 	{
@@ -313,6 +429,8 @@ append_random_frame(StringInfo s, NaiveFrame *expected, char *space)
 	else
 	{
 		FrameEvent	event = {.op = expected->kind};
+		uint32		numbers[NAIVE_MEMBERS];
+		FrameMembers members = {.numbers = numbers};
 
 		expected->document = (unsigned char *) space;
 		expected->document_size = random_below(512);
@@ -323,7 +441,16 @@ append_random_frame(StringInfo s, NaiveFrame *expected, char *space)
 		event.hash = expected->hash = some_number(64);
 		event.relation = expected->relation = (uint32) some_number(32);
 		add_random_spans(&event, expected);
-		append_event(s, &event, space, expected->document_size);
+		if (random_below(2))
+		{
+			append_event(s, &event, space, expected->document_size);
+			return;
+		}
+		members.n = expected->nmembers = (int) random_below(NAIVE_MEMBERS + 1);
+		members.open_id = expected->open_id = random_below(2);
+		for (int i = 0; i < members.n; i++)
+			expected->members[i] = numbers[i] = (uint32) some_number(32);
+		append_told_event(s, &event, &members, space, expected->document_size);
 	}
 }
 
@@ -341,6 +468,15 @@ assert_same_frame(const NaiveFrame *frame, const NaiveFrame *expected)
 	assert_true(frame->hash == expected->hash);
 	assert_true(frame->index == expected->index);
 	assert_memory_equal(frame->spans, expected->spans, sizeof(frame->spans));
+	assert_int_equal(frame->open_id, expected->open_id);
+	assert_int_equal(frame->nmembers, expected->nmembers);
+	assert_memory_equal(frame->members, expected->members, sizeof(frame->members));
+	assert_int_equal(frame->at_end, expected->at_end);
+	assert_true(frame->rows == expected->rows);
+	assert_int_equal(frame->nvalues, expected->nvalues);
+	assert_int_equal(frame->content_size, expected->content_size);
+	if (expected->content_size > 0)
+		assert_memory_equal(frame->content, expected->content, expected->content_size);
 	assert_int_equal(frame->ncolumns, expected->ncolumns);
 	assert_int_equal(frame->schema_size, expected->schema_size);
 	assert_int_equal(frame->table_size, expected->table_size);
@@ -453,6 +589,10 @@ main(void)
 		cmocka_unit_test(relation_has_its_names_and_columns),
 		cmocka_unit_test(event_has_its_header_before_the_document),
 		cmocka_unit_test(event_has_its_objects_behind_the_document),
+		cmocka_unit_test(mark_is_what_the_frame_holds),
+		cmocka_unit_test(cursor_has_its_rows_and_values),
+		cmocka_unit_test(event_has_its_members_behind_its_objects),
+		cmocka_unit_test(as_many_members_as_a_table_has_columns),
 		cmocka_unit_test(event_has_objects_anywhere),
 		cmocka_unit_test(event_without_anything_is_zeros),
 		cmocka_unit_test(event_header_goes_where_the_message_has_moved_to),

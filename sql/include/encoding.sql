@@ -15,6 +15,7 @@ SELECT repeat('a', n) || repeat(:'chars', 2000) FROM generate_series(2035, 2050)
 INSERT INTO :"chars" (:"chars") SELECT repeat(:'chars', 2000) || repeat('a', n) FROM generate_series(0, 10) n;
 INSERT INTO :"chars" (:"chars") SELECT string_agg(:'chars' || repeat('x', g % 9), E'\n') FROM generate_series(1, 5000) g;
 SELECT h.compare('encoded', (SELECT oid::regclass FROM pg_class WHERE relname = :'chars'));
+SELECT h.compare_rows((SELECT oid::regclass FROM pg_class WHERE relname = :'chars'));
 SELECT data FROM doc WHERE data::json -> 'elided' IS NOT NULL;
 SELECT h.short(data) FROM doc WHERE n IN (1, 3);
 -- frames are UTF-8, here as through a walsender
