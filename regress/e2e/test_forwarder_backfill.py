@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-import cluster as pg
-import forwarder
+from harness import postgres as pg
+from harness import forwarder
 from receiver import differences, received
 
 TABLE = """
@@ -435,7 +435,7 @@ def test_the_server_dies_while_rows_are_read(fwd, tmp_path):
                 request(f, "public.t", "--rate", "500")
                 for _ in range(2):
                     time.sleep(1.5)
-                    server.kill9()
+                    server.kill()
                     server.start()
                 wait_for_end(db, f)
             wait_for_equal(db, f)

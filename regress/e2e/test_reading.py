@@ -9,7 +9,7 @@ import threading
 import psycopg2
 import pytest
 
-import cluster as pg
+from harness import postgres as pg
 
 READ = "SELECT walspout.read_rows('{table}', '{options}', NULL, NULL, NULL, NULL, {condition})"
 

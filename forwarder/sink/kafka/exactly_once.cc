@@ -37,7 +37,8 @@ Error KafkaExactlyOnce::another_history(const std::string& what) const {
 // Events up to the position are skipped, so their ids have to grow.
 Result<void> KafkaExactlyOnce::can_number() const {
   if (source_.ordered) return {};
-  return misconfigured("exactly_once needs a source with a slot, whose events are numbered", where_);
+  return misconfigured("exactly_once needs a source with a slot, whose events are numbered",
+                       where_);
 }
 
 Result<void> KafkaExactlyOnce::check(KafkaLink& link, TimePoint deadline) const {
