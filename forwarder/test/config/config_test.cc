@@ -198,6 +198,8 @@ pipelines:
         unmapped: drop
         value: row
         tombstones: true
+        exactly_once: true
+        positions: mine
         compression: zstd
         linger: 5ms
         unconfirmed: 7
@@ -330,6 +332,8 @@ state: /var/lib/walspout
   EXPECT_EQ(kafka.topic.unmapped, Unmapped::kDrop);
   EXPECT_TRUE(kafka.rows);
   EXPECT_TRUE(kafka.tombstones);
+  EXPECT_TRUE(kafka.exactly_once);
+  EXPECT_EQ(kafka.positions, "mine");
   EXPECT_EQ(kafka.compression, "zstd");
   EXPECT_EQ(kafka.linger, Milliseconds(5));
   EXPECT_EQ(kafka.unconfirmed, 7u);
