@@ -162,7 +162,7 @@ help:
 	@echo '  check-e2e        end to end, through pg_recvlogical (PYTEST_FLAGS="-k name")'
 	@echo '  check-asan       unit, regression and isolation tests under the address sanitizer'
 	@echo '  check-backfill-model  the rules of the backfill, in all orders of steps of small cases'
-	@echo '  check-forwarder  the forwarder: unit tests, sinks, end to end (also -unit, -e2e, -asan, -tsan)'
+	@echo '  check-forwarder  the forwarder: unit tests, sinks, end to end (also -unit, -e2e, -long, -asan, -tsan)'
 	@echo '  check-torture    faults of every kind, a few seconds each (make torture: for long)'
 	@echo '  check-versions   SQL tests on PostgreSQL 13, 16, 17, 18 and 19, which are fetched (VERSIONS="16 18";'
 	@echo '                   VERSIONS_FLAGS=--e2e): not part of check'

@@ -2,7 +2,7 @@
 
 .PHONY: check check-suites check-all check-build check-unit check-sql check-versions check-e2e check-asan \
 	check-backfill-model \
-	check-bench check-forwarder check-forwarder-unit check-forwarder-e2e check-forwarder-asan \
+	check-bench check-forwarder check-forwarder-unit check-forwarder-e2e check-forwarder-long check-forwarder-asan \
 	check-forwarder-tsan check-torture torture test-modules forwarder-tests fuzz bench bench-server \
 	bench-forwarder bench-memory bench-report bench-record bench-plugins bench-clients
 
@@ -12,7 +12,7 @@
 # more than they work, so two of them run side by side. The longest begins.
 SUITES = check-format check-boundaries check-forwarder-e2e check-e2e check-forwarder-unit check-sql check-unit \
 	check-backfill-model
-LONG_SUITES = check-fuzz check-asan check-forwarder-asan check-forwarder-tsan check-torture check-bench
+LONG_SUITES = check-forwarder-long check-fuzz check-asan check-forwarder-asan check-forwarder-tsan check-torture check-bench
 
 # PGXS has a recipe for check, which only says that it cannot: that recipe is run by a shell that does
 # nothing, and what check depends on does the work.
@@ -101,8 +101,11 @@ check-forwarder-unit: $(if $(BUILT),,forwarder-tests)
 	cd $(FORWARDER_BUILD) && ctest -j4 --output-on-failure
 
 check-forwarder-e2e: $(if $(BUILT),,plugin test-modules bench-plugins forwarder-tests)
-	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 2 \
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 2 -m "not long" \
 		$(FORWARDER_TESTS) $(PYTEST_FLAGS)
+
+check-forwarder-long: $(if $(BUILT),,plugin test-modules bench-plugins forwarder-tests)
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 2 -m long $(FORWARDER_TESTS) $(PYTEST_FLAGS)
 
 # Its tests again, instrumented: for addresses and undefined behaviour by g++, for threads by clang, so
 # that both compilers see all of it.

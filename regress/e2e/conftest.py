@@ -18,6 +18,7 @@ TEST_CASTS = os.path.join(pg.TOP, "build", "modules", "walspout_test_casts.so")
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "effect(keys): shows what keys of the configuration do")
+    config.addinivalue_line("markers", "long: part of make check-all, and not of make check")
     config.addinivalue_line("markers", "slow: takes more than ten seconds or a gigabyte")
     pg.exit_on_sigterm()
 

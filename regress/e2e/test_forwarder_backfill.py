@@ -424,8 +424,7 @@ def test_the_server_dies_while_rows_are_read(fwd, tmp_path):
         server = pg.Cluster(pg.Installation(work), conf={"fsync": "on"})
         server.start()
         server.createdb("own")
-        from conftest import Database
-        db = Database(server, "own")
+        db = pg.Database(server, "own")
         fill(db)
         f = forwarder.Forwarder(db, str(tmp_path))
         db.create_slot("fwd")

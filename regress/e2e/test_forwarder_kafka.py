@@ -167,6 +167,7 @@ class Writer(threading.Thread):
         self.join()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("victim", ["forwarder", "broker", "both"])
 def test_exactly_once_whatever_is_killed(db, fwd, broker, victim):
     db.psql(TABLE)
@@ -193,6 +194,7 @@ def test_exactly_once_whatever_is_killed(db, fwd, broker, victim):
     assert forwarder.terminate() == 0
 
 
+@pytest.mark.long
 def test_exactly_once_where_a_standby_takes_over(db, fwd, broker):
     """The one that had the slot is frozen, and wakes up in the middle of what it was about."""
     db.psql(TABLE)

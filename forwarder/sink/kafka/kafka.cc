@@ -219,7 +219,7 @@ Result<void> KafkaSink::produce(rd_kafka_topic_t* topic, const Event& event,
 
 tl::expected<void, Broken> KafkaSink::poll(TimePoint until, Flight& flight) {
   if (half_sent_) return broken(*half_sent_);
-  return once_.is_used() ? settle(until, flight) : listen(until, flight);
+  return once_.is_used() ? settle(until, flight) : take_reports(until, flight);
 }
 
 tl::unexpected<Broken> KafkaSink::broken(Error error) {
@@ -229,7 +229,7 @@ tl::unexpected<Broken> KafkaSink::broken(Error error) {
 tl::expected<void, Broken> KafkaSink::settle(TimePoint until, Flight& flight) {
   if (!once_.is_open()) {
     flight.done_through(flight.next() - 1);  // what was delivered before
-    return listen(TimePoint(), flight);
+    return take_reports(TimePoint(), flight);
   }
   const auto whole = complete(until, flight);
   if (!whole) return tl::unexpected(whole.error());
@@ -241,7 +241,7 @@ tl::expected<void, Broken> KafkaSink::settle(TimePoint until, Flight& flight) {
 // Whether the transaction is to be committed now. Where the caller waits for room, reports give
 // that; where it does not, nothing more comes. Where no report comes, there may be a reason.
 tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) {
-  if (auto heard = listen(TimePoint(), flight); !heard) return tl::unexpected(heard.error());
+  if (auto heard = take_reports(TimePoint(), flight); !heard) return tl::unexpected(heard.error());
   once_.look_at_clock();
   for (;;) {
     if (flight.failures() > 0 || Clock::now() >= until) return false;
@@ -251,12 +251,12 @@ tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) 
       if (once_.unreported() == 0) return true;
     }
     const size_t before = once_.unreported();
-    auto heard = listen(std::min(until, Clock::now() + kLook), flight);
+    auto heard = take_reports(std::min(until, Clock::now() + kLook), flight);
     if (!heard) return tl::unexpected(heard.error());
     if (once_.unreported() == before) {
       const auto good = once_.look();
       // The report that says whose fault it is may come just behind the error.
-      if (auto more = listen(TimePoint(), flight); !more) return tl::unexpected(more.error());
+      if (auto more = take_reports(TimePoint(), flight); !more) return tl::unexpected(more.error());
       if (!good && flight.failures() == 0) return broken(good.error());
     }
     if (only_reports) return false;
@@ -278,7 +278,7 @@ void KafkaSink::undo(Flight& flight) {
   drop_link(kAbort);
 }
 
-tl::expected<void, Broken> KafkaSink::listen(TimePoint until, Flight& flight) {
+tl::expected<void, Broken> KafkaSink::take_reports(TimePoint until, Flight& flight) {
   if (flight.pending() == 0) heard_ = Clock::now();
   for (;;) {
     auto reports = link_->next(std::min(until, Clock::now() + kLook));

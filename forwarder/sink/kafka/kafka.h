@@ -79,7 +79,7 @@ class KafkaSink final : public Sink, private WindowClient {
   [[nodiscard]] Result<void> produce(rd_kafka_topic_t* topic, const Event& event,
                                      const KafkaMessages::Message& message, void* opaque);
   // Waits until `until` for reports; takes in all that are there.
-  [[nodiscard]] tl::expected<void, Broken> listen(TimePoint until, Flight& flight);
+  [[nodiscard]] tl::expected<void, Broken> take_reports(TimePoint until, Flight& flight);
   // With exactly_once: the same, and commits where nothing is to be added.
   [[nodiscard]] tl::expected<void, Broken> settle(TimePoint until, Flight& flight);
   [[nodiscard]] tl::expected<bool, Broken> complete(TimePoint until, Flight& flight);
