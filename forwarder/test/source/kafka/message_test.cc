@@ -63,7 +63,9 @@ std::string rejected(const Headers& headers, std::optional<std::string_view> val
 }
 
 TEST(KafkaMessage, BecomesTheEventAgain) {
-  const auto found = read(Headers().set("barrier", "1").more("other", "x").more("none", {}));
+  Headers headers;
+  headers.set("barrier", "1").more("other", "x").more("none", {});
+  const auto found = read(headers);
   ASSERT_TRUE(found && *found) << found.error().what;
   const Event& event = (*found)->event;
   EXPECT_EQ(EventId(event).view(), "1000-7");
