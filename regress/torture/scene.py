@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import psycopg2
@@ -165,6 +166,7 @@ class Scene:
         self.folder = stage.work.mkdir(f"run_{seed}")
         self.clock = os.path.join(self.folder, "clock")
         self.names = os.path.join(self.folder, "names")     # of the proxies, as the forwarder knows them
+        self.naming = threading.Lock()
         self.dead_letters = os.path.join(self.disk.folder, f"dead_{seed}.jsonl")
         self.state = os.path.join(self.disk.folder, f"state_{seed}")
         self.diary = []
@@ -574,9 +576,11 @@ class Scene:
     # What faults need
 
     def write_names(self):
-        with open(self.names + ".new", "w") as f:
-            f.writelines(f"{host_of(name)} {proxy.address}\n" for name, proxy in self.proxies.items())
-        os.rename(self.names + ".new", self.names)
+        # Faults move several servers at once.
+        with self.naming:
+            with open(self.names + ".new", "w") as f:
+                f.writelines(f"{host_of(name)} {proxy.address}\n" for name, proxy in self.proxies.items())
+            os.rename(self.names + ".new", self.names)
 
     def move(self, name, chance):
         """A server that the forwarder knows by its name gets another address."""
