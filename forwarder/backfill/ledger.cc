@@ -85,7 +85,7 @@ void Ledger::load(std::vector<BackfillRecord> records) {
     begin(*target);
     targets_[target->record.id] = std::move(target);
   }
-  // What was requested while nobody listened.
+  // Requests that were made while no forwarder ran.
   looks_.push_back(0);
   update();
 }

@@ -36,7 +36,7 @@ std::string make_nonce() {
   return std::to_string(uint64_t{device()} << 32 | device());
 }
 
-// Whether to read again may help, though nobody changes anything.
+// Whether the same statement may succeed later by itself.
 bool may_pass(const std::string& sqlstate) {
   for (const std::string_view state : {"08", "40", "53", "55006", "55P03", "57", "58", "XX"}) {
     if (sqlstate.starts_with(state)) return true;

@@ -14,7 +14,7 @@ namespace walspout {
 
 class Snapshot {
  public:
-  // "xmin:xmax:xid,xid": nothing if the text is none.
+  // "xmin:xmax:xid,xid". Nothing if the text is not a snapshot.
   static std::optional<Snapshot> parse(std::string_view text) {
     Snapshot snapshot;
     const auto take = [&text](char end, uint64_t& value) {

@@ -240,9 +240,10 @@ std::string read_round(const SourceConfig& config, const std::vector<ReadRequest
     if (request.kind == ReadRequest::Kind::kCheck) continue;
     copies += "; COPY (" + read(options, request, limits) + ") TO STDOUT (FORMAT binary)";
   }
-  // The lock comes first: a table that is rewritten after the snapshot looks empty.
-  return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off; LOCK "
-         "TABLE " +
+  // The lock comes first: a table that is rewritten after the snapshot looks empty. A lock that
+  // does not come is asked for again later: meanwhile nothing is saved, and the slot is held.
+  return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off; SET LOCAL "
+         "lock_timeout = '3s'; LOCK TABLE " +
          tables + " IN ACCESS SHARE MODE; SELECT pg_catalog.pg_current_snapshot(); SELECT v.id, " +
          shape("v.relation") + " FROM (VALUES " + values + ") v(id, relation)" + copies +
          "; COMMIT";
