@@ -21,6 +21,7 @@ constexpr Duration kSave = std::chrono::milliseconds(500);
 constexpr Duration kLookAgain = std::chrono::seconds(5);
 constexpr Duration kLookSoon = std::chrono::milliseconds(100);
 constexpr Duration kSee = std::chrono::milliseconds(100);
+constexpr Duration kLocked = std::chrono::seconds(5);  // until a locked table is tried again
 constexpr Duration kTell = std::chrono::seconds(10);
 constexpr size_t kTargets = 256;
 constexpr size_t kTablesAtOnce = 64;
@@ -424,7 +425,10 @@ Result<void> Reader::fail(const std::vector<ReadRequest>& requests, ServerError 
   const bool ends = !may_pass(error.sqlstate) && request.table.rows == 0;
   ledger_.set_error(request.id, error.error.what, ends);
   if (ends) return {};
-  const Milliseconds pause = backoff_.next();
+  constexpr std::string_view kLockNotAvailable = "55P03";
+  const Milliseconds pause = error.sqlstate == kLockNotAvailable
+                                 ? std::chrono::duration_cast<Milliseconds>(kLocked)
+                                 : backoff_.next();
   ledger_.rest(request.id, Clock::now() + pause);
   log(LogLevel::kWarn, "rows could not be read, will try again",
       {{"pipeline", pipeline_},

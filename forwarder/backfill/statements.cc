@@ -112,9 +112,12 @@ std::string find_requests(const std::string& slot, const std::string& nonce,
       "SELECT b.id, CASE WHEN c.oid IS NOT NULL THEN b.relation END, n.nspname, c.relname, "
       "b.condition, b.rate, b.state, " +
       encoded("b.cursor") + ", " + encoded("b.reread") +
-      ", b.rows, (SELECT pg_catalog.sum(greatest(t.reltuples, 0))::bigint FROM "
-      "pg_catalog.pg_class t WHERE t.oid = b.relation OR t.oid IN (SELECT relid FROM "
-      "pg_catalog.pg_partition_tree(b.relation))), b.shape FROM walspout.backfills b LEFT JOIN "
+      // pg_partition_tree() would wait for a table that is locked, and the stream with it.
+      ", b.rows, (WITH RECURSIVE tree(oid) AS (SELECT b.relation UNION ALL SELECT i.inhrelid FROM "
+      "tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid JOIN pg_catalog.pg_class p ON "
+      "p.oid = i.inhrelid AND p.relispartition) SELECT pg_catalog.sum(greatest(t.reltuples, "
+      "0))::bigint FROM pg_catalog.pg_class t JOIN tree ON tree.oid = t.oid), b.shape FROM "
+      "walspout.backfills b LEFT JOIN "
       "pg_catalog.pg_class c ON c.oid = b.relation LEFT JOIN pg_catalog.pg_namespace n ON n.oid = "
       "c.relnamespace WHERE b.slot = " +
       quote(slot) + " AND b.owner = " + quote(nonce) + " AND b.id NOT IN (" + numbers(loaded) +
@@ -243,7 +246,7 @@ std::string read_round(const SourceConfig& config, const std::vector<ReadRequest
   // The lock comes first: a table that is rewritten after the snapshot looks empty. A lock that
   // does not come is asked for again later: meanwhile nothing is saved, and the slot is held.
   return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off; SET LOCAL "
-         "lock_timeout = '3s'; LOCK TABLE " +
+         "lock_timeout = '500ms'; LOCK TABLE " +
          tables + " IN ACCESS SHARE MODE; SELECT pg_catalog.pg_current_snapshot(); SELECT v.id, " +
          shape("v.relation") + " FROM (VALUES " + values + ") v(id, relation)" + copies +
          "; COMMIT";

@@ -1,5 +1,6 @@
 """Rows that exist already: they arrive beside the stream, and whoever applies all events has the table."""
 
+import contextlib
 import subprocess
 import time
 
@@ -301,6 +302,27 @@ def test_old_transactions_hold_up_the_begin_and_are_named(db, fwd, server):
             db.psql("COMMIT PREPARED 'held'")
         wait_for_end(db, f)
         assert wait_for_equal(db, f).rows == 10
+
+
+def test_a_locked_table_holds_up_nothing_else(db, fwd):
+    """Neither other tables, nor a stream that begins meanwhile."""
+    db.psql(TABLE + "INSERT INTO t SELECT i, 0, 'b' FROM generate_series(1, 80) i")
+    db.psql("CREATE TABLE public.other (id int PRIMARY KEY); INSERT INTO other SELECT generate_series(1, 80)")
+    f = fwd()
+    db.create_slot("fwd")
+    db.psql("SELECT walspout.backfill('t', rate => 20); SELECT walspout.backfill('other', rate => 20)")
+    with f, contextlib.closing(db.server.connect(db.name, autocommit=False)) as locker:
+        f.wait_for_events(5)
+        locker.cursor().execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        wait_for_end(db, f, "public.other", timeout=60)
+        f.wait_for_log("lock timeout")
+        assert f.terminate() == 0
+        f.start()
+        db.psql("INSERT INTO other VALUES (81)")
+        pg.wait_until(lambda: any(event["op"] == "c" for event in f.events()), 20, what="event of the stream")
+        locker.rollback()
+        wait_for_end(db, f)
+        wait_for_equal(db, f)
 
 
 def test_a_hot_row_completes(db, fwd):
