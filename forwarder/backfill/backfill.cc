@@ -13,7 +13,6 @@ namespace walspout {
 namespace {
 
 constexpr Duration kAnswer = std::chrono::seconds(30);
-constexpr std::string_view kNoPrivilege = "42501";
 
 // For the session: what is saved does not wait for standbys, which may be gone.
 constexpr std::string_view kNoStandbys = "SET synchronous_commit = 'local'";
@@ -49,12 +48,15 @@ Result<void> Backfill::before_slot(Connection& connection) {
   const std::string not_made =
       "slot \"" + config_.slot + "\" is not made, as its backfill cannot be requested: ";
   if (!known) {
-    return retry(not_made + "the extension is not in this database: CREATE EXTENSION walspout",
-                 connection.endpoint());
+    return retry(not_made + std::string(kNoExtension), connection.endpoint());
   }
   if (text(there->front(), 1) == "t") {
     if (!config_.backfill) return {};
     return retry(not_made + std::string(kNoStandby), connection.endpoint());
+  }
+  if (text(there->front(), 2) != "t") {
+    if (!config_.backfill) return {};
+    return retry(not_made + std::string(kNoRights), connection.endpoint());
   }
   Result<void> requested = request_published(connection);
   if (requested || !config_.backfill) return {};
@@ -97,6 +99,11 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
   auto there = connection.query(find_extension(), deadline);
   if (!there) return Failure(std::move(there.error().error));
   known_ = !there->empty() && text(there->front(), 0) == "t" && text(there->front(), 1) != "t";
+  if (known_ && text(there->front(), 2) != "t") {
+    known_ = false;
+    log(LogLevel::kInfo, "no backfill is possible",
+        {{"pipeline", pipeline_}, {"reason", kNoRights}});
+  }
   if (!known_) return {};
   auto found = connection.query(std::string(kNoStandbys), deadline);
   if (found) {
@@ -104,14 +111,6 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
   }
   if (found)
     found = connection.query(find_requests(config_.slot, reader_.nonce(), {}, 0), deadline);
-  if (!found && found.error().sqlstate == kNoPrivilege) {
-    known_ = false;
-    log(LogLevel::kInfo, "no backfill is possible",
-        {{"pipeline", pipeline_},
-         {"error", found.error().error.message()},
-         {"remedy", "grant the role what README.md names under Rows that exist already"}});
-    return {};
-  }
   if (!found) return in("could not read how far backfills are", std::move(found.error().error));
   std::vector<BackfillRecord> records;
   for (const Row& row : *found) {

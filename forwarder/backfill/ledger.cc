@@ -13,6 +13,7 @@ namespace {
 constexpr std::array kStates = {"requested", "waiting",  "running", "paused",
                                 "done",      "canceled", "failed"};
 constexpr size_t kKeysAtOnce = 1000;
+constexpr size_t kMostLooks = 1000;
 constexpr int64_t kFewRows = 1000;  // of a table that shares its round with many
 
 // A copy that does not have the keys to read again: they may be many.
@@ -286,7 +287,8 @@ Lsn Ledger::hold() {
 
 void Ledger::look(uint32_t xid) {
   std::lock_guard lock(mutex_);
-  looks_.push_back(xid);
+  if (looks_.size() < kMostLooks) looks_.push_back(xid);
+  looks_.back() = xid;
   unfinished_ = true;
 }
 
@@ -480,6 +482,12 @@ std::vector<BackfillRecord> Ledger::records() const {
 std::vector<uint32_t> Ledger::looks() const {
   std::lock_guard lock(mutex_);
   return looks_;
+}
+
+void Ledger::give_up_looks() {
+  std::lock_guard lock(mutex_);
+  looks_.clear();
+  update();
 }
 
 void Ledger::looked(const Snapshot& snapshot) {

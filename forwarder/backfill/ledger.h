@@ -145,6 +145,8 @@ class Ledger {
   std::vector<BackfillRecord> records() const;
   bool any_unfinished() const { return unfinished_.load(); }
   std::vector<uint32_t> looks() const;
+  // Nothing can be looked at.
+  void give_up_looks();
   void looked(const Snapshot& snapshot);
 
  private:

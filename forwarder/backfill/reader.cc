@@ -157,6 +157,18 @@ Result<std::vector<Row>> Reader::ask(const std::string& statement) {
 // Finds new requests, and those that somebody has ended, paused or resumed.
 Result<void> Reader::look() {
   looked_at_ = Clock::now();
+  auto there = ask(find_extension());
+  if (!there) return Failure(std::move(there.error()));
+  if (there->empty() || text(there->front(), 0) != "t" || text(there->front(), 2) != "t") {
+    // Any role can write a mark that asks for this look.
+    ledger_.give_up_looks();
+    if (!std::exchange(unable_said_, true)) {
+      const bool missing = there->empty() || text(there->front(), 0) != "t";
+      log(LogLevel::kInfo, "no backfill is possible",
+          {{"pipeline", pipeline_}, {"reason", missing ? kNoExtension : kNoRights}});
+    }
+    return {};
+  }
   auto seen = ask("SELECT pg_catalog.pg_current_snapshot(), pg_catalog.pg_is_in_recovery()");
   if (!seen) return Failure(std::move(seen.error()));
   if (!seen->empty() && text(seen->front(), 1) == "t") return retry(std::string(kNoStandby));

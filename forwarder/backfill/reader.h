@@ -76,7 +76,8 @@ class Reader {
   std::optional<Connection> connection_;
   Backoff backoff_;
   uint64_t marks_ = 0;
-  bool more_ = false;   // requests are left that were not loaded
+  bool more_ = false;  // requests are left that were not loaded
+  bool unable_said_ = false;
   bool alone_ = false;  // one table a round: a round has failed
   TimePoint saved_at_;
   TimePoint looked_at_;

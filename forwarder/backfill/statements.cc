@@ -101,9 +101,16 @@ std::string read(const std::string& options, const ReadRequest& request,
 
 }  // namespace
 
+// Asks the catalogs: to_regclass() raises where the schema may not be used.
 std::string find_extension() {
-  return "SELECT pg_catalog.to_regclass('walspout.backfills') IS NOT NULL AND "
-         "pg_catalog.to_regproc('walspout.read_rows') IS NOT NULL, pg_catalog.pg_is_in_recovery()";
+  return "SELECT t.oid IS NOT NULL, pg_catalog.pg_is_in_recovery(), coalesce(pg_catalog."
+         "has_schema_privilege(t.schema, 'USAGE') AND pg_catalog.has_table_privilege(t.oid, "
+         "'SELECT') AND pg_catalog.has_table_privilege(t.oid, 'UPDATE'), false) FROM (SELECT "
+         "pg_catalog.max(c.oid::bigint)::pg_catalog.oid, pg_catalog.max(n.oid::bigint)::"
+         "pg_catalog.oid FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON "
+         "c.relnamespace = n.oid AND c.relname = 'backfills' JOIN pg_catalog.pg_proc p ON "
+         "p.pronamespace = n.oid AND p.proname = 'read_rows' WHERE n.nspname = 'walspout') t(oid, "
+         "schema)";
 }
 
 std::string find_requests(const std::string& slot, const std::string& nonce,

@@ -23,11 +23,18 @@ inline constexpr std::string_view kNoStandby =
     "this server is a standby, and the snapshots of a standby do not tell which transactions they "
     "see: let the pipeline read the primary";
 
+inline constexpr std::string_view kNoExtension =
+    "the extension is not in this database: CREATE EXTENSION walspout";
+inline constexpr std::string_view kNoRights =
+    "the role may not use walspout.backfills: grant what README.md names under Rows that exist "
+    "already";
+
 // In front of statements that commit: they do not wait for standbys, which may be gone, and the log
 // is written, and decoded, at once.
 inline constexpr std::string_view kLocalCommit = "SET LOCAL synchronous_commit = 'local'; ";
 
-// Whether the extension is there, with what a backfill needs; and whether the server is a standby.
+// Whether the extension is there, with what a backfill needs; whether the server is a standby; and
+// whether the role may read and write the requests. Raises for no role.
 std::string find_extension();
 
 // Requests of a slot that are not finished, and claimed: `loaded` are known already; at most `most`

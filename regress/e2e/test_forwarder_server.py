@@ -35,6 +35,20 @@ def line_with(text, sign):
     return found[0]
 
 
+def test_a_role_without_rights_on_the_extension_streams(db, fwd, role):
+    """Nor does a mark of somebody else make it try again and again."""
+    db.psql(TABLE + "; CREATE EXTENSION walspout")
+    with fwd(dsn=dsn_of(db, role)) as forwarder:
+        for i in range(3):
+            db.psql("SELECT pg_logical_emit_message(true, 'walspout.mark', 'look')")
+            db.psql(f"INSERT INTO t VALUES ({i}, 'x')")
+        assert len(forwarder.wait_for_events(3)) == 3
+        forwarder.wait_for_log("no backfill is possible")
+        time.sleep(2)
+        assert "could not go on" not in forwarder.log(), forwarder.log()
+        assert forwarder.log().count("no backfill is possible") <= 2, forwarder.log()
+
+
 # Lag
 
 
