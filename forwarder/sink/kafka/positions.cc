@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "kafka/ends.h"
 #include "kafka/errors.h"
 #include "sink/kafka/admin.h"
 
@@ -37,15 +38,12 @@ class Reader {
         topic_(rd_kafka_topic_new(link.handle(), topic.c_str(), nullptr)) {}
 
   Result<Found> read(bool all, TimePoint deadline) {
-    int64_t low = 0;
-    int64_t high = 0;
-    const auto code = rd_kafka_query_watermark_offsets(link_.handle(), name_.c_str(), 0, &low,
-                                                       &high, kafka_timeout(deadline));
-    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) return trouble(code);
+    const auto ends = kafka_ends(link_.handle(), name_, 0, deadline);
+    if (!ends) return trouble(ends.error());
     for (int64_t size = kFirstLook;; size *= kLookFurther) {
-      const int64_t begin = std::max(low, high - size);
+      const int64_t begin = std::max(ends->first, ends->end - size);
       auto found = read_from(begin, all, deadline);
-      if (!found || found->any || begin == low) return found;
+      if (!found || found->any || begin == ends->first) return found;
     }
   }
 

@@ -7,6 +7,7 @@
 #include <optional>
 #include <set>
 
+#include "kafka/ends.h"
 #include "source/kafka/consumer.h"
 #include "source/kafka/foreign.h"
 
@@ -147,23 +148,20 @@ bool Probe::group() {
   for (const auto& [topic, number] : partitions_) {
     rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), number);
   }
-  auto code = rd_kafka_committed(handle(), list.get(), kafka_timeout(until()));
+  const TimePoint deadline = until();
+  auto code = rd_kafka_committed(handle(), list.get(), kafka_timeout(deadline));
   int64_t lag = 0;
   size_t fresh = 0;
   for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++) {
     const auto& at = list->elems[i];
     code = at.err;
-    int64_t first = 0;
-    int64_t end = 0;
-    if (rd_kafka_query_watermark_offsets(handle(), at.topic, at.partition, &first, &end,
-                                         kafka_timeout(until())) != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      continue;
-    }
+    const auto ends = kafka_ends(handle(), at.topic, at.partition, deadline);
+    if (!ends) continue;
     if (at.offset < 0) fresh++;
-    if (at.offset >= 0 && at.offset < first) {
+    if (at.offset >= 0 && at.offset < ends->first) {
       return bad(kafka_gap_error({at.topic, at.partition}, config_));
     }
-    lag += std::max<int64_t>(0, end - (at.offset < 0 ? first : at.offset));
+    lag += std::max<int64_t>(0, ends->end - (at.offset < 0 ? ends->first : at.offset));
   }
   if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
     const auto trouble = kafka_source_trouble(code, rd_kafka_err2str(code), config_, where());

@@ -6,6 +6,8 @@
 
 #include <thread>
 
+#include "kafka/ends.h"
+#include "kafka/handle.h"
 #include "sink/kafka/kafka.h"
 #include "test/sink/contract.h"
 #include "test/sink/kafka/kafka_broker.h"
@@ -373,6 +375,23 @@ TEST_F(KafkaOnceTest, AnOutcomeThatIsUnknownIsFoundOut) {
   }
   const auto all = events_.documents();
   EXPECT_TRUE(values_in(topic_) == std::vector<std::string>(all.begin() + 10, all.end()));
+}
+
+TEST_F(KafkaOnceTest, ABrokerThatFreezesIsNotAskedForEver) {
+  ASSERT_TRUE(deliver(*make(), events_.span()));
+  rd_kafka_conf_t* conf = rd_kafka_conf_new();
+  rd_kafka_conf_set(conf, "bootstrap.servers", KafkaBroker::get().address().c_str(), nullptr, 0);
+  const KafkaOwned<rd_kafka_t> handle(rd_kafka_new(RD_KAFKA_CONSUMER, conf, nullptr, 0));
+  auto ends = kafka_ends(handle.get(), topic_, 0, in_seconds(60));
+  ASSERT_TRUE(ends);
+  EXPECT_EQ(ends->first, 0);
+  EXPECT_EQ(ends->end, 11) << "with the end of the transaction";
+  KafkaBroker::get().freeze();
+  EXPECT_FALSE(kafka_ends(handle.get(), topic_, 0, in_seconds(2)));
+  KafkaBroker::get().thaw();
+  ends = kafka_ends(handle.get(), topic_, 0, in_seconds(60));
+  ASSERT_TRUE(ends);
+  EXPECT_EQ(ends->end, 11);
 }
 
 TEST_F(KafkaOnceTest, ATransactionThatLastsTooLongIsNobodysFence) {
