@@ -1,15 +1,24 @@
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <functional>
+#include <map>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/version.h"
 #include "command/commands.h"
+#include "config/yaml.h"
 
 namespace {
+
+using walspout::kClean;
+using walspout::kUsage;
 
 // Takes the command of `sink-test` out of the arguments: all from the first one on that is no
 // option of ours, or from behind "--".
@@ -25,107 +34,200 @@ std::vector<std::string> take_command(int& argc, char** argv) {
   return command;
 }
 
-int dispatch(int argc, char** argv) {
-  const std::vector<std::string> command = take_command(argc, argv);
-  CLI::App app("Row changes in Postgres, pushed to where they are needed.", "walspout");
-  app.require_subcommand(1);
+int print_version() {
+  const bool known = *walspout::kCommit != '\0';
+  std::printf("walspout %s%s%s%s\n", walspout::kVersion, known ? " (" : "", walspout::kCommit,
+              known ? ")" : "");
+  return kClean;
+}
 
-  std::string file;
-  CLI::App* run = app.add_subcommand("run", "deliver changes until told to stop (SIGTERM)");
-  run->add_option("FILE", file, "configuration")->required();
+// The commands, with their arguments.
+class Line {
+ public:
+  Line() {
+    app_.require_subcommand(1);
+    app_.add_flag("-V,--version", version_, "print the version, and the commit that was built");
+    app_.footer("walspout COMMAND --help explains a command.");
+    add_commands();
+    add_tools();
+    add_lists();
+  }
 
-  CLI::App* check = app.add_subcommand("check", "say whether `run` would work, and what to mend");
-  check->add_option("FILE", file, "configuration")->required();
-  const char* no_color = std::getenv("NO_COLOR");
-  bool plain = no_color && *no_color;
-  check->add_flag("--no-color", plain, "plain text on a terminal");
+  int run(int argc, char** argv) {
+    sink_command_ = take_command(argc, argv);
+    std::vector<std::string> words(argv + 1, argv + argc);
+    if (words.empty()) {
+      std::fputs(app_.help().c_str(), stderr);
+      return kUsage;
+    }
+    if (words.front() == "-V" || words.front() == "--version") return print_version();
+    if (words.front() == "help") {  // of a command, if it names one
+      words.erase(words.begin());
+      words.emplace_back("--help");
+    }
+    const std::string& word = words.front();
+    const bool option = word.starts_with("-");
+    if (option ? word != "-h" && word != "--help" : !is_command(word)) {
+      return unknown(option ? "option" : "command", word);
+    }
+    try {
+      app_.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+    } catch (const CLI::ParseError& error) {
+      return app_.exit(error) == 0 ? kClean : kUsage;
+    }
+    return actions_.at(app_.get_subcommands().front())();
+  }
 
-  walspout::TailOptions tail_options;
-  CLI::App* tail = app.add_subcommand("tail", "print changes as they come; needs no configuration");
-  tail->add_option("DSN", tail_options.dsn, "postgresql://user@host/database")->required();
-  tail->add_option("-p,--publication", tail_options.publications,
+ private:
+  CLI::App* add(const std::string& name, const std::string& help, std::function<int()> action) {
+    CLI::App* command = app_.add_subcommand(name, help);
+    actions_[command] = std::move(action);
+    return command;
+  }
+
+  void add_commands();
+  void add_tools();
+  void add_lists();
+  void add_backfill();
+
+  void add_file(CLI::App* command, std::string& file, const char* name = "FILE") {
+    command->add_option(name, file, "configuration; - is standard input")->required();
+  }
+  void add_no_color(CLI::App* command) {
+    command->add_flag("--no-color", plain_, "plain text on a terminal");
+  }
+
+  std::vector<std::string> commands() const {
+    std::vector<std::string> names{"help"};
+    for (const CLI::App* command : app_.get_subcommands({})) names.push_back(command->get_name());
+    return names;
+  }
+  bool is_command(const std::string& word) const {
+    const auto known = commands();
+    return std::find(known.begin(), known.end(), word) != known.end();
+  }
+  int unknown(const char* kind, const std::string& word) const {
+    const auto meant = walspout::nearest(word, commands());
+    std::fprintf(stderr, "walspout: unknown %s \"%s\"%s%s%s\n", kind, word.c_str(),
+                 meant ? ": did you mean \"" : "", meant.value_or("").c_str(), meant ? "\"?" : "");
+    std::fputs("walspout --help lists the commands\n", stderr);
+    return kUsage;
+  }
+
+  static bool no_color() {
+    const char* set = std::getenv("NO_COLOR");
+    return set != nullptr && *set != '\0';
+  }
+
+  CLI::App app_{"Row changes in Postgres, pushed to where they are needed.", "walspout"};
+  std::map<const CLI::App*, std::function<int()>> actions_;
+  std::vector<std::string> sink_command_;
+  std::string file_;
+  std::string start_ = "walspout.yaml";
+  bool version_ = false;
+  bool plain_ = no_color();
+  bool json_ = false;
+  bool yes_ = false;
+  walspout::TailOptions tail_;
+  walspout::AdoptOptions adopt_;
+  walspout::BackfillOptions backfill_;
+  walspout::ReplayOptions replay_;
+};
+
+// What delivers, and what is needed before and after.
+void Line::add_commands() {
+  CLI::App* init = add("init", "write a commented configuration to begin with",
+                       [this] { return walspout::init_command(start_); });
+  init->add_option("FILE", start_, "the file to write; - is standard output")
+      ->capture_default_str();
+
+  CLI::App* check =
+      add("check", "say whether `run` would work, and how to fix what is wrong", [this] {
+        return walspout::check_command(file_, {!plain_, json_});
+      });
+  add_file(check, file_);
+  add_no_color(check);
+  check->add_flag("--json", json_, "a line of JSON for each finding");
+
+  add_file(add("run", "deliver changes until told to stop (SIGTERM)",
+               [this] { return walspout::run_command(file_); }),
+           file_);
+
+  CLI::App* tail = add("tail", "print changes as they come; needs no configuration", [this] {
+    tail_.color = !plain_;
+    return walspout::tail_command(tail_);
+  });
+  tail->add_option("DSN", tail_.dsn, "postgresql://user@host/database")->required();
+  tail->add_option("-p,--publication", tail_.publications,
                    "only what this publication has; may be repeated");
-  tail->add_flag("--no-color", plain, "plain text on a terminal");
+  add_no_color(tail);
 
-  bool yes = false;
-  CLI::App* drop = app.add_subcommand("drop", "drop the slots of a configuration");
-  drop->add_option("FILE", file, "configuration")->required();
-  drop->add_flag("--yes", yes, "do not ask");
+  add_backfill();
 
-  walspout::AdoptOptions adopt_options;
-  CLI::App* adopt =
-      app.add_subcommand("adopt", "after pg_upgrade: go on with the slots that the new server has");
-  adopt->add_option("FILE", adopt_options.config, "configuration")->required();
-  adopt->add_option("--pipeline", adopt_options.pipeline, "only this one");
-  adopt->add_flag("--yes", adopt_options.yes, "do not ask");
+  CLI::App* drop = add("drop", "drop the slots of a configuration",
+                       [this] { return walspout::drop_command(file_, yes_); });
+  add_file(drop, file_);
+  drop->add_flag("--yes", yes_, "do not ask");
+}
 
-  walspout::BackfillOptions backfill_options;
-  CLI::App* backfill = app.add_subcommand(
-      "backfill", "request that rows which tables have already are sent, while `run` runs");
-  backfill->add_option("CONFIG", backfill_options.config, "configuration")->required();
-  backfill->add_option("TABLE", backfill_options.tables, "SCHEMA.TABLE; several are possible");
-  backfill->add_option("--pipeline", backfill_options.pipeline,
-                       "this one, where there are several");
-  backfill->add_option("--where", backfill_options.where, "only rows for which this SQL is true");
-  backfill->add_option("--rate", backfill_options.rate, "rows a second at most")
+void Line::add_backfill() {
+  CLI::App* backfill =
+      add("backfill", "request that rows which tables have already are sent, while `run` runs",
+          [this] { return walspout::backfill_command(backfill_); });
+  add_file(backfill, backfill_.config, "CONFIG");
+  backfill->add_option("TABLE", backfill_.tables, "SCHEMA.TABLE; several are possible");
+  backfill->add_option("--pipeline", backfill_.pipeline, "this one, where there are several");
+  backfill->add_option("--where", backfill_.where, "only rows for which this SQL is true");
+  backfill->add_option("--rate", backfill_.rate, "rows a second at most")
       ->check(CLI::PositiveNumber);
   auto* action = backfill->add_option_group("instead of a request");
-  action->add_flag("--status", backfill_options.status, "say how far backfills are");
-  action->add_flag("--cancel", backfill_options.cancel, "end backfills");
-  action->add_flag("--pause", backfill_options.pause, "stop backfills until they are resumed");
-  action->add_flag("--resume", backfill_options.resume, "let paused backfills go on");
+  action->add_flag("--status", backfill_.status, "say how far backfills are");
+  action->add_flag("--cancel", backfill_.cancel, "end backfills");
+  action->add_flag("--pause", backfill_.pause, "stop backfills until they are resumed");
+  action->add_flag("--resume", backfill_.resume, "let paused backfills go on");
   action->require_option(0, 1);
+}
 
-  walspout::ReplayOptions replay_options;
-  CLI::App* replay = app.add_subcommand(
-      "replay", "send dead letters again; those that are delivered are removed from their file");
-  replay->add_option("FILE", replay_options.file, "dead letters")->required();
-  replay->add_option("CONFIG", replay_options.config, "configuration, with the sinks they name")
+void Line::add_tools() {
+  CLI::App* replay =
+      add("replay", "send dead letters again; those that are delivered are removed from their file",
+          [this] { return walspout::replay_command(replay_); });
+  replay->add_option("FILE", replay_.file, "dead letters")->required();
+  replay->add_option("CONFIG", replay_.config, "configuration, with the sinks they name")
       ->required();
-  replay->add_flag("--dry-run", replay_options.dry_run, "list them, send nothing");
-  replay->add_option("--to", replay_options.to,
+  replay->add_flag("--dry-run", replay_.dry_run, "list them, send nothing");
+  replay->add_option("--to", replay_.to,
                      "template of another stream or routing key to send them to");
 
-  bool json = false;
-  CLI::App* keys = app.add_subcommand("keys", "list the keys of the configuration");
-  keys->add_flag("--json", json, "for programs");
-  CLI::App* sinks = app.add_subcommand("sinks", "list the types of sinks, and what they guarantee");
-  sinks->add_flag("--json", json, "for programs");
-  CLI::App* schema = app.add_subcommand("schema", "print a JSON Schema of the configuration");
+  CLI::App* adopt = add("adopt", "after pg_upgrade: go on with the slots that the new server has",
+                        [this] { return walspout::adopt_command(adopt_); });
+  add_file(adopt, adopt_.config);
+  adopt->add_option("--pipeline", adopt_.pipeline, "only this one");
+  adopt->add_flag("--yes", adopt_.yes, "do not ask");
 
-  CLI::App* sink_test = app.add_subcommand(
+  CLI::App* sink_test = add(
       "sink-test",
-      "say whether a program can be a sink of the type exec: sink-test [--] COMMAND...");
-  sink_test->add_flag("--no-color", plain, "plain text on a terminal");
+      "say whether a program can be a sink of the type exec: sink-test [--] COMMAND...", [this] {
+        if (!sink_command_.empty()) {
+          return walspout::sink_test_command(sink_command_, !plain_);
+        }
+        std::fprintf(stderr, "walspout: sink-test needs a COMMAND\n");
+        return static_cast<int>(kUsage);
+      });
+  add_no_color(sink_test);
   sink_test->footer("The program gets events of a table walspout_test.orders, and is killed once.");
+}
 
-  CLI::App* version = app.add_subcommand("version", "print the version");
-
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? walspout::kClean : walspout::kUsage;
-  }
-  if (*run) return walspout::run_command(file);
-  if (*check) return walspout::check_command(file, !plain);
-  if (*tail) {
-    tail_options.color = !plain;
-    return walspout::tail_command(tail_options);
-  }
-  if (*replay) return walspout::replay_command(replay_options);
-  if (*backfill) return walspout::backfill_command(backfill_options);
-  if (*drop) return walspout::drop_command(file, yes);
-  if (*keys) return walspout::keys_command(json);
-  if (*schema) return walspout::schema_command();
-  if (*sinks) return walspout::sinks_command(json);
-  if (*sink_test && !command.empty()) return walspout::sink_test_command(command, !plain);
-  if (*sink_test) {
-    std::fprintf(stderr, "walspout: sink-test needs a COMMAND\n");
-    return walspout::kUsage;
-  }
-  if (*adopt) return walspout::adopt_command(adopt_options);
-  if (*version) std::printf("walspout %s\n", walspout::kVersion);
-  return walspout::kClean;
+void Line::add_lists() {
+  add("keys", "list the keys of the configuration", [this] {
+    return walspout::keys_command(json_);
+  })->add_flag("--json", json_, "for programs");
+  add("sinks", "list the types of sinks, and what they guarantee", [this] {
+    return walspout::sinks_command(json_);
+  })->add_flag("--json", json_, "for programs");
+  add("schema", "print a JSON Schema of the configuration",
+      [] { return walspout::schema_command(); });
+  add("version", "print the version", print_version);
 }
 
 }  // namespace
@@ -134,7 +236,7 @@ int main(int argc, char** argv) {
   // A reader that has gone, of a socket or a pipe, is an error like others.
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    return dispatch(argc, argv);
+    return Line().run(argc, argv);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "walspout: %s\n", error.what());
     return walspout::kFailed;

@@ -43,8 +43,8 @@ class Doctor : private Findings {
   using Slots = std::map<std::string, std::string>;  // slot_key(), and whose slot it is
 
   // `slots`: of all pipelines that were looked at before.
-  Doctor(const PipelineConfig& config, bool color, Slots& slots)
-      : Findings(color), config_(config), slots_(slots) {}
+  Doctor(const PipelineConfig& config, const CheckOptions& options, Slots& slots)
+      : Findings("pipeline " + config.name, options), config_(config), slots_(slots) {}
 
   // How `run` would end.
   ExitCode examine();
@@ -130,7 +130,6 @@ std::string Doctor::setting(const std::string& name) {
 }
 
 ExitCode Doctor::examine() {
-  std::printf("pipeline %s\n", config_.name.c_str());
   warnings();
   config_.source.kafka ? kafka() : postgres();
   files();
@@ -566,8 +565,8 @@ void Doctor::warnings() {
 }
 
 // Whether the status server could listen. A forwarder that runs has the port, and rightly.
-bool check_status(const Config& config, bool color) {
-  Findings findings(color);
+bool check_status(const Config& config, const CheckOptions& options) {
+  Findings findings("status server", options);
   const std::string where = host_and_port(config.status->host, config.status->port);
   std::vector<StatusMember> sources;
   for (const PipelineConfig& pipeline : config.pipelines) {
@@ -575,7 +574,6 @@ bool check_status(const Config& config, bool color) {
     sources.push_back(kafka ? StatusMember("group", kafka->group)
                             : StatusMember("slot", pipeline.source.slot));
   }
-  std::printf("status server\n");
   Result<void> free = can_listen(config.status->host, config.status->port);
   if (free) {
     findings.good("address " + where + " is free");
@@ -590,15 +588,21 @@ bool check_status(const Config& config, bool color) {
 
 }  // namespace
 
-int check_command(const std::string& path, bool color) {
+int check_command(const std::string& path, const CheckOptions& options) {
   std::optional<Config> config = configuration(path);
-  if (!config) return kUsage;
-  std::printf("configuration %s is good\n", path.c_str());
+  if (!config) {
+    if (options.json) {
+      Findings("configuration " + path, options)
+          .wrong("the configuration is wrong, standard error says where", "");
+    }
+    return kUsage;
+  }
+  if (!options.json) std::printf("configuration %s is good\n", path.c_str());
   std::set<ExitCode> codes{kClean};
-  if (config->status && !check_status(*config, color)) codes.insert(kFailed);
+  if (config->status && !check_status(*config, options)) codes.insert(kFailed);
   Doctor::Slots slots;
   for (const PipelineConfig& pipeline : config->pipelines) {
-    codes.insert(Doctor(pipeline, color, slots).examine());
+    codes.insert(Doctor(pipeline, options, slots).examine());
   }
   // The service manager starts `run` again after 1 and not after 2: so 2 needs more.
   return codes.contains(kFailed) ? kFailed : *codes.rbegin();

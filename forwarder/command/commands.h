@@ -12,7 +12,15 @@ namespace walspout {
 enum ExitCode { kClean = 0, kFailed = 1, kUsage = 2 };
 
 int run_command(const std::string& path);
-int check_command(const std::string& path, bool color);  // on a terminal
+
+struct CheckOptions {
+  bool color = true;  // on a terminal
+  bool json = false;
+};
+int check_command(const std::string& path, const CheckOptions& options);
+
+// Writes a configuration to begin with; "-": to standard output. Replaces no file.
+int init_command(const std::string& path);
 
 struct TailOptions {
   std::string dsn;

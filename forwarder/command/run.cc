@@ -284,7 +284,7 @@ std::optional<Config> configuration(const std::string& path) {
     }
     return std::move(loaded.config);
   }
-  std::fputs(describe(path, loaded.problems).c_str(), stderr);
+  std::fputs(describe(path, loaded).c_str(), stderr);
   return std::nullopt;
 }
 

@@ -5,8 +5,11 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iostream>
 #include <iterator>
 #include <set>
+#include <string_view>
+#include <utility>
 
 #include "config/keys.h"
 #include "config/loader.h"
@@ -16,6 +19,8 @@
 namespace walspout {
 
 namespace {
+
+constexpr std::string_view kStandardInput = "-";
 
 // What keys belong to depends on the type; without one, none of any type is wrong.
 void accept_all_keys(YamlMap& map) {
@@ -168,26 +173,31 @@ LoadedConfig parse_config(const std::string& text) {
 
 LoadedConfig load_config(const std::string& path) {
   std::error_code ignored;
-  if (std::filesystem::is_directory(path, ignored)) {
+  if (path != kStandardInput && std::filesystem::is_directory(path, ignored)) {
     return only_problem({0, 0, "this is a directory: name the file in it"});
   }
   errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  std::string text{std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
-  if (!file || file.bad()) {
+  std::ifstream file;
+  if (path != kStandardInput) file.open(path, std::ios::binary);
+  std::istream& in = path == kStandardInput ? std::cin : file;
+  std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if (!in || in.bad()) {
     return only_problem({0, 0, "could not read the file: " + std::string(std::strerror(errno))});
   }
-  return parse_config(text);
+  LoadedConfig loaded = parse_config(text);
+  loaded.text = std::move(text);
+  return loaded;
 }
 
-std::string describe(const std::string& path, const std::vector<ConfigProblem>& problems) {
+std::string describe(const std::string& path, const LoadedConfig& loaded) {
+  const std::string name = path == kStandardInput ? "standard input" : path;
   std::string text;
-  for (const ConfigProblem& problem : problems) {
-    text += path + ":";
+  for (const ConfigProblem& problem : loaded.problems) {
+    text += name + ":";
     if (problem.line > 0) {
       text += std::to_string(problem.line) + ":" + std::to_string(problem.column) + ":";
     }
-    text += " " + problem.what + "\n";
+    text += " " + problem.what + "\n" + quoted_key(loaded.text, problem.line, problem.column);
   }
   return text;
 }

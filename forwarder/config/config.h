@@ -63,12 +63,15 @@ struct ConfigProblem {
 struct LoadedConfig {
   Config config;
   std::vector<ConfigProblem> problems;  // none: the configuration is good
+  std::string text{};
 };
 
 LoadedConfig parse_config(const std::string& text);
+// "-" is standard input.
 LoadedConfig load_config(const std::string& path);
 
-// "file:line:column: what", one a line.
-std::string describe(const std::string& path, const std::vector<ConfigProblem>& problems);
+// "file:line:column: what" for each problem. A key at that place is quoted with a caret below, and
+// its value is left out, as it may be a secret.
+std::string describe(const std::string& path, const LoadedConfig& loaded);
 
 }  // namespace walspout

@@ -1,6 +1,7 @@
 #include "config/yaml_text.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdint>
 
 namespace walspout {
@@ -103,6 +104,31 @@ ConfigProblem explain(std::string_view text, int line, int column, const std::st
   });
   if (hint != std::end(kHints)) what += ". " + std::string(hint->hint);
   return {line, column, std::move(what)};
+}
+
+std::string quoted_key(std::string_view text, int line, int column) {
+  for (int i = 1; i < line; i++) {
+    const size_t end = text.find('\n');
+    if (end == std::string_view::npos) return "";
+    text.remove_prefix(end + 1);
+  }
+  text = text.substr(0, text.find_first_of("\r\n"));
+  if (line < 1 || column < 1 || static_cast<size_t>(column) > text.size()) return "";
+  const size_t begin = static_cast<size_t>(column) - 1;
+  size_t end = begin;
+  while (end < text.size() && (isalnum(static_cast<unsigned char>(text[end])) != 0 ||
+                               text[end] == '_' || text[end] == '-')) {
+    ++end;
+  }
+  if (end == begin || end == text.size() || text[end] != ':') return "";
+  const std::string_view before = text.substr(0, begin);
+  const bool first = before.find_first_not_of(" -") == std::string_view::npos;
+  const std::string indent = first ? std::string(before) : "… ";
+  const std::string number = std::to_string(line);
+  const bool more = text.find_first_not_of(" ", end + 1) != std::string_view::npos;
+  return "  " + number + " | " + indent + std::string(text.substr(begin, end - begin)) + ":" +
+         (more ? " …" : "") + "\n  " + std::string(number.size(), ' ') + " | " +
+         std::string(first ? begin : 2, ' ') + "^" + std::string(end - begin - 1, '~') + "\n";
 }
 
 }  // namespace walspout

@@ -17,4 +17,8 @@ std::optional<ConfigProblem> wrong_byte(std::string_view text);
 // A problem for an error of the library. `line` and `column` are its position, from 1.
 ConfigProblem explain(std::string_view text, int line, int column, const std::string& error);
 
+// The key at that place, below the number of its line, with a caret. Empty if there is no key. All
+// else in the line is left out, as it may be a secret.
+std::string quoted_key(std::string_view text, int line, int column);
+
 }  // namespace walspout

@@ -43,7 +43,10 @@ char* put64(char* p, uint64_t value) {
 std::string one_line(const char* text) {
   std::string line(text ? text : "");
   while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
-  for (size_t at; (at = line.find('\n')) != std::string::npos;) line.replace(at, 1, "; ");
+  for (size_t at; (at = line.find('\n')) != std::string::npos;) {
+    const size_t next = std::min(line.find_first_not_of("\n\t ", at), line.size());
+    line.replace(at, next - at, "; ");
+  }
   return line;
 }
 

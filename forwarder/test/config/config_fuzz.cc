@@ -15,7 +15,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const ConfigProblem& problem : loaded.problems) {
     if (problem.what.empty() || problem.line < 0 || problem.column < 0) std::abort();
   }
-  if (describe("f", loaded.problems).empty() != loaded.problems.empty()) std::abort();
+  if (describe("f", loaded).empty() != loaded.problems.empty()) std::abort();
   if (!loaded.problems.empty()) return 0;
   if (loaded.config.pipelines.empty()) std::abort();
   for (const PipelineConfig& pipeline : loaded.config.pipelines) {

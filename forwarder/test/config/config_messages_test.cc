@@ -27,7 +27,7 @@ const char* const kGood =
     "        path: /tmp/x\n";
 
 std::string problems(const std::string& text) {
-  return describe("f", parse_config(text).problems);
+  return describe("f", parse_config(text));
 }
 
 // The good configuration with the first `from` replaced.
@@ -197,7 +197,7 @@ TEST(ConfigMessages, OfKafkaAsASource) {
   const auto source = [](const std::string& keys, const std::string& more = "") {
     const std::string text =
         "pipelines:\n  - name: a\n    source: {" + keys + "}\n    sinks: [{type: null}]\n" + more;
-    return describe("f", parse_config(text).problems);
+    return describe("f", parse_config(text));
   };
   const std::string kafka = "kafka: {brokers: ['a:1'], topics: [t, '^u.*'], group: g";
   EXPECT_EQ(source(kafka + "}"), "");
@@ -311,9 +311,7 @@ TEST(ConfigMessages, OfEncodings) {
 }
 
 TEST(ConfigMessages, OfFiles) {
-  const auto says = [](const std::string& path) {
-    return describe("f", load_config(path).problems);
-  };
+  const auto says = [](const std::string& path) { return describe("f", load_config(path)); };
   EXPECT_EQ(says(testing::TempDir()), "f: this is a directory: name the file in it\n");
   EXPECT_EQ(says("/nonexistent"), "f: could not read the file: No such file or directory\n");
   EXPECT_EQ(says("/dev/null"), "f: the file is empty\n");

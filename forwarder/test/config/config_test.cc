@@ -24,12 +24,12 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 std::string problems(const std::string& text) {
-  return describe("f", parse_config(text).problems);
+  return describe("f", parse_config(text));
 }
 
 Config good(const std::string& text) {
   LoadedConfig loaded = parse_config(text);
-  EXPECT_EQ(describe("f", loaded.problems), "");
+  EXPECT_EQ(describe("f", loaded), "");
   return loaded.config;
 }
 
@@ -88,7 +88,7 @@ TEST(Config, ReadsWaysToLogIn) {
       "pipelines:\n  - name: p\n    source: {dsn: host=x, slot: s}\n    sinks:\n"
       "      - type: nats\n        servers: [\"nats://h\"]\n";
   const LoadedConfig loaded = parse_config(begin + "        token: t\n");
-  EXPECT_EQ(describe("f", loaded.problems), "");
+  EXPECT_EQ(describe("f", loaded), "");
   const auto& nats = std::any_cast<const NatsConfig&>(loaded.config.pipelines[0].sinks[0].options);
   EXPECT_EQ(nats.token.reveal(), "t");
   EXPECT_THAT(problems(begin + "        credentials: c\n        nkey: n\n"),
