@@ -132,6 +132,7 @@ class Line {
   walspout::AdoptOptions adopt_;
   walspout::BackfillOptions backfill_;
   walspout::ReplayOptions replay_;
+  walspout::StatusOptions status_;
 };
 
 // What delivers, and what is needed before and after.
@@ -141,17 +142,16 @@ void Line::add_commands() {
   init->add_option("FILE", start_, "the file to write; - is standard output")
       ->capture_default_str();
 
-  CLI::App* check =
-      add("check", "say whether `run` would work, and how to fix what is wrong", [this] {
-        return walspout::check_command(file_, {!plain_, json_});
-      });
+  CLI::App* check = add("check", "say whether `run` would work, and what to fix", [this] {
+    return walspout::check_command(file_, {!plain_, json_});
+  });
   add_file(check, file_);
   add_no_color(check);
   check->add_flag("--json", json_, "a line of JSON for each finding");
 
-  add_file(add("run", "deliver changes until told to stop (SIGTERM)",
-               [this] { return walspout::run_command(file_); }),
-           file_);
+  CLI::App* run = add("run", "deliver changes until told to stop (SIGTERM)",
+                      [this] { return walspout::run_command(file_); });
+  add_file(run, file_);
 
   CLI::App* tail = add("tail", "print changes as they come; needs no configuration", [this] {
     tail_.color = !plain_;
@@ -161,6 +161,14 @@ void Line::add_commands() {
   tail->add_option("-p,--publication", tail_.publications,
                    "only what this publication has; may be repeated");
   add_no_color(tail);
+
+  CLI::App* status = add("status", "show what a running forwarder does", [this] {
+    status_.color = !plain_;
+    return walspout::status_command(status_);
+  });
+  status->add_option("URL", status_.url, "of its status server")->capture_default_str();
+  status->add_flag("--watch", status_.watch, "again each second, with rates");
+  add_no_color(status);
 
   add_backfill();
 

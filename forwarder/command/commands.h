@@ -29,6 +29,14 @@ struct TailOptions {
 };
 int tail_command(const TailOptions& options);
 
+struct StatusOptions {
+  std::string url = "http://127.0.0.1:8470";
+  bool watch = false;
+  bool color = true;
+};
+// Exits with 1 where not all is ready.
+int status_command(const StatusOptions& options);
+
 struct ReplayOptions {
   std::string file;
   std::string config;

@@ -31,7 +31,7 @@ pipelines:
       #   url: https://example.com/hooks/orders
     # dead_letter: {path: orders.dead}        # set aside the events that a receiver rejects
 
-# status: {listen: "127.0.0.1:9187"}          # /healthz, /readyz, /metrics and /status
+# status: {listen: "127.0.0.1:8470"}          # /healthz, /readyz, /metrics and /status
 # state: /var/lib/walspout                    # what `run` remembers: finds re-created slots and restored servers
 )";
 

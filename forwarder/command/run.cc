@@ -279,6 +279,7 @@ std::optional<Config> configuration(const std::string& path) {
     if (state.empty() && given) state = std::string(given, std::strcspn(given, ":"));
     for (PipelineConfig& pipeline : loaded.config.pipelines) {
       pipeline.state = state;
+      if (loaded.config.status) pipeline.tap = loaded.config.status->tap_level();
       if (state.empty()) continue;
       for (SinkConfig& sink : pipeline.sinks) remember_in(sink, state, pipeline.name);
     }

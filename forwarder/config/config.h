@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "sink/sinks.h"
 #include "source/config.h"
+#include "stream/tap.h"
 
 namespace walspout {
 
@@ -29,16 +30,20 @@ struct PipelineConfig {
   uint64_t memory = 64u << 20;
   BackoffConfig retry;
   std::optional<DeadLetterConfig> dead_letter;
-  std::string state;  // directory; empty: nothing is remembered
+  std::string state;              // directory; empty: nothing is remembered
+  TapLevel tap = TapLevel::kOff;  // what the status page may show of events
 };
 
 struct StatusConfig {
-  std::string listen = "127.0.0.1:9187";
+  std::string listen = "127.0.0.1:8470";
   std::string host = "127.0.0.1";
-  int port = 9187;
+  int port = 8470;
+  std::optional<TapLevel> tap;  // nothing: what the address allows
 
   // Sets host and port by `listen`; false: it is not ADDRESS:PORT.
   bool parse();
+  // Keys where only this machine connects.
+  TapLevel tap_level() const;
 };
 
 struct LogConfig {

@@ -129,8 +129,13 @@ KeyTable<StatusConfig> status_table() {
   table.key("listen", &StatusConfig::listen, "`ADDRESS:PORT` of the status server")
       .rule([](StatusConfig& status, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("listen") || status.parse()) return std::nullopt;
-        return KeyProblem{"listen", "\"listen\" must be ADDRESS:PORT, such as 127.0.0.1:9187"};
-      });
+        return KeyProblem{"listen", "\"listen\" must be ADDRESS:PORT, such as 127.0.0.1:8470"};
+      })
+      .choice<std::optional<TapLevel>>(
+          "tap", &StatusConfig::tap,
+          {{"off", TapLevel::kOff}, {"keys", TapLevel::kKeys}, {"rows", TapLevel::kRows}},
+          "What the page shows of the last events: nothing, their keys, or whole documents")
+      .initially("keys where `listen` is a loopback address, else off");
   return table;
 }
 

@@ -13,7 +13,9 @@
 namespace walspout {
 
 Pipeline::Pipeline(const PipelineConfig& config) : config_(config) {
+  tap_ = std::make_unique<Tap>(config.tap);
   queue_ = std::make_unique<EventQueue>(config.sinks.size(), config.memory, [this] { wake_(); });
+  queue_->show(*tap_);
   input_ = make_input(
       config_, *queue_, wake_,
       [this](const Event& event, const Error& reason) {

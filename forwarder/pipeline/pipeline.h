@@ -21,6 +21,7 @@
 #include "stream/queue.h"
 #include "stream/sink.h"
 #include "stream/stats.h"
+#include "stream/tap.h"
 
 namespace walspout {
 
@@ -60,6 +61,7 @@ class Pipeline {
   const SinkStats& sink_stats(size_t i) const { return lanes_[i]->stats; }
   std::string endpoint(size_t i) const { return lanes_[i]->endpoint; }
   const EventQueue& queue() const { return *queue_; }
+  Tap& tap() const { return *tap_; }
   std::vector<BackfillRecord> backfills() const {
     return backfill_ != nullptr ? backfill_->records() : std::vector<BackfillRecord>{};
   }
@@ -81,6 +83,7 @@ class Pipeline {
   const PipelineConfig config_;
   std::function<void()> ended_;
   Wake wake_;
+  std::unique_ptr<Tap> tap_;
   std::unique_ptr<EventQueue> queue_;
   std::unique_ptr<DeadLetterFile> dead_letters_;
   std::vector<std::unique_ptr<Lane>> lanes_;

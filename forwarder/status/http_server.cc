@@ -32,6 +32,8 @@ const char* reason(int status) {
       return "OK";
     case 400:
       return "Bad Request";
+    case 403:
+      return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
@@ -52,6 +54,7 @@ std::string to_text(const Answer& answer, bool keep_alive, bool with_body) {
       "\r\nContent-Length: " + std::to_string(answer.body.size()) +
       "\r\nCache-Control: no-store\r\nConnection: " + (keep_alive ? "keep-alive" : "close") +
       "\r\n";
+  text += answer.headers;
   if (answer.status == 405) text += "Allow: GET, HEAD\r\n";
   text += "\r\n";
   if (with_body) text += answer.body;
@@ -300,7 +303,7 @@ bool HttpServer::answer(Client& client, TimePoint now) {
   } else if (request.method != "GET" && request.method != "HEAD") {
     answer = {405, "text/plain; charset=utf-8", "only GET and HEAD are answered\n"};
   } else {
-    answer = handler_(request.path);
+    answer = handler_(request);
     // Requests that come before the answer of the first one have to be made again.
     client.keep_alive = request.keep_alive && client.in.size() == request.length;
   }

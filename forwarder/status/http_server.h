@@ -17,6 +17,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "status/request.h"
 
 namespace walspout {
 
@@ -24,6 +25,7 @@ struct Answer {
   int status = 200;
   std::string type = "text/plain; charset=utf-8";
   std::string body;
+  std::string headers{};  // others, each with its "\r\n"
 };
 
 // How long a client is waited for, and how many there may be.
@@ -38,7 +40,7 @@ struct HttpLimits {
 class HttpServer {
  public:
   // Called on the server's thread, for GET and HEAD of any path.
-  using Handler = std::function<Answer(std::string_view path)>;
+  using Handler = std::function<Answer(const Request& request)>;
 
   // Listens. Port 0 is any free port. kFatal: the address cannot be had.
   static Result<std::unique_ptr<HttpServer>> start(const std::string& host, int port,
@@ -76,7 +78,7 @@ class HttpServer {
   std::thread thread_;
 };
 
-// The address as people write it: "[::1]:9187".
+// The address as people write it: "[::1]:8470".
 std::string host_and_port(const std::string& host, int port);
 
 // Whether start() could listen there. Listens on nothing.

@@ -6,9 +6,10 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/json.h"
 #include "base/version.h"
 #include "pipeline/pipeline.h"
+#include "status/json.h"
+#include "status/process.h"
 
 namespace walspout {
 
@@ -44,9 +45,15 @@ const char* name_of(SinkState state) {
   }
 }
 
-double lag_seconds(const Pipeline& pipeline, int64_t now) {
-  int64_t oldest = pipeline.queue().oldest_commit();
-  return oldest && now > oldest ? static_cast<double>(now - oldest) / 1e6 : 0;
+const char* name_of(TapLevel level) {
+  switch (level) {
+    case TapLevel::kKeys:
+      return "keys";
+    case TapLevel::kRows:
+      return "rows";
+    default:
+      return "off";
+  }
 }
 
 bool is_stuck(const Pipeline& pipeline, size_t sink, int64_t now) {
@@ -54,34 +61,6 @@ bool is_stuck(const Pipeline& pipeline, size_t sink, int64_t now) {
   int64_t moved = std::max(stats.progress_at.load(), stats.taken_at.load());
   return pipeline.waiting(sink) > 0 && moved && now - moved > kStuck;
 }
-
-// Members of a JSON object, one after the other.
-class Object {
- public:
-  explicit Object(std::string& out) : out_(out) { out_ += '{'; }
-  ~Object() { out_ += '}'; }
-  Object(const Object&) = delete;
-  Object& operator=(const Object&) = delete;
-
-  std::string& key(std::string_view name) {
-    if (!first_) out_ += ',';
-    first_ = false;
-    append_json(out_, name);
-    return out_ += ':';
-  }
-  void text(std::string_view name, std::string_view value) { append_json(key(name), value); }
-  void number(std::string_view name, uint64_t value) { key(name) += std::to_string(value); }
-  void value(std::string_view name, const std::variant<std::string, uint64_t>& value) {
-    if (const auto* words = std::get_if<std::string>(&value)) text(name, *words);
-    if (const auto* amount = std::get_if<uint64_t>(&value)) number(name, *amount);
-  }
-  void real(std::string_view name, double value) { key(name) += std::to_string(value); }
-  void flag(std::string_view name, bool value) { key(name) += value ? "true" : "false"; }
-
- private:
-  std::string& out_;
-  bool first_ = true;
-};
 
 void sink_json(std::string& out, const Pipeline& pipeline, size_t i) {
   const SinkStats& stats = pipeline.sink_stats(i);
@@ -175,6 +154,25 @@ class Families {
   std::vector<MetricFamily> families_;
 };
 
+// As the client libraries of Prometheus name them.
+void process_metrics(Families& families) {
+  const ProcessFigures process = process_figures();
+  const auto add = [&](const char* name, MetricType type, const char* help, double value) {
+    families.add(name, type, help, {}, value);
+  };
+  add("process_cpu_seconds_total", MetricType::Counter, "CPU time, user and system.",
+      process.cpu_seconds);
+  add("process_start_time_seconds", MetricType::Gauge, "Unix time of the start.",
+      process.start_time);
+  add("process_resident_memory_bytes", MetricType::Gauge, "Resident memory.",
+      process.resident_bytes);
+  add("process_virtual_memory_bytes", MetricType::Gauge, "Virtual memory.", process.virtual_bytes);
+  add("process_open_fds", MetricType::Gauge, "Open file descriptors.", process.open_files);
+  add("process_max_fds", MetricType::Gauge, "The most file descriptors that may be open.",
+      process.max_files);
+  add("process_threads", MetricType::Gauge, "Threads.", process.threads);
+}
+
 void source_metrics(Families& families, const Pipeline& pipeline, int64_t now) {
   const InputStats& source = pipeline.input().stats();
   const Labels labels = {{"pipeline", pipeline.config().name}};
@@ -238,6 +236,23 @@ void sink_metrics(Families& families, const Pipeline& pipeline, size_t i) {
 
 }  // namespace
 
+double lag_seconds(const Pipeline& pipeline, int64_t now) {
+  int64_t oldest = pipeline.queue().oldest_commit();
+  return oldest && now > oldest ? static_cast<double>(now - oldest) / 1e6 : 0;
+}
+
+std::optional<double> lag_of(const Pipeline& pipeline) {
+  for (const InputFigure& figure : pipeline.input().figures()) {
+    const auto* number = std::get_if<uint64_t>(&figure.value);
+    const bool is_lag =
+        figure.metric == "walspout_lag_bytes" || figure.metric == "walspout_lag_messages";
+    if (number != nullptr && is_lag) {
+      return static_cast<double>(*number);
+    }
+  }
+  return std::nullopt;
+}
+
 Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now) {
   Readiness result;
   auto not_ready = [&](const Pipeline& pipeline, const std::string& why) {
@@ -272,6 +287,7 @@ std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t n
   {
     Object root(out);
     root.text("version", kVersion);
+    root.text("commit", kCommit);
     root.flag("ready", readiness(pipelines, now).ready);
     root.key("pipelines") += '[';
     bool first = true;
@@ -288,6 +304,8 @@ std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t n
       }
       pipeline.real("lag_seconds", lag_seconds(*each, now));
       pipeline.number("in_flight_bytes", each->queue().bytes());
+      pipeline.number("memory_limit_bytes", each->queue().capacity());
+      pipeline.text("tap", name_of(each->tap().level()));
       pipeline.number("events", source.events);
       pipeline.number("connects", source.connects);
       pipeline.text("last_error", source.last_error.get());
@@ -306,6 +324,9 @@ std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t n
 
 std::string metrics_text(const std::vector<const Pipeline*>& pipelines, int64_t now) {
   Families families;
+  families.add("walspout_build_info", MetricType::Gauge, "Which program this is; always 1.",
+               {{"version", kVersion}, {"commit", kCommit}}, 1);
+  process_metrics(families);
   for (const Pipeline* pipeline : pipelines) {
     source_metrics(families, *pipeline, now);
     for (size_t i = 0; i < pipeline->config().sinks.size(); i++) {

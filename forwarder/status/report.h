@@ -1,8 +1,8 @@
-// What the status server says, as text: made anew for each request from the counters of the
-// pipelines.
+// What the status server says, as text. Each request reads the counters of the pipelines again.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,6 +18,12 @@ struct Readiness {
 // A pipeline is ready while it streams and its sinks take events; one that has work and makes no
 // progress is not. `now` is wall clock, in microseconds.
 Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now);
+
+// Age of the oldest event that a sink is not done with. `now` as above.
+double lag_seconds(const Pipeline& pipeline, int64_t now);
+
+// In bytes of WAL, or in messages of Kafka; nothing: not known.
+std::optional<double> lag_of(const Pipeline& pipeline);
 
 std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now);
 

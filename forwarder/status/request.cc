@@ -53,6 +53,12 @@ std::string_view path_of(std::string_view target) {
   return target.substr(0, target.find_first_of("?#"));
 }
 
+std::string_view query_of(std::string_view target) {
+  const size_t begin = target.find('?');
+  if (begin == std::string_view::npos) return {};
+  return target.substr(begin + 1, target.find('#', begin) - begin - 1);
+}
+
 bool is_method(std::string_view word) {
   return !word.empty() &&
          std::all_of(word.begin(), word.end(), [](char c) { return c >= 'A' && c <= 'Z'; });
@@ -79,12 +85,14 @@ Head parse_head(std::string_view bytes, Request& request) {
   if (!is_method(method) || target.empty() || (line != "HTTP/1.1" && line != "HTTP/1.0")) {
     return Head::kBad;
   }
-  request = {method, path_of(target), line == "HTTP/1.1", begin + length};
+  request = {method, path_of(target), query_of(target), {}, line == "HTTP/1.1", begin + length};
   bool has_body = false;
   for (line = take_line(rest); !line.empty(); line = take_line(rest)) {
     const std::string_view name = take_until(line, ':');
     const std::string_view value = trim(line);
-    if (is_same_word(name, "Connection")) {
+    if (is_same_word(name, "Host")) {
+      request.host = value;
+    } else if (is_same_word(name, "Connection")) {
       if (has_word(value, "keep-alive")) request.keep_alive = true;
       if (has_word(value, "close")) request.keep_alive = false;
     } else if (is_same_word(name, "Transfer-Encoding")) {

@@ -1,4 +1,4 @@
-// The status server: /healthz /readyz /status /metrics.
+// The status server: a page for people at /, and /healthz /readyz /status /history /tap /metrics.
 #pragma once
 
 #include <memory>

@@ -40,6 +40,7 @@ int64_t since(const Chunk& chunk) {
 
 void EventQueue::push(Chunk chunk) {
   const int64_t time = since(chunk);
+  if (tap_ != nullptr && tap_->is_watched()) tap_->see(chunk.events, Clock::now());
   std::lock_guard lock(mutex_);
   bytes_ += chunk.bytes();
   pushed_ += chunk.events.size();

@@ -22,6 +22,7 @@
 #include "stream/gather.h"
 #include "stream/only.h"
 #include "stream/sink.h"
+#include "stream/tap.h"
 
 namespace walspout {
 
@@ -41,6 +42,8 @@ class EventQueue {
   // events that come close together at intervals: announce() then says when to call it again.
   // While there is no room, and with `at_once`, there is no such delay.
   void push(Chunk chunk);
+  // Before anything is pushed: shows what is pushed to those who watch. It outlives the queue.
+  void show(Tap& tap) { tap_ = &tap; }
   std::optional<TimePoint> announce(bool at_once = false);
 
   // How many events, counted from the first ever pushed, all sinks are done with.
@@ -126,6 +129,7 @@ class EventQueue {
 
   const size_t capacity_;
   const std::function<void()> wake_;
+  Tap* tap_ = nullptr;
   Fence fence_;
   mutable std::mutex mutex_;
   std::condition_variable arrived_;

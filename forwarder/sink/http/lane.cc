@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "base/tls.h"
+#include "base/version.h"
 
 namespace walspout {
 namespace {
@@ -90,7 +91,7 @@ HttpLane::HttpLane(const HttpConfig& config) : config_(config), handle_(curl_eas
   // With HTTP/2 the lanes share one connection: wait for it instead of opening one each.
   set(curl, CURLOPT_PIPEWAIT, secure && config.http2 ? 1L : 0L);
   set(curl, CURLOPT_TCP_KEEPALIVE, 1L);
-  set(curl, CURLOPT_USERAGENT, "walspout");
+  set(curl, CURLOPT_USERAGENT, (std::string("walspout/") + kVersion).c_str());
   set(curl, CURLOPT_DNS_CACHE_TIMEOUT, kNamesAreKept);
 #if LIBCURL_VERSION_NUM >= 0x075700
   // A thread that asks a silent name server is left behind, and not waited for at the deadline.

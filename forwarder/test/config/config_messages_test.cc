@@ -114,7 +114,7 @@ TEST(ConfigMessages, ShowNoSecrets) {
 
 TEST(ConfigMessages, OfMappingsAndLists) {
   expect(plus("status:\n"), "9:1: \"status\" has no value");
-  expect(plus("status: 127.0.0.1:9187\n"), "9:9: \"status\" must be a mapping of keys to values");
+  expect(plus("status: 127.0.0.1:8470\n"), "9:9: \"status\" must be a mapping of keys to values");
   expect(plus("    dead_letter: /tmp/x\n"),
          "9:18: \"dead_letter\" must be a mapping of keys to values");
   expect("- name: p\n", "1:1: the configuration must be a mapping of keys to values");

@@ -470,6 +470,7 @@ TEST(Config, DefaultsAreSafe) {
   EXPECT_EQ(config.pipelines[0].memory, 64u << 20);
   EXPECT_TRUE(config.pipelines[0].source.create_slot);
   EXPECT_EQ(StatusConfig().host, "127.0.0.1");
+  EXPECT_EQ(StatusConfig().tap_level(), TapLevel::kKeys);
 }
 
 TEST(Units, AreNotOptional) {

@@ -84,7 +84,8 @@ constexpr size_t kLarge = 8u << 20;  // more than all buffers on the way
 class HttpServerTest : public testing::Test {
  protected:
   void start(HttpLimits limits = {}) {
-    const auto page = [](std::string_view path) -> Answer {
+    const auto page = [](const Request& request) -> Answer {
+      const std::string_view path = request.path;
       if (path == "/") return {200, "text/plain", "hello\n"};
       if (path == "/large") return {200, "text/plain", std::string(kLarge, 'x')};
       return {404, "text/plain", "no\n"};
@@ -259,7 +260,7 @@ TEST_F(HttpServerTest, GoesOnWithoutDescriptors) {
 TEST_F(HttpServerTest, TheAddressHasOneListener) {
   start();
   const auto second =
-      HttpServer::start("127.0.0.1", server_->port(), [](std::string_view) { return Answer{}; });
+      HttpServer::start("127.0.0.1", server_->port(), [](const Request&) { return Answer{}; });
   ASSERT_FALSE(second);
   EXPECT_THAT(second.error().message(), HasSubstr("another port"));
   EXPECT_FALSE(can_listen("127.0.0.1", server_->port()));

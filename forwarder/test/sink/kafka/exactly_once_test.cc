@@ -202,8 +202,8 @@ TEST_F(KafkaOnceTest, WhoLostTheSlotTakesNothingOver) {
   auto sink = make();
   ASSERT_TRUE(deliver(*sink, events_.span().first(3)));
   auto stale = make();
-  Progress progress(
-      7, [] { return false; }, 1);
+  const auto is_lost = [] { return false; };
+  Progress progress(7, is_lost, 1);
   EXPECT_FALSE(stale->deliver(events_.span().subspan(3), in_seconds(60), progress));
   EXPECT_TRUE(progress.is_halted());
   ASSERT_TRUE(deliver(*sink, events_.span().subspan(3)));

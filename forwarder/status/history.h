@@ -1,0 +1,73 @@
+// What the last quarter of an hour looked like: samples at intervals, for pictures on the status
+// page. Kept in memory, and gone with the process.
+#pragma once
+
+#include <array>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/clock.h"
+#include "stream/stats.h"
+
+namespace walspout {
+
+class Pipeline;
+
+// The value below which that part of what was counted lies, as far as buckets tell it; in seconds.
+// 0: nothing was counted.
+double quantile(const std::array<uint64_t, LatencyHistogram::kBuckets>& counts, double part);
+
+class History {
+ public:
+  // The pipelines outlive it. Takes samples on a thread of its own.
+  explicit History(std::vector<const Pipeline*> pipelines,
+                   Duration interval = std::chrono::seconds(5), size_t samples = 180);
+  ~History();
+  History(const History&) = delete;
+  History& operator=(const History&) = delete;
+
+  // {"interval":5,"pipelines":[{"name":…,"lag_seconds":[…],"lag":[…],"events":[…],
+  // "sinks":[{"name":…,"events":[…],"p50":[…],"p99":[…]}]}]}. The newest value is the last one.
+  // `lag` is in bytes, or in messages of Kafka. Events are per second, and quantiles in seconds, of
+  // an interval; null where nothing came.
+  std::string json() const;
+
+ private:
+  using Counts = std::array<uint64_t, LatencyHistogram::kBuckets>;
+  struct SinkSeries {
+    uint64_t events_before = 0;
+    Counts counts_before{};
+    std::deque<double> events;
+    std::deque<double> p50;
+    std::deque<double> p99;
+  };
+  struct Series {
+    uint64_t events_before = 0;
+    std::deque<double> lag_seconds;
+    std::deque<double> lag;
+    std::deque<double> events;
+    std::vector<SinkSeries> sinks;
+  };
+
+  void run();
+  void sample();
+  void sample(const Pipeline& pipeline, Series& series, double seconds);
+  void keep(std::deque<double>& values, double value) const;
+
+  const std::vector<const Pipeline*> pipelines_;
+  const Duration interval_;
+  const size_t samples_;
+  mutable std::mutex mutex_;
+  std::condition_variable ended_;
+  bool end_ = false;
+  TimePoint sampled_at_;
+  std::vector<Series> series_;
+  std::thread thread_;
+};
+
+}  // namespace walspout

@@ -1,0 +1,49 @@
+// Makes the JSON of the status server, whose texts may come from anywhere.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include "base/json.h"
+
+namespace walspout {
+
+// As few digits as people look at.
+inline std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.6g", value);
+  return text;
+}
+
+// Members of a JSON object, one after the other.
+class Object {
+ public:
+  explicit Object(std::string& out) : out_(out) { out_ += '{'; }
+  ~Object() { out_ += '}'; }
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+
+  std::string& key(std::string_view name) {
+    if (!first_) out_ += ',';
+    first_ = false;
+    append_json(out_, name);
+    return out_ += ':';
+  }
+  void text(std::string_view name, std::string_view value) { append_json(key(name), value); }
+  void number(std::string_view name, uint64_t value) { key(name) += std::to_string(value); }
+  void value(std::string_view name, const std::variant<std::string, uint64_t>& value) {
+    if (const auto* words = std::get_if<std::string>(&value)) text(name, *words);
+    if (const auto* amount = std::get_if<uint64_t>(&value)) number(name, *amount);
+  }
+  void real(std::string_view name, double value) { key(name) += std::to_string(value); }
+  void flag(std::string_view name, bool value) { key(name) += value ? "true" : "false"; }
+
+ private:
+  std::string& out_;
+  bool first_ = true;
+};
+
+}  // namespace walspout
