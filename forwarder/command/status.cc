@@ -1,14 +1,13 @@
 // `walspout status`: what the status server of a running forwarder says, for a terminal.
-#include <curl/curl.h>
 #include <unistd.h>
-#include <yaml-cpp/yaml.h>
 
 #include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 #include <map>
-#include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -16,39 +15,28 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "command/commands.h"
+#include "config/yaml.h"
+#include "status/client.h"
 
 namespace walspout {
 namespace {
 
-constexpr long kPatience = 5'000;  // milliseconds
-constexpr size_t kMost = 16u << 20;
+constexpr Duration kPatience = std::chrono::seconds(5);
 
-size_t take(char* data, size_t size, size_t count, void* target) {
-  auto* text = static_cast<std::string*>(target);
-  if (text->size() + size * count > kMost) return 0;
-  text->append(data, size * count);
-  return size * count;
-}
+struct Address {
+  std::string host;
+  int port = 8470;
+};
 
-Result<std::string> get(const std::string& url) {
-  const std::unique_ptr<CURL, void (*)(CURL*)> curl(curl_easy_init(), curl_easy_cleanup);
-  std::string body;
-  std::string why(CURL_ERROR_SIZE, '\0');
-  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
-  curl_easy_setopt(curl.get(), CURLOPT_TIMEOUT_MS, kPatience);
-  curl_easy_setopt(curl.get(), CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(curl.get(), CURLOPT_PROXY, "");
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, &take);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, &body);
-  curl_easy_setopt(curl.get(), CURLOPT_ERRORBUFFER, why.data());
-  if (const CURLcode code = curl_easy_perform(curl.get()); code != CURLE_OK) {
-    why.resize(why.find('\0') == std::string::npos ? why.size() : why.find('\0'));
-    return retry(why.empty() ? curl_easy_strerror(code) : why, url);
-  }
-  long status = 0;
-  curl_easy_getinfo(curl.get(), CURLINFO_RESPONSE_CODE, &status);
-  if (status != 200) return retry("the answer has status " + std::to_string(status), url);
-  return body;
+// Of ADDRESS:PORT, with or without http:// and a path.
+std::optional<Address> parse(std::string_view url) {
+  constexpr std::string_view kScheme = "http://";
+  if (url.starts_with(kScheme)) url.remove_prefix(kScheme.size());
+  if (url.find("://") != std::string_view::npos) return std::nullopt;
+  StatusConfig config;
+  config.listen = url.substr(0, url.find('/'));
+  if (!config.parse()) return std::nullopt;
+  return Address{config.host, config.port};
 }
 
 std::string grouped(uint64_t number) {
@@ -189,19 +177,16 @@ class Screen {
 }  // namespace
 
 int status_command(const StatusOptions& options) {
-  std::string url = options.url;
-  const size_t scheme = url.find("://");
-  if (scheme == std::string::npos) url = "http://" + url;
-  if (scheme != std::string::npos && !url.starts_with("http")) {
-    std::fprintf(stderr, "walspout: \"%s\" must be http://ADDRESS:PORT\n", url.c_str());
+  const auto address = parse(options.url);
+  if (!address) {
+    std::fprintf(stderr, "walspout: \"%s\" is not ADDRESS:PORT of a status server\n",
+                 options.url.c_str());
     return kUsage;
   }
-  while (url.ends_with('/')) url.pop_back();
-  if (!url.ends_with("/status")) url += "/status";
   const bool terminal = isatty(STDOUT_FILENO) != 0;
   Screen screen(options.color && terminal);
   for (;;) {
-    const auto answer = get(url);
+    const auto answer = get_page(address->host, address->port, "/status", Clock::now() + kPatience);
     bool ready = false;
     std::string out;
     if (!answer) {
@@ -216,7 +201,7 @@ int status_command(const StatusOptions& options) {
         ready = screen.show(*answer, Clock::now());
         out = screen.out();
       } catch (const YAML::Exception&) {
-        std::fprintf(stderr, "walspout: %s is not the status of walspout\n", url.c_str());
+        std::fprintf(stderr, "walspout: %s does not say what walspout does\n", options.url.c_str());
         return kFailed;
       }
     }

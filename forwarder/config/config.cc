@@ -108,12 +108,12 @@ void read_root(YamlMap& map, Config& config) {
 
 }  // namespace
 
-// An empty host, and a port that is no number, are not parsed.
 TapLevel StatusConfig::tap_level() const {
   const bool local = host == "localhost" || host == "::1" || host.starts_with("127.");
   return tap.value_or(local ? TapLevel::kKeys : TapLevel::kOff);
 }
 
+// An empty host, and a port that is no number, are not parsed.
 bool StatusConfig::parse() {
   const size_t colon = listen.rfind(':');
   const std::string digits = colon == std::string::npos ? "" : listen.substr(colon + 1);
