@@ -76,7 +76,7 @@ class KafkaExactlyOnce {
  private:
   [[nodiscard]] Result<void> can_number() const;
   // As long as events keep coming. A commit costs some round trips; readers wait for it.
-  static constexpr Duration kLongest = std::chrono::milliseconds(200);
+  static constexpr Duration kLongest = std::chrono::milliseconds(500);
 
   std::string key() const;
   [[nodiscard]] Error another_history(const std::string& what) const;
