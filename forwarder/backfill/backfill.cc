@@ -5,28 +5,18 @@
 #include <utility>
 
 #include "backfill/statements.h"
+#include "backfill/tables.h"
 #include "base/log.h"
-#include "stream/only.h"
 
 namespace walspout {
 
 namespace {
 
 constexpr Duration kAnswer = std::chrono::seconds(30);
+constexpr size_t kTablesAtOnce = 1000;
 
 // For the session: what is saved does not wait for standbys, which may be gone.
 constexpr std::string_view kNoStandbys = "SET synchronous_commit = 'local'";
-
-// Of all tables, those that the configuration wants.
-bool wants(const BackfillConfig& config, const std::string& schema, const std::string& name) {
-  OnlyConfig only;
-  only.tables = config.tables;
-  const Table table{schema, name};
-  Event event;
-  event.op = 'r';
-  event.table = &table;
-  return Only(only).wants(event);
-}
 
 }  // namespace
 
@@ -35,11 +25,17 @@ Backfill::Backfill(std::string pipeline, SourceConfig config, const EventQueue& 
     : pipeline_(std::move(pipeline)),
       config_(std::move(config)),
       ledger_(std::max<size_t>(queue.capacity() / 8, 1u << 20)),
-      reader_(pipeline_, config_, ledger_, queue, stats) {}
+      reader_(pipeline_, config_, ledger_, queue, stats),
+      watcher_(pipeline_, config_, stats) {}
+
+Result<void> Backfill::before_slot(Connection& connection) {
+  Result<void> watched = watcher_.before_slot(connection);
+  return watched ? request_what_is_configured(connection) : watched;
+}
 
 // What the configuration asks for is requested before the slot is made: so it is not forgotten if
 // this process ends in between.
-Result<void> Backfill::before_slot(Connection& connection) {
+Result<void> Backfill::request_what_is_configured(Connection& connection) {
   const TimePoint deadline = Clock::now() + kAnswer;
   auto there = connection.query(find_extension(), deadline);
   if (!there) return Failure(std::move(there.error().error));
@@ -74,14 +70,18 @@ Result<void> Backfill::request_published(Connection& connection) {
   if (done) done = ask(cancel_requests(config_.slot));
   if (!done) return Failure(std::move(done.error()));
   if (!config_.backfill) return {};
-  auto published = ask(find_published(config_));
+  auto published = ask(find_published(config_, connection.server_version()));
   if (!published) return Failure(std::move(published.error()));
+  std::vector<PublishedTable> part;
   size_t tables = 0;
-  for (const Row& row : *published) {
-    if (!wants(*config_.backfill, text(row, 0), text(row, 1))) continue;
-    done = ask(request(config_, text(row, 0), text(row, 1)));
+  for (size_t i = 0; i < published->size(); i++) {
+    PublishedTable table = published_table((*published)[i]);
+    if (wants_rows(*config_.backfill, table.schema, table.name)) part.push_back(std::move(table));
+    if (part.empty() || (part.size() < kTablesAtOnce && i + 1 < published->size())) continue;
+    done = ask(request_all(config_, part));
     if (!done) return Failure(std::move(done.error()));
-    tables++;
+    tables += part.size();
+    part.clear();
   }
   log(LogLevel::kInfo, "requested backfills of what is published",
       {{"pipeline", pipeline_}, {"tables", tables}});
@@ -90,6 +90,8 @@ Result<void> Backfill::request_published(Connection& connection) {
 
 // Without what is saved nothing may be streamed: changes would not be observed, and confirmed.
 Result<void> Backfill::begin(Connection& connection, bool forget) {
+  Result<void> published = watcher_.before_stream(connection);
+  if (!published) return published;
   const TimePoint deadline = Clock::now() + kAnswer;
   if (!forget && known_) {
     ledger_.reconnect();

@@ -9,6 +9,7 @@
 
 #include "backfill/ledger.h"
 #include "backfill/reader.h"
+#include "backfill/watcher.h"
 #include "source/observer.h"
 
 namespace walspout {
@@ -19,14 +20,21 @@ class Backfill : public StreamObserver {
   Backfill(std::string pipeline, SourceConfig config, const EventQueue& queue,
            const SourceStats& stats);
 
-  void start() { reader_.start(); }
+  void start() {
+    reader_.start();
+    watcher_.start();
+  }
 
   // The source has ended: saves how far the backfills are.
-  void stop() { reader_.stop(); }
+  void stop() {
+    watcher_.stop();
+    reader_.stop();
+  }
 
   // Those that are not finished. Any thread.
   std::vector<BackfillRecord> records() const { return ledger_.records(); }
 
+  void leave() override { watcher_.leave(); }
   Result<void> before_slot(Connection& connection) override;
   Result<void> begin(Connection& connection, bool forget) override;
   void observe(const Chunk& chunk, uint32_t open_xid) override;
@@ -36,12 +44,14 @@ class Backfill : public StreamObserver {
   Lsn hold() override { return ledger_.hold(); }
 
  private:
+  Result<void> request_what_is_configured(Connection& connection);
   Result<void> request_published(Connection& connection);
 
   const std::string pipeline_;
   const SourceConfig config_;
   Ledger ledger_;
   Reader reader_;
+  Watcher watcher_;
   bool known_ = false;  // the database has the table of requests
 };
 

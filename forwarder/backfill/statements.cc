@@ -166,38 +166,10 @@ std::string find_states(const std::vector<int64_t>& loaded) {
   return "SELECT id, state FROM walspout.backfills WHERE id IN (" + numbers(loaded) + ")";
 }
 
-std::string find_published(const SourceConfig& config) {
-  if (config.publications.empty()) {
-    return "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-           "ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND "
-           "c.oid >= 16384 AND n.nspname NOT IN ('walspout', 'information_schema', 'pg_catalog') "
-           "ORDER BY 1, 2";
-  }
-  return "SELECT DISTINCT schemaname, tablename FROM pg_catalog.pg_publication_tables WHERE "
-         "pubname "
-         "= ANY (" +
-         text_array(config.publications) + ") AND schemaname <> 'walspout' ORDER BY 1, 2";
-}
-
 std::string cancel_requests(const std::string& slot) {
   return "UPDATE walspout.backfills SET state = 'canceled', finished = pg_catalog.now() WHERE slot "
          "= " +
          quote(slot) + " AND state NOT IN ('done', 'canceled', 'failed')";
-}
-
-std::string request(const SourceConfig& config, const std::string& schema,
-                    const std::string& name) {
-  const BackfillConfig backfill = config.backfill.value_or(BackfillConfig{});
-  std::string where = "NULL";
-  for (const auto& [table, condition] : backfill.where) {
-    if (table == schema + "." + name) where = quote(condition.reveal());
-  }
-  return "INSERT INTO walspout.backfills (slot, \"table\", relation, condition, rate) SELECT " +
-         quote(config.slot) + ", pg_catalog.format('%I.%I', n.nspname, c.relname), c.oid, " +
-         where + ", " + (backfill.rate ? std::to_string(backfill.rate) : "NULL") +
-         " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-         "WHERE n.nspname = " +
-         quote(schema) + " AND c.relname = " + quote(name);
 }
 
 std::string save_record(const BackfillRecord& record, const std::vector<std::string>& cursor,

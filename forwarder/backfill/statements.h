@@ -52,14 +52,8 @@ std::optional<BackfillRecord> request_of(const Row& row);
 // The states of requests that are loaded: id and state.
 std::string find_states(const std::vector<int64_t>& loaded);
 
-// Schema and name of all tables that are published.
-std::string find_published(const SourceConfig& config);
-
 // Ends what is left of another slot of that name.
 std::string cancel_requests(const std::string& slot);
-
-// Requests the backfill of a table.
-std::string request(const SourceConfig& config, const std::string& schema, const std::string& name);
 
 std::string save_record(const BackfillRecord& record, const std::vector<std::string>& cursor,
                         const std::string& nonce);

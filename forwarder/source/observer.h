@@ -1,5 +1,5 @@
 // Who else hears of the stream, and has a say in what is confirmed: a backfill, which places the
-// rows that it reads among the changes. All functions are called by the source's thread.
+// rows that it reads among the changes. Functions are called by the source's thread.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +16,9 @@ namespace walspout {
 class StreamObserver {
  public:
   virtual ~StreamObserver() = default;
+
+  // The source is to stop: what the functions below wait for is given up. From any thread.
+  virtual void leave() = 0;
 
   // The slot is about to be made, on this connection. An error: it is not made now.
   virtual Result<void> before_slot(Connection& connection) = 0;

@@ -328,6 +328,7 @@ Result<void> Slot::keep_on_standbys(Connection& connection, const ServerState& s
 // The plugin rejects to stream without them, and then the slot would keep the server's log.
 Result<void> Slot::find_publications(Connection& connection) {
   std::string wanted;
+  if (!config_.tables.empty()) return {};  // it is made before the slot
   for (const std::string& name : config_.publications) {
     wanted += (wanted.empty() ? "" : ", ") + Connection::quote_literal(name);
   }

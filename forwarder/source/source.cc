@@ -53,6 +53,7 @@ void Source::renew() {
 void Source::stop(TimePoint drain_until) {
   drain_until_ = drain_until.time_since_epoch().count();
   stop_ = true;
+  if (observer_) observer_->leave();
   queue_.wake_always();
   wake_();
 }
