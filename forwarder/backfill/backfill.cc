@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <utility>
 
 #include "backfill/statements.h"
@@ -28,9 +29,108 @@ Backfill::Backfill(std::string pipeline, SourceConfig config, const EventQueue& 
       reader_(pipeline_, config_, ledger_, queue, stats),
       watcher_(pipeline_, config_, stats) {}
 
+void Backfill::leave() {
+  watcher_.leave();
+  std::lock_guard lock(first_mutex_);
+  if (first_) first_->leave();
+}
+
+void Backfill::stop() {
+  leave();
+  watcher_.stop();
+  reader_.stop();
+}
+
 Result<void> Backfill::before_slot(Connection& connection) {
-  Result<void> watched = watcher_.before_slot(connection);
-  return watched ? request_what_is_configured(connection) : watched;
+  Result<void> done = watcher_.before_slot(connection);
+  if (done) done = request_what_is_configured(connection);
+  if (done) done = find_first_tables(connection);
+  return done;
+}
+
+// Whether they can be read shows before the slot is made: then it is too late.
+Result<void> Backfill::find_first_tables(Connection& connection) {
+  first_tables_.clear();
+  if (!config_.backfill) return {};
+  const TimePoint deadline = Clock::now() + kAnswer;
+  auto found = connection.query(find_first(config_.slot), deadline);
+  if (!found) return Failure(std::move(found.error().error));
+  if (found->empty()) return {};
+  auto aside =
+      connection.beside(config_.dsn, Connection::Mode::kOrdinary, deadline, [] { return false; });
+  if (!aside) return Failure(std::move(aside.error()));
+  for (const Row& row : *found) {
+    BackfillRecord table = first_of(row);
+    auto tried = aside->query(try_to_read(table), deadline);
+    if (!tried) {
+      return in("slot \"" + config_.slot + "\" is not made, as table " + table.schema + "." +
+                    table.name + ", which has no key, cannot be read",
+                std::move(tried.error().error));
+    }
+    first_tables_.push_back(std::move(table));
+  }
+  return {};
+}
+
+Result<void> Backfill::made_slot(const std::string& snapshot, Lsn at) {
+  auto first = std::make_unique<FirstRows>(config_, std::exchange(first_tables_, {}), at);
+  FirstRows* rows = first.get();
+  {
+    std::lock_guard lock(first_mutex_);
+    first_ = std::move(first);
+  }
+  first_began_ = false;
+  first_ended_.clear();
+  Result<void> started = rows->start(snapshot);
+  if (started) return started;
+  std::lock_guard lock(first_mutex_);
+  first_.reset();
+  return started;
+}
+
+// Of the requests that were loaded, those of tables without a key: their rows come first now, if
+// this process has the snapshot, and no row of theirs is lost in a queue that was discarded.
+void Backfill::begin_first() {
+  if (first_ && first_began_) {
+    std::lock_guard lock(first_mutex_);
+    first_.reset();
+  }
+  for (const BackfillRecord& record : ledger_.records()) {
+    if (record.has_key || is_finished(record.state)) continue;
+    if (first_) {
+      ledger_.begin_first(record.id);
+    } else {
+      ledger_.set_error(record.id,
+                        "reading was cut short, and the snapshot of the slot is gone: the receiver "
+                        "may lack rows. " +
+                            std::string(kNoKey),
+                        true);
+    }
+  }
+}
+
+std::optional<Backfill::FirstPart> Backfill::first() {
+  const bool over = first_->is_over();
+  std::optional<FirstRows::Part> part = first_->next();
+  if (part) {
+    first_began_ = true;
+    if (part->end) first_ended_.insert(part->id);
+    ledger_.place_first(part->id, part->rows.events.size(), part->end);
+    return FirstPart{std::move(part->rows), first_->at()};
+  }
+  if (!over) return std::nullopt;
+  const std::string failed = first_->failed();
+  for (const BackfillRecord& record : ledger_.records()) {
+    if (failed.empty() || record.has_key || is_finished(record.state)) continue;
+    if (first_ended_.contains(record.id)) continue;
+    ledger_.set_error(record.id, failed + ". The receiver may lack rows: " + std::string(kNoKey),
+                      true);
+  }
+  log(LogLevel::kInfo, "rows of tables without a key are read, and the stream begins",
+      {{"pipeline", pipeline_}, {"error", failed}});
+  std::lock_guard lock(first_mutex_);
+  first_.reset();
+  return std::nullopt;
 }
 
 // What the configuration asks for is requested before the slot is made: so it is not forgotten if
@@ -78,7 +178,7 @@ Result<void> Backfill::request_published(Connection& connection) {
     PublishedTable table = published_table((*published)[i]);
     if (wants_rows(*config_.backfill, table.schema, table.name)) part.push_back(std::move(table));
     if (part.empty() || (part.size() < kTablesAtOnce && i + 1 < published->size())) continue;
-    done = ask(request_all(config_, part));
+    done = ask(request_all(config_, part, true));
     if (!done) return Failure(std::move(done.error()));
     tables += part.size();
     part.clear();
@@ -119,6 +219,7 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
     if (auto record = request_of(row)) records.push_back(std::move(*record));
   }
   ledger_.load(std::move(records));
+  begin_first();
   reader_.wake();
   return {};
 }

@@ -4,9 +4,14 @@
 // where its mark comes (StreamObserver). regress/backfill_model.py is a model of the rules.
 #pragma once
 
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "backfill/first_rows.h"
 #include "backfill/ledger.h"
 #include "backfill/reader.h"
 #include "backfill/watcher.h"
@@ -26,15 +31,16 @@ class Backfill : public StreamObserver {
   }
 
   // The source has ended: saves how far the backfills are.
-  void stop() {
-    watcher_.stop();
-    reader_.stop();
-  }
+  void stop();
 
   // Those that are not finished. Any thread.
   std::vector<BackfillRecord> records() const { return ledger_.records(); }
 
-  void leave() override { watcher_.leave(); }
+  void leave() override;
+  bool wants_snapshot() override { return !first_tables_.empty(); }
+  Result<void> made_slot(const std::string& snapshot, Lsn at) override;
+  bool is_first() override { return first_ != nullptr; }
+  std::optional<FirstPart> first() override;
   Result<void> before_slot(Connection& connection) override;
   Result<void> begin(Connection& connection, bool forget) override;
   void observe(const Chunk& chunk, uint32_t open_xid) override;
@@ -45,6 +51,8 @@ class Backfill : public StreamObserver {
 
  private:
   Result<void> request_what_is_configured(Connection& connection);
+  Result<void> find_first_tables(Connection& connection);
+  void begin_first();
   Result<void> request_published(Connection& connection);
 
   const std::string pipeline_;
@@ -52,7 +60,12 @@ class Backfill : public StreamObserver {
   Ledger ledger_;
   Reader reader_;
   Watcher watcher_;
-  bool known_ = false;  // the database has the table of requests
+  std::vector<BackfillRecord> first_tables_;  // without a key, of a slot that is about to be made
+  std::mutex first_mutex_;                    // for leave() only
+  std::unique_ptr<FirstRows> first_;          // while their rows are read and placed
+  std::set<int64_t> first_ended_;             // backfills of which all rows are placed
+  bool first_began_ = false;                  // some are placed
+  bool known_ = false;                        // the database has the table of requests
 };
 
 }  // namespace walspout

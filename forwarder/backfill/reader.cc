@@ -206,18 +206,27 @@ Result<void> Reader::look() {
   for (const Row& row : *found) {
     std::optional<BackfillRecord> record = request_of(row);
     if (!record) continue;
-    const int64_t id = record->id;
     log(LogLevel::kInfo, "backfill requested",
         {{"pipeline", pipeline_},
-         {"id", id},
+         {"id", record->id},
          {"table", record->schema + "." + record->name},
          {"estimate", record->estimate}});
-    const bool gone = record->relation == 0;
-    ledger_.add(std::move(*record));
-    if (gone) ledger_.set_error(id, "the table is gone", true);
+    add(std::move(*record));
   }
   ledger_.looked(*snapshot);
   return {};
+}
+
+void Reader::add(BackfillRecord record) {
+  const int64_t id = record.id;
+  const bool gone = record.relation == 0;
+  const bool has_key = record.has_key;
+  ledger_.add(std::move(record));
+  if (gone) {
+    ledger_.set_error(id, "the table is gone", true);
+  } else if (!has_key) {
+    ledger_.set_error(id, std::string(kNoKey), true);
+  }
 }
 
 Result<void> Reader::save() {
@@ -409,9 +418,7 @@ Result<void> Reader::begin_again(const ReadRequest& request) {
     record->rows = 0;
     record->shape.clear();
     record->state = BackfillState::kRequested;
-    const bool gone = record->relation == 0;
-    ledger_.add(std::move(*record));
-    if (gone) ledger_.set_error(request.id, "the table is gone", true);
+    add(std::move(*record));
   }
   return {};
 }

@@ -16,6 +16,16 @@ namespace walspout {
 // The prefix of messages that are no messages, but places in the stream.
 inline constexpr std::string_view kMarkPrefix = "walspout.mark";
 
+// What the first COPY of read_first() sends if all is well; else names of tables follow.
+inline constexpr std::string_view kNotRewritten = "x";
+
+inline constexpr std::string_view kNoKey =
+    "the table has no key. Its rows can only be read all at once, with the snapshot of a slot that "
+    "is made. Give it a primary key that is not deferrable, or name a unique index with ALTER "
+    "TABLE "
+    "... REPLICA IDENTITY USING INDEX; or drop the slot (walspout drop), empty the receiver's "
+    "table, and start again";
+
 // The content of a mark by which a change of the table of requests is told.
 inline constexpr std::string_view kLook = "look";
 
@@ -36,6 +46,9 @@ inline constexpr std::string_view kLocalCommit = "SET LOCAL synchronous_commit =
 // Whether the extension is there, with what a backfill needs; whether the server is a standby; and
 // whether the role may read and write the requests. Raises for no role.
 std::string find_extension();
+
+// Whether a table has a key by which it can be read in pieces, as an expression on pg_class.
+std::string has_key(const std::string& table);
 
 // Requests of a slot that are not finished, and claimed: `loaded` are known already; at most `most`
 // that have not begun.
@@ -71,6 +84,17 @@ struct RoundLimits {
 // The snapshot of a round, the shapes of its tables, and their rows.
 std::string read_round(const SourceConfig& config, const std::vector<ReadRequest>& requests,
                        const RoundLimits& limits);
+
+// The rows of tables without a key, all of them, with the snapshot of the slot.
+std::string read_first(const SourceConfig& config, const std::vector<BackfillRecord>& tables,
+                       const std::string& snapshot);
+
+// Requests that are to be served with that snapshot: id, OID, schema, table and condition.
+std::string find_first(const std::string& slot);
+BackfillRecord first_of(const Row& row);
+
+// Fails if the table cannot be read, or the condition is none.
+std::string try_to_read(const BackfillRecord& table);
 
 // The mark behind a round.
 std::string emit_mark(const std::string& content);

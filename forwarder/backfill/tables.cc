@@ -19,14 +19,6 @@ std::string names(const std::vector<std::string>& list) {
   return "ARRAY[" + all + "]::pg_catalog.name[]";
 }
 
-// As read_rows() finds it.
-std::string has_key(const std::string& table) {
-  return "EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = " + table +
-         ".oid AND i.indisvalid AND i.indimmediate AND (" + table +
-         ".relreplident = 'i' AND i.indisreplident OR " + table +
-         ".relreplident IN ('d', 'f') AND i.indisprimary))";
-}
-
 constexpr std::string_view kOrdinary =
     "c.relpersistence = 'p' AND c.oid >= 16384 AND n.nspname NOT IN ('walspout', "
     "'information_schema', 'pg_catalog')";
@@ -155,7 +147,8 @@ TableChange table_change(const Row& row) {
   return change;
 }
 
-std::string request_all(const SourceConfig& config, const std::vector<PublishedTable>& tables) {
+std::string request_all(const SourceConfig& config, const std::vector<PublishedTable>& tables,
+                        bool first) {
   const BackfillConfig backfill = config.backfill.value_or(BackfillConfig{});
   std::string values;
   for (const PublishedTable& table : tables) {
@@ -164,13 +157,14 @@ std::string request_all(const SourceConfig& config, const std::vector<PublishedT
       if (name == table.schema + "." + table.name) where = quote(condition.reveal());
     }
     values += (values.empty() ? "(" : ", (") + table.oid + "::pg_catalog.oid, " + where +
-              "::pg_catalog.text)";
+              "::pg_catalog.text, " + (first && !table.has_key ? "'running'" : "'requested'") + ")";
   }
-  return "INSERT INTO walspout.backfills (slot, \"table\", relation, condition, rate) SELECT " +
+  return "INSERT INTO walspout.backfills (slot, \"table\", relation, condition, rate, state) "
+         "SELECT " +
          quote(config.slot) + ", pg_catalog.format('%I.%I', n.nspname, c.relname), c.oid, " +
          "v.condition, " + (backfill.rate ? std::to_string(backfill.rate) : "NULL") +
-         " FROM (VALUES " + values +
-         ") v(oid, condition) JOIN pg_catalog.pg_class c ON c.oid = v.oid JOIN "
+         ", v.state FROM (VALUES " + values +
+         ") v(oid, condition, state) JOIN pg_catalog.pg_class c ON c.oid = v.oid JOIN "
          "pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY n.nspname, c.relname ON "
          "CONFLICT DO NOTHING";
 }
@@ -200,7 +194,8 @@ std::string know_changes(const SourceConfig& config, const std::vector<TableChan
          "; UPDATE walspout.backfills SET state = 'canceled', finished = pg_catalog.now(), error = "
          "'the table has left the publications, and has joined them again' WHERE slot = " +
          quote(config.slot) + " AND relation IN (" + oids(backfilled) +
-         ") AND state NOT IN ('done', 'canceled', 'failed'); " + request_all(config, backfilled) +
+         ") AND state NOT IN ('done', 'canceled', 'failed'); " +
+         request_all(config, backfilled, false) +
          "; SELECT pg_catalog.pg_logical_emit_message(true, " + quote(kMarkPrefix) + ", " +
          quote(kLook) + ")";
 }

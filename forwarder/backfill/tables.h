@@ -57,7 +57,9 @@ TableChange table_change(const Row& row);
 std::string know_changes(const SourceConfig& config, const std::vector<TableChange>& changes,
                          const std::vector<PublishedTable>& backfilled);
 
-// Requests the backfills of tables that exist.
-std::string request_all(const SourceConfig& config, const std::vector<PublishedTable>& tables);
+// Requests the backfills of tables that exist. `first`: the slot is about to be made, and tables
+// without a key are read with its snapshot.
+std::string request_all(const SourceConfig& config, const std::vector<PublishedTable>& tables,
+                        bool first);
 
 }  // namespace walspout
