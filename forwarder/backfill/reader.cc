@@ -441,6 +441,16 @@ Result<void> Reader::fail(const std::vector<ReadRequest>& requests, ServerError 
     if (!opened) return opened;
     return begin_again(request);
   }
+  if (!may_pass(error.sqlstate) && !request.table.shape.empty()) {
+    // Perhaps because of its key, or of what else the place is of no use without.
+    Result<void> opened = open();
+    if (!opened) return opened;
+    auto shape = ask(find_shape(request.table.relation));
+    if (!shape) return Failure(std::move(shape.error()));
+    if (shape->empty() || text(shape->front(), 0) != request.table.shape) {
+      return begin_again(request);
+    }
+  }
   const bool ends = !may_pass(error.sqlstate) && request.table.rows == 0;
   ledger_.set_error(request.id, error.error.what, ends);
   if (ends) return {};

@@ -295,6 +295,10 @@ std::string try_to_read(const BackfillRecord& table) {
          (table.condition.empty() ? "" : " WHERE (" + table.condition + "\n)") + " LIMIT 0";
 }
 
+std::string find_shape(uint32_t relation) {
+  return "SELECT " + shape(std::to_string(relation) + "::pg_catalog.oid");
+}
+
 std::string emit_mark(const std::string& content) {
   return std::string(kLocalCommit) + "SELECT pg_catalog.pg_logical_emit_message(true, " +
          quote(kMarkPrefix) + ", " + quote(content) + ")";

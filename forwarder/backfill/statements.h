@@ -85,6 +85,9 @@ struct RoundLimits {
 std::string read_round(const SourceConfig& config, const std::vector<ReadRequest>& requests,
                        const RoundLimits& limits);
 
+// The shape of a table, as read_round() says it.
+std::string find_shape(uint32_t relation);
+
 // The rows of tables without a key, all of them, with the snapshot of the slot.
 std::string read_first(const SourceConfig& config, const std::vector<BackfillRecord>& tables,
                        const std::string& snapshot);
