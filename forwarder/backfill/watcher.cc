@@ -230,7 +230,8 @@ Result<void> Watcher::know(Connection& connection, bool anew) {
     if (!known->empty()) return {};
     log(LogLevel::kInfo, "tables that join from now on are backfilled", {{"pipeline", pipeline_}});
   }
-  auto published = ask(connection, find_published(config_, connection.server_version()));
+  auto published = ask(
+      connection, std::string(kLargeJoins) + find_published(config_, connection.server_version()));
   if (!published) return Failure(std::move(published.error()));
   // The row of the slot comes last, in the transaction that makes it known.
   auto done = ask(connection, std::string(kLocalCommit) + forget_slot(config_.slot));
@@ -250,7 +251,8 @@ Result<void> Watcher::look_for_new(Connection& connection) {
   if (!config_.backfill || !config_.backfill->new_tables) return {};
   Result<void> known = know(connection, false);
   if (!known) return known;
-  auto rows = ask(connection, find_changes(config_, connection.server_version()));
+  auto rows = ask(connection,
+                  std::string(kLargeJoins) + find_changes(config_, connection.server_version()));
   if (!rows) return Failure(std::move(rows.error()));
   std::vector<TableChange> part;
   std::vector<PublishedTable> backfilled;

@@ -130,7 +130,7 @@ bool judge_own_publication(const SourceConfig& config, int server_version, const
   std::vector<std::string> added;
   std::vector<std::string> removed;
   std::vector<PatternTable> left_out;
-  for (const Row& row : rows(find_pattern_tables(config))) {
+  for (const Row& row : rows(find_pattern_tables(config, true))) {
     const PatternTable table = pattern_table(row);
     if (table.step == PatternTable::Step::kIn) {
       in++;
@@ -189,7 +189,7 @@ void judge_backfill_rights(const SourceConfig& config, int server_version, const
       tables.push_back(published_table(row));
     }
   } else {
-    for (const Row& row : rows(find_pattern_tables(config))) {
+    for (const Row& row : rows(find_pattern_tables(config, true))) {
       const PatternTable table = pattern_table(row);
       if (table.step != PatternTable::Step::kRemove) {
         tables.push_back({table.schema, table.name, table.oid, "", true});

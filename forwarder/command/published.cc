@@ -23,7 +23,7 @@ std::string published_query(const SourceConfig& config) {
 }
 
 std::string matched_query(const SourceConfig& config) {
-  return "SELECT t.nspname, t.relname FROM (" + find_pattern_tables(config) +
+  return "SELECT t.nspname, t.relname FROM (" + find_pattern_tables(config, true) +
          ") t(step, oid, nspname, relname) WHERE t.step <> 'remove'";
 }
 

@@ -126,7 +126,7 @@ PublicationView publication_view(const Row& row) {
 }
 
 // No function is called that locks a table: one that is being altered would be waited for.
-std::string find_pattern_tables(const SourceConfig& config) {
+std::string find_pattern_tables(const SourceConfig& config, bool all) {
   return "WITH RECURSIVE matched AS MATERIALIZED (SELECT c.oid, n.nspname, c.relname, c.relkind, "
          "c.relowner, c.relreplident FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
          "n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p') AND c.relpersistence = 'p' AND "
@@ -163,7 +163,8 @@ std::string find_pattern_tables(const SourceConfig& config) {
          has_identity("l") + ") ELSE " + has_identity("c") +
          " END, EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND "
          "i.indisprimary AND i.indimmediate) FROM steps s JOIN pg_catalog.pg_class c ON c.oid = "
-         "s.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
+         "s.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" +
+         (all ? "" : " WHERE s.step <> 'in'");
 }
 
 PatternTable pattern_table(const Row& row) {
@@ -258,7 +259,8 @@ Result<PublicationChanges> fill_publication(Connection& connection, const Source
   if (view.in_recovery) return changes;
   const std::string wrong = not_usable(view, config.slot);
   if (!wrong.empty()) return retry(wrong, connection.endpoint());
-  auto rows = ask(connection, find_pattern_tables(config), deadline);
+  auto rows =
+      ask(connection, std::string(kLargeJoins) + find_pattern_tables(config, false), deadline);
   if (!rows) return Failure(std::move(rows.error()));
   std::vector<std::string> add;
   std::vector<std::string> remove;

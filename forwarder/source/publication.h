@@ -8,6 +8,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -47,12 +48,17 @@ struct PatternTable {
   }
 };
 
+// In front of queries that join large parts of catalogs. The planner does not know how large what
+// is recursive gets, and would go through it again for each table.
+inline constexpr std::string_view kLargeJoins = "SET LOCAL enable_nestloop = off; ";
+
 // Pure: statements, and words for people.
 std::string publication_mark(const std::string& slot);
 std::string create_publication(const std::string& slot, int server_version);
 std::string comment_publication(const std::string& slot);
 std::string find_publication(const std::string& slot);
-std::string find_pattern_tables(const SourceConfig& config);
+// `all`: also tables that are there already, and stay.
+std::string find_pattern_tables(const SourceConfig& config, bool all);
 PublicationView publication_view(const Row& row);
 PatternTable pattern_table(const Row& row);
 std::string why_left_out(const PatternTable& table);
