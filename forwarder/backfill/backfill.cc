@@ -48,6 +48,14 @@ Result<void> Backfill::before_slot(Connection& connection) {
   return done;
 }
 
+// With the DSN as its file has it now.
+SourceConfig Backfill::renewed() const {
+  SourceConfig config = config_;
+  Result<std::optional<Secret>> again = config.dsn.reread();
+  if (again && *again) config.dsn = std::move(**again);
+  return config;
+}
+
 // Whether they can be read shows before the slot is made: then it is too late.
 Result<void> Backfill::find_first_tables(Connection& connection) {
   first_tables_.clear();
@@ -73,7 +81,7 @@ Result<void> Backfill::find_first_tables(Connection& connection) {
 }
 
 Result<void> Backfill::made_slot(const std::string& snapshot, Lsn at) {
-  auto first = std::make_unique<FirstRows>(config_, std::exchange(first_tables_, {}), at);
+  auto first = std::make_unique<FirstRows>(renewed(), std::exchange(first_tables_, {}), at);
   FirstRows* rows = first.get();
   {
     std::lock_guard lock(first_mutex_);

@@ -51,6 +51,7 @@ class Backfill : public StreamObserver {
 
  private:
   Result<void> request_what_is_configured(Connection& connection);
+  SourceConfig renewed() const;
   Result<void> find_first_tables(Connection& connection);
   void begin_first();
   Result<void> request_published(Connection& connection);

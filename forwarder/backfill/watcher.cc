@@ -140,7 +140,7 @@ void Watcher::tell(const PublicationChanges& changes) {
         {{"pipeline", pipeline_},
          {"publication", publication},
          {"reason", why_left_out(table)},
-         {"remedy", remedy_of(table, "ROLE")}});
+         {"remedy", remedy_of(table, changes.role)}});
   }
   if (changes.left_out.size() > kTablesNamed) {
     log(LogLevel::kWarn, "more tables are left out of the publication: walspout check",
@@ -171,8 +171,9 @@ Result<void> Watcher::before_slot(Connection& stream) {
     tell(*changes);
     if (!changes->not_theirs.empty()) {
       const PatternTable& table = changes->not_theirs.front();
-      return retry(not_made + ", as " + why_left_out(table) + ": " + remedy_of(table, "ROLE"),
-                   connection->endpoint());
+      return retry(
+          not_made + ", as " + why_left_out(table) + ": " + remedy_of(table, changes->role),
+          connection->endpoint());
     }
     if (!changes->failed.empty()) {
       return retry(not_made + ", as its publication cannot be changed now: " + changes->failed,

@@ -62,7 +62,8 @@ std::string find_table_rights(const std::vector<PublishedTable>& tables) {
   for (const PublishedTable& table : tables) oids += (oids.empty() ? "" : ", ") + table.oid;
   return "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), NOT "
          "(pg_catalog.has_schema_privilege(n.oid, 'USAGE')), NOT "
-         "pg_catalog.has_table_privilege(c.oid, 'SELECT'), c.relrowsecurity AND NOT r.rolsuper AND "
+         "pg_catalog.has_any_column_privilege(c.oid, 'SELECT'), c.relrowsecurity AND NOT "
+         "r.rolsuper AND "
          "NOT r.rolbypassrls AND (c.relforcerowsecurity OR NOT "
          "pg_catalog.pg_has_role(c.relowner, 'USAGE')), pg_catalog.quote_ident(r.rolname), "
          "pg_catalog.quote_ident(n.nspname), c.relforcerowsecurity AND "
@@ -72,7 +73,7 @@ std::string find_table_rights(const std::vector<PublishedTable>& tables) {
          oids + ") ORDER BY 1";
 }
 
-// What may be read is judged as a whole: a role that may read some columns only is rare.
+// Which columns are published is not looked at: a role that may read some columns may do.
 void judge_table_rights(const std::vector<Row>& rows, Findings& findings) {
   size_t shown = 0;
   size_t more = 0;
@@ -191,7 +192,7 @@ void judge_backfill_rights(const SourceConfig& config, int server_version, const
   } else {
     for (const Row& row : rows(find_pattern_tables(config, true))) {
       const PatternTable table = pattern_table(row);
-      if (table.step != PatternTable::Step::kRemove) {
+      if (table.step != PatternTable::Step::kRemove && table.has_identity) {
         tables.push_back({table.schema, table.name, table.oid, "", true});
       }
     }

@@ -162,7 +162,9 @@ std::string find_pattern_tables(const SourceConfig& config, bool all) {
          "pg_catalog.pg_class l ON l.oid = tree.oid WHERE l.relkind = 'r' AND NOT " +
          has_identity("l") + ") ELSE " + has_identity("c") +
          " END, EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND "
-         "i.indisprimary AND i.indimmediate) FROM steps s JOIN pg_catalog.pg_class c ON c.oid = "
+         "i.indisprimary AND i.indimmediate), (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE "
+         "r.oid = "
+         "c.relowner) FROM steps s JOIN pg_catalog.pg_class c ON c.oid = "
          "s.oid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace" +
          (all ? "" : " WHERE s.step <> 'in'");
 }
@@ -181,6 +183,7 @@ PatternTable pattern_table(const Row& row) {
   table.is_owned = text(row, 6) == "t";
   table.has_identity = text(row, 7) == "t";
   table.has_primary_key = text(row, 8) == "t";
+  table.owner_is_superuser = text(row, 9) == "t";
   return table;
 }
 
@@ -197,15 +200,19 @@ std::string why_left_out(const PatternTable& table) {
 }
 
 std::string remedy_of(const PatternTable& table, const std::string& role) {
+  const std::string exclude = "; or exclude it: \"!" + table.schema + "." + table.name + "\"";
   if (!table.is_owned) {
+    const std::string alter =
+        "ALTER TABLE " + table.quoted + " OWNER TO " + Connection::quote_name(role);
+    // Members of a superuser's role can do what they like.
+    if (table.owner_is_superuser) return alter + exclude;
     return "GRANT " + Connection::quote_name(table.owner) + " TO " + Connection::quote_name(role) +
-           "; or ALTER TABLE " + table.quoted + " OWNER TO " + Connection::quote_name(role) +
-           "; or exclude it: \"!" + table.schema + "." + table.name + "\"";
+           "; or " + alter + exclude;
   }
   const std::string identity = "ALTER TABLE " + table.quoted + " REPLICA IDENTITY ";
   return (table.has_primary_key ? identity + "DEFAULT"
                                 : identity + "FULL; or give it a primary key") +
-         "; or exclude it: \"!" + table.schema + "." + table.name + "\"";
+         exclude;
 }
 
 std::string not_usable(const PublicationView& view, const std::string& slot) {
@@ -228,9 +235,8 @@ std::string not_usable(const PublicationView& view, const std::string& slot) {
            comment_publication(slot);
   }
   if (view.may_alter) return "";
-  return name + " is owned by role \"" + view.owner + "\": GRANT " +
-         Connection::quote_name(view.owner) + " TO " + Connection::quote_name(view.role) +
-         "; or ALTER PUBLICATION " + Connection::quote_name(own_publication(slot)) + " OWNER TO " +
+  return name + " is owned by role \"" + view.owner + "\": ALTER PUBLICATION " +
+         Connection::quote_name(own_publication(slot)) + " OWNER TO " +
          Connection::quote_name(view.role);
 }
 
@@ -256,6 +262,7 @@ Result<PublicationChanges> fill_publication(Connection& connection, const Source
   auto found = ask(connection, find_publication(config.slot), deadline);
   if (!found) return Failure(std::move(found.error()));
   const PublicationView view = publication_view(found->empty() ? Row{} : found->front());
+  changes.role = view.role;
   if (view.in_recovery) return changes;
   const std::string wrong = not_usable(view, config.slot);
   if (!wrong.empty()) return retry(wrong, connection.endpoint());

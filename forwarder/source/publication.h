@@ -42,6 +42,7 @@ struct PatternTable {
   bool is_owned = false;      // by our role
   bool has_identity = false;  // its updates are not rejected when it is published
   bool has_primary_key = false;
+  bool owner_is_superuser = false;
 
   bool can_be_changed() const {
     return is_owned && (step != PatternTable::Step::kAdd || has_identity);
@@ -69,7 +70,7 @@ std::string not_usable(const PublicationView& view, const std::string& slot);
 
 // What was done, and what was not.
 struct PublicationChanges {
-  bool created = false;
+  std::string role;                      // that makes them
   std::vector<std::string> added;        // quoted names
   std::vector<std::string> removed;      // likewise
   std::vector<PatternTable> left_out;    // because of their owner or identity
