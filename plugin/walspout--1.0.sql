@@ -157,6 +157,21 @@ CREATE UNIQUE INDEX backfills_unfinished ON walspout.backfills (slot, relation)
 COMMENT ON TABLE walspout.backfills IS
   'requests to send the rows that tables have already, and how far they are; made by walspout.backfill()';
 
+-- Which tables of a slot the forwarder knows to be published, where it backfills those
+-- that join later. A table of which no entry is left has left its publications, though
+-- it may be there again. The row of relation 0 says that the slot is known at all.
+CREATE TABLE walspout.tables (
+    slot name NOT NULL,
+    relation oid NOT NULL,
+    entries oid[] NOT NULL DEFAULT '{}', -- of pg_publication_rel, pg_publication_namespace or pg_publication
+    server text,                         -- relation 0: the system identifier; on another server all OIDs differ
+    since timestamptz NOT NULL DEFAULT pg_catalog.now(),
+    PRIMARY KEY (slot, relation)
+);
+
+COMMENT ON TABLE walspout.tables IS
+  'tables that are known to be published for a slot: others are backfilled when they join; kept by the forwarder';
+
 -- The functions that read tables, for the forwarder. Both return messages of the
 -- format "frames" with events "r". read_rows() reads in the order of the key, from
 -- behind the key in "after" on, until it has read max_rows rows or written max_bytes
@@ -315,6 +330,7 @@ REVOKE ALL ON FUNCTION walspout.peek(name, integer, text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.emit(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.emit(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON walspout.backfills FROM PUBLIC;
+REVOKE ALL ON walspout.tables FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.read_rows(regclass, text[], text[], bigint, bigint, integer, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.read_keys(regclass, text[], text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.backfill(regclass, name, text, integer) FROM PUBLIC;

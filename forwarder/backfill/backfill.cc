@@ -2,31 +2,22 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <utility>
 
 #include "backfill/statements.h"
+#include "backfill/tables.h"
 #include "base/log.h"
-#include "stream/only.h"
 
 namespace walspout {
 
 namespace {
 
 constexpr Duration kAnswer = std::chrono::seconds(30);
+constexpr size_t kTablesAtOnce = 1000;
 
 // For the session: what is saved does not wait for standbys, which may be gone.
 constexpr std::string_view kNoStandbys = "SET synchronous_commit = 'local'";
-
-// Of all tables, those that the configuration wants.
-bool wants(const BackfillConfig& config, const std::string& schema, const std::string& name) {
-  OnlyConfig only;
-  only.tables = config.tables;
-  const Table table{schema, name};
-  Event event;
-  event.op = 'r';
-  event.table = &table;
-  return Only(only).wants(event);
-}
 
 }  // namespace
 
@@ -35,11 +26,124 @@ Backfill::Backfill(std::string pipeline, SourceConfig config, const EventQueue& 
     : pipeline_(std::move(pipeline)),
       config_(std::move(config)),
       ledger_(std::max<size_t>(queue.capacity() / 8, 1u << 20)),
-      reader_(pipeline_, config_, ledger_, queue, stats) {}
+      reader_(pipeline_, config_, ledger_, queue, stats),
+      watcher_(pipeline_, config_, stats) {}
+
+void Backfill::leave() {
+  watcher_.leave();
+  std::lock_guard lock(first_mutex_);
+  if (first_) first_->leave();
+}
+
+void Backfill::stop() {
+  leave();
+  watcher_.stop();
+  reader_.stop();
+}
+
+Result<void> Backfill::before_slot(Connection& connection) {
+  Result<void> done = watcher_.before_slot(connection);
+  if (done) done = request_what_is_configured(connection);
+  if (done) done = find_first_tables(connection);
+  return done;
+}
+
+// With the DSN as its file has it now.
+SourceConfig Backfill::renewed() const {
+  SourceConfig config = config_;
+  Result<std::optional<Secret>> again = config.dsn.reread();
+  if (again && *again) config.dsn = std::move(**again);
+  return config;
+}
+
+// Whether they can be read shows before the slot is made: then it is too late.
+Result<void> Backfill::find_first_tables(Connection& connection) {
+  first_tables_.clear();
+  if (!config_.backfill) return {};
+  const TimePoint deadline = Clock::now() + kAnswer;
+  auto found = connection.query(find_first(config_.slot), deadline);
+  if (!found) return Failure(std::move(found.error().error));
+  if (found->empty()) return {};
+  auto aside =
+      connection.beside(config_.dsn, Connection::Mode::kOrdinary, deadline, [] { return false; });
+  if (!aside) return Failure(std::move(aside.error()));
+  for (const Row& row : *found) {
+    BackfillRecord table = first_of(row);
+    auto tried = aside->query(try_to_read(table), deadline);
+    if (!tried) {
+      return in("slot \"" + config_.slot + "\" is not made, as table " + table.schema + "." +
+                    table.name + ", which has no key, cannot be read",
+                std::move(tried.error().error));
+    }
+    first_tables_.push_back(std::move(table));
+  }
+  return {};
+}
+
+Result<void> Backfill::made_slot(const std::string& snapshot, Lsn at) {
+  auto first = std::make_unique<FirstRows>(renewed(), std::exchange(first_tables_, {}), at);
+  FirstRows* rows = first.get();
+  {
+    std::lock_guard lock(first_mutex_);
+    first_ = std::move(first);
+  }
+  first_began_ = false;
+  first_ended_.clear();
+  Result<void> started = rows->start(snapshot);
+  if (started) return started;
+  std::lock_guard lock(first_mutex_);
+  first_.reset();
+  return started;
+}
+
+// Of the requests that were loaded, those of tables without a key: their rows come first now, if
+// this process has the snapshot, and no row of theirs is lost in a queue that was discarded.
+void Backfill::begin_first() {
+  if (first_ && first_began_) {
+    std::lock_guard lock(first_mutex_);
+    first_.reset();
+  }
+  for (const BackfillRecord& record : ledger_.records()) {
+    if (record.has_key || is_finished(record.state)) continue;
+    if (first_) {
+      ledger_.begin_first(record.id);
+    } else {
+      ledger_.set_error(record.id,
+                        "reading was cut short, and the snapshot of the slot is gone: the receiver "
+                        "may lack rows. " +
+                            std::string(kNoKey),
+                        true);
+    }
+  }
+}
+
+std::optional<Backfill::FirstPart> Backfill::first() {
+  const bool over = first_->is_over();
+  std::optional<FirstRows::Part> part = first_->next();
+  if (part) {
+    first_began_ = true;
+    if (part->end) first_ended_.insert(part->id);
+    ledger_.place_first(part->id, part->rows.events.size(), part->end);
+    return FirstPart{std::move(part->rows), first_->at()};
+  }
+  if (!over) return std::nullopt;
+  const std::string failed = first_->failed();
+  for (const BackfillRecord& record : ledger_.records()) {
+    if (failed.empty() || record.has_key || is_finished(record.state)) continue;
+    if (first_ended_.contains(record.id)) continue;
+    ledger_.set_error(record.id, failed + ". The receiver may lack rows: " + std::string(kNoKey),
+                      true);
+  }
+  log(LogLevel::kInfo, "rows of tables without a key are read, and the stream begins",
+      {{"pipeline", pipeline_}, {"error", failed}});
+  std::lock_guard lock(first_mutex_);
+  first_.reset();
+  return std::nullopt;
+}
 
 // What the configuration asks for is requested before the slot is made: so it is not forgotten if
 // this process ends in between.
-Result<void> Backfill::before_slot(Connection& connection) {
+Result<void> Backfill::request_what_is_configured(Connection& connection) {
   const TimePoint deadline = Clock::now() + kAnswer;
   auto there = connection.query(find_extension(), deadline);
   if (!there) return Failure(std::move(there.error().error));
@@ -74,14 +178,18 @@ Result<void> Backfill::request_published(Connection& connection) {
   if (done) done = ask(cancel_requests(config_.slot));
   if (!done) return Failure(std::move(done.error()));
   if (!config_.backfill) return {};
-  auto published = ask(find_published(config_));
+  auto published = ask(find_published(config_, connection.server_version()));
   if (!published) return Failure(std::move(published.error()));
+  std::vector<PublishedTable> part;
   size_t tables = 0;
-  for (const Row& row : *published) {
-    if (!wants(*config_.backfill, text(row, 0), text(row, 1))) continue;
-    done = ask(request(config_, text(row, 0), text(row, 1)));
+  for (size_t i = 0; i < published->size(); i++) {
+    PublishedTable table = published_table((*published)[i]);
+    if (wants_rows(*config_.backfill, table.schema, table.name)) part.push_back(std::move(table));
+    if (part.empty() || (part.size() < kTablesAtOnce && i + 1 < published->size())) continue;
+    done = ask(request_all(config_, part, true));
     if (!done) return Failure(std::move(done.error()));
-    tables++;
+    tables += part.size();
+    part.clear();
   }
   log(LogLevel::kInfo, "requested backfills of what is published",
       {{"pipeline", pipeline_}, {"tables", tables}});
@@ -90,6 +198,8 @@ Result<void> Backfill::request_published(Connection& connection) {
 
 // Without what is saved nothing may be streamed: changes would not be observed, and confirmed.
 Result<void> Backfill::begin(Connection& connection, bool forget) {
+  Result<void> published = watcher_.before_stream(connection);
+  if (!published) return published;
   const TimePoint deadline = Clock::now() + kAnswer;
   if (!forget && known_) {
     ledger_.reconnect();
@@ -117,6 +227,7 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
     if (auto record = request_of(row)) records.push_back(std::move(*record));
   }
   ledger_.load(std::move(records));
+  begin_first();
   reader_.wake();
   return {};
 }

@@ -4,11 +4,17 @@
 // where its mark comes (StreamObserver). regress/backfill_model.py is a model of the rules.
 #pragma once
 
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "backfill/first_rows.h"
 #include "backfill/ledger.h"
 #include "backfill/reader.h"
+#include "backfill/watcher.h"
 #include "source/observer.h"
 
 namespace walspout {
@@ -19,14 +25,22 @@ class Backfill : public StreamObserver {
   Backfill(std::string pipeline, SourceConfig config, const EventQueue& queue,
            const SourceStats& stats);
 
-  void start() { reader_.start(); }
+  void start() {
+    reader_.start();
+    watcher_.start();
+  }
 
   // The source has ended: saves how far the backfills are.
-  void stop() { reader_.stop(); }
+  void stop();
 
   // Those that are not finished. Any thread.
   std::vector<BackfillRecord> records() const { return ledger_.records(); }
 
+  void leave() override;
+  bool wants_snapshot() override { return !first_tables_.empty(); }
+  Result<void> made_slot(const std::string& snapshot, Lsn at) override;
+  bool is_first() override { return first_ != nullptr; }
+  std::optional<FirstPart> first() override;
   Result<void> before_slot(Connection& connection) override;
   Result<void> begin(Connection& connection, bool forget) override;
   void observe(const Chunk& chunk, uint32_t open_xid) override;
@@ -36,13 +50,23 @@ class Backfill : public StreamObserver {
   Lsn hold() override { return ledger_.hold(); }
 
  private:
+  Result<void> request_what_is_configured(Connection& connection);
+  SourceConfig renewed() const;
+  Result<void> find_first_tables(Connection& connection);
+  void begin_first();
   Result<void> request_published(Connection& connection);
 
   const std::string pipeline_;
   const SourceConfig config_;
   Ledger ledger_;
   Reader reader_;
-  bool known_ = false;  // the database has the table of requests
+  Watcher watcher_;
+  std::vector<BackfillRecord> first_tables_;  // without a key, of a slot that is about to be made
+  std::mutex first_mutex_;                    // for leave() only
+  std::unique_ptr<FirstRows> first_;          // while their rows are read and placed
+  std::set<int64_t> first_ended_;             // backfills of which all rows are placed
+  bool first_began_ = false;                  // some are placed
+  bool known_ = false;                        // the database has the table of requests
 };
 
 }  // namespace walspout

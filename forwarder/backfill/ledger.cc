@@ -32,6 +32,7 @@ BackfillRecord without_keys(const BackfillRecord& record) {
   copy.barrier = record.barrier;
   copy.error = record.error;
   copy.held_up_by = record.held_up_by;
+  copy.has_key = record.has_key;
   return copy;
 }
 
@@ -55,7 +56,8 @@ Ledger::Target* Ledger::find(int64_t id) {
 Ledger::Target* Ledger::find(const Table& table) {
   for (auto& [id, target] : targets_) {
     const BackfillRecord& record = target->record;
-    if (record.schema == table.schema && record.name == table.name && !is_finished(record.state)) {
+    if (record.schema == table.schema && record.name == table.name && record.has_key &&
+        !is_finished(record.state)) {
       return target.get();
     }
   }
@@ -236,6 +238,23 @@ void Ledger::place(ReadResult& result, const Snapshot& snapshot, const Mark& mar
   placing_.push_back(std::move(placing));
 }
 
+void Ledger::begin_first(int64_t id) {
+  std::lock_guard lock(mutex_);
+  Target* target = find(id);
+  if (!target) return;
+  target->record.state = BackfillState::kRunning;
+  target->keeping = false;
+}
+
+void Ledger::place_first(int64_t id, uint64_t rows, bool end) {
+  std::lock_guard lock(mutex_);
+  Target* target = find(id);
+  if (!target) return;
+  target->placed.rows += rows;
+  target->placed.end = end;
+  placing_.push_back({id, target->generation, target->placed, {}, end, 0});
+}
+
 void Ledger::placed(uint64_t pushed) {
   std::lock_guard lock(mutex_);
   for (Placing& placing : placing_) {
@@ -381,6 +400,7 @@ std::vector<ReadRequest> Ledger::next(size_t tables, size_t large, TimePoint now
     Target& target = *at->second;
     const BackfillRecord& record = target.record;
     if (record.state != BackfillState::kRunning || target.rests_until > now) continue;
+    if (!record.has_key) continue;
     const bool small = record.estimate >= 0 && record.estimate <= kFewRows;
     if (!small && !large) continue;
     ReadRequest request{Kind::kScan, record.id, target.generation, without_keys(record)};

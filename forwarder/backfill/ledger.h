@@ -52,6 +52,7 @@ struct BackfillRecord {
   uint64_t barrier = 0;    // no row is read before all older transactions have ended
   std::string error;       // that holds it up, or has ended it
   std::string held_up_by;  // what it waits for; not saved
+  bool has_key = true;     // else it is read at once, before all changes
 };
 
 // What is to be read of one table.
@@ -94,6 +95,9 @@ class Ledger {
 
   void observe(const Chunk& chunk, uint32_t open_xid);
   std::vector<Chunk> place(uint64_t number, const Mark& mark);
+  // Of a table without a key: its rows are about to be placed; some of them are, `end`: the last.
+  void begin_first(int64_t id);
+  void place_first(int64_t id, uint64_t rows, bool end);
   void placed(uint64_t pushed);
   bool handled(uint64_t events);  // whether that has changed anything
   Lsn hold();

@@ -206,18 +206,27 @@ Result<void> Reader::look() {
   for (const Row& row : *found) {
     std::optional<BackfillRecord> record = request_of(row);
     if (!record) continue;
-    const int64_t id = record->id;
     log(LogLevel::kInfo, "backfill requested",
         {{"pipeline", pipeline_},
-         {"id", id},
+         {"id", record->id},
          {"table", record->schema + "." + record->name},
          {"estimate", record->estimate}});
-    const bool gone = record->relation == 0;
-    ledger_.add(std::move(*record));
-    if (gone) ledger_.set_error(id, "the table is gone", true);
+    add(std::move(*record));
   }
   ledger_.looked(*snapshot);
   return {};
+}
+
+void Reader::add(BackfillRecord record) {
+  const int64_t id = record.id;
+  const bool gone = record.relation == 0;
+  const bool has_key = record.has_key;
+  ledger_.add(std::move(record));
+  if (gone) {
+    ledger_.set_error(id, "the table is gone", true);
+  } else if (!has_key) {
+    ledger_.set_error(id, std::string(kNoKey), true);
+  }
 }
 
 Result<void> Reader::save() {
@@ -409,9 +418,7 @@ Result<void> Reader::begin_again(const ReadRequest& request) {
     record->rows = 0;
     record->shape.clear();
     record->state = BackfillState::kRequested;
-    const bool gone = record->relation == 0;
-    ledger_.add(std::move(*record));
-    if (gone) ledger_.set_error(request.id, "the table is gone", true);
+    add(std::move(*record));
   }
   return {};
 }
@@ -433,6 +440,16 @@ Result<void> Reader::fail(const std::vector<ReadRequest>& requests, ServerError 
     Result<void> opened = open();
     if (!opened) return opened;
     return begin_again(request);
+  }
+  if (!may_pass(error.sqlstate) && !request.table.shape.empty()) {
+    // Perhaps because of its key, or of what else the place is of no use without.
+    Result<void> opened = open();
+    if (!opened) return opened;
+    auto shape = ask(find_shape(request.table.relation));
+    if (!shape) return Failure(std::move(shape.error()));
+    if (shape->empty() || text(shape->front(), 0) != request.table.shape) {
+      return begin_again(request);
+    }
   }
   const bool ends = !may_pass(error.sqlstate) && request.table.rows == 0;
   ledger_.set_error(request.id, error.error.what, ends);

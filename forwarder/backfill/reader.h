@@ -59,6 +59,7 @@ class Reader {
   ServerResult<std::vector<Row>> read_rows(const std::vector<ReadRequest>& requests, Round& round);
   Result<void> understand(const std::vector<Row>& rows, const std::vector<ReadRequest>& requests,
                           Round& round, TimePoint began);
+  void add(BackfillRecord record);
   Result<void> begin_again(const ReadRequest& request);
   void tell();
   void wait(Duration time);

@@ -101,6 +101,15 @@ std::string read(const std::string& options, const ReadRequest& request,
 
 }  // namespace
 
+// As read_rows() finds it. A deferrable primary key under REPLICA IDENTITY FULL is one, though
+// read_rows() rejects it.
+std::string has_key(const std::string& table) {
+  return "EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = " + table +
+         ".oid AND i.indisvalid AND CASE " + table +
+         ".relreplident WHEN 'i' THEN i.indisreplident WHEN 'd' THEN i.indisprimary AND "
+         "i.indimmediate WHEN 'f' THEN i.indisprimary ELSE false END)";
+}
+
 // Asks the catalogs: to_regclass() raises where the schema may not be used.
 std::string find_extension() {
   return "SELECT t.oid IS NOT NULL, pg_catalog.pg_is_in_recovery(), coalesce(pg_catalog."
@@ -123,7 +132,9 @@ std::string find_requests(const std::string& slot, const std::string& nonce,
       ", b.rows, (WITH RECURSIVE tree(oid) AS (SELECT b.relation UNION ALL SELECT i.inhrelid FROM "
       "tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid JOIN pg_catalog.pg_class p ON "
       "p.oid = i.inhrelid AND p.relispartition) SELECT pg_catalog.sum(greatest(t.reltuples, "
-      "0))::bigint FROM pg_catalog.pg_class t JOIN tree ON tree.oid = t.oid), b.shape FROM "
+      "0))::bigint FROM pg_catalog.pg_class t JOIN tree ON tree.oid = t.oid), b.shape, " +
+      has_key("c") +
+      " FROM "
       "walspout.backfills b LEFT JOIN "
       "pg_catalog.pg_class c ON c.oid = b.relation LEFT JOIN pg_catalog.pg_namespace n ON n.oid = "
       "c.relnamespace WHERE b.slot = " +
@@ -143,7 +154,7 @@ std::string claim_requests(const std::string& slot, const std::string& nonce, bo
 }
 
 std::optional<BackfillRecord> request_of(const Row& row) {
-  if (row.size() < 12) return std::nullopt;
+  if (row.size() < 13) return std::nullopt;
   const std::optional<BackfillState> state = backfill_state(text(row, 6));
   if (!state) return std::nullopt;
   BackfillRecord record;
@@ -159,6 +170,7 @@ std::optional<BackfillRecord> request_of(const Row& row) {
   record.rows = number<uint64_t>(text(row, 9));
   if (row[10]) record.estimate = number<int64_t>(text(row, 10));
   record.shape = text(row, 11);
+  record.has_key = text(row, 12) == "t";
   return record;
 }
 
@@ -166,38 +178,10 @@ std::string find_states(const std::vector<int64_t>& loaded) {
   return "SELECT id, state FROM walspout.backfills WHERE id IN (" + numbers(loaded) + ")";
 }
 
-std::string find_published(const SourceConfig& config) {
-  if (config.publications.empty()) {
-    return "SELECT n.nspname, c.relname FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-           "ON n.oid = c.relnamespace WHERE c.relkind = 'r' AND c.relpersistence = 'p' AND "
-           "c.oid >= 16384 AND n.nspname NOT IN ('walspout', 'information_schema', 'pg_catalog') "
-           "ORDER BY 1, 2";
-  }
-  return "SELECT DISTINCT schemaname, tablename FROM pg_catalog.pg_publication_tables WHERE "
-         "pubname "
-         "= ANY (" +
-         text_array(config.publications) + ") AND schemaname <> 'walspout' ORDER BY 1, 2";
-}
-
 std::string cancel_requests(const std::string& slot) {
   return "UPDATE walspout.backfills SET state = 'canceled', finished = pg_catalog.now() WHERE slot "
          "= " +
          quote(slot) + " AND state NOT IN ('done', 'canceled', 'failed')";
-}
-
-std::string request(const SourceConfig& config, const std::string& schema,
-                    const std::string& name) {
-  const BackfillConfig backfill = config.backfill.value_or(BackfillConfig{});
-  std::string where = "NULL";
-  for (const auto& [table, condition] : backfill.where) {
-    if (table == schema + "." + name) where = quote(condition.reveal());
-  }
-  return "INSERT INTO walspout.backfills (slot, \"table\", relation, condition, rate) SELECT " +
-         quote(config.slot) + ", pg_catalog.format('%I.%I', n.nspname, c.relname), c.oid, " +
-         where + ", " + (backfill.rate ? std::to_string(backfill.rate) : "NULL") +
-         " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-         "WHERE n.nspname = " +
-         quote(schema) + " AND c.relname = " + quote(name);
 }
 
 std::string save_record(const BackfillRecord& record, const std::vector<std::string>& cursor,
@@ -257,6 +241,62 @@ std::string read_round(const SourceConfig& config, const std::vector<ReadRequest
          tables + " IN ACCESS SHARE MODE; SELECT pg_catalog.pg_current_snapshot(); SELECT v.id, " +
          shape("v.relation") + " FROM (VALUES " + values + ") v(id, relation)" + copies +
          "; COMMIT";
+}
+
+std::string read_first(const SourceConfig& config, const std::vector<BackfillRecord>& tables,
+                       const std::string& snapshot) {
+  std::string names;
+  std::string oids;
+  std::string copies;
+  const std::string options = option_pairs(config);
+  for (const BackfillRecord& table : tables) {
+    names += (names.empty() ? "" : ", ") + Connection::quote_name(table.schema) + "." +
+             Connection::quote_name(table.name);
+    oids += (oids.empty() ? "(" : ", (") + std::to_string(table.relation) + "::pg_catalog.oid)";
+    copies += "; COPY (SELECT walspout.read_rows(" + regclass(table.relation) + ", " + options +
+              ", NULL, NULL, NULL, NULL, " +
+              (table.condition.empty() ? "NULL" : quote(table.condition)) +
+              ")) TO STDOUT (FORMAT binary)";
+  }
+  return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET TRANSACTION SNAPSHOT " +
+         quote(snapshot) +
+         "; SET LOCAL row_security = off; SET LOCAL lock_timeout = '30s'; LOCK TABLE " + names +
+         " IN ACCESS SHARE MODE; COPY (WITH RECURSIVE tree(oid) AS (VALUES " + oids +
+         " UNION SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = "
+         "tree.oid) SELECT pg_catalog.convert_to(" +
+         quote(kNotRewritten) +
+         " || coalesce(pg_catalog.string_agg(c.relname, ', '), ''), 'UTF8') FROM tree JOIN "
+         "pg_catalog.pg_class c ON c.oid = tree.oid WHERE c.relkind = 'r' AND c.relfilenode <> "
+         "pg_catalog.pg_relation_filenode(c.oid)) TO STDOUT (FORMAT binary)" +
+         copies + "; COMMIT";
+}
+
+std::string find_first(const std::string& slot) {
+  return "SELECT b.id, b.relation, n.nspname, c.relname, b.condition FROM walspout.backfills b "
+         "JOIN "
+         "pg_catalog.pg_class c ON c.oid = b.relation JOIN pg_catalog.pg_namespace n ON n.oid = "
+         "c.relnamespace WHERE b.state = 'running' AND b.slot = " +
+         quote(slot) + " ORDER BY b.id";
+}
+
+BackfillRecord first_of(const Row& row) {
+  BackfillRecord record;
+  record.id = number<int64_t>(text(row, 0));
+  record.relation = number<uint32_t>(text(row, 1));
+  record.schema = text(row, 2);
+  record.name = text(row, 3);
+  record.condition = text(row, 4);
+  return record;
+}
+
+std::string try_to_read(const BackfillRecord& table) {
+  return "SET LOCAL row_security = off; SET LOCAL lock_timeout = '3s'; SELECT FROM " +
+         Connection::quote_name(table.schema) + "." + Connection::quote_name(table.name) +
+         (table.condition.empty() ? "" : " WHERE (" + table.condition + "\n)") + " LIMIT 0";
+}
+
+std::string find_shape(uint32_t relation) {
+  return "SELECT " + shape(std::to_string(relation) + "::pg_catalog.oid");
 }
 
 std::string emit_mark(const std::string& content) {

@@ -16,6 +16,16 @@ namespace walspout {
 // The prefix of messages that are no messages, but places in the stream.
 inline constexpr std::string_view kMarkPrefix = "walspout.mark";
 
+// What the first COPY of read_first() sends if all is well; else names of tables follow.
+inline constexpr std::string_view kNotRewritten = "x";
+
+inline constexpr std::string_view kNoKey =
+    "the table has no key. Its rows can only be read all at once, with the snapshot of a slot that "
+    "is made. Give it a primary key that is not deferrable, or name a unique index with ALTER "
+    "TABLE "
+    "... REPLICA IDENTITY USING INDEX; or drop the slot (walspout drop), empty the receiver's "
+    "table, and start again";
+
 // The content of a mark by which a change of the table of requests is told.
 inline constexpr std::string_view kLook = "look";
 
@@ -37,6 +47,9 @@ inline constexpr std::string_view kLocalCommit = "SET LOCAL synchronous_commit =
 // whether the role may read and write the requests. Raises for no role.
 std::string find_extension();
 
+// Whether a table has a key by which it can be read in pieces, as an expression on pg_class.
+std::string has_key(const std::string& table);
+
 // Requests of a slot that are not finished, and claimed: `loaded` are known already; at most `most`
 // that have not begun.
 std::string find_requests(const std::string& slot, const std::string& nonce,
@@ -52,14 +65,8 @@ std::optional<BackfillRecord> request_of(const Row& row);
 // The states of requests that are loaded: id and state.
 std::string find_states(const std::vector<int64_t>& loaded);
 
-// Schema and name of all tables that are published.
-std::string find_published(const SourceConfig& config);
-
 // Ends what is left of another slot of that name.
 std::string cancel_requests(const std::string& slot);
-
-// Requests the backfill of a table.
-std::string request(const SourceConfig& config, const std::string& schema, const std::string& name);
 
 std::string save_record(const BackfillRecord& record, const std::vector<std::string>& cursor,
                         const std::string& nonce);
@@ -77,6 +84,20 @@ struct RoundLimits {
 // The snapshot of a round, the shapes of its tables, and their rows.
 std::string read_round(const SourceConfig& config, const std::vector<ReadRequest>& requests,
                        const RoundLimits& limits);
+
+// The shape of a table, as read_round() says it.
+std::string find_shape(uint32_t relation);
+
+// The rows of tables without a key, all of them, with the snapshot of the slot.
+std::string read_first(const SourceConfig& config, const std::vector<BackfillRecord>& tables,
+                       const std::string& snapshot);
+
+// Requests that are to be served with that snapshot: id, OID, schema, table and condition.
+std::string find_first(const std::string& slot);
+BackfillRecord first_of(const Row& row);
+
+// Fails if the table cannot be read, or the condition is none.
+std::string try_to_read(const BackfillRecord& table);
 
 // The mark behind a round.
 std::string emit_mark(const std::string& content);

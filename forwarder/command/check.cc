@@ -10,6 +10,7 @@
 #include "command/findings.h"
 #include "command/identity.h"
 #include "command/left_out.h"
+#include "command/own_publication.h"
 #include "command/published.h"
 #include "command/user_casts.h"
 #include "command/warnings.h"
@@ -62,6 +63,7 @@ class Doctor : private Findings {
   void wal_level();
   void privileges();
   void publications();
+  void backfill();
   void tables();
   void left_out();
   void user_casts();
@@ -84,7 +86,8 @@ class Doctor : private Findings {
   Lsn wal_position_;
   std::string identity_;  // of the source, for sinks
   bool may_replicate_ = false;
-  bool lost_ = false;  // the connection
+  bool has_publication_ = true;  // that walspout maintains
+  bool lost_ = false;            // the connection
 };
 
 int64_t number(const std::string& text) {
@@ -146,7 +149,8 @@ void Doctor::postgres() {
     for (const auto step :
          {&Doctor::version, &Doctor::server, &Doctor::privileges, &Doctor::publications,
           &Doctor::tables, &Doctor::left_out, &Doctor::user_casts, &Doctor::patterns,
-          &Doctor::replication, &Doctor::one_reader, &Doctor::slot, &Doctor::plugin}) {
+          &Doctor::backfill, &Doctor::replication, &Doctor::one_reader, &Doctor::slot,
+          &Doctor::plugin}) {
       look(step);
     }
   } else if (connection.error().blamed == Scope::kConfiguration) {
@@ -245,6 +249,12 @@ void Doctor::privileges() {
 }
 
 void Doctor::publications() {
+  if (!config_.source.tables.empty()) {
+    has_publication_ = judge_own_publication(
+        config_.source, connection_->server_version(),
+        [this](const std::string& statement) { return rows(statement); }, *this);
+    return;
+  }
   for (const std::string& name : config_.source.publications) {
     if (value("SELECT count(*) FROM pg_catalog.pg_publication WHERE pubname = " +
               Connection::quote_literal(name)) == "1") {
@@ -254,6 +264,12 @@ void Doctor::publications() {
           "CREATE PUBLICATION " + Connection::quote_name(name) + " FOR TABLE ...");
     }
   }
+}
+
+void Doctor::backfill() {
+  judge_backfill_rights(
+      config_.source, connection_->server_version(),
+      [this](const std::string& statement) { return rows(statement); }, *this);
 }
 
 void Doctor::tables() {
@@ -309,7 +325,8 @@ void Doctor::patterns() {
     return sink.only && !sink.only->tables.empty();
   };
   if (std::none_of(config_.sinks.begin(), config_.sinks.end(), has_patterns)) return;
-  const std::vector<Row> tables = rows(published_query(config_.source));
+  const std::vector<Row> tables =
+      rows(has_publication_ ? published_query(config_.source) : matched_query(config_.source));
   for (const SinkConfig& sink : config_.sinks) judge_patterns(sink, tables, *this);
 }
 
@@ -491,7 +508,9 @@ void Doctor::plugin() {
     return;
   }
   std::string options;
-  for (const PluginOption& option : plugin_options(config_.source)) {
+  SourceConfig source = config_.source;
+  if (!has_publication_) source.publications.clear();
+  for (const PluginOption& option : plugin_options(source)) {
     for (const std::string& text : {option.name, option.value}) {
       options += (options.empty() ? "" : ", ") + Connection::quote_literal(text);
     }

@@ -7,6 +7,7 @@
 
 #include "command/commands.h"
 #include "postgres/connection.h"
+#include "source/publication.h"
 #include "source/state_file.h"
 
 namespace walspout {
@@ -14,6 +15,30 @@ namespace walspout {
 namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(10);
+
+// Only the one that was made for the slot's patterns. It stays where the configuration has none.
+bool drop_publication(Connection& connection, const SourceConfig& source) {
+  if (source.tables.empty()) return true;
+  const std::string name = own_publication(source.slot);
+  const auto fail = [&](const std::string& why) {
+    std::fprintf(stderr, "walspout: could not drop publication \"%s\": %s\n", name.c_str(),
+                 why.c_str());
+    return false;
+  };
+  auto found = connection.query(find_publication(source.slot), Clock::now() + kPatience);
+  if (!found) return fail(found.error().error.message());
+  const PublicationView view = publication_view(found->empty() ? Row{} : found->front());
+  if (!view.exists) return true;
+  if (!view.is_ours) {
+    std::printf("publication \"%s\" stays: walspout has not made it\n", name.c_str());
+    return true;
+  }
+  auto dropped = connection.query("DROP PUBLICATION " + Connection::quote_name(name),
+                                  Clock::now() + kPatience);
+  if (!dropped) return fail(dropped.error().error.message());
+  std::printf("dropped publication \"%s\"\n", name.c_str());
+  return true;
+}
 
 bool drop_slot(const PipelineConfig& pipeline) {
   if (pipeline.source.kafka) {
@@ -50,7 +75,7 @@ bool drop_slot(const PipelineConfig& pipeline) {
   }
   std::printf("%s slot \"%s\"\n", dropped->empty() ? "there is no" : "dropped",
               pipeline.source.slot.c_str());
-  return true;
+  return drop_publication(*connection, pipeline.source);
 }
 
 }  // namespace
@@ -62,6 +87,9 @@ int drop_command(const std::string& path, bool yes) {
     for (const PipelineConfig& pipeline : config->pipelines) {
       std::fprintf(stderr, "will drop slot \"%s\": changes not delivered yet will not be\n",
                    pipeline.source.slot.c_str());
+      if (pipeline.source.tables.empty()) continue;
+      std::fprintf(stderr, "will drop publication \"%s\" if walspout has made it\n",
+                   own_publication(pipeline.source.slot).c_str());
     }
     if (!isatty(STDIN_FILENO)) {
       std::fprintf(stderr, "say --yes to do it\n");

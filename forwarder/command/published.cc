@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "source/publication.h"
+
 namespace walspout {
 
 std::string published_query(const SourceConfig& config) {
@@ -18,6 +20,11 @@ std::string published_query(const SourceConfig& config) {
   return "SELECT DISTINCT schemaname, tablename FROM pg_catalog.pg_publication_tables "
          "WHERE pubname IN (" +
          names + ")";
+}
+
+std::string matched_query(const SourceConfig& config) {
+  return "SELECT t.nspname, t.relname FROM (" + find_pattern_tables(config, true) +
+         ") t(step, oid, nspname, relname) WHERE t.step <> 'remove'";
 }
 
 void judge_patterns(const SinkConfig& sink, const std::vector<Row>& tables, Findings& findings) {

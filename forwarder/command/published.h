@@ -15,6 +15,9 @@ namespace walspout {
 // Rows of schema and table, as events name them.
 std::string published_query(const SourceConfig& config);
 
+// The same where the publication for the patterns of the source is still to be made.
+std::string matched_query(const SourceConfig& config);
+
 // Warns of the sink's patterns that match none of these tables.
 void judge_patterns(const SinkConfig& sink, const std::vector<Row>& tables, Findings& findings);
 

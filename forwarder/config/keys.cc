@@ -39,8 +39,29 @@ KeyTable<BackfillConfig> backfill_table() {
       .between(1, INT32_MAX)
       .initially("no limit")
       .key("workers", &BackfillConfig::workers, "Large tables that are read side by side")
-      .between(1, 64);
+      .between(1, 64)
+      .key("new_tables", &BackfillConfig::new_tables,
+           "Send the rows of tables, too, that join the publications later");
   return table;
+}
+
+std::optional<KeyProblem> own_publication_rule(SourceConfig& source, const Section::Has& has) {
+  if (!has("tables")) return std::nullopt;
+  if (has("publications")) {
+    return KeyProblem{"tables", "\"tables\" cannot go with \"publications\": take one of them out"};
+  }
+  if (source.tables.empty()) {
+    return KeyProblem{"tables",
+                      "\"tables\" is an empty list, so nothing would be sent: leave the key out, "
+                      "or name tables"};
+  }
+  const std::string publication = own_publication(source.slot);
+  if (has("slot") && publication.size() > kMaxName) {
+    return KeyProblem{"slot", "with \"tables\" the publication is called \"" + publication +
+                                  "\", which is longer than 63 bytes: shorten \"slot\""};
+  }
+  source.publications = {publication};
+  return std::nullopt;
 }
 
 KeyTable<SourceConfig> source_table() {
@@ -54,6 +75,11 @@ KeyTable<SourceConfig> source_table() {
       .key("publications", &SourceConfig::publications, "Publications whose changes are sent")
       .each(wrong_publication)
       .initially("every table")
+      .key("tables", &SourceConfig::tables,
+           "Patterns of tables, such as `public.*`, in place of `publications`: walspout makes a "
+           "publication, and keeps it up to date")
+      .each(TablePattern::problem)
+      .initially("as `publications` says")
       .key("messages", &SourceConfig::messages, "Send logical messages")
       .key(
           "message_prefixes", &SourceConfig::message_prefixes,
@@ -90,6 +116,14 @@ KeyTable<SourceConfig> source_table() {
       .all_unless("kafka")
       .section("kafka", &SourceConfig::kafka, kafka_source_table(),
                "Topics that walspout fills, in place of a slot")
+      .rule(own_publication_rule)
+      .rule([](SourceConfig& source, const Section::Has&) -> std::optional<KeyProblem> {
+        if (!source.backfill || !source.backfill->new_tables) return std::nullopt;
+        if (!source.publications.empty()) return std::nullopt;
+        return KeyProblem{"backfill",
+                          "\"new_tables\" needs \"publications\" or \"tables\": without them "
+                          "every table is sent from the moment on at which it is made"};
+      })
       .rule([](SourceConfig& source, const Section::Has&) -> std::optional<KeyProblem> {
         if (source.max_depth != 1) return std::nullopt;
         return KeyProblem{"max_depth", "\"max_depth\" must be at least 2, or 0 for no limit"};

@@ -20,7 +20,13 @@ struct BackfillConfig {
   std::vector<std::pair<std::string, Secret>> where;  // SCHEMA.TABLE: a condition in SQL
   uint64_t rate = 0;                                  // rows a second; 0: without a limit
   uint64_t workers = kDefaultWorkers;                 // tables that are read side by side
+  bool new_tables = false;                            // also of those that are published later
 };
+
+// The name of the publication that is maintained for the patterns of a slot.
+inline std::string own_publication(const std::string& slot) {
+  return "walspout_" + slot;
+}
 
 struct SourceConfig {
   static constexpr uint64_t kDefaultDepth = 64;  // the plugin's
@@ -30,6 +36,8 @@ struct SourceConfig {
   Secret dsn;
   std::string slot;
   std::vector<std::string> publications;  // none: every table
+  // Patterns, see stream/only.h: publications is then the one that walspout maintains for them.
+  std::vector<std::string> tables;
   bool messages = true;
   std::vector<std::string> message_prefixes;  // none: all
   std::string origin = "any";                 // or none

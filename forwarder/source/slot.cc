@@ -328,6 +328,7 @@ Result<void> Slot::keep_on_standbys(Connection& connection, const ServerState& s
 // The plugin rejects to stream without them, and then the slot would keep the server's log.
 Result<void> Slot::find_publications(Connection& connection) {
   std::string wanted;
+  if (!config_.tables.empty()) return {};  // it is made before the slot
   for (const std::string& name : config_.publications) {
     wanted += (wanted.empty() ? "" : ", ") + Connection::quote_literal(name);
   }
@@ -371,12 +372,21 @@ Result<void> Slot::create(Connection& connection) {
   log(LogLevel::kInfo, "making the slot; this waits for transactions that run now",
       {{"pipeline", pipeline_}, {"slot", config_.slot}});
   pulse_.away();
+  const bool exports = wants_snapshot_ && wants_snapshot_();
   auto created =
       connection.query("CREATE_REPLICATION_SLOT " + Connection::quote_name(config_.slot) +
-                           " LOGICAL walspout NOEXPORT_SNAPSHOT",
+                           " LOGICAL walspout " + (exports ? "" : "NO") + "EXPORT_SNAPSHOT",
                        TimePoint::max());
   if (!created) return in("could not make the slot", std::move(created.error().error));
   made_ = true;
+  if (exports) {
+    const Row row = created->empty() ? Row{} : created->front();
+    Result<void> used = use_snapshot_(text(row, 2), parse_lsn(text(row, 1)).value_or(Lsn{}));
+    if (!used) {
+      remove_unread(connection);
+      return in("the snapshot of the slot could not be used", std::move(used.error()));
+    }
+  }
   log(LogLevel::kInfo, "made the slot", {{"pipeline", pipeline_}, {"slot", config_.slot}});
   return {};
 }

@@ -39,6 +39,14 @@ class Slot {
     prepare_ = std::move(prepare);
   }
 
+  // Whether the slot is made with a snapshot, and what is done with that: its name, and where the
+  // slot begins. An error: the slot is dropped again.
+  void with_snapshot(std::function<bool()> wanted,
+                     std::function<Result<void>(const std::string&, Lsn)> use) {
+    wants_snapshot_ = std::move(wanted);
+    use_snapshot_ = std::move(use);
+  }
+
   // Reads the record that is kept. Once, before all else.
   Result<void> recall();
 
@@ -119,6 +127,8 @@ class Slot {
   Pulse& pulse_;
   const std::string options_;
   std::function<Result<void>(Connection&)> prepare_;
+  std::function<bool()> wants_snapshot_;
+  std::function<Result<void>(const std::string&, Lsn)> use_snapshot_;
   std::optional<SlotRecord> record_;  // none: the slot is believed
   Received last_;
   std::deque<Received> untold_;  // some of those behind what the server was told, oldest first

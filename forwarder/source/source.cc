@@ -43,6 +43,9 @@ Source::Source(std::string pipeline, SourceConfig config, EventQueue& queue, Sou
   if (!observer_) return;
   slot_.before_making(
       [this](Connection& connection) { return observer_->before_slot(connection); });
+  slot_.with_snapshot(
+      [this] { return observer_->wants_snapshot(); },
+      [this](const std::string& snapshot, Lsn at) { return observer_->made_slot(snapshot, at); });
 }
 
 void Source::renew() {
@@ -53,6 +56,7 @@ void Source::renew() {
 void Source::stop(TimePoint drain_until) {
   drain_until_ = drain_until.time_since_epoch().count();
   stop_ = true;
+  if (observer_) observer_->leave();
   queue_.wake_always();
   wake_();
 }
@@ -310,7 +314,8 @@ Result<void> Source::stream(Connection& connection) {
   asked_for_life_.reset();
   while (!stopping()) {
     queue_.fence().tick();
-    bool room = queue_.has_room();
+    const bool first = place_first();
+    bool room = queue_.has_room() && !first;
     bool more = false;
     if (room) {
       reading_ = true;
@@ -343,7 +348,7 @@ Result<void> Source::stream(Connection& connection) {
     }
     // For messages that are in the library's buffer already, the socket would be waited for in
     // vain.
-    room = queue_.has_room();
+    room = queue_.has_room() && !first;
     if (room ? more : reading_) continue;
     Duration nap = room ? pace_.read(std::exchange(messages_, 0), now) : Duration::zero();
     if (nap > Duration::zero()) {
@@ -353,6 +358,7 @@ Result<void> Source::stream(Connection& connection) {
       if (must_follow()) until = std::min(until, follow_at_);
       if (asked_for_life_) until = std::min(until, *asked_for_life_ + timing_.sign);
       if (!room) until = std::min(until, look_at_);
+      if (first) until = std::min(until, now + timing_.first);
       if (announce_at_) until = std::min(until, *announce_at_);
       connection.wait(room, std::min(until, silence_.next()), room ? -1 : aside_.socket());
     }
@@ -525,6 +531,22 @@ void Source::place(const Mark& mark) {
     queue_.push(std::move(chunk));
   }
   observer_->placed(queue_.pushed());
+}
+
+// Places rows that come before all changes. Whether there are more of them.
+bool Source::place_first() {
+  if (!observer_ || !observer_->is_first()) return false;
+  while (queue_.has_room()) {
+    std::optional<StreamObserver::FirstPart> part = observer_->first();
+    if (!part) break;
+    const size_t events = part->rows.events.size();
+    acks_.receive(events);
+    acks_.commit(part->at);
+    stats_.events.fetch_add(events, std::memory_order_relaxed);
+    if (events > 0) queue_.push(std::move(part->rows));
+    observer_->placed(queue_.pushed());
+  }
+  return observer_->is_first();
 }
 
 // Puts what was received into the queue, and takes note of the transactions in it.

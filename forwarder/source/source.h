@@ -47,6 +47,7 @@ struct SourceTiming {
   Duration full_alone = std::chrono::seconds(1);
   Duration aside = std::chrono::minutes(1);        // that connection is kept, since the last use
   Duration sign = std::chrono::milliseconds(300);  // of life, from the stream; then it is asked for
+  Duration first = std::chrono::milliseconds(10);  // between looks for rows that come first
 };
 
 class Source {
@@ -89,6 +90,7 @@ class Source {
   Result<void> take(Message message);
   void hand_over();
   void place(const Mark& mark);
+  bool place_first();
   Result<void> answer(Connection& connection, bool now);
   bool must_follow() const;
   void follow(Connection& connection);

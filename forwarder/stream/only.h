@@ -1,8 +1,9 @@
 // Which events a sink wants: `only` in its configuration. The queue passes over all others.
 //
-// A pattern is SCHEMA.TABLE, in which * stands for any characters; a ! in front makes it exclude
-// what it matches. The last pattern that matches a table decides. A table that none matches is
-// wanted if the first pattern excludes. Logical messages have no table: only `ops` decides.
+// A pattern is SCHEMA.TABLE, in which * stands for any characters, and ? for one; what is in double
+// quotes stands for itself, as in SQL. A ! in front makes it exclude what it matches. The last
+// pattern that matches a table decides. A table that none matches is wanted if the first pattern
+// excludes. Logical messages have no table: only `ops` decides.
 #pragma once
 
 #include <array>
@@ -31,9 +32,25 @@ class TablePattern {
   bool matches(std::string_view schema, std::string_view table) const;
   bool excludes() const { return excludes_; }
 
+  // The same for LIKE in SQL: a table is matched if its schema and its name are like one of these.
+  struct Like {
+    std::string schema;
+    std::string table;
+  };
+  std::vector<Like> likes() const;
+
  private:
+  // Bytes that stand for themselves, and the signs of only.cc.
+  using Signs = std::u16string;
+
+  static bool is_like(std::string_view text, std::u16string_view signs);
+  static std::string like(std::u16string_view signs);
+  static Signs read(std::string_view text, bool& closed);
+  std::vector<size_t> dots() const;
+
   bool excludes_;
-  std::string text_;  // without the !
+  bool closed_ = true;  // each quote that begins has an end
+  Signs signs_;         // without the !
 };
 
 // Used by one thread.

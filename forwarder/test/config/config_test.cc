@@ -61,6 +61,22 @@ TEST(Config, AListItemThatCannotBeIsAProblemInItsPlace) {
                     HasSubstr("f:10:7: \"publications\" has an empty name")));
 }
 
+TEST(Config, PatternsOfTablesStandForAPublicationOfTheSlot) {
+  const Config config =
+      good(with(R"(tables: ["public.*", "!public.a?"], backfill: {new_tables: true})"));
+  const SourceConfig& source = config.pipelines[0].source;
+  EXPECT_THAT(source.tables, ElementsAre("public.*", "!public.a?"));
+  EXPECT_THAT(source.publications, ElementsAre("walspout_s"));
+  EXPECT_TRUE(source.backfill->new_tables);
+  EXPECT_THAT(problems(with("tables: [a.b], publications: [p]")), HasSubstr("cannot go with"));
+  EXPECT_THAT(problems(with("tables: []")), HasSubstr("empty list"));
+  EXPECT_THAT(problems(with("tables: [a]")), HasSubstr("the schema and a dot are missing"));
+  EXPECT_THAT(problems(with("backfill: {new_tables: true}")), HasSubstr("needs \"publications\""));
+  EXPECT_THAT(problems("pipelines:\n- name: p\n  source: {dsn: x, slot: " + std::string(60, 's') +
+                       ", tables: [a.b]}\n  sinks: [{type: null}]\n"),
+              HasSubstr("shorten \"slot\""));
+}
+
 TEST(Config, CodesOfAnswersAreCodesOrClassesInOneList) {
   const auto http = [](const std::string& codes) {
     return problems(with("", "{type: http, url: \"http://x\", codes: {" + codes + "}}"));

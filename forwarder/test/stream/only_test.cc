@@ -47,6 +47,34 @@ TEST(Only, DotsInNamesAreOnesOfThePattern) {
   EXPECT_TRUE(wants({"a.*"}, "a", "b.c"));
 }
 
+TEST(Only, AQuestionMarkIsOneCharacter) {
+  EXPECT_TRUE(wants({"public.t?"}, "public", "t1"));
+  EXPECT_TRUE(wants({"public.t?"}, "public", "t\u00e4")) << "of two bytes";
+  EXPECT_FALSE(wants({"public.t?"}, "public", "t"));
+  EXPECT_FALSE(wants({"public.t?"}, "public", "t12"));
+  EXPECT_TRUE(wants({"?.*?x"}, "a", "abx"));
+}
+
+TEST(Only, WhatIsInQuotesStandsForItself) {
+  EXPECT_TRUE(wants({"public.\"a*\""}, "public", "a*"));
+  EXPECT_FALSE(wants({"public.\"a*\""}, "public", "ab"));
+  EXPECT_TRUE(wants({"\"a.b\".c"}, "a.b", "c"));
+  EXPECT_FALSE(wants({"\"a.b\".c"}, "a", "b.c"));
+  EXPECT_TRUE(wants({"public.\"say \"\"x\"\"\""}, "public", "say \"x\""));
+  EXPECT_TRUE(wants({"public.\"a?\"*"}, "public", "a?bc"));
+}
+
+TEST(Only, PatternsAreLikeInSql) {
+  const auto like = [](const char* pattern) {
+    std::string all;
+    for (const auto& each : TablePattern(pattern).likes())
+      all += each.schema + "|" + each.table + " ";
+    return all;
+  };
+  EXPECT_EQ(like("!public.a_b*"), "public|a\\_b% ");
+  EXPECT_EQ(like("a.b?.\"%*.\""), "a|b_.\\%*. a.b_|\\%*. ");
+}
+
 TEST(Only, TheLastPatternThatMatchesDecides) {
   const std::vector<std::string> all_but{"public.*", "!public.audit_*", "public.audit_money"};
   EXPECT_TRUE(wants(all_but, "public", "orders"));
@@ -114,6 +142,8 @@ TEST(Only, SaysWhatIsWrongWithAPattern) {
   has(".orders", "the schema is missing");
   has("!.orders", "the schema is missing");
   has(".", "the schema is missing");
+  has("public.\"a", "a double quote has no second one");
+  has("\"public.a\"", "the schema and a dot are missing");
 }
 
 }  // namespace

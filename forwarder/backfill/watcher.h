@@ -1,0 +1,68 @@
+// The thread that looks at the catalogs, while the slot is streamed: it keeps the publication of
+// `source.tables` up to date, and finds tables that have joined since.
+//
+// It connects for each look: a connection that stayed open would hold up a server that is stopped
+// in the mode "smart". Nothing waits for it.
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/wake.h"
+#include "postgres/connection.h"
+#include "source/config.h"
+#include "source/publication.h"
+#include "source/stats.h"
+
+namespace walspout {
+
+class Watcher {
+ public:
+  // All are outlived by what they refer to.
+  Watcher(const std::string& pipeline, const SourceConfig& config, const SourceStats& stats);
+  ~Watcher() { stop(); }
+  Watcher(const Watcher&) = delete;
+  Watcher& operator=(const Watcher&) = delete;
+
+  // Whether there is anything to look at.
+  static bool is_wanted(const SourceConfig& config);
+
+  void start();
+  void stop();
+
+  // Whatever is under way ends soon. From any thread.
+  void leave() {
+    stop_ = true;
+    wake_();
+  }
+
+  // Before the slot is made. An error: it is not made now.
+  Result<void> before_slot(Connection& stream);
+
+  // Before it is streamed: the publication has to be there.
+  Result<void> before_stream(Connection& stream);
+
+ private:
+  void run();
+  Result<void> look();
+  Result<void> look_for_new(Connection& connection);
+  Result<std::string> system_of(Connection& connection);
+  Result<void> know(Connection& connection, bool anew);
+  Result<Connection> beside(Connection& stream);
+  void tell(const PublicationChanges& changes);
+  void wait(Duration time);
+
+  const std::string& pipeline_;
+  SourceConfig config_;  // the DSN may change
+  const SourceStats& stats_;
+  Wake wake_;
+  std::thread thread_;
+  std::atomic<bool> stop_{false};
+  std::string left_out_said_;
+  std::string failed_said_;
+};
+
+}  // namespace walspout
