@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::array kStates = {"requested", "waiting",  "running", "paused",
                                 "done",      "canceled", "failed"};
+const EventDetail kNothing;
 constexpr size_t kKeysAtOnce = 1000;
 constexpr size_t kMostLooks = 1000;
 constexpr int64_t kFewRows = 1000;  // of a table that shares its round with many
@@ -137,14 +138,14 @@ void Ledger::observe(const Chunk& chunk, uint32_t open_xid) {
     const auto found = known.find(event.table);
     if (found == known.end()) continue;
     const uint32_t xid = commit == chunk.commits.end() ? open_xid : commit->xid;
-    std::string_view members;
-    if (detail != chunk.details.end() && detail->event == i) members = detail->members;
+    const bool told = detail != chunk.details.end() && detail->event == i;
+    const EventDetail& of_event = told ? *detail : kNothing;
     Target& target = *found->second.target;
     std::optional<Kept::Arrival> arrival;
     if (target.keeping) {
-      arrival = target.kept.add(xid, event, members, found->second.table);
-    } else if (Kept::comes_in_part(event, members)) {
-      arrival = Kept::arrival(event, *found->second.table);
+      arrival = target.kept.add(xid, event, of_event, found->second.table);
+    } else if (Kept::comes_in_part(event, of_event)) {
+      arrival = Kept::arrival(event, of_event);
     }
     if (arrival && may_lack_columns(target, *arrival)) {
       add_key(target, std::move(arrival->key), event.lsn);

@@ -96,8 +96,9 @@ class LedgerTest : public testing::Test {
     builder.begin(lsn, 5, xid)
         .relation(7, "public", "t", kColumns)
         .event(op, 0, document + "}", 7, 1,
-               static_cast<uint8_t>((old ? 1 : 0) | (partial ? 0x10 : 0)),
-               partial ? MessageBuilder::members({6, 0}) : "")
+               static_cast<uint8_t>((old ? 0x41 : 0) | (partial ? 0x10 : 0)),
+               (partial ? MessageBuilder::members({6, 0}) : "") +
+                   (old ? MessageBuilder::old_key({{1, 5 + std::to_string(old).size()}}) : ""))
         .commit(lsn, lsn + 8, 1);
     FrameDecoder decoder;
     Chunk chunk;

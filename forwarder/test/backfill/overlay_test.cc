@@ -84,11 +84,11 @@ struct Delivered {
     EXPECT_TRUE(decoded) << decoded.error().what;
     decoder.reset();
     for (size_t i = 0, detail = 0; i < chunk.events.size(); i++) {
-      std::string_view members;
+      EventDetail told;
       if (detail < chunk.details.size() && chunk.details[detail].event == i) {
-        members = chunk.details[detail++].members;
+        told = chunk.details[detail++];
       }
-      auto key = kept.add(xid, chunk.events[i], members, chunk.tables.front());
+      auto key = kept.add(xid, chunk.events[i], told, chunk.tables.front());
       if (key) again.push_back(key->key);
     }
     return *this;
@@ -103,9 +103,11 @@ struct Delivered {
       std::string document = "{" + key;
       if (old) document += R"(,"before":{"id":)" + std::to_string(old) + "}";
       if (op != 'd') document += R"(,"after":)" + after;
-      builder.event(op, 0, document + "}", 1, 5,
-                    static_cast<uint8_t>((old ? 1 : 0) | (partial && op != 'd' ? 0x10 : 0)),
-                    partial && op != 'd' ? members : "");
+      builder.event(
+          op, 0, document + "}", 1, 5,
+          static_cast<uint8_t>((old ? 0x41 : 0) | (partial && op != 'd' ? 0x10 : 0)),
+          (partial && op != 'd' ? members : "") +
+              (old ? MessageBuilder::old_key({{1, 5 + std::to_string(old).size()}}) : ""));
     });
   }
 
@@ -252,15 +254,14 @@ TEST(Kept, KnowsThatItHasNoRoom) {
   EXPECT_FALSE(Kept::Newer(delivered.kept, snapshot("10:21:")).is_unknown());
 }
 
-TEST(Kept, CutsTheOldKeyOutOfAWholeRow) {
-  Event event;
-  event.op = 'u';
-  event.document = R"({"before":{"a":"x,\"}","id":[{"q":1},2],"n":null,"z":{"id":3}}})";
-  event.set_row({10, static_cast<uint32_t>(event.document.size() - 11)}, {});
-  Table table{"s", "t", {{"z", "", 0, -1, true, true}, {"id", "", 0, -1, true, true}}};
-  EXPECT_EQ(old_key(event, table), R"({"z":{"id":3},"id":[{"q":1},2]})");
-  table.columns.push_back({"missing", "", 0, -1, true, true});
-  EXPECT_EQ(old_key(event, table), "");
+TEST(Kept, IsUnknownWhereTheOldKeyIsNotTold) {
+  Delivered delivered;
+  delivered.transaction(20, [](MessageBuilder& builder) {
+    builder.event('u', 0, R"({"key":{"id":2},"before":{},"after":{"id":2,"n":1,"body":""}})", 1, 5,
+                  1);
+  });
+  EXPECT_TRUE(Kept::Newer(delivered.kept, snapshot("10:20:")).is_unknown());
+  EXPECT_FALSE(Kept::Newer(delivered.kept, snapshot("10:21:")).is_unknown());
 }
 
 }  // namespace
