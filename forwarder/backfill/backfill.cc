@@ -34,7 +34,8 @@ Backfill::Backfill(std::string pipeline, SourceConfig config, const EventQueue& 
                    const SourceStats& stats)
     : pipeline_(std::move(pipeline)),
       config_(std::move(config)),
-      ledger_(std::max<size_t>(queue.capacity() / 8, 1u << 20)),
+      ledger_(std::max<size_t>(queue.capacity() / 8, 1u << 20),
+              std::max<size_t>(queue.capacity() / 16, 1u << 20)),
       reader_(pipeline_, config_, ledger_, queue, stats) {}
 
 // What the configuration asks for is requested before the slot is made: so it is not forgotten if
@@ -72,6 +73,7 @@ Result<void> Backfill::request_published(Connection& connection) {
   };
   auto done = ask(std::string(kNoStandbys));
   if (done) done = ask(cancel_requests(config_.slot));
+  if (done) done = ask(forget_keys(config_.slot));
   if (!done) return Failure(std::move(done.error()));
   if (!config_.backfill) return {};
   auto published = ask(find_published(config_));
@@ -109,6 +111,7 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
   if (found) {
     found = connection.query(claim_requests(config_.slot, reader_.nonce(), true), deadline);
   }
+  if (found) found = connection.query(forget_keys(config_.slot), deadline);
   if (found)
     found = connection.query(find_requests(config_.slot, reader_.nonce(), {}, 0), deadline);
   if (!found) return in("could not read how far backfills are", std::move(found.error().error));

@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backfill/budget.h"
 #include "backfill/snapshot.h"
 #include "base/lsn.h"
 #include "stream/chunk.h"
@@ -31,12 +32,6 @@ struct PartialChange {
 struct Fate {
   bool dropped = false;                        // all of it, or it knows that the row is gone
   std::vector<const PartialChange*> partials;  // if not: newer values, the latest last
-};
-
-// What all tables of a pipeline may keep together.
-struct KeptBudget {
-  size_t capacity = 0;  // bytes
-  size_t used = 0;
 };
 
 class Kept {

@@ -129,6 +129,14 @@ Result<void> Reader::work() {
     Result<void> looked = look();
     if (!looked) return looked;
   }
+  for (const BackfillRecord& record : ledger_.begun_again()) {
+    log(LogLevel::kWarn,
+        "the keys of more rows have changed than memory has room for: the backfill begins again",
+        {{"pipeline", pipeline_},
+         {"id", record.id},
+         {"table", record.schema + "." + record.name},
+         {"remedy", "raise `memory` where this happens often"}});
+  }
   Result<void> passed = pass_barrier();
   if (passed && now >= saved_at_ + kSave) passed = save();
   if (!passed) return passed;
@@ -226,7 +234,8 @@ Result<void> Reader::save() {
   if (unsaved.empty()) return {};
   std::string statement(kLocalCommit);
   for (const Ledger::Unsaved& each : unsaved) {
-    statement += save_record(each.record, each.cursor, nonce_) + "; ";
+    statement += save_record(each.record, each.cursor, nonce_) + "; " +
+                 save_keys(each.record.id, each.keys, nonce_);
   }
   auto done = ask(statement);
   for (const Ledger::Unsaved& each : unsaved) {
@@ -259,6 +268,7 @@ Result<void> Reader::pass_barrier() {
     if (begins && !record.barrier) fresh.push_back(record.id);
   }
   if (!fresh.empty()) {
+    ledger_.ask_barrier(fresh);
     auto taken = ask(std::string(kLocalCommit) + "SELECT pg_catalog.pg_current_xact_id()");
     if (!taken) return Failure(std::move(taken.error()));
     const uint64_t barrier = taken->empty() ? 0 : std::stoull(text(taken->front(), 0));
@@ -405,12 +415,11 @@ Result<void> Reader::begin_again(const ReadRequest& request) {
     std::optional<BackfillRecord> record = request_of(row);
     if (!record || record->id != request.id) continue;
     record->cursor.clear();
-    record->again.clear();
     record->rows = 0;
     record->shape.clear();
     record->state = BackfillState::kRequested;
     const bool gone = record->relation == 0;
-    ledger_.add(std::move(*record));
+    ledger_.add(std::move(*record), true);
     if (gone) ledger_.set_error(request.id, "the table is gone", true);
   }
   return {};

@@ -58,11 +58,20 @@ std::string find_published(const SourceConfig& config);
 // Ends what is left of another slot of that name.
 std::string cancel_requests(const std::string& slot);
 
+// Whether the role may remove requests, and whether it may cancel them; no row: there are none in
+// this database. And removes those of a slot: one row for each.
+std::string find_rights_to_drop();
+std::string drop_requests_of(const std::string& slot);
+
 // Requests the backfill of a table.
 std::string request(const SourceConfig& config, const std::string& schema, const std::string& name);
 
+// Forgets the keys of requests of a slot that are finished.
+std::string forget_keys(const std::string& slot);
+
 std::string save_record(const BackfillRecord& record, const std::vector<std::string>& cursor,
                         const std::string& nonce);
+std::string save_keys(int64_t id, const KeyChanges& changes, const std::string& nonce);
 
 // Who holds up the barrier, in words.
 std::string find_holder(uint64_t barrier);

@@ -115,7 +115,7 @@ struct Delivered {
   std::vector<std::string> lay_over(Chunk rows, const char* seen) {
     RowsPlace place{Lsn{900}, 7, 0};
     const Kept::Newer newer(kept, snapshot(seen));
-    walspout::lay_over(rows, newer, place);
+    EXPECT_TRUE(walspout::lay_over(rows, newer, place));
     std::vector<std::string> documents;
     for (const Event& event : rows.events) {
       documents.emplace_back(event.document);
@@ -198,6 +198,17 @@ TEST(Overlay, MergesPartialChanges) {
                           document(2, 3, R"(,"body":"c"})")));
 }
 
+TEST(Overlay, SaysThatMemoryIsMissing) {
+  Delivered delivered;
+  delivered.change(20, 'u', 1, "7", "");
+  const Kept::Newer newer(delivered.kept, snapshot("10:20:"));
+  Chunk rows = Rows().row(1, "5", R"("a")").chunk();
+  RowsPlace place{Lsn{900}, 7, 0};
+  EXPECT_FALSE(lay_over(rows, newer, place, [](size_t) -> void* { return nullptr; }));
+  Chunk more = Rows().row(1, "5", R"("a")").chunk();
+  EXPECT_FALSE(lay_over(more, newer, place, [](size_t) -> void* { throw std::bad_alloc(); }));
+}
+
 TEST(Overlay, DropsAfterACompleteChange) {
   Delivered delivered;
   delivered.change(20, 'u', 1, "7", R"("new")").change(21, 'u', 1, "8", "");
@@ -230,7 +241,7 @@ TEST(Overlay, ReadsOtherColumnsAgain) {
   Chunk chunk = rows.chunk();
   RowsPlace place{Lsn{900}, 7, 0};
   const Kept::Newer newer(delivered.kept, snapshot("10:20:"));
-  EXPECT_THAT(lay_over(chunk, newer, place), ElementsAre(R"({"id":1})"));
+  EXPECT_THAT(*lay_over(chunk, newer, place), ElementsAre(R"({"id":1})"));
   EXPECT_TRUE(chunk.events.empty());
 }
 
