@@ -30,13 +30,14 @@ bool wants(const BackfillConfig& config, const std::string& schema, const std::s
 
 }  // namespace
 
-Backfill::Backfill(std::string pipeline, SourceConfig config, const EventQueue& queue,
-                   const SourceStats& stats)
+Backfill::Backfill(std::string pipeline, SourceConfig config, const std::string& state,
+                   const EventQueue& queue, const SourceStats& stats)
     : pipeline_(std::move(pipeline)),
       config_(std::move(config)),
+      restarts_(state, pipeline_, config_.slot),
       ledger_(std::max<size_t>(queue.capacity() / 8, 1u << 20),
               std::max<size_t>(queue.capacity() / 16, 1u << 20)),
-      reader_(pipeline_, config_, ledger_, queue, stats) {}
+      reader_(pipeline_, config_, ledger_, queue, stats, restarts_) {}
 
 // What the configuration asks for is requested before the slot is made: so it is not forgotten if
 // this process ends in between.
@@ -119,7 +120,11 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
   for (const Row& row : *found) {
     if (auto record = request_of(row)) records.push_back(std::move(*record));
   }
-  ledger_.load(std::move(records));
+  auto wrong = restarts_.read();
+  if (!wrong) return Failure(std::move(wrong.error()));
+  ledger_.load(std::move(records), *wrong);
+  // Those that have ended since are of no account.
+  if (!wrong->empty() && !ledger_.any_wrong()) restarts_.remove();
   reader_.wake();
   return {};
 }

@@ -16,8 +16,9 @@ namespace walspout {
 class Backfill : public StreamObserver {
  public:
   // All are outlived by what they refer to.
-  Backfill(std::string pipeline, SourceConfig config, const EventQueue& queue,
-           const SourceStats& stats);
+  // `state`: the directory of the pipeline's state; empty: there is none.
+  Backfill(std::string pipeline, SourceConfig config, const std::string& state,
+           const EventQueue& queue, const SourceStats& stats);
 
   void start() { reader_.start(); }
 
@@ -26,6 +27,10 @@ class Backfill : public StreamObserver {
 
   // Those that are not finished. Any thread.
   std::vector<BackfillRecord> records() const { return ledger_.records(); }
+
+  // Why they cannot go on, and the bytes of WAL that the slot keeps meanwhile. Any thread.
+  std::string trouble() const { return reader_.trouble(); }
+  uint64_t held_bytes() const { return reader_.held_bytes(); }
 
   Result<void> before_slot(Connection& connection) override;
   Result<void> begin(Connection& connection, bool forget) override;
@@ -40,6 +45,7 @@ class Backfill : public StreamObserver {
 
   const std::string pipeline_;
   const SourceConfig config_;
+  const RestartFile restarts_;
   Ledger ledger_;
   Reader reader_;
   bool known_ = false;  // the database has the table of requests

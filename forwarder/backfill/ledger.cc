@@ -57,7 +57,7 @@ void Ledger::update() {
 
 // Source's thread ----------------------------------------------------------------------------
 
-void Ledger::load(std::vector<BackfillRecord> records) {
+void Ledger::load(std::vector<BackfillRecord> records, const std::set<int64_t>& wrong) {
   std::lock_guard lock(mutex_);
   targets_.clear();
   rounds_.clear();
@@ -69,6 +69,10 @@ void Ledger::load(std::vector<BackfillRecord> records) {
     target->record = std::move(record);
     target->saved = target->version;
     begin(*target);
+    if (wrong.contains(target->record.id)) {
+      begin_again(*target);
+      target->wrong = true;
+    }
     targets_[target->record.id] = std::move(target);
   }
   limit_keys();
@@ -136,7 +140,7 @@ void Ledger::observe(const Chunk& chunk, uint32_t open_xid) {
     if (!arrival) continue;
     if (may_lack_columns(target, *arrival)) {
       add_key(target, std::move(arrival->key), event.lsn);
-    } else if (target.restarted && !target.unsaved_key) {
+    } else if (target.restarted && !target.wrong && !target.unsaved_key) {
       // The database still has the progress of before, to which this key would belong.
       target.unsaved_key = event.lsn;
       target.version++;
@@ -188,7 +192,7 @@ void Ledger::begin_again(Target& target) {
   void_reads(target);
   target.record_generation = target.generation;
   target.asked_barrier = false;
-  target.restarted = true;
+  target.restarted = target.version + 1;
   target.ending = target.end_saving = false;
   record.rows = 0;
   record.barrier = 0;
@@ -324,16 +328,53 @@ bool Ledger::handled(uint64_t events) {
   return moved;
 }
 
-Lsn Ledger::hold() {
+// Nothing at or behind this may be confirmed because of that backfill; 0: all may be.
+Lsn Ledger::held_by(const Target& target) {
+  Lsn hold;
+  for (const Lsn lsn : {target.kept.first(), target.unsaved_key, target.saving_key}) {
+    if (lsn && (!hold || lsn < hold)) hold = lsn;
+  }
+  return hold;
+}
+
+Lsn Ledger::hold() const {
   if (!observing_.load(std::memory_order_relaxed)) return {};
   std::lock_guard lock(mutex_);
   Lsn hold;
   for (const auto& [id, target] : targets_) {
-    for (const Lsn lsn : {target->kept.first(), target->unsaved_key, target->saving_key}) {
-      if (lsn && (!hold || lsn < hold)) hold = lsn;
-    }
+    const Lsn lsn = held_by(*target);
+    if (lsn && (!hold || lsn < hold)) hold = lsn;
   }
   return hold;
+}
+
+std::set<int64_t> Ledger::holding() const {
+  std::lock_guard lock(mutex_);
+  std::set<int64_t> ids;
+  for (const auto& [id, target] : targets_) {
+    if (target->wrong || held_by(*target)) ids.insert(id);
+  }
+  return ids;
+}
+
+// Before the barrier is taken nothing of them has to be kept.
+void Ledger::give_up(const std::set<int64_t>& ids) {
+  std::lock_guard lock(mutex_);
+  for (const int64_t id : ids) {
+    Target* target = find(id);
+    if (!target || is_finished(target->record.state)) continue;
+    begin_again(*target);
+    target->wrong = true;
+    target->keeping = false;
+    target->kept.clear();
+    target->unsaved_key = target->saving_key = Lsn{};
+  }
+}
+
+bool Ledger::any_wrong() const {
+  std::lock_guard lock(mutex_);
+  return std::any_of(targets_.begin(), targets_.end(),
+                     [](const auto& target) { return target.second->wrong; });
 }
 
 void Ledger::look(uint32_t xid) {
@@ -352,7 +393,7 @@ void Ledger::add(BackfillRecord record, bool again) {
   begin(*target);
   if (again) {
     target->again.clear();
-    target->restarted = true;
+    target->restarted = target->version;
   }
   std::unique_ptr<Target>& place = targets_[target->record.id];
   if (place) {
@@ -387,7 +428,10 @@ void Ledger::set_state(int64_t id, BackfillState state) {
 void Ledger::ask_barrier(const std::vector<int64_t>& ids) {
   std::lock_guard lock(mutex_);
   for (const int64_t id : ids) {
-    if (Target* target = find(id)) target->asked_barrier = true;
+    Target* target = find(id);
+    if (!target) continue;
+    target->asked_barrier = true;
+    target->keeping = target->record.state != BackfillState::kPaused;
   }
 }
 
@@ -536,7 +580,10 @@ void Ledger::saved(int64_t id, uint64_t version, bool good) {
   if (good) {
     target->saved = version;
     target->saving_key = Lsn{};
-    if (target->saved == target->version) target->restarted = false;
+    if (target->restarted && version >= target->restarted) {
+      target->restarted = 0;
+      target->wrong = false;
+    }
     // A key that came meanwhile lets it go on.
     if (target->end_saving) end(*target, BackfillState::kDone);
     if (is_finished(target->record.state) && target->saved == target->version) targets_.erase(id);

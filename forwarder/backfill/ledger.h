@@ -13,6 +13,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -88,8 +89,9 @@ class Ledger {
 
   // Source's thread ------------------------------------------------------------------------------
 
-  // All that is known comes from the database, again.
-  void load(std::vector<BackfillRecord> records);
+  // All that is known comes from the database, again. What it has of `wrong` is wrong: they begin
+  // again.
+  void load(std::vector<BackfillRecord> records, const std::set<int64_t>& wrong = {});
 
   // The stream was cut, and goes on: marks that have not come are not waited for.
   void reconnect();
@@ -98,7 +100,7 @@ class Ledger {
   std::vector<Chunk> place(uint64_t number, const Mark& mark);
   void placed(uint64_t pushed);
   bool handled(uint64_t events);  // whether that has changed anything
-  Lsn hold();
+  Lsn hold() const;
 
   // Somebody has changed the table of requests, in that transaction.
   void look(uint32_t xid);
@@ -148,6 +150,12 @@ class Ledger {
   std::vector<Unsaved> unsaved();
   void saved(int64_t id, uint64_t version, bool good);
 
+  // Backfills because of which the slot is held. give_up() lets go of it: they begin again, and the
+  // database does not know. Until it does, any_wrong() is true.
+  std::set<int64_t> holding() const;
+  void give_up(const std::set<int64_t>& ids);
+  bool any_wrong() const;
+
   // Those that have begun again since, as too many keys were to be read again.
   std::vector<BackfillRecord> begun_again();
 
@@ -176,7 +184,8 @@ class Ledger {
     Kept kept;
     ReadAgain again;
     bool asked_barrier = false;    // before that no key has to be read again, if no row was read
-    bool restarted = false;        // and that is not saved
+    uint64_t restarted = 0;        // the version of what is to be saved since; 0: that is saved
+    bool wrong = false;            // the slot has been let go before that is saved
     bool ending = false;           // every sink has all of it; that is not saved
     bool end_saving = false;       // but being saved
     size_t most_bytes = SIZE_MAX;  // to read at once
@@ -209,6 +218,7 @@ class Ledger {
   void add_key(Target& target, std::string key, Lsn lsn);
   void limit_keys();
   void begin_again(Target& target);
+  static Lsn held_by(const Target& target);
   void end(Target& target, BackfillState state);
   void read_less(Target& target);
   void place(ReadResult& result, const Snapshot& snapshot, const Mark& mark, uint64_t& index,

@@ -165,6 +165,16 @@ std::string claim_requests(const std::string& slot, const std::string& nonce, bo
          (all ? "DISTINCT FROM " + quote(nonce) : std::string("NULL"));
 }
 
+std::string find_kept(const std::string& slot) {
+  return "SELECT pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
+         "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END, "
+         "confirmed_flush_lsn)::bigint FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+         quote(slot) +
+         " AND EXISTS (SELECT FROM walspout.backfills b WHERE b.slot = slot_name AND b.state NOT "
+         "IN "
+         "('done', 'canceled', 'failed'))";
+}
+
 std::optional<BackfillRecord> request_of(const Row& row) {
   if (row.size() < 12) return std::nullopt;
   const std::optional<BackfillState> state = backfill_state(text(row, 6));

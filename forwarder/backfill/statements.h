@@ -46,6 +46,9 @@ std::string find_requests(const std::string& slot, const std::string& nonce,
 // which had the slot before, may wake up late. `all`: also those that somebody else has.
 std::string claim_requests(const std::string& slot, const std::string& nonce, bool all);
 
+// The bytes of WAL that are not confirmed, of a slot that has requests which are not finished.
+std::string find_kept(const std::string& slot);
+
 // Nothing if the row is not of find_requests().
 std::optional<BackfillRecord> request_of(const Row& row);
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "backfill/restart_file.h"
 #include "backfill/statements.h"
 #include "command/commands.h"
 #include "postgres/connection.h"
@@ -69,6 +70,7 @@ bool drop_slot(const PipelineConfig& pipeline) {
   // Nobody is to miss it.
   if (!pipeline.state.empty()) {
     std::remove(StateFile(pipeline.state, pipeline.name).path().c_str());
+    RestartFile(pipeline.state, pipeline.name, pipeline.source.slot).remove();
   }
   for (const SinkConfig& sink : pipeline.sinks) {
     const std::string memory = memory_of(sink);

@@ -60,6 +60,7 @@ class Pipeline {
   const SinkStats& sink_stats(size_t i) const { return lanes_[i]->stats; }
   std::string endpoint(size_t i) const { return lanes_[i]->endpoint; }
   const EventQueue& queue() const { return *queue_; }
+  const Backfill* backfill() const { return backfill_.get(); }
   std::vector<BackfillRecord> backfills() const {
     return backfill_ != nullptr ? backfill_->records() : std::vector<BackfillRecord>{};
   }

@@ -1,6 +1,7 @@
 """Rows that exist already: they arrive beside the stream, and whoever applies all events has the table."""
 
 import contextlib
+import os
 import subprocess
 import time
 
@@ -560,3 +561,72 @@ def test_drop_says_what_the_role_may_not_remove(db, fwd):
         assert state(db) == "canceled"
     finally:
         db.psql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+class Barred:
+    """The role of a forwarder cannot connect: what is connected for the stream stays."""
+
+    def __init__(self, server, role):
+        self.server, self.role = server, role
+        self.path = os.path.join(server.data, "pg_hba.conf")
+
+    def __enter__(self):
+        with open(self.path) as f:
+            self.before = f.read()
+        self._write(f"local all {self.role} reject\nhost all {self.role} all reject\n" + self.before)
+        self.server.value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                          f"WHERE usename = '{self.role}' AND backend_type = 'client backend'")
+
+    def _write(self, text):
+        with open(self.path, "w") as f:
+            f.write(text)
+        self.server.value("SELECT pg_reload_conf()")
+
+    def __exit__(self, *_):
+        self._write(self.before)
+
+
+def test_a_slot_that_is_held_for_long_is_told_and_let_go(fwd, tmp_path):
+    """The reader cannot connect, and the stream goes on: the WAL that is kept for the backfill has a bound."""
+    with pg.WorkDir() as work:
+        server = pg.Cluster(pg.Installation(work), conf={"wal_init_zero": "off", "max_wal_size": "4GB"})
+        server.start()
+        server.createdb("own")
+        server.psql("CREATE ROLE reads LOGIN SUPERUSER")
+        db = pg.Database(server, "own")
+        db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 400) i")
+        state_folder = str(tmp_path / "state")
+        os.mkdir(state_folder)
+        f = forwarder.Forwarder(db, str(tmp_path), root=f"drain: 5s\nstate: {state_folder}",
+                                dsn=f"host={server.host} port={server.port} user=reads dbname=own")
+        db.create_slot("fwd")
+        try:
+            f.start()
+            request(f, "public.t", "--rate", "20")
+            pg.wait_until(lambda: db.value("SELECT rows FROM walspout.backfills") >= 10, 60, what="saved rows")
+            with Barred(server, "reads"):
+                # The receiver lacks a column of that row, and the database cannot be told.
+                db.psql("UPDATE t SET id = 1000 WHERE id = 300")
+                f.wait_for_log("the slot keeps WAL", timeout=90)
+                assert "remedy" in f.log()
+                assert f.status()["backfill_error"]
+                for _ in range(70):
+                    db.psql("SELECT pg_logical_emit_message(true, 'other', 'x'), pg_switch_wal()")
+                pg.wait_until(lambda: f.status()["backfill_held_bytes"] > 1 << 30
+                              or "begin again" in f.log(), 60, what="WAL that is held")
+                f.wait_for_log("that WAL is let go", timeout=90)
+                pg.wait_until(lambda: db.value("SELECT pg_current_wal_lsn() - confirmed_flush_lsn < 64 << 20 "
+                                               "FROM pg_replication_slots WHERE slot_name = %s", (f.slot,)) is True, 60,
+                              what="confirmed position")
+                assert db.value("SELECT cursor IS NOT NULL FROM walspout.backfills") is True
+                db.psql("UPDATE t SET id = 1001 WHERE id = 301")
+                f.kill()
+            f.start()
+            assert "keeps" in forwarder.run("backfill", f.config, "--status").stdout
+            db.psql("UPDATE walspout.backfills SET rate = NULL")
+            assert "walspout_backfill_held_bytes" in f.get("/metrics")[1]
+            wait_for_end(db, f)
+            wait_for_equal(db, f)
+            assert not [name for name in os.listdir(state_folder) if "backfills" in name]
+        finally:
+            f.kill()

@@ -311,6 +311,50 @@ TEST_F(LedgerTest, BeginsAgainWhereTooManyKeysAreToBeReadAgain) {
   EXPECT_THAT(save(), ElementsAre(key_of(300)));
 }
 
+TEST_F(LedgerTest, GivesUpWhatTheDatabaseCannotBeTold) {
+  mark(bring(next(), {1}, false, "11:11:"), 100);
+  ledger.handled(pushed);
+  save();
+  EXPECT_THAT(cursor, ElementsAre("1"));
+  change(20, 150, 'u', 100, true, 50);
+  change(21, 160, 'd', 7);
+  EXPECT_EQ(ledger.hold(), Lsn{150});
+  ASSERT_THAT(ledger.holding(), ElementsAre(1));
+  ledger.give_up({1});
+  EXPECT_EQ(ledger.hold(), Lsn{});
+  EXPECT_TRUE(ledger.any_wrong());
+  // Nothing is held for what comes until there is a barrier.
+  change(22, 170, 'u', 101, true, 50);
+  EXPECT_EQ(ledger.hold(), Lsn{});
+  EXPECT_THAT(ledger.holding(), ElementsAre(1));
+  const std::vector<Ledger::Unsaved> unsaved = ledger.unsaved();
+  ledger.saved(1, unsaved.front().version, false);
+  EXPECT_TRUE(ledger.any_wrong());
+  EXPECT_THAT(save(), IsEmpty());
+  EXPECT_THAT(cursor, IsEmpty());
+  EXPECT_FALSE(ledger.any_wrong());
+  ledger.ask_barrier({1});
+  change(23, 180, 'u', 102, true, 50);
+  EXPECT_EQ(ledger.hold(), Lsn{180});
+}
+
+TEST_F(LedgerTest, AProgressThatIsWrongIsNotGoneOnWith) {
+  BackfillRecord record;
+  record.id = 3;
+  record.relation = 7;
+  record.schema = "public";
+  record.name = "t";
+  record.state = BackfillState::kRunning;
+  record.cursor = {"5"};
+  record.again = {{4, key_of(9)}};
+  database = {{4, key_of(9)}};
+  ledger.load({record}, {3});
+  EXPECT_TRUE(ledger.any_wrong());
+  EXPECT_THAT(save(), IsEmpty());
+  EXPECT_THAT(cursor, IsEmpty());
+  EXPECT_FALSE(ledger.any_wrong());
+}
+
 TEST_F(LedgerTest, ASaveNamesWhatHasChanged) {
   for (int i = 0; i < 5; i++) change(20, 150, 'u', 100 + i, true, 50 + i);
   std::vector<Ledger::Unsaved> unsaved = ledger.unsaved();
