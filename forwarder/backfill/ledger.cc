@@ -572,10 +572,10 @@ std::vector<Ledger::Unsaved> Ledger::unsaved() {
   return all;
 }
 
-void Ledger::saved(int64_t id, uint64_t version, bool good) {
+bool Ledger::saved(int64_t id, uint64_t version, bool good) {
   std::lock_guard lock(mutex_);
   Target* target = find(id);
-  if (!target) return;
+  if (!target) return false;
   target->again.saved(good);
   if (good) {
     target->saved = version;
@@ -585,10 +585,15 @@ void Ledger::saved(int64_t id, uint64_t version, bool good) {
       target->wrong = false;
     }
     // A key that came meanwhile lets it go on.
-    if (target->end_saving) end(*target, BackfillState::kDone);
-    if (is_finished(target->record.state) && target->saved == target->version) targets_.erase(id);
+    if (target->end_saving) {
+      end(*target, BackfillState::kDone);
+      target->saved = target->version;
+    }
   }
+  const bool ended = is_finished(target->record.state);
+  if (good && ended && target->saved == target->version) targets_.erase(id);
   update();
+  return good && ended;
 }
 
 std::vector<BackfillRecord> Ledger::records() const {

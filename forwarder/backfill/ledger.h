@@ -140,7 +140,8 @@ class Ledger {
   size_t waiting_rounds() const;
   size_t waiting_bytes() const;
 
-  // What has changed since it was saved last. saved() says that it is.
+  // What has changed since it was saved last. saved() says that it is, or is not; whether that
+  // backfill has ended.
   struct Unsaved {
     BackfillRecord record;
     uint64_t version = 0;
@@ -148,7 +149,7 @@ class Ledger {
     KeyChanges keys;
   };
   std::vector<Unsaved> unsaved();
-  void saved(int64_t id, uint64_t version, bool good);
+  bool saved(int64_t id, uint64_t version, bool good);
 
   // Backfills because of which the slot is held. give_up() lets go of it: they begin again, and the
   // database does not know. Until it does, any_wrong() is true.

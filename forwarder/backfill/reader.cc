@@ -101,6 +101,7 @@ void Reader::run() {
       continue;
     }
     Result<void> worked = work();
+    if (worked && save_failed_) continue;  // what could be done beside does not count
     if (worked) {
       trouble_.set("");
       failing_since_.reset();
@@ -140,12 +141,10 @@ void Reader::failed(const Error& error) {
   const std::string remedy =
       restarts_.is_possible()
           ? "let the role connect and use walspout.backfills. Beyond 1 GiB the backfills begin "
-            "again, "
-            "and the WAL is let go"
+            "again, and the WAL is let go"
           : "let the role connect and use walspout.backfills, or end the backfills with walspout "
             "backfill --cancel. With `state`, backfills would begin again beyond 1 GiB, and the "
-            "WAL "
-            "be let go";
+            "WAL be let go";
   log(LogLevel::kWarn, "the slot keeps WAL, as a backfill cannot save how far it is",
       {{"pipeline", pipeline_},
        {"slot", config_.slot},
@@ -303,8 +302,7 @@ Result<void> Reader::save() {
   }
   auto done = ask(statement);
   for (const Ledger::Unsaved& each : unsaved) {
-    ledger_.saved(each.record.id, each.version, done.has_value());
-    if (!done || !is_finished(each.record.state)) continue;
+    if (!ledger_.saved(each.record.id, each.version, done.has_value())) continue;
     log(each.record.state == BackfillState::kFailed ? LogLevel::kError : LogLevel::kInfo,
         each.record.state == BackfillState::kFailed ? "backfill failed" : "backfill ended",
         {{"pipeline", pipeline_},
@@ -314,6 +312,7 @@ Result<void> Reader::save() {
          {"rows", each.record.rows},
          {"error", each.record.error}});
   }
+  save_failed_ = !done;
   if (!done) return in("could not save how far the backfill is", std::move(done.error()));
   if (had_wrong && !ledger_.any_wrong()) restarts_.remove();
   return {};

@@ -82,6 +82,7 @@ class Reader {
   SharedText trouble_;
   std::optional<TimePoint> failing_since_;
   std::optional<TimePoint> warned_at_;
+  bool save_failed_ = false;  // the last one
   Wake wake_;
   std::thread thread_;
   std::atomic<bool> stop_{false};

@@ -630,3 +630,33 @@ def test_a_slot_that_is_held_for_long_is_told_and_let_go(fwd, tmp_path):
             assert not [name for name in os.listdir(state_folder) if "backfills" in name]
         finally:
             f.kill()
+
+
+def test_progress_that_cannot_be_written_is_told(db, fwd):
+    """The role can connect, and its right to write is gone: that holds the slot as well."""
+    role = f"{db.name}_fills"
+    db.psql(TABLE + f"""
+        CREATE ROLE {role} LOGIN REPLICATION; GRANT USAGE ON SCHEMA walspout TO {role};
+        GRANT SELECT, INSERT, UPDATE ON walspout.backfills TO {role};
+        GRANT SELECT, INSERT, DELETE ON walspout.backfill_keys TO {role};
+        GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA walspout TO {role}; GRANT SELECT ON t TO {role};
+        INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 400) i""")
+    f = fwd(dsn=f"host={db.server.host} port={db.server.port} user={role} dbname={db.name}")
+    db.create_slot("fwd")
+    try:
+        with f:
+            db.psql("SELECT walspout.backfill('t', rate => 20)")
+            pg.wait_until(lambda: db.value("SELECT rows FROM walspout.backfills") >= 10, 60, what="saved rows")
+            db.psql(f"REVOKE INSERT ON walspout.backfill_keys FROM {role}; UPDATE t SET id = 1000 WHERE id = 300")
+            f.wait_for_log("the slot keeps WAL", timeout=90)
+            assert f.status()["backfill_held_bytes"] > 0 and "backfill_keys" in f.status()["backfill_error"]
+            f.kill()
+            db.psql(f"GRANT INSERT ON walspout.backfill_keys TO {role}; UPDATE walspout.backfills SET rate = NULL")
+            f.start()
+            wait_for_end(db, f)
+            wait_for_equal(db, f)
+            pg.wait_until(lambda: f.status()["backfill_error"] == "" and f.status()["backfill_held_bytes"] == 0, 30,
+                          what="end of the trouble")
+    finally:
+        f.kill()
+        db.psql(f"DROP OWNED BY {role}; DROP ROLE {role}")
