@@ -226,6 +226,27 @@ put_span(char *p, Size *end, const Span *span, uint8 flag, uint8 *flags)
 	return p;
 }
 
+/* What few events tell: where the members of the new row are, and those of the old key. */
+static char *
+put_members(char *p, const FrameMembers *members, uint8 *flags)
+{
+	if (members->numbers != NULL)
+	{
+		*flags |= FRAME_MEMBERS;
+		for (int i = 0; i < members->n; i++)
+			p = put_number(p, members->numbers[i]);
+	}
+	if (members->nold_key > 0)
+	{
+		*flags |= FRAME_OLD_KEY;
+		for (int i = 0; i < 2 * members->nold_key; i++)
+			p = put_number(p, members->old_key[i]);
+	}
+	if (members->open_id)
+		*flags |= FRAME_OPEN_ID;
+	return p;
+}
+
 /* Inlined twice: events without members are not to pay for them. */
 static pg_attribute_always_inline void
 end_event(StringInfo s, int begin, const FrameEvent *event, const FrameMembers *members)
@@ -235,17 +256,14 @@ end_event(StringInfo s, int begin, const FrameEvent *event, const FrameMembers *
 	char	   *spans;
 	char	   *p;
 
-	make_room(s, SPANS_ROOM + (members ? members->n * NUMBER_ROOM : 0));
+	make_room(s, SPANS_ROOM +
+			  (members ? (members->n + 2 * members->nold_key) * NUMBER_ROOM : 0));
 	p = spans = s->data + s->len;
 	p = put_span(p, &end, &event->key, FRAME_KEY, &flags);
 	p = put_span(p, &end, &event->before, FRAME_BEFORE, &flags);
 	p = put_span(p, &end, &event->after, FRAME_AFTER, &flags);
 	if (members)
-	{
-		flags |= FRAME_MEMBERS | (members->open_id ? FRAME_OPEN_ID : 0);
-		for (int i = 0; i < members->n; i++)
-			p = put_number(p, members->numbers[i]);
-	}
+		p = put_members(p, members, &flags);
 	s->len += p - spans;
 
 	p = put_head(s->data + begin, event->op, flags, (uint16) (p - spans),

@@ -37,6 +37,9 @@
 /* Flag of an event: the document begins with OPEN_ID, which the reader replaces. */
 #define FRAME_OPEN_ID 0x20
 
+/* Flag of an event: where the members of the old key are in "before" is told. */
+#define FRAME_OLD_KEY 0x40
+
 /* Flag of a cursor: the table has no more rows. */
 #define FRAME_CURSOR_AT_END 0x01
 
@@ -60,8 +63,10 @@ typedef struct FrameEvent
 /* What few events tell beside. */
 typedef struct FrameMembers
 {
-	const uint32 *numbers;		/* for each column, as the specification has them */
+	const uint32 *numbers;		/* for each column, as the specification has them; NULL: not told */
 	int			n;
+	const uint32 *old_key;		/* two for each column of the key */
+	int			nold_key;		/* columns; 0: not told */
 	bool		open_id;		/* the document begins with an id that is to be replaced */
 } FrameMembers;
 

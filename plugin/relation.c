@@ -372,6 +372,7 @@ build(CachedRelation *entry, Relation relation)
 		{
 			build_shape(entry, as);
 			entry->members = palloc0(sizeof(uint32) * Max(entry->ncolumns, 1));
+			entry->old_key = palloc0(sizeof(uint32) * 2 * Max(entry->nkey, 1));
 		}
 		entry->full = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
 		entry->new = make_deformed(natts);

@@ -43,6 +43,7 @@ typedef struct CachedRelation
 	const Field **key;			/* columns that identify a row; none if nkey is 0 */
 
 	uint32	   *members;		/* frames: what they tell of each column of the last row */
+	uint32	   *old_key;		/* frames: where the last old key was, column by column */
 	bool		lacking;		/* frames: the last update had unchanged columns */
 	bool		readable;		/* a reader of the table has looked at the entry */
 

@@ -188,15 +188,45 @@ write_after(Out *o, Row *row)
 	row->after = close_span(o, begin);
 }
 
+/*
+ * The old row of an update that changed the key, and where the key's members
+ * are in it. Where one of them is left out, that is not told.
+ */
+static pg_noinline void
+write_told_before(Out *o, Row *row)
+{
+	CachedRelation *r = row->relation;
+	Size		end = out_tell(o);	/* of the member before, or where the object begins */
+	int			nkey = 0;
+
+	row->old_key_told = true;
+	for (int i = 0; i < r->ncolumns; i++)
+	{
+		const Field *field = &r->columns[i].field;
+		bool		in_key = nkey < r->nkey && r->key[nkey] == field;
+		Size		begin = out_tell(o);
+
+		if (r->full || r->columns[i].in_identity)
+			write_member(o, row, field, row->old->values[field->index],
+						 row->old->nulls[field->index]);
+		if (!in_key)
+			continue;
+		if (out_tell(o) == begin)
+			row->old_key_told = false;
+		/* it begins with a comma, or brace, that is not its own */
+		r->old_key[2 * nkey] = (uint32) (begin + 1 - end);
+		r->old_key[2 * nkey + 1] = (uint32) (out_tell(o) - begin - 1);
+		end = out_tell(o);
+		nkey++;
+	}
+}
+
 /* The old row as far as the WAL has it. */
 static void
-write_before(Out *o, Row *row)
+write_old_columns(Out *o, Row *row)
 {
 	const CachedRelation *r = row->relation;
-	Size		begin;
 
-	append_literal(o, ",\"before\":");
-	begin = out_tell(o);
 	for (int i = 0; i < r->ncolumns; i++)
 	{
 		const Field *field = &r->columns[i].field;
@@ -205,6 +235,19 @@ write_before(Out *o, Row *row)
 			write_member(o, row, field, row->old->values[field->index],
 						 row->old->nulls[field->index]);
 	}
+}
+
+static void
+write_before(Out *o, Row *row)
+{
+	Size		begin;
+
+	append_literal(o, ",\"before\":");
+	begin = out_tell(o);
+	if (unlikely(row->key_changed) && row->relation->old_key != NULL)
+		write_told_before(o, row);
+	else
+		write_old_columns(o, row);
 	row->before = close_span(o, begin);
 }
 

@@ -35,6 +35,7 @@ typedef struct Row
 	Span		before;
 	Span		after;
 	bool		key_changed;
+	bool		old_key_told;	/* relation->old_key is filled in */
 
 	int			nelided;
 	Elided	   *elided;

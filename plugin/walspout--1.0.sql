@@ -144,7 +144,6 @@ CREATE TABLE walspout.backfills (
     finished timestamptz,
     barrier text,                        -- an xid8: no row is read before all transactions below it are over
     cursor text[],                       -- the key of the last row that was read and delivered
-    reread text[] NOT NULL DEFAULT '{}', -- keys of rows to be read again
     rows bigint NOT NULL DEFAULT 0,      -- that were read
     estimate bigint,                     -- of all rows
     error text,
@@ -153,6 +152,18 @@ CREATE TABLE walspout.backfills (
 
 CREATE UNIQUE INDEX backfills_unfinished ON walspout.backfills (slot, relation)
  WHERE state IN ('requested', 'waiting', 'running', 'paused');
+
+-- Keys of rows to be read again. They have a table of their own, so that a save costs no more
+-- than what it changes.
+CREATE TABLE walspout.backfill_keys (
+    backfill bigint NOT NULL REFERENCES walspout.backfills ON DELETE CASCADE,
+    number bigint NOT NULL,              -- the forwarder's
+    key text NOT NULL,                   -- as "key" has it in the envelope
+    PRIMARY KEY (backfill, number)
+);
+
+COMMENT ON TABLE walspout.backfill_keys IS
+  'keys of rows that a backfill has to read again, as they were moved with columns that did not change';
 
 COMMENT ON TABLE walspout.backfills IS
   'requests to send the rows that tables have already, and how far they are; made by walspout.backfill()';
@@ -331,6 +342,7 @@ REVOKE ALL ON FUNCTION walspout.emit(text, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.emit(text, jsonb) FROM PUBLIC;
 REVOKE ALL ON walspout.backfills FROM PUBLIC;
 REVOKE ALL ON walspout.tables FROM PUBLIC;
+REVOKE ALL ON walspout.backfill_keys FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.read_rows(regclass, text[], text[], bigint, bigint, integer, text) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.read_keys(regclass, text[], text[]) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.backfill(regclass, name, text, integer) FROM PUBLIC;

@@ -107,12 +107,23 @@ deform(HeapTuple tuple, Relation relation, Deformed *room)
 	return room;
 }
 
-/* Of an event with unchanged columns the members are told. */
+/* Of an event with unchanged columns the members are told, and of one that changed the key the old key's. */
 static pg_noinline void
-send_told(Walspout *w, const FrameEvent *event, const CachedRelation *relation)
+send_told(Walspout *w, const FrameEvent *event, const Row *row)
 {
-	FrameMembers members = {.numbers = relation->members, .n = relation->ncolumns};
+	const CachedRelation *relation = row->relation;
+	FrameMembers members = {0};
 
+	if (row->nunchanged > 0)
+	{
+		members.numbers = relation->members;
+		members.n = relation->ncolumns;
+	}
+	if (row->old_key_told)
+	{
+		members.old_key = relation->old_key;
+		members.nold_key = relation->nkey;
+	}
 	output_told_event_end(&w->output, &w->txn, event, &members);
 }
 
@@ -134,8 +145,8 @@ send_row(Walspout *w, uint64 index, char op, Row *row)
 	event.barrier = row->key_changed;
 	if (w->options.format == FORMAT_FRAMES)
 		event.hash = row_hash(o, row);
-	if (unlikely(row->nunchanged > 0) && w->options.format == FORMAT_FRAMES)
-		send_told(w, &event, relation);
+	if (unlikely(row->nunchanged > 0 || row->old_key_told) && w->options.format == FORMAT_FRAMES)
+		send_told(w, &event, row);
 	else
 		output_event_end(&w->output, &w->txn, &event);
 }

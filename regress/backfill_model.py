@@ -22,6 +22,9 @@ is newer than the snapshot was delivered before, and is laid over the rows:
     update of the key, or insert, with unchanged columns
                                         the new key is read again later
 
+Keys are read again between chunks, or at the end. Where they are too many, all of them are forgotten, and the backfill
+begins again behind another barrier. It has ended when all is read, and placed, and saved, and no key waits.
+
 The receiver ignores events whose id it has passed.
 
 What must hold:
@@ -56,6 +59,11 @@ RULES = {
     "moved": True,            # a key that changes with unchanged columns is read again
     "moved_after": True,      # ... after the scan: if the old key waits to be read again
     "entered": True,          # an insert with unchanged columns, which enters the row filter, likewise
+    "until_end": True,        # ... until the backfill has ended; False: until all rows were read
+    "early": True,            # keys may be read again before all rows were read, too
+    "new_barrier": True,      # where there are too many keys: the backfill begins again behind another barrier
+    "adds_at_once": True,     # from when that barrier is taken, keys are added again; False: from when it is passed
+    "saves_begin": True,      # nothing is confirmed before it is saved that the backfill begins again
     "again_stays": True,      # a key that joins the keys to read again once more, while it is read, stays there
     "save_keys": True,        # the keys to read again are saved with the cursor, and before confirming
     "save": "durable",        # the cursor; "placed": as soon as it was placed
@@ -69,13 +77,14 @@ RULES = {
 FIELDS = ("state", "op", "xid", "next_xid", "last_xid", "tip", "seen", "locks", "table_lock", "events", "log",
           "sources", "on", "at", "confirmed", "barrier", "cursor", "saved", "again", "saved_again", "pending", "phase",
           "snapshot", "image", "rows", "end", "kind", "asked", "window", "mark", "next_mark", "rounds", "since",
-          "crashes", "queue", "receiver", "passed", "furthest", "boundary", "late")
+          "crashes", "queue", "receiver", "passed", "furthest", "boundary", "late", "ended", "adds", "overflows",
+          "begins_again")
 
 
 class Case:
-    def __init__(self, keys, rows, transactions, chunk=1, crashes=0, running=False):
-        """running: transactions may run when the slot is made."""
-        self.keys, self.transactions, self.chunk = keys, transactions, chunk
+    def __init__(self, keys, rows, transactions, chunk=1, crashes=0, running=False, overflows=0):
+        """running: transactions may run when the slot is made. overflows: how often keys may be too many."""
+        self.keys, self.transactions, self.chunk, self.overflows = keys, transactions, chunk, overflows
         self.crashes, self.running = crashes, running
         self.rows = tuple((0, 100 + key) if key in rows else None for key in range(keys))
 
@@ -109,6 +118,9 @@ def first_state(case):
     s.phase, s.snapshot, s.image, s.rows, s.end, s.kind, s.window = IDLE, None, None, (), -1, "", 0
     s.mark, s.next_mark, s.rounds, s.crashes, s.boundary = -1, 0, 0, case.crashes, 0
     s.queue, s.receiver, s.passed, s.furthest = (), (None,) * case.keys, (-1,), -1
+    s.ended = False
+    s.adds = True                                       # keys to read again, though no row was read
+    s.overflows, s.begins_again = case.overflows, False  # the latter is not saved
     s.late = False                                      # a row entered the filter, in part, after the end
     return s
 
@@ -232,10 +244,12 @@ def joins(event, rules):
 
 def may_lack_columns(s, event, rules):
     """Once all rows have been placed, a row that moves is whole, unless it waits to be read again."""
+    if s.ended or not (s.adds or s.cursor >= 0):
+        return False
     if s.cursor < len(s.receiver):
         return True
     if event[0] == "i":
-        return False                                    # as without a backfill
+        return rules["until_end"]
     return rules["moved_after"] and event[1] in s.again
 
 
@@ -251,12 +265,25 @@ def do_deliver(s, rules):
         if key is not None and may_lack_columns(s, event, rules):
             s.again |= {key}
         elif key is not None and event[0] == "i":
-            s.late = True
+            s.late = s.late or s.ended                  # as without a backfill
     s.queue += (((s.at, 0, 0), item),)
 
 
-def do_snapshot(s, case, rules):
-    s.kind = "scan" if s.cursor < case.keys else "again"
+def do_overflow(s, rules):
+    """There are too many keys to read again: the backfill begins again."""
+    s.overflows -= 1
+    s.again, s.pending, s.cursor, s.phase, s.begins_again = frozenset(), frozenset(), -1, IDLE, True
+    forget_chunk(s)
+    if rules["new_barrier"]:
+        s.barrier, s.adds = None, False
+
+
+def do_take_barrier(s, rules):
+    s.barrier, s.adds = s.next_xid, rules["adds_at_once"]
+
+
+def do_snapshot(s, case, rules, kind):
+    s.kind, s.adds = kind, True
     s.asked = s.again if s.kind == "again" else frozenset()
     xmax = s.last_xid + 1
     running = frozenset(s.xid[t] for t in range(len(s.state)) if is_running(s, t) and s.xid[t] < xmax)
@@ -342,7 +369,7 @@ def do_place(s, rules):
 
 
 def do_save(s, rules):
-    s.saved, s.pending = s.cursor, frozenset()
+    s.saved, s.pending, s.begins_again = s.cursor, frozenset(), False
     if rules["save_keys"]:
         s.saved_again = s.again
     s.phase = IDLE
@@ -371,7 +398,7 @@ def most_to_confirm(s, rules):
 def do_crash(s, rules):
     s.crashes -= 1
     s.queue, s.at, s.since = (), s.confirmed, s.confirmed
-    s.cursor, s.again, s.pending, s.phase = s.saved, s.saved_again, frozenset(), IDLE
+    s.cursor, s.again, s.pending, s.phase, s.begins_again = s.saved, s.saved_again, frozenset(), IDLE, False
     if not rules["nonce"]:
         s.next_mark = 0
     forget_chunk(s)
@@ -430,7 +457,7 @@ def wrong_at(s, rules, position):
             return f"G1: the receiver has key {key}, and the source has not, at {position}"
         if row and (row[0] != source[key][0] or row[1] not in (MISSING, source[key][1])):
             return f"G1: key {key} is {row}, and in the source {source[key]}, at {position}"
-    if position == s.at and not s.queue:
+    if position == s.at and not s.queue and not s.begins_again:
         for key, row in enumerate(s.receiver):
             open_keys = s.again | s.saved_again | s.pending
             if key <= s.saved and key not in open_keys and not is_equal(s, row, source[key]):
@@ -450,6 +477,11 @@ def wrong_at_end(s, case, rules):
 
 # Steps ---------------------------------------------------------------------------------------------------------------
 
+def may_read(s, rules):
+    old = any(is_running(s, t) and s.xid[t] < s.barrier for t in range(len(s.state)))
+    return not (rules["lock_first"] and s.table_lock != -1) and not (rules["barrier"] and old)
+
+
 def steps(s, case, rules, at_once):
     """All steps that are possible. at_once: rows arrive, and the cursor is saved, as soon as they can."""
     for t, ops in enumerate(case.transactions):
@@ -468,9 +500,18 @@ def steps(s, case, rules, at_once):
     if s.at < len(s.log):
         yield ("deliver",)
     if s.phase == IDLE and (s.cursor < case.keys or s.again) and s.rounds < ROUNDS:
-        old = any(is_running(s, t) and s.xid[t] < s.barrier for t in range(len(s.state)))
-        if not (rules["lock_first"] and s.table_lock != -1) and not (rules["barrier"] and old):
-            yield ("snapshot",)
+        if s.barrier is None:
+            yield ("barrier",)
+        elif may_read(s, rules):
+            if s.cursor < case.keys:
+                yield ("snapshot",)
+            if s.again and (rules["early"] or s.cursor >= case.keys):
+                yield ("reread",)
+    if s.phase == IDLE and s.cursor >= case.keys and not s.again and not s.ended and s.saved == s.cursor \
+            and not s.saved_again:
+        yield ("end",)
+    if s.again and s.overflows and not s.ended:
+        yield ("overflow",)
     if s.phase == SNAPSHOT and s.table_lock == -1:
         yield ("read",)
     if s.phase == READ:
@@ -499,10 +540,16 @@ def do(s, step, case, rules, at_once):
         s.confirmed = most_to_confirm(s, rules)
         if rules["save_keys"]:
             s.saved_again = s.again | s.pending
+        if s.begins_again and rules["saves_begin"]:
+            s.saved, s.begins_again = -1, False
+    elif name == "end":
+        s.ended = True
     else:
         {"op": lambda: do_op(s, case, rules, step[1]), "commit": lambda: do_commit(s, step[1]),
          "show": lambda: do_show(s, step[1]), "abort": lambda: do_abort(s, step[1]),
-         "deliver": lambda: do_deliver(s, rules), "snapshot": lambda: do_snapshot(s, case, rules),
+         "deliver": lambda: do_deliver(s, rules), "snapshot": lambda: do_snapshot(s, case, rules, "scan"),
+         "reread": lambda: do_snapshot(s, case, rules, "again"), "overflow": lambda: do_overflow(s, rules),
+         "barrier": lambda: do_take_barrier(s, rules),
          "read": lambda: do_read(s, case, rules), "mark": lambda: do_mark(s, rules),
          "save": lambda: do_save(s, rules), "crash": lambda: do_crash(s, rules)}[name]()
     if at_once:
@@ -566,7 +613,8 @@ def random_case(rng):
                                   + ([("t",), ("w",)] if rng.random() < .25 else [])))
         transactions.append(tuple(ops))
     rows = [key for key in range(keys) if rng.random() < .75]
-    return Case(keys, rows, tuple(transactions), rng.choice((1, 2, 3)), rng.choice((0, 1, 2)), rng.random() < .5)
+    return Case(keys, rows, tuple(transactions), rng.choice((1, 2, 3)), rng.choice((0, 1, 2)), rng.random() < .5,
+                rng.choice((0, 0, 1, 2)))
 
 
 def random_run(case, rules, rng, most=600):
@@ -576,7 +624,7 @@ def random_run(case, rules, rng, most=600):
         s, _ = do(s, ("start",), case, rules, False)
     slow = rng.random() < .5
     weights = {"crash": .08, "abort": .05, "deliver": rng.choice((.2, 1, 3)), "op": rng.choice((.3, 1, 3)),
-               "show": .25 if slow else 1.5, "start": .3, "confirm": .5}
+               "show": .25 if slow else 1.5, "start": .3, "confirm": .5, "end": .3, "overflow": .15}
     for _ in range(most):
         possible = list(steps(s, case, rules, False))
         if not possible:
@@ -623,6 +671,13 @@ MISTAKES = [
      Case(3, [1, 2], ((("m", 2, 0),), (("m", 0, 2),))), "FINAL"),
     ("a row that enters the filter is not read again", {"filter": outside, "entered": False},
      Case(2, [0], ((("m", 0, 1),),)), "FINAL"),
+    ("a row that enters the filter after all rows were read is not read again", {"filter": outside, "until_end": False},
+     Case(2, [0], ((("m", 0, 1),),)), "FINAL"),
+    ("begun again without another barrier", {"new_barrier": False}, Case(3, [1, 2], ((("m", 2, 0),),), overflows=1), "FINAL"),
+    ("begun again, keys are added from when the barrier is passed", {"adds_at_once": False},
+     Case(3, [1, 2], ((("m", 2, 0),), (("m", 1, 2),)), overflows=1), "FINAL"),
+    ("confirmed before it is saved that the backfill begins again", {"saves_begin": False},
+     Case(3, [1, 2], ((("m", 2, 0),),), crashes=1, overflows=1), "FINAL"),
     ("the chunk's query lacks the filter", {"filter": outside, "filter_rows": False}, Case(2, [0, 1], ((("d", 0),),)), ""),
     ("the keys to read again are not saved", {"save_keys": False}, Case(3, [1, 2], ((("m", 2, 0),),), crashes=1), "FINAL"),
     ("a key that is moved again while it is read is forgotten", {"again_stays": False},
@@ -640,7 +695,8 @@ def with_crash():
     return [Case(2, [0], U0, crashes=1, running=True), Case(2, [0], ((("m", 0, 1),),), crashes=1),
             Case(2, [1], ((("m", 1, 0),),), crashes=1), Case(2, [0], ((("d", 0), ("i", 0)),), crashes=1),
             Case(2, [0, 1], ((("t",),),), chunk=2, crashes=1), Case(2, [0], ((("w",),),), crashes=1),
-            Case(2, [0], ((("m", 0, 1), ("i", 0)),), chunk=2, crashes=1)]
+            Case(2, [0], ((("m", 0, 1), ("i", 0)),), chunk=2, crashes=1),
+            Case(3, [1, 2], ((("m", 2, 0),),), crashes=1, overflows=1)]
 
 
 def find_mistakes():
@@ -722,6 +778,8 @@ def main():
     good &= search_rules(with_crash(), "a crash", RULES, budget * .3, 200_000)
     good &= search_rules([Case(3, [0, 2], ((a,), (b,)), chunk) for a, b, chunk in pairs], "two transactions", RULES,
                          budget * .25)
+    good &= search_rules([Case(3, [0, 2], ((a,), (b,)), chunk, overflows=1) for a, b, chunk in pairs if "m" in (a[0], b[0])],
+                         "two, and too many keys", RULES, budget * .15)
     good &= search_rules([Case(3, [0, 2], ((a, b),), chunk, running=True) for a, b, chunk in pairs],
                          "one that may run at the start", RULES, budget * .15)
     print("the rules, random orders of steps:")

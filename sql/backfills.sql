@@ -13,7 +13,7 @@ CALL h.slot('asked');
 CALL h.slot('asked_other', 'test_decoding');
 SELECT walspout.backfill('"Asked"', 'asked_other');
 SELECT walspout.backfill('"Asked"') AS first \gset
-SELECT slot, "table", relation = '"Asked"'::regclass AS same, condition, rate, state, abs(extract(epoch FROM now() - requested)) < 60 AS now, started, finished, cursor, reread, rows, estimate, error
+SELECT slot, "table", relation = '"Asked"'::regclass AS same, condition, rate, state, abs(extract(epoch FROM now() - requested)) < 60 AS now, started, finished, cursor, rows, estimate, error
   FROM walspout.backfills;
 CALL h.slot('asked_second');
 SELECT walspout.backfill('"Asked"');

@@ -62,7 +62,7 @@ UPDATE walspout.backfills SET state = 'running', cursor = '{1}';
 DELETE FROM walspout.backfills;
 INSERT INTO walspout.not_ours VALUES (1);
 INSERT INTO "Walspout".backfills VALUES (2);
-TRUNCATE walspout.backfills, walspout.not_ours;
+TRUNCATE walspout.backfills, walspout.backfill_keys, walspout.not_ours;
 SELECT h.changes('marks');
 SELECT h.changes('marks', 'publications', 'marks_all');
 SELECT count(*) FROM h.frames('marks') WHERE kind = 'R' AND document ~ '^walspout';

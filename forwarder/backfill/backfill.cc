@@ -21,12 +21,14 @@ constexpr std::string_view kNoStandbys = "SET synchronous_commit = 'local'";
 
 }  // namespace
 
-Backfill::Backfill(std::string pipeline, SourceConfig config, const EventQueue& queue,
-                   const SourceStats& stats)
+Backfill::Backfill(std::string pipeline, SourceConfig config, const std::string& state,
+                   const EventQueue& queue, const SourceStats& stats)
     : pipeline_(std::move(pipeline)),
       config_(std::move(config)),
-      ledger_(std::max<size_t>(queue.capacity() / 8, 1u << 20)),
-      reader_(pipeline_, config_, ledger_, queue, stats),
+      restarts_(state, pipeline_, config_.slot),
+      ledger_(std::max<size_t>(queue.capacity() / 8, 1u << 20),
+              std::max<size_t>(queue.capacity() / 16, 1u << 20)),
+      reader_(pipeline_, config_, ledger_, queue, stats, restarts_),
       watcher_(pipeline_, config_, stats) {}
 
 void Backfill::leave() {
@@ -140,7 +142,6 @@ std::optional<Backfill::FirstPart> Backfill::first() {
   first_.reset();
   return std::nullopt;
 }
-
 // What the configuration asks for is requested before the slot is made: so it is not forgotten if
 // this process ends in between.
 Result<void> Backfill::request_what_is_configured(Connection& connection) {
@@ -176,6 +177,7 @@ Result<void> Backfill::request_published(Connection& connection) {
   };
   auto done = ask(std::string(kNoStandbys));
   if (done) done = ask(cancel_requests(config_.slot));
+  if (done) done = ask(forget_keys(config_.slot));
   if (!done) return Failure(std::move(done.error()));
   if (!config_.backfill) return {};
   auto published = ask(find_published(config_, connection.server_version()));
@@ -219,6 +221,7 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
   if (found) {
     found = connection.query(claim_requests(config_.slot, reader_.nonce(), true), deadline);
   }
+  if (found) found = connection.query(forget_keys(config_.slot), deadline);
   if (found)
     found = connection.query(find_requests(config_.slot, reader_.nonce(), {}, 0), deadline);
   if (!found) return in("could not read how far backfills are", std::move(found.error().error));
@@ -226,8 +229,12 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
   for (const Row& row : *found) {
     if (auto record = request_of(row)) records.push_back(std::move(*record));
   }
-  ledger_.load(std::move(records));
+  auto wrong = restarts_.read();
+  if (!wrong) return Failure(std::move(wrong.error()));
+  ledger_.load(std::move(records), *wrong);
   begin_first();
+  // Those that have ended since are of no account.
+  if (!wrong->empty() && !ledger_.any_wrong()) restarts_.remove();
   reader_.wake();
   return {};
 }

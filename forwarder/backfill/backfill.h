@@ -22,8 +22,9 @@ namespace walspout {
 class Backfill : public StreamObserver {
  public:
   // All are outlived by what they refer to.
-  Backfill(std::string pipeline, SourceConfig config, const EventQueue& queue,
-           const SourceStats& stats);
+  // `state`: the directory of the pipeline's state; empty: there is none.
+  Backfill(std::string pipeline, SourceConfig config, const std::string& state,
+           const EventQueue& queue, const SourceStats& stats);
 
   void start() {
     reader_.start();
@@ -41,6 +42,10 @@ class Backfill : public StreamObserver {
   Result<void> made_slot(const std::string& snapshot, Lsn at) override;
   bool is_first() override { return first_ != nullptr; }
   std::optional<FirstPart> first() override;
+  // Why they cannot go on, and the bytes of WAL that the slot keeps meanwhile. Any thread.
+  std::string trouble() const { return reader_.trouble(); }
+  uint64_t held_bytes() const { return reader_.held_bytes(); }
+
   Result<void> before_slot(Connection& connection) override;
   Result<void> begin(Connection& connection, bool forget) override;
   void observe(const Chunk& chunk, uint32_t open_xid) override;
@@ -58,6 +63,7 @@ class Backfill : public StreamObserver {
 
   const std::string pipeline_;
   const SourceConfig config_;
+  const RestartFile restarts_;
   Ledger ledger_;
   Reader reader_;
   Watcher watcher_;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/json.h"
+#include "source/members.h"
 
 namespace walspout {
 
@@ -11,65 +11,13 @@ namespace {
 
 constexpr size_t kEach = 96;  // of a change, beside its texts
 
-// Takes one JSON value from the front of `text`: the plugin's, without white space. Empty if there
-// is no whole value.
-std::string_view take_value(std::string_view& text) {
-  size_t depth = 0;
-  bool quoted = false;
-  size_t at = 0;
-  for (; at < text.size(); at++) {
-    const char c = text[at];
-    if (quoted) {
-      if (c == '\\') at++;
-      if (c == '"') quoted = false;
-      continue;
-    }
-    if (c == '"') quoted = true;
-    if (c == '{' || c == '[') depth++;
-    if (depth == 0 && (c == ',' || c == ':' || c == '}' || c == ']')) break;
-    if (c == '}' || c == ']') depth--;
-  }
-  at = std::min(at, text.size());
-  const std::string_view value = text.substr(0, at);
-  text.remove_prefix(at);
-  return quoted || depth ? std::string_view() : value;
-}
-
 }  // namespace
 
-// Where the identity is the whole row, `before` has other columns, too.
-std::string old_key(const Event& event, const Table& table) {
-  std::string_view rest = event.before();
-  if (rest.size() < 2) return {};
-  rest.remove_prefix(1);
-  std::unordered_map<std::string_view, std::string_view> members;
-  while (!rest.empty() && rest.front() != '}') {
-    const std::string_view whole = rest;
-    const std::string_view name = take_value(rest);
-    if (name.empty() || rest.empty() || rest.front() != ':') return {};
-    rest.remove_prefix(1);
-    if (take_value(rest).empty() || rest.empty()) return {};
-    members[name] = whole.substr(0, whole.size() - rest.size());
-    if (rest.front() == ',') rest.remove_prefix(1);
-  }
-  std::string key;
-  for (const Column& column : table.columns) {
-    if (!column.in_key) continue;
-    std::string name;
-    append_json(name, column.name);
-    const auto member = members.find(name);
-    if (member == members.end()) return {};
-    key += (key.empty() ? "{" : ",") + std::string(member->second);
-  }
-  return key.empty() ? key : key + "}";
+Kept::Arrival Kept::arrival(const Event& event, const EventDetail& detail) {
+  return {std::string(event.key()), old_key(detail.old_key, event.before()), event.op == 'c'};
 }
 
-Kept::Arrival Kept::arrival(const Event& event, const Table& table) {
-  const bool entered = event.op == 'c';
-  return {std::string(event.key()), entered ? std::string() : old_key(event, table), entered};
-}
-
-std::optional<Kept::Arrival> Kept::add(uint32_t xid, const Event& event, std::string_view members,
+std::optional<Kept::Arrival> Kept::add(uint32_t xid, const Event& event, const EventDetail& detail,
                                        const std::shared_ptr<const Table>& table) {
   if (transactions_.empty() || transactions_.back().lsn != event.lsn) {
     transactions_.emplace_back();
@@ -77,7 +25,7 @@ std::optional<Kept::Arrival> Kept::add(uint32_t xid, const Event& event, std::st
     transactions_.back().lsn = event.lsn;
   }
   Transaction& transaction = transactions_.back();
-  const bool partial = !members.empty();
+  const bool partial = !detail.members.empty();
   const std::string key(event.key());
   const bool changes_key = event.op == 'u' && event.barrier;
   if (event.op == 't') {
@@ -86,7 +34,7 @@ std::optional<Kept::Arrival> Kept::add(uint32_t xid, const Event& event, std::st
   }
   if (event.op != 'c' && event.op != 'u' && event.op != 'd') return std::nullopt;
   if (changes_key) {
-    std::string old = old_key(event, *table);
+    std::string old = old_key(detail.old_key, event.before());
     if (old.empty()) {
       forget_changes(transaction);
     } else {
@@ -97,13 +45,13 @@ std::optional<Kept::Arrival> Kept::add(uint32_t xid, const Event& event, std::st
     put(transaction, {Kind::kWhole, key});
     return std::nullopt;
   }
-  if (comes_in_part(event, members)) {
+  if (comes_in_part(event, detail)) {
     put(transaction, {Kind::kMoved, key});
-    return arrival(event, *table);
+    return arrival(event, detail);
   }
   put(transaction, {Kind::kPartial, key,
-                    std::make_unique<PartialChange>(
-                        PartialChange{std::string(event.after()), std::string(members), table})});
+                    std::make_unique<PartialChange>(PartialChange{
+                        std::string(event.after()), std::string(detail.members), table})});
   return std::nullopt;
 }
 

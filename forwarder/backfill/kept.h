@@ -14,6 +14,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "backfill/budget.h"
 #include "backfill/snapshot.h"
 #include "base/lsn.h"
 #include "stream/chunk.h"
@@ -33,12 +34,6 @@ struct Fate {
   std::vector<const PartialChange*> partials;  // if not: newer values, the latest last
 };
 
-// What all tables of a pipeline may keep together.
-struct KeptBudget {
-  size_t capacity = 0;  // bytes
-  size_t used = 0;
-};
-
 class Kept {
  public:
   // The budget outlives it.
@@ -47,22 +42,23 @@ class Kept {
   Kept(const Kept&) = delete;
   Kept& operator=(const Kept&) = delete;
 
-  // An event of the table was delivered. `members`: of its detail; empty if it lacks no column.
-  // Returns a key whose row the receiver may not have as a whole: it has to be read again.
+  // An event of the table was delivered. `detail`: nothing of it, if there is none; it lacks no
+  // column then. Returns a key whose row the receiver may not have as a whole: it has to be read
+  // again.
   struct Arrival {
     std::string key;
     std::string from;  // the key that the row had before; empty: it had none, or it is not known
     bool entered = false;  // it had none: it comes from outside of the row filter
   };
-  std::optional<Arrival> add(uint32_t xid, const Event& event, std::string_view members,
+  std::optional<Arrival> add(uint32_t xid, const Event& event, const EventDetail& detail,
                              const std::shared_ptr<const Table>& table);
 
   // Whether the receiver may lack columns of the row at the event's key: it has come there from
   // another key, or from outside of the row filter.
-  static bool comes_in_part(const Event& event, std::string_view members) {
-    return !members.empty() && (event.op == 'c' || (event.op == 'u' && event.barrier));
+  static bool comes_in_part(const Event& event, const EventDetail& detail) {
+    return !detail.members.empty() && (event.op == 'c' || (event.op == 'u' && event.barrier));
   }
-  static Arrival arrival(const Event& event, const Table& table);
+  static Arrival arrival(const Event& event, const EventDetail& detail);
 
   // Forgets what the snapshot sees.
   void prune(const Snapshot& snapshot);
@@ -124,8 +120,5 @@ class Kept {
   KeptBudget& budget_;
   std::deque<Transaction> transactions_;  // as they were delivered
 };
-
-// The key that a row had before an update, from the event's `before`; empty if it is not there.
-std::string old_key(const Event& event, const Table& table);
 
 }  // namespace walspout

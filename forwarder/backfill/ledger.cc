@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 #include <unordered_map>
 
 #include "backfill/overlay.h"
@@ -12,29 +13,12 @@ namespace {
 
 constexpr std::array kStates = {"requested", "waiting",  "running", "paused",
                                 "done",      "canceled", "failed"};
+const EventDetail kNothing;
 constexpr size_t kKeysAtOnce = 1000;
+constexpr size_t kMostBytes = 4u << 20;    // of a chunk, where there is no other limit
+constexpr size_t kLeastBytes = 64u << 10;  // of a chunk
 constexpr size_t kMostLooks = 1000;
 constexpr int64_t kFewRows = 1000;  // of a table that shares its round with many
-
-// A copy that does not have the keys to read again: they may be many.
-BackfillRecord without_keys(const BackfillRecord& record) {
-  BackfillRecord copy;
-  copy.id = record.id;
-  copy.relation = record.relation;
-  copy.schema = record.schema;
-  copy.name = record.name;
-  copy.condition = record.condition;
-  copy.rate = record.rate;
-  copy.state = record.state;
-  copy.rows = record.rows;
-  copy.estimate = record.estimate;
-  copy.shape = record.shape;
-  copy.barrier = record.barrier;
-  copy.error = record.error;
-  copy.held_up_by = record.held_up_by;
-  copy.has_key = record.has_key;
-  return copy;
-}
 
 }  // namespace
 
@@ -74,7 +58,7 @@ void Ledger::update() {
 
 // Source's thread ----------------------------------------------------------------------------
 
-void Ledger::load(std::vector<BackfillRecord> records) {
+void Ledger::load(std::vector<BackfillRecord> records, const std::set<int64_t>& wrong) {
   std::lock_guard lock(mutex_);
   targets_.clear();
   rounds_.clear();
@@ -82,12 +66,17 @@ void Ledger::load(std::vector<BackfillRecord> records) {
   placings_.clear();
   waiting_bytes_ = 0;
   for (BackfillRecord& record : records) {
-    auto target = std::make_unique<Target>(budget_);
+    auto target = std::make_unique<Target>(budget_, key_budget_);
     target->record = std::move(record);
     target->saved = target->version;
     begin(*target);
+    if (wrong.contains(target->record.id)) {
+      begin_again(*target);
+      target->wrong = true;
+    }
     targets_[target->record.id] = std::move(target);
   }
+  limit_keys();
   // Requests that were made while no forwarder ran.
   looks_.push_back(0);
   update();
@@ -99,6 +88,7 @@ void Ledger::begin(Target& target) {
   target.generation = target.record_generation = ++generations_;
   target.read = target.placed = target.durable = Cursor{record.cursor, false, record.rows};
   target.keeping = record.state != BackfillState::kPaused && !is_finished(record.state);
+  target.again.load(std::exchange(record.again, {}));
   record.barrier = 0;
   if (record.state == BackfillState::kRunning) record.state = BackfillState::kWaiting;
 }
@@ -139,37 +129,100 @@ void Ledger::observe(const Chunk& chunk, uint32_t open_xid) {
     const auto found = known.find(event.table);
     if (found == known.end()) continue;
     const uint32_t xid = commit == chunk.commits.end() ? open_xid : commit->xid;
-    std::string_view members;
-    if (detail != chunk.details.end() && detail->event == i) members = detail->members;
+    const bool told = detail != chunk.details.end() && detail->event == i;
+    const EventDetail& of_event = told ? *detail : kNothing;
     Target& target = *found->second.target;
     std::optional<Kept::Arrival> arrival;
     if (target.keeping) {
-      arrival = target.kept.add(xid, event, members, found->second.table);
-    } else if (Kept::comes_in_part(event, members)) {
-      arrival = Kept::arrival(event, *found->second.table);
+      arrival = target.kept.add(xid, event, of_event, found->second.table);
+    } else if (Kept::comes_in_part(event, of_event)) {
+      arrival = Kept::arrival(event, of_event);
     }
-    if (arrival && may_lack_columns(target, *arrival)) {
+    if (!arrival) continue;
+    if (may_lack_columns(target, *arrival)) {
       add_key(target, std::move(arrival->key), event.lsn);
+    } else if (target.restarted && !target.wrong && !target.unsaved_key) {
+      // The database still has the progress of before, to which this key would belong.
+      target.unsaved_key = event.lsn;
+      target.version++;
+      unfinished_ = true;
     }
   }
+  limit_keys();
 }
 
-// Once all rows have been placed, a row that moves to another key is whole, unless it waits to be
-// read again. Rows that enter the row filter later are as they are without a backfill.
+// Until the backfill has ended, which is when its end is saved. Before the barrier is taken, a
+// table of which no row was read needs no key: each snapshot will see what comes now. Once all rows
+// have been placed, a row that moves to another key is whole, unless it waits to be read again.
 bool Ledger::may_lack_columns(const Target& target, const Kept::Arrival& arrival) {
-  if (!target.placed.end) return true;
-  if (arrival.entered) return false;
-  return arrival.from.empty() || target.record.again.contains(arrival.from);
+  const Cursor& placed = target.placed;
+  if (!target.asked_barrier && placed.after.empty() && !placed.end) return false;
+  if (!placed.end || arrival.entered) return true;
+  return arrival.from.empty() || target.again.waits(arrival.from);
 }
 
 // The receiver may lack columns of that row: it has to be read again. Until that is saved, the
 // transaction has to come again after a crash.
 void Ledger::add_key(Target& target, std::string key, Lsn lsn) {
-  target.pending.erase(key);
-  target.record.again.insert(std::move(key));
+  target.again.add(std::move(key));
+  target.ending = target.end_saving = false;
   if (!target.unsaved_key) target.unsaved_key = lsn;
   target.version++;
   unfinished_ = true;
+}
+
+// The keys that are to be read again have a bound. What passes it is found by reading all rows
+// again.
+void Ledger::limit_keys() {
+  while (key_budget_.used > key_budget_.capacity) {
+    const auto most = std::max_element(targets_.begin(), targets_.end(), [](auto& a, auto& b) {
+      return a.second->again.bytes() < b.second->again.bytes();
+    });
+    if (most == targets_.end() || most->second->again.empty()) return;
+    begin_again(*most->second);
+    begun_again_.push_back(most->second->record);
+  }
+}
+
+// From the first row on, and behind a barrier that is yet to be taken. So all that was delivered by
+// now is visible to each snapshot that comes, and no key is needed for it.
+void Ledger::begin_again(Target& target) {
+  BackfillRecord& record = target.record;
+  target.again.clear();
+  target.read = target.placed = target.durable = Cursor{};
+  void_reads(target);
+  target.record_generation = target.generation;
+  target.asked_barrier = false;
+  target.restarted = target.version + 1;
+  target.ending = target.end_saving = false;
+  record.rows = 0;
+  record.barrier = 0;
+  if (record.state != BackfillState::kPaused) record.state = BackfillState::kRequested;
+  target.version++;
+  unfinished_ = true;
+}
+
+void Ledger::end(Target& target, BackfillState state) {
+  target.record.state = state;
+  target.keeping = false;
+  target.kept.clear();
+  target.again.clear();
+  target.unsaved_key = target.saving_key = Lsn{};
+}
+
+// There was no memory for a chunk.
+void Ledger::read_less(Target& target) {
+  void_reads(target);
+  if (target.most_bytes > kLeastBytes) {
+    target.most_bytes = std::max(std::min(target.most_bytes, kMostBytes) / 4, kLeastBytes);
+    return;
+  }
+  target.record.error =
+      "this process has no memory for a row that the backfill has read: give it more, and request "
+      "the backfill again";
+  end(target, BackfillState::kFailed);
+  target.version++;
+  update();
 }
 
 std::vector<Chunk> Ledger::place(uint64_t number, const Mark& mark) {
@@ -210,10 +263,18 @@ void Ledger::place(ReadResult& result, const Snapshot& snapshot, const Mark& mar
   RowsPlace place{mark.lsn, mark.time, index};
   std::set<std::string> again;
   for (Chunk& rows : result.rows) {
-    for (std::string& key : lay_over(rows, newer, place)) again.insert(std::move(key));
+    std::optional<std::vector<std::string>> changed = lay_over(rows, newer, place);
+    if (!changed) {
+      read_less(*target);
+      return;
+    }
+    again.insert(changed->begin(), changed->end());
+  }
+  for (Chunk& rows : result.rows) {
     if (!rows.events.empty()) out.push_back(std::move(rows));
   }
   index = place.index;
+  if (target->most_bytes < kMostBytes) target->most_bytes *= 2;
 
   Placing placing{request.id, request.generation, target->placed, {}, false, 0};
   if (request.kind == Kind::kScan) {
@@ -225,13 +286,11 @@ void Ledger::place(ReadResult& result, const Snapshot& snapshot, const Mark& mar
   } else if (request.kind == Kind::kAgain) {
     for (const std::string& key : request.keys) {
       if (newer.is_moved_to(key) || again.contains(key)) continue;
-      target->record.again.erase(key);
-      target->pending.insert(key);
-      placing.keys.insert(key);
+      placing.keys.emplace_back(key, target->again.place(key));
     }
     target->reading_again = false;
   } else {
-    placing.done = target->placed.end && target->record.again.empty();
+    placing.done = target->placed.end && !target->again.any_waits();
     target->checking = placing.done;
   }
   for (const std::string& key : again) add_key(*target, key, mark.lsn);
@@ -277,31 +336,63 @@ bool Ledger::handled(uint64_t events) {
     moved = true;
     target->durable = placing.cursor;
     target->record.rows = placing.cursor.rows;
-    for (const std::string& key : placing.keys) target->pending.erase(key);
+    for (const auto& [key, place] : placing.keys) target->again.remove(key, place);
     target->version++;
     if (placing.done) target->checking = false;
-    if (placing.done && target->record.again.empty()) {
-      target->record.state = BackfillState::kDone;
-      target->record.error.clear();
-      target->keeping = false;
-      target->kept.clear();
-      target->unsaved_key = target->saving_key = Lsn{};
-    }
+    // Until that is saved, it has not ended.
+    if (placing.done && !target->again.any_waits()) target->ending = true;
   }
   if (moved) update();
   return moved;
 }
 
-Lsn Ledger::hold() {
+// Nothing at or behind this may be confirmed because of that backfill; 0: all may be.
+Lsn Ledger::held_by(const Target& target) {
+  Lsn hold;
+  for (const Lsn lsn : {target.kept.first(), target.unsaved_key, target.saving_key}) {
+    if (lsn && (!hold || lsn < hold)) hold = lsn;
+  }
+  return hold;
+}
+
+Lsn Ledger::hold() const {
   if (!observing_.load(std::memory_order_relaxed)) return {};
   std::lock_guard lock(mutex_);
   Lsn hold;
   for (const auto& [id, target] : targets_) {
-    for (const Lsn lsn : {target->kept.first(), target->unsaved_key, target->saving_key}) {
-      if (lsn && (!hold || lsn < hold)) hold = lsn;
-    }
+    const Lsn lsn = held_by(*target);
+    if (lsn && (!hold || lsn < hold)) hold = lsn;
   }
   return hold;
+}
+
+std::set<int64_t> Ledger::holding() const {
+  std::lock_guard lock(mutex_);
+  std::set<int64_t> ids;
+  for (const auto& [id, target] : targets_) {
+    if (target->wrong || held_by(*target)) ids.insert(id);
+  }
+  return ids;
+}
+
+// Before the barrier is taken nothing of them has to be kept.
+void Ledger::give_up(const std::set<int64_t>& ids) {
+  std::lock_guard lock(mutex_);
+  for (const int64_t id : ids) {
+    Target* target = find(id);
+    if (!target || is_finished(target->record.state)) continue;
+    begin_again(*target);
+    target->wrong = true;
+    target->keeping = false;
+    target->kept.clear();
+    target->unsaved_key = target->saving_key = Lsn{};
+  }
+}
+
+bool Ledger::any_wrong() const {
+  std::lock_guard lock(mutex_);
+  return std::any_of(targets_.begin(), targets_.end(),
+                     [](const auto& target) { return target.second->wrong; });
 }
 
 void Ledger::look(uint32_t xid) {
@@ -313,12 +404,21 @@ void Ledger::look(uint32_t xid) {
 
 // Reader's thread ----------------------------------------------------------------------------
 
-void Ledger::add(BackfillRecord record) {
+void Ledger::add(BackfillRecord record, bool again) {
   std::lock_guard lock(mutex_);
-  auto target = std::make_unique<Target>(budget_);
+  auto target = std::make_unique<Target>(budget_, key_budget_);
   target->record = std::move(record);
   begin(*target);
-  targets_[target->record.id] = std::move(target);
+  if (again) {
+    target->again.clear();
+    target->restarted = target->version;
+  }
+  std::unique_ptr<Target>& place = targets_[target->record.id];
+  if (place) {
+    // What the database does not have has to come again until it has this.
+    target->unsaved_key = place->saving_key ? place->saving_key : place->unsaved_key;
+  }
+  place = std::move(target);
   update();
 }
 
@@ -327,13 +427,13 @@ void Ledger::set_state(int64_t id, BackfillState state) {
   Target* target = find(id);
   if (!target || target->record.state == state) return;
   target->record.state = state;
+  target->ending = target->end_saving = false;
   void_reads(*target);
-  if (is_finished(state) || state == BackfillState::kPaused) {
+  if (is_finished(state)) {
+    end(*target, state);
+  } else if (state == BackfillState::kPaused) {
     target->keeping = false;
     target->kept.clear();
-  }
-  if (is_finished(state)) {
-    target->unsaved_key = target->saving_key = Lsn{};
   } else if (state == BackfillState::kRequested) {
     // What was delivered meanwhile was not kept: it waits at the barrier again.
     target->keeping = true;
@@ -343,10 +443,21 @@ void Ledger::set_state(int64_t id, BackfillState state) {
   update();
 }
 
+void Ledger::ask_barrier(const std::vector<int64_t>& ids) {
+  std::lock_guard lock(mutex_);
+  for (const int64_t id : ids) {
+    Target* target = find(id);
+    if (!target) continue;
+    target->asked_barrier = true;
+    target->keeping = target->record.state != BackfillState::kPaused;
+  }
+}
+
+// One that has begun again since needs another barrier.
 void Ledger::set_barrier(int64_t id, uint64_t barrier) {
   std::lock_guard lock(mutex_);
   Target* target = find(id);
-  if (!target) return;
+  if (!target || !target->asked_barrier || target->record.state == BackfillState::kPaused) return;
   target->record.barrier = barrier;
   target->record.state = BackfillState::kWaiting;
   target->version++;
@@ -364,10 +475,7 @@ void Ledger::set_error(int64_t id, std::string error, bool ends) {
   target->record.error = std::move(error);
   target->version++;
   if (!ends) return;
-  target->record.state = BackfillState::kFailed;
-  target->keeping = false;
-  target->kept.clear();
-  target->unsaved_key = target->saving_key = Lsn{};
+  end(*target, BackfillState::kFailed);
   update();
 }
 
@@ -399,23 +507,26 @@ std::vector<ReadRequest> Ledger::next(size_t tables, size_t large, TimePoint now
     if (at == targets_.end()) at = targets_.begin();
     Target& target = *at->second;
     const BackfillRecord& record = target.record;
-    if (record.state != BackfillState::kRunning || target.rests_until > now) continue;
-    if (!record.has_key) continue;
+    if (record.state != BackfillState::kRunning || target.rests_until > now || target.ending ||
+        !record.has_key) {
+      continue;
+    }
     const bool small = record.estimate >= 0 && record.estimate <= kFewRows;
     if (!small && !large) continue;
-    ReadRequest request{Kind::kScan, record.id, target.generation, without_keys(record)};
+    ReadRequest request{Kind::kScan, record.id, target.generation, record};
     request.table.cursor = target.read.after;
-    if (target.read.end) {
-      if (!target.placed.end || target.reading_again || target.checking) continue;
-      if (record.again.empty()) {
+    request.most_bytes = target.most_bytes;
+    // Where there are many keys to read again, they come before more rows.
+    const bool drains = target.again.any_waits() && key_budget_.used > key_budget_.capacity / 2;
+    if (target.read.end || drains) {
+      if (target.reading_again || target.checking) continue;
+      if (!drains && !target.placed.end) continue;
+      if (!target.again.any_waits()) {
         request.kind = Kind::kCheck;
         target.checking = true;
       } else {
         request.kind = Kind::kAgain;
-        auto key = record.again.begin();
-        for (size_t i = 0; i < kKeysAtOnce && key != record.again.end(); i++, key++) {
-          request.keys.push_back(*key);
-        }
+        request.keys = target.again.some(target.most_bytes < kMostBytes ? 1 : kKeysAtOnce);
         target.reading_again = true;
       }
     }
@@ -467,8 +578,13 @@ std::vector<Ledger::Unsaved> Ledger::unsaved() {
   std::vector<Unsaved> all;
   for (auto& [id, target] : targets_) {
     if (target->version == target->saved) continue;
-    Unsaved unsaved{target->record, target->version, target->durable.after};
-    unsaved.record.again.insert(target->pending.begin(), target->pending.end());
+    Unsaved unsaved{target->record, target->version, target->durable.after,
+                    target->again.take_changes()};
+    target->end_saving = target->ending;
+    if (target->ending) {
+      unsaved.record.state = BackfillState::kDone;
+      unsaved.record.error.clear();
+    }
     if (!target->saving_key) target->saving_key = target->unsaved_key;
     target->unsaved_key = Lsn{};
     all.push_back(std::move(unsaved));
@@ -476,27 +592,42 @@ std::vector<Ledger::Unsaved> Ledger::unsaved() {
   return all;
 }
 
-void Ledger::saved(int64_t id, uint64_t version, bool good) {
+bool Ledger::saved(int64_t id, uint64_t version, bool good) {
   std::lock_guard lock(mutex_);
   Target* target = find(id);
-  if (!target) return;
+  if (!target) return false;
+  target->again.saved(good);
   if (good) {
     target->saved = version;
     target->saving_key = Lsn{};
+    if (target->restarted && version >= target->restarted) {
+      target->restarted = 0;
+      target->wrong = false;
+    }
+    // A key that came meanwhile lets it go on.
+    if (target->end_saving) {
+      end(*target, BackfillState::kDone);
+      target->saved = target->version;
+    }
   }
-  if (good && is_finished(target->record.state) && target->saved == target->version) {
-    targets_.erase(id);
-  }
+  const bool ended = is_finished(target->record.state);
+  if (good && ended && target->saved == target->version) targets_.erase(id);
   update();
+  return good && ended;
 }
 
 std::vector<BackfillRecord> Ledger::records() const {
   std::lock_guard lock(mutex_);
   std::vector<BackfillRecord> all;
   for (const auto& [id, target] : targets_) {
-    all.push_back(without_keys(target->record));
+    all.push_back(target->record);
   }
   return all;
+}
+
+std::vector<BackfillRecord> Ledger::begun_again() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(begun_again_, {});
 }
 
 std::vector<uint32_t> Ledger::looks() const {

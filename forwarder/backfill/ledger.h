@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "backfill/kept.h"
+#include "backfill/keys.h"
 #include "backfill/snapshot.h"
 #include "base/clock.h"
 #include "base/lsn.h"
@@ -45,7 +46,7 @@ struct BackfillRecord {
   uint64_t rate = 0;      // rows a second; 0: no limit
   BackfillState state = BackfillState::kRequested;
   std::vector<std::string> cursor;  // the key behind which it goes on; empty: from the begin
-  std::set<std::string> again;      // keys of rows to read again
+  std::vector<std::pair<uint64_t, std::string>> again;  // to read again, with their numbers there
   uint64_t rows = 0;
   int64_t estimate = -1;   // of all rows; -1: unknown
   std::string shape;       // of the table: its files, names and keys
@@ -62,6 +63,7 @@ struct ReadRequest {
   uint64_t generation = 0;
   BackfillRecord table;             // as it is now; cursor: where the scan goes on
   std::vector<std::string> keys{};  // kAgain
+  size_t most_bytes = SIZE_MAX;     // to read at once
 };
 
 // What was read of it.
@@ -82,13 +84,15 @@ struct Round {
 
 class Ledger {
  public:
-  // `kept_bytes`: of changes that are kept, for all tables.
-  explicit Ledger(size_t kept_bytes) : budget_{kept_bytes} {}
+  // `kept_bytes`: of changes that are kept, for all tables. `key_bytes`: of keys to read again.
+  explicit Ledger(size_t kept_bytes, size_t key_bytes)
+      : budget_{kept_bytes}, key_budget_{key_bytes} {}
 
   // Source's thread ------------------------------------------------------------------------------
 
-  // All that is known comes from the database, again.
-  void load(std::vector<BackfillRecord> records);
+  // All that is known comes from the database, again. What it has of `wrong` is wrong: they begin
+  // again.
+  void load(std::vector<BackfillRecord> records, const std::set<int64_t>& wrong = {});
 
   // The stream was cut, and goes on: marks that have not come are not waited for.
   void reconnect();
@@ -100,16 +104,20 @@ class Ledger {
   void place_first(int64_t id, uint64_t rows, bool end);
   void placed(uint64_t pushed);
   bool handled(uint64_t events);  // whether that has changed anything
-  Lsn hold();
+  Lsn hold() const;
 
   // Somebody has changed the table of requests, in that transaction.
   void look(uint32_t xid);
 
   // Reader's thread ------------------------------------------------------------------------------
 
-  // A request that was found, or one that begins again. From now on what is delivered of its table
-  // is observed.
-  void add(BackfillRecord record);
+  // A request that was found, or one that begins again with another table: then it has no cursor,
+  // and the keys that were saved are forgotten. From now on what is delivered of its table is
+  // observed.
+  void add(BackfillRecord record, bool again = false);
+
+  // A barrier is about to be taken for these. What is delivered from now on may be newer than it.
+  void ask_barrier(const std::vector<int64_t>& ids);
 
   // The table of requests says so.
   void set_state(int64_t id, BackfillState state);
@@ -136,14 +144,25 @@ class Ledger {
   size_t waiting_rounds() const;
   size_t waiting_bytes() const;
 
-  // What has changed since it was saved last. saved() says that it is.
+  // What has changed since it was saved last. saved() says that it is, or is not; whether that
+  // backfill has ended.
   struct Unsaved {
     BackfillRecord record;
     uint64_t version = 0;
     std::vector<std::string> cursor;
+    KeyChanges keys;
   };
   std::vector<Unsaved> unsaved();
-  void saved(int64_t id, uint64_t version, bool good);
+  bool saved(int64_t id, uint64_t version, bool good);
+
+  // Backfills because of which the slot is held. give_up() lets go of it: they begin again, and the
+  // database does not know. Until it does, any_wrong() is true.
+  std::set<int64_t> holding() const;
+  void give_up(const std::set<int64_t>& ids);
+  bool any_wrong() const;
+
+  // Those that have begun again since, as too many keys were to be read again.
+  std::vector<BackfillRecord> begun_again();
 
   // Requests that are not finished, for people. Any thread.
   std::vector<BackfillRecord> records() const;
@@ -161,21 +180,27 @@ class Ledger {
     uint64_t rows = 0;
   };
   struct Target {
-    explicit Target(KeptBudget& budget) : kept(budget) {}
+    Target(KeptBudget& changes, KeptBudget& keys) : kept(changes), again(keys) {}
 
     BackfillRecord record;
     uint64_t generation = 0;         // what was read in an older one is void
     uint64_t record_generation = 0;  // what was placed in an older one is, too
     bool keeping = false;            // what is delivered; else only keys to read again are
     Kept kept;
-    Cursor read;     // the next scan goes on there
-    Cursor placed;   // in the stream
-    Cursor durable;  // at every sink
+    ReadAgain again;
+    bool asked_barrier = false;    // before that no key has to be read again, if no row was read
+    uint64_t restarted = 0;        // the version of what is to be saved since; 0: that is saved
+    bool wrong = false;            // the slot has been let go before that is saved
+    bool ending = false;           // every sink has all of it; that is not saved
+    bool end_saving = false;       // but being saved
+    size_t most_bytes = SIZE_MAX;  // to read at once
+    Cursor read;                   // the next scan goes on there
+    Cursor placed;                 // in the stream
+    Cursor durable;                // at every sink
     bool reading_again = false;
     bool checking = false;  // until that is durable
     TimePoint rests_until{};
-    std::set<std::string> pending;  // placed again, and not durable
-    uint64_t version = 1;           // of what is to be saved
+    uint64_t version = 1;  // of what is to be saved
     uint64_t saved = 0;
     Lsn unsaved_key;  // commit of the first transaction that added a key since the last save began
     Lsn saving_key;   // likewise, before that
@@ -184,7 +209,7 @@ class Ledger {
     int64_t id;
     uint64_t generation;
     Cursor cursor;
-    std::set<std::string> keys;
+    std::vector<std::pair<std::string, uint64_t>> keys;  // and which time each was placed
     bool done;
     uint64_t pushed;
   };
@@ -196,11 +221,18 @@ class Ledger {
   void void_reads(Target& target);
   static bool may_lack_columns(const Target& target, const Kept::Arrival& arrival);
   void add_key(Target& target, std::string key, Lsn lsn);
+  void limit_keys();
+  void begin_again(Target& target);
+  static Lsn held_by(const Target& target);
+  void end(Target& target, BackfillState state);
+  void read_less(Target& target);
   void place(ReadResult& result, const Snapshot& snapshot, const Mark& mark, uint64_t& index,
              std::vector<Chunk>& out);
 
   mutable std::mutex mutex_;
   KeptBudget budget_;
+  KeptBudget key_budget_;
+  std::vector<BackfillRecord> begun_again_;
   std::map<int64_t, std::unique_ptr<Target>> targets_;
   std::deque<Round> rounds_;      // read, their marks have not come
   std::vector<Placing> placing_;  // at the last mark

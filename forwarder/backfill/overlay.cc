@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <utility>
 
 #include "base/json.h"
@@ -60,8 +61,55 @@ std::vector<Value> values_of(std::string_view object, std::string_view members, 
   return values;
 }
 
-// Gives a row the newer values. The chunk owns its new document.
-void merge(Chunk& rows, Event& row, std::string_view members, const Fate& fate) {
+// A document as long as it will be, or as long as it is already.
+class Writer {
+ public:
+  explicit Writer(char* to) : to_(to) {}  // null: only counts
+
+  void put(std::string_view text) {
+    if (to_ != nullptr && !text.empty()) std::memcpy(to_ + size_, text.data(), text.size());
+    size_ += text.size();
+  }
+  size_t size() const { return size_; }
+
+ private:
+  char* to_;
+  size_t size_ = 0;
+};
+
+// The row's document with these values in `after`; where that is.
+Span write(Writer& to, const Event& row, const std::vector<Value>& values,
+           std::string_view elided) {
+  const uint32_t begin = row.after_span().begin;
+  to.put(row.document.substr(0, begin));
+  std::string_view between = "{";
+  for (const Value& value : values) {
+    if (value.member.kind != Member::Kind::kHere) continue;
+    to.put(between);
+    to.put(value.text);
+    between = ",";
+  }
+  to.put(between == "{" ? "{}" : "}");
+  const Span after{begin, static_cast<uint32_t>(to.size() - begin)};
+  to.put(elided);
+  to.put("}");
+  return after;
+}
+
+// The member for those that were left out.
+std::string elided_of(const Table& table, const std::vector<Value>& values) {
+  std::string elided;
+  for (size_t i = 0; i < values.size(); i++) {
+    if (values[i].member.kind != Member::Kind::kElided) continue;
+    elided += elided.empty() ? R"(,"elided":{)" : ",";
+    append_json(elided, table.columns[i].name);
+    elided += ':' + std::to_string(values[i].member.size);
+  }
+  return elided.empty() ? elided : elided + "}";
+}
+
+// Gives a row the newer values. The chunk owns its new document. False: there is no memory for it.
+bool merge(Chunk& rows, Event& row, std::string_view members, const Fate& fate, Allocate allocate) {
   const size_t columns = row.table->columns.size();
   std::vector<Value> values = values_of(row.after(), members, columns);
   for (const PartialChange* change : fate.partials) {
@@ -70,33 +118,19 @@ void merge(Chunk& rows, Event& row, std::string_view members, const Fate& fate) 
       if (newer[i].member.kind != Member::Kind::kAbsent) values[i] = newer[i];
     }
   }
-  const uint32_t begin = row.after_span().begin;
-  std::string document(row.document.substr(0, begin));
-  std::string elided;
-  document += '{';
-  for (size_t i = 0; i < columns; i++) {
-    const Value& value = values[i];
-    if (value.member.kind == Member::Kind::kHere) {
-      if (document.size() > begin + 1) document += ',';
-      document += value.text;
-    } else if (value.member.kind == Member::Kind::kElided) {
-      elided += elided.empty() ? R"(,"elided":{)" : ",";
-      append_json(elided, row.table->columns[i].name);
-      elided += ':' + std::to_string(value.member.size);
-    }
-  }
-  document += '}';
-  const Span after{begin, static_cast<uint32_t>(document.size() - begin)};
-  if (!elided.empty()) document += elided + "}";
-  document += '}';
-
-  auto* bytes = static_cast<char*>(std::malloc(document.size()));
-  if (bytes == nullptr) std::abort();
-  std::memcpy(bytes, document.data(), document.size());
-  row.document = {bytes, document.size()};
+  const std::string elided = elided_of(*row.table, values);
+  Writer count(nullptr);
+  write(count, row, values, elided);
+  auto* bytes = static_cast<char*>(allocate(count.size()));
+  if (bytes == nullptr) return false;
+  Message message(bytes, 0, count.size(), std::free);
+  Writer writer(bytes);
+  const Span after = write(writer, row, values, elided);
+  row.document = message.bytes();
   row.set_row({}, after);
-  rows.messages.emplace_back(bytes, 0, document.size(), std::free);
-  rows.message_bytes += document.size();
+  rows.message_bytes += count.size();
+  rows.messages.push_back(std::move(message));
+  return true;
 }
 
 bool have_same_columns(const Table& table, const Fate& fate) {
@@ -106,9 +140,8 @@ bool have_same_columns(const Table& table, const Fate& fate) {
   return true;
 }
 
-}  // namespace
-
-std::vector<std::string> lay_over(Chunk& rows, const Kept::Newer& newer, RowsPlace& place) {
+std::optional<std::vector<std::string>> lay(Chunk& rows, const Kept::Newer& newer, RowsPlace& place,
+                                            Allocate allocate) {
   std::vector<std::string> again;
   std::vector<Event> out;
   out.reserve(rows.events.size());
@@ -124,12 +157,23 @@ std::vector<std::string> lay_over(Chunk& rows, const Kept::Newer& newer, RowsPla
     row.commit_time = place.time;
     row.index = place.index++;
     if (detail.open_id) fill_in_id(row);
-    if (fate) merge(rows, row, detail.members, *fate);
+    if (fate && !merge(rows, row, detail.members, *fate, allocate)) return std::nullopt;
     out.push_back(row);
   }
   rows.events = std::move(out);
   std::vector<EventDetail>().swap(rows.details);
   return again;
+}
+
+}  // namespace
+
+std::optional<std::vector<std::string>> lay_over(Chunk& rows, const Kept::Newer& newer,
+                                                 RowsPlace& place, Allocate allocate) {
+  try {
+    return lay(rows, newer, place, allocate);
+  } catch (const std::bad_alloc&) {
+    return std::nullopt;
+  }
 }
 
 }  // namespace walspout

@@ -9,6 +9,8 @@
 #pragma once
 
 #include <cstdint>
+#include <cstdlib>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +28,10 @@ struct RowsPlace {
 
 // Gives the chunk's rows their ids, and lays over them what is newer. Events that are dropped are
 // taken out of the chunk; it may have none then. Moves the place's index on. Returns the keys of
-// rows that have to be read again, as their columns have changed meanwhile.
-std::vector<std::string> lay_over(Chunk& rows, const Kept::Newer& newer, RowsPlace& place);
+// rows that have to be read again, as their columns have changed meanwhile. Nothing: there is no
+// memory for that, and neither chunk nor place are of use. `allocate` is as malloc().
+using Allocate = void* (*)(size_t);
+std::optional<std::vector<std::string>> lay_over(Chunk& rows, const Kept::Newer& newer,
+                                                 RowsPlace& place, Allocate allocate = std::malloc);
 
 }  // namespace walspout

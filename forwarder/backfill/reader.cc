@@ -21,7 +21,11 @@ constexpr Duration kSave = std::chrono::milliseconds(500);
 constexpr Duration kLookAgain = std::chrono::seconds(5);
 constexpr Duration kLookSoon = std::chrono::milliseconds(100);
 constexpr Duration kSee = std::chrono::milliseconds(100);
-constexpr Duration kLocked = std::chrono::seconds(5);  // until a locked table is tried again
+constexpr Duration kLocked = std::chrono::seconds(5);      // until a locked table is tried again
+constexpr Duration kMostPause = std::chrono::seconds(10);  // while WAL is held
+constexpr Duration kPatience = std::chrono::seconds(30);   // until a slot that is held is a trouble
+constexpr Duration kWarnAgain = std::chrono::minutes(10);
+constexpr uint64_t kMostHeld = 1ull << 30;  // bytes of WAL
 constexpr Duration kTell = std::chrono::seconds(10);
 constexpr size_t kTargets = 256;
 constexpr size_t kTablesAtOnce = 64;
@@ -48,12 +52,13 @@ bool may_pass(const std::string& sqlstate) {
 }  // namespace
 
 Reader::Reader(const std::string& pipeline, const SourceConfig& config, Ledger& ledger,
-               const EventQueue& queue, const SourceStats& stats)
+               const EventQueue& queue, const SourceStats& stats, const RestartFile& restarts)
     : pipeline_(pipeline),
       config_(config),
       ledger_(ledger),
       queue_(queue),
       stats_(stats),
+      restarts_(restarts),
       nonce_(make_nonce()),
       backoff_(BackoffConfig{}) {}
 
@@ -96,16 +101,73 @@ void Reader::run() {
       continue;
     }
     Result<void> worked = work();
-    if (worked) continue;
+    if (worked && save_failed_) continue;  // what could be done beside does not count
+    if (worked) {
+      trouble_.set("");
+      failing_since_.reset();
+      warned_at_.reset();
+      continue;
+    }
     connection_.reset();
     if (stop_) break;
-    const Milliseconds pause = backoff_.next();
+    failed(worked.error());
+    const Milliseconds pause =
+        std::min(backoff_.next(), std::chrono::duration_cast<Milliseconds>(kMostPause));
     log(LogLevel::kWarn, "the backfill could not go on, will try again",
         {{"pipeline", pipeline_}, {"wait_ms", pause.count()}, {"error", worked.error().message()}});
     wait(pause);
   }
   leave_ = false;
   if (ledger_.any_unfinished() && open()) (void)save();
+}
+
+uint64_t Reader::held_bytes() const {
+  const Lsn hold = ledger_.hold();
+  const uint64_t end = stats_.server_lsn;
+  return hold && end > hold.value ? end - hold.value : 0;
+}
+
+// What was delivered since is to come again after a crash, as the database does not have what a
+// backfill needs of it. So while that cannot be saved, the slot keeps WAL.
+void Reader::failed(const Error& error) {
+  const TimePoint now = Clock::now();
+  trouble_.set(error.message());
+  if (!failing_since_) failing_since_ = now;
+  const uint64_t held = held_bytes();
+  if (held == 0 || now < *failing_since_ + kPatience) return;
+  if (held > kMostHeld) give_up();
+  if (warned_at_ && now < *warned_at_ + kWarnAgain) return;
+  warned_at_ = now;
+  const std::string remedy =
+      restarts_.is_possible()
+          ? "let the role connect and use walspout.backfills. Beyond 1 GiB the backfills begin "
+            "again, and the WAL is let go"
+          : "let the role connect and use walspout.backfills, or end the backfills with walspout "
+            "backfill --cancel. With `state`, backfills would begin again beyond 1 GiB, and the "
+            "WAL be let go";
+  log(LogLevel::kWarn, "the slot keeps WAL, as a backfill cannot save how far it is",
+      {{"pipeline", pipeline_},
+       {"slot", config_.slot},
+       {"held_bytes", held},
+       {"since_s", std::chrono::duration_cast<std::chrono::seconds>(now - *failing_since_).count()},
+       {"error", error.message()},
+       {"remedy", remedy}});
+}
+
+// The file comes first: what the database has is wrong as soon as the WAL is gone.
+void Reader::give_up() {
+  if (!restarts_.is_possible()) return;
+  const std::set<int64_t> ids = ledger_.holding();
+  Result<void> written = restarts_.write(ids);
+  if (!written) {
+    log(LogLevel::kWarn, "the slot goes on to keep WAL",
+        {{"pipeline", pipeline_}, {"error", written.error().message()}});
+    return;
+  }
+  log(LogLevel::kWarn,
+      "backfills begin again, as the slot has kept 1 GiB of WAL for them: that WAL is let go",
+      {{"pipeline", pipeline_}, {"backfills", ids.size()}});
+  ledger_.give_up(ids);
 }
 
 Result<void> Reader::open() {
@@ -128,6 +190,14 @@ Result<void> Reader::work() {
   if (now >= looked_at_ + (soon ? kLookSoon : kLookAgain)) {
     Result<void> looked = look();
     if (!looked) return looked;
+  }
+  for (const BackfillRecord& record : ledger_.begun_again()) {
+    log(LogLevel::kWarn,
+        "the keys of more rows have changed than memory has room for: the backfill begins again",
+        {{"pipeline", pipeline_},
+         {"id", record.id},
+         {"table", record.schema + "." + record.name},
+         {"remedy", "raise `memory` where this happens often"}});
   }
   Result<void> passed = pass_barrier();
   if (passed && now >= saved_at_ + kSave) passed = save();
@@ -217,11 +287,11 @@ Result<void> Reader::look() {
   return {};
 }
 
-void Reader::add(BackfillRecord record) {
+void Reader::add(BackfillRecord record, bool again) {
   const int64_t id = record.id;
   const bool gone = record.relation == 0;
   const bool has_key = record.has_key;
-  ledger_.add(std::move(record));
+  ledger_.add(std::move(record), again);
   if (gone) {
     ledger_.set_error(id, "the table is gone", true);
   } else if (!has_key) {
@@ -233,14 +303,15 @@ Result<void> Reader::save() {
   saved_at_ = Clock::now();
   const std::vector<Ledger::Unsaved> unsaved = ledger_.unsaved();
   if (unsaved.empty()) return {};
+  const bool had_wrong = ledger_.any_wrong();
   std::string statement(kLocalCommit);
   for (const Ledger::Unsaved& each : unsaved) {
-    statement += save_record(each.record, each.cursor, nonce_) + "; ";
+    statement += save_record(each.record, each.cursor, nonce_) + "; " +
+                 save_keys(each.record.id, each.keys, nonce_);
   }
   auto done = ask(statement);
   for (const Ledger::Unsaved& each : unsaved) {
-    ledger_.saved(each.record.id, each.version, done.has_value());
-    if (!done || !is_finished(each.record.state)) continue;
+    if (!ledger_.saved(each.record.id, each.version, done.has_value())) continue;
     log(each.record.state == BackfillState::kFailed ? LogLevel::kError : LogLevel::kInfo,
         each.record.state == BackfillState::kFailed ? "backfill failed" : "backfill ended",
         {{"pipeline", pipeline_},
@@ -250,7 +321,9 @@ Result<void> Reader::save() {
          {"rows", each.record.rows},
          {"error", each.record.error}});
   }
+  save_failed_ = !done;
   if (!done) return in("could not save how far the backfill is", std::move(done.error()));
+  if (had_wrong && !ledger_.any_wrong()) restarts_.remove();
   return {};
 }
 
@@ -268,6 +341,7 @@ Result<void> Reader::pass_barrier() {
     if (begins && !record.barrier) fresh.push_back(record.id);
   }
   if (!fresh.empty()) {
+    ledger_.ask_barrier(fresh);
     auto taken = ask(std::string(kLocalCommit) + "SELECT pg_catalog.pg_current_xact_id()");
     if (!taken) return Failure(std::move(taken.error()));
     const uint64_t barrier = taken->empty() ? 0 : std::stoull(text(taken->front(), 0));
@@ -414,11 +488,10 @@ Result<void> Reader::begin_again(const ReadRequest& request) {
     std::optional<BackfillRecord> record = request_of(row);
     if (!record || record->id != request.id) continue;
     record->cursor.clear();
-    record->again.clear();
     record->rows = 0;
     record->shape.clear();
     record->state = BackfillState::kRequested;
-    add(std::move(*record));
+    add(std::move(*record), true);
   }
   return {};
 }

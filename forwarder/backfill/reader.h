@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "backfill/ledger.h"
+#include "backfill/restart_file.h"
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/result.h"
@@ -28,7 +29,7 @@ class Reader {
  public:
   // All are outlived by what they refer to.
   Reader(const std::string& pipeline, const SourceConfig& config, Ledger& ledger,
-         const EventQueue& queue, const SourceStats& stats);
+         const EventQueue& queue, const SourceStats& stats, const RestartFile& restarts);
   ~Reader() { stop(); }
   Reader(const Reader&) = delete;
   Reader& operator=(const Reader&) = delete;
@@ -40,6 +41,12 @@ class Reader {
 
   // There may be something to do. From any thread.
   void wake() const { wake_(); }
+
+  // Why it cannot go on; empty: it can. Any thread.
+  std::string trouble() const { return trouble_.get(); }
+
+  // Bytes of WAL that the slot keeps because of what the database does not have. Any thread.
+  uint64_t held_bytes() const;
 
   // Of the marks of this life.
   const std::string& nonce() const { return nonce_; }
@@ -59,8 +66,10 @@ class Reader {
   ServerResult<std::vector<Row>> read_rows(const std::vector<ReadRequest>& requests, Round& round);
   Result<void> understand(const std::vector<Row>& rows, const std::vector<ReadRequest>& requests,
                           Round& round, TimePoint began);
-  void add(BackfillRecord record);
+  void add(BackfillRecord record, bool again = false);
   Result<void> begin_again(const ReadRequest& request);
+  void failed(const Error& error);
+  void give_up();
   void tell();
   void wait(Duration time);
 
@@ -69,7 +78,12 @@ class Reader {
   Ledger& ledger_;
   const EventQueue& queue_;
   const SourceStats& stats_;
+  const RestartFile& restarts_;
   const std::string nonce_;
+  SharedText trouble_;
+  std::optional<TimePoint> failing_since_;
+  std::optional<TimePoint> warned_at_;
+  bool save_failed_ = false;  // the last one
   Wake wake_;
   std::thread thread_;
   std::atomic<bool> stop_{false};

@@ -50,6 +50,20 @@ std::vector<std::string> decoded(std::string_view text) {
   return list;
 }
 
+// Likewise, with a number in front of the x.
+std::vector<std::pair<uint64_t, std::string>> decoded_keys(std::string_view text) {
+  std::vector<std::pair<uint64_t, std::string>> keys;
+  while (!text.empty()) {
+    const std::string_view item = text.substr(0, text.find(','));
+    const size_t digits = std::min(item.find('x'), item.size());
+    uint64_t number = 0;
+    std::from_chars(item.data(), item.data() + digits, number);
+    for (std::string& key : decoded(item.substr(digits))) keys.emplace_back(number, std::move(key));
+    text.remove_prefix(std::min(item.size() + 1, text.size()));
+  }
+  return keys;
+}
+
 template <typename T>
 T number(const std::string& text) {
   T value{};
@@ -95,7 +109,8 @@ std::string read(const std::string& options, const ReadRequest& request,
   const size_t rows = table.rate ? std::min<size_t>(limits.rows, table.rate / 10 + 1) : limits.rows;
   return "SELECT walspout.read_rows(" + regclass(table.relation) + ", " + options + ", " +
          (table.cursor.empty() ? "NULL" : text_array(table.cursor)) + ", " + std::to_string(rows) +
-         ", " + std::to_string(limits.bytes) + ", " + std::to_string(limits.milliseconds) + ", " +
+         ", " + std::to_string(std::min(limits.bytes, request.most_bytes)) + ", " +
+         std::to_string(limits.milliseconds) + ", " +
          (table.condition.empty() ? "NULL" : quote(table.condition)) + ")";
 }
 
@@ -114,12 +129,17 @@ std::string has_key(const std::string& table) {
 std::string find_extension() {
   return "SELECT t.oid IS NOT NULL, pg_catalog.pg_is_in_recovery(), coalesce(pg_catalog."
          "has_schema_privilege(t.schema, 'USAGE') AND pg_catalog.has_table_privilege(t.oid, "
-         "'SELECT') AND pg_catalog.has_table_privilege(t.oid, 'UPDATE'), false) FROM (SELECT "
+         "'SELECT') AND pg_catalog.has_table_privilege(t.oid, 'UPDATE') AND "
+         "pg_catalog.has_table_privilege(t.keys, 'SELECT') AND "
+         "pg_catalog.has_table_privilege(t.keys, "
+         "'INSERT') AND pg_catalog.has_table_privilege(t.keys, 'DELETE'), false) FROM (SELECT "
          "pg_catalog.max(c.oid::bigint)::pg_catalog.oid, pg_catalog.max(n.oid::bigint)::"
-         "pg_catalog.oid FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON "
-         "c.relnamespace = n.oid AND c.relname = 'backfills' JOIN pg_catalog.pg_proc p ON "
+         "pg_catalog.oid, pg_catalog.max(k.oid::bigint)::pg_catalog.oid FROM "
+         "pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON "
+         "c.relnamespace = n.oid AND c.relname = 'backfills' JOIN pg_catalog.pg_class k ON "
+         "k.relnamespace = n.oid AND k.relname = 'backfill_keys' JOIN pg_catalog.pg_proc p ON "
          "p.pronamespace = n.oid AND p.proname = 'read_rows' WHERE n.nspname = 'walspout') t(oid, "
-         "schema)";
+         "schema, keys)";
 }
 
 std::string find_requests(const std::string& slot, const std::string& nonce,
@@ -127,7 +147,10 @@ std::string find_requests(const std::string& slot, const std::string& nonce,
   const std::string columns =
       "SELECT b.id, CASE WHEN c.oid IS NOT NULL THEN b.relation END, n.nspname, c.relname, "
       "b.condition, b.rate, b.state, " +
-      encoded("b.cursor") + ", " + encoded("b.reread") +
+      encoded("b.cursor") +
+      ", (SELECT pg_catalog.string_agg(pg_catalog.concat(k.number, 'x', pg_catalog.encode("
+      "pg_catalog.convert_to(k.key, 'UTF8'), 'hex')), ',') FROM walspout.backfill_keys k WHERE "
+      "k.backfill = b.id)" +
       // pg_partition_tree() would wait for a table that is locked, and the stream with it.
       ", b.rows, (WITH RECURSIVE tree(oid) AS (SELECT b.relation UNION ALL SELECT i.inhrelid FROM "
       "tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid JOIN pg_catalog.pg_class p ON "
@@ -153,6 +176,16 @@ std::string claim_requests(const std::string& slot, const std::string& nonce, bo
          (all ? "DISTINCT FROM " + quote(nonce) : std::string("NULL"));
 }
 
+std::string find_kept(const std::string& slot) {
+  return "SELECT pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery() THEN "
+         "pg_catalog.pg_last_wal_replay_lsn() ELSE pg_catalog.pg_current_wal_lsn() END, "
+         "confirmed_flush_lsn)::bigint FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
+         quote(slot) +
+         " AND EXISTS (SELECT FROM walspout.backfills b WHERE b.slot = slot_name AND b.state NOT "
+         "IN "
+         "('done', 'canceled', 'failed'))";
+}
+
 std::optional<BackfillRecord> request_of(const Row& row) {
   if (row.size() < 13) return std::nullopt;
   const std::optional<BackfillState> state = backfill_state(text(row, 6));
@@ -166,7 +199,7 @@ std::optional<BackfillRecord> request_of(const Row& row) {
   record.rate = number<uint64_t>(text(row, 5));
   record.state = *state;
   record.cursor = decoded(text(row, 7));
-  for (std::string& key : decoded(text(row, 8))) record.again.insert(std::move(key));
+  record.again = decoded_keys(text(row, 8));
   record.rows = number<uint64_t>(text(row, 9));
   if (row[10]) record.estimate = number<int64_t>(text(row, 10));
   record.shape = text(row, 11);
@@ -184,6 +217,21 @@ std::string cancel_requests(const std::string& slot) {
          quote(slot) + " AND state NOT IN ('done', 'canceled', 'failed')";
 }
 
+std::string find_rights_to_drop() {
+  const auto may = [](std::string_view right) {
+    return "pg_catalog.has_table_privilege(c.oid, '" + std::string(right) + "')";
+  };
+  // A condition reads its column.
+  const std::string reads = "pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND " + may("SELECT");
+  return "SELECT " + reads + " AND " + may("DELETE") + ", " + reads + " AND " + may("UPDATE") +
+         " FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND "
+         "c.relname = 'backfills' AND c.relkind = 'r' WHERE n.nspname = 'walspout'";
+}
+
+std::string drop_requests_of(const std::string& slot) {
+  return "DELETE FROM walspout.backfills WHERE slot = " + quote(slot) + " RETURNING id";
+}
+
 std::string save_record(const BackfillRecord& record, const std::vector<std::string>& cursor,
                         const std::string& nonce) {
   const bool ended = is_finished(record.state);
@@ -191,11 +239,16 @@ std::string save_record(const BackfillRecord& record, const std::vector<std::str
   std::string state = "state";
   if (ended) state = quote(name_of(record.state));
   if (!ended && record.state != BackfillState::kPaused) {
-    state = "CASE WHEN state = 'paused' THEN state ELSE " + quote(name_of(record.state)) + " END";
+    // A row may have joined while the end was saved: the backfill goes on, beside another request.
+    state =
+        "CASE WHEN state = 'paused' OR state = 'done' AND EXISTS (SELECT FROM walspout.backfills "
+        "o WHERE o.slot = b.slot AND o.relation = b.relation AND o.id <> b.id AND o.state NOT IN "
+        "('done', 'canceled', 'failed')) THEN state ELSE " +
+        quote(name_of(record.state)) + " END";
   }
-  return "UPDATE walspout.backfills SET state = " + state +
+  return "UPDATE walspout.backfills b SET state = " + state +
          ", cursor = " + (cursor.empty() ? "NULL" : text_array(cursor)) +
-         ", reread = " + text_array(record.again) + ", rows = " + std::to_string(record.rows) +
+         ", rows = " + std::to_string(record.rows) +
          ", estimate = " + (record.estimate < 0 ? "estimate" : std::to_string(record.estimate)) +
          ", started = coalesce(started, pg_catalog.now()), finished = " +
          (ended ? "pg_catalog.now()" : "NULL") +
@@ -204,6 +257,42 @@ std::string save_record(const BackfillRecord& record, const std::vector<std::str
          ", error = " + (record.error.empty() ? "NULL" : quote(record.error)) +
          " WHERE id = " + std::to_string(record.id) + " AND owner = " + quote(nonce) +
          " AND state <> 'canceled'";
+}
+
+std::string forget_keys(const std::string& slot) {
+  return "DELETE FROM walspout.backfill_keys k USING walspout.backfills b WHERE b.id = k.backfill "
+         "AND "
+         "b.slot = " +
+         quote(slot) + " AND b.state IN ('done', 'canceled', 'failed')";
+}
+
+// Behind the record, in its transaction: the row of the request is locked then, if it has this
+// owner.
+std::string save_keys(int64_t id, const KeyChanges& changes, const std::string& nonce) {
+  const std::string ours =
+      "EXISTS (SELECT FROM walspout.backfills b WHERE b.id = " + std::to_string(id) +
+      " AND b.owner = " + quote(nonce) + ")";
+  const std::string from =
+      "DELETE FROM walspout.backfill_keys WHERE backfill = " + std::to_string(id) + " AND " + ours;
+  std::string all;
+  if (changes.all) all += from + "; ";
+  if (!changes.add.empty()) {
+    std::string values;
+    for (const auto& [number, key] : changes.add) {
+      values += (values.empty() ? "(" : ", (") + std::to_string(number) + ", " + quote(key) + ")";
+    }
+    all += "INSERT INTO walspout.backfill_keys (backfill, number, key) SELECT " +
+           std::to_string(id) + ", v.number, v.key FROM (VALUES " + values +
+           ") v(number, key) WHERE " + ours + " ON CONFLICT DO NOTHING; ";
+  }
+  if (!changes.remove.empty()) {
+    std::string numbers;
+    for (const uint64_t number : changes.remove) {
+      numbers += (numbers.empty() ? "" : ", ") + std::to_string(number);
+    }
+    all += from + " AND number = ANY (ARRAY[" + numbers + "]::bigint[]); ";
+  }
+  return all;
 }
 
 std::string find_holder(uint64_t barrier) {

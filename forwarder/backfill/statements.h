@@ -59,6 +59,9 @@ std::string find_requests(const std::string& slot, const std::string& nonce,
 // which had the slot before, may wake up late. `all`: also those that somebody else has.
 std::string claim_requests(const std::string& slot, const std::string& nonce, bool all);
 
+// The bytes of WAL that are not confirmed, of a slot that has requests which are not finished.
+std::string find_kept(const std::string& slot);
+
 // Nothing if the row is not of find_requests().
 std::optional<BackfillRecord> request_of(const Row& row);
 
@@ -68,8 +71,17 @@ std::string find_states(const std::vector<int64_t>& loaded);
 // Ends what is left of another slot of that name.
 std::string cancel_requests(const std::string& slot);
 
+// Whether the role may remove requests, and whether it may cancel them; no row: there are none in
+// this database. And removes those of a slot: one row for each.
+std::string find_rights_to_drop();
+std::string drop_requests_of(const std::string& slot);
+
+// Forgets the keys of requests of a slot that are finished.
+std::string forget_keys(const std::string& slot);
+
 std::string save_record(const BackfillRecord& record, const std::vector<std::string>& cursor,
                         const std::string& nonce);
+std::string save_keys(int64_t id, const KeyChanges& changes, const std::string& nonce);
 
 // Who holds up the barrier, in words.
 std::string find_holder(uint64_t barrier);

@@ -166,6 +166,12 @@ int BackfillCommand::show() {
                 row[4] ? (" of about " + text(row, 4)).c_str() : "",
                 row[5] ? ("\t" + text(row, 5)).c_str() : "");
   }
+  // While `run` cannot save how far they are, the slot keeps WAL.
+  const auto kept = ask(find_kept(source_.slot));
+  if (kept && !kept->empty()) {
+    std::printf("slot \"%s\" keeps %s bytes of WAL that are not confirmed\n", source_.slot.c_str(),
+                text(kept->front(), 0).c_str());
+  }
   return kClean;
 }
 

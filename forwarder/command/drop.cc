@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <iostream>
 
+#include "backfill/restart_file.h"
+#include "backfill/statements.h"
 #include "command/commands.h"
 #include "postgres/connection.h"
 #include "source/publication.h"
@@ -40,6 +42,31 @@ bool drop_publication(Connection& connection, const SourceConfig& source) {
   return true;
 }
 
+// The slot's requests mean nothing without it: they would stand as if they waited.
+void drop_requests(Connection& connection, const std::string& slot) {
+  const TimePoint deadline = Clock::now() + kPatience;
+  const auto ask = [&](const std::string& statement) -> std::optional<std::vector<Row>> {
+    auto rows = connection.query(statement, deadline);
+    if (rows) return std::move(*rows);
+    std::fprintf(stderr, "walspout: could not remove the backfills of slot \"%s\": %s\n",
+                 slot.c_str(), rows.error().error.message().c_str());
+    return std::nullopt;
+  };
+  const auto may = ask(find_rights_to_drop());
+  if (!may || may->empty()) return;  // there is no such table
+  const bool remove = text(may->front(), 0) == "t";
+  if (!remove && text(may->front(), 1) != "t") {
+    std::printf(
+        "backfills of slot \"%s\" in walspout.backfills stay: the role may not change them\n",
+        slot.c_str());
+    return;
+  }
+  const auto done = ask(remove ? drop_requests_of(slot) : cancel_requests(slot) + " RETURNING id");
+  if (!done || done->empty()) return;
+  std::printf("%s %zu backfills of slot \"%s\"%s\n", remove ? "removed" : "canceled", done->size(),
+              slot.c_str(), remove ? "" : ": the role may not remove them");
+}
+
 bool drop_slot(const PipelineConfig& pipeline) {
   if (pipeline.source.kafka) {
     std::printf(
@@ -68,6 +95,7 @@ bool drop_slot(const PipelineConfig& pipeline) {
   // Nobody is to miss it.
   if (!pipeline.state.empty()) {
     std::remove(StateFile(pipeline.state, pipeline.name).path().c_str());
+    RestartFile(pipeline.state, pipeline.name, pipeline.source.slot).remove();
   }
   for (const SinkConfig& sink : pipeline.sinks) {
     const std::string memory = memory_of(sink);
@@ -75,6 +103,7 @@ bool drop_slot(const PipelineConfig& pipeline) {
   }
   std::printf("%s slot \"%s\"\n", dropped->empty() ? "there is no" : "dropped",
               pipeline.source.slot.c_str());
+  drop_requests(*connection, pipeline.source.slot);
   return drop_publication(*connection, pipeline.source);
 }
 

@@ -22,7 +22,7 @@ std::unique_ptr<Input> make_input(
   return std::make_unique<SlotInput>(config.name, config.source, queue, wake, std::move(state),
                                      timing, [&](const SourceStats& stats) {
                                        backfill = std::make_unique<Backfill>(
-                                           config.name, config.source, queue, stats);
+                                           config.name, config.source, config.state, queue, stats);
                                        return backfill.get();
                                      });
 }

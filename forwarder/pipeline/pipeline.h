@@ -62,6 +62,7 @@ class Pipeline {
   std::string endpoint(size_t i) const { return lanes_[i]->endpoint; }
   const EventQueue& queue() const { return *queue_; }
   Tap& tap() const { return *tap_; }
+  const Backfill* backfill() const { return backfill_.get(); }
   std::vector<BackfillRecord> backfills() const {
     return backfill_ != nullptr ? backfill_->records() : std::vector<BackfillRecord>{};
   }

@@ -1,5 +1,6 @@
 #include "source/frames.h"
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -21,6 +22,7 @@ constexpr uint8_t kBefore = 0x04;
 constexpr uint8_t kAfter = 0x08;
 constexpr uint8_t kMembers = 0x10;
 constexpr uint8_t kOpenId = 0x20;
+constexpr uint8_t kOldKey = 0x40;
 
 // Flag of a cursor.
 constexpr uint8_t kEnd = 0x01;
@@ -31,6 +33,11 @@ constexpr uint8_t kNotNull = 0x02;
 
 Failure malformed(std::string what) {
   return retry("malformed message from the output plugin: " + what);
+}
+
+size_t key_columns(const Table& table) {
+  return static_cast<size_t>(std::count_if(table.columns.begin(), table.columns.end(),
+                                           [](const Column& column) { return column.in_key; }));
 }
 
 // Whether the document begins with an id that is to be filled in, and with no object before that.
@@ -303,6 +310,27 @@ Result<void> FrameDecoder::cursor(uint8_t flags, Reader body) {
   return {};
 }
 
+// What is told of columns, behind the spans. The flags are those of the frame, not of the event.
+Result<void> FrameDecoder::members(uint8_t flags, const Event& event, std::string_view numbers,
+                                   EventDetail& detail) {
+  if (flags & kMembers) {
+    detail.members = numbers;
+    if (!event.table || !(flags & kAfter) ||
+        !members_fit(detail.members, event.table->columns.size(), event.after())) {
+      return malformed("members that are not in their row");
+    }
+    numbers.remove_prefix(detail.members.size());
+  }
+  if (flags & kOldKey) {
+    detail.old_key = numbers;
+    if (!event.table || !(flags & kBefore) ||
+        !old_key_fits(detail.old_key, key_columns(*event.table), event.before())) {
+      return malformed("an old key that is not in its row");
+    }
+  }
+  return {};
+}
+
 Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Reader body,
                                  Chunk& chunk) {
   Event event;
@@ -341,13 +369,8 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
     }
   }
   EventDetail detail;
-  if (flags & kMembers) {
-    detail.members = body.rest();
-    if (!event.table || !(flags & kAfter) ||
-        !members_fit(detail.members, event.table->columns.size(), event.after())) {
-      return malformed("members that are not in their row");
-    }
-  }
+  Result<void> told = members(flags, event, body.rest(), detail);
+  if (!told) return told;
   detail.open_id = flags & kOpenId;
   if (detail.open_id && !has_open_id(event)) return malformed("an id that is not in its document");
   event.lsn = read_ ? Lsn{} : lsn_;
@@ -357,7 +380,7 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
   next_index_ = read_ ? 0 : event.index + 1;
   if (!read_) events_++;
   if (!read_ && repeated_ && (lsn_ < after_.lsn || event.index <= after_.index)) return {};
-  if (flags & (kMembers | kOpenId)) {
+  if (flags & (kMembers | kOpenId | kOldKey)) {
     detail.event = chunk.events.size();
     chunk.details.push_back(detail);
   }

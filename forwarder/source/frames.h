@@ -89,6 +89,8 @@ class FrameDecoder {
   Result<void> relation(Reader body);
   Result<void> commit(Reader body, Chunk& chunk);
   Result<void> event(char op, uint8_t flags, uint16_t spans_size, Reader body, Chunk& chunk);
+  static Result<void> members(uint8_t flags, const Event& event, std::string_view numbers,
+                              EventDetail& detail);
   Result<void> cursor(uint8_t flags, Reader body);
   std::shared_ptr<const Table> share(Table table);
 

@@ -1,12 +1,14 @@
 // Where the members of an event's `after` are: one number for each column of its table, behind the
-// spans in the event's frame (plugin/README.md). With them a document is taken apart, and put
-// together, without parsing JSON.
+// spans in the event's frame (plugin/README.md). And where those of the old key are in `before`:
+// two numbers for each column of the key. With them a document is taken apart, and put together,
+// without parsing JSON.
 //
 // Pure.
 #pragma once
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 namespace walspout {
@@ -61,6 +63,43 @@ inline bool members_fit(std::string_view& numbers, size_t columns, std::string_v
   }
   numbers = all.substr(0, all.size() - numbers.size());
   return at == object.size() - 1;
+}
+
+// Whether the numbers describe so many members of that object: of each the bytes in front of it,
+// since the one before, and its own size. What is left of the numbers is not theirs.
+inline bool old_key_fits(std::string_view& numbers, size_t columns, std::string_view object) {
+  const std::string_view all = numbers;
+  uint64_t at = 0;
+  for (size_t i = 0; i < columns; i++) {
+    const std::optional<uint64_t> gap = take_number(numbers);
+    const std::optional<uint64_t> size = take_number(numbers);
+    if (!gap || !size || *gap == 0 || *size == 0) return false;
+    // Behind a member there is at least the brace.
+    if (*gap >= object.size() - at) return false;
+    at += *gap;
+    if (*size >= object.size() - at) return false;
+    const char in_front = object[at - 1];
+    at += *size;
+    if (in_front != '{' && in_front != ',') return false;
+    if (object[at] != '}' && object[at] != ',') return false;
+  }
+  numbers = all.substr(0, all.size() - numbers.size());
+  return columns > 0;
+}
+
+// The old key, as an object like `key`: these members of the object. They fit.
+inline std::string old_key(std::string_view numbers, std::string_view object) {
+  std::string key;
+  size_t at = 0;
+  while (!numbers.empty()) {
+    at += take_number(numbers).value_or(0);
+    const uint64_t size = take_number(numbers).value_or(0);
+    key += key.empty() ? '{' : ',';
+    key += object.substr(at, size);
+    at += size;
+  }
+  if (!key.empty()) key += '}';
+  return key;
 }
 
 }  // namespace walspout

@@ -196,6 +196,10 @@ void source_metrics(Families& families, const Pipeline& pipeline, int64_t now) {
   gauge("walspout_backfills", "Backfills that are not finished.",
         static_cast<double>(backfills.size()));
   gauge("walspout_backfill_rows", "Rows that these have delivered.", static_cast<double>(rows));
+  if (const Backfill* backfill = pipeline.backfill()) {
+    gauge("walspout_backfill_held_bytes", "WAL that the slot keeps because of these.",
+          static_cast<double>(backfill->held_bytes()));
+  }
   counter("walspout_source_connects_total", "Times that streaming began.", source.connects);
   counter("walspout_source_events_total", "Events received, repetitions included.", source.events);
   counter("walspout_source_bytes_total", "Bytes received.", source.bytes);
@@ -310,6 +314,10 @@ std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t n
       pipeline.number("connects", source.connects);
       pipeline.text("last_error", source.last_error.get());
       backfills_json(pipeline.key("backfills"), *each);
+      if (const Backfill* backfill = each->backfill()) {
+        pipeline.number("backfill_held_bytes", backfill->held_bytes());
+        pipeline.text("backfill_error", backfill->trouble());
+      }
       pipeline.key("sinks") += '[';
       for (size_t i = 0; i < each->config().sinks.size(); i++) {
         if (i) out += ',';

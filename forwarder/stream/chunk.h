@@ -21,11 +21,12 @@ struct Commit {
   uint32_t xid = 0;          // 0: a message of its own
 };
 
-// What a backfill needs to know of some events: of rows that it reads, and of changes that lack
-// columns.
+// What a backfill needs to know of some events: of rows that it reads, of changes that lack
+// columns, and of those that changed the key.
 struct EventDetail {
   size_t event = 0;          // which of the chunk's
   std::string_view members;  // numbers, see source/members.h
+  std::string_view old_key;  // likewise; empty: the old key is not known
   bool open_id = false;      // the document has room for its id
 };
 

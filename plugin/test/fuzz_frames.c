@@ -258,6 +258,7 @@ write_event(StringInfo s, Script *script, char op)
 	Size		end = 0;
 	const char *document;
 	uint32		numbers[NAIVE_MEMBERS];
+	uint32		old_key[NAIVE_MEMBERS];
 	FrameMembers members = {.numbers = numbers};
 	NaiveFrame	frame = {0};
 
@@ -278,14 +279,21 @@ write_event(StringInfo s, Script *script, char op)
 		members.n = (int) take(script, 1) % (NAIVE_MEMBERS + 1);
 		for (int i = 0; i < members.n; i++)
 			numbers[i] = (uint32) take(script, 4);
+		members.old_key = old_key;
+		members.nold_key = (int) take(script, 1) % ((NAIVE_MEMBERS - members.n) / 2 + 1);
+		for (int i = 0; i < 2 * members.nold_key; i++)
+			old_key[i] = (uint32) take(script, 4);
 		frames_told_event_end(s, after_header, &event, &members);
 	}
 	else
 		frames_event_end(s, after_header, &event);
 	read_back(s, begin, &frame);
-	must(frame.nmembers == members.n && frame.open_id == members.open_id);
+	must(frame.nmembers == members.n + 2 * members.nold_key && frame.open_id == members.open_id);
+	must(frame.old_key == (members.nold_key > 0));
 	for (int i = 0; i < members.n; i++)
 		must(frame.members[i] == numbers[i]);
+	for (int i = 0; i < 2 * members.nold_key; i++)
+		must(frame.members[members.n + i] == old_key[i]);
 	must(frame.kind == op && frame.barrier == event.barrier && frame.index == event.index);
 	must(frame.relation == event.relation && frame.hash == event.hash);
 	must(same_span(frame.spans[0], event.key) && same_span(frame.spans[1], event.before));

@@ -32,7 +32,7 @@ typedef struct NaiveColumn
 } NaiveColumn;
 
 #define NAIVE_COLUMNS 1600
-#define NAIVE_MEMBERS 8
+#define NAIVE_MEMBERS 16
 
 /* Where an object is in the document; of size 0 if it is not there. */
 typedef struct NaiveSpan
@@ -71,6 +71,7 @@ typedef struct NaiveFrame
 	NaiveSpan	spans[3];		/* key, before, after */
 	int			nmembers;
 	uint64		members[NAIVE_MEMBERS]; /* the first ones of nmembers */
+	bool		old_key;		/* the last ones are of the old key */
 
 	const unsigned char *content;	/* M: what it holds; K: its last value */
 	Size		content_size;
@@ -183,11 +184,16 @@ naive_relation(NaiveReader *body, NaiveFrame *frame)
 	return true;
 }
 
-/* Behind the objects there is a number for each column, if a flag says so. */
+/*
+ * Behind the objects there is a number for each column, if a flag says so, and
+ * behind these two for each column of the key, if another one does. How many
+ * columns there are only the relation's frame says.
+ */
 static inline bool
 naive_members(NaiveReader members, uint8 flags, NaiveFrame *frame)
 {
-	while ((flags & 16) && members.p < members.end)
+	frame->old_key = (flags & 64) != 0;
+	while ((flags & (16 | 64)) && members.p < members.end)
 	{
 		uint64		number;
 

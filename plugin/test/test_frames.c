@@ -251,6 +251,34 @@ event_has_its_members_behind_its_objects(void **state)
 	pfree(message.data);
 }
 
+/* As in the example of the specification. */
+static void
+event_tells_where_its_old_key_is(void **state)
+{
+	static const char document[] = "{\"before\":{\"a\":1,\"v\":\"x\",\"b\":2}}";
+	static const uint32 old_key[] = {1, 5, 9, 5};
+	static const uint32 numbers[] = {10, 0};
+	Size		n = sizeof(document) - 1;
+	FrameEvent	event = {.op = 'u', .barrier = true, .before = {10, 21}};
+	FrameMembers members = {.old_key = old_key, .nold_key = 2};
+
+	initStringInfo(&message);
+	append_told_event(&message, &event, &members, document, n);
+	assert_memory_equal(message.data, "u\105\0\6", 4);
+	assert_int_equal(message.len, 28 + n + 6);
+	assert_memory_equal(message.data + 28 + n, "\12\25\1\5\11\5", 6);
+	pfree(message.data);
+
+	/* behind the members */
+	members.numbers = numbers;
+	members.n = 2;
+	initStringInfo(&message);
+	append_told_event(&message, &event, &members, document, n);
+	assert_memory_equal(message.data, "u\125\0\10", 4);
+	assert_memory_equal(message.data + 28 + n, "\12\25\12\0\1\5\11\5", 8);
+	pfree(message.data);
+}
+
 static void
 as_many_members_as_a_table_has_columns(void **state)
 {
@@ -430,6 +458,7 @@ append_random_frame(StringInfo s, NaiveFrame *expected, char *space)
 	{
 		FrameEvent	event = {.op = expected->kind};
 		uint32		numbers[NAIVE_MEMBERS];
+		uint32		old_key[NAIVE_MEMBERS];
 		FrameMembers members = {.numbers = numbers};
 
 		expected->document = (unsigned char *) space;
@@ -450,6 +479,12 @@ append_random_frame(StringInfo s, NaiveFrame *expected, char *space)
 		members.open_id = expected->open_id = random_below(2);
 		for (int i = 0; i < members.n; i++)
 			expected->members[i] = numbers[i] = (uint32) some_number(32);
+		members.old_key = old_key;
+		members.nold_key = (int) random_below((NAIVE_MEMBERS - members.n) / 2 + 1);
+		expected->old_key = members.nold_key > 0;
+		expected->nmembers += 2 * members.nold_key;
+		for (int i = 0; i < 2 * members.nold_key; i++)
+			expected->members[members.n + i] = old_key[i] = (uint32) some_number(32);
 		append_told_event(s, &event, &members, space, expected->document_size);
 	}
 }
@@ -469,6 +504,7 @@ assert_same_frame(const NaiveFrame *frame, const NaiveFrame *expected)
 	assert_true(frame->index == expected->index);
 	assert_memory_equal(frame->spans, expected->spans, sizeof(frame->spans));
 	assert_int_equal(frame->open_id, expected->open_id);
+	assert_int_equal(frame->old_key, expected->old_key);
 	assert_int_equal(frame->nmembers, expected->nmembers);
 	assert_memory_equal(frame->members, expected->members, sizeof(frame->members));
 	assert_int_equal(frame->at_end, expected->at_end);
@@ -592,6 +628,7 @@ main(void)
 		cmocka_unit_test(mark_is_what_the_frame_holds),
 		cmocka_unit_test(cursor_has_its_rows_and_values),
 		cmocka_unit_test(event_has_its_members_behind_its_objects),
+		cmocka_unit_test(event_tells_where_its_old_key_is),
 		cmocka_unit_test(as_many_members_as_a_table_has_columns),
 		cmocka_unit_test(event_has_objects_anywhere),
 		cmocka_unit_test(event_without_anything_is_zeros),

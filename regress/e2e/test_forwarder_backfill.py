@@ -1,6 +1,7 @@
 """Rows that exist already: they arrive beside the stream, and whoever applies all events has the table."""
 
 import contextlib
+import os
 import subprocess
 import time
 
@@ -462,3 +463,200 @@ def test_the_server_dies_while_rows_are_read(fwd, tmp_path):
             wait_for_equal(db, f)
         finally:
             f.kill()
+
+
+def test_a_row_that_enters_the_filter_before_the_end_is_whole(db, fwd, server):
+    """Also when all rows of the table have arrived."""
+    if server.installation.major < 15:
+        return  # there are no row filters
+    db.psql(TABLE + "CREATE PUBLICATION p FOR TABLE t WHERE (id < 1000);"
+            "INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 3) i")
+    f = fwd(source="publications: [p]")
+    db.create_slot("fwd")
+    with f:
+        for turn in range(10):
+            outside = 1001 + turn
+            db.psql(f"INSERT INTO t VALUES ({outside}, 0, repeat('o', 3000))")
+            seen = sum(event["op"] == "r" for event in f.events())
+            # The last of these rows is followed by a second without a read.
+            request(f, "public.t", "--rate", "1")
+            pg.wait_until(lambda: sum(event["op"] == "r" for event in f.events()) - seen >= 3 + turn, 60,     # noqa: B023
+                          what="rows")
+            db.psql(f"UPDATE t SET id = {outside - 900} WHERE id = {outside}")
+            before_the_end = state(db) == "running"
+            wait_for_end(db, f)
+            if before_the_end:
+                break
+            db.psql(f"DELETE FROM t WHERE id = {outside - 900}; INSERT INTO t VALUES ({outside - 900}, 0, 'b')")
+        assert before_the_end
+        entered = [event for event in f.events() if event["op"] == "c" and event.get("unchanged")]
+        assert entered[-1]["after"]["id"] == outside - 900
+        wait_for_equal(db, f, where="id < 1000")
+
+
+def test_more_keys_to_read_again_than_memory_has_room_for(db, fwd):
+    """One transaction moves all rows: the backfill begins again, and the table arrives whole."""
+    db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 2200) FROM generate_series(1, 12000) i")
+    f = fwd(pipeline="memory: 8MiB")
+    db.create_slot("fwd")
+    with f:
+        request(f, "public.t", "--rate", "2000")
+        pg.wait_until(lambda: len(f.events()) > 500, 60, what="rows")
+        db.psql("UPDATE t SET id = id + 100000")
+        f.wait_for_log("the backfill begins again", timeout=60)
+        f.kill()
+        f.start()
+        db.psql("UPDATE walspout.backfills SET rate = NULL")
+        wait_for_end(db, f)
+        wait_for_equal(db, f)
+        assert db.value("SELECT count(*) FROM walspout.backfill_keys") == 0
+
+
+def test_kills_lose_no_key_that_is_to_be_read_again(db, fwd):
+    """Keys change all the time, with a column that does not; the process is killed at any moment."""
+    db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 2500) FROM generate_series(1, 3000) i")
+    moves = """DO $$ BEGIN FOR i IN 1..60 LOOP
+        UPDATE t SET id = id + 10000 WHERE id = (random() * 3000)::int;
+        UPDATE t SET id = id - 10000 WHERE id = (SELECT max(id) FROM t) AND id > 10000;
+        COMMIT; PERFORM pg_sleep(0.001); END LOOP; END $$"""
+    f = fwd()
+    db.create_slot("fwd")
+    f.start()
+    with Workload(db, sessions=1, sql=moves):
+        request(f, "public.t", "--rate", "500")
+        for turn in range(8):
+            time.sleep(0.2 + turn * 0.13)
+            f.kill()
+            f.start()
+        wait_for_end(db, f)
+    wait_for_equal(db, f)
+    assert db.value("SELECT count(*) FROM walspout.backfill_keys") == 0
+
+
+def test_drop_removes_what_is_requested(db, fwd):
+    db.psql(TABLE + "CREATE TABLE other (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2)")
+    f = fwd(source=BACKFILL)
+    with f:
+        wait_for_end(db, f)
+        wait_for_end(db, f, "public.other")
+    db.psql("SELECT walspout.backfill('t'); INSERT INTO walspout.backfill_keys SELECT max(id), 1, '{}' FROM walspout.backfills")
+    done = forwarder.run("drop", "--yes", f.config)
+    assert done.returncode == 0 and "removed 3 backfills" in done.stdout, done.stdout + done.stderr
+    assert db.value("SELECT count(*) FROM walspout.backfills") == 0
+    assert db.value("SELECT count(*) FROM walspout.backfill_keys") == 0
+    assert "backfills" not in forwarder.run("drop", "--yes", f.config).stdout
+
+
+def test_drop_says_what_the_role_may_not_remove(db, fwd):
+    role = f"{db.name}_drops"
+    db.psql(TABLE + f"CREATE ROLE {role} LOGIN REPLICATION; INSERT INTO t VALUES (1)")
+    f = fwd(dsn=f"host={db.server.host} port={db.server.port} user={role} dbname={db.name}")
+    try:
+        db.create_slot("fwd")
+        db.psql("SELECT walspout.backfill('t')")
+        assert "stay: the role may not" in forwarder.run("drop", "--yes", f.config).stdout
+        assert state(db) == "requested"
+        db.psql(f"GRANT USAGE ON SCHEMA walspout TO {role}; GRANT SELECT, INSERT, UPDATE ON walspout.backfills TO {role}")
+        assert "canceled 1 backfills" in forwarder.run("drop", "--yes", f.config).stdout
+        assert state(db) == "canceled"
+    finally:
+        db.psql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+class Barred:
+    """The role of a forwarder cannot connect: what is connected for the stream stays."""
+
+    def __init__(self, server, role):
+        self.server, self.role = server, role
+        self.path = os.path.join(server.data, "pg_hba.conf")
+
+    def __enter__(self):
+        with open(self.path) as f:
+            self.before = f.read()
+        self._write(f"local all {self.role} reject\nhost all {self.role} all reject\n" + self.before)
+        self.server.value("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
+                          f"WHERE usename = '{self.role}' AND backend_type = 'client backend'")
+
+    def _write(self, text):
+        with open(self.path, "w") as f:
+            f.write(text)
+        self.server.value("SELECT pg_reload_conf()")
+
+    def __exit__(self, *_):
+        self._write(self.before)
+
+
+def test_a_slot_that_is_held_for_long_is_told_and_let_go(fwd, tmp_path):
+    """The reader cannot connect, and the stream goes on: the WAL that is kept for the backfill has a bound."""
+    with pg.WorkDir() as work:
+        server = pg.Cluster(pg.Installation(work), conf={"wal_init_zero": "off", "max_wal_size": "4GB"})
+        server.start()
+        server.createdb("own")
+        server.psql("CREATE ROLE reads LOGIN SUPERUSER")
+        db = pg.Database(server, "own")
+        db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 400) i")
+        state_folder = str(tmp_path / "state")
+        os.mkdir(state_folder)
+        f = forwarder.Forwarder(db, str(tmp_path), root=f"drain: 5s\nstate: {state_folder}",
+                                dsn=f"host={server.host} port={server.port} user=reads dbname=own")
+        db.create_slot("fwd")
+        try:
+            f.start()
+            request(f, "public.t", "--rate", "20")
+            pg.wait_until(lambda: db.value("SELECT rows FROM walspout.backfills") >= 10, 60, what="saved rows")
+            with Barred(server, "reads"):
+                # The receiver lacks a column of that row, and the database cannot be told.
+                db.psql("UPDATE t SET id = 1000 WHERE id = 300")
+                f.wait_for_log("the slot keeps WAL", timeout=90)
+                assert "remedy" in f.log()
+                assert f.status()["backfill_error"]
+                for _ in range(70):
+                    db.psql("SELECT pg_logical_emit_message(true, 'other', 'x'), pg_switch_wal()")
+                pg.wait_until(lambda: f.status()["backfill_held_bytes"] > 1 << 30
+                              or "begin again" in f.log(), 60, what="WAL that is held")
+                f.wait_for_log("that WAL is let go", timeout=90)
+                pg.wait_until(lambda: db.value("SELECT pg_current_wal_lsn() - confirmed_flush_lsn < 64 << 20 "
+                                               "FROM pg_replication_slots WHERE slot_name = %s", (f.slot,)) is True, 60,
+                              what="confirmed position")
+                assert db.value("SELECT cursor IS NOT NULL FROM walspout.backfills") is True
+                db.psql("UPDATE t SET id = 1001 WHERE id = 301")
+                f.kill()
+            f.start()
+            assert "keeps" in forwarder.run("backfill", f.config, "--status").stdout
+            db.psql("UPDATE walspout.backfills SET rate = NULL")
+            assert "walspout_backfill_held_bytes" in f.get("/metrics")[1]
+            wait_for_end(db, f)
+            wait_for_equal(db, f)
+            assert not [name for name in os.listdir(state_folder) if "backfills" in name]
+        finally:
+            f.kill()
+
+
+def test_progress_that_cannot_be_written_is_told(db, fwd):
+    """The role can connect, and its right to write is gone: that holds the slot as well."""
+    role = f"{db.name}_fills"
+    db.psql(TABLE + f"""
+        CREATE ROLE {role} LOGIN REPLICATION; GRANT USAGE ON SCHEMA walspout TO {role};
+        GRANT SELECT, INSERT, UPDATE ON walspout.backfills TO {role};
+        GRANT SELECT, INSERT, DELETE ON walspout.backfill_keys TO {role};
+        GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA walspout TO {role}; GRANT SELECT ON t TO {role};
+        INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 400) i""")
+    f = fwd(dsn=f"host={db.server.host} port={db.server.port} user={role} dbname={db.name}")
+    db.create_slot("fwd")
+    try:
+        with f:
+            db.psql("SELECT walspout.backfill('t', rate => 20)")
+            pg.wait_until(lambda: db.value("SELECT rows FROM walspout.backfills") >= 10, 60, what="saved rows")
+            db.psql(f"REVOKE INSERT ON walspout.backfill_keys FROM {role}; UPDATE t SET id = 1000 WHERE id = 300")
+            f.wait_for_log("the slot keeps WAL", timeout=90)
+            assert f.status()["backfill_held_bytes"] > 0 and "backfill_keys" in f.status()["backfill_error"]
+            f.kill()
+            db.psql(f"GRANT INSERT ON walspout.backfill_keys TO {role}; UPDATE walspout.backfills SET rate = NULL")
+            f.start()
+            wait_for_end(db, f)
+            wait_for_equal(db, f)
+            pg.wait_until(lambda: f.status()["backfill_error"] == "" and f.status()["backfill_held_bytes"] == 0, 30,
+                          what="end of the trouble")
+    finally:
+        f.kill()
+        db.psql(f"DROP OWNED BY {role}; DROP ROLE {role}")

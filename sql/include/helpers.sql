@@ -220,7 +220,7 @@ BEGIN
         part_begin := part_begin + number.value;
         last := number.at;
       END LOOP;
-      WHILE flags & 16 = 16 AND last < size LOOP
+      WHILE flags & (16 | 64) <> 0 AND last < size LOOP
         number := h.varint(body, last);
         members := members || number.value;
         last := number.at;
@@ -310,6 +310,33 @@ BEGIN
     RAISE 'members end at byte % of %', at, after;
   END IF;
   RETURN found;
+END
+$$;
+
+-- The old key by what frames tell of it, as the last numbers: an object of these members of "before".
+CREATE OR REPLACE FUNCTION h.old_key_of(relation_body bytea, before text, members bigint[])
+RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  b bytea := convert_to(before, 'UTF8');
+  at int := 0;
+  n int := cardinality(members) - 2 * (SELECT count(*) FROM h.frame_columns(relation_body) c WHERE c.in_key);
+  pieces text[] := '{}';
+  c record;
+BEGIN
+  FOR c IN SELECT name FROM h.frame_columns(relation_body) WHERE in_key LOOP
+    at := at + members[n + 1];
+    IF chr(get_byte(b, at - 1)) NOT IN ('{', ',') OR chr(get_byte(b, at + members[n + 2]::int)) NOT IN (',', '}') THEN
+      RAISE 'no member begins at byte % of % and has % bytes', at, before, members[n + 2];
+    END IF;
+    pieces := pieces || convert_from(substr(b, at + 1, members[n + 2]::int), 'UTF8');
+    at := at + members[n + 2];
+    n := n + 2;
+  END LOOP;
+  IF (SELECT array_agg(k) FROM json_object_keys(('{' || array_to_string(pieces, ',') || '}')::json) k)
+     <> (SELECT array_agg(name) FROM h.frame_columns(relation_body) WHERE in_key) THEN
+    RAISE 'the old key is %', pieces;
+  END IF;
+  RETURN '{' || array_to_string(pieces, ',') || '}';
 END
 $$;
 

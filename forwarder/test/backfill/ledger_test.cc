@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <map>
+#include <set>
+
 #include "test/source/messages.h"
 
 namespace walspout {
@@ -31,6 +34,7 @@ class LedgerTest : public testing::Test {
     record.schema = "public";
     record.name = "t";
     ledger.add(record);
+    ledger.ask_barrier({1});
     ledger.set_barrier(1, 10);
     ledger.saw(see("11:11:"));
   }
@@ -96,8 +100,11 @@ class LedgerTest : public testing::Test {
     builder.begin(lsn, 5, xid)
         .relation(7, "public", "t", kColumns)
         .event(op, 0, document + "}", 7, 1,
-               static_cast<uint8_t>((old ? 1 : 0) | (partial ? 0x10 : 0)),
-               partial ? MessageBuilder::members({6, 0}) : "")
+               static_cast<uint8_t>((old ? 0x41 : 0) | (partial ? 0x10 : 0)),
+               (partial ? MessageBuilder::members(
+                              {5 + static_cast<int64_t>(std::to_string(id).size()), 0})
+                        : "") +
+                   (old ? MessageBuilder::old_key({{1, 5 + std::to_string(old).size()}}) : ""))
         .commit(lsn, lsn + 8, 1);
     FrameDecoder decoder;
     Chunk chunk;
@@ -111,26 +118,41 @@ class LedgerTest : public testing::Test {
 
   // Saves what is unsaved: the keys to read again that are saved.
   std::set<std::string> save() {
-    std::set<std::string> again;
     for (const Ledger::Unsaved& unsaved : ledger.unsaved()) {
-      again = unsaved.record.again;
-      cursor = unsaved.cursor;
+      save(unsaved);
       ledger.saved(unsaved.record.id, unsaved.version, true);
     }
-    return again;
+    return keys();
   }
 
-  Ledger ledger{1 << 20};
+  void save(const Ledger::Unsaved& unsaved) {
+    cursor = unsaved.cursor;
+    state = unsaved.record.state;
+    if (unsaved.keys.all) database.clear();
+    for (const auto& [number, key] : unsaved.keys.add) database.emplace(number, key);
+    for (const uint64_t number : unsaved.keys.remove) database.erase(number);
+  }
+
+  std::set<std::string> keys() const {
+    std::set<std::string> all;
+    for (const auto& [number, key] : database) all.insert(key);
+    return all;
+  }
+
+  Ledger ledger{1 << 20, 4000};
   FrameDecoder rows;
   uint64_t rounds = 0;
   uint64_t pushed = 0;
-  std::vector<std::string> cursor;
+  std::vector<std::string> cursor;  // what is saved, as what follows
+  std::map<uint64_t, std::string> database;
+  BackfillState state = BackfillState::kRequested;
 };
 
 TEST_F(LedgerTest, WaitsAtTheBarrier) {
   ledger.set_state(1, BackfillState::kPaused);
   ledger.set_state(1, BackfillState::kRequested);
   EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
+  ledger.ask_barrier({1});
   ledger.set_barrier(1, 20);
   ledger.saw(see("20:30:20"));
   EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
@@ -204,8 +226,149 @@ TEST_F(LedgerTest, AWholeRowMayMoveOnceAllRowsArePlaced) {
   mark(bring(next(), {1, 2}, true, "11:11:"), 100);
   change(20, 150, 'u', 5, true, 1);
   EXPECT_THAT(save(), IsEmpty());
-  change(21, 160, 'c', 6, true);
+}
+
+TEST_F(LedgerTest, ARowThatEntersTheFilterIsReadAgainUntilTheEndIsSaved) {
+  mark(bring(next(), {1}, true, "11:11:"), 100);
+  change(20, 150, 'c', 6, true);
+  EXPECT_THAT(save(), ElementsAre(key_of(6)));
+  mark(bring(next(), {6}, true, "21:21:"), 200);
+  ledger.handled(pushed);
   EXPECT_THAT(save(), IsEmpty());
+  const ReadRequest check = next();
+  ASSERT_EQ(check.kind, Kind::kCheck);
+  mark(bring(check, {}, true, "21:21:"), 300);
+  ledger.handled(pushed);
+  // While the end is saved another one comes.
+  const std::vector<Ledger::Unsaved> unsaved = ledger.unsaved();
+  ASSERT_EQ(unsaved.size(), 1u);
+  EXPECT_EQ(unsaved.front().record.state, BackfillState::kDone);
+  change(22, 350, 'c', 7, true);
+  save(unsaved.front());
+  ledger.saved(1, unsaved.front().version, true);
+  EXPECT_THAT(save(), ElementsAre(key_of(7)));
+  EXPECT_EQ(state, BackfillState::kRunning);
+  const ReadRequest again = next();
+  ASSERT_EQ(again.kind, Kind::kAgain);
+  EXPECT_THAT(again.keys, ElementsAre(key_of(7)));
+}
+
+TEST_F(LedgerTest, NoKeyIsNeededBeforeTheBarrier) {
+  BackfillRecord other;
+  other.id = 2;
+  other.relation = 7;
+  other.schema = "public";
+  other.name = "t";
+  ledger.set_state(1, BackfillState::kCanceled);
+  save();
+  ledger.add(other);
+  change(20, 50, 'u', 5, true, 9);
+  EXPECT_THAT(save(), IsEmpty());
+  ledger.ask_barrier({2});
+  change(21, 60, 'u', 6, true, 9);
+  EXPECT_THAT(save(), ElementsAre(key_of(6)));
+}
+
+TEST_F(LedgerTest, ManyKeysAreReadAgainBeforeMoreRows) {
+  mark(bring(next(), {1}, false, "11:11:"), 100);
+  for (int i = 0; i < 10; i++) change(20, 150, 'u', 100 + i, true, 50 + i);
+  const ReadRequest again = next();
+  ASSERT_EQ(again.kind, Kind::kAgain);
+  EXPECT_EQ(again.keys.size(), 10u);
+  EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
+  mark(bring(again, {}, true, "30:30:"), 200);
+  ledger.handled(pushed);
+  EXPECT_EQ(next().kind, Kind::kScan);
+}
+
+TEST_F(LedgerTest, BeginsAgainWhereTooManyKeysAreToBeReadAgain) {
+  mark(bring(next(), {1}, false, "11:11:"), 100);
+  ledger.handled(pushed);
+  change(20, 150, 'u', 100, true, 50);
+  EXPECT_EQ(save().size(), 1u);
+  EXPECT_THAT(cursor, ElementsAre("1"));
+  for (int i = 0; i < 40; i++)
+    change(21, 200 + static_cast<uint64_t>(i), 'u', 200 + i, true, 50 + i);
+  EXPECT_EQ(record().state, BackfillState::kRequested);
+  EXPECT_EQ(ledger.begun_again().size(), 1u);
+  // Until that is saved, what is not saved has to come again.
+  ASSERT_TRUE(ledger.hold());
+  EXPECT_LE(ledger.hold(), Lsn{200});
+  // A barrier that was taken before does not count.
+  ledger.set_barrier(1, 10);
+  ledger.saw(see("60:60:"));
+  EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
+  EXPECT_THAT(save(), IsEmpty());
+  EXPECT_THAT(cursor, IsEmpty());
+  EXPECT_EQ(ledger.hold(), Lsn{});
+  ledger.ask_barrier({1});
+  ledger.set_barrier(1, 60);
+  change(61, 300, 'u', 300, true, 50);
+  ledger.saw(see("61:62:61"));
+  const ReadRequest first = next();
+  EXPECT_EQ(first.kind, Kind::kScan);
+  EXPECT_THAT(first.table.cursor, IsEmpty());
+  EXPECT_THAT(save(), ElementsAre(key_of(300)));
+}
+
+TEST_F(LedgerTest, GivesUpWhatTheDatabaseCannotBeTold) {
+  mark(bring(next(), {1}, false, "11:11:"), 100);
+  ledger.handled(pushed);
+  save();
+  EXPECT_THAT(cursor, ElementsAre("1"));
+  change(20, 150, 'u', 100, true, 50);
+  change(21, 160, 'd', 7);
+  EXPECT_EQ(ledger.hold(), Lsn{150});
+  ASSERT_THAT(ledger.holding(), ElementsAre(1));
+  ledger.give_up({1});
+  EXPECT_EQ(ledger.hold(), Lsn{});
+  EXPECT_TRUE(ledger.any_wrong());
+  // Nothing is held for what comes until there is a barrier.
+  change(22, 170, 'u', 101, true, 50);
+  EXPECT_EQ(ledger.hold(), Lsn{});
+  EXPECT_THAT(ledger.holding(), ElementsAre(1));
+  const std::vector<Ledger::Unsaved> unsaved = ledger.unsaved();
+  ledger.saved(1, unsaved.front().version, false);
+  EXPECT_TRUE(ledger.any_wrong());
+  EXPECT_THAT(save(), IsEmpty());
+  EXPECT_THAT(cursor, IsEmpty());
+  EXPECT_FALSE(ledger.any_wrong());
+  ledger.ask_barrier({1});
+  change(23, 180, 'u', 102, true, 50);
+  EXPECT_EQ(ledger.hold(), Lsn{180});
+}
+
+TEST_F(LedgerTest, AProgressThatIsWrongIsNotGoneOnWith) {
+  BackfillRecord record;
+  record.id = 3;
+  record.relation = 7;
+  record.schema = "public";
+  record.name = "t";
+  record.state = BackfillState::kRunning;
+  record.cursor = {"5"};
+  record.again = {{4, key_of(9)}};
+  database = {{4, key_of(9)}};
+  ledger.load({record}, {3});
+  EXPECT_TRUE(ledger.any_wrong());
+  EXPECT_THAT(save(), IsEmpty());
+  EXPECT_THAT(cursor, IsEmpty());
+  EXPECT_FALSE(ledger.any_wrong());
+}
+
+TEST_F(LedgerTest, ASaveNamesWhatHasChanged) {
+  for (int i = 0; i < 5; i++) change(20, 150, 'u', 100 + i, true, 50 + i);
+  std::vector<Ledger::Unsaved> unsaved = ledger.unsaved();
+  EXPECT_EQ(unsaved.front().keys.add.size(), 5u);
+  // It fails, and its answer may be all that was lost.
+  save(unsaved.front());
+  ledger.saved(1, unsaved.front().version, false);
+  EXPECT_EQ(ledger.hold(), Lsn{150});
+  EXPECT_EQ(save().size(), 5u);
+  change(20, 160, 'u', 110, true, 60);
+  unsaved = ledger.unsaved();
+  EXPECT_EQ(unsaved.front().keys.add.size(), 1u);
+  EXPECT_TRUE(unsaved.front().keys.remove.empty());
+  EXPECT_FALSE(unsaved.front().keys.all);
 }
 
 TEST_F(LedgerTest, ARowThatWaitsToBeReadAgainIsFollowed) {
@@ -238,8 +401,9 @@ TEST_F(LedgerTest, EndsAfterAnotherLookAtTheTable) {
   ledger.handled(0);
   EXPECT_EQ(record().state, BackfillState::kRunning);
   ledger.handled(pushed);
-  EXPECT_EQ(record().state, BackfillState::kDone);
+  EXPECT_EQ(record().state, BackfillState::kRunning);  // until that is saved
   save();
+  EXPECT_EQ(state, BackfillState::kDone);
   EXPECT_THAT(ledger.records(), IsEmpty());
   EXPECT_FALSE(ledger.any_unfinished());
 }
@@ -269,13 +433,14 @@ TEST_F(LedgerTest, RemembersMovedKeysWhileItIsPaused) {
 }
 
 TEST_F(LedgerTest, DropsAChunkWhereTooMuchIsNewer) {
-  Ledger small(100);
+  Ledger small(100, 1 << 20);
   BackfillRecord record;
   record.id = 2;
   record.relation = 7;
   record.schema = "public";
   record.name = "t";
   small.add(record);
+  small.ask_barrier({2});
   small.set_barrier(2, 10);
   small.saw(see("11:11:"));
   MessageBuilder builder;

@@ -84,11 +84,11 @@ struct Delivered {
     EXPECT_TRUE(decoded) << decoded.error().what;
     decoder.reset();
     for (size_t i = 0, detail = 0; i < chunk.events.size(); i++) {
-      std::string_view members;
+      EventDetail told;
       if (detail < chunk.details.size() && chunk.details[detail].event == i) {
-        members = chunk.details[detail++].members;
+        told = chunk.details[detail++];
       }
-      auto key = kept.add(xid, chunk.events[i], members, chunk.tables.front());
+      auto key = kept.add(xid, chunk.events[i], told, chunk.tables.front());
       if (key) again.push_back(key->key);
     }
     return *this;
@@ -103,9 +103,11 @@ struct Delivered {
       std::string document = "{" + key;
       if (old) document += R"(,"before":{"id":)" + std::to_string(old) + "}";
       if (op != 'd') document += R"(,"after":)" + after;
-      builder.event(op, 0, document + "}", 1, 5,
-                    static_cast<uint8_t>((old ? 1 : 0) | (partial && op != 'd' ? 0x10 : 0)),
-                    partial && op != 'd' ? members : "");
+      builder.event(
+          op, 0, document + "}", 1, 5,
+          static_cast<uint8_t>((old ? 0x41 : 0) | (partial && op != 'd' ? 0x10 : 0)),
+          (partial && op != 'd' ? members : "") +
+              (old ? MessageBuilder::old_key({{1, 5 + std::to_string(old).size()}}) : ""));
     });
   }
 
@@ -113,7 +115,7 @@ struct Delivered {
   std::vector<std::string> lay_over(Chunk rows, const char* seen) {
     RowsPlace place{Lsn{900}, 7, 0};
     const Kept::Newer newer(kept, snapshot(seen));
-    walspout::lay_over(rows, newer, place);
+    EXPECT_TRUE(walspout::lay_over(rows, newer, place));
     std::vector<std::string> documents;
     for (const Event& event : rows.events) {
       documents.emplace_back(event.document);
@@ -196,6 +198,17 @@ TEST(Overlay, MergesPartialChanges) {
                           document(2, 3, R"(,"body":"c"})")));
 }
 
+TEST(Overlay, SaysThatMemoryIsMissing) {
+  Delivered delivered;
+  delivered.change(20, 'u', 1, "7", "");
+  const Kept::Newer newer(delivered.kept, snapshot("10:20:"));
+  Chunk rows = Rows().row(1, "5", R"("a")").chunk();
+  RowsPlace place{Lsn{900}, 7, 0};
+  EXPECT_FALSE(lay_over(rows, newer, place, [](size_t) -> void* { return nullptr; }));
+  Chunk more = Rows().row(1, "5", R"("a")").chunk();
+  EXPECT_FALSE(lay_over(more, newer, place, [](size_t) -> void* { throw std::bad_alloc(); }));
+}
+
 TEST(Overlay, DropsAfterACompleteChange) {
   Delivered delivered;
   delivered.change(20, 'u', 1, "7", R"("new")").change(21, 'u', 1, "8", "");
@@ -228,7 +241,7 @@ TEST(Overlay, ReadsOtherColumnsAgain) {
   Chunk chunk = rows.chunk();
   RowsPlace place{Lsn{900}, 7, 0};
   const Kept::Newer newer(delivered.kept, snapshot("10:20:"));
-  EXPECT_THAT(lay_over(chunk, newer, place), ElementsAre(R"({"id":1})"));
+  EXPECT_THAT(*lay_over(chunk, newer, place), ElementsAre(R"({"id":1})"));
   EXPECT_TRUE(chunk.events.empty());
 }
 
@@ -252,15 +265,14 @@ TEST(Kept, KnowsThatItHasNoRoom) {
   EXPECT_FALSE(Kept::Newer(delivered.kept, snapshot("10:21:")).is_unknown());
 }
 
-TEST(Kept, CutsTheOldKeyOutOfAWholeRow) {
-  Event event;
-  event.op = 'u';
-  event.document = R"({"before":{"a":"x,\"}","id":[{"q":1},2],"n":null,"z":{"id":3}}})";
-  event.set_row({10, static_cast<uint32_t>(event.document.size() - 11)}, {});
-  Table table{"s", "t", {{"z", "", 0, -1, true, true}, {"id", "", 0, -1, true, true}}};
-  EXPECT_EQ(old_key(event, table), R"({"z":{"id":3},"id":[{"q":1},2]})");
-  table.columns.push_back({"missing", "", 0, -1, true, true});
-  EXPECT_EQ(old_key(event, table), "");
+TEST(Kept, IsUnknownWhereTheOldKeyIsNotTold) {
+  Delivered delivered;
+  delivered.transaction(20, [](MessageBuilder& builder) {
+    builder.event('u', 0, R"({"key":{"id":2},"before":{},"after":{"id":2,"n":1,"body":""}})", 1, 5,
+                  1);
+  });
+  EXPECT_TRUE(Kept::Newer(delivered.kept, snapshot("10:20:")).is_unknown());
+  EXPECT_FALSE(Kept::Newer(delivered.kept, snapshot("10:21:")).is_unknown());
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "backfill/overlay.h"
 #include "source/frames.h"
+#include "source/members.h"
 #include "test/source/messages.h"
 
 namespace {
@@ -23,11 +24,11 @@ void read_rows(std::string_view bytes) {
     if (detail.members.empty()) continue;
     Event change = chunk.events[detail.event];
     change.op = 'u';
-    kept.add(4, change, detail.members, chunk.tables.front());
+    kept.add(4, change, detail, chunk.tables.front());
     break;
   }
   RowsPlace place{Lsn{1000}, 0, 0};
-  lay_over(chunk, Kept::Newer(kept, *snapshot), place);
+  if (!lay_over(chunk, Kept::Newer(kept, *snapshot), place)) std::abort();
   for (const Event& event : chunk.events) {
     if (event.document.empty() || event.after().size() > event.document.size()) std::abort();
   }
@@ -71,6 +72,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     for (const auto& table : chunk->tables) {
       if (table->columns.size() > whole.size()) std::abort();
       for (const Column& column : table->columns) sum += column.name.size() + column.type.size();
+    }
+    for (const EventDetail& detail : chunk->details) {
+      const std::string_view before = chunk->events[detail.event].before();
+      const std::string old = old_key(detail.old_key, before);
+      if (old.size() > before.size() || old.empty() != detail.old_key.empty()) std::abort();
     }
     for (const Commit& commit : chunk->commits) {
       if (commit.events_before > chunk->events.size()) std::abort();

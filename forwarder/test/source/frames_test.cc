@@ -5,6 +5,7 @@
 
 #include <random>
 
+#include "source/members.h"
 #include "test/source/messages.h"
 
 namespace walspout {
@@ -478,6 +479,90 @@ TEST(FrameDecoder, RejectsMembersThatAreNotThere) {
   EXPECT_THAT(error({4, 6, 0}, R"({"a":1,"b":2})"), HasSubstr("members"));
   EXPECT_THAT(error({5, 5}, R"({"a":1,"b":2})"), HasSubstr("members"));
   EXPECT_THAT(error({INT64_MAX / 2, 5, 0}, R"({"a":1,"b":2})"), HasSubstr("members"));
+}
+
+// An update whose flag and numbers say where its old key of two columns is.
+MessageBuilder moved(std::string_view before,
+                     const std::vector<std::pair<uint64_t, uint64_t>>& told,
+                     const std::string& members = "", uint8_t flags = 0x41) {
+  const std::vector<Column> two = {{"a", "int", 23, -1, true, true},
+                                   {"v", "text", 25, -1, false, false},
+                                   {"b", "jsonb", 3802, -1, true, true}};
+  const std::string row = R"("before":)" + std::string(before) + R"(,"after":{"a":7}})";
+  const size_t begin = row.find(':') + 2;  // behind the brace in front of the row
+  const size_t after = row.rfind('{');
+  MessageBuilder builder;
+  return builder.begin(100)
+      .relation(7, "public", "orders", two)
+      .raw_event('u', 0, "{" + row, 7, 42, static_cast<uint8_t>(flags | 12),
+                 MessageBuilder::packed(begin) + MessageBuilder::packed(before.size()) +
+                     MessageBuilder::packed(after + 1 - begin - before.size()) +
+                     MessageBuilder::packed(row.size() - 1 - after) + members +
+                     MessageBuilder::old_key(told))
+      .commit(100, 140, 1);
+}
+
+TEST(FrameDecoder, TellsOfTheOldKey) {
+  const auto key = [](const MessageBuilder& builder) {
+    FrameDecoder decoder;
+    Chunk chunk;
+    Result<void> decoded = decoder.decode(builder.message(), chunk);
+    if (!decoded) return decoded.error().what;
+    const Event& event = chunk.events.front();
+    EXPECT_EQ(chunk.details.size(), 1u);
+    return old_key(chunk.details.front().old_key, event.before());
+  };
+  EXPECT_EQ(key(moved(R"({"a":1,"v":"\"},","b":{"q":[2]}})", {{1, 5}, {12, 13}})),
+            R"({"a":1,"b":{"q":[2]}})");
+  EXPECT_EQ(key(moved(R"({"a":1,"b":2})", {{1, 5}, {1, 5}})), R"({"a":1,"b":2})");
+  EXPECT_EQ(
+      key(moved(R"({"a":1,"b":2})", {{1, 5}, {1, 5}}, MessageBuilder::members({5, 0, 0}), 0x51)),
+      R"({"a":1,"b":2})");
+  // Not told.
+  EXPECT_EQ(key(moved(R"({"a":1,"b":2})", {}, MessageBuilder::members({5, 0, 0}), 0x11)), "");
+}
+
+TEST(FrameDecoder, RejectsAnOldKeyThatIsNotThere) {
+  const auto error = [](const std::vector<std::pair<uint64_t, uint64_t>>& told, uint8_t flags) {
+    return error_of(moved(R"({"a":1,"b":2})", told, "", flags));
+  };
+  EXPECT_EQ(error({{1, 5}, {1, 5}}, 0x41), "no error");
+  using Told = std::vector<std::pair<uint64_t, uint64_t>>;
+  for (const Told& told :
+       {Told{}, Told{{1, 5}}, Told{{1, 5}, {1, 6}}, Told{{1, 5}, {1, 4}}, Told{{0, 6}, {1, 5}},
+        Told{{2, 4}, {1, 5}}, Told{{1, 5}, {0, 6}}, Told{{1, 0}, {1, 5}}, Told{{1, 5}, {7, 1}},
+        Told{{1, 5}, {UINT32_MAX, 5}}, Told{{1, UINT64_MAX}, {1, 5}},
+        Told{{UINT64_MAX, 5}, {1, 5}}}) {
+    EXPECT_THAT(error(told, 0x41), HasSubstr("old key"));
+  }
+  // Without an old row, or a table.
+  MessageBuilder no_row;
+  no_row.begin(100)
+      .relation(7, "public", "orders", columns())
+      .event('u', 0, R"({"after":{"id":7}})", 7, 42, 0x41, MessageBuilder::old_key({{1, 5}}))
+      .commit(100, 140, 1);
+  EXPECT_THAT(error_of(no_row), HasSubstr("old key"));
+  MessageBuilder no_table;
+  no_table.begin(100)
+      .event('u', 0, R"({"before":{"id":7}})", 0, 42, 0x41, MessageBuilder::old_key({{1, 5}}))
+      .commit(100, 140, 1);
+  EXPECT_THAT(error_of(no_table), HasSubstr("old key"));
+}
+
+TEST(FrameDecoder, SurvivesRandomDamageToOldKeys) {
+  const std::string bytes = moved(R"({"a":1,"v":"x","b":2})", {{1, 5}, {9, 5}}).bytes();
+  std::mt19937 random(1);
+  for (int round = 0; round < 20'000; round++) {
+    std::string damaged = bytes;
+    for (int i = 0; i < 2; i++) damaged[random() % damaged.size()] = static_cast<char>(random());
+    FrameDecoder decoder;
+    Result<Chunk> chunk = decoder.decode(MessageBuilder::copy(damaged));
+    if (!chunk) continue;
+    for (const EventDetail& detail : chunk->details) {
+      const std::string_view before = chunk->events[detail.event].before();
+      EXPECT_LE(old_key(detail.old_key, before).size(), before.size());
+    }
+  }
 }
 
 TEST(FrameDecoder, ReadsRows) {

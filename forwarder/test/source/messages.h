@@ -82,6 +82,13 @@ class MessageBuilder {
     return text;
   }
 
+  // Numbers of the old key: of each member the bytes in front of it, and its size.
+  static std::string old_key(const std::vector<std::pair<uint64_t, uint64_t>>& members) {
+    std::string text;
+    for (const auto& [gap, size] : members) text += packed(gap) + packed(size);
+    return text;
+  }
+
   MessageBuilder& raw_event(char op, uint64_t index, std::string_view document, uint32_t relation,
                             uint64_t hash, uint8_t flags, std::string_view spans) {
     return frame(op,

@@ -1,0 +1,13 @@
+// What all tables of a pipeline may keep together.
+#pragma once
+
+#include <cstddef>
+
+namespace walspout {
+
+struct KeptBudget {
+  size_t capacity = 0;  // bytes
+  size_t used = 0;
+};
+
+}  // namespace walspout
