@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/farewell.h"
 #include "base/version.h"
 #include "command/commands.h"
 
@@ -130,11 +131,18 @@ int dispatch(int argc, char** argv) {
 
 }  // namespace
 
+// Threads of a library that does not end would use what exit() takes away.
+int ended(int code) {
+  if (walspout::farewells() == 0) return code;
+  std::fflush(nullptr);
+  std::_Exit(code);
+}
+
 int main(int argc, char** argv) {
   // A reader that has gone, of a socket or a pipe, is an error like others.
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    return dispatch(argc, argv);
+    return ended(dispatch(argc, argv));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "walspout: %s\n", error.what());
     return walspout::kFailed;

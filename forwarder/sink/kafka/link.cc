@@ -60,7 +60,8 @@ Result<std::unique_ptr<KafkaLink>> KafkaLink::open(const KafkaConfig& config,
 KafkaLink::~KafkaLink() {
   if (handle() == nullptr) return;
   if (rd_kafka_type(handle()) == RD_KAFKA_PRODUCER) {
-    rd_kafka_purge(handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_purge(handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                 RD_KAFKA_PURGE_F_NON_BLOCKING);
   }
   topics_.clear();
 }

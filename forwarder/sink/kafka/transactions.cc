@@ -77,7 +77,7 @@ Result<void> KafkaTransactions::look() {
 // Only with nothing in flight: the library waits until the reports of what it drops are taken.
 void KafkaTransactions::abort(TimePoint deadline) {
   if (!open_ || in_doubt_ || fenced_) return;
-  rd_kafka_purge(link_.handle(), RD_KAFKA_PURGE_F_QUEUE);
+  rd_kafka_purge(link_.handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
   while (rd_kafka_outq_len(link_.handle()) > 0) {
     const auto reports = link_.next(std::min(deadline, Clock::now() + kAbortStep));
     if (!reports) static_cast<void>(explained(reports.error()));

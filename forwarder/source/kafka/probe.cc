@@ -48,8 +48,7 @@ class Probe : private KafkaHandle {
   ~Probe() {
     if (handle() == nullptr) return;
     rd_kafka_assign(handle(), nullptr);
-    release_queue();
-    rd_kafka_destroy_flags(give_up(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    end(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   }
 
   std::vector<KafkaFinding> run() {
@@ -191,8 +190,8 @@ void Probe::sample() {
   replace_queue(KafkaOwned<rd_kafka_queue_t>(rd_kafka_queue_get_consumer(handle())));
   rd_kafka_assign(handle(), list.get());
   std::set<Key> left(partitions_.begin(), partitions_.end());
-  const TimePoint end = until();
-  while (!left.empty() && Clock::now() < end) {
+  const TimePoint deadline = until();
+  while (!left.empty() && Clock::now() < deadline) {
     const KafkaConsumer::Event event(rd_kafka_queue_poll(queue(), kStep));
     if (event == nullptr) continue;
     if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_FETCH) {
