@@ -2,6 +2,7 @@
 
 #include <array>
 #include <limits>
+#include <thread>
 
 #include "kafka/errors.h"
 
@@ -219,17 +220,23 @@ void KafkaConsumer::resume(const std::vector<Key>& partitions) {
   if (!partitions.empty()) rd_kafka_resume_partitions(handle(), list_of(partitions).get());
 }
 
+// The library (2.0) takes milliseconds for microseconds here, and gives up after a moment.
 Result<void> KafkaConsumer::seek(const Offsets& offsets, TimePoint deadline) {
+  constexpr std::string_view kWhat = "cannot go back to what is not delivered";
   if (offsets.empty()) return {};
-  const List list = list_of(offsets);
-  if (auto good = judged(
-          rd_kafka_seek_partitions(handle(), list.get(), std::max(1, kafka_timeout(deadline))),
-          "cannot go back to what is not delivered", where());
-      !good) {
-    return good;
+  for (;;) {
+    const List list = list_of(offsets);
+    const KafkaOwned<rd_kafka_error_t> failed(
+        rd_kafka_seek_partitions(handle(), list.get(), std::max(1, kafka_timeout(deadline))));
+    if (failed == nullptr) {
+      return judged(outcome(RD_KAFKA_RESP_ERR_NO_ERROR, list.get()), kWhat, where());
+    }
+    const bool late = rd_kafka_error_code(failed.get()) == RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (!late || Clock::now() >= deadline) {
+      return retry(std::string(kWhat) + ": " + rd_kafka_error_string(failed.get()), where());
+    }
+    std::this_thread::sleep_for(Milliseconds(kStep));
   }
-  return judged(outcome(RD_KAFKA_RESP_ERR_NO_ERROR, list.get()),
-                "cannot go back to what is not delivered", where());
 }
 
 std::pair<int64_t, int64_t> KafkaConsumer::limits(const Key& key) const {
