@@ -350,7 +350,7 @@ def test_foreign_messages(db, reader, broker, tmp_path):
     send([b"hello \xff\x00\n"], [("x", b"\xfe"), ("y", None)])
     send([GOOD], HEADERS[:-1] + [("spans", b"after:20+4000000000")])
     send([None], HEADERS)
-    send([GOOD], [("id", b"6-0")] + HEADERS[1:])
+    send([GOOD.replace(b"5-0", b"6-0")], [("id", b"6-0")] + HEADERS[1:])
 
     stopped = reader([topic], group="stopped")
     stopped.start(wait=False)
