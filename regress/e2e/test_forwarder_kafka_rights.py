@@ -1,4 +1,4 @@
-"""Kafka as a source, for a user who lacks rights, gets them, and loses them while events flow."""
+"""Kafka, for a user who lacks rights, gets them, and loses them while events flow."""
 
 import json
 
@@ -10,12 +10,24 @@ from test_forwarder_kafka_source import PARTITIONS, SOON, HEADERS, reader  # noq
 
 USER, GROUP = "admin", "rights"     # who is no administrator here
 
+RIGHTS = """\
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+"""
+
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory):
-    more = ("group.initial.rebalance.delay.ms=0\nauto.create.topics.enable=false\n"
-            "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n"
-            "super.users=User:ANONYMOUS\n")
+    with kafka.Broker(str(tmp_path_factory.mktemp("kafka")), partitions=PARTITIONS, more=RIGHTS, auth=True) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def open_broker(tmp_path_factory):
+    """Who has which rights is of interest only where there is a rule."""
+    more = RIGHTS + "allow.everyone.if.no.acl.found=true\n"
     with kafka.Broker(str(tmp_path_factory.mktemp("kafka")), partitions=PARTITIONS, more=more, auth=True) as started:
         yield started
 
@@ -77,3 +89,43 @@ def test_rights_of_a_reader(reader, broker):
         last[event["id"]] = last.get(event["id"], 0) + 1
     assert json.dumps(sorted(last)) == json.dumps(sorted(f"{i}-0" for i in range(1, 25)))
     assert second.terminate() == 0
+
+
+@pytest.mark.parametrize("what, once", [("topic", "false"), ("topic", "true"), ("positions", "true")])
+def test_a_writer_loses_a_right(db, fwd, open_broker, what, once):
+    """The log says which right is missing. With the right everything arrives, without a restart."""
+    broker = open_broker
+    db.psql("CREATE TABLE t (id int PRIMARY KEY, n int)")
+    topic, positions = f"{db.name}.{what}.{once}", f"{db.name}.{what}.{once}.positions"
+    lines = ["- type: kafka", f"  brokers: ['{broker.auth_address}']", "  create_topics: {}", f"  topic: '{topic}'",
+             f"  exactly_once: {once}",
+             f"  sasl: {{mechanism: plain, user: {USER}, password: kafka-pass-word}}",
+             f"  tls: {{ca_file: {broker.folder}/cert.pem, cert_file: {broker.folder}/cert.pem, "
+             f"key_file: {broker.folder}/key.pem}}"]
+    if once == "true":
+        lines.append(f"  positions: '{positions}'")
+    denied = topic if what == "topic" else positions
+
+    def confirmed(forwarder):
+        end = db.current_lsn()
+        pg.wait_until(lambda: db.confirmed_lsn(forwarder.slot) >= end, 180, what="all confirmed")
+
+    with fwd(sinks="".join(f"      {line}\n" for line in lines), pipeline="retry: {max: 500ms}") as forwarder:
+        db.psql("INSERT INTO t SELECT i, 0 FROM generate_series(1, 100) i")
+        confirmed(forwarder)
+        for user, right in ((USER, kafka.DESCRIBE), ("another", kafka.WRITE)):
+            kafka.allow(broker.address, user, kafka.TOPIC, denied, right)
+        begin = len(forwarder.log())
+        db.psql("UPDATE t SET n = 1")
+        forwarder.wait_for_log("--operation Write --operation Describe --topic", begin, timeout=120)
+        assert denied in forwarder.log(begin)
+        assert len({headers["id"] for _, _, _, headers in broker.messages(topic)}) == 100
+        kafka.allow(broker.address, USER, kafka.TOPIC, denied, kafka.WRITE)
+        kafka.allow(broker.address, USER, kafka.TOPIC, denied, kafka.READ)
+        confirmed(forwarder)
+        ids = [headers["id"] for _, _, _, headers in broker.messages(topic)]
+        assert len(set(ids)) == 200
+        if once == "true":
+            assert len(ids) == 200
+        assert "kafka-pass-word" not in forwarder.log()
+        assert forwarder.terminate() == 0

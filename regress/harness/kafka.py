@@ -333,7 +333,7 @@ def read_with_offsets(address, topic, timeout=60):
 
 # Of the library's enumerations.
 TOPIC, GROUP = 2, 3
-READ, DESCRIBE = 3, 8
+READ, WRITE, DESCRIBE = 3, 4, 8
 _LITERAL, _ALLOW = 3, 3
 
 

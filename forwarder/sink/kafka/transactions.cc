@@ -122,8 +122,13 @@ Error KafkaTransactions::judge(rd_kafka_error_t* failed, const char* what) {
   switch (code) {
     case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
       return kafka_error(code, {}, where_);
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED: {
+      // The broker refuses all topics of the transaction for the sake of one.
+      Error error = kafka_error(code, {}, where_);
+      error.what += ". TOPIC is one of these: " + link_.topic_names();
+      return error;
+    }
     case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
       return {ErrorKind::kFatal,
               text +
