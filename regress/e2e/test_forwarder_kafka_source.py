@@ -399,7 +399,7 @@ def test_messages_that_are_gone_are_a_gap(db, writer, reader, broker):
     topic = f"{db.name}.gap"
     fill(db, writer, topic, "INSERT INTO t SELECT i, 0 FROM generate_series(1, 100) i", 100)
     with reader([topic], group="gap") as second:
-        pg.wait_until(lambda: done(broker, "gap", topic, 100), 60, what="all offsets")
+        pg.wait_until(lambda: done(broker, "gap", topic, 100), 180, what="all offsets")
         assert second.terminate() == 0
     fill(db, writer, topic, "UPDATE t SET n = 1", 100)
     kafka.truncate(broker.address, topic)
