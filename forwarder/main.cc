@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/farewell.h"
 #include "base/version.h"
 #include "command/commands.h"
 #include "config/yaml.h"
@@ -240,11 +241,18 @@ void Line::add_lists() {
 
 }  // namespace
 
+// Threads of a library that does not end would use what exit() takes away.
+int ended(int code) {
+  if (walspout::farewells() == 0) return code;
+  std::fflush(nullptr);
+  std::_Exit(code);
+}
+
 int main(int argc, char** argv) {
   // A reader that has gone, of a socket or a pipe, is an error like others.
   std::signal(SIGPIPE, SIG_IGN);
   try {
-    return Line().run(argc, argv);
+    return ended(Line().run(argc, argv));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "walspout: %s\n", error.what());
     return walspout::kFailed;

@@ -200,7 +200,8 @@ FORWARDER_FUZZERS = \
 	sink/http/http_answer \
 	sink/exec/exec_answer \
 	sink/redis/redis \
-	sink/nats/nats
+	sink/nats/nats \
+	source/kafka/message
 
 fuzz-forwarder:
 	@[ '$(LIBFUZZER)' = yes ] || { echo 'fuzz-forwarder: clang has no libFuzzer here' >&2; exit 1; }

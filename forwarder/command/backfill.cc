@@ -74,7 +74,8 @@ std::optional<std::vector<Row>> BackfillCommand::ask(const std::string& statemen
   if (rows.error().sqlstate == "42501") {
     said +=
         ". The role needs: GRANT USAGE ON SCHEMA walspout, GRANT SELECT, INSERT, UPDATE ON "
-        "walspout.backfills, GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA walspout, and GRANT "
+        "walspout.backfills, GRANT SELECT, INSERT, DELETE ON walspout.backfill_keys, GRANT EXECUTE "
+        "ON ALL FUNCTIONS IN SCHEMA walspout, and GRANT "
         "SELECT on the table";
   }
   std::fprintf(stderr, "walspout: %s\n", said.c_str());

@@ -39,7 +39,8 @@ std::string find_missing_rights(const BackfillConfig& config) {
       "pg_catalog.pg_namespace n WHERE n.nspname = 'walspout') SELECT 1, 'the role may not use the "
       "schema walspout', 'GRANT USAGE ON SCHEMA walspout TO ' || role.name FROM role WHERE NOT "
       "pg_catalog.has_schema_privilege(role.schema, 'USAGE')" +
-      table("backfills", "SELECT, INSERT, UPDATE");
+      table("backfills", "SELECT, INSERT, UPDATE") +
+      table("backfill_keys", "SELECT, INSERT, DELETE");
   if (config.new_tables) query += table("tables", "SELECT, INSERT, UPDATE, DELETE");
   return query +
          " UNION ALL SELECT 4, 'the role may not call ' || p.oid::pg_catalog.regprocedure, 'GRANT "

@@ -56,7 +56,7 @@ constexpr std::array kOutcomes = {
 std::string filled(std::string_view remedy, std::string_view topic) {
   std::string text(remedy);
   constexpr std::string_view kTopic = "TOPIC";
-  if (const size_t at = text.find(kTopic); at != std::string::npos) {
+  if (const size_t at = text.find(kTopic); at != std::string::npos && !topic.empty()) {
     text.replace(at, kTopic.size(), topic);
   }
   return text;

@@ -11,7 +11,8 @@
 
 namespace walspout {
 
-// Why a message, or a request about a topic, failed. Pure.
+// Why a message, or a request about a topic, failed. Without a topic's name, a remedy has TOPIC in
+// its place. Pure.
 [[nodiscard]] Error kafka_error(rd_kafka_resp_err_t code, std::string_view topic,
                                 const std::string& where);
 

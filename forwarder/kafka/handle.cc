@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "base/farewell.h"
 #include "kafka/errors.h"
 
 namespace walspout {
@@ -14,6 +15,7 @@ constexpr Milliseconds kFirstWait{50};
 constexpr Milliseconds kDownFor{1'000};
 constexpr std::chrono::minutes kTokenFor{5};
 constexpr int kWarning = 4;  // of syslog's levels
+constexpr Milliseconds kFarewell{2'000};
 
 }  // namespace
 
@@ -30,12 +32,20 @@ Result<void> KafkaHandle::make(rd_kafka_type_t type, const KafkaOptions& options
     const auto set = rd_kafka_conf_set(copy.get(), option, value.c_str(), said.data(), said.size());
     if (set != RD_KAFKA_CONF_OK) return misconfigured(mask_.apply(said.data()), where_);
   }
-  handle_.reset(rd_kafka_new(type, copy.get(), said.data(), said.size()));
+  handle_ = rd_kafka_new(type, copy.get(), said.data(), said.size());
   if (handle_ == nullptr) return misconfigured(mask_.apply(said.data()), where_);
   (void)copy.release();  // the client has it
   rd_kafka_set_log_queue(handle(), nullptr);
   queue_.reset(rd_kafka_queue_get_main(handle()));
   return {};
+}
+
+void KafkaHandle::end(int flags) {
+  queue_.reset();
+  rd_kafka_t* handle = std::exchange(handle_, nullptr);
+  if (handle != nullptr) {
+    farewell([handle, flags] { rd_kafka_destroy_flags(handle, flags); }, kFarewell);
+  }
 }
 
 Result<void> KafkaHandle::reach(TimePoint deadline) {

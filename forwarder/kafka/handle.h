@@ -20,8 +20,8 @@
 
 namespace walspout {
 
+// All but the client itself, which KafkaHandle ends.
 struct KafkaRelease {
-  void operator()(rd_kafka_t* handle) const { rd_kafka_destroy(handle); }
   void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
   void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
   void operator()(rd_kafka_topic_t* topic) const { rd_kafka_topic_destroy(topic); }
@@ -39,6 +39,7 @@ class KafkaHandle {
   // `where` names the cluster in errors. Both are outlived by what they refer to.
   KafkaHandle(const KafkaAccess& access, std::string where)
       : access_(access), where_(std::move(where)), mask_(kafka_mask(access)) {}
+  ~KafkaHandle() { end(0); }
   KafkaHandle(const KafkaHandle&) = delete;
   KafkaHandle& operator=(const KafkaHandle&) = delete;
 
@@ -56,7 +57,7 @@ class KafkaHandle {
   // Error: the client is of no use any more.
   [[nodiscard]] Result<void> hear(rd_kafka_event_t* event);
 
-  rd_kafka_t* handle() const { return handle_.get(); }
+  rd_kafka_t* handle() const { return handle_; }
   rd_kafka_queue_t* queue() const { return queue_.get(); }
   const std::string& where() const { return where_; }
   const Mask& mask() const { return mask_; }
@@ -71,10 +72,10 @@ class KafkaHandle {
   }
 
  protected:
-  void release_queue() { queue_.reset(); }
   void replace_queue(KafkaOwned<rd_kafka_queue_t> queue) { queue_ = std::move(queue); }
-  // The client is left as it is: it does not end in time.
-  rd_kafka_t* give_up() { return handle_.release(); }
+  // Ends the client, if there is one: rd_kafka_destroy_flags(). Nothing else of it is left. The
+  // library waits for answers of brokers there, so what does not end in time goes on alone.
+  void end(int flags);
 
  private:
   void give_token();
@@ -84,7 +85,7 @@ class KafkaHandle {
   const KafkaAccess& access_;
   const std::string where_;
   const Mask mask_;
-  KafkaOwned<rd_kafka_t> handle_;
+  rd_kafka_t* handle_ = nullptr;
   KafkaOwned<rd_kafka_queue_t> queue_;
   std::optional<Error> trouble_;
   std::optional<TimePoint> down_since_;

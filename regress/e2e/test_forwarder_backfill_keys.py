@@ -223,6 +223,7 @@ def test_row_level_security_raises_and_hides_nothing(db, fwd, server):
     db.psql("CREATE EXTENSION walspout; CREATE TABLE t (id int PRIMARY KEY); INSERT INTO t VALUES (1), (2);"
             f"CREATE ROLE {role} LOGIN REPLICATION; GRANT USAGE ON SCHEMA walspout TO {role};"
             f"GRANT SELECT, INSERT, UPDATE ON walspout.backfills TO {role};"
+            f"GRANT SELECT, INSERT, DELETE ON walspout.backfill_keys TO {role};"
             f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA walspout TO {role}; GRANT SELECT ON t TO {role};"
             "ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY one ON t USING (id = 1)")
     try:

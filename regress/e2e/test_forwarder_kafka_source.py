@@ -350,7 +350,7 @@ def test_foreign_messages(db, reader, broker, tmp_path):
     send([b"hello \xff\x00\n"], [("x", b"\xfe"), ("y", None)])
     send([GOOD], HEADERS[:-1] + [("spans", b"after:20+4000000000")])
     send([None], HEADERS)
-    send([GOOD], [("id", b"6-0")] + HEADERS[1:])
+    send([GOOD.replace(b"5-0", b"6-0")], [("id", b"6-0")] + HEADERS[1:])
 
     stopped = reader([topic], group="stopped")
     stopped.start(wait=False)
@@ -399,7 +399,7 @@ def test_messages_that_are_gone_are_a_gap(db, writer, reader, broker):
     topic = f"{db.name}.gap"
     fill(db, writer, topic, "INSERT INTO t SELECT i, 0 FROM generate_series(1, 100) i", 100)
     with reader([topic], group="gap") as second:
-        pg.wait_until(lambda: done(broker, "gap", topic, 100), 60, what="all offsets")
+        pg.wait_until(lambda: done(broker, "gap", topic, 100), 180, what="all offsets")
         assert second.terminate() == 0
     fill(db, writer, topic, "UPDATE t SET n = 1", 100)
     kafka.truncate(broker.address, topic)

@@ -280,12 +280,19 @@ class Ends:
         self.consumer = _consumer(address, "read_uncommitted")
 
     def of(self, topic, timeout=2):
-        low, high = ctypes.c_int64(), ctypes.c_int64()
-        error = _library().rd_kafka_query_watermark_offsets(
-            self.consumer, topic.encode(), 0, ctypes.byref(low), ctypes.byref(high), int(timeout * 1000))
-        if error:
+        lib = _library()
+        places = ctypes.c_void_p(lib.rd_kafka_topic_partition_list_new(1))
+        place = lib.rd_kafka_topic_partition_list_add(places, topic.encode(), 0)
+        place = ctypes.cast(place, ctypes.POINTER(_Partition)).contents
+        place.offset = -1       # the end
+        # Not rd_kafka_query_watermark_offsets(): that asks for both ends, waits without an end for a broker that
+        # fails, and takes the first offset for the last one where only the question for the first one is answered.
+        error = lib.rd_kafka_offsets_for_times(self.consumer, places, int(timeout * 1000)) or place.err
+        end = place.offset
+        lib.rd_kafka_topic_partition_list_destroy(places)
+        if error or end < 0:
             raise OSError(f"Kafka does not say where {topic} ends: {error}")
-        return high.value
+        return end
 
     def close(self):
         _library().rd_kafka_destroy(self.consumer)
@@ -322,3 +329,39 @@ def read_with_offsets(address, topic, timeout=60):
     finally:
         lib.rd_kafka_destroy(consumer)
     return found
+
+
+# Of the library's enumerations.
+TOPIC, GROUP = 2, 3
+READ, WRITE, DESCRIBE = 3, 4, 8
+_LITERAL, _ALLOW = 3, 3
+
+
+def allow(address, user, kind, name, operation):
+    """Gives a user a right, where the broker has an authorizer."""
+    _change_acl("Create", address, user, kind, name, operation)
+
+
+def forbid(address, user, kind, name, operation):
+    """Takes a right away that allow() gave."""
+    _change_acl("Delete", address, user, kind, name, operation)
+
+
+def _change_acl(change, address, user, kind, name, operation, timeout=60):
+    lib = _library()
+    make = getattr(lib, "rd_kafka_AclBinding_new" if change == "Create" else "rd_kafka_AclBindingFilter_new")
+    make.restype = ctypes.c_void_p
+    producer = _handle(lib, 0, {"bootstrap.servers": address})
+    queue = ctypes.c_void_p(lib.rd_kafka_queue_new(producer))
+    acl = ctypes.c_void_p(make(kind, name.encode(), _LITERAL, f"User:{user}".encode(), b"*", operation, _ALLOW, None,
+                               ctypes.c_size_t(0)))
+    getattr(lib, f"rd_kafka_{change}Acls")(producer, ctypes.byref(acl), ctypes.c_size_t(1), None, queue)
+    answer = ctypes.c_void_p(lib.rd_kafka_queue_poll(queue, int(timeout * 1000)))
+    error = lib.rd_kafka_event_error(answer) if answer else -1
+    if answer:
+        lib.rd_kafka_event_destroy(answer)
+    lib.rd_kafka_AclBinding_destroy(acl)
+    lib.rd_kafka_queue_destroy(queue)
+    lib.rd_kafka_destroy(producer)
+    if error:
+        raise OSError(f"the rights of {user} could not be changed: {error}")

@@ -37,6 +37,7 @@ class Proxy:
         self.pairs = {}             # (client, server): how many directions are open
         self.received = 0           # bytes from the target, of all connections
         self.accepted = 0           # connections, so far
+        self.spy = None             # is shown what clients send, before it is handed on
         self.portion = 0            # bytes from the target that a connection gets in mode "ration"
         self.closed = False
         self.listener, self.port = None, 0
@@ -157,6 +158,8 @@ class Proxy:
                 if source is pair[1]:
                     with self.lock:
                         self.received += len(data)
+                elif self.spy:
+                    self.spy(data)
                 mode = self.mode
                 if mode == "delay":
                     time.sleep(self.seconds)

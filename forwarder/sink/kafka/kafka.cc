@@ -28,6 +28,11 @@ WindowLimits window_limits(const KafkaConfig& config, size_t bytes) {
   return {.messages = 4 * config.unconfirmed, .bytes = bytes, .pipelined = false};
 }
 
+bool is_gone(rd_kafka_resp_err_t code) {
+  return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
+         code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC || code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
+
 constexpr const char* kLargest = "max.message.bytes";
 
 // An event that is too large is rejected: that is better known before one comes.
@@ -214,7 +219,9 @@ Result<void> KafkaSink::produce(rd_kafka_topic_t* topic, const Event& event,
   }
   const auto code = rd_kafka_error_code(failed);
   rd_kafka_error_destroy(failed);
-  return tl::unexpected(kafka_error(code, topic_name_, name_));
+  if (!is_gone(code)) return tl::unexpected(kafka_error(code, topic_name_, name_));
+  half_sent_ = gone(topic_name_);  // this producer never looks again
+  return tl::unexpected(*half_sent_);
 }
 
 tl::expected<void, Broken> KafkaSink::poll(TimePoint until, Flight& flight) {
@@ -331,6 +338,11 @@ tl::expected<void, Broken> KafkaSink::hear(rd_kafka_event_t* reports, Flight& fl
   return {};
 }
 
+// The next producer looks for the topic, and makes the topic if that is configured.
+Error KafkaSink::gone(const std::string& topic) const {
+  return {ErrorKind::kRetry, "topic \"" + topic + "\" is gone, and is looked for", name_};
+}
+
 // Messages that were sent together fail together, so that it may be another one's fault.
 tl::expected<void, Broken> KafkaSink::fail(const rd_kafka_message_t& message, uint64_t number,
                                            size_t together, Flight& flight) {
@@ -341,12 +353,6 @@ tl::expected<void, Broken> KafkaSink::fail(const rd_kafka_message_t& message, ui
     case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
       if (!once_.is_used()) flight.undone(number);
       return {};
-    case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:
-    case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:
-      // The next producer looks for the topic, and makes it if that is configured.
-      return tl::unexpected(
-          Broken{{ErrorKind::kRetry, "topic \"" + topic + "\" is gone, and is looked for", name_}});
     case RD_KAFKA_RESP_ERR__FATAL: {
       std::array<char, 512> said{};
       const auto cause = rd_kafka_fatal_error(link_->handle(), said.data(), said.size());
@@ -355,6 +361,7 @@ tl::expected<void, Broken> KafkaSink::fail(const rd_kafka_message_t& message, ui
     default:
       break;
   }
+  if (is_gone(message.err)) return tl::unexpected(Broken{gone(topic)});
   Error error = kafka_error(message.err, topic, name_);
   // Of a transaction only events can be at fault, or else all of it fails.
   if (once_.is_used() && (error.kind != ErrorKind::kReject || topic == config_.positions)) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <thread>
 #include <utility>
 
@@ -60,7 +61,8 @@ Result<std::unique_ptr<KafkaLink>> KafkaLink::open(const KafkaConfig& config,
 KafkaLink::~KafkaLink() {
   if (handle() == nullptr) return;
   if (rd_kafka_type(handle()) == RD_KAFKA_PRODUCER) {
-    rd_kafka_purge(handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    rd_kafka_purge(handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
+                                 RD_KAFKA_PURGE_F_NON_BLOCKING);
   }
   topics_.clear();
 }
@@ -99,6 +101,17 @@ Result<rd_kafka_topic_t*> KafkaLink::topic(const std::string& name, const KafkaT
   }
   last_ = topics_.emplace(name, std::move(topic)).first;
   return last_->second.get();
+}
+
+std::string KafkaLink::topic_names() const {
+  constexpr size_t kShown = 10;
+  std::string names;
+  for (auto topic = topics_.begin(); topic != topics_.end(); ++topic) {
+    const auto at = static_cast<size_t>(std::distance(topics_.begin(), topic));
+    if (at == kShown) return names + " and " + std::to_string(topics_.size() - at) + " more";
+    names += (at == 0 ? "" : ", ") + topic->first;
+  }
+  return names;
 }
 
 Result<void> KafkaLink::find_topic(const std::string& name, const KafkaTopics& how,

@@ -48,6 +48,9 @@ class KafkaLink : public KafkaHandle {
   [[nodiscard]] Result<rd_kafka_topic_t*> topic(const std::string& name, const KafkaTopics& how,
                                                 TimePoint deadline);
 
+  // The topics that were asked for, for a person.
+  std::string topic_names() const;
+
   // The next delivery reports. Nothing: the time has come. Error: the producer is of no use any
   // more.
   [[nodiscard]] Result<KafkaOwned<rd_kafka_event_t>> next(TimePoint until);

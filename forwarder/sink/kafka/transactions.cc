@@ -77,7 +77,7 @@ Result<void> KafkaTransactions::look() {
 // Only with nothing in flight: the library waits until the reports of what it drops are taken.
 void KafkaTransactions::abort(TimePoint deadline) {
   if (!open_ || in_doubt_ || fenced_) return;
-  rd_kafka_purge(link_.handle(), RD_KAFKA_PURGE_F_QUEUE);
+  rd_kafka_purge(link_.handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
   while (rd_kafka_outq_len(link_.handle()) > 0) {
     const auto reports = link_.next(std::min(deadline, Clock::now() + kAbortStep));
     if (!reports) static_cast<void>(explained(reports.error()));
@@ -122,8 +122,13 @@ Error KafkaTransactions::judge(rd_kafka_error_t* failed, const char* what) {
   switch (code) {
     case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
       return kafka_error(code, {}, where_);
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED: {
+      // The broker refuses all topics of the transaction for the sake of one.
+      Error error = kafka_error(code, {}, where_);
+      error.what += ". TOPIC is one of these: " + link_.topic_names();
+      return error;
+    }
     case RD_KAFKA_RESP_ERR_INVALID_TRANSACTION_TIMEOUT:
       return {ErrorKind::kFatal,
               text +

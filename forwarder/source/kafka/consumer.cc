@@ -2,6 +2,7 @@
 
 #include <array>
 #include <limits>
+#include <thread>
 
 #include "kafka/errors.h"
 
@@ -130,18 +131,27 @@ Result<std::unique_ptr<KafkaConsumer>> KafkaConsumer::open(const KafkaSourceConf
   return consumer;
 }
 
+// The library never ends a client that owes an answer to a rebalance, whatever the flags are.
 KafkaConsumer::~KafkaConsumer() {
   if (handle() == nullptr) return;
-  if (queue() != nullptr) rd_kafka_queue_io_event_enable(queue(), -1, nullptr, 0);
+  rd_kafka_queue_io_event_enable(queue(), -1, nullptr, 0);
   const TimePoint until = Clock::now() + kGoodbye;
   const KafkaOwned<rd_kafka_error_t> refused(rd_kafka_consumer_close_queue(handle(), queue()));
+  if (asked_) static_cast<void>(unassign({}));
   while (refused == nullptr && !rd_kafka_consumer_closed(handle()) && Clock::now() < until) {
     const Event event(rd_kafka_queue_poll(queue(), kStep));
     if (event == nullptr || rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_REBALANCE) continue;
     static_cast<void>(unassign(kafka_keys(rd_kafka_event_topic_partition_list(event.get()))));
   }
-  release_queue();
-  rd_kafka_destroy_flags(give_up(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  end(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+KafkaConsumer::Event KafkaConsumer::next() {
+  Event event(rd_kafka_queue_poll(queue(), 0));
+  if (event != nullptr && rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_REBALANCE) {
+    asked_ = true;
+  }
+  return event;
 }
 
 Result<KafkaConsumer::Offsets> KafkaConsumer::committed(const std::vector<Key>& partitions,
@@ -163,20 +173,25 @@ Result<KafkaConsumer::Offsets> KafkaConsumer::committed(const std::vector<Key>& 
 }
 
 Result<void> KafkaConsumer::assign(const Offsets& partitions) {
+  constexpr std::string_view kWhat = "cannot take over partitions";
   const List list = list_of(partitions);
-  if (is_cooperative(handle())) {
-    return judged(rd_kafka_incremental_assign(handle(), list.get()), "cannot take over partitions",
-                  where());
-  }
-  return judged(rd_kafka_assign(handle(), list.get()), "cannot take over partitions", where());
+  return answered(is_cooperative(handle())
+                      ? judged(rd_kafka_incremental_assign(handle(), list.get()), kWhat, where())
+                      : judged(rd_kafka_assign(handle(), list.get()), kWhat, where()));
 }
 
 Result<void> KafkaConsumer::unassign(const std::vector<Key>& partitions) {
-  if (is_cooperative(handle())) {
-    return judged(rd_kafka_incremental_unassign(handle(), list_of(partitions).get()),
-                  "cannot give partitions back", where());
+  constexpr std::string_view kWhat = "cannot give partitions back";
+  if (!is_cooperative(handle())) {
+    return answered(judged(rd_kafka_assign(handle(), nullptr), kWhat, where()));
   }
-  return judged(rd_kafka_assign(handle(), nullptr), "cannot give partitions back", where());
+  const List list = list_of(partitions);
+  return answered(judged(rd_kafka_incremental_unassign(handle(), list.get()), kWhat, where()));
+}
+
+Result<void> KafkaConsumer::answered(Result<void> result) {
+  if (result) asked_ = false;
+  return result;
 }
 
 Result<void> KafkaConsumer::commit(const Offsets& offsets) {
@@ -205,17 +220,23 @@ void KafkaConsumer::resume(const std::vector<Key>& partitions) {
   if (!partitions.empty()) rd_kafka_resume_partitions(handle(), list_of(partitions).get());
 }
 
+// The library (2.0) takes milliseconds for microseconds here, and gives up after a moment.
 Result<void> KafkaConsumer::seek(const Offsets& offsets, TimePoint deadline) {
+  constexpr std::string_view kWhat = "cannot go back to what is not delivered";
   if (offsets.empty()) return {};
-  const List list = list_of(offsets);
-  if (auto good = judged(
-          rd_kafka_seek_partitions(handle(), list.get(), std::max(1, kafka_timeout(deadline))),
-          "cannot go back to what is not delivered", where());
-      !good) {
-    return good;
+  for (;;) {
+    const List list = list_of(offsets);
+    const KafkaOwned<rd_kafka_error_t> failed(
+        rd_kafka_seek_partitions(handle(), list.get(), std::max(1, kafka_timeout(deadline))));
+    if (failed == nullptr) {
+      return judged(outcome(RD_KAFKA_RESP_ERR_NO_ERROR, list.get()), kWhat, where());
+    }
+    const bool late = rd_kafka_error_code(failed.get()) == RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (!late || Clock::now() >= deadline) {
+      return retry(std::string(kWhat) + ": " + rd_kafka_error_string(failed.get()), where());
+    }
+    std::this_thread::sleep_for(Milliseconds(kStep));
   }
-  return judged(outcome(RD_KAFKA_RESP_ERR_NO_ERROR, list.get()),
-                "cannot go back to what is not delivered", where());
 }
 
 std::pair<int64_t, int64_t> KafkaConsumer::limits(const Key& key) const {

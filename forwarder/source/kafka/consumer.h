@@ -37,7 +37,7 @@ class KafkaConsumer : public KafkaHandle {
   ~KafkaConsumer();
 
   // Does not wait; null: nothing is there.
-  Event next() { return Event(rd_kafka_queue_poll(queue(), 0)); }
+  Event next();
 
   // Where the group is, for each of the partitions: kUnknown where it was never.
   [[nodiscard]] Result<Offsets> committed(const std::vector<Key>& partitions, TimePoint deadline);
@@ -67,6 +67,10 @@ class KafkaConsumer : public KafkaHandle {
  private:
   KafkaConsumer(const KafkaSourceConfig& config, std::string where)
       : KafkaHandle(config, std::move(where)) {}
+
+  [[nodiscard]] Result<void> answered(Result<void> result);
+
+  bool asked_ = false;  // the group has said what changes, and assign() or unassign() are to follow
 };
 
 // Partitions of a list of the library's, and what was said of the first one that failed.

@@ -101,6 +101,13 @@ bool is_document(std::string_view value) {
          value.back() == '}' && std::memchr(value.data(), '\n', value.size()) == nullptr;
 }
 
+// Receivers know an event by the id in its document. A document may lack the id (`omit`).
+bool has_other_id(const Event& event) {
+  std::string_view text = event.document;
+  const EventId id(event);
+  return cut(text, "{\"id\":\"") && !(cut(text, id.view()) && text.starts_with('"'));
+}
+
 Result<void> parse_rest(const Values& values, KafkaEvent& found) {
   Event& event = found.event;
   if (event.op == 'm') {
@@ -146,6 +153,7 @@ Result<std::optional<KafkaEvent>> kafka_event(std::optional<std::string_view> va
   }
   if (!is_document(*value)) return reject("its value is no document of walspout");
   found.event.document = *value;
+  if (has_other_id(found.event)) return broken("id");
   if (Result<void> rest = parse_rest(values, found); !rest) return tl::unexpected(rest.error());
   return found;
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <thread>
 
 #include "kafka/ends.h"
 #include "source/kafka/consumer.h"
@@ -19,6 +20,14 @@ using Key = KafkaOffsets::Key;
 
 constexpr size_t kMostPartitions = 200;  // that are looked at
 constexpr int kStep = 100;               // milliseconds
+constexpr Milliseconds kAsk{2'000};
+
+// The group's coordinator is not there yet, or not there any more.
+bool may_pass(rd_kafka_resp_err_t code) {
+  return code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ||
+         code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
+         code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
+}
 
 // A regular expression, as librdkafka takes one.
 class Pattern {
@@ -48,8 +57,7 @@ class Probe : private KafkaHandle {
   ~Probe() {
     if (handle() == nullptr) return;
     rd_kafka_assign(handle(), nullptr);
-    release_queue();
-    rd_kafka_destroy_flags(give_up(), RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    end(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
   }
 
   std::vector<KafkaFinding> run() {
@@ -71,6 +79,7 @@ class Probe : private KafkaHandle {
   bool connect();
   bool topics();
   bool group();
+  std::optional<Error> trouble_of_group();
   void sample();
   void judge(const rd_kafka_message_t& message);
 
@@ -140,6 +149,22 @@ bool Probe::topics() {
   return good;
 }
 
+// The library waits for a coordinator also where that does not let the user in, and says the reason
+// by an event alone.
+std::optional<Error> Probe::trouble_of_group() {
+  while (const KafkaConsumer::Event event{rd_kafka_queue_poll(queue(), 0)}) {
+    if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_ERROR) {
+      static_cast<void>(hear(event.get()));
+      continue;
+    }
+    const std::string said = mask().apply(rd_kafka_event_error_string(event.get()));
+    auto found = kafka_source_trouble(rd_kafka_event_error(event.get()), said, config_, where());
+    if (found) return found;
+    static_cast<void>(hear(event.get()));
+  }
+  return trouble() && trouble()->kind == ErrorKind::kFatal ? trouble() : std::nullopt;
+}
+
 // Where the group is, which a user without the right to use the group may not ask.
 bool Probe::group() {
   if (partitions_.empty()) return true;
@@ -148,8 +173,17 @@ bool Probe::group() {
   for (const auto& [topic, number] : partitions_) {
     rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), number);
   }
+  rd_kafka_poll_set_consumer(handle());
+  replace_queue(KafkaOwned<rd_kafka_queue_t>(rd_kafka_queue_get_consumer(handle())));
   const TimePoint deadline = until();
-  auto code = rd_kafka_committed(handle(), list.get(), kafka_timeout(deadline));
+  auto code = RD_KAFKA_RESP_ERR__TIMED_OUT;
+  while (may_pass(code) && Clock::now() < deadline) {
+    const TimePoint next = Clock::now() + kAsk;
+    code = rd_kafka_committed(handle(), list.get(), kafka_timeout(std::min(deadline, next)));
+    if (!may_pass(code)) break;
+    if (const auto why = trouble_of_group()) return bad(why->message());
+    if (Clock::now() < next) std::this_thread::sleep_for(Milliseconds(kStep));
+  }
   int64_t lag = 0;
   size_t fresh = 0;
   for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++) {
@@ -187,12 +221,10 @@ void Probe::sample() {
     rd_kafka_topic_partition_list_add(list.get(), topic.c_str(), number)->offset =
         RD_KAFKA_OFFSET_TAIL(kLast);
   }
-  rd_kafka_poll_set_consumer(handle());
-  replace_queue(KafkaOwned<rd_kafka_queue_t>(rd_kafka_queue_get_consumer(handle())));
   rd_kafka_assign(handle(), list.get());
   std::set<Key> left(partitions_.begin(), partitions_.end());
-  const TimePoint end = until();
-  while (!left.empty() && Clock::now() < end) {
+  const TimePoint deadline = until();
+  while (!left.empty() && Clock::now() < deadline) {
     const KafkaConsumer::Event event(rd_kafka_queue_poll(queue(), kStep));
     if (event == nullptr) continue;
     if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_FETCH) {

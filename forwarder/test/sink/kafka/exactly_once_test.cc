@@ -381,7 +381,8 @@ TEST_F(KafkaOnceTest, ABrokerThatFreezesIsNotAskedForEver) {
   ASSERT_TRUE(deliver(*make(), events_.span()));
   rd_kafka_conf_t* conf = rd_kafka_conf_new();
   rd_kafka_conf_set(conf, "bootstrap.servers", KafkaBroker::get().address().c_str(), nullptr, 0);
-  const KafkaOwned<rd_kafka_t> handle(rd_kafka_new(RD_KAFKA_CONSUMER, conf, nullptr, 0));
+  const std::unique_ptr<rd_kafka_t, decltype(&rd_kafka_destroy)> handle(
+      rd_kafka_new(RD_KAFKA_CONSUMER, conf, nullptr, 0), rd_kafka_destroy);
   auto ends = kafka_ends(handle.get(), topic_, 0, in_seconds(60));
   ASSERT_TRUE(ends);
   EXPECT_EQ(ends->first, 0);

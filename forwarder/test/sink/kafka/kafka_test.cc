@@ -350,6 +350,24 @@ TEST_F(KafkaSinkTest, ATopicThatIsRemovedIsMadeAgain) {
   EXPECT_EQ(values_in(topic_).size(), 5u);
 }
 
+// The library hears of it by itself, and then takes no message for the topic.
+TEST_F(KafkaSinkTest, ATopicThatTheLibraryMissesIsMadeAgain) {
+  config_.create_topics.emplace();
+  config_.librdkafka = {{"topic.metadata.refresh.interval.ms", Secret("50")}};
+  SourceState source{};
+  source.identity = "1 removed app";
+  for (const bool once : {false, true}) {
+    config_.exactly_once = once;
+    auto sink = sink_for(config_);
+    ASSERT_TRUE(sink->check(source, in_seconds(60)));
+    ASSERT_TRUE(deliver_all(*sink, events_.span().first(5), 60));
+    client_.remove(topic_);
+    std::this_thread::sleep_for(Milliseconds(3'000));
+    ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(5), 60));
+    EXPECT_EQ(values_in(topic_).size(), 5u);
+  }
+}
+
 TEST_F(KafkaSinkTest, NoTopicHasSuchAName) {
   for (const std::string name : {"gr\xc3\xb6\xc3\x9f"
                                  "e",

@@ -62,6 +62,16 @@ std::string rejected(const Headers& headers, std::optional<std::string_view> val
   return found.error().what;
 }
 
+TEST(KafkaMessage, HasTheIdOfItsDocument) {
+  Headers headers;
+  headers.set("spans", std::nullopt);
+  EXPECT_EQ(rejected(headers, R"({"id":"1000-7","op":"u"})"), "accepted");
+  EXPECT_EQ(rejected(headers, R"({"op":"u"})"), "accepted");
+  EXPECT_THAT(rejected(headers, R"({"id":"1000-70","op":"u"})"), HasSubstr("header \"id\""));
+  EXPECT_THAT(rejected(headers, R"({"id":"1000-8","op":"u"})"), HasSubstr("header \"id\""));
+  EXPECT_THAT(rejected(headers, R"({"id":"100"})"), HasSubstr("header \"id\""));
+}
+
 TEST(KafkaMessage, BecomesTheEventAgain) {
   Headers headers;
   headers.set("barrier", "1").more("other", "x").more("none", {});
