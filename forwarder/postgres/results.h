@@ -1,0 +1,54 @@
+// What libpq's results say, as values of ours. For the files that include libpq.
+#pragma once
+
+#include <libpq-fe.h>
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "postgres/connection.h"
+#include "postgres/remedy.h"
+
+namespace walspout {
+
+using ResultHandle = std::unique_ptr<PGresult, decltype(&PQclear)>;
+
+// One line of what libpq says, which likes to be several.
+inline std::string one_line(const char* text) {
+  std::string line(text ? text : "");
+  while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
+  for (size_t at; (at = line.find('\n')) != std::string::npos;) line.replace(at, 1, "; ");
+  return line;
+}
+
+inline void append_rows(const PGresult* result, std::vector<Row>& rows) {
+  for (int i = 0; i < PQntuples(result); i++) {
+    Row& row = rows.emplace_back();
+    for (int j = 0; j < PQnfields(result); j++) {
+      if (PQgetisnull(result, i, j)) {
+        row.emplace_back();
+      } else {
+        row.emplace_back(PQgetvalue(result, i, j));
+      }
+    }
+  }
+}
+
+// What the server said of a statement that failed; without an SQLSTATE if the connection broke.
+inline ServerError server_error(const PGresult* result, const PGconn* conn, std::string endpoint) {
+  const char* sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+  std::string text = one_line(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
+  if (const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL)) {
+    text += ": " + one_line(detail);
+  }
+  if (const char* hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT)) {
+    text += " (" + one_line(hint) + ")";
+  }
+  if (text.empty()) text = one_line(PQerrorMessage(conn));
+  text += remedy(text);
+  return {sqlstate ? sqlstate : "", {ErrorKind::kRetry, std::move(text), std::move(endpoint)}};
+}
+
+}  // namespace walspout
