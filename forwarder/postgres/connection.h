@@ -97,7 +97,7 @@ class Connection {
   // Statements that are sent without waiting (mode kSession). Between begin_pipeline() and
   // end_pipeline() only the functions up to there may be used. Each statement and each sync has an
   // outcome, in order. An error skips what follows up to the next sync. An error without an
-  // SQLSTATE means that the connection is of no more use.
+  // SQLSTATE means that the connection is of no more use. Errors do not repeat values of rows.
   using Parameters = std::vector<const char*>;  // as text, null for NULL; copied
   Result<void> begin_pipeline();
   Result<void> prepare(const std::string& name, const std::string& sql);

@@ -87,7 +87,7 @@ ServerResult<Outcome> Connection::outcome(TimePoint deadline) {
         break;
       }
       default:
-        error = server_error(result.get(), conn, endpoint());
+        error = server_error(result.get(), conn, endpoint(), false);
         if (error->sqlstate.empty() || PQstatus(conn) != CONNECTION_OK) {
           error->sqlstate.clear();
           return tl::unexpected(std::move(*error));

@@ -3,8 +3,10 @@
 
 #include <libpq-fe.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -36,11 +38,37 @@ inline void append_rows(const PGresult* result, std::vector<Row>& rows) {
   }
 }
 
+// Whether the server repeats values of a row in what it says: of a value that does not fit, of a
+// constraint.
+inline bool repeats_values(std::string_view sqlstate) {
+  return sqlstate.starts_with("22") || sqlstate.starts_with("23") || sqlstate.starts_with("44") ||
+         sqlstate.starts_with("21");
+}
+
+// The text with *** for what stands in double quotes.
+inline std::string without_quoted(std::string_view text) {
+  std::string made;
+  while (true) {
+    const size_t begin = text.find('"');
+    made += text.substr(0, begin);
+    if (begin == std::string_view::npos) return made;
+    made += "\"***\"";
+    // A value may have quotes of its own.
+    const size_t end = text.rfind('"');
+    text.remove_prefix(std::max(begin, end) + 1);
+  }
+}
+
 // What the server said of a statement that failed; without an SQLSTATE if the connection broke.
-inline ServerError server_error(const PGresult* result, const PGconn* conn, std::string endpoint) {
+inline ServerError server_error(const PGresult* result, const PGconn* conn, std::string endpoint,
+                                bool with_values = true) {
   const char* sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
   std::string text = one_line(PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY));
-  if (const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL)) {
+  const std::string_view state = sqlstate != nullptr ? sqlstate : "";
+  const bool hides = !with_values && repeats_values(state);
+  if (hides && state.starts_with("22")) text = without_quoted(text);
+  if (const char* detail = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+      detail != nullptr && !hides) {
     text += ": " + one_line(detail);
   }
   if (const char* hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT)) {
