@@ -153,25 +153,34 @@ Result<void> PostgresPositions::end_former_owner(Connection& connection, TimePoi
   return {};
 }
 
-Result<void> PostgresPositions::take_over(Connection& connection, TimePoint deadline) {
-  if (!is_used()) return {};
-  if (auto numbered = can_number(connection.endpoint()); !numbered) return numbered;
+Result<bool> PostgresPositions::take_over(Connection& connection, bool again, TimePoint deadline) {
+  if (!is_used()) return true;
+  if (auto numbered = can_number(connection.endpoint()); !numbered) {
+    return Failure(numbered.error());
+  }
   if (source_.identity.empty()) {
     return retry("the source is not known yet, so the position cannot be read",
                  connection.endpoint());
   }
-  if (auto made = make_table(connection, deadline); !made) return made;
-  if (auto ended = end_former_owner(connection, deadline); !ended) return ended;
+  if (auto made = make_table(connection, deadline); !made) return Failure(made.error());
+  if (!again) {
+    if (auto ended = end_former_owner(connection, deadline); !ended) {
+      return Failure(ended.error());
+    }
+  }
   const std::string owner = Connection::quote_literal(owner_);
   auto rows = connection.query(
       "INSERT INTO walspout.positions AS p (sink, source, owner, backend) VALUES (" +
           Connection::quote_literal(sink_) + ", " + Connection::quote_literal(source_.identity) +
           ", " + owner +
           ", pg_catalog.pg_backend_pid()) ON CONFLICT (sink, source) DO UPDATE SET "
-          "owner = excluded.owner, backend = excluded.backend RETURNING p.lsn, p.index, "
+          "owner = excluded.owner, backend = excluded.backend" +
+          (again ? " WHERE p.owner = excluded.owner" : "") +
+          " RETURNING p.lsn, p.index, "
           "p.commit_time",
       deadline);
   if (!rows) return Failure(postgres_error(rows.error()));
+  if (rows->empty()) return false;
   const auto before = position_;
   position_ = position_of(rows->front());
   if (before && (!position_ || position_->lsn < before->lsn ||
@@ -186,7 +195,7 @@ Result<void> PostgresPositions::take_over(Connection& connection, TimePoint dead
     lost.loss = true;
     return Failure(std::move(lost));
   }
-  return {};
+  return true;
 }
 
 // An event that was delivered was committed at the latest when the last of all that was delivered

@@ -41,7 +41,8 @@ class PostgresPositions {
   [[nodiscard]] Result<void> check(Connection& connection, TimePoint deadline) const;
 
   // Before events are delivered: makes the table and the row if need be, and becomes the owner.
-  [[nodiscard]] Result<void> take_over(Connection& connection, TimePoint deadline);
+  // `again`: only if no other one has become that since this one was the owner. False: one has.
+  [[nodiscard]] Result<bool> take_over(Connection& connection, bool again, TimePoint deadline);
 
   // Whether the event is in the target already. Error: the position is of another history.
   [[nodiscard]] Result<bool> has(const Event& event, const std::string& where);

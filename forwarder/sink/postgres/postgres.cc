@@ -75,7 +75,18 @@ Result<void> PostgresSink::prepare(const Progress& progress, TimePoint deadline)
   if (auto opened = open(deadline); !opened) return opened;
   if (transaction_) return {};
   fenced_.reset();
-  Result<void> ready = positions_.take_over(session_->connection, deadline);
+  // Another one that took over in the same term has the slot: it is to stay the owner.
+  const auto taken =
+      positions_.take_over(session_->connection, owned_ == progress.term(), deadline);
+  Result<void> ready;
+  if (!taken) {
+    ready = Failure(taken.error());
+  } else if (!*taken) {
+    fenced_ = progress.term();
+    ready = Failure(positions_.taken_over(name_));
+  } else {
+    owned_ = progress.term();
+  }
   if (ready && !origin().empty()) ready = set_postgres_origin(*session_, origin(), deadline);
   if (!ready) {
     drop_session();

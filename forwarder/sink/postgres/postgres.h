@@ -40,6 +40,7 @@ class PostgresSink final : public Sink {
   void listen(Listener listener) override { listener_ = std::move(listener); }
   // A forwarder that another one has taken over from takes over again.
   [[nodiscard]] Result<void> reopen() override {
+    owned_.reset();
     fenced_.reset();
     return {};
   }
@@ -93,7 +94,8 @@ class PostgresSink final : public Sink {
   std::vector<size_t> dropped_;                     // likewise, those that change nothing
   bool careful_ = false;                            // how the open transaction goes on
   TimePoint touched_;                               // when the transaction was last at work
-  std::optional<uint64_t> fenced_;                  // in that term of the slot
+  std::optional<uint64_t> owned_;                   // the position, in that term of the slot
+  std::optional<uint64_t> fenced_;                  // likewise: another one has taken over
   std::vector<std::string> warnings_;
   Listener listener_;
 };

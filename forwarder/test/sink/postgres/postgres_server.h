@@ -35,7 +35,7 @@ class PostgresServer {
     if (process_.running()) return;
     Process::Command command =
         as_user({program("postgres"), "-D", data(), "-k", directory_.path()});
-    for (const char* setting : {"listen_addresses=", "fsync=on", "wal_level=logical",
+    for (const char* setting : {"listen_addresses=", "fsync=off", "wal_level=logical",
                                 "max_connections=30", "unix_socket_permissions=0777"}) {
       command.argv.insert(command.argv.end(), {"-c", setting});
     }
@@ -81,7 +81,9 @@ class PostgresServer {
   }
 
  private:
-  PostgresServer() {
+  PostgresServer() { make(); }
+
+  void make() {
     if (geteuid() == 0) {
       const passwd* nobody = getpwnam("nobody");
       ASSERT_NE(nobody, nullptr);
