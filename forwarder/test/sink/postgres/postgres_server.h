@@ -35,8 +35,9 @@ class PostgresServer {
     if (process_.running()) return;
     Process::Command command =
         as_user({program("postgres"), "-D", data(), "-k", directory_.path()});
-    for (const char* setting : {"listen_addresses=", "fsync=off", "wal_level=logical",
-                                "max_connections=30", "unix_socket_permissions=0777"}) {
+    for (const char* setting :
+         {"listen_addresses=", "fsync=off", "wal_level=logical", "max_connections=30",
+          "max_replication_slots=200", "unix_socket_permissions=0777"}) {
       command.argv.insert(command.argv.end(), {"-c", setting});
     }
     command.output = directory_.file("log");
