@@ -561,8 +561,10 @@ void Doctor::sinks() {
       continue;
     }
     std::string name = "sink \"" + config.name + "\" at " + std::string((*sink)->endpoint());
-    const SourceState source{wal_position_, false, identity_, config_.source.max_value_bytes,
-                             !config_.source.kafka};
+    SourceState source{wal_position_, false, identity_, config_.source.max_value_bytes,
+                       !config_.source.kafka};
+    source.plain_numbers = config_.source.kafka || config_.source.numbers == "json";
+    source.max_depth = config_.source.kafka ? 0 : config_.source.max_depth;
     Result<void> checked = (*sink)->check(source, Clock::now() + kPatience);
     if (!checked && checked.error().loss) {
       // `run` says it, too, and goes on.

@@ -11,6 +11,7 @@ namespace {
 
 constexpr size_t kOthers = 16;  // events that are tried, to tell a bad one from an outage
 constexpr Duration kPatience = std::chrono::seconds(1);
+constexpr Duration kRestPoll = std::chrono::milliseconds(10);  // for the rest of a transaction
 constexpr Duration kSourcePoll = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -110,7 +111,10 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
     const auto may_go_on = [this] { return queue_.may_deliver(cursor_); };
     Progress progress(attempted, may_go_on, queue_.fence().term());
     const bool may_grow = attempted == pending.size() && attempted < sink_.limits().events;
-    if (may_grow) progress.offer([this] { return queue_.has_more(cursor_); });
+    if (may_grow) {
+      progress.offer([this] { return queue_.has_more(cursor_); });
+      progress.offer_rest([this] { return queue_.goes_on(cursor_); });
+    }
     const TimePoint until = deadline();
     stats_.pulse.back_by(until);
     // What is written after the signal belongs into the new file.
@@ -130,7 +134,7 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
       if (paused && may_grow && !pending.empty()) {
         BatchLimits limits = sink_.limits();
         limits.events -= pending.size();
-        extend(pending, limits);
+        extend(pending, limits, progress.goes_on() ? kRestPoll : Duration::zero());
       }
       continue;
     }
@@ -170,9 +174,9 @@ size_t Deliverer::attempt_size(const std::vector<Event>& pending) {
 }
 
 // What has come meanwhile is handed in behind what the sink has under way.
-void Deliverer::extend(std::vector<Event>& pending, const BatchLimits& limits) {
+void Deliverer::extend(std::vector<Event>& pending, const BatchLimits& limits, Duration patience) {
   std::vector<Event> more;
-  leave_out(queue_.take(cursor_, limits, Duration::zero(), more));
+  leave_out(queue_.take(cursor_, limits, patience, more));
   if (more.empty()) return;
   stats_.taken_at.store(time_.wall(), std::memory_order_relaxed);
   extended_ = true;
@@ -309,7 +313,7 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
 Deliverer::Fault Deliverer::fault(std::vector<Event>& pending, size_t troubled,
                                   bool others_passed) {
   if (!config_.unattended) return Fault::kOfTheEvent;
-  if (pending.size() == 1) extend(pending, sink_.limits());
+  if (pending.size() == 1) extend(pending, sink_.limits(), Duration::zero());
   const size_t end = std::min(pending.size(), troubled + 1 + kOthers);
   bool taken = troubled + 1 >= end && others_passed;
   bool overtaken = false;  // by an event that must come after this one

@@ -86,7 +86,7 @@ class Deliverer {
   Fault fault(std::vector<Event>& pending, size_t troubled, bool others_passed);
   bool passes(std::vector<Event>& pending, size_t other);
   Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);
-  void extend(std::vector<Event>& pending, const BatchLimits& limits);
+  void extend(std::vector<Event>& pending, const BatchLimits& limits, Duration patience);
   void settle(std::vector<Event>& pending, const Progress& progress);
   void set_aside(std::vector<Event>& pending, size_t event);
   void release();

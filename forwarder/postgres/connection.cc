@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/lookup.h"
 #include "postgres/remedy.h"
+#include "postgres/results.h"
 #include "postgres/session.h"
 
 namespace walspout {
@@ -26,7 +27,6 @@ constexpr std::string_view kSyntaxError = "42601";
 constexpr int64_t kPostgresEpochMicros = 946'684'800'000'000;
 
 using Options = std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)>;
-using ResultHandle = std::unique_ptr<PGresult, decltype(&PQclear)>;
 
 uint64_t get64(const char* p) {
   uint64_t value = 0;
@@ -37,17 +37,6 @@ uint64_t get64(const char* p) {
 char* put64(char* p, uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) *p++ = static_cast<char>(value >> shift);
   return p;
-}
-
-// One line of what libpq says, which likes to be several.
-std::string one_line(const char* text) {
-  std::string line(text ? text : "");
-  while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
-  for (size_t at; (at = line.find('\n')) != std::string::npos;) {
-    const size_t next = std::min(line.find_first_not_of("\n\t ", at), line.size());
-    line.replace(at, next - at, "; ");
-  }
-  return line;
 }
 
 // The value of an option; empty if it has none.
@@ -298,17 +287,17 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
         static_cast<size_t>(std::count(connection.prefix_.begin(), connection.prefix_.end(), ';'));
     return connection;
   }
-  Result<void> prepared = connection.prepare(deadline);
+  Result<void> prepared = connection.set_up(mode, deadline);
   if (!prepared) return Failure(std::move(prepared.error()));
   return connection;
 }
 
 // Sets what the session has to have set, for as long as it lasts. A pooler that drops the wish for
 // replication hands out an ordinary session, which others use, too: nothing is set there.
-Result<void> Connection::prepare(TimePoint deadline) {
+Result<void> Connection::set_up(Mode mode, TimePoint deadline) {
   const std::string kFirst = "IDENTIFY_SYSTEM";  // no ordinary session understands it
   std::vector<std::string> statements = session_statements(server_version());
-  statements.insert(statements.begin(), kFirst);
+  if (mode == Mode::kReplication) statements.insert(statements.begin(), kFirst);
   for (const std::string& statement : statements) {
     auto set = query(statement, deadline);
     while (!set && set.error().sqlstate == kCanceled && Clock::now() < deadline) {
@@ -441,16 +430,7 @@ ServerResult<std::vector<Row>> Connection::send(const std::string& message, Time
     switch (PQresultStatus(result.get())) {
       case PGRES_TUPLES_OK:
         done++;
-        for (int i = 0; i < PQntuples(result.get()); i++) {
-          Row& row = rows.emplace_back();
-          for (int j = 0; j < PQnfields(result.get()); j++) {
-            if (PQgetisnull(result.get(), i, j)) {
-              row.emplace_back();
-            } else {
-              row.emplace_back(PQgetvalue(result.get(), i, j));
-            }
-          }
-        }
+        append_rows(result.get(), rows);
         break;
       case PGRES_COMMAND_OK:
         done++;
@@ -463,20 +443,8 @@ ServerResult<std::vector<Row>> Connection::send(const std::string& message, Time
         if (!taken) return tl::unexpected(ServerError{"", std::move(taken.error())});
         break;
       }
-      default: {
-        const char* sqlstate = PQresultErrorField(result.get(), PG_DIAG_SQLSTATE);
-        std::string text = one_line(PQresultErrorField(result.get(), PG_DIAG_MESSAGE_PRIMARY));
-        if (const char* detail = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_DETAIL)) {
-          text += ": " + one_line(detail);
-        }
-        if (const char* hint = PQresultErrorField(result.get(), PG_DIAG_MESSAGE_HINT)) {
-          text += " (" + one_line(hint) + ")";
-        }
-        if (text.empty()) text = one_line(PQerrorMessage(conn));
-        text += remedy(text);
-        error = ServerError{sqlstate ? sqlstate : "",
-                            Error{ErrorKind::kRetry, std::move(text), endpoint()}};
-      }
+      default:
+        error = server_error(result.get(), conn, endpoint());
     }
   }
   if (error) return tl::unexpected(std::move(*error));

@@ -48,9 +48,24 @@ struct StreamMessage {
   bool reply_requested = false;
 };
 
+// What became of a statement that was sent without waiting; or the sync behind some of them.
+struct Outcome {
+  enum class Kind {
+    kDone,
+    kSkipped,  // a statement before it failed: nothing is done up to the next sync
+    kSync,
+  } kind = Kind::kDone;
+  std::vector<Row> rows;
+  uint64_t affected = 0;  // rows, by INSERT, UPDATE or DELETE
+};
+
 class Connection {
  public:
-  enum class Mode { kOrdinary, kReplication };
+  enum class Mode {
+    kOrdinary,
+    kReplication,
+    kSession,  // ordinary, and the session is ours alone: it keeps what is set and prepared
+  };
 
   // Whether `dsn` can be understood at all; what is wrong with it if not.
   static Result<void> check_dsn(const Secret& dsn);
@@ -78,6 +93,22 @@ class Connection {
   using Taker = std::function<Result<void>(size_t copy, Message value)>;
   ServerResult<std::vector<Row>> copy(const std::vector<std::string>& messages, TimePoint deadline,
                                       const Taker& take);
+
+  // Statements that are sent without waiting (mode kSession). Between begin_pipeline() and
+  // end_pipeline() only the functions up to there may be used. Each statement and each sync has an
+  // outcome, in order. An error skips what follows up to the next sync. An error without an
+  // SQLSTATE means that the connection is of no more use. Errors do not repeat values of rows.
+  using Parameters = std::vector<const char*>;  // as text, null for NULL; copied
+  Result<void> begin_pipeline();
+  Result<void> prepare(const std::string& name, const std::string& sql);
+  Result<void> execute(const std::string& name, const Parameters& parameters);
+  Result<void> run(const std::string& sql, const Parameters& parameters = {});
+  Result<void> sync();
+  // Sends what was queued, until the socket has taken all of it.
+  Result<void> flush(TimePoint deadline);
+  ServerResult<Outcome> outcome(TimePoint deadline);
+  // All outcomes were taken.
+  Result<void> end_pipeline();
 
   // Runs START_REPLICATION, on a connection of its mode; from then on only the functions below may
   // be used.
@@ -134,7 +165,7 @@ class Connection {
   static Result<Connection> attempt(const Secret& dsn, const Host& host, Mode mode,
                                     TimePoint deadline, const Wake& wake,
                                     const std::function<bool()>& interrupted);
-  Result<void> prepare(TimePoint deadline);
+  Result<void> set_up(Mode mode, TimePoint deadline);
   ServerResult<std::vector<Row>> send(const std::string& message, TimePoint deadline, size_t& done,
                                       const Taker* take = nullptr);
   Result<void> take_copy(size_t copy, TimePoint deadline, const Taker& take);

@@ -42,7 +42,8 @@ Result<bool> RenewedSink::renew() {
 
 Result<void> RenewedSink::check(const SourceState& source, TimePoint deadline) {
   // Later the server's log reaches further: nothing can be said of its end then.
-  source_ = SourceState{{}, source.replay, source.identity, source.max_value_bytes};
+  source_ = source;
+  source_.wal_position = {};
   Result<void> checked = sink_->check(source, deadline);
   unchecked_ = false;
   if (checked) return checked;

@@ -11,12 +11,13 @@ SinkType rabbitmq_type();
 SinkType exec_type();
 SinkType nats_type();
 SinkType kafka_type();
+SinkType postgres_type();
 SinkType file_type();
 SinkType stdout_type();
 SinkType null_type();
 
-inline constexpr SinkType (*kSinkTypes[])() = {redis_type, http_type,   rabbitmq_type,
-                                               kafka_type, nats_type,   exec_type,
-                                               file_type,  stdout_type, null_type};
+inline constexpr SinkType (*kSinkTypes[])() = {redis_type,  http_type, rabbitmq_type, kafka_type,
+                                               nats_type,   exec_type, postgres_type, file_type,
+                                               stdout_type, null_type};
 
 }  // namespace walspout

@@ -28,7 +28,10 @@ std::vector<InputFigure> SlotInput::figures() const {
 std::optional<SourceState> SlotInput::state() const {
   const uint64_t start = stats_.start_lsn;
   if (start == SourceStats::kNotYet) return std::nullopt;
-  return SourceState{Lsn{start}, false, stats_.identity.get(), max_value_bytes_};
+  SourceState state{Lsn{start}, false, stats_.identity.get(), max_value_bytes_};
+  state.plain_numbers = plain_numbers_;
+  state.max_depth = max_depth_;
+  return state;
 }
 
 }  // namespace walspout

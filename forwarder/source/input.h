@@ -20,6 +20,8 @@ class SlotInput final : public Input {
             const std::function<StreamObserver*(const SourceStats&)>& observe)
       : slot_(config.slot),
         max_value_bytes_(config.max_value_bytes),
+        max_depth_(config.max_depth),
+        plain_numbers_(config.numbers == "json"),
         source_(std::move(pipeline), config, queue, stats_, wake, std::move(state), timing,
                 observe(stats_)) {}
 
@@ -35,6 +37,8 @@ class SlotInput final : public Input {
  private:
   const std::string slot_;
   const uint64_t max_value_bytes_;
+  const uint64_t max_depth_;
+  const bool plain_numbers_;
   SourceStats stats_;
   Source source_;
 };

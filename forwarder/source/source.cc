@@ -573,7 +573,11 @@ void Source::hand_over() {
   if (observer_) observer_->observe(chunk_, decoder_.in_transaction() ? decoder_.xid() : 0);
   Chunk chunk = std::exchange(chunk_, Chunk{});
   std::vector<EventDetail>().swap(chunk.details);
-  if (!chunk.events.empty()) queue_.push(std::move(chunk));
+  if (!chunk.events.empty()) {
+    queue_.push(std::move(chunk), decoder_.in_transaction());
+  } else if (!decoder_.in_transaction()) {
+    queue_.transaction_ended();
+  }
 }
 
 // Sends a status update if one is due, or in any case.

@@ -38,7 +38,7 @@ int64_t since(const Chunk& chunk) {
 
 }  // namespace
 
-void EventQueue::push(Chunk chunk) {
+void EventQueue::push(Chunk chunk, bool open) {
   const int64_t time = since(chunk);
   if (tap_ != nullptr && tap_->is_watched()) tap_->see(chunk.events, Clock::now());
   std::lock_guard lock(mutex_);
@@ -46,8 +46,14 @@ void EventQueue::push(Chunk chunk) {
   pushed_ += chunk.events.size();
   chunks_.push_back(std::move(chunk));
   since_.push_back(time);
+  open_ = open;
   announced_ = false;
   fresh_ = true;
+}
+
+void EventQueue::transaction_ended() {
+  std::lock_guard lock(mutex_);
+  open_ = false;
 }
 
 std::optional<TimePoint> EventQueue::announce(bool at_once) {
@@ -132,6 +138,11 @@ bool EventQueue::has_more(size_t sink) const {
   return !closed_ && cursor.taken < pushed_ && !holds_discarded(cursor);
 }
 
+bool EventQueue::goes_on(size_t sink) const {
+  std::lock_guard lock(mutex_);
+  return open_ && !closed_ && bytes_ < capacity_ && !holds_discarded(cursors_[sink]);
+}
+
 size_t EventQueue::pass_over(size_t sink) {
   std::vector<Chunk> freed;
   std::unique_lock lock(mutex_);
@@ -213,6 +224,7 @@ uint64_t EventQueue::discard() {
   std::vector<Chunk> freed;
   std::lock_guard lock(mutex_);
   const uint64_t waiting = pushed_ - handled_locked();
+  open_ = false;
   discarded_ = pushed_;
   discarded_chunks_ = first_chunk_ + chunks_.size();
   for (Cursor& cursor : cursors_) {

@@ -41,7 +41,10 @@ class EventQueue {
   // when it has pushed all that it had: a wake-up costs more than a chunk. Many sinks hear of
   // events that come close together at intervals: announce() then says when to call it again.
   // While there is no room, and with `at_once`, there is no such delay.
-  void push(Chunk chunk);
+  // `open`: the transaction of its last event goes on.
+  void push(Chunk chunk, bool open = false);
+  // That transaction has ended, without another event.
+  void transaction_ended();
   // Before anything is pushed: shows what is pushed to those who watch. It outlives the queue.
   void show(Tap& tap) { tap_ = &tap; }
   std::optional<TimePoint> announce(bool at_once = false);
@@ -74,6 +77,9 @@ class EventQueue {
 
   // Whether take() would find something now, or pass over something.
   bool has_more(size_t sink) const;
+
+  // Whether more of the last event's transaction is to come, and the reader has room to read that.
+  bool goes_on(size_t sink) const;
 
   // The sink is done with all that it took.
   void done(size_t sink);
@@ -142,6 +148,7 @@ class EventQueue {
   uint64_t discarded_chunks_ = 0;        // likewise, absolute number
   size_t bytes_ = 0;
   Gather gather_;
+  bool open_ = false;      // the transaction of the last event goes on
   bool announced_ = true;  // nothing was pushed since
   bool fresh_ = false;     // something was pushed since announce() was called last
   bool waiting_for_room_ = false;

@@ -51,6 +51,11 @@ class Progress {
   // begins with what is not done, and has more behind that.
   bool has_more() const { return has_more_ && has_more_(); }
 
+  // The caller can say whether the transaction of the last event goes on with events that are still
+  // to come. A sink that keeps transactions together may then return with a pause, too.
+  void offer_rest(std::function<bool()> goes_on) { goes_on_ = std::move(goes_on); }
+  bool goes_on() const { return goes_on_ && goes_on_(); }
+
   // The receiver has taken responsibility for event i (or had it already).
   void durable(size_t i) {
     if (!done_[i]) durable_++;
@@ -83,6 +88,7 @@ class Progress {
   std::function<bool()> may_go_on_;
   uint64_t term_;
   std::function<bool()> has_more_;
+  std::function<bool()> goes_on_;
   bool halted_ = false;
   size_t durable_ = 0;
   size_t dropped_ = 0;
@@ -131,6 +137,10 @@ struct SourceState {
   uint64_t max_value_bytes = 0;
   // Ids of events grow. If not, they do so only among events of one key.
   bool ordered = true;
+  // Numbers in documents are the database's, and not strings.
+  bool plain_numbers = true;
+  // Levels that a document nests; what is deeper is a string in it. 0: there is no such limit.
+  uint64_t max_depth = 0;
 };
 
 class Sink {

@@ -165,7 +165,8 @@ TEST(ConfigMessages, OfSinkTypes) {
               "        http2: true\n        timeout: 1s\n        declare: topic\n"
               "        persistent: true\n        mandatory: true\n        unconfirmed: 1\n"
               "        fsync: true"),
-         "7:15: \"type\" must be one of redis, http, rabbitmq, kafka, nats, exec, file, stdout, "
+         "7:15: \"type\" must be one of redis, http, rabbitmq, kafka, nats, exec, postgres, file, "
+         "stdout, "
          "null, not "
          "\"redys\"; "
          "did you mean \"redis\"?");

@@ -390,7 +390,8 @@ statsu: {}
 )"),
       "f:3:28: \"slot\" must be up to 63 lower case letters, digits and underscores, not \"Bad\"\n"
       "f:3:33: unknown key \"publicatons\" in \"source\": did you mean \"publications\"?\n"
-      "f:5:15: \"type\" must be one of redis, http, rabbitmq, kafka, nats, exec, file, stdout, "
+      "f:5:15: \"type\" must be one of redis, http, rabbitmq, kafka, nats, exec, postgres, file, "
+      "stdout, "
       "null, not "
       "\"redys\"; did you mean \"redis\"?\n"
       "f:6:9: an item of \"sinks\" needs \"path\"\n"

@@ -7,6 +7,7 @@
 #include "sink/http/config.h"
 #include "sink/kafka/config.h"
 #include "sink/nats/config.h"
+#include "sink/postgres/config.h"
 #include "sink/rabbitmq/config.h"
 #include "sink/redis/config.h"
 
@@ -42,7 +43,10 @@ TEST(SinksTest, EachTypeMakesItsSink) {
   KafkaConfig kafka;
   kafka.brokers = {"127.0.0.1:1"};
   configs["kafka"] = with("kafka", kafka);
-  EXPECT_EQ(configs.size(), 9u);
+  PostgresConfig postgres;
+  postgres.dsn = Secret("host=127.0.0.1 dbname=d");
+  configs["postgres"] = with("postgres", postgres);
+  EXPECT_EQ(configs.size(), 10u);
   for (const auto& [name, config] : configs) {
     EXPECT_EQ(config.name, name);
     const auto made = make_sink(config);
@@ -91,7 +95,7 @@ TEST(SinksTest, SecretsInSectionsAreFound) {
 }
 
 TEST(SinksTest, ConfigurationsThatAreWrongAreFatal) {
-  for (const char* type : {"redis", "http", "rabbitmq", "kafka", "nats", "exec"}) {
+  for (const char* type : {"redis", "http", "rabbitmq", "kafka", "nats", "exec", "postgres"}) {
     EXPECT_EQ(make_sink(sink_config(type)).error().kind, ErrorKind::kFatal) << type;
   }
 }

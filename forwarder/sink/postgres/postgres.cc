@@ -1,0 +1,315 @@
+#include "sink/postgres/postgres.h"
+
+#include <algorithm>
+
+#include "postgres/place.h"
+
+namespace walspout {
+namespace {
+
+std::string place_name(const PostgresConfig& config) {
+  const Place place = Place::of(config.dsn);
+  std::string name;
+  for (const std::string& server : place.servers) name += (name.empty() ? "" : ",") + server;
+  return name + "/" + place.database;
+}
+
+// Where the transaction begins that the event is of.
+size_t transaction_begin(std::span<const Event> events, size_t event) {
+  while (event > 0 && events[event - 1].lsn == events[event].lsn) event--;
+  return event;
+}
+
+// So many of the first events are whole transactions.
+size_t whole(std::span<const Event> events, const Progress& progress) {
+  const bool more = progress.has_more() || progress.goes_on();
+  return more ? transaction_begin(events, events.size() - 1) : events.size();
+}
+
+tl::unexpected<DeliveryError> failure(Error error, size_t event = 0) {
+  return tl::unexpected(DeliveryError{std::move(error), event, std::nullopt});
+}
+
+}  // namespace
+
+PostgresSink::PostgresSink(const PostgresConfig& config, Router router, std::string name)
+    : config_(config),
+      name_(std::move(name)),
+      positions_(config.sink),
+      tables_(config_, std::move(router)) {}
+
+Result<std::unique_ptr<Sink>> PostgresSink::create(const PostgresConfig& config) {
+  if (config.dsn.empty()) return misconfigured("dsn is empty");
+  if (auto good = Connection::check_dsn(config.dsn); !good) return in("dsn", good.error());
+  auto router = Router::create(config.target);
+  if (!router) return in("target", router.error());
+  for (const std::string& name : router->fixed_names()) {
+    if (auto target = PostgresName::parse(name); !target) return Failure(target.error());
+  }
+  return std::unique_ptr<Sink>(new PostgresSink(config, std::move(*router), place_name(config)));
+}
+
+// Of a source and a sink: a session has one for itself.
+std::string PostgresSink::origin() const {
+  if (!positions_.is_used()) return "";
+  std::string name = "walspout_" + config_.sink + "_" + positions_.source().identity;
+  std::replace(name.begin(), name.end(), ' ', '_');
+  return name;
+}
+
+Result<void> PostgresSink::open(TimePoint deadline) {
+  const bool is_too_full = tables_.size() > kTables && (!transaction_ || !transaction_->is_open());
+  if (session_ &&
+      (is_too_full || !session_->connection.is_usable() || session_->connection.hung_up())) {
+    drop_session();
+  }
+  if (session_) return {};
+  auto opened = open_postgres_session(config_, deadline, wake_);
+  if (!opened) return Failure(opened.error());
+  session_.emplace(std::move(*opened));
+  return {};
+}
+
+Result<void> PostgresSink::prepare(const Progress& progress, TimePoint deadline) {
+  if (fenced_ && *fenced_ == progress.term()) return Failure(positions_.taken_over(name_));
+  if (auto opened = open(deadline); !opened) return opened;
+  if (transaction_) return {};
+  fenced_.reset();
+  // Another one that took over in the same term has the slot: it is to stay the owner.
+  const auto taken =
+      positions_.take_over(session_->connection, owned_ == progress.term(), deadline);
+  Result<void> ready;
+  if (!taken) {
+    ready = Failure(taken.error());
+  } else if (!*taken) {
+    fenced_ = progress.term();
+    ready = Failure(positions_.taken_over(name_));
+  } else {
+    owned_ = progress.term();
+  }
+  if (ready && !origin().empty()) ready = set_postgres_origin(*session_, origin(), deadline);
+  if (!ready) {
+    drop_session();
+    return ready;
+  }
+  transaction_.emplace(config_, session_->connection, positions_, [this](const std::string& line) {
+    if (listener_) listener_(line);
+  });
+  return {};
+}
+
+void PostgresSink::drop_session() {
+  transaction_.reset();
+  session_.reset();
+  tables_.forget();
+  applied_.clear();
+  dropped_.clear();
+  careful_ = false;
+}
+
+void PostgresSink::drop_transaction(TimePoint deadline) {
+  applied_.clear();
+  dropped_.clear();
+  careful_ = false;
+  if (!transaction_ || !transaction_->is_open()) return;
+  if (!transaction_->roll_back(deadline)) drop_session();
+}
+
+Result<void> PostgresSink::check(const SourceState& source, TimePoint deadline) {
+  if (!source.plain_numbers) {
+    return misconfigured(
+        "the source prints numbers as strings, which would stay strings in columns of type json: "
+        "leave `numbers` of the source at json",
+        name_);
+  }
+  const std::string before = positions_.source().identity;
+  positions_.set_source(source);
+  if (positions_.source().identity != before) drop_session();
+  if (auto opened = open(deadline); !opened) return opened;
+  if (auto good = positions_.check(session_->connection, deadline); !good) return good;
+  warnings_ = session_->warnings;
+  if (source.max_depth > 0) {
+    warnings_.push_back(
+        "a value of type json that nests deeper than " +
+        std::to_string(source.max_depth - std::min<uint64_t>(2, source.max_depth)) +
+        " levels arrives as a string that holds it: set max_depth: 0 in the source");
+  }
+  return {};
+}
+
+void PostgresSink::idle() {
+  if (!transaction_ || !transaction_->is_open()) return;
+  // After an error, or while the stream is lost, others are not to wait for our locks.
+  if (careful_ || Clock::now() - touched_ > kLongestPause) {
+    drop_transaction(Clock::now() + std::chrono::seconds(1));
+  }
+}
+
+Delivery PostgresSink::deliver(std::span<const Event> events, TimePoint deadline,
+                               Progress& progress) {
+  if (events.empty()) return {};
+  if (!progress.may_go_on()) return halted();
+  if (auto ready = prepare(progress, deadline); !ready) {
+    return failure(std::move(ready.error()));
+  }
+  tables_.begin();
+  size_t skipped = 0;
+  for (; skipped < events.size(); skipped++) {
+    auto there = positions_.has(events[skipped], name_);
+    if (!there) return failure(std::move(there.error()));
+    if (!*there) break;
+    progress.durable(skipped);
+  }
+  if (skipped == events.size()) return {};
+  for (size_t i = skipped + 1; i < events.size(); i++) {
+    static_cast<void>(positions_.has(events[i], name_));
+  }
+  Call call{events.subspan(skipped), skipped, deadline, progress};
+  return run(call);
+}
+
+// How many of the first events are in the open transaction.
+size_t PostgresSink::resume(const Call& call) {
+  if (!transaction_->is_open()) return 0;
+  bool same = applied_.size() <= call.events.size();
+  for (size_t i = 0; same && i < applied_.size(); i++) {
+    same = applied_[i] == std::pair(call.events[i].lsn, call.events[i].index);
+  }
+  if (same) return applied_.size();
+  drop_transaction(call.deadline);
+  return 0;
+}
+
+void PostgresSink::remember(const Call& call, size_t end) {
+  for (size_t i = applied_.size(); i < end; i++) {
+    applied_.emplace_back(call.events[i].lsn, call.events[i].index);
+  }
+  touched_ = Clock::now();
+}
+
+Delivery PostgresSink::run(Call& call) {
+  const size_t begin = resume(call);
+  if (!transaction_) return undelivered(ErrorKind::kRetry, "the connection broke", name_);
+  size_t end = whole(call.events, call.progress);
+  // A transaction that is still coming is applied as far as it is there.
+  const bool stays_open = end == 0;
+  if (stays_open) end = call.events.size();
+  if (begin == end && stays_open) {
+    if (Clock::now() - touched_ > kLongestPause) drop_transaction(call.deadline);
+    call.progress.pause();
+    return {};
+  }
+  const Part part{begin, end, stays_open};
+  return careful_ ? apply_carefully(call, part) : apply(call, part);
+}
+
+// The plan of a part; the part becomes shorter if an event cannot be applied.
+Plan PostgresSink::planned(const Call& call, Part& part) {
+  Planner planner(
+      config_,
+      [&](const Event& event) { return tables_.find(session_->connection, event, call.deadline); },
+      careful_);
+  Plan plan = planner.plan(call.events, part.begin, part.end);
+  if (!plan.stop) return plan;
+  part.stop = std::move(plan.stop);
+  const size_t whole_until = transaction_begin(call.events, part.stop->event);
+  part.stays_open = whole_until <= part.begin && part.stop->error.kind == ErrorKind::kReject;
+  part.end = part.stays_open ? part.stop->event : std::max(part.begin, whole_until);
+  return planner.plan(call.events, part.begin, part.end);
+}
+
+Delivery PostgresSink::apply(Call& call, Part part) {
+  const Plan plan = planned(call, part);
+  // Nothing of the transaction can be committed before an operator has changed something.
+  if (part.stop && part.end == part.begin && !part.stays_open) {
+    drop_transaction(call.deadline);
+    return failure(std::move(part.stop->error), call.skipped + part.stop->event);
+  }
+  const PostgresPosition position = positions_.behind(call.events[part.end - (part.end > 0)]);
+  Applied applied =
+      transaction_->apply(call.events, plan, part.stays_open ? nullptr : &position, call.deadline);
+  if (applied) return conclude(call, part, plan);
+  if (applied.error().what == Trouble::What::kSomeEvent) {
+    applied_.clear();
+    dropped_.clear();
+    careful_ = true;
+    part.begin = 0;
+    return apply_carefully(call, part);
+  }
+  return failed(call, part, std::move(applied.error()));
+}
+
+// Each transaction of the source on its own, so that what is before a bad event is committed.
+Delivery PostgresSink::apply_carefully(Call& call, Part part) {
+  while (true) {
+    Part one = part;
+    size_t end = one.begin;
+    while (end < part.end && call.events[end].lsn == call.events[one.begin].lsn) end++;
+    one.end = end;
+    one.stays_open = part.stays_open && end == part.end;
+    one.stop.reset();
+    careful_ = true;
+    const Plan plan = planned(call, one);
+    if (one.stop && one.end == one.begin && !one.stays_open) {
+      drop_transaction(call.deadline);
+      return failure(std::move(one.stop->error), call.skipped + one.stop->event);
+    }
+    const PostgresPosition position = positions_.behind(call.events[one.end - (one.end > 0)]);
+    Applied applied = transaction_->apply_carefully(
+        call.events, plan, one.stays_open ? nullptr : &position, call.deadline);
+    if (!applied) return failed(call, one, std::move(applied.error()));
+    Delivery done = conclude(call, one, plan);
+    if (!done || one.stays_open || one.end == part.end) return done;
+    part.begin = one.end;
+    if (!call.progress.may_go_on()) return halted();
+  }
+}
+
+Delivery PostgresSink::conclude(Call& call, const Part& part, const Plan& plan) {
+  dropped_.insert(dropped_.end(), plan.dropped.begin(), plan.dropped.end());
+  if (part.stays_open) {
+    remember(call, part.end);
+    if (part.stop) careful_ = true;
+  } else {
+    for (const size_t i : dropped_) call.progress.drop(call.skipped + i);
+    call.progress.durable_before(call.skipped + part.end);
+    applied_.clear();
+    dropped_.clear();
+    careful_ = false;
+  }
+  if (part.stop) {
+    return failure(part.stop->error, call.skipped + part.stop->event);
+  }
+  if (part.stays_open || part.end < call.events.size()) call.progress.pause();
+  return {};
+}
+
+Delivery PostgresSink::failed(const Call& call, const Part& part, Trouble trouble) {
+  DeliveryError error{std::move(trouble.error), 0, std::nullopt};
+  switch (trouble.what) {
+    case Trouble::What::kEvent:
+      // What is before the event stays in the transaction, which goes on without the event.
+      remember(call, trouble.event);
+      error.event = call.skipped + trouble.event;
+      return tl::unexpected(std::move(error));
+    case Trouble::What::kSomeEvent:
+      // The commit fails: any event of the transaction may be at fault.
+      error.event = call.skipped + part.begin;
+      error.size = part.end - part.begin;
+      if (error.size > 1) error.error.blamed = Scope::kBatch;
+      break;
+    case Trouble::What::kFenced:
+      fenced_ = call.progress.term();
+      break;
+    case Trouble::What::kOther:
+      break;
+  }
+  if (trouble.broken || trouble.changed || trouble.what == Trouble::What::kFenced) {
+    drop_session();
+  } else {
+    drop_transaction(call.deadline);
+  }
+  return tl::unexpected(std::move(error));
+}
+
+}  // namespace walspout

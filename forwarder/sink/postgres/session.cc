@@ -1,0 +1,159 @@
+#include "sink/postgres/session.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "sink/postgres/errors.h"
+
+namespace walspout {
+namespace {
+
+constexpr std::string_view kNoPrivilege = "42501";
+
+struct Setting {
+  std::string_view name;
+  std::string_view value;
+  int since = 0;  // the first server version that knows it
+};
+
+// Beside those of postgres/session.h.
+constexpr std::array kSettings = {
+    Setting{"default_transaction_read_only", "off"},
+    // Locks of a forwarder that was frozen or cut off are given back.
+    Setting{"idle_in_transaction_session_timeout", "15s"},
+    Setting{"lock_timeout", "30s"},
+    Setting{"client_connection_check_interval", "1s", 140000},
+    // A policy that hides rows is an error.
+    Setting{"row_security", "off"},
+    // As the plugin prints values.
+    Setting{"intervalstyle", "postgres"},
+    Setting{"lc_monetary", "C"},
+    Setting{"xmloption", "content"},
+    Setting{"array_nulls", "on"},
+    // Rows are looked for by their keys, however small the table was when a statement was planned.
+    Setting{"plan_cache_mode", "force_generic_plan"},
+    Setting{"enable_hashjoin", "off"},
+    Setting{"enable_mergejoin", "off"},
+    Setting{"enable_seqscan", "off"},
+    Setting{"jit", "off"},
+};
+
+Result<void> refuse_pooler(Connection& connection, TimePoint deadline) {
+  auto pid = connection.query("SELECT pg_catalog.pg_backend_pid()", deadline);
+  if (!pid) return Failure(postgres_error(pid.error()));
+  if (text(pid->front(), 0) == std::to_string(connection.server_process())) return {};
+  return misconfigured(
+      "`dsn` leads to a connection pooler, such as PgBouncer, which hands the session to others: "
+      "let it name the server itself",
+      connection.endpoint());
+}
+
+Result<void> refuse_standby(Connection& connection, TimePoint deadline) {
+  auto standby = connection.query("SELECT pg_catalog.pg_is_in_recovery()", deadline);
+  if (!standby) return Failure(postgres_error(standby.error()));
+  if (text(standby->front(), 0) != "t") return {};
+  return retry(
+      "the server is a standby, and takes no writes: with several servers in `dsn`, "
+      "target_session_attrs=read-write finds the one that does",
+      connection.endpoint());
+}
+
+Result<void> set_up(Connection& connection, TimePoint deadline) {
+  std::string statement = "SELECT ";
+  for (const Setting& setting : kSettings) {
+    if (connection.server_version() < setting.since) continue;
+    statement += "pg_catalog.set_config('" + std::string(setting.name) + "', '" +
+                 std::string(setting.value) + "', false), ";
+  }
+  // What was committed is confirmed to the source, and does not come again.
+  statement +=
+      "pg_catalog.set_config('synchronous_commit', CASE "
+      "pg_catalog.current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE "
+      "pg_catalog.current_setting('synchronous_commit') END, false)";
+  if (auto set = connection.query(statement, deadline); !set) {
+    return in("could not set up the session", postgres_error(set.error()));
+  }
+  return {};
+}
+
+Result<void> set_role(Connection& connection, bool fire_triggers, TimePoint deadline) {
+  auto set = connection.query(
+      "SET session_replication_role = " + std::string(fire_triggers ? "origin" : "replica"),
+      deadline);
+  if (set || (fire_triggers && set.error().sqlstate == kNoPrivilege)) return {};
+  if (set.error().sqlstate != kNoPrivilege) return Failure(postgres_error(set.error()));
+  return misconfigured(
+      "the role of `dsn` may not set session_replication_role to replica, which keeps triggers and "
+      "foreign keys of the target from firing: " +
+          std::string(connection.server_version() >= 150000
+                          ? "GRANT SET ON PARAMETER session_replication_role TO it"
+                          : "make it a superuser") +
+          ", or set session_replication_role: origin",
+      connection.endpoint());
+}
+
+Result<bool> may_set_origin(Connection& connection, TimePoint deadline) {
+  auto may = connection.query(
+      "SELECT COALESCE(pg_catalog.current_setting('is_superuser') = 'on', false) OR "
+      "(pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 140000 AND "
+      "pg_catalog.has_function_privilege('pg_catalog.pg_replication_origin_oid(text)', 'EXECUTE') "
+      "AND pg_catalog.has_function_privilege('pg_catalog.pg_replication_origin_create(text)', "
+      "'EXECUTE') AND pg_catalog.has_function_privilege("
+      "'pg_catalog.pg_replication_origin_session_setup(text)', 'EXECUTE'))",
+      deadline);
+  if (!may) return Failure(postgres_error(may.error()));
+  return text(may->front(), 0) == "t";
+}
+
+std::string origin_warning(int version) {
+  return "rows have no replication origin, so that a source in the target's database cannot leave "
+         "them out (origin: none). " +
+         std::string(version >= 140000
+                         ? "GRANT EXECUTE ON FUNCTION "
+                           "pg_catalog.pg_replication_origin_oid(text), "
+                           "pg_catalog.pg_replication_origin_create(text), "
+                           "pg_catalog.pg_replication_origin_session_setup(text) to the role of "
+                           "`dsn`"
+                         : "Only a superuser may set it before PostgreSQL 14");
+}
+
+}  // namespace
+
+Result<PostgresSession> open_postgres_session(const PostgresConfig& config, TimePoint deadline,
+                                              const Wake& wake) {
+  auto opened = Connection::open(config.dsn, Connection::Mode::kSession,
+                                 std::min(deadline, Clock::now() + config.connect_timeout), wake,
+                                 [] { return false; });
+  if (!opened) return Failure(std::move(opened.error()));
+  PostgresSession session{std::move(*opened), {}};
+  for (const auto& step : {refuse_pooler, refuse_standby, set_up}) {
+    if (auto done = step(session.connection, deadline); !done) return Failure(done.error());
+  }
+  if (auto set = set_role(session.connection, config.fire_triggers, deadline); !set) {
+    return Failure(set.error());
+  }
+  auto may = may_set_origin(session.connection, deadline);
+  if (!may) return Failure(may.error());
+  session.may_set_origin = *may;
+  if (!*may) session.warnings.push_back(origin_warning(session.connection.server_version()));
+  return session;
+}
+
+Result<void> set_postgres_origin(PostgresSession& session, const std::string& origin,
+                                 TimePoint deadline) {
+  if (!session.may_set_origin) return {};
+  const std::string name = Connection::quote_literal(origin);
+  auto set = session.connection.query("SELECT pg_catalog.pg_replication_origin_create(" + name +
+                                          ") WHERE pg_catalog.pg_replication_origin_oid(" + name +
+                                          ") IS NULL",
+                                      deadline);
+  if (set) {
+    set = session.connection.query(
+        "SELECT pg_catalog.pg_replication_origin_session_setup(" + name + ")", deadline);
+  }
+  if (set) return {};
+  return in("could not set replication origin \"" + origin + "\"", postgres_error(set.error()));
+}
+
+}  // namespace walspout

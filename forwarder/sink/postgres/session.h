@@ -1,0 +1,26 @@
+// The sink's session in the target: its settings, and what has to be so that it can work.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "postgres/connection.h"
+#include "sink/postgres/config.h"
+
+namespace walspout {
+
+struct PostgresSession {
+  Connection connection;
+  std::vector<std::string> warnings;
+  bool may_set_origin = false;
+};
+
+[[nodiscard]] Result<PostgresSession> open_postgres_session(const PostgresConfig& config,
+                                                            TimePoint deadline, const Wake& wake);
+
+// Marks rows as coming from elsewhere, where the role may do that: a source of the target's
+// database with `origin: none` leaves them out. Error: kRetry while another session has the origin.
+[[nodiscard]] Result<void> set_postgres_origin(PostgresSession& session, const std::string& origin,
+                                               TimePoint deadline);
+
+}  // namespace walspout

@@ -1,0 +1,187 @@
+#include "sink/postgres/steps.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "sink/postgres/document.h"
+
+namespace walspout {
+namespace {
+
+// Whether a key may be only once in a statement of the kind.
+bool once_a_key(Change change) {
+  return change == Change::kUpsert || change == Change::kUpdate || change == Change::kPatch;
+}
+
+bool folds(Change change) {
+  return change == Change::kUpsert || change == Change::kUpdate;
+}
+
+void append_patch(const Event& event, std::string& out) {
+  constexpr std::string_view kOrigin = ",\"origin\":";
+  std::string_view rest = behind_row(event);
+  // Nothing behind these members is needed, but it does no harm.
+  if (rest.starts_with(kOrigin)) rest = "}";
+  out += "{\"after\":";
+  out += event.after();
+  out += rest;
+}
+
+Error left_out(const Event& event) {
+  return {ErrorKind::kReject,
+          "columns of the row were left out (`elided` in the document), as they pass "
+          "max_value_bytes of the source or do not fit: raise that, or let the target keep what "
+          "it has of them by elided: keep",
+          event.table != nullptr ? event.table->schema + "." + event.table->name : ""};
+}
+
+}  // namespace
+
+Plan Planner::plan(std::span<const Event> events, size_t begin, size_t end) {
+  Plan plan;
+  plan.end = begin;
+  for (size_t i = begin; i < end; i++) {
+    if (auto added = add(events, i, plan); !added) {
+      plan.stop = Stop{i, std::move(added.error())};
+      return plan;
+    }
+    plan.end = i + 1;
+  }
+  return plan;
+}
+
+Result<void> Planner::add(std::span<const Event> events, size_t i, Plan& plan) {
+  const Event& event = events[i];
+  const bool applies_not = event.op == 'm' ||
+                           (config_.append && (event.op == 'd' || event.op == 't')) ||
+                           (event.op == 't' && config_.truncate == Truncates::kIgnore);
+  if (applies_not) {
+    plan.dropped.push_back(i);
+    return {};
+  }
+  auto table = table_of_(event);
+  if (!table) return Failure(table.error());
+  if (*table == nullptr) {
+    plan.dropped.push_back(i);
+    return {};
+  }
+  const Lacks lack = lacks(event);
+  if (event.op == 't') {
+    if (config_.truncate == Truncates::kError) {
+      return reject("a TRUNCATE, which the configuration does not allow (truncate: error)",
+                    event.table->schema + "." + event.table->name);
+    }
+    add_truncate(i, *table, plan);
+    return {};
+  }
+  if (event.op == 'd') {
+    add_row(events, i, Change::kDelete, *table, lack.elided, plan);
+    return {};
+  }
+  if (lack.elided && !config_.keep_elided) return Failure(left_out(event));
+  if (!(*table)->shape.keyed) {
+    if (lack) {
+      return reject("the row lacks columns, and table " + (*table)->shape.target.text() +
+                        " has no key by which they could be kept",
+                    event.table->schema + "." + event.table->name);
+    }
+    add_row(events, i, Change::kInsert, *table, false, plan);
+  } else if (event.op == 'u' && event.barrier && !event.before().empty()) {
+    add_row(events, i, Change::kMove, *table, lack && config_.missing != Missing::kIgnore, plan);
+  } else if (lack) {
+    const bool may_lack_row = event.op == 'u' && config_.missing == Missing::kIgnore;
+    add_row(events, i, Change::kPatch, *table, !may_lack_row, plan);
+  } else if (event.op == 'u') {
+    add_row(events, i, Change::kUpdate, *table, false, plan);
+  } else {
+    const bool may_be_there = careful_ || (*table)->has_rows;
+    add_row(events, i, may_be_there ? Change::kUpsert : Change::kInsert, *table, false, plan);
+  }
+  return {};
+}
+
+bool Planner::joins(const Step& step, Change change, const PostgresTable* table, bool must_exist,
+                    const Event& event) const {
+  if (step.change != change || step.table != table || step.must_exist != must_exist) return false;
+  if (change == Change::kMove) return false;
+  if (step.rows.size() >= kRows || bytes_ + event.document.size() > kBytes) return false;
+  // Which row a statement takes of two with one key is not defined.
+  return !once_a_key(change) || table->shape.exact_keys;
+}
+
+void Planner::add_row(std::span<const Event> events, size_t i, Change change, PostgresTable* table,
+                      bool must_exist, Plan& plan) {
+  const Event& event = events[i];
+  if (!plan.steps.empty() && joins(plan.steps.back(), change, table, must_exist, event)) {
+    Step& step = plan.steps.back();
+    const auto known = once_a_key(change) ? keys_.find(event.key_hash) : keys_.end();
+    if (known == keys_.end()) {
+      if (once_a_key(change)) keys_.emplace(event.key_hash, step.rows.size());
+      step.rows.push_back(i);
+      step.end = i + 1;
+      bytes_ += event.document.size();
+      return;
+    }
+    size_t& place = step.rows[known->second];
+    if (folds(change) && !careful_ && !table->shape.has_triggers &&
+        events[place].key() == event.key()) {
+      place = i;
+      step.end = i + 1;
+      bytes_ += event.document.size();
+      return;
+    }
+  }
+  plan.steps.push_back({change, table, {}, i + 1, {i}, must_exist});
+  keys_.clear();
+  if (once_a_key(change)) keys_.emplace(event.key_hash, 0);
+  bytes_ = event.document.size();
+}
+
+// A TRUNCATE of several tables has an event for each, and foreign keys between them ask for one
+// statement.
+void Planner::add_truncate(size_t i, PostgresTable* table, Plan& plan) {
+  if (!plan.steps.empty() && plan.steps.back().change == Change::kTruncate) {
+    Step& step = plan.steps.back();
+    if (std::find(step.tables.begin(), step.tables.end(), table) == step.tables.end()) {
+      step.tables.push_back(table);
+    }
+    step.rows.push_back(i);
+    step.end = i + 1;
+    return;
+  }
+  plan.steps.push_back({Change::kTruncate, table, {table}, i + 1, {i}, false});
+}
+
+void Planner::parameters(std::span<const Event> events, const Step& step, std::string& first,
+                         std::string& second) {
+  first.assign("[");
+  second.clear();
+  for (const size_t row : step.rows) {
+    const Event& event = events[row];
+    if (first.size() > 1) first += ',';
+    switch (step.change) {
+      case Change::kInsert:
+      case Change::kUpsert:
+      case Change::kUpdate:
+        first += event.after();
+        break;
+      case Change::kDelete:
+        first += event.key();
+        break;
+      case Change::kPatch:
+        append_patch(event, first);
+        break;
+      case Change::kMakeRoom:
+      case Change::kMove:
+        append_patch(event, first);
+        second.assign("[").append(event.before()).append("]");
+        break;
+      case Change::kTruncate:
+        break;
+    }
+  }
+  first += ']';
+}
+
+}  // namespace walspout

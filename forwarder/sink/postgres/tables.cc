@@ -1,0 +1,81 @@
+#include "sink/postgres/tables.h"
+
+#include <utility>
+
+#include "sink/postgres/errors.h"
+
+namespace walspout {
+
+void PostgresTables::forget() {
+  begin();
+  tables_.clear();
+  count_ = 0;
+}
+
+Result<PostgresTable*> PostgresTables::find(Connection& connection, const Event& event,
+                                            TimePoint deadline) {
+  if (latest_.source == event.table && latest_.op == event.op) return latest_.table;
+  const auto known = known_.find({event.table, event.op});
+  if (known != known_.end()) {
+    latest_ = {event.table, event.op, known->second};
+    return known->second;
+  }
+  auto found = look_up(connection, event, deadline);
+  // Rows of a table without columns that are known may have different ones.
+  if (!found || event.table->columns.empty()) return found;
+  latest_ = {event.table, event.op, *found};
+  known_[{event.table, event.op}] = *found;
+  return found;
+}
+
+Result<PostgresTable*> PostgresTables::look_up(Connection& connection, const Event& event,
+                                               TimePoint deadline) {
+  auto routed = router_.route(event, name_);
+  if (!routed) return Failure(routed.error());
+  if (!*routed) return nullptr;
+  auto target = PostgresName::parse(name_);
+  if (!target) return Failure(target.error());
+  Table source = *event.table;
+  if (source.columns.empty()) {
+    auto made = described(connection, event, deadline);
+    if (!made) return Failure(made.error());
+    source = std::move(*made);
+  }
+  auto& entries = tables_[*target];
+  for (const auto& entry : entries) {
+    if (entry->source == source) return &entry->table;
+  }
+  auto shape = load_shape(connection, source, *target, !config_.append,
+                          {config_.create_tables, config_.add_columns}, deadline);
+  if (!shape) return Failure(shape.error());
+  auto entry = std::make_unique<Entry>();
+  entry->source = std::move(source);
+  entry->table.shape = std::move(*shape);
+  entry->table.number = count_++;
+  entries.push_back(std::move(entry));
+  return &entries.back()->table;
+}
+
+// Of a dead letter only the document is known: the server says which columns it has.
+Result<Table> PostgresTables::described(Connection& connection, const Event& event,
+                                        TimePoint deadline) const {
+  Table made{event.table->schema, event.table->name, {}};
+  const auto names = [&](std::string_view object) {
+    return connection.query("SELECT pg_catalog.json_object_keys(" +
+                                Connection::quote_literal(object.empty() ? "{}" : object) +
+                                "::pg_catalog.json)",
+                            deadline);
+  };
+  auto key = names(event.key());
+  if (!key) return Failure(postgres_error(key.error()));
+  auto row = names(event.after().empty() ? event.key() : event.after());
+  if (!row) return Failure(postgres_error(row.error()));
+  for (const Row& column : *row) {
+    Column& added = made.columns.emplace_back();
+    added.name = text(column, 0);
+    for (const Row& one : *key) added.in_key = added.in_key || text(one, 0) == added.name;
+  }
+  return made;
+}
+
+}  // namespace walspout

@@ -1,0 +1,64 @@
+// The tables of the target that events go to: found by the event's table, looked at once on a
+// connection.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "postgres/connection.h"
+#include "sink/common/template.h"
+#include "sink/postgres/config.h"
+#include "sink/postgres/steps.h"
+
+namespace walspout {
+
+class PostgresTables {
+ public:
+  PostgresTables(const PostgresConfig& config, Router router)
+      : config_(config), router_(std::move(router)) {}
+
+  // A call of deliver() begins: tables of events of the last call may be gone.
+  void begin() {
+    latest_ = {};
+    known_.clear();
+  }
+
+  // Null: the event goes nowhere, by the configuration. Error: of the event, or the target's table
+  // does not fit.
+  [[nodiscard]] Result<PostgresTable*> find(Connection& connection, const Event& event,
+                                            TimePoint deadline);
+
+  // The connection is gone.
+  void forget();
+  size_t size() const { return count_; }
+
+ private:
+  struct Entry {
+    Table source;
+    PostgresTable table;
+  };
+  struct Known {
+    const Table* source = nullptr;
+    char op = 0;
+    PostgresTable* table = nullptr;
+
+    auto key() const { return std::pair(source, op); }
+  };
+
+  [[nodiscard]] Result<PostgresTable*> look_up(Connection& connection, const Event& event,
+                                               TimePoint deadline);
+  [[nodiscard]] Result<Table> described(Connection& connection, const Event& event,
+                                        TimePoint deadline) const;
+
+  const PostgresConfig& config_;
+  const Router router_;
+  std::map<PostgresName, std::vector<std::unique_ptr<Entry>>> tables_;
+  size_t count_ = 0;
+  Known latest_;
+  std::map<std::pair<const Table*, char>, PostgresTable*> known_;  // in this call
+  std::string name_;                                               // kept for its memory
+};
+
+}  // namespace walspout
