@@ -412,7 +412,7 @@ Result<bool> Reader::read() {
     return Failure(std::move(marked.error()));
   }
   alone_ = false;
-  backoff_.reset();
+  if (!save_failed_) backoff_.reset();
   return true;
 }
 

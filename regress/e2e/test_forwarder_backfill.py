@@ -645,8 +645,8 @@ def test_progress_that_cannot_be_written_is_told(db, fwd):
     db.create_slot("fwd")
     try:
         with f:
-            db.psql("SELECT walspout.backfill('t', rate => 20)")
-            pg.wait_until(lambda: db.value("SELECT rows FROM walspout.backfills") >= 10, 60, what="saved rows")
+            db.psql("SELECT walspout.backfill('t', rate => 4)")
+            pg.wait_until(lambda: db.value("SELECT rows FROM walspout.backfills") >= 4, 60, what="saved rows")
             db.psql(f"REVOKE INSERT ON walspout.backfill_keys FROM {role}; UPDATE t SET id = 1000 WHERE id = 300")
             f.wait_for_log("the slot keeps WAL", timeout=90)
             assert f.status()["backfill_held_bytes"] > 0 and "backfill_keys" in f.status()["backfill_error"]
