@@ -72,6 +72,21 @@ def test_rows_become_messages(db, fwd, broker):
         assert forwarder.terminate() == 0
 
 
+@pytest.mark.long
+def test_the_first_messages_of_a_topic_arrive(db, fwd, broker):
+    """A broker that rejects the first request for a topic that was just made, and takes the second one, would call the
+    first one a repeat when it comes again. With more than one request in flight, 1 of 20 topics lost a message."""
+    db.psql(TABLE)
+    for turn in range(30):
+        topic = f"{db.name}.first.{turn}"
+        with fwd(name=f"f{turn}", slot=f"{db.name}_{turn}", sinks=sink(broker, topic=f"'{topic}'")) as forwarder:
+            db.psql(f"INSERT INTO t SELECT i, 'x' FROM generate_series({turn * 100 + 1}, {turn * 100 + 100}) i")
+            delivered(forwarder, 100)
+            assert forwarder.terminate() == 0
+        db.server.drop_slot(forwarder.slot)
+        assert len(broker.messages(topic)) == 100
+
+
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
 def test_a_broker_that_fails_gets_every_row_once(db, fwd, broker, fault):
     db.psql(TABLE)

@@ -8,6 +8,8 @@ from harness import postgres as pg
 from harness.forwarder import run
 from test_forwarder_kafka_source import PARTITIONS, SOON, HEADERS, reader  # noqa: F401
 
+pytestmark = pytest.mark.long
+
 USER, GROUP = "admin", "rights"     # who is no administrator here
 
 RIGHTS = """\

@@ -10,6 +10,8 @@ from harness.ports import free_port
 from harness.proxy import Proxy
 from test_forwarder_kafka_source import STRATEGIES, TABLE, fill, reader, shared_by, writer  # noqa: F401
 
+pytestmark = pytest.mark.long
+
 # Requests of Kafka's protocol.
 OFFSET_COMMIT, OFFSET_FETCH = 8, 9
 

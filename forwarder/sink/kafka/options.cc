@@ -29,6 +29,8 @@ constexpr std::array kOwned = {
     Owned{"retries", ""},
     Owned{"message.send.max.retries", ""},
     Owned{"delivery.report.only.error", ""},
+    Owned{"max.in.flight", ""},
+    Owned{"max.in.flight.requests.per.connection", ""},
     Owned{"partitioner", ""},
     Owned{"sticky.partitioning.linger.ms", ""},
     Owned{"allow.auto.create.topics", "create_topics"},
@@ -58,6 +60,11 @@ bool set_defaults(KafkaSetter& to) {
 bool set_rules(KafkaSetter& to, const KafkaConfig& config) {
   return to.set_all({{"enable.idempotence", "true"},
                      {"acks", "all"},
+                     // A broker that does not know a producer yet takes any first number of it. So
+                     // if it rejects a producer's first request, as while a partition is made or
+                     // moves, and takes the second one, it calls the first one a repeat when that
+                     // comes again, and the library reports these messages as delivered.
+                     {"max.in.flight", "1"},
                      {"compression.codec", config.compression},
                      {"linger.ms", std::to_string(config.linger.count())},
                      // How long to wait the caller decides. A message that the library gives up

@@ -10,6 +10,7 @@ namespace walspout {
 namespace {
 
 constexpr std::string_view kNoPrivilege = "42501";
+constexpr std::string_view kNoPlace = "53400";  // configuration limit exceeded
 
 struct Setting {
   std::string_view name;
@@ -153,7 +154,14 @@ Result<void> set_postgres_origin(PostgresSession& session, const std::string& or
         "SELECT pg_catalog.pg_replication_origin_session_setup(" + name + ")", deadline);
   }
   if (set) return {};
-  return in("could not set replication origin \"" + origin + "\"", postgres_error(set.error()));
+  const bool is_full = set.error().sqlstate == kNoPlace;
+  return in(
+      "could not set replication origin \"" + origin + "\"" +
+          (is_full ? ", which each source keeps for itself in the target's server: raise "
+                     "max_replication_slots there, or drop origins that are not used any more "
+                     "(pg_replication_origin_drop)"
+                   : ""),
+      postgres_error(set.error()));
 }
 
 }  // namespace walspout

@@ -24,7 +24,7 @@ BASE_CONF = {
     "jit": "off",
     "wal_level": "logical",
     "max_wal_senders": 20,
-    "max_replication_slots": 20,
+    "max_replication_slots": 100,     # replication origins take places, too, and keep them
     "max_prepared_transactions": 10,
     "max_connections": 50,
     "log_line_prefix": "%m [%p] %b %d ",
