@@ -193,6 +193,7 @@ def tear_write(scene, chance):
 
     def heal():
         scene.tear_write(False)
+        time.sleep(0.5)     # a write that has begun still ends the forwarder
         if scene.forwarder.is_dead():
             scene.forwarder.start()
     return heal
