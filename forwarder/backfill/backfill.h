@@ -22,7 +22,7 @@ namespace walspout {
 class Backfill : public StreamObserver {
  public:
   // All are outlived by what they refer to.
-  // `state`: the directory of the pipeline's state; empty: there is none.
+  // `state`: the directory of the pipeline's state; empty: the pipeline keeps no state.
   Backfill(std::string pipeline, SourceConfig config, const std::string& state,
            const EventQueue& queue, const SourceStats& stats);
 

@@ -42,9 +42,9 @@ class Kept {
   Kept(const Kept&) = delete;
   Kept& operator=(const Kept&) = delete;
 
-  // An event of the table was delivered. `detail`: nothing of it, if there is none; it lacks no
-  // column then. Returns a key whose row the receiver may not have as a whole: it has to be read
-  // again.
+  // An event of the table was delivered. `detail`: nothing, if the frame tells nothing more; the
+  // event lacks no column then. Returns a key whose row the receiver may not have as a whole: it
+  // has to be read again.
   struct Arrival {
     std::string key;
     std::string from;  // the key that the row had before; empty: it had none, or it is not known

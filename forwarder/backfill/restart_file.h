@@ -2,7 +2,7 @@
 //
 // The slot keeps WAL for what the database does not have of a backfill. Where it cannot be told for
 // long, the WAL is let go. From then on the progress in the database is wrong: this file says so,
-// until the database has another one. A request that is named in vain is only read again.
+// until the database has another one. A request that is named without need is only read again.
 #pragma once
 
 #include <cstdint>

@@ -108,7 +108,7 @@ std::string read_first(const SourceConfig& config, const std::vector<BackfillRec
 std::string find_first(const std::string& slot);
 BackfillRecord first_of(const Row& row);
 
-// Fails if the table cannot be read, or the condition is none.
+// Fails if the table cannot be read, or the condition is not valid SQL.
 std::string try_to_read(const BackfillRecord& table);
 
 // The mark behind a round.

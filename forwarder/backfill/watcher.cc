@@ -82,7 +82,7 @@ void Watcher::wait(Duration time) {
 
 void Watcher::run() {
   while (!stop_) {
-    // Whoever waits for the slot may have another configuration.
+    // A forwarder that waits for the slot may have another configuration than the one that streams.
     if (stats_.state != SourcePhase::kStreaming) {
       wait(kNotYet);
       continue;
@@ -220,12 +220,13 @@ Result<std::string> Watcher::system_of(Connection& connection) {
   return system->empty() ? std::string() : text(system->front(), 0);
 }
 
-// All that is published now is known, and is no reason for a backfill. `anew`: the slot is made.
-Result<void> Watcher::know(Connection& connection, bool anew) {
+// All that is published now is known, and is no reason for a backfill. `slot_is_new`: the slot is
+// made now.
+Result<void> Watcher::know(Connection& connection, bool slot_is_new) {
   if (!config_.backfill || !config_.backfill->new_tables) return {};
   auto system = system_of(connection);
   if (!system) return Failure(std::move(system.error()));
-  if (!anew) {
+  if (!slot_is_new) {
     auto known = ask(connection, find_known(config_.slot, *system));
     if (!known) return Failure(std::move(known.error()));
     if (!known->empty()) return {};

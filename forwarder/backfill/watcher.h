@@ -50,7 +50,7 @@ class Watcher {
   Result<void> look();
   Result<void> look_for_new(Connection& connection);
   Result<std::string> system_of(Connection& connection);
-  Result<void> know(Connection& connection, bool anew);
+  Result<void> know(Connection& connection, bool slot_is_new);
   Result<Connection> beside(Connection& stream);
   void tell(const PublicationChanges& changes);
   void wait(Duration time);
