@@ -15,7 +15,6 @@ constexpr Milliseconds kFirstWait{50};
 constexpr Milliseconds kDownFor{1'000};
 constexpr std::chrono::minutes kTokenFor{5};
 constexpr int kWarning = 4;  // of syslog's levels
-constexpr Milliseconds kFarewell{2'000};
 
 }  // namespace
 
@@ -40,11 +39,18 @@ Result<void> KafkaHandle::make(rd_kafka_type_t type, const KafkaOptions& options
   return {};
 }
 
-void KafkaHandle::end(int flags) {
-  queue_.reset();
+void KafkaHandle::end(int flags, Goodbye goodbye, Milliseconds patience) {
+  rd_kafka_queue_t* queue = queue_.release();
   rd_kafka_t* handle = std::exchange(handle_, nullptr);
+  const auto all = [handle, queue, flags, goodbye = std::move(goodbye)] {
+    if (handle != nullptr && goodbye) goodbye(handle, queue);
+    if (queue != nullptr) rd_kafka_queue_destroy(queue);
+    if (handle != nullptr) rd_kafka_destroy_flags(handle, flags);
+  };
   if (handle != nullptr) {
-    farewell([handle, flags] { rd_kafka_destroy_flags(handle, flags); }, kFarewell);
+    farewell(all, patience);
+  } else {
+    all();
   }
 }
 

@@ -6,6 +6,7 @@
 
 #include <librdkafka/rdkafka.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -73,11 +74,15 @@ class KafkaHandle {
 
  protected:
   void replace_queue(KafkaOwned<rd_kafka_queue_t> queue) { queue_ = std::move(queue); }
-  // Ends the client, if there is one: rd_kafka_destroy_flags(). Nothing else of it is left. The
-  // library waits for answers of brokers there, so what does not end in time goes on alone.
-  void end(int flags);
+  using Goodbye = std::function<void(rd_kafka_t* handle, rd_kafka_queue_t* queue)>;
+  // Ends the client, if there is one: `goodbye`, then rd_kafka_destroy_flags(). Nothing else of the
+  // client is left. The library waits for answers of brokers there, so both are called on another
+  // thread. The thread goes on alone after `patience`: `goodbye` refers to nothing of the caller's.
+  void end(int flags, Goodbye goodbye = {}, Milliseconds patience = kPatience);
 
  private:
+  static constexpr Milliseconds kPatience{2'000};
+
   void give_token();
   void hear_log(rd_kafka_event_t* event);
   [[nodiscard]] Result<void> hear_error(rd_kafka_event_t* event);

@@ -21,8 +21,8 @@ constexpr std::array kOwned = {
     KafkaOwnedOption{"allow.auto.create.topics", ""},
 };
 
-constexpr Duration kGoodbye = std::chrono::seconds(3);
-constexpr int kStep = 50;  // milliseconds
+constexpr Milliseconds kGoodbye{3'000};
+constexpr Milliseconds kStep{50};
 
 using List = KafkaOwned<rd_kafka_topic_partition_list_t>;
 
@@ -66,6 +66,29 @@ Result<void> judged(rd_kafka_error_t* error, std::string_view what, const std::s
 bool is_cooperative(const rd_kafka_t* handle) {
   const char* protocol = rd_kafka_rebalance_protocol(const_cast<rd_kafka_t*>(handle));
   return protocol != nullptr && std::string_view(protocol) == "COOPERATIVE";
+}
+
+// All of them, for a protocol where all members stop while the group changes.
+Result<void> give_back(rd_kafka_t* handle, const std::vector<KafkaConsumer::Key>& partitions,
+                       const std::string& where) {
+  constexpr std::string_view kWhat = "cannot give partitions back";
+  if (!is_cooperative(handle)) return judged(rd_kafka_assign(handle, nullptr), kWhat, where);
+  const List list = list_of(partitions);
+  return judged(rd_kafka_incremental_unassign(handle, list.get()), kWhat, where);
+}
+
+// The library never ends a client that owes an answer to a rebalance, whatever the flags are. It
+// (2.0) also never returns from the answer, if the group is just left: so the answer comes first.
+void leave(rd_kafka_t* handle, rd_kafka_queue_t* queue, bool asked) {
+  const TimePoint until = Clock::now() + kGoodbye;
+  if (asked) static_cast<void>(give_back(handle, {}, {}));
+  const KafkaOwned<rd_kafka_error_t> refused(rd_kafka_consumer_close_queue(handle, queue));
+  while (refused == nullptr && !rd_kafka_consumer_closed(handle) && Clock::now() < until) {
+    const KafkaConsumer::Event event(rd_kafka_queue_poll(queue, static_cast<int>(kStep.count())));
+    if (event == nullptr || rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_REBALANCE) continue;
+    const auto keys = kafka_keys(rd_kafka_event_topic_partition_list(event.get()));
+    static_cast<void>(give_back(handle, keys, {}));
+  }
 }
 
 }  // namespace
@@ -131,19 +154,13 @@ Result<std::unique_ptr<KafkaConsumer>> KafkaConsumer::open(const KafkaSourceConf
   return consumer;
 }
 
-// The library never ends a client that owes an answer to a rebalance, whatever the flags are.
 KafkaConsumer::~KafkaConsumer() {
   if (handle() == nullptr) return;
   rd_kafka_queue_io_event_enable(queue(), -1, nullptr, 0);
-  const TimePoint until = Clock::now() + kGoodbye;
-  const KafkaOwned<rd_kafka_error_t> refused(rd_kafka_consumer_close_queue(handle(), queue()));
-  if (asked_) static_cast<void>(unassign({}));
-  while (refused == nullptr && !rd_kafka_consumer_closed(handle()) && Clock::now() < until) {
-    const Event event(rd_kafka_queue_poll(queue(), kStep));
-    if (event == nullptr || rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_REBALANCE) continue;
-    static_cast<void>(unassign(kafka_keys(rd_kafka_event_topic_partition_list(event.get()))));
-  }
-  end(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+  const auto goodbye = [asked = asked_](rd_kafka_t* handle, rd_kafka_queue_t* queue) {
+    leave(handle, queue, asked);
+  };
+  end(RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE, goodbye, kGoodbye + kStep);
 }
 
 KafkaConsumer::Event KafkaConsumer::next() {
@@ -181,12 +198,7 @@ Result<void> KafkaConsumer::assign(const Offsets& partitions) {
 }
 
 Result<void> KafkaConsumer::unassign(const std::vector<Key>& partitions) {
-  constexpr std::string_view kWhat = "cannot give partitions back";
-  if (!is_cooperative(handle())) {
-    return answered(judged(rd_kafka_assign(handle(), nullptr), kWhat, where()));
-  }
-  const List list = list_of(partitions);
-  return answered(judged(rd_kafka_incremental_unassign(handle(), list.get()), kWhat, where()));
+  return answered(give_back(handle(), partitions, where()));
 }
 
 Result<void> KafkaConsumer::answered(Result<void> result) {
@@ -235,7 +247,7 @@ Result<void> KafkaConsumer::seek(const Offsets& offsets, TimePoint deadline) {
     if (!late || Clock::now() >= deadline) {
       return retry(std::string(kWhat) + ": " + rd_kafka_error_string(failed.get()), where());
     }
-    std::this_thread::sleep_for(Milliseconds(kStep));
+    std::this_thread::sleep_for(kStep);
   }
 }
 
