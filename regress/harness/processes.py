@@ -50,6 +50,11 @@ def children(pid):
         return []
 
 
+def family(pid):
+    """A process, and all that it or its children have started."""
+    return [pid] + [member for child in children(pid) for member in family(child)]
+
+
 def is_gone(pid):
     """Whether a process has ended, also if its parent has not asked for its status yet."""
     try:
