@@ -207,9 +207,14 @@ check-boundaries:
 pages: forwarder
 	$(PYTHON) .ci/pages
 
+# Releases of clang-format lay out some lines in different ways. The sources follow one of them.
+CLANG_FORMAT_RELEASE = 14
+
 check-format:
 	$(PYTHON) .ci/indent --check
-	@$(CLANG_FORMAT) --dry-run --Werror $(FORWARDER_SOURCES)
+	@if $(CLANG_FORMAT) --version | grep -q 'version $(CLANG_FORMAT_RELEASE)\.'; then \
+		$(CLANG_FORMAT) --dry-run --Werror $(FORWARDER_SOURCES); \
+	else echo "not checked: the layout of forwarder/, which follows clang-format $(CLANG_FORMAT_RELEASE)."; fi
 
 deps:
 	.ci/packages install build
