@@ -36,8 +36,9 @@ inline constexpr std::string_view kNoStandby =
 inline constexpr std::string_view kNoExtension =
     "the extension is not in this database: CREATE EXTENSION walspout";
 inline constexpr std::string_view kNoRights =
-    "the role may not use walspout.backfills: grant what README.md names under Rows that exist "
-    "already";
+    "the role may not use walspout.backfills: grant what docs/backfill.md names under What the "
+    "role "
+    "needs";
 
 // In front of statements that commit: they do not wait for standbys, which may be gone, and the log
 // is written, and decoded, at once.

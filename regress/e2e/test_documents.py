@@ -52,7 +52,7 @@ def test_the_tables_of_the_pages_are_those_of_the_program():
 
 
 def test_a_page_that_is_not_up_to_date_is_found(tmp_path):
-    for name in ("README.md", os.path.join("docs", "configuration.md"), os.path.join(".ci", "pages")):
+    for name in (os.path.join("docs", "sinks.md"), os.path.join("docs", "configuration.md"), os.path.join(".ci", "pages")):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(read(name))
     page = tmp_path / "docs" / "configuration.md"
@@ -65,8 +65,39 @@ def test_a_page_that_is_not_up_to_date_is_found(tmp_path):
     assert page.read_text() == read("docs", "configuration.md")
 
 
-def test_the_readme_has_every_metric():
-    code = "\n".join(re.findall(r"`([^`\n]+)`", read("README.md")))
+def pages():
+    """The documents for people, as paths in the project."""
+    found = subprocess.run(["git", "ls-files", "*.md"], cwd=pg.TOP, capture_output=True, text=True).stdout.split()
+    if not found:       # not a clone
+        found = [os.path.relpath(os.path.join(folder, name), pg.TOP) for folder, _, names in os.walk(pg.TOP)
+                 for name in names if name.endswith(".md") and "build" not in folder.split(os.sep)]
+    return found
+
+
+def anchors(text):
+    """The places in a page that a link can name, as GitHub makes them of headings."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"^    .*$", "", text, flags=re.M), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings} | \
+        set(re.findall(r'<a id="([^"]+)"', text))
+
+
+@pytest.mark.parametrize("page", pages())
+def test_every_link_leads_somewhere(page):
+    lost = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", read(page)):
+        if re.match(r"\w+://|mailto:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        path = os.path.normpath(os.path.join(os.path.dirname(page), path)) if path else page
+        if not os.path.exists(os.path.join(pg.TOP, path)):
+            lost.append(target)
+        elif anchor and anchor not in anchors(read(path)):
+            lost.append(target)
+    assert lost == []
+
+
+def test_the_documents_have_every_metric():
+    code = "\n".join(re.findall(r"`([^`\n]+)`", read("docs", "monitoring.md")))
     names = re.findall(r'"walspout_(\w+)"', read("forwarder", "status", "report.cc"))
     assert names and [name for name in names if not re.search(rf"^{name}$", code, re.M)] == []
 
@@ -74,7 +105,7 @@ def test_the_readme_has_every_metric():
 def quick_start():
     """The commands of the README's first section that come after the server's settings, as they are to be pasted."""
     text = read("README.md")
-    text = text[text.index("    createdb shop"):text.index("## The envelope")]
+    text = text[text.index("    createdb shop"):text.index("## Documents")]
     blocks = re.findall(r"(?:^    .*\n)+", text, re.M)
     samples = ("    {", "    1)")
     return "".join(re.sub("^    ", "", block, flags=re.M) for block in blocks if not block.startswith(samples))
