@@ -63,7 +63,7 @@ WARNINGS = \
 	-Wno-unused-parameter \
 	$(if $(WERROR),-Werror)
 
-# Nobody is to replace one of our functions by one of the same name: so the compiler may inline
+# Nothing replaces one of our functions by one of the same name. So the compiler may inline
 # them, and calls between files need no table.
 PG_CPPFLAGS = -Iplugin -MMD -MP
 PG_CFLAGS = $(WARNINGS) -fno-semantic-interposition
@@ -212,6 +212,7 @@ CLANG_FORMAT_RELEASE = 14
 
 check-format:
 	$(PYTHON) .ci/indent --check
+	@$(PYTHON) .ci/words
 	@if $(CLANG_FORMAT) --version | grep -q 'version $(CLANG_FORMAT_RELEASE)\.'; then \
 		$(CLANG_FORMAT) --dry-run --Werror $(FORWARDER_SOURCES); \
 	else echo "not checked: the layout of forwarder/, which follows clang-format $(CLANG_FORMAT_RELEASE)."; fi

@@ -121,7 +121,7 @@ filter_invalidate(void)
 /*
  * A publication that did not exist at this place in the WAL publishes nothing
  * there. Raising would stop the slot before a place that no CREATE PUBLICATION
- * can change any more. One that is gone for good is an error, so that nobody
+ * can change any more. One that is gone for good is an error, so that no user
  * misses rows without a word.
  */
 static void

@@ -42,7 +42,7 @@ typedef struct Settings
 	int			bytea_output;
 	int			extra_float_digits;
 	bool		quote_all_identifiers;
-	bool		exit_on_error;	/* an error would end the session, and be caught by nobody */
+	bool		exit_on_error;	/* an error would end the session, and nothing would catch it */
 	pg_tz	   *timezone;
 } Settings;
 

@@ -2,7 +2,7 @@
  * json.h
  *		The bytes of JSON: a growing output buffer and string escaping.
  *
- * Knows no type, no catalog and no encoding but UTF-8. Never raises: whoever
+ * Knows no type, no catalog and no encoding but UTF-8. Never raises: a caller that
  * appends data of a user first asks out_room(), which says no when the
  * document would pass its limit, and then leaves the value out.
  */
@@ -32,7 +32,7 @@ extern int	depth_limit;
 
 /*
  * A cursor over a StringInfo. Between out_open() and out_close() the
- * StringInfo's len is stale and nobody else may append to it.
+ * StringInfo's len is stale and no other code may append to it.
  */
 typedef struct Out
 {

@@ -4,7 +4,7 @@
 \echo Use "CREATE EXTENSION walspout" to load this file. \quit
 
 -- A schema of the extension's own: if there is one already this fails, for
--- whoever owns it could put functions beside ours that calls would find first.
+-- its owner could put functions beside ours that calls would find first.
 CREATE SCHEMA walspout;
 
 -- What holds restart_lsn is told from where it is. Far behind what was confirmed,

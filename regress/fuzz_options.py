@@ -194,9 +194,9 @@ def check_refusal(state, message, hint, options):
     hint = hint or ""
     if message.startswith("publication ") and state == "42704":
         if "CREATE PUBLICATION" not in hint or '"publications"' not in hint:
-            raise Finding("hint does not say how to mend it")
+            raise Finding("hint does not say how to fix it")
         if "publications" not in [name for name, _ in options]:
-            raise Finding("publication missing that nobody asked for")
+            raise Finding("publication missing that the options do not name")
         return
     culprits = [name for name, _ in options if f'option "{name}"' in message]
     if not culprits:

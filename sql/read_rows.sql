@@ -124,7 +124,7 @@ ALTER TABLE stored_long ALTER k SET STORAGE EXTERNAL, ALTER big SET STORAGE EXTE
 INSERT INTO stored_long SELECT repeat(k, 2300), repeat('b', 3000) FROM unnest('{a,b,c}'::text[]) k;
 SELECT piece, h.short(row_key) FROM h.in_pieces('stored_long', 1);
 
--- the plan goes by the index, whatever is set
+-- the plan uses the index, with any settings
 SET enable_indexscan = off;
 SET enable_indexonlyscan = off;
 SELECT count(*), count(DISTINCT row_key) FROM h.in_pieces('stored', 5);

@@ -65,7 +65,7 @@ UPDATE long_key SET k = 'short';
 DELETE FROM long_key;
 SELECT h.short(h.changes('toast'));
 
--- only one of two identical values is stored anew
+-- only one of two identical values is stored again
 CALL h.skip('toast');
 CREATE TABLE rewritten (id int PRIMARY KEY, big text);
 ALTER TABLE rewritten ALTER big SET STORAGE EXTERNAL;

@@ -155,7 +155,7 @@ class Ledger {
   std::vector<Unsaved> unsaved();
   bool saved(int64_t id, uint64_t version, bool good);
 
-  // Backfills because of which the slot is held. give_up() lets go of it: they begin again, and the
+  // Backfills because of which the slot is held. give_up() releases it: they begin again, and the
   // database does not know. Until it does, any_wrong() is true.
   std::set<int64_t> holding() const;
   void give_up(const std::set<int64_t>& ids);

@@ -1,4 +1,4 @@
-// Time as values: whoever decides by time is told what time it is, and tests tell it what they
+// Time as values: code that decides by time gets the time as an argument, and tests pass what they
 // like.
 #pragma once
 

@@ -1,4 +1,5 @@
-// The bytes of one message of the source's, owned: whoever allocated them says how they are freed.
+// The bytes of one message of the source's, owned. The code that allocated them says how they are
+// freed.
 #pragma once
 
 #include <cstddef>

@@ -1,7 +1,7 @@
 // Errors as values. Every function that can fail returns a Result; nothing of ours throws.
 //
 // The kind of an error decides what happens next, its text does not. An error is logged once, where
-// it is handled; whoever passes it on may say more about where it happened, by in().
+// it is handled; a caller that passes it on may say more about where it happened, by in().
 #pragma once
 
 #include <optional>

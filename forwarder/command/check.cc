@@ -1,5 +1,5 @@
 // `walspout check`: the doctor. Looks at the configuration, the server, the tables, the slot and
-// the sinks, and says of everything that is wrong how it is mended. Changes nothing.
+// the sinks, and says how to fix everything that is wrong. Changes nothing.
 #include <algorithm>
 #include <charconv>
 #include <cstdio>
@@ -36,7 +36,7 @@ constexpr size_t kTablesShown = 20;
 // The first minor release of each major one without known defects of logical decoding: those of
 // 2025-08-14. Before, a session that decodes may wait for ever after a crash for the rest of a
 // record that was half written; and it runs out of memory, or, before the release that tried to
-// mend that, loses changes of a table that is added to a publication while transactions run.
+// fix that, loses changes of a table that is added to a publication while transactions run.
 const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, {17, 6}};
 
 class Doctor : private Findings {
@@ -403,7 +403,7 @@ void Doctor::slot() {
     int64_t used = number(value("SELECT count(*) FROM pg_catalog.pg_replication_slots"));
     if (used >= number(setting("max_replication_slots"))) {
       bad("all " + std::to_string(used) + " replication slots are taken",
-          "drop one that nobody needs, or ALTER SYSTEM SET max_replication_slots = " +
+          "drop one that is not needed, or ALTER SYSTEM SET max_replication_slots = " +
               std::to_string(used + 10) + " and restart the server");
     } else if (!config_.source.create_slot) {
       bad("slot \"" + name + "\" does not exist, and create_slot is false",

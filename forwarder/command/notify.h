@@ -1,4 +1,4 @@
-// What the service manager hears of us, if there is one (sd_notify): that we are ready, how we are,
+// What the service manager is told, if there is one (sd_notify): that we are ready, how we are,
 // that we stop; and, if it watches us, that no thread hangs.
 #pragma once
 
@@ -22,7 +22,7 @@ class Notifier {
   // a thread hangs: then it is told nothing, which makes it end us, and the log is told why.
   void tick(const std::vector<std::unique_ptr<Pipeline>>& pipelines, TimePoint now);
 
-  // TimePoint::max(): never, nobody listens.
+  // TimePoint::max(): never, as nothing listens.
   TimePoint next() const { return next_; }
 
  private:

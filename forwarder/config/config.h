@@ -1,4 +1,4 @@
-// The configuration file: YAML, and strict. Whatever is not understood is an error that says where
+// The configuration file: YAML, and strict. What is not understood is an error that says where
 // it is and what was probably meant; all of them are found in one go.
 //
 // ${NAME} in a value is the environment's variable of that name. A secret may be `file:PATH`: what

@@ -22,7 +22,7 @@ namespace walspout {
 // function does not end: its parser does not read past a "," that is in no list.
 std::vector<YAML::Node> load_documents(const std::string& text);
 
-// A mapping whose keys are asked for by name. finish() reports the keys that nobody asked for.
+// A mapping whose keys are asked for by name. finish() reports the keys that were not asked for.
 // A key that is absent, or has a wrong value, leaves its target as it was. Readers of one value say
 // whether they set it.
 class YamlMap {

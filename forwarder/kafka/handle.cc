@@ -127,7 +127,7 @@ Result<void> KafkaHandle::hear_error(rd_kafka_event_t* event) {
     const auto cause = rd_kafka_fatal_error(handle(), said.data(), said.size());
     Error error = kafka_trouble(cause, mask_.apply(said.data()), {}, where_);
     if (error.kind == ErrorKind::kRetry) {
-      error.what = "the client of the library cannot go on, and is made again: " + error.what;
+      error.what = "the client of the library cannot go on, and is re-created: " + error.what;
     }
     return tl::unexpected(std::move(error));
   }

@@ -152,7 +152,7 @@ Result<std::unique_ptr<DeadLetterReplay>> DeadLetterReplay::open(const std::stri
       if (errno != EAGAIN && errno != EACCES) return could_not("lock", path);
       return retry("another replay of this file is under way: wait until it has ended", path);
     }
-    // Whoever appends has written whole lines when the lock is free.
+    // A program that appends has written whole lines when the lock is free.
     if (lock_file(fd, Lock::kLines, true) != 0) return could_not("lock", path);
     struct stat status = {};
     const bool known = fstat(fd, &status) == 0;

@@ -1,9 +1,9 @@
 // The file of dead letters: `walspout run` appends to it, `walspout replay` takes out what it has
 // delivered, both at the same time if need be.
 //
-// Whoever appends, or puts another file into its place, holds a lock on it meanwhile (of the record
-// kind, which NFS knows, too), and makes sure first that the file is still the one of that name.
-// So no line gets into a file that is about to go. A second lock keeps replays apart.
+// A program that appends, or puts another file into its place, holds a lock on it meanwhile (of the
+// record kind, which NFS knows, too), and makes sure first that the file is still the one of that
+// name. So no line gets into a file that is about to go. A second lock keeps replays apart.
 #pragma once
 
 #include <cstdio>
@@ -28,7 +28,7 @@ class DeadLetterFile : public DeadLetters {
   DeadLetterFile(const DeadLetterFile&) = delete;
   DeadLetterFile& operator=(const DeadLetterFile&) = delete;
 
-  // A file that was moved away is made again.
+  // A file that was moved away is re-created.
   Result<void> put(const Event& event, std::string_view sink, const Error& reason) override;
 
  private:

@@ -95,7 +95,7 @@ void Pipeline::start() {
 
 // The top of each thread.
 void Pipeline::run(std::function<Result<void>()> body, const std::string& name) {
-  // For whoever looks at the process: top -H, debuggers.
+  // For top -H and debuggers.
   pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
   Result<void> result;
   try {

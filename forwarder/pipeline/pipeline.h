@@ -1,7 +1,7 @@
 // A pipeline in operation: one thread that reads the stream, one that reads rows for backfills, one
 // for each sink, and the queue between them.
 //
-// It ends when it is stopped, or when something failed that only an operator can mend; until then
+// It ends when it is stopped, or when something failed that only an operator can fix; until then
 // it goes on trying, whatever happens to other pipelines.
 #pragma once
 

@@ -15,7 +15,7 @@ class Sleeper : public Timekeeper {
     woken_.wait_for(lock, time, [this] { return awake_; });
   }
 
-  // From now on nobody sleeps. From any thread.
+  // From now on no call sleeps. From any thread.
   void wake() {
     {
       std::lock_guard lock(mutex_);

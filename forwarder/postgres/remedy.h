@@ -1,5 +1,5 @@
 // What to do when the server refuses to make or to stream a slot: PostgreSQL says what is wrong,
-// and not always how to mend it.
+// and not always how to fix it.
 #pragma once
 
 #include <array>
@@ -68,7 +68,7 @@ inline std::string remedy(std::string_view said) {
   if (said.find("pg_hba.conf") != std::string_view::npos) return hba_line(said);
   for (const Known& known : kKnown) {
     if (said.find(known.sign) == std::string_view::npos) continue;
-    return ". To mend it: " + std::string(known.remedy);
+    return ". To fix it: " + std::string(known.remedy);
   }
   return "";
 }

@@ -3,8 +3,8 @@
 //
 // Two kinds of numbers, never mixed. *Received*: how many events have come, in this life of the
 // process, over all connections; an event that comes again after a reconnect counts again.
-// *Confirmed*: a position in the server's log. A mark ties one to the other: "whoever has handled
-// the first n received events has handled all of the log before this position".
+// *Confirmed*: a position in the server's log. A mark ties one to the other: "a sink that has
+// handled the first n received events has handled all of the log before this position".
 //
 // Pure and not synchronized: the source's thread owns it, and is told how far the sinks are.
 #pragma once
@@ -36,7 +36,7 @@ class AckTracker {
   // The connection is gone: a transaction that is not complete will come again from its start.
   void disconnect() { open_ = false; }
 
-  // From now on positions are those of another history of the log: whatever is to be confirmed in
+  // From now on positions are those of another history of the WAL: what is to be confirmed in
   // it has not been received yet.
   void forget() {
     disconnect();

@@ -1,4 +1,4 @@
-// Who else hears of the stream, and has a say in what is confirmed: a backfill, which places the
+// What else hears of the stream, and has a say in what is confirmed: a backfill, which places the
 // rows that it reads among the changes. Functions are called by the source's thread.
 #pragma once
 

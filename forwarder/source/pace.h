@@ -1,6 +1,6 @@
 // How long to let messages gather before they are read.
 //
-// The server sends each small transaction as a message of its own. Whoever reads each as it comes
+// The server sends each small transaction as a message of its own. A reader of each as it comes
 // pays for a wake-up, a read and a hand-over each time; where tens of thousands a second come, that
 // is more than the work itself, and it is taken from the server on the same machine. So at such
 // rates, and only then, the reader looks away for a moment, and takes what has come in one go.

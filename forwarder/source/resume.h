@@ -1,6 +1,6 @@
 // Where to go on after a connection has been made, and whether to go on at all: decided from what
 // is known of the slot's past and what the server says now. The slot is the truth: what is
-// remembered here may only make it repeat less, or find a gap that nobody else would notice.
+// remembered here may only make it repeat less, or find a gap that nothing else would notice.
 //
 // Pure.
 #pragma once
@@ -27,10 +27,11 @@ struct TimelineSwitch {
 struct ServerState {
   std::string system;  // the cluster's identifier
   std::string timeline;
-  Lsn wal_end;                 // flushed
-  Lsn slot_confirmed;          // confirmed_flush_lsn
-  std::string slot_user;       // the process that has it; empty: none
-  bool slot_streamed = false;  // by a walsender, and not by a query, nor by whoever makes it
+  Lsn wal_end;            // flushed
+  Lsn slot_confirmed;     // confirmed_flush_lsn
+  std::string slot_user;  // the process that has it; empty: none
+  bool slot_streamed =
+      false;  // by a walsender, and not by a query, nor by the session that makes it
   bool in_recovery = false;
   std::vector<TimelineSwitch> history{};  // oldest first; empty: none, or it is not known
   Milliseconds timeout{0};                // how long it waits for us; 0: for ever
@@ -46,7 +47,7 @@ struct Received {
   bool operator==(const Received&) const = default;
 };
 
-// What the server was last told of the slot: nobody but us moves it, so it is at most there.
+// What the server was last told of the slot: only we move it, so it is at most there.
 struct SlotRecord {
   std::string system;
   std::string timeline;
@@ -161,7 +162,7 @@ class ExpectedTransaction {
 };
 
 // Why what was delivered does not lead up to what this server would send next: there are changes
-// that nobody will send, or there were some that this server does not have. Empty if it does.
+// that no server will send, or there were some that this server does not have. Empty if it does.
 //
 // `reached`: what has been received from the old server, at least `told`. `shared`: another process
 // was seen to stream the slot after the record was written, and has moved it rightly.
@@ -193,7 +194,7 @@ inline std::string gap(const SlotRecord& record, Lsn reached, const ServerState&
            "delivered that it does not have";
   }
   if (!shared && server.slot_confirmed > record.told) {
-    return "the slot was dropped and made anew, or moved, by somebody else: it was confirmed up "
+    return "the slot was re-created or moved by somebody else: it was confirmed up "
            "to " +
            to_string(record.told) + ", and is at " + to_string(server.slot_confirmed) +
            ". Changes between these are not kept for this pipeline";

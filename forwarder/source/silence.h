@@ -4,8 +4,8 @@
 // lost its other side answers for it, and a server that hangs has a kernel that does not. An idle
 // server is silent, too: so it is asked, by a status update that wants a reply, after half of the
 // time that it would wait for us (wal_sender_timeout), and given up when it has not replied within
-// all of that. Whoever was given up is given twice as long the next time, until it has sent data: a
-// server that is at work on a very large transaction is not to begin it again for ever.
+// all of that. A server that was given up gets twice as long the next time, until it has sent data:
+// a server that is at work on a very large transaction is not to begin it again for ever.
 //
 // Pure: it is told what time it is. Owned by the source's thread.
 #pragma once

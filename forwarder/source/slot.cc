@@ -107,8 +107,8 @@ Result<ServerState> Slot::look(Connection& connection) {
     std::string plugin = text(slot, 0);
     const bool being_made = !text(slot, 1).empty() && text(slot, 3) != "lost" && !slot[4];
     if (being_made && record_) {
-      return fatal("slot \"" + config_.slot + "\" is being made anew by somebody, process " +
-                       text(slot, 5) + ": it was confirmed up to " + to_string(record_->told) +
+      return fatal("slot \"" + config_.slot + "\" is being re-created by process " + text(slot, 5) +
+                       ": it was confirmed up to " + to_string(record_->told) +
                        "; changes after that are not kept for this pipeline. " + how_to_go_on(),
                    connection.endpoint());
     }
@@ -290,7 +290,7 @@ void Slot::keep() {
   if (!state_) return;
   Result<void> kept = state_->write(config_.slot, *record_);
   if (!kept && !unkept_said_) {
-    log(LogLevel::kWarn, "no state is kept; a slot that is made anew may go unnoticed",
+    log(LogLevel::kWarn, "no state is kept, so a re-created slot may not be noticed",
         {{"pipeline", pipeline_}, {"error", kept.error().message()}});
   }
   unkept_said_ = !kept;

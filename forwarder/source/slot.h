@@ -75,7 +75,7 @@ class Slot {
   // Somebody else was seen to stream the slot: it may be ahead of the record by good right.
   void shared() { shared_ = true; }
 
-  // We stream it now, from `start`, or where it is if that is later: nobody else moves it.
+  // We stream it now, from `start`, or where it is if that is later: nothing else moves it.
   void begin(const ServerState& server, Lsn start);
 
   // How far the timeline is known of what came. A standby that is promoted goes on with the stream,

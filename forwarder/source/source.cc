@@ -136,8 +136,8 @@ Result<void> Source::stream_once() {
   if (!met) return Failure(met.error());
   if (Result<void> claimed = claim(*connection, *met); !claimed) return claimed;
 
-  // Whoever holds the slot may hold it for long; the connection is kept, so as to be quick. Each
-  // attempt looks at the slot anew: it moves while somebody else streams it.
+  // The reader that holds the slot may hold it for long; the connection is kept, so as to be quick.
+  // Each attempt looks at the slot again: it moves while somebody else streams it.
   ServerState server;
   Resume from;
   while (!stopping()) {
@@ -155,7 +155,7 @@ Result<void> Source::stream_once() {
     if (received_.any) received_.timeline = slot_.timeline();
     received_.told = slot_.told();
     from = resume(received_, server);
-    // Trying in vain would put an error into the server's log each time.
+    // A failing attempt would put an error into the server's log each time.
     if (server.slot_user.empty()) {
       Result<void> whole = slot_.look_for_gap(*connection, server, received_.end);
       if (!whole) return whole;
@@ -342,12 +342,11 @@ Result<void> Source::stream(Connection& connection) {
     }
     if (stop_signs_.are_clear(now)) {
       return retry(
-          "the server is stopping and waits for the sinks: letting go of the slot, "
+          "the server is stopping and waits for the sinks: releasing the slot, "
           "nothing more is confirmed",
           connection.endpoint());
     }
-    // For messages that are in the library's buffer already, the socket would be waited for in
-    // vain.
+    // The socket does not tell of messages that are in the library's buffer already.
     room = queue_.has_room() && !first;
     if (room ? more : reading_) continue;
     Duration nap = room ? pace_.read(std::exchange(messages_, 0), now) : Duration::zero();
@@ -384,15 +383,14 @@ Result<void> Source::watch(const Connection& connection) {
   if (!slot) {
     return in(
         "nothing is read, as the sinks are behind, and the server may be stopping, as it rejects "
-        "connections: letting go of the slot",
+        "connections: releasing the slot",
         std::move(slot.error()));
   }
   look_at_ = Clock::now() + (aside_.socket() < 0 ? timing_.full_alone : timing_.full);
   if (!*slot) {
     if (++unanswered_ < kUnanswered) return {};
-    return retry(
-        "nothing is read, and the server does not answer elsewhere: letting go of the slot",
-        connection.endpoint());
+    return retry("nothing is read, and the server does not answer elsewhere: releasing the slot",
+                 connection.endpoint());
   }
   unanswered_ = 0;
   const std::string& status = (*slot)->wal_status;

@@ -1,7 +1,7 @@
 // The reading side of a pipeline: one thread that reads a slot and answers the server, whatever the
 // sinks do.
 //
-// It connects for ever: every failure but those that only an operator can mend leads to another
+// It connects for ever: every failure but those that only an operator can fix leads to another
 // attempt. A slot that somebody else streams is waited for. What is received goes into the
 // queue; while that has no room nothing is read, and the server still gets its answers. The queue's
 // fence is open while the slot is streamed. A server that stops is let go.

@@ -1,5 +1,6 @@
 // The record of what the server was told last, kept over restarts in a file, so that a slot that
-// was made anew and a server that was restored are noticed even if that happened while nobody ran.
+// was re-created and a server that was restored are noticed even if that happened while no
+// forwarder ran.
 //
 // Delivery never depends on it. It is written before the server is told: the slot may be behind it
 // and never ahead. A record that cannot be written is removed instead, for an old one would raise a

@@ -7,7 +7,7 @@
 // several times, are a sign of this and of nothing else: a request that crossed a reply of ours on
 // the way can look like this, but not again within half of that timeout.
 //
-// Requests that come so quickly are answered at a slower pace, lest both sides burn their CPUs.
+// Requests that come so quickly are answered at a slower pace, so that neither side burns its CPU.
 //
 // Pure: it is told what time it is. Owned by the source's thread.
 #pragma once

@@ -61,7 +61,7 @@ std::string to_text(const Answer& answer, bool keep_alive, bool with_body) {
   return text;
 }
 
-// Whether the call has to be made again later. Everything else is the end of a connection.
+// Whether the call has to be repeated later. Everything else is the end of a connection.
 bool is_passing(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
@@ -304,7 +304,7 @@ bool HttpServer::answer(Client& client, TimePoint now) {
     answer = {405, "text/plain; charset=utf-8", "only GET and HEAD are answered\n"};
   } else {
     answer = handler_(request);
-    // Requests that come before the answer of the first one have to be made again.
+    // Requests that come before the answer of the first one have to be repeated.
     client.keep_alive = request.keep_alive && client.in.size() == request.length;
   }
   client.out = to_text(answer, client.keep_alive, request.method != "HEAD");

@@ -1,7 +1,8 @@
 // A change on its way: a finished document, and what delivering it needs to know of it.
 //
 // An Event is a view. Its bytes are those of the message they came in, which the queue keeps until
-// the last sink is done with it; whoever gets a span of events may use them until it returns.
+// the last sink is done with it; a function that gets a span of events may use them until it
+// returns.
 #pragma once
 
 #include <array>

@@ -28,8 +28,8 @@ namespace walspout {
 
 class EventQueue {
  public:
-  // `wake` is called, on a sink's thread, when room was asked for in vain and there is some again,
-  // and at each progress once `wake_always` is set. It must not call back.
+  // `wake` is called, on a sink's thread, when room was asked for and there was none, and there is
+  // some again, and at each progress once `wake_always` is set. It must not call back.
   EventQueue(size_t sinks, size_t capacity_bytes, std::function<void()> wake);
 
   // Reader's side ------------------------------------------------------------------------------

@@ -37,7 +37,7 @@ class Progress {
 
   // Asked by sinks that hand over a batch in several steps, before each one. False: another process
   // may have the slot, so nothing more may be begun. deliver() then returns as soon as it can, with
-  // whatever is done and an error of any kind.
+  // all that is done and an error of any kind.
   bool may_go_on() {
     if (!halted_ && may_go_on_ && !may_go_on_()) halted_ = true;
     return !halted_;

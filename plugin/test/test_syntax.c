@@ -182,7 +182,7 @@ numbers_that_doubles_hold(void **state)
 		char		back[64];
 		double		value;
 
-		/* of at most 15 digits: whoever reads and prints it has the same digits */
+		/* of at most 15 digits: a program that reads and prints it has the same digits */
 		sprintf(number, "%s%d.%de%d", random_below(2) ? "-" : "", (int) random_below(1000000) + 1,
 				(int) random_below(1000000000), (int) random_below(400) - 200);
 		if (!syntax_is_safe_number(number, strlen(number)))

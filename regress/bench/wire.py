@@ -1,4 +1,4 @@
-"""Bytes on the wire: from the server to whoever reads a slot, and from the forwarder to Redis.
+"""Bytes on the wire: from the server to the reader of a slot, and from the forwarder to Redis.
 
 Readers connect through a proxy that counts, so that messages' headers, keepalives and the like are in it, as
 they are on a network. What goes to Redis is what Redis says that it has received.

@@ -1,4 +1,4 @@
-"""The forwarder against a real server: nothing is lost, whatever is killed at whichever moment."""
+"""The forwarder against a real server: nothing is lost, whichever process is killed at any moment."""
 
 import contextlib
 import json
@@ -356,7 +356,7 @@ def test_the_status_server_is_alone_and_takes_nothing(db, fwd):
         assert first.get("/healthz")[0] == 200
 
 
-def test_check_says_what_is_wrong_and_how_to_mend_it(db, fwd):
+def test_check_says_what_is_wrong_and_how_to_fix_it(db, fwd):
     db.psql("CREATE TABLE bare (i int); CREATE PUBLICATION p FOR TABLE bare")
     bare = run("check", fwd(source="publications: [p]").config)
     assert bare.returncode == 1, bare.stdout + bare.stderr

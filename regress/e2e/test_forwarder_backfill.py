@@ -1,4 +1,4 @@
-"""Rows that exist already: they arrive beside the stream, and whoever applies all events has the table."""
+"""Rows that exist already: they arrive beside the stream, and a reader that applies all events has the table."""
 
 import contextlib
 import os

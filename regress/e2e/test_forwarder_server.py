@@ -84,7 +84,7 @@ def test_what_holds_a_slot_is_shown(db, fwd):
         finally:
             old.close()
         assert forwarder.terminate() == 0
-        db.psql("INSERT INTO t VALUES (2000, 'nobody reads')")
+        db.psql("INSERT INTO t VALUES (2000, 'nothing reads')")
         assert db.value(held_by, (forwarder.slot,)) == "no process streams the slot"
 
 

@@ -359,7 +359,7 @@ def test_a_reader_that_has_gone_kills_no_command(db, fwd, tmp_path, command):
             # Something to write for those that wait for changes.
             db.psql("INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t")
             time.sleep(0.1)
-        assert process.poll() is not None, "it waits for nobody"
+        assert process.poll() is not None, "it waits for nothing"
         assert process.returncode >= 0, f"ended by signal {-process.returncode}"
     finally:
         process.kill()

@@ -75,7 +75,7 @@ def test_a_server_can_stop_while_a_sink_is_down(alone, alone_fwd, sink, backlog,
             pg.wait_until(lambda: forwarder.status()["sinks"][0]["waiting"], 20,
                           what="waiting event")
             stop(alone.server)
-            forwarder.wait_for_log("letting go of the slot")
+            forwarder.wait_for_log("releasing the slot")
             alone.server.start()
             forwarder.wait_for_log("msg=streaming", forwarder.log().rindex("letting go"), timeout=60)
             assert alone.confirmed_lsn(forwarder.slot) < end

@@ -1,6 +1,6 @@
-"""A gap is never passed over in silence: a slot that was lost or made anew, a server that was restored.
+"""A gap is never passed over in silence: a slot that was lost or re-created, a server that was restored.
 
-Each is noticed while the forwarder runs, and, with `state`, when it happened while nobody ran.
+Each is noticed while the forwarder runs, and, with `state`, when it happened while no forwarder ran.
 """
 
 import json
@@ -59,7 +59,7 @@ def refused(forwarder, *texts):
 
 
 def make_anew(db, slot, create=True):
-    """Drops the slot, changes what nobody will see, and makes it again."""
+    """Drops the slot, changes what no reader will see, and makes the slot again."""
     db.server.drop_slot(slot)
     db.psql("INSERT INTO t VALUES (1000, 'unseen')")
     if create:
@@ -75,7 +75,7 @@ def test_a_slot_made_anew_while_it_runs_is_refused(db, fwd):
     forwarder.process.send_signal(signal.SIGSTOP)
     make_anew(db, forwarder.slot)
     forwarder.process.send_signal(signal.SIGCONT)
-    refused(forwarder, "made anew", "and is at", "start again")
+    refused(forwarder, "re-created", "and is at", "start again")
     assert [event["after"]["id"] for event in forwarder.events()] == [1]
 
 
@@ -89,10 +89,10 @@ def test_a_slot_made_anew_while_it_was_down_is_refused(db, fwd):
     make_anew(db, forwarder.slot)
     checked = run("check", forwarder.config)
     assert checked.returncode == 1
-    assert "made anew" in checked.stdout and f"remove {forwarder.state_file}" in checked.stdout
+    assert "re-created" in checked.stdout and f"remove {forwarder.state_file}" in checked.stdout
     for _ in range(2):      # for ever, until somebody has dealt with it
         forwarder.start(wait=False)
-        refused(forwarder, "made anew", f"remove {forwarder.state_file}")
+        refused(forwarder, "re-created", f"remove {forwarder.state_file}")
         assert [event["after"]["id"] for event in forwarder.events()] == [1]
     os.unlink(forwarder.state_file)
     with forwarder:
@@ -102,7 +102,7 @@ def test_a_slot_made_anew_while_it_was_down_is_refused(db, fwd):
 
 @pytest.mark.parametrize("how", ["stopped", "restarted"])
 def test_a_slot_that_is_being_made_anew_is_refused(db, fwd, how):
-    """Whoever makes a slot holds it, for as long as transactions run: that is no reader."""
+    """A session that makes a slot holds it, for as long as transactions run: that is no reader."""
     db.psql(TABLE)
     forwarder = fwd()
     forwarder.start()
@@ -128,7 +128,7 @@ def test_a_slot_that_is_being_made_anew_is_refused(db, fwd, how):
     finally:
         running.close()
         maker.join()
-    refused(forwarder, "made anew", f"remove {forwarder.state_file}")
+    refused(forwarder, "re-created", f"remove {forwarder.state_file}")
     assert [event["after"]["id"] for event in forwarder.events()] == [1]
 
 
@@ -150,7 +150,7 @@ def test_a_slot_that_is_moved_in_sql_while_it_waits_is_refused(db, fwd):
         forwarder.wait_for_log("slot is in use")
     finally:
         taker.join()
-    refused(forwarder, "made anew, or moved", f"remove {forwarder.state_file}")
+    refused(forwarder, "re-created or moved", f"remove {forwarder.state_file}")
     assert [event["after"]["id"] for event in forwarder.events()] == [1]
 
 
@@ -248,7 +248,7 @@ def test_a_lost_slot_is_refused_while_it_runs(db, fwd):
 
 @pytest.mark.parametrize("how", ["checkpoint", "shutdown"])
 def test_a_full_queue_does_not_hold_up_the_server(db, fwd, how):
-    """A process of the server that has to end, and cannot say so as nobody reads, waits for ever: and a
+    """A process of the server that has to end, and cannot say so as nothing reads, waits for ever: and a
     checkpoint, or the end of the server, waits for that."""
     db.psql(TABLE)
     with socket.create_server(("127.0.0.1", 0)) as silent:
@@ -335,7 +335,7 @@ def test_a_restored_server_whose_log_has_grown_past_it_is_refused(alone, alone_f
 
 
 def test_other_options_after_a_crash_are_no_gap(alone, alone_fwd):
-    """What was delivered comes no more, as nobody wants it any more."""
+    """What was delivered comes no more, as no sink wants it any more."""
     alone.psql(TABLE + "; CREATE TABLE u (id int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE u")
     forwarder = alone_fwd()
     forwarder.start()
@@ -510,7 +510,7 @@ def test_another_server_is_refused(alone, alone_fwd, db, tmp_path):
 
 
 def test_two_hosts_may_take_turns(db, fwd):
-    """Each has a state of its own; whoever sees the other read takes over what that leaves."""
+    """Each has a state of its own; a forwarder that sees the other read takes over what that leaves."""
     db.psql(TABLE)
     hosts = [fwd(state=name, name=name) for name in ("one", "two")]
     hosts[0].start()

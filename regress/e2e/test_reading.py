@@ -165,7 +165,7 @@ def test_rows_of_large_values(db):
     ("CREATE TYPE mood AS ENUM ('sad'); ALTER TYPE mood ADD VALUE 'ok'", False),
 ])
 def test_what_is_published_changes_between_two_rows(db, change, told):
-    """The session hears of it when it opens the table of the large values."""
+    """The session learns of it when it opens the table of the large values."""
     if pg.server_version() < 15:
         pytest.skip("this server's publications have neither columns nor rows")
     db.psql("""CREATE EXTENSION walspout;
@@ -234,7 +234,7 @@ def rows_of(message):
 
 
 def test_rows_that_are_written_meanwhile(big):
-    """Each call has the rows of its snapshot, whatever is written and removed."""
+    """Each call has the rows of its snapshot, while rows are written and removed."""
     stop = threading.Event()
 
     def write():

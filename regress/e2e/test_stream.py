@@ -81,7 +81,7 @@ def test_a_long_filtered_transaction_outlives_the_timeout(db, output_format):
             f"pg_logical_slot_peek_binary_changes('{slots['bench_null']}', NULL, NULL)")
     timeout = max(1000, int((time.monotonic() - start) * 1000 / 5))
     # A reader that says nothing by itself, but answers when it is asked. While the server spills
-    # changes to disk it asks nobody, whatever the plugin is: let it spill little at a time.
+    # changes to disk it asks no client, with any plugin: let it spill little at a time.
     quiet = {"args": ["--status-interval=3600"],
              "settings": {"wal_sender_timeout": f"{timeout}ms", "logical_decoding_work_mem": "8MB"}}
 

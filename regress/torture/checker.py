@@ -302,7 +302,7 @@ def without_redeliveries(indexes):
     """Only what was not there yet.
 
     A receiver that hung, and a network that stalled, may hear what was sent on an old connection after
-    what came on a new one. Nobody who sends can prevent that, but all of it is a redelivery.
+    what came on a new one. No sender can prevent that, but all of it is a redelivery.
     """
     return list(dict.fromkeys(indexes))
 

@@ -1,12 +1,12 @@
 /*
  * Steps the wall clock of one process, for the torture: LD_PRELOAD this, with WALSPOUT_CLOCK naming
  * a file that holds two int64_t, first how many seconds the clock is wrong. The file is mapped:
- * whoever writes to it steps the clock. The monotonic clock is left alone, as a real step leaves
+ * a program that writes to it steps the clock. The monotonic clock is left alone, as a real step leaves
  * it. So is gettimeofday(): librdkafka adds to it the time that it waits, and the system knows of no
  * step when that is over.
  *
  * While the second number is not 0, the process dies in the middle of a write to a file, as by a
- * kill -9 that nobody could time so well. What it says to its standard streams is left whole.
+ * kill -9 that could not be timed so well from outside. What it says to its standard streams is left whole.
  *
  * WALSPOUT_NAMES names a file with a line "name address" for each host that the test has made up.
  */

@@ -73,7 +73,7 @@ class Disk:
 
     @staticmethod
     def _limit(pid, size):
-        # Started anew, a process has no limit: this one may be gone.
+        # Started again, a process has no limit: this one may be gone.
         with contextlib.suppress(ProcessLookupError):
             hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))

@@ -56,7 +56,7 @@ def end_forwarder(scene, chance):
 
 
 def kill_walsender(scene, chance):
-    """The server takes the loss of a process for a crash, and starts all others anew."""
+    """The server takes the loss of a process for a crash, and starts all others again."""
     signal_all(scene.walsenders(chance), signal.SIGKILL)
     return scene.wait_for_postgres
 
@@ -285,7 +285,7 @@ def half_open(proxy, chance):
 
 
 def _move(name):
-    """The server behind a name gets another address: a pod that is scheduled anew, a failover by DNS. Whoever
+    """The server behind a name gets another address: a pod that is scheduled again, a failover by DNS. A client that
     connects learns of it when the name says so, a moment before or after."""
     def begin(scene, chance):
         scene.move(name, chance)
@@ -295,7 +295,7 @@ def _move(name):
 
 def replace_certificate(scene, chance):
     """The webhook gets another certificate, of another authority. Its own file and the forwarder's are replaced
-    one after the other, so that for a while nobody is trusted."""
+    one after the other, so that for a while no client is trusted."""
     return scene.servers["http"].replace_certificate(chance, scene.proxies["http"].cut)
 
 

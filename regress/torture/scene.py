@@ -173,7 +173,7 @@ class Scene:
         self.started = time.monotonic()
         self.outcome = Outcome(seed)
         self.forwarder = None
-        # One of three runs of five has two, where nobody says how many.
+        # One of three runs of five has two, where no option says how many.
         count = sources or (2 if seed // 5 % 3 == 2 else 1)
         self.sources = [Source(self.name if i == 0 else f"{self.name}_{i + 1}", i) for i in range(count)]
         self.files = {source.number: Rotated(self.file(source), self.folder) for source in self.sources}

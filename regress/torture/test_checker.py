@@ -153,10 +153,10 @@ def test_swaps_are_found_where_keys_are_in_order(source):
 
 def test_an_event_that_is_skipped_after_a_redelivery_is_found(source):
     arrivals = source.arrivals()
-    # 0..5, back to 4, and then 6 without 5: whoever keeps the last has an old one for a while.
+    # 0..5, back to 4, and then 6 without 5: a reader that keeps the last has an old one for a while.
     skipped = arrivals[:6] + [arrivals[4]] + arrivals[6:]
     assert checker.ORDER in kinds(source.check(skipped))
-    # A connection that hung is heard late: nobody can prevent that.
+    # A connection that hung is heard late: nothing can prevent that.
     assert source.check(skipped, late=True) == []
 
 

@@ -1,6 +1,6 @@
 """The truth about what was committed, from Postgres alone: what `checker.py` compares with.
 
-The slots of it are made before the first row, and read once, at the very end, by nobody who was part of
+The slots of it are made before the first row, and read once, at the very end, by a reader that was not part of
 what happened in between.
 """
 

@@ -1,7 +1,7 @@
 """What the slot says while everything happens, beside what a receiver has at that moment.
 
 A position that is confirmed before its events are delivered does no harm until the forwarder dies, at that
-moment and no other. So nobody waits for that: all the time, each receiver's slot is asked for its
+moment and no other. So nothing waits for that: all the time, each receiver's slot is asked for its
 position, and the receiver, after that, how much it has. What the slot had passed by then must have been
 there; `checker.py` says whether it was.
 """

@@ -1,7 +1,7 @@
 """What is written while things break: everything that decoding treats differently, side by side.
 
 Each writer has a connection and a random sequence of its own, which follows from the seed; beside
-them pgbench runs TPC-B. Whether a transaction was committed when the server went away nobody here
+them pgbench runs TPC-B. Whether a transaction was committed when the server went away nothing here
 needs to know: the server is asked in the end.
 """
 
@@ -259,7 +259,7 @@ class Writer(threading.Thread):
         do = self.chance.choice(["add", "drop", "rename", "text"] if columns else ["add"])
         what = {"schema": "public", "table": "shape", "do": do}
         if do == "add" and len(columns) < 8:
-            # Some of the defaults are kept in the catalog, some make the table be written anew.
+            # Some of the defaults are kept in the catalog, some make the table be rewritten.
             sql, value = self.chance.choice([("int DEFAULT 7", 7), ("text DEFAULT 'd'", "d"),
                                              ("int", None), ("boolean DEFAULT true", True)])
             what.update(column=f"c{self.chance.randrange(10**6)}", value=value)

@@ -71,7 +71,7 @@ struct WindowLimits {
   Order order = Order::kAll;
   size_t messages = 1000;   // in flight at most, and at least one
   size_t bytes = SIZE_MAX;  // of their documents
-  size_t poll_every = 64;   // messages, without waiting, lest both sides fill their buffers
+  size_t poll_every = 64;   // messages, without waiting, or both sides fill their buffers
   // Messages may be in flight behind one that fails, and arrive. Then the messages after a failure
   // go one at a time, that none overtakes another.
   bool pipelined = true;

@@ -7,13 +7,13 @@
 namespace walspout {
 namespace {
 
-constexpr size_t kLongestLine = 64 * 1024;      // bytes of an answer
-constexpr size_t kInput = 64 * 1024;            // bytes read at once
-constexpr size_t kRounds = 16;                  // of reading, lest writing and the deadline wait
-constexpr size_t kExcerpt = 120;                // bytes of a line, in errors
-constexpr size_t kLongestError = 1000;          // bytes of what a program says of an event
-constexpr size_t kLeastSecret = 8;              // bytes of a variable that is not from a file
-constexpr size_t kRemembered = 4096;            // events that were answered for
+constexpr size_t kLongestLine = 64 * 1024;  // bytes of an answer
+constexpr size_t kInput = 64 * 1024;        // bytes read at once
+constexpr size_t kRounds = 16;          // of reading, so that writing and the deadline do not wait
+constexpr size_t kExcerpt = 120;        // bytes of a line, in errors
+constexpr size_t kLongestError = 1000;  // bytes of what a program says of an event
+constexpr size_t kLeastSecret = 8;      // bytes of a variable that is not from a file
+constexpr size_t kRemembered = 4096;    // events that were answered for
 constexpr std::chrono::seconds kHalfClosed{1};  // until a program that closes a pipe has ended
 constexpr std::string_view kIdFirst = R"({"id":")";
 
@@ -93,7 +93,7 @@ void ExecSink::idle() {
 Result<WindowClient::Connection> ExecSink::connect(TimePoint deadline) {
   if (process_ != nullptr) return Connection::kSame;
   if (ending_ != nullptr && !ending_->end(config_.grace, deadline)) {
-    return retry("the program was told to end and has not ended yet. The next one starts then",
+    return retry("the program was told to end and has not ended yet. The next program starts then",
                  name_);
   }
   ending_.reset();

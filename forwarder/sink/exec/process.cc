@@ -25,7 +25,7 @@ namespace {
 constexpr int kPipe = 256 * 1024;   // bytes: the more fit, the less often both sides wake
 constexpr Milliseconds kLook{100};  // where the kernel cannot say that a process has ended
 constexpr std::chrono::seconds kKilled{5};
-constexpr size_t kMostTalk = 256 * 1024;  // bytes at once, lest it is all that we do
+constexpr size_t kMostTalk = 256 * 1024;  // bytes at once, so that other work is done, too
 
 // What systemd says to us is not for others.
 constexpr std::array<std::string_view, 6> kOurs = {

@@ -194,7 +194,8 @@ Result<void> FileSink::follow() {
 }
 
 // What is in a file that has this sink's name after the sync was there when the file was renamed
-// later. So whoever compresses the renamed file reads it. What a renamed file got is written again.
+// later. So a program that compresses the renamed file reads it. What a renamed file got is written
+// again.
 Result<void> FileSink::write(std::span<const Event> events, TimePoint deadline) {
   for (int i = 0; i < kRotations; i++) {
     Result<void> outcome = fd_ >= 0 ? follow() : open();
@@ -252,7 +253,7 @@ void FileSink::take_back() {
   struct stat status = {};
   const bool longer = fstat(fd_, &status) == 0 && status.st_size > size_;
   if (longer && ftruncate(fd_, size_) == 0) static_cast<void>(fdatasync(fd_));
-  // After a failed sync the kernel may believe that lost pages are written: open anew.
+  // After a failed sync the kernel may believe that lost pages are written: open again.
   close();
 }
 

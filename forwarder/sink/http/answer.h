@@ -38,7 +38,7 @@ struct HttpAnswer {
 [[nodiscard]] Delivery judge_tunnel(long status, const HttpConfig& config);
 
 // Seconds that a Retry-After header asks for, which is a number of seconds or a date. nullopt if
-// it is neither. A date that is over asks for none; more than a day is taken for a day.
+// it is neither. A date in the past asks for no pause; more than a day is taken for a day.
 [[nodiscard]] std::optional<std::chrono::seconds> parse_retry_after(std::string_view header,
                                                                     int64_t now);
 

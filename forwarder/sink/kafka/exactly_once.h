@@ -33,7 +33,7 @@ class KafkaExactlyOnce {
   // Empty: not used, or the source is not known.
   std::string transactional_id() const;
 
-  // Whether a producer could go on where the position is. Fences nobody.
+  // Whether a producer could go on where the position is. Fences no producer.
   [[nodiscard]] Result<void> check(KafkaLink& link, TimePoint deadline) const;
 
   // Why there is to be no producer in this term of the slot. Null: there may be one.

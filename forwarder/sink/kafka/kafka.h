@@ -59,7 +59,7 @@ class KafkaSink final : public Sink, private WindowClient {
   static constexpr size_t kBatchBytes = 32u << 20;
   // Without any report while a broker is connected, the library's producer is given up: it has been
   // seen to wait for ever after a broker was killed. Longer than the library takes to notice that a
-  // broker is silent, lest a new producer repeats what that one has.
+  // broker is silent, so that no new producer repeats what that one has.
   static constexpr Duration kStuck = std::chrono::minutes(2);
   // Of documents in flight, which the library has copies of.
   static constexpr size_t kFlightBytes = 32u << 20;

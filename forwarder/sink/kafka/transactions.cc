@@ -9,7 +9,7 @@
 namespace walspout {
 namespace {
 
-// Of a call of the library, during which what it says is not heard. No call is made again after its
+// Of a call of the library, during which what it says is not heard. No call is repeated after its
 // time is over: the library (2.0) then takes the answer to the first one for that to the second
 // one.
 constexpr std::chrono::seconds kLongest{10};
@@ -95,7 +95,7 @@ Error KafkaTransactions::explained(Error error) {
   return error;
 }
 
-// A fence is nobody's but ours if the coordinator was the one that ended the transaction.
+// The fence is our own if the coordinator was the one that ended the transaction.
 bool KafkaTransactions::note_fence(rd_kafka_resp_err_t code) {
   if (code != RD_KAFKA_RESP_ERR__FENCED && code != RD_KAFKA_RESP_ERR_PRODUCER_FENCED &&
       code != RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH) {

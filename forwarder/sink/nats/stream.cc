@@ -301,7 +301,8 @@ Result<void> NatsStreams::judge(const std::string& name, std::string_view config
   return {};
 }
 
-// No stream has the subject. One of ours that was deleted is made again on the next connection.
+// No stream has the subject. A stream of ours that was deleted is re-created on the next
+// connection.
 Result<Error> NatsStreams::nowhere(NatsLink& link, const std::string& what,
                                    const std::string& subject, TimePoint deadline,
                                    const NatsLink::Answered& answered) {
@@ -310,7 +311,7 @@ Result<Error> NatsStreams::nowhere(NatsLink& link, const std::string& what,
     const auto there = link.ask("STREAM.INFO." + name, "", deadline, answered);
     if (!there) return tl::unexpected(there.error());
     if (there->error_code() == kNotFound) {
-      return Error{ErrorKind::kRetry, what + ": stream \"" + name + "\" is gone, and is made again",
+      return Error{ErrorKind::kRetry, what + ": stream \"" + name + "\" is gone, and is re-created",
                    link.name()};
     }
   }

@@ -85,7 +85,7 @@ class PostgresSink final : public Sink {
 
   const PostgresConfig config_;
   const std::string name_;
-  const Wake wake_;  // nobody calls it
+  const Wake wake_;  // never called
   PostgresPositions positions_;
   PostgresTables tables_;
   std::optional<PostgresSession> session_;

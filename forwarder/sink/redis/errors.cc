@@ -16,7 +16,7 @@ struct Outcome {
 constexpr std::array kOutcomes = {
     Outcome{"OOM", ErrorKind::kRetry,
             "Redis has reached maxmemory: raise it (CONFIG SET maxmemory), set maxlen for the "
-            "stream, or delete what nobody needs"},
+            "stream, or delete what is not needed"},
     Outcome{"READONLY", ErrorKind::kRetry,
             "this Redis is a replica: let url name the primary (if a failover is under way, this "
             "passes)"},

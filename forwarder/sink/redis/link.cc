@@ -219,8 +219,8 @@ Failure redis_without_tls(std::string where) {
 RedisLink::RedisLink(redisContext* context, std::string name)
     : context_(context), name_(std::move(name)), objects_(limited_functions(context->reader->fn)) {
   context_->reader->fn = objects_;
-  // Once and for all: the reader notes it for the next reply as soon as it has looked in vain for
-  // one, and would hand out what an earlier transaction had set.
+  // Once and for all: the reader notes it for the next reply as soon as it has looked without
+  // success for one, and would hand out what an earlier transaction had set.
   context->reader->privdata = &transaction_;
 }
 

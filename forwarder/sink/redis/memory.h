@@ -6,7 +6,7 @@
 // is a second later at the latest, as long as sync() is called.
 //
 // Delivery never depends on the file. One that cannot be written is removed, for an old one would
-// raise a false alarm, and is made again at the next note.
+// raise a false alarm, and is re-created at the next note.
 #pragma once
 
 #include <cstdint>

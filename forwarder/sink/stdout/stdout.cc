@@ -39,7 +39,7 @@ Result<void> StdoutSink::write(std::string_view& text, TimePoint deadline) const
     pollfd out = {fd_, POLLOUT, 0};
     const int ready = poll(&out, 1, static_cast<int>(std::clamp<int64_t>(left, 0, 60'000)));
     if (ready == 0 && left <= 0) {
-      return retry("nobody reads: the pipe stayed full until the deadline", "stdout");
+      return retry("nothing reads: the pipe stayed full until the deadline", "stdout");
     }
     if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
     const ssize_t written = ::write(fd_, text.data(), std::min(text.size(), most));

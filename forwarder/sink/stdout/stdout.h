@@ -1,6 +1,6 @@
 // Events as lines on standard output, or on any descriptor: one document a line.
 //
-// Durable means written: what a pipe's reader does with it is its own affair. Whoever reads slowly
+// Durable means written: what a pipe's reader does with it is its own affair. A slow reader
 // is waited for, up to the deadline. A line that was cut off by the deadline is completed before
 // anything else is written, so that lines are always whole. The process ignores SIGPIPE.
 #pragma once

@@ -1,6 +1,6 @@
 // Messages that walspout's Kafka sink has written become events again. README.md has the headers.
 //
-// Pure, and trusts nothing: whatever is not as the sink writes it is an error and no event. The
+// Pure, and trusts nothing: what is not as the sink writes it is an error and no event. The
 // document is not looked into, but where the headers say that an object begins and ends.
 #pragma once
 

@@ -1,4 +1,4 @@
-// libFuzzer: the input is a configuration file. Whatever is in it, it is loaded, or what is wrong
+// libFuzzer: the input is a configuration file. With any content it is loaded, or what is wrong
 // with it is said; and what was loaded keeps to its limits.
 #include <cstdint>
 #include <cstdlib>

@@ -137,7 +137,7 @@ TEST_P(SinkContract, DeliversOneCallAfterTheOther) {
     Progress progress(1);
     ASSERT_TRUE(sink_->deliver(events.span().subspan(i, 1), in_seconds(5), progress));
     EXPECT_EQ(progress.durable_count(), 1u);
-    // Durable on return: whoever looks sees it.
+    // Durable on return: a reader sees it.
     EXPECT_EQ(harness_->received().size(), i + 1);
   }
   EXPECT_EQ(harness_->received(), events.documents());

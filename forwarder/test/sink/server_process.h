@@ -30,7 +30,7 @@ class TempDir {
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, std::string_view text);
 
-// A TCP port of 127.0.0.1 that nobody listens on at the moment.
+// A TCP port of 127.0.0.1 that nothing listens on at the moment.
 int free_port();
 
 // Polls until the condition holds; false when the time is over.

@@ -172,7 +172,7 @@ class Cluster(Server):
                   f"LC_COLLATE '{locale}' LC_CTYPE '{locale}'")
 
     def dropdb(self, name):
-        """Drops a database with its slots; whoever is connected to it is thrown out."""
+        """Drops a database with its slots; sessions in it are ended."""
         for slot, pid in self.query("SELECT slot_name, active_pid FROM pg_replication_slots "
                                     "WHERE database = %s", args=(name,)):
             self.drop_slot(slot)

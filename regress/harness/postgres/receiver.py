@@ -89,7 +89,7 @@ class Receiver:
         return line.decode()
 
     def stop(self, number=signal.SIGINT, timeout=30):
-        """Ends the program, and waits until the server has let go of the slot too."""
+        """Ends the program, and waits until the server has released the slot, too."""
         if self.process.poll() is None:
             self.process.send_signal(number)
             try:

@@ -158,7 +158,7 @@ TEST_F(HttpNetTest, AClientCertificateIsShown) {
   EXPECT_TRUE(deliver(*sink));
 }
 
-// One after the other, as whoever replaces them does it.
+// One after the other, as a program that replaces them does it.
 TEST_F(HttpNetTest, FilesOfTlsAreReadAgain) {
   TlsServer server(TlsFault{});
   config_.url = "https://localhost:" + std::to_string(server.port()) + "/";

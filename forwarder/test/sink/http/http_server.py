@@ -55,7 +55,7 @@ class State:
         self.match = {}
         self.active = 0
         self.log = open(directory + "/requests", "ab+")
-        # One that was killed may have left half a line, for which nobody got an answer.
+        # One that was killed may have left half a line, for which no client got an answer.
         if self.log.tell() > 0:
             self.log.seek(-1, os.SEEK_END)
             if self.log.read() != b"\n":
@@ -239,7 +239,7 @@ class Server(http.server.ThreadingHTTPServer):
 
     def get_request(self):
         client, address = super().get_request()
-        # The handshake takes place when the connection is read, and holds nobody else up.
+        # The handshake takes place when the connection is read, and holds up no other client.
         return (self.tls.wrap(client) if self.tls else client), address
 
     def handle_error(self, request, client_address):

@@ -270,7 +270,7 @@ TEST_F(KafkaOnceTest, DeadLettersAreOfThePast) {
   EXPECT_EQ(values_in(topic_).size(), 12u);
   EXPECT_EQ(position(), before);
   events_.add(3);
-  ASSERT_TRUE(deliver(*sink, events_.span().subspan(10))) << "nobody is fenced";
+  ASSERT_TRUE(deliver(*sink, events_.span().subspan(10))) << "no producer is fenced";
 }
 
 TEST_F(KafkaOnceTest, ASourceThatIsUnknownIsRefused) {

@@ -350,7 +350,7 @@ TEST_F(KafkaSinkTest, ATopicThatIsRemovedIsMadeAgain) {
   EXPECT_EQ(values_in(topic_).size(), 5u);
 }
 
-// The library hears of it by itself, and then takes no message for the topic.
+// The library learns of it by itself, and then takes no message for the topic.
 TEST_F(KafkaSinkTest, ATopicThatTheLibraryMissesIsMadeAgain) {
   config_.create_topics.emplace();
   config_.librdkafka = {{"topic.metadata.refresh.interval.ms", Secret("50")}};

@@ -289,7 +289,7 @@ TEST_F(NatsSinkTest, AStreamOfOursIsMadeAndMadeAgain) {
   client_->delete_stream("rich");
   const DeliveryError error = failure(*sink);
   EXPECT_EQ(error.error.kind, ErrorKind::kRetry) << error.error.message();
-  EXPECT_THAT(error.error.what, HasSubstr("made again"));
+  EXPECT_THAT(error.error.what, HasSubstr("re-created"));
   EXPECT_TRUE(deliver_all(*sink, events_.span()));
 }
 
@@ -395,7 +395,7 @@ TEST_F(NatsSinkTest, RightsThatAreMissingAreNamed) {
   config_.inbox_prefix = "_MINE";
   ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span()));
   expect_each_once();
-  // A user that may not ask for streams may publish, and hears of a missing one then.
+  // A user that may not ask for streams may publish, and learns of a missing one then.
   config_.inbox_prefix = "_INBOX";
   config_.user = "blind";
   auto blind = sink_for(config_);
@@ -448,9 +448,9 @@ TEST_F(NatsSinkTest, UsersAndTheirPasswords) {
   start(
       "authorization { users: [ {user: me, password: \"ge\\\"heim\"}, {user: a, password: x} ] }\n",
       "a:x@");
-  const DeliveryError nobody = failure(*sink_for(config_));
-  EXPECT_EQ(nobody.error.kind, ErrorKind::kFatal) << nobody.error.message();
-  EXPECT_THAT(nobody.error.what, HasSubstr("no user"));
+  const DeliveryError unknown = failure(*sink_for(config_));
+  EXPECT_EQ(unknown.error.kind, ErrorKind::kFatal) << unknown.error.message();
+  EXPECT_THAT(unknown.error.what, HasSubstr("no user"));
   config_.user = "me";
   config_.password = Secret("falsch");
   const DeliveryError wrong = failure(*sink_for(config_));

@@ -86,9 +86,9 @@ class PostgresServer {
 
   void make() {
     if (geteuid() == 0) {
-      const passwd* nobody = getpwnam("nobody");
-      ASSERT_NE(nobody, nullptr);
-      ASSERT_EQ(chown(directory_.path().c_str(), nobody->pw_uid, nobody->pw_gid), 0);
+      const passwd* user = getpwnam("nobody");
+      ASSERT_NE(user, nullptr);
+      ASSERT_EQ(chown(directory_.path().c_str(), user->pw_uid, user->pw_gid), 0);
       std::filesystem::permissions(directory_.path(), std::filesystem::perms(0755));
     }
     Process::Command command = as_user({program("initdb"), "-D", data(), "-U", "postgres", "-A",

@@ -220,7 +220,7 @@ TEST_F(PostgresSinkTest, ATransactionIsCommittedWhenAllOfItIsThere) {
   ASSERT_TRUE(attempt(4));
   EXPECT_EQ(progress_.durable_count(), 4u);
   EXPECT_EQ(value("SELECT pg_catalog.count(*) FROM public.orders"), "4");
-  // The same with a transaction behind it, of which nobody knows whether it is whole.
+  // The same with a transaction behind it, of which it is not known whether it is whole.
   Events next(2000);
   next.add(10), next.add(11), next.next_transaction(), next.add(12);
   progress_ = Progress(3, {}, 1);

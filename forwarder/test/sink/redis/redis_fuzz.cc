@@ -20,7 +20,7 @@ namespace {
 
 using namespace walspout;
 
-// Says its piece to whoever connects, and listens until they go.
+// Sends its bytes to each client, and listens until the client goes.
 class Server {
  public:
   Server() {

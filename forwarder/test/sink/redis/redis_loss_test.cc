@@ -102,7 +102,7 @@ TEST_F(RedisLossTest, StreamsOfATemplateAreRemembered) {
   const auto losses = losses_at_start(*sink);
   ASSERT_EQ(losses.size(), 1u);
   EXPECT_THAT(losses[0].what, HasSubstr("3 entries of stream \"all\nc\""));
-  // A restart before anything is delivered says it again: nobody may have read it.
+  // A restart before anything is delivered says it again: it may not have been read.
   EXPECT_EQ(losses_at_start(*sink_for(config_)).size(), 1u);
   EXPECT_TRUE(deliver(*sink, 3, 1));
   EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty());
