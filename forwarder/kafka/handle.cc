@@ -13,6 +13,7 @@ namespace {
 constexpr Milliseconds kFirstWait{50};
 // A host may have several addresses, of which the library tries one after the other.
 constexpr Milliseconds kDownFor{1'000};
+constexpr Milliseconds kTellingFor{10'000};
 constexpr std::chrono::minutes kTokenFor{5};
 constexpr int kWarning = 4;  // of syslog's levels
 
@@ -132,9 +133,13 @@ Result<void> KafkaHandle::hear_error(rd_kafka_event_t* event) {
     return tl::unexpected(std::move(error));
   }
   if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
-    if (!down_since_) down_since_ = Clock::now();
+    note_down();
     if (trouble_) return {};
   }
+  // A host has several addresses, of which one may say what is wrong, and the next one refuse.
+  const bool telling = code != RD_KAFKA_RESP_ERR__TRANSPORT;
+  if (!telling && telling_until_ && Clock::now() < *telling_until_) return {};
+  if (telling) telling_until_ = Clock::now() + kTellingFor;
   trouble_ = kafka_trouble(code, std::move(text), access_.tls.value_or(TlsConfig{}), where_);
   return {};
 }

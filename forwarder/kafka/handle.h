@@ -65,10 +65,15 @@ class KafkaHandle {
 
   // No broker is connected, as far as the library has said.
   bool is_down() const { return down_since_.has_value(); }
+  // The caller has found that no broker answers.
+  void note_down() {
+    if (!down_since_) down_since_ = Clock::now();
+  }
   // The last thing that went wrong with a connection.
   const std::optional<Error>& trouble() const { return trouble_; }
   void forget_trouble() {
     trouble_.reset();
+    telling_until_.reset();
     down_since_.reset();
   }
 
@@ -94,6 +99,8 @@ class KafkaHandle {
   KafkaOwned<rd_kafka_queue_t> queue_;
   std::optional<Error> trouble_;
   std::optional<TimePoint> down_since_;
+  // Until then, `trouble_` says more than that a connection was refused.
+  std::optional<TimePoint> telling_until_;
 };
 
 // The time up to then, in the library's terms: at least 0, and not a moment too short.

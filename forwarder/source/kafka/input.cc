@@ -445,20 +445,31 @@ Result<void> KafkaInput::look() {
     offsets_.ends(key, consumer_->limits(key).second);
   }
   lag_ = offsets_.lag();
-  if (consumer_->is_down()) {
+  // The library does not always say that all brokers are down.
+  const bool was_down = consumer_->is_down();
+  if (was_down || consumer_->trouble()) {
     stats_.pulse.back_by(Clock::now() + kAnswer);
     if (consumer_->answers(Milliseconds(1000))) {
       consumer_->forget_trouble();
-      log(LogLevel::kInfo, "brokers answer again", {{"pipeline", pipeline_}});
-    } else if (consumer_->trouble() && consumer_->trouble()->kind == ErrorKind::kFatal) {
-      Error error = *consumer_->trouble();
-      error.kind = ErrorKind::kRetry;
-      return tl::unexpected(std::move(error));
-    } else if (consumer_->trouble()) {
-      note_trouble(*consumer_->trouble());
+      if (was_down) log(LogLevel::kInfo, "brokers answer again", {{"pipeline", pipeline_}});
+    } else if (Result<void> still = stay_down(); !still) {
+      return still;
     }
   }
   update_phase();
+  return {};
+}
+
+// No broker answers. Error: as look().
+Result<void> KafkaInput::stay_down() {
+  consumer_->note_down();
+  const std::optional<Error>& trouble = consumer_->trouble();
+  if (trouble && trouble->kind == ErrorKind::kFatal) {
+    Error error = *trouble;
+    error.kind = ErrorKind::kRetry;
+    return tl::unexpected(std::move(error));
+  }
+  if (trouble) note_trouble(*trouble);
   return {};
 }
 

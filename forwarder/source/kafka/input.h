@@ -93,6 +93,7 @@ class KafkaInput final : public Input {
   void hear_commit(rd_kafka_event_t* event);
   void show_life();
   Result<void> look();
+  Result<void> stay_down();
   void take_stock();
   void drain();
   void wait(TimePoint until);
