@@ -31,7 +31,7 @@ secret_init(void)
 							   &key_setting, "", PGC_USERSET, hidden, NULL, NULL, NULL);
 	DefineCustomStringVariable("walspout.hash_key_file", "File on the server that holds the key of the hashes.",
 							   "It is used where walspout.hash_key is empty.",
-							   &file_setting, "", PGC_SUSET, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+							   &file_setting, "", PGC_SUSET, hidden, NULL, NULL, NULL);
 }
 
 static void
