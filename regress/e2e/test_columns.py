@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from harness import postgres as pg
 from harness.privilege import give, server_user
 from harness.server import ServerError
 
@@ -105,3 +106,31 @@ def test_keys_of_every_length(db, slot):
         db.psql(f"INSERT INTO t VALUES ({size + 10}, 'ä{size}')")
         key = "k" * size
         assert events(db, slot, {"walspout.hash_key": key})[-1]["after"]["v"] == hashed(f"ä{size}", key)
+
+
+@pytest.mark.parametrize("encoding, text", [
+    ("LATIN1", 'aäöü"z'), ("EUC_JP", "a日本語z"), ("WIN1251", "aжя€z"), ("SQL_ASCII", "aä日z"),
+    ("UTF8", "aä日\U0001f418z")])
+def test_characters_of_other_encodings(server, encoding, text):
+    """Characters are counted, and hashes are of the text in UTF-8, whatever the database's encoding is."""
+    name = f"columns_{encoding.lower()}"
+    server.createdb(name, encoding)
+    db = pg.Database(server, name)
+    connection = server.connect(name)
+    try:
+        if encoding != "SQL_ASCII":
+            connection.set_client_encoding("UTF8")
+        cursor = connection.cursor()
+        cursor.execute('CREATE TABLE t (id int PRIMARY KEY, "odd, name" text, v text, big text)')
+        slot = db.create_slot()
+        for n in range(len(text) + 2):
+            quoted = "'" + text + "'"
+            cursor.execute(f"INSERT INTO t VALUES ({n}, {quoted}, {quoted}, repeat({quoted}, 20000))".encode())
+            rules = f'public.t: "odd, "* truncate {n} as "new, one", v hash, big truncate {n}'
+            read, = events(db, slot, {"walspout.hash_key": KEY, "client_encoding": "UTF8"}, {"columns": rules})
+            after = read["after"]
+            assert after["new, one"] == text[:n] and after["v"] == hashed(text)
+            assert after["big"] == (text * 2)[:n]
+    finally:
+        connection.close()
+        server.dropdb(name)
