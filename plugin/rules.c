@@ -23,8 +23,13 @@
 #define ANY_CHARACTER 0x101
 #define DOT 0x102
 
-/* No document that holds it is too long for a message. */
-#define LONGEST_TEXT 8192
+/*
+ * Of texts and names, in bytes, and how many constants there may be. They are
+ * appended whatever the document's limit is, and in all columns of a row they
+ * have to fit what a message may have beyond that.
+ */
+#define LONGEST_TEXT 500
+#define MOST_CONSTANTS 100
 
 /* What is left of a text, and what is wrong with it. */
 typedef struct Scanner
@@ -192,6 +197,14 @@ matches_table(const Pattern *pattern, const char *schema, const char *table)
 	return false;
 }
 
+static const char *
+limited(Scanner *s, const char *word)
+{
+	if (s->problem == NULL && strlen(word) > LONGEST_TEXT)
+		s->problem = psprintf("A text or name has more than %d bytes.", LONGEST_TEXT);
+	return word;
+}
+
 /* A word that has to be there. */
 static const char *
 scan_argument(Scanner *s, const char *missing)
@@ -200,9 +213,7 @@ scan_argument(Scanner *s, const char *missing)
 
 	if (*word == '\0' && s->problem == NULL)
 		s->problem = missing;
-	else if (strlen(word) > LONGEST_TEXT)
-		s->problem = psprintf("A name has more than %d bytes.", LONGEST_TEXT);
-	return unquoted(word);
+	return limited(s, unquoted(word));
 }
 
 static int
@@ -332,7 +343,9 @@ scan_constant(Scanner *s, List *before)
 	Constant   *constant = palloc0(sizeof(Constant));
 	ListCell   *lc;
 
-	constant->name = unquoted(scan(s, "=,"));
+	constant->name = limited(s, unquoted(scan(s, "=,")));
+	if (s->problem == NULL && list_length(before) == MOST_CONSTANTS)
+		s->problem = psprintf("There are more than %d names.", MOST_CONSTANTS);
 	if (s->problem == NULL && *constant->name == '\0')
 		s->problem = "A name is empty.";
 	foreach(lc, before)
@@ -344,9 +357,7 @@ scan_constant(Scanner *s, List *before)
 			s->problem = psprintf("Name \"%s\" has no value.", constant->name);
 		return constant;
 	}
-	constant->value = unquoted(scan(s, ","));
-	if (strlen(constant->value) > LONGEST_TEXT)
-		s->problem = psprintf("A text has more than %d bytes.", LONGEST_TEXT);
+	constant->value = limited(s, unquoted(scan(s, ",")));
 	return constant;
 }
 

@@ -133,6 +133,23 @@ SELECT h.changes('columns', 'columns', '');
 SELECT h.changes('columns', 'set', 'a');
 SELECT h.changes('columns', 'set', 'a=1,a=2');
 SELECT h.changes('columns', 'set', '=1');
+SELECT count(*) FROM h.changes('columns', 'set', (SELECT string_agg(g || '=1', ',') FROM generate_series(1, 100) g));
+DO $$
+DECLARE
+  given text[];
+  message text;
+BEGIN
+  FOREACH given SLICE 1 IN ARRAY ARRAY[['columns', '*.*: a mask ' || repeat('x', 501)], ['columns', '*.*: a as ' || repeat('x', 501)],
+    ['set', 'a=' || repeat('x', 501)], ['set', repeat('x', 501) || '=1'], ['set', (SELECT string_agg(g || '=1', ',') FROM generate_series(1, 101) g)]] LOOP
+    BEGIN
+      PERFORM h.changes('columns', VARIADIC given);
+    EXCEPTION WHEN invalid_parameter_value THEN
+      GET STACKED DIAGNOSTICS message = PG_EXCEPTION_HINT;
+      RAISE NOTICE '%', substr(message, 1, 40);
+    END;
+  END LOOP;
+END $$;
+
 SET walspout.hash_key = '';
 SELECT h.changes('columns', 'columns', 'public.person: ssn hash');
 SET walspout.hash_key = 'short';
