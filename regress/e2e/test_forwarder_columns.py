@@ -68,26 +68,32 @@ def test_the_stream_and_a_backfill_have_the_same_rules(db, fwd):
         db.server.reload({"log_statement": "none", "log_replication_commands": "off"})
 
 
-def test_rows_whose_values_are_unchanged_are_read_again_by_a_hashed_key(db, fwd):
-    """An update while the table is read lacks a value: its row is found though the key is hashed."""
+def test_rows_whose_key_changes_are_read_again_by_a_hashed_key(db, fwd):
+    """An update of the key while the table is read lacks a value: its row is found, though the key is hashed."""
     db.psql(TABLES + "CREATE EXTENSION walspout; ALTER TABLE person ALTER note SET STORAGE EXTERNAL;"
             "INSERT INTO person SELECT i, 'n', 'm', 'p', repeat('x', 5000) || i, 's' FROM generate_series(1, 300) i")
     source = SOURCE.replace("ssn: omit", "ssn: omit\n    id: hash").replace("truncate 3", "hash")
-    with fwd(source=source) as forwarder:
-        db.psql(f"SELECT walspout.backfill('person', '{forwarder.slot}', NULL, 200)")
-        for i in range(20):
-            db.psql(f"UPDATE person SET name = 'changed' WHERE id % 20 = {i}")
-        pg.wait_until(lambda: db.psql("SELECT state FROM walspout.backfills") == "done", 60, what="end")
-        rows = {}
-        db.psql("SELECT pg_logical_emit_message(true, 'end', '')")
-        pg.wait_until(lambda: forwarder.events()[-1]["op"] == "m", 30, what="end")
-        for event in forwarder.events():
-            if event["op"] != "m":
-                rows.setdefault(event["key"]["id"], {}).update(event["after"])
-        assert len(rows) == 300
-        for i in range(1, 301):
-            row = rows[hashed(str(i))]
-            assert row["note"] == hashed("x" * 5000 + str(i)) and row["name"] == "ch***"
+    db.server.reload({"log_statement": "all"})
+    before = len(db.server.log())
+    try:
+        with fwd(source=source) as forwarder:
+            db.psql(f"SELECT walspout.backfill('person', '{forwarder.slot}', NULL, 100)")
+            for i in range(20):
+                db.psql(f"UPDATE person SET id = id + 1000, name = 'changed' WHERE id < 1000 AND id % 20 = {i}")
+            pg.wait_until(lambda: db.psql("SELECT state FROM walspout.backfills") == "done", 60, what="end")
+            db.psql("SELECT pg_logical_emit_message(true, 'end', '')")
+            pg.wait_until(lambda: forwarder.events()[-1]["op"] == "m", 30, what="end")
+            rows = {}
+            for event in forwarder.events()[:-1]:
+                old = event.get("before", {}).get("id", event["key"]["id"])
+                rows[event["key"]["id"]] = {**rows.pop(old, {}), **event["after"]}
+    finally:
+        db.server.reload({"log_statement": "none"})
+    assert "walspout.read_keys" in db.server.log()[before:]
+    assert len(rows) == 300
+    for i in range(1, 301):
+        row = rows[hashed(str(i + 1000))]
+        assert row["note"] == hashed("x" * 5000 + str(i)) and row["name"] == "ch***"
 
 
 def test_check_says_what_matches_nothing_and_what_a_key_does_not_allow(db, fwd):
