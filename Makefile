@@ -15,9 +15,13 @@ MODULE_big = walspout
 OBJS = \
 	plugin/walspout.o \
 	plugin/options.o \
+	plugin/rules.o \
+	plugin/secret.o \
 	plugin/filter.o \
 	plugin/row_filter.o \
 	plugin/relation.o \
+	plugin/columns.o \
+	plugin/key_rules.o \
 	plugin/watch.o \
 	plugin/shape.o \
 	plugin/types.o \

@@ -122,6 +122,7 @@ begin_reading(FunctionCallInfo fcinfo)
 	entry = relation_get(r->relation);
 	readable_published(r->relation, entry);
 	readable_key(r->relation, entry, r->key);
+	reading_name_key(entry, r->key);
 	r->columns = reading_columns(r->relation, entry, r->key);
 	readable_by_user(r->relation, r->columns);
 	r->txn.commit_time = GetCurrentTimestamp();
@@ -213,6 +214,16 @@ take_row_of_key(void *arg, TupleTableSlot *slot)
 	r->rows++;
 	reading_render(r, slot);
 	return true;
+}
+
+static bool
+take_row_if_wanted(void *arg, TupleTableSlot *slot)
+{
+	Reading    *r = arg;
+
+	slot_getallattrs(slot);
+	reading_render(r, slot);
+	return r->message.len < r->options.batch_bytes;
 }
 
 static const char **
@@ -313,6 +324,13 @@ fill_by_keys(Reading *r)
 }
 
 static void
+fill_by_search(Reading *r)
+{
+	if (r->scan == NULL || !scan_run(r->scan))
+		append_cursor(r, true);
+}
+
+static void
 begin_message(Reading *r)
 {
 	bool		first = r->message.len == 0;
@@ -335,7 +353,9 @@ static Datum
 next_message(Reading *r)
 {
 	begin_message(r);
-	if (r->keys != NULL)
+	if (r->wanted != NULL)
+		fill_by_search(r);
+	else if (r->keys != NULL)
 		fill_by_keys(r);
 	else
 		fill_in_order(r);
@@ -405,6 +425,23 @@ begin_rows(FunctionCallInfo fcinfo)
 	return r;
 }
 
+/* What a key was before it was hashed is not known: all rows are read, and their keys compared. */
+static void
+begin_search(Reading *r)
+{
+	Key			no_order = {0};
+	ScanSpec	spec = {.relation = r->relation, .columns = r->columns, .key = &no_order};
+
+	r->wanted = palloc(sizeof(char *) * Max(r->nkeys, 1));
+	for (int i = 0; i < r->nkeys; i++)
+		r->wanted[i] = pg_server_to_any(r->keys[i], (int) strlen(r->keys[i]), PG_UTF8);
+	reading_sort_keys(r);
+	if (r->nkeys == 0)
+		return;
+	r->plan = scan_plan(&spec);
+	r->scan = scan_begin(r->plan, NULL, take_row_if_wanted, r);
+}
+
 static Reading *
 begin_keys(FunctionCallInfo fcinfo)
 {
@@ -418,6 +455,11 @@ begin_keys(FunctionCallInfo fcinfo)
 				 errmsg("the keys must not be null"),
 				 errhint("Give an array of keys, as \"key\" has them in the envelopes.")));
 	r->keys = strings_of(PG_GETARG_ARRAYTYPE_P(2), "keys", &r->nkeys);
+	if (reading_key_is_hashed(relation_get(r->relation)))
+	{
+		begin_search(r);
+		return r;
+	}
 	r->parameters = makeParamList(r->key->n);
 	for (int i = 0; i < r->key->n; i++)
 	{

@@ -8,6 +8,7 @@
 
 #include "postgres.h"
 
+#include "common/sha2.h"
 #include "replication/logical.h"
 #include "replication/reorderbuffer.h"
 #include "utils/guc.h"
@@ -72,6 +73,57 @@
 #define update_progress(ctx, skipped) OutputPluginUpdateProgress((ctx), (skipped))
 #else
 #define update_progress(ctx, skipped) OutputPluginUpdateProgress(ctx)
+#endif
+
+/* HMAC-SHA256. False if the library that the server was built with fails. */
+#if PG_VERSION_NUM >= 140000
+#include "common/hmac.h"
+static inline bool
+hmac_sha256(uint8 *digest, const char *key, Size key_size, const char *bytes, Size n)
+{
+	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
+	bool		done = context != NULL &&
+	pg_hmac_init(context, (const uint8 *) key, key_size) >= 0 &&
+	pg_hmac_update(context, (const uint8 *) bytes, n) >= 0 &&
+	pg_hmac_final(context, digest, PG_SHA256_DIGEST_LENGTH) >= 0;
+
+	if (context != NULL)
+		pg_hmac_free(context);
+	return done;
+}
+#else
+static inline void
+hash_padded(uint8 *digest, const uint8 *key, uint8 pad, const void *bytes, Size n)
+{
+	uint8		block[PG_SHA256_BLOCK_LENGTH];
+	pg_sha256_ctx context;
+
+	for (int i = 0; i < PG_SHA256_BLOCK_LENGTH; i++)
+		block[i] = key[i] ^ pad;
+	pg_sha256_init(&context);
+	pg_sha256_update(&context, block, sizeof(block));
+	pg_sha256_update(&context, bytes, n);
+	pg_sha256_final(&context, digest);
+}
+
+static inline bool
+hmac_sha256(uint8 *digest, const char *key, Size key_size, const char *bytes, Size n)
+{
+	uint8		block[PG_SHA256_BLOCK_LENGTH] = {0};
+	pg_sha256_ctx context;
+
+	if (key_size <= sizeof(block))
+		memcpy(block, key, key_size);
+	else
+	{
+		pg_sha256_init(&context);
+		pg_sha256_update(&context, (const uint8 *) key, key_size);
+		pg_sha256_final(&context, block);
+	}
+	hash_padded(digest, block, 0x36, bytes, n);
+	hash_padded(digest, block, 0x5c, digest, PG_SHA256_DIGEST_LENGTH);
+	return true;
+}
 #endif
 
 /* The older name of the type. */

@@ -29,6 +29,8 @@ struct Encoder
 	void	   *detail;			/* what encode needs beside; owned with the encoder */
 	int			calls;			/* GuardLevel of the code of others in it, or 0 */
 	Encode		whole;			/* if calls: what encode runs in a guard */
+	bool		fixed;			/* encode does not look at the value */
+	bool		cuts;			/* it looks at the begin only, however long the value is */
 };
 
 #endif

@@ -294,6 +294,147 @@ json_quote(Out *o, Size begin)
 	return true;
 }
 
+static int
+hex_digit(unsigned char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+/* What the four digits at s say. */
+static uint32
+hex_unit(const char *s)
+{
+	uint32		unit = 0;
+
+	for (int i = 0; i < 4; i++)
+		unit = unit << 4 | hex_digit(s[i]);
+	return unit;
+}
+
+static char *
+put_utf8(char *p, uint32 c)
+{
+	if (c < 0x80)
+		*p++ = (char) c;
+	else if (c < 0x800)
+	{
+		*p++ = (char) (0xC0 | c >> 6);
+		*p++ = (char) (0x80 | (c & 0x3F));
+	}
+	else if (c < 0x10000)
+	{
+		*p++ = (char) (0xE0 | c >> 12);
+		*p++ = (char) (0x80 | (c >> 6 & 0x3F));
+		*p++ = (char) (0x80 | (c & 0x3F));
+	}
+	else
+	{
+		*p++ = (char) (0xF0 | c >> 18);
+		*p++ = (char) (0x80 | (c >> 12 & 0x3F));
+		*p++ = (char) (0x80 | (c >> 6 & 0x3F));
+		*p++ = (char) (0x80 | (c & 0x3F));
+	}
+	return p;
+}
+
+static inline bool
+is_high_surrogate(uint32 unit)
+{
+	return unit >= 0xD800 && unit < 0xDC00;
+}
+
+static inline bool
+is_low_surrogate(uint32 unit)
+{
+	return unit >= 0xDC00 && unit < 0xE000;
+}
+
+/* The character of the escape \uXXXX at *s, which moves behind it; perhaps there are two of them. */
+static uint32
+unescape_unit(const char **s, const char *end)
+{
+	uint32		unit;
+
+	if (end - *s < 6)			/* JSON has none that is shorter */
+	{
+		*s = end;
+		return 0xFFFD;
+	}
+	unit = hex_unit(*s + 2);
+	*s += 6;
+	if (is_high_surrogate(unit) && end - *s >= 6 && (*s)[0] == '\\' && (*s)[1] == 'u' &&
+		is_low_surrogate(hex_unit(*s + 2)))
+	{
+		unit = 0x10000 + ((unit - 0xD800) << 10) + (hex_unit(*s + 2) - 0xDC00);
+		*s += 6;
+	}
+	return is_high_surrogate(unit) || is_low_surrogate(unit) ? 0xFFFD : unit;
+}
+
+static char
+unescape_letter(char c)
+{
+	switch (c)
+	{
+		case 'b':
+			return '\b';
+		case 'f':
+			return '\f';
+		case 'n':
+			return '\n';
+		case 'r':
+			return '\r';
+		case 't':
+			return '\t';
+		default:
+			return c;
+	}
+}
+
+/* Text is never longer than the string that it is in, so that no copy is needed. */
+void
+json_unquote(Out *o, Size begin)
+{
+	char	   *to = o->s->data + o->start + begin;
+	const char *from = to;
+	const char *end = o->p - 1;
+
+	if (end <= from || *from != '"' || *end != '"')
+		return;
+	for (from++; from < end;)
+	{
+		const char *escape = memchr(from, '\\', end - from);
+		Size		n = (escape ? escape : end) - from;
+
+		memmove(to, from, n);
+		to += n;
+		from += n;
+		if (escape == NULL)
+			break;
+		if (end - from >= 2 && from[1] == 'u')
+			to = put_utf8(to, unescape_unit(&from, end));
+		else if (end - from >= 2)
+		{
+			*to++ = unescape_letter(from[1]);
+			from += 2;
+		}
+		else
+			from = end;			/* no string of JSON ends so */
+	}
+	o->p = to;
+}
+
+void
+json_cut(Out *o, Size begin, Size characters)
+{
+	char	   *p = o->s->data + o->start + begin;
+
+	for (; p < o->p; p++)
+		if (((unsigned char) *p & 0xC0) != 0x80 && characters-- == 0)
+			break;
+	o->p = p;
+}
+
 Size
 ascii_prefix(const char *s, Size n)
 {

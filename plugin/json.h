@@ -206,6 +206,16 @@ extern bool json_raw(Out *o, const char *s, Size n);
 extern bool json_quote(Out *o, Size begin);
 
 /*
+ * If the JSON that was appended from position begin on is a string, make its
+ * text of it, without quotes and escapes. Half of a surrogate pair becomes
+ * U+FFFD. Other JSON stays as it is.
+ */
+extern void json_unquote(Out *o, Size begin);
+
+/* Leave so many characters, or as many as there are, of the UTF-8 from position begin on. */
+extern void json_cut(Out *o, Size begin, Size characters);
+
+/*
  * An array or object of so many levels begins, and ends. One that would nest
  * the document deeper than depth_limit becomes a string that holds it.
  */

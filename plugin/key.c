@@ -299,6 +299,15 @@ key_from_text(const Key *key, Relation relation, char **texts)
 	return values;
 }
 
+/* As "key" of the documents has the column. */
+static const char *
+name_in_documents(const Key *key, Relation relation, int i)
+{
+	const char *given = key->columns[i].document_name;
+
+	return given != NULL ? given : key_column_name(relation, &key->columns[i]);
+}
+
 /*
  * The server reads its own JSON: arrays, composites, whatever a type's text is.
  * A type modifier would cut what is too long, and the base type has no checks.
@@ -313,7 +322,7 @@ query_of_json(const Key *key, Relation relation)
 						   "LATERAL pg_catalog.json_to_record(j.k::pg_catalog.json) AS k(");
 	for (int i = 0; i < key->n; i++)
 		appendStringInfo(&s, "%s%s %s", i > 0 ? ", " : "",
-						 quote_identifier(key_column_name(relation, &key->columns[i])),
+						 quote_identifier(name_in_documents(key, relation, i)),
 						 format_type_extended(key->columns[i].base_type, -1, FORMAT_TYPE_TYPEMOD_GIVEN |
 											  FORMAT_TYPE_FORCE_QUALIFY));
 	appendStringInfoString(&s, ") ORDER BY j.n");
@@ -333,8 +342,7 @@ value_of_json(const Key *key, Relation relation, int row, int i, const char *jso
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the key %s of table \"%s\" lacks column \"%s\"", json,
-						RelationGetRelationName(relation),
-						key_column_name(relation, &key->columns[i]))));
+						RelationGetRelationName(relation), name_in_documents(key, relation, i))));
 	old = MemoryContextSwitchTo(context);
 	value = datumCopy(value, key->columns[i].typbyval, key->columns[i].typlen);
 	MemoryContextSwitchTo(old);

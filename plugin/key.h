@@ -24,6 +24,7 @@ typedef struct KeyColumn
 	Oid			family;			/* of operators for a B-tree */
 	Oid			operand;		/* type that these take */
 	Oid			collation;		/* of the order */
+	const char *document_name;	/* NULL: that of the column */
 } KeyColumn;
 
 typedef struct Key

@@ -14,6 +14,8 @@
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
 #include "parser/scansup.h"
+#include "rules.h"
+#include "secret.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/varlena.h"
@@ -59,6 +61,8 @@ static void parse_prefixes(const OptionSpec *spec, const char *value, Options *o
 static void parse_number(const OptionSpec *spec, const char *value, Options *options);
 static void parse_depth(const OptionSpec *spec, const char *value, Options *options);
 static void parse_version(const OptionSpec *spec, const char *value, Options *options);
+static void parse_columns(const OptionSpec *spec, const char *value, Options *options);
+static void parse_constants(const OptionSpec *spec, const char *value, Options *options);
 
 /* A document has an object for the row's values, whatever these are. */
 #define LEAST_DEPTH 2
@@ -86,6 +90,8 @@ static const OptionSpec specs[] = {
 	{"max_depth", parse_depth, FIELD(max_depth), .min = LEAST_DEPTH, .max = INT_MAX},
 	{"numbers", parse_word, FIELD(numbers), .words = number_forms},
 	{"user_casts", parse_boolean, FIELD(user_casts)},
+	{"columns", parse_columns},
+	{"set", parse_constants},
 	{"proto_version", parse_version},
 };
 
@@ -363,6 +369,42 @@ parse_version(const OptionSpec *spec, const char *value, Options *options)
 					 psprintf("This walspout plugin writes version %d of the frames. Upgrade %s.",
 							  PROTO_VERSION, version < PROTO_VERSION ?
 							  "the program that reads them" : "the plugin on the server"));
+}
+
+/* Raises unless value is rules, and there is a key if one of them hashes. */
+static void
+parse_columns(const OptionSpec *spec, const char *value, Options *options)
+{
+	const char *problem;
+
+	options->columns = rules_parse(value, &problem);
+	if (problem != NULL)
+		refuse_value(spec, value,
+					 psprintf("%s Give rules as in \"public.users: mail hash, note truncate 100 as "
+							  "start; *.*: password omit\".", problem));
+	if (!rules_hash(options->columns))
+		return;
+	options->hash_key = secret_key();
+	if (options->hash_key == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("walspout option \"%s\" hashes columns, and there is no key for that",
+						spec->name),
+				 errhint("Connect with the setting walspout.hash_key, as in "
+						 "PGOPTIONS=\"-c walspout.hash_key=...\", or let walspout.hash_key_file "
+						 "name a file on the server.")));
+}
+
+static void
+parse_constants(const OptionSpec *spec, const char *value, Options *options)
+{
+	const char *problem;
+
+	options->constants = rules_parse_constants(value, &problem);
+	if (problem != NULL)
+		refuse_value(spec, value,
+					 psprintf("%s Give names and values as in \"sid=eu-1,region=north\"; in double "
+							  "quotes where they hold commas, quotes or spaces at an end.", problem));
 }
 
 static const OptionSpec *

@@ -54,6 +54,9 @@ typedef struct Options
 	int64		max_depth;		/* levels that a document may nest */
 	int			numbers;		/* a Numbers */
 	bool		user_casts;		/* casts to json in SQL or PL/pgSQL are called */
+	List	   *columns;		/* of ColumnRule * */
+	List	   *constants;		/* of Constant *: what rows get */
+	const char *hash_key;		/* NULL, unless a rule hashes */
 } Options;
 
 /*

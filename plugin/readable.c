@@ -153,12 +153,20 @@ readable_key(Relation relation, const CachedRelation *entry, const Key *key)
 {
 	if (key->deferrable)
 		refuse_deferrable(relation);
-	if (key->n > 0 && entry->nkey == 0)
+	if (key->n == 0 || entry->nkey > 0)
+		return;
+	if (entry->given_names != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-				 errmsg("not all columns of the key of table %s are published",
+				 errmsg("documents do not have the key of table %s",
 						name_of(RelationGetRelid(relation))),
-				 errhint("Add the columns of its key to the publication's list of columns.")));
+				 errhint("Publish all columns of its key, and let rules for columns hash or rename "
+						 "them at most.")));
+	ereport(ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("not all columns of the key of table %s are published",
+					name_of(RelationGetRelid(relation))),
+			 errhint("Add the columns of its key to the publication's list of columns.")));
 }
 
 void

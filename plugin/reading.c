@@ -46,6 +46,39 @@ reading_columns(Relation relation, const CachedRelation *entry, const Key *key)
 	return columns;
 }
 
+/* The published column of that attribute of the table, i counted from 0, or -1. */
+static int
+column_of(const CachedRelation *entry, int i)
+{
+	for (int c = 0; c < entry->ncolumns; c++)
+		if (entry->attributes[i] >= 0 && entry->columns[c].field.index == entry->attributes[i])
+			return c;
+	return -1;
+}
+
+bool
+reading_key_is_hashed(const CachedRelation *entry)
+{
+	for (int k = 0; k < entry->nkey; k++)
+		if (((const Column *) entry->key[k])->hashed)
+			return true;
+	return false;
+}
+
+void
+reading_name_key(const CachedRelation *entry, Key *key)
+{
+	if (entry->given_names == NULL)
+		return;
+	for (int i = 0; i < key->n; i++)
+	{
+		int			c = column_of(entry, key->columns[i].attribute - 1);
+
+		if (c >= 0 && entry->given_names[c] != NULL)
+			key->columns[i].document_name = pstrdup(entry->given_names[c]);
+	}
+}
+
 void
 reading_announce(Reading *r, CachedRelation *entry)
 {
@@ -177,6 +210,49 @@ send_row(Reading *r, CachedRelation *entry, const Deformed *values)
 	frames_told_event_end(&r->message, begin, &event, &members);
 }
 
+static int
+compare_keys(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+void
+reading_sort_keys(Reading *r)
+{
+	qsort(r->wanted, r->nkeys, sizeof(char *), compare_keys);
+}
+
+/* Has the row one of the keys that are wanted, if any are? */
+static bool
+is_wanted(const Reading *r, CachedRelation *entry, const Deformed *values)
+{
+	Row			row = {
+		.relation = entry, .new = values, .max_value = (Size) r->options.max_value_bytes
+	};
+	StringInfoData s;
+	Out			o;
+	const char *key;
+
+	if (r->wanted == NULL)
+		return true;
+	initStringInfo(&s);
+	out_open(&o, &s);
+	row_write_stored_key(&o, &row);
+	out_close(&o);
+	key = out_at(&o, row.key.begin);
+	return row.key.size > 0 &&
+		bsearch(&key, r->wanted, r->nkeys, sizeof(char *), compare_keys) != NULL;
+}
+
+/* The row, and the value of constants behind it. */
+static Deformed
+with_constants(CachedRelation *entry, const TupleTableSlot *slot)
+{
+	memcpy(entry->new.values, slot->tts_values, sizeof(Datum) * entry->natts);
+	memcpy(entry->new.nulls, slot->tts_isnull, sizeof(bool) * entry->natts);
+	return entry->new;
+}
+
 static void
 render(Reading *r, Relation relation, TupleTableSlot *slot)
 {
@@ -197,6 +273,11 @@ render(Reading *r, Relation relation, TupleTableSlot *slot)
 			}
 		values = entry->new;
 	}
+	else if (entry->nconstants > 0)
+		values = with_constants(entry, slot);
+	if (!is_wanted(r, entry, &values))
+		return;
+	r->rows += r->wanted != NULL;
 	if (passes_filter(entry, relation, &values))
 		send_row(r, entry, &values);
 }

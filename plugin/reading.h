@@ -50,6 +50,7 @@ typedef struct Reading
 	Datum	   *values;			/* of some keys; in per_keys */
 	MemoryContext per_keys;
 	ParamListInfo parameters;
+	char	  **wanted;			/* keys in order, in UTF-8; NULL: keys are looked up */
 
 	StringInfoData message;		/* a bytea */
 	uint64		sent;			/* bytes of the messages before */
@@ -61,6 +62,15 @@ typedef struct Reading
 
 /* Attribute numbers that rows of the relation need, and its key. */
 extern Bitmapset *reading_columns(Relation relation, const CachedRelation *entry, const Key *key);
+
+/* Is a column of the key hashed, so that rows are not found by the key that documents have? */
+extern bool reading_key_is_hashed(const CachedRelation *entry);
+
+/* Let the key know which names its columns have in documents. */
+extern void reading_name_key(const CachedRelation *entry, Key *key);
+
+/* Bring the keys that are wanted into order. */
+extern void reading_sort_keys(Reading *r);
 
 /* Append the frame of a relation that has not been told yet. */
 extern void reading_announce(Reading *r, CachedRelation *entry);

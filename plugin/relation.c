@@ -15,6 +15,7 @@
 #include "access/htup_details.h"
 #include "budget.h"
 #include "catalog/pg_index.h"
+#include "columns.h"
 #include "compat.h"
 #include "text.h"
 #include "types.h"
@@ -230,11 +231,18 @@ index_by_name(TupleDesc desc, const char *name)
 	return -1;
 }
 
-/* Is the attribute of the table published as among the columns? attributes[i] is known. */
+/* Is the attribute of the table published as published? attributes[i] is known. */
 static bool
-has_column(const CachedRelation *entry, int i, TupleDesc desc)
+publishes(const CachedRelation *entry, int i, TupleDesc desc)
 {
 	return entry->attributes[i] >= 0 && is_published(&entry->published, TupleDescAttr(desc, i));
+}
+
+/* Is it among the columns? */
+static inline bool
+has_column(const CachedRelation *entry, int i, TupleDesc desc, const TableColumns *columns)
+{
+	return publishes(entry, i, desc) && columns_has(columns, i);
 }
 
 /*
@@ -242,37 +250,143 @@ has_column(const CachedRelation *entry, int i, TupleDesc desc)
  * relation's own tuples the values.
  */
 static void
-build_columns(CachedRelation *entry, Relation relation, Relation as)
+build_attributes(CachedRelation *entry, Relation relation, Relation as)
 {
 	TupleDesc	own = RelationGetDescr(relation);
+	TupleDesc	desc = RelationGetDescr(as);
+
+	entry->attributes = palloc(sizeof(int) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		entry->attributes[i] = i;
+		if (relation != as)
+			entry->attributes[i] = att->attisdropped ? -1 : index_by_name(own, NameStr(att->attname));
+	}
+}
+
+/* Schemas that are dropped under our feet have no name; there is no row to come then. */
+static const char *
+schema_of(Relation relation)
+{
+	const char *schema = get_namespace_name(RelationGetNamespace(relation));
+
+	return schema != NULL ? schema : "";
+}
+
+/* What rules make of the columns; they are those of the table published as. */
+static TableColumns
+find_columns(const CachedRelation *entry, Relation as)
+{
+	TupleDesc	desc = RelationGetDescr(as);
+	TableColumns columns = {0};
+	bool	   *published;
+
+	if (options->columns == NIL)
+		return columns;
+	published = palloc(sizeof(bool) * Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+		published[i] = publishes(entry, i, desc);
+	columns = columns_find(options, schema_of(as), RelationGetRelationName(as), desc, published);
+	pfree(published);
+	return columns;
+}
+
+/* A name that the column has in its table is in its label already. */
+static void
+rename_field(Field *field, const char *name)
+{
+	pfree((char *) field->label);
+	field->label = text_label(",", name, ":");
+	field->label_size = strlen(field->label);
+}
+
+static Column
+make_column(Form_pg_attribute att, int index, const TableColumns *columns, EncoderSet *made)
+{
+	const ColumnRule *rule = columns_rule(columns, att->attnum - 1);
+	Column		column = {
+		.field = make_field(att, made), .masked = !rule_suits_key(rule),
+		.hashed = rule != NULL && rule->change == CHANGE_HASH
+	};
+
+	column.field.index = index;
+	column.field.encoder = columns_encoder(options, rule, column.field.encoder);
+	if (rule != NULL && columns->names[att->attnum - 1] != NameStr(att->attname))
+		rename_field(&column.field, columns->names[att->attnum - 1]);
+	return column;
+}
+
+static void
+build_columns(CachedRelation *entry, Relation relation, Relation as, const TableColumns *columns)
+{
 	TupleDesc	desc = RelationGetDescr(as);
 	Bitmapset  *identity = identity_attributes(relation);
 	EncoderSet	made = {.user_casts = options->user_casts};
 
-	entry->attributes = palloc(sizeof(int) * Max(desc->natts, 1));
-	entry->columns = palloc0(sizeof(Column) * Max(desc->natts, 1));
+	entry->columns = palloc0(sizeof(Column) *
+							 Max(desc->natts + list_length(options->constants), 1));
+	if (columns->names != NULL)
+		entry->given_names = palloc0(sizeof(char *) * Max(desc->natts, 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		int			index = i;
 		Column	   *column;
 
-		if (relation != as)
-			index = att->attisdropped ? -1 : index_by_name(own, NameStr(att->attname));
-		entry->attributes[i] = index;
-		if (!has_column(entry, i, desc))
+		if (!has_column(entry, i, desc, columns))
 			continue;
+		if (columns->names != NULL && columns->names[i] != NameStr(TupleDescAttr(desc, i)->attname))
+			entry->given_names[entry->ncolumns] = columns->names[i];
 		column = &entry->columns[entry->ncolumns++];
-		column->field = make_field(att, &made);
-		column->field.index = index;
-		column->in_identity = bms_is_member(index + 1, identity);
+		*column = make_column(TupleDescAttr(desc, i), entry->attributes[i], columns, &made);
+		column->in_identity = bms_is_member(column->field.index + 1, identity);
 	}
 	bms_free(identity);
 	if (made.encoders != NULL)
 		pfree(made.encoders);
 }
 
-/* No key is better than one that lacks a column which is not published. */
+/* Has one of the columns the label? */
+static bool
+has_label(const CachedRelation *entry, const char *label)
+{
+	for (int i = 0; i < entry->ncolumns; i++)
+		if (strcmp(entry->columns[i].field.label, label) == 0)
+			return true;
+	return false;
+}
+
+/* Constants are columns whose value is never null. A column of the same name stays. */
+static void
+build_constants(CachedRelation *entry)
+{
+	ListCell   *lc;
+
+	foreach(lc, options->constants)
+	{
+		Constant   *constant = lfirst(lc);
+		char	   *label = text_label(",", constant->name, ":");
+		Column	   *column = &entry->columns[entry->ncolumns];
+
+		if (has_label(entry, label))
+		{
+			pfree(label);
+			continue;
+		}
+		column->field.label = label;
+		column->field.label_size = strlen(label);
+		column->field.index = entry->natts;
+		column->field.encoder = columns_constant(constant);
+		column->in_identity = true;
+		entry->ncolumns++;
+		entry->nconstants++;
+	}
+}
+
+/*
+ * No key is better than one that lacks a column, because that is not published
+ * or left out, or that is masked, so that rows of two keys look alike.
+ */
 static void
 build_key(CachedRelation *entry, Relation relation)
 {
@@ -280,7 +394,8 @@ build_key(CachedRelation *entry, Relation relation)
 
 	entry->key = palloc(sizeof(Field *) * Max(entry->ncolumns, 1));
 	for (int i = 0; i < entry->ncolumns; i++)
-		if (bms_is_member(entry->columns[i].field.index + 1, attributes))
+		if (!entry->columns[i].masked &&
+			bms_is_member(entry->columns[i].field.index + 1, attributes))
 			entry->key[entry->nkey++] = &entry->columns[i].field;
 	if (entry->nkey < bms_num_members(attributes))
 		entry->nkey = 0;
@@ -296,12 +411,24 @@ is_key(const CachedRelation *entry, const Field *field)
 	return false;
 }
 
+/* Is the column the constant? Not all of them are columns. */
+static bool
+is_constant(const Column *column, const Constant *constant)
+{
+	char	   *label = text_label(",", constant->name, ":");
+	bool		same = strcmp(column->field.label, label) == 0;
+
+	pfree(label);
+	return same;
+}
+
 /* What frames tell of the columns. Told once, so that it is not kept. */
 static void
-build_shape(CachedRelation *entry, Relation as)
+build_shape(CachedRelation *entry, Relation as, const TableColumns *columns)
 {
 	TupleDesc	desc = RelationGetDescr(as);
 	MemoryContext old;
+	ListCell   *lc;
 	int			n = 0;
 
 	entry->shape_context = AllocSetContextCreate(entry->context, "walspout shape",
@@ -310,23 +437,27 @@ build_shape(CachedRelation *entry, Relation as)
 	entry->shape = palloc(sizeof(ColumnShape) * Max(entry->ncolumns, 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
-		if (!has_column(entry, i, desc))
+		if (!has_column(entry, i, desc, columns))
 			continue;
 		entry->shape[n] = shape_make(TupleDescAttr(desc, i));
+		if (columns_rule(columns, i) != NULL)
+			entry->shape[n] = columns_shape(entry->shape[n], columns_rule(columns, i),
+											columns->names[i]);
 		entry->shape[n].in_key = is_key(entry, &entry->columns[n].field);
 		n++;
 	}
+	foreach(lc, options->constants)
+		if (n < entry->ncolumns && is_constant(&entry->columns[n], lfirst(lc)))
+			entry->shape[n++] = columns_constant_shape(lfirst(lc));
 	MemoryContextSwitchTo(old);
 }
 
 static void
 build_names(CachedRelation *entry, Relation as)
 {
-	const char *schema = get_namespace_name(RelationGetNamespace(as));
+	const char *schema = schema_of(as);
 	const char *table = RelationGetRelationName(as);
 
-	if (schema == NULL)
-		schema = "";			/* dropped under our feet; there is no row to come */
 	entry->names = psprintf("%s%s",
 							options->omit & OMIT_SCHEMA ? "" :
 							text_label(",\"schema\":", schema, ""),
@@ -340,7 +471,7 @@ build_names(CachedRelation *entry, Relation as)
 static Deformed
 make_deformed(int natts)
 {
-	Deformed	d = {palloc0(sizeof(Datum) * Max(natts, 1)), palloc0(sizeof(bool) * Max(natts, 1))};
+	Deformed	d = {palloc0(sizeof(Datum) * natts), palloc0(sizeof(bool) * natts)};
 
 	return d;
 }
@@ -357,6 +488,7 @@ build(CachedRelation *entry, Relation relation)
 		entry->published.truncate)
 	{
 		Relation	as = relation;
+		TableColumns columns;
 
 		if (entry->published.relid != RelationGetRelid(relation))
 		{
@@ -365,18 +497,21 @@ build(CachedRelation *entry, Relation relation)
 				elog(ERROR, "could not open relation with OID %u", entry->published.relid);
 			watch_relation(entry->published.relid);
 		}
-		build_columns(entry, relation, as);
+		build_attributes(entry, relation, as);
+		columns = find_columns(entry, as);
+		build_columns(entry, relation, as, &columns);
+		build_constants(entry);
 		build_key(entry, relation);
 		build_names(entry, as);
 		if (options->format == FORMAT_FRAMES)
 		{
-			build_shape(entry, as);
+			build_shape(entry, as, &columns);
 			entry->members = palloc0(sizeof(uint32) * Max(entry->ncolumns, 1));
 			entry->old_key = palloc0(sizeof(uint32) * 2 * Max(entry->nkey, 1));
 		}
 		entry->full = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
-		entry->new = make_deformed(natts);
-		entry->old = make_deformed(natts);
+		entry->new = make_deformed(natts + 1);
+		entry->old = make_deformed(natts + 1);
 		if (as != relation)
 			RelationClose(as);
 	}

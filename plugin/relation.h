@@ -15,6 +15,8 @@ typedef struct Column
 {
 	Field		field;			/* index is that in the relation's own tuples */
 	bool		in_identity;	/* part of the replica identity: in every old tuple */
+	bool		masked;			/* so that rows of two keys may look alike */
+	bool		hashed;			/* so that its value cannot be told from the document */
 } Column;
 
 typedef struct CachedRelation
@@ -37,7 +39,9 @@ typedef struct CachedRelation
 
 	int			natts;			/* of the relation's own tuples */
 	int			ncolumns;
-	Column	   *columns;		/* in the order of the table published as */
+	Column	   *columns;		/* in the order of the table published as, then constants */
+	const char **given_names;	/* by rules, of each column; NULL: no rule is about the table */
+	int			nconstants;		/* whose value is behind those of the tuple */
 	bool		full;			/* REPLICA IDENTITY FULL: old tuples are whole */
 	int			nkey;
 	const Field **key;			/* columns that identify a row; none if nkey is 0 */
@@ -47,7 +51,7 @@ typedef struct CachedRelation
 	bool		lacking;		/* frames: the last update had unchanged columns */
 	bool		readable;		/* a reader of the table has looked at the entry */
 
-	Deformed	new;			/* room for one tuple each */
+	Deformed	new;			/* room for one tuple each, and the value of constants */
 	Deformed	old;
 } CachedRelation;
 

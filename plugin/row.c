@@ -42,14 +42,19 @@ note_unchanged(Row *row, const Field *field)
 	row->unchanged[row->nunchanged++] = field;
 }
 
-/* The same as e->encode(), for a value that has at most max bytes, here and as JSON. */
+/*
+ * The same as e->encode(), for a value that has at most max bytes, here and as
+ * JSON. What is made of the options is not limited by others of them.
+ */
 static bool
 encode_bounded(Out *o, const Encoder *e, Datum value, Size max)
 {
 	Size		most;
 	bool		done;
 
-	if (e->typlen == -1 && value_size(value, -1) > max)
+	if (e->fixed)
+		return e->encode(o, e, value);
+	if (e->typlen == -1 && !e->cuts && value_size(value, -1) > max)
 		return false;
 	most = out_begin_value(o, max);
 	done = e->encode(o, e, value);
@@ -357,12 +362,14 @@ write_stored(Out *o, Row *row, const Field *field, Datum value, bool isnull)
 	MemoryContext context;
 	MemoryContext old;
 
-	if (likely(isnull || !value_is_unchanged_toast(value, field->encoder->typlen)))
+	if (likely(isnull || !value_is_unchanged_toast(value, field->encoder->typlen)) ||
+		field->encoder->fixed)
 	{
 		write_member(o, row, field, value, isnull);
 		return;
 	}
-	if (value_size(value, -1) > (row->max_value > 0 ? row->max_value : document_limit))
+	if (!field->encoder->cuts &&
+		value_size(value, -1) > (row->max_value > 0 ? row->max_value : document_limit))
 	{
 		note_elided(row, field, value_size(value, -1));
 		return;
@@ -423,4 +430,11 @@ row_write_stored(Out *o, Row *row)
 	write_stored_columns(o, row);
 	if (row->nelided > 0)
 		write_elided(o, row);
+}
+
+void
+row_write_stored_key(Out *o, Row *row)
+{
+	o->depth = DEPTH_OF_VALUES;
+	write_stored_key(o, row);
 }

@@ -56,6 +56,9 @@ extern void row_write(Out *o, Row *row);
  */
 extern void row_write_stored(Out *o, Row *row);
 
+/* Only ,"key":... of such a row, if it has one. */
+extern void row_write_stored_key(Out *o, Row *row);
+
 /* Equal for rows of a published table whose keys have the same bytes. */
 static inline uint64
 row_hash(const Out *o, const Row *row)

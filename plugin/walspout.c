@@ -14,9 +14,11 @@
 #include "access/xact.h"
 #include "compat.h"
 #include "fmgr.h"
+#include "key_rules.h"
 #include "output.h"
 #include "replication/origin.h"
 #include "replication/output_plugin.h"
+#include "secret.h"
 #include "text.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -24,6 +26,7 @@
 
 PG_MODULE_MAGIC;
 
+extern PGDLLEXPORT void _PG_init(void);
 extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
 
 /* ctx->output_plugin_private, in ctx->context */
@@ -57,6 +60,7 @@ on_startup(LogicalDecodingContext *ctx, OutputPluginOptions *output, bool is_ini
 	text_startup(IsTransactionState());
 	values_startup(&w->options);
 	filter_startup(&w->options, ctx->context);
+	key_rules_startup(&w->options);
 	output_startup(&w->output, ctx, &w->options);
 	MemoryContextSwitchTo(old);
 }
@@ -378,6 +382,12 @@ on_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr commit_
 	output_commit(&w->output, &w->txn);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(w->per_change);
+}
+
+void
+_PG_init(void)
+{
+	secret_init();
 }
 
 void

@@ -30,7 +30,7 @@ WORDS = {
 BOOLEANS = ["messages", "transactions", "user_casts"]
 NUMBERS = {"batch_bytes": (1, 16 * 1024 * 1024), "max_value_bytes": (0, 2**31 - 1),
            "max_depth": (0, 2**31 - 1), "proto_version": (2, 2)}
-LISTS = ["publications", "message_prefixes"]
+LISTS = ["publications", "message_prefixes", "columns", "set"]
 OPTIONS = [*WORDS, *BOOLEANS, *NUMBERS, *LISTS]
 PUBLICATIONS = ["p", "q", '"Odd, name"']
 
@@ -48,6 +48,8 @@ GOOD_VALUES = {
     "numbers": ["json", "string", "safe", "Safe"],
     "proto_version": ["2"],
     "publications": ["p", "p,q", "P", '"p"', '"Odd, name",q', " p , q "],
+    "columns": ["public.t: body omit", "*.*: b* keep 2 as \"a, b\", body truncate 3;", '"public".t:body mask "x"'],
+    "set": ["sid=eu-1", 'a=1, "b, c" = "d""e"', "a="],
     "message_prefixes": ["outbox", "outbox,audit", "a b", 'Mail,"a,b"', '"Q""", " sp "', '""'],
 }
 
@@ -184,6 +186,8 @@ def good_values_shown(name, hint):
         return "true" in hint and "false" in hint
     if name in NUMBERS:
         return all(str(limit) in hint for limit in NUMBERS[name])
+    if name in ("columns", "set"):
+        return " as in " in hint or "walspout.hash_key" in hint or "VALUE" in hint
     return "separated by commas" in hint or "VALUE" in hint
 
 

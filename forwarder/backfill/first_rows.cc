@@ -7,6 +7,7 @@
 
 #include "backfill/overlay.h"
 #include "backfill/statements.h"
+#include "source/options.h"
 
 namespace walspout {
 
@@ -23,8 +24,8 @@ FirstRows::FirstRows(SourceConfig config, std::vector<BackfillRecord> tables, Ls
 
 Result<void> FirstRows::start(const std::string& snapshot) {
   auto connection =
-      Connection::open(config_.dsn, Connection::Mode::kOrdinary, Clock::now() + kConnect, wake_,
-                       [this] { return leave_.load(); });
+      Connection::open(rendering_dsn(config_), Connection::Mode::kOrdinary, Clock::now() + kConnect,
+                       wake_, [this] { return leave_.load(); });
   if (!connection) return Failure(std::move(connection.error()));
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   time_ = std::chrono::duration_cast<std::chrono::microseconds>(now).count();

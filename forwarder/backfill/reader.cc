@@ -9,6 +9,7 @@
 
 #include "backfill/statements.h"
 #include "base/log.h"
+#include "source/options.h"
 
 namespace walspout {
 
@@ -174,7 +175,7 @@ Result<void> Reader::open() {
   if (connection_) return {};
   Result<std::optional<Secret>> again = config_.dsn.reread();
   if (again && *again) config_.dsn = std::move(**again);
-  auto opened = Connection::open(config_.dsn, Connection::Mode::kOrdinary,
+  auto opened = Connection::open(rendering_dsn(config_), Connection::Mode::kOrdinary,
                                  Clock::now() + (stop_ ? kGoodbye : kConnect), wake_,
                                  [this] { return leave_.load(); });
   if (!opened) return Failure(std::move(opened.error()));

@@ -26,6 +26,8 @@ struct Templates {
 using TextList = std::vector<std::string>;
 using SecretList = std::vector<Secret>;
 using SecretMap = std::vector<std::pair<std::string, Secret>>;
+using TextMap = std::vector<std::pair<std::string, std::string>>;  // in the order of the file
+using TextMaps = std::vector<std::pair<std::string, TextMap>>;
 
 // What a key takes, and the type of the KeyValue that Key::set gets.
 enum class KeyKind {
@@ -39,12 +41,14 @@ enum class KeyKind {
   kChoice,     // uint64_t: which of the words
   kTexts,      // TextList
   kSecretMap,  // SecretMap: under names of the user's choice
+  kTextMap,    // TextMap: likewise
+  kTextMaps,   // TextMaps: such mappings, under names of the user's choice
   kTemplates,  // Templates
   kSection,    // a mapping with keys of its own
   kSections,   // a list of such mappings; read by code, here for what is said of the keys
 };
 using KeyValue = std::variant<std::string, Secret, SecretList, bool, uint64_t, Milliseconds,
-                              TextList, SecretMap, Templates>;
+                              TextList, SecretMap, TextMap, TextMaps, Templates>;
 
 struct Section;
 
@@ -114,6 +118,10 @@ constexpr KeyKind kind_of() {
     return KeyKind::kTexts;
   } else if constexpr (std::is_same_v<M, SecretMap>) {
     return KeyKind::kSecretMap;
+  } else if constexpr (std::is_same_v<M, TextMap>) {
+    return KeyKind::kTextMap;
+  } else if constexpr (std::is_same_v<M, TextMaps>) {
+    return KeyKind::kTextMaps;
   } else if constexpr (requires(M m) { m.fallback, m.tables; }) {
     return KeyKind::kTemplates;
   } else {

@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "command/columns.h"
 #include "command/commands.h"
 #include "command/findings.h"
 #include "command/identity.h"
@@ -67,6 +68,7 @@ class Doctor : private Findings {
   void tables();
   void left_out();
   void user_casts();
+  void columns();
   void patterns();
   void replication();
   void one_reader();
@@ -142,15 +144,15 @@ ExitCode Doctor::examine() {
 
 // A slot as the source.
 void Doctor::postgres() {
-  auto connection = Connection::open(config_.source.dsn, Connection::Mode::kOrdinary,
+  auto connection = Connection::open(rendering_dsn(config_.source), Connection::Mode::kOrdinary,
                                      Clock::now() + kPatience, wake_, [] { return false; });
   if (connection) {
     connection_.emplace(std::move(*connection));
     for (const auto step :
          {&Doctor::version, &Doctor::server, &Doctor::privileges, &Doctor::publications,
-          &Doctor::tables, &Doctor::left_out, &Doctor::user_casts, &Doctor::patterns,
-          &Doctor::backfill, &Doctor::replication, &Doctor::one_reader, &Doctor::slot,
-          &Doctor::plugin}) {
+          &Doctor::tables, &Doctor::left_out, &Doctor::user_casts, &Doctor::columns,
+          &Doctor::patterns, &Doctor::backfill, &Doctor::replication, &Doctor::one_reader,
+          &Doctor::slot, &Doctor::plugin}) {
       look(step);
     }
   } else if (connection.error().blamed == Scope::kConfiguration) {
@@ -318,6 +320,13 @@ void Doctor::user_casts() {
                  "and these only with `user_casts: true`");
     }
   }
+}
+
+// Rules that match nothing, that a key does not allow, and names that two columns would have.
+void Doctor::columns() {
+  if (config_.source.columns.empty() && config_.source.set.empty()) return;
+  judge_columns(config_.source, rows(columns_query(config_.source, connection_->server_version())),
+                *this);
 }
 
 void Doctor::patterns() {

@@ -52,6 +52,10 @@ const char* kind_name(KeyKind kind) {
       return "list";
     case KeyKind::kSecretMap:
       return "mapping of names to secrets";
+    case KeyKind::kTextMap:
+      return "mapping of names to texts";
+    case KeyKind::kTextMaps:
+      return "mapping of names to such mappings";
     case KeyKind::kTemplates:
       return "template, or templates by table";
     case KeyKind::kSection:
@@ -182,6 +186,11 @@ std::string value_schema(const Key& key) {
     }
     case KeyKind::kSecretMap:
       return R"("type":"object","additionalProperties":{"type":["string","number","boolean"]})";
+    case KeyKind::kTextMap:
+      return R"("type":"object","additionalProperties":{"type":["string","number","boolean"]})";
+    case KeyKind::kTextMaps:
+      return R"("type":"object","minProperties":1,"additionalProperties":{"type":"object",)"
+             R"("minProperties":1,"additionalProperties":{"type":"string"}})";
     case KeyKind::kTemplates:
       return R"("anyOf":[{"type":"string"},{"type":"object","additionalProperties":false,)"
              R"("minProperties":1,"properties":{"fallback":{"type":"string"},)"

@@ -4,10 +4,7 @@
 
 namespace walspout {
 
-namespace {
-
-// Tables whose rows are sent, as a condition on pg_class c, pg_namespace n and pg_attribute a.
-std::string published(const SourceConfig& config, int server_version) {
+std::string published_columns(const SourceConfig& config, int server_version) {
   constexpr int kColumnLists = 150000;
   if (config.publications.empty()) {
     return "c.relkind = 'r' AND c.relpersistence = 'p' "
@@ -22,8 +19,6 @@ std::string published(const SourceConfig& config, int server_version) {
          (server_version >= kColumnLists ? " AND a.attname = ANY (p.attnames)" : "") + ")";
 }
 
-}  // namespace
-
 // The types that a column's values have parts of: of domains the type below, of arrays the
 // elements', of composites the attributes'. Below the first user's OID there are no such casts.
 std::string user_casts_query(const SourceConfig& config, int server_version) {
@@ -32,7 +27,7 @@ std::string user_casts_query(const SourceConfig& config, int server_version) {
          "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
          "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 "
          "AND NOT a.attisdropped AND a.atttypid >= 16384 WHERE " +
-         published(config, server_version) +
+         published_columns(config, server_version) +
          " UNION SELECT part.relid, part.name, inner_type.type FROM part "
          "JOIN pg_catalog.pg_type t ON t.oid = part.type CROSS JOIN LATERAL ("
          "SELECT t.typbasetype WHERE t.typtype = 'd' "

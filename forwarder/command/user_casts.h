@@ -13,6 +13,9 @@ namespace walspout {
 // the function.
 [[nodiscard]] std::string user_casts_query(const SourceConfig& config, int server_version);
 
+// Columns that are published, as a condition on pg_class c, pg_namespace n and pg_attribute a.
+[[nodiscard]] std::string published_columns(const SourceConfig& config, int server_version);
+
 // Whether the plugin calls such a function when `user_casts` is true.
 [[nodiscard]] bool is_called(const std::string& language, bool public_may_execute);
 

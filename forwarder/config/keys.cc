@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "config/config.h"
+#include "source/columns.h"
 #include "source/kafka/keys.h"
 
 namespace walspout {
@@ -64,6 +65,17 @@ std::optional<KeyProblem> own_publication_rule(SourceConfig& source, const Secti
   return std::nullopt;
 }
 
+std::optional<KeyProblem> columns_rule(SourceConfig& source, const Section::Has& has) {
+  const std::string in_columns = has("columns") ? column_rules_problem(source.columns) : "";
+  if (!in_columns.empty()) return KeyProblem{"columns", in_columns};
+  const std::string in_set = has("set") ? constants_problem(source.set) : "";
+  if (!in_set.empty()) return KeyProblem{"set", in_set};
+  if (has("hash_key") && source.hash_key.empty()) {
+    return KeyProblem{"hash_key", "\"hash_key\" is empty"};
+  }
+  return std::nullopt;
+}
+
 KeyTable<SourceConfig> source_table() {
   KeyTable<SourceConfig> table;
   table
@@ -108,6 +120,16 @@ KeyTable<SourceConfig> source_table() {
       .key("user_casts", &SourceConfig::user_casts,
            "Call casts to json that are written in SQL or PL/pgSQL; users' code then runs in the "
            "server")
+      .key(
+          "columns", &SourceConfig::columns,
+          "What becomes of columns, by patterns of tables and of columns: `{public.users: {mail: "
+          "hash, ssn: omit}}`. Changes are `omit`, `hash`, `mask TEXT`, `keep N` and `truncate N`; "
+          "then, or alone, `as NAME`. The last pattern that matches decides")
+      .initially("all columns as they are")
+      .key("set", &SourceConfig::set, "Constants that `before` and `after` get: `{NAME: TEXT}`")
+      .initially("none")
+      .key("hash_key", &SourceConfig::hash_key, "Key of the hashes, HMAC-SHA256")
+      .initially("as `walspout.hash_key_file` on the server says")
       .key("create_slot", &SourceConfig::create_slot, "Make the slot if it is missing")
       .key("failover", &SourceConfig::failover,
            "Make it one that standbys keep (PostgreSQL 17 and later)")
@@ -124,6 +146,7 @@ KeyTable<SourceConfig> source_table() {
                           "\"new_tables\" needs \"publications\" or \"tables\": without them "
                           "every table is sent from the moment on at which it is made"};
       })
+      .rule(columns_rule)
       .rule([](SourceConfig& source, const Section::Has&) -> std::optional<KeyProblem> {
         if (source.max_depth != 1) return std::nullopt;
         return KeyProblem{"max_depth", "\"max_depth\" must be at least 2, or 0 for no limit"};

@@ -51,6 +51,33 @@ TextList texts(YamlMap& map, const Key& key) {
   return list;
 }
 
+TextMap text_map(YamlMap& map, const std::string& key) {
+  TextMap texts;
+  map.dictionary(key, [&](const std::string& name, const YAML::Node& node) {
+    if (auto text = map.expand(node, name)) texts.emplace_back(name, std::move(*text));
+  });
+  return texts;
+}
+
+TextMaps text_maps(YamlMap& map, const std::string& key) {
+  TextMaps maps;
+  map.dictionary(key, [&](const std::string& name, const YAML::Node& node) {
+    if (!node.IsMap()) {
+      map.problem(key, "\"" + name + "\" of \"" + key + "\" must be a mapping of names to values");
+      return;
+    }
+    TextMap& inner = maps.emplace_back(name, TextMap()).second;
+    for (const auto& pair : node) {
+      if (!pair.first.IsScalar()) continue;
+      const std::string& inner_name = pair.first.Scalar();
+      if (auto text = map.expand(pair.second, inner_name)) {
+        inner.emplace_back(inner_name, std::move(*text));
+      }
+    }
+  });
+  return maps;
+}
+
 // Nothing: the key is not there, or has no value of its kind.
 std::optional<KeyValue> value_of(YamlMap& map, const Key& key) {
   const size_t problems = map.problem_count();
@@ -94,6 +121,12 @@ std::optional<KeyValue> value_of(YamlMap& map, const Key& key) {
           if (auto secret = map.expand_secret(node, name)) secrets.emplace_back(name, *secret);
         });
       });
+      break;
+    case KeyKind::kTextMap:
+      value = text_map(map, key.name);
+      break;
+    case KeyKind::kTextMaps:
+      value = text_maps(map, key.name);
       break;
     case KeyKind::kTemplates:
       value = templates(map, key);

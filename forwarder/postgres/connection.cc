@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstring>
 
 #include "base/log.h"
@@ -188,6 +189,36 @@ Result<void> Connection::check_dsn(const Secret& dsn) {
         "%3A");
   }
   return {};
+}
+
+Secret Connection::with_setting(const Secret& dsn, const std::string& name, const Secret& value) {
+  Options given(PQconninfoParse(dsn.reveal().c_str(), nullptr), PQconninfoFree);
+  Options defaults(PQconndefaults(), PQconninfoFree);
+  if (!given) return dsn;
+  std::string settings = value_of(given, "options");
+  if (settings.empty()) settings = value_of(defaults, "options");
+  settings += (settings.empty() ? "-c " : " -c ") + name + "=";
+  for (const char c : value.reveal()) {
+    // The server splits it at spaces.
+    if (c == '\\' || std::isspace(static_cast<unsigned char>(c)) != 0) settings += '\\';
+    settings += c;
+  }
+  std::string text;
+  const auto add = [&text](const std::string& keyword, const std::string& what) {
+    text += keyword + "='";
+    for (const char c : what) {
+      if (c == '\\' || c == '\'') text += '\\';
+      text += c;
+    }
+    text += "' ";
+  };
+  for (const PQconninfoOption* option = given.get(); option->keyword; option++) {
+    if (option->val && std::string_view(option->keyword) != "options") {
+      add(option->keyword, option->val);
+    }
+  }
+  add("options", settings);
+  return Secret(text);
 }
 
 Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint deadline,

@@ -70,6 +70,10 @@ class Connection {
   // Whether `dsn` can be understood at all; what is wrong with it if not.
   static Result<void> check_dsn(const Secret& dsn);
 
+  // A DSN that says the same, and sets a setting of the session as it begins, beside those that the
+  // DSN or the environment name. What check_dsn() does not understand comes back as it is.
+  static Secret with_setting(const Secret& dsn, const std::string& name, const Secret& value);
+
   // Connects, to the first of the servers in the DSN that lets us in; they share the time up to the
   // deadline. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
   // application_name. An error is misconfigured() if the DSN leads to poolers, which do not pass on

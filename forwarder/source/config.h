@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/keys.h"
 #include "base/secret.h"
 #include "source/kafka/config.h"
 
@@ -47,6 +48,9 @@ struct SourceConfig {
   uint64_t max_depth = kDefaultDepth;  // levels that a document may nest; 0: any number
   std::string numbers = "json";        // or string, or safe
   bool user_casts = false;             // call casts to json in SQL or PL/pgSQL, in the server
+  TextMaps columns;                    // by pattern of tables and of columns: a change
+  TextMap set;                         // constants that rows get
+  Secret hash_key;                     // of columns that are hashed; empty: the server has it
   bool create_slot = true;             // when it is missing
   bool failover = false;               // of a slot that is created, on servers that know it
   std::optional<BackfillConfig> backfill;

@@ -1,6 +1,7 @@
 #include "source/options.h"
 
 #include "postgres/connection.h"
+#include "source/columns.h"
 #include "source/frames.h"
 
 namespace walspout {
@@ -50,7 +51,14 @@ std::vector<PluginOption> plugin_options(const SourceConfig& config) {
   }
   if (config.numbers != "json") option("numbers", config.numbers);
   if (config.user_casts) option("user_casts", "true");
+  if (!config.columns.empty()) option("columns", column_rules_option(config.columns));
+  if (!config.set.empty()) option("set", constants_option(config.set));
   return options;
+}
+
+Secret rendering_dsn(const SourceConfig& config) {
+  if (config.hash_key.empty()) return config.dsn;
+  return Connection::with_setting(config.dsn, "walspout.hash_key", config.hash_key);
 }
 
 std::string start_replication(const SourceConfig& config, Lsn from) {

@@ -284,7 +284,7 @@ void Source::renew_dsn() {
 Result<Connection> Source::connect() {
   renew_dsn();
   stats_.pulse.back_by(Clock::now() + kResolve + timing_.connect);
-  return Connection::open(config_.dsn, Connection::Mode::kReplication,
+  return Connection::open(rendering_dsn(config_), Connection::Mode::kReplication,
                           Clock::now() + timing_.connect, wake_, [this] { return stopping(); });
 }
 

@@ -593,6 +593,87 @@ fits_value(Out *o, const char *s, Size n, Size max)
 	return out_end_value(o, most) && done;
 }
 
+/* What becomes of JSON that is appended behind something else. */
+static void
+assert_unquoted(const char *json, const char *text)
+{
+	StringInfoData s;
+	Out			o;
+
+	open_new(&o, &s);
+	append_literal(&o, "x");
+	append(&o, json, strlen(json));
+	json_unquote(&o, 1);
+	out_close(&o);
+	assert_string_equal(s.data + 1, text);
+	assert_int_equal(s.len, strlen(text) + 1);
+	pfree(s.data);
+}
+
+static void
+a_string_becomes_its_text_in_place(void **state)
+{
+	assert_unquoted("\"\"", "");
+	assert_unquoted("\"a\"", "a");
+	assert_unquoted("\"a\\\"b\\\\\\/\\b\\f\\n\\r\\t\"", "a\"b\\/\b\f\n\r\t");
+	assert_unquoted("\"\\u0041\\u00e4\\u65E5\\ud83d\\uDC18z\"", "A\xC3\xA4\xE6\x97\xA5\xF0\x9F\x90\x98z");
+	assert_unquoted("\"\\ud83d\"", "\xEF\xBF\xBD");
+	assert_unquoted("\"\\udc18\\ud83dA\"", "\xEF\xBF\xBD\xEF\xBF\xBD" "A");
+	assert_unquoted("\"\\ud83d\\u0041\"", "\xEF\xBF\xBD" "A");
+}
+
+static void
+what_is_no_string_stays(void **state)
+{
+	assert_unquoted("", "");
+	assert_unquoted("1", "1");
+	assert_unquoted("\"", "\"");
+	assert_unquoted("[\"a\"]", "[\"a\"]");
+	assert_unquoted("{\"a\":\"\\n\"}", "{\"a\":\"\\n\"}");
+}
+
+/* Whatever is escaped is the same when it is taken back. */
+static void
+random_strings_come_back(void **state)
+{
+	for (int i = 0; i < 2000; i++)
+	{
+		char		text[64];
+		Size		n = random_below(sizeof(text));
+		StringInfoData s;
+		Out			o;
+
+		for (Size k = 0; k < n; k++)
+			text[k] = (char) (random_below(4) == 0 ? "\"\\\n\x01"[random_below(4)] : next_random());
+		open_new(&o, &s);
+		assert_true(json_string(&o, text, n));
+		json_unquote(&o, 0);
+		assert_int_equal(out_tell(&o), n);
+		assert_memory_equal(out_at(&o, 0), text, n);
+		pfree(s.data);
+	}
+}
+
+static void
+text_is_cut_between_characters(void **state)
+{
+	static const char text[] = "a\xC3\xA4\xE6\x97\xA5\xF0\x9F\x90\x98z";
+	static const Size sizes[] = {0, 1, 3, 6, 10, 11, 11};
+
+	for (Size n = 0; n < lengthof(sizes); n++)
+	{
+		StringInfoData s;
+		Out			o;
+
+		open_new(&o, &s);
+		append_literal(&o, "x");
+		append(&o, text, strlen(text));
+		json_cut(&o, 1, n);
+		assert_int_equal(out_tell(&o), sizes[n] + 1);
+		pfree(s.data);
+	}
+}
+
 static void
 values_have_their_limit(void **state)
 {
@@ -683,6 +764,10 @@ main(void)
 		cmocka_unit_test(raw_json_loses_its_line_breaks_and_nothing_else),
 		cmocka_unit_test(json_becomes_a_string_in_place),
 		cmocka_unit_test(json_that_has_no_room_as_a_string_stays),
+		cmocka_unit_test(a_string_becomes_its_text_in_place),
+		cmocka_unit_test(what_is_no_string_stays),
+		cmocka_unit_test(random_strings_come_back),
+		cmocka_unit_test(text_is_cut_between_characters),
 		cmocka_unit_test(values_have_their_limit),
 		cmocka_unit_test(nests_stop_at_the_limit),
 		cmocka_unit_test(ascii_ends_at_the_first_high_byte),

@@ -351,6 +351,14 @@ LANGUAGE sql AS $$
          LATERAL h.frames_of(m.data) f
 $$;
 
+-- What walspout.read_keys() gives.
+CREATE OR REPLACE FUNCTION h.keys("table" regclass, keys text[], options text[] DEFAULT '{omit,"id,ts"}')
+RETURNS TABLE (message int, kind text, flags int, sixteen int, relation numeric, hash numeric, index numeric,
+               document text, key text, before text, after text, columns text, body bytea, members bigint[])
+LANGUAGE sql AS $$
+  SELECT m.n::int, f.* FROM walspout.read_keys("table", options, keys) WITH ORDINALITY m(data, n), LATERAL h.frames_of(m.data) f
+$$;
+
 -- The values of a cursor.
 CREATE OR REPLACE FUNCTION h.cursor_of(body bytea) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE

@@ -129,6 +129,9 @@ pipelines:
       max_depth: 100
       numbers: safe
       user_casts: true
+      columns: {public.users: {mail: hash as m, ssn: omit}, "*.*": {password: mask "*"}}
+      set: {sid: eu-1, n: 7}
+      hash_key: hidden
       create_slot: false
       failover: true
     sinks:
@@ -251,6 +254,11 @@ state: /var/lib/walspout
   EXPECT_EQ(pipeline.source.max_depth, 100u);
   EXPECT_EQ(pipeline.source.numbers, "safe");
   EXPECT_TRUE(pipeline.source.user_casts);
+  EXPECT_EQ(pipeline.source.columns,
+            (TextMaps{{"public.users", {{"mail", "hash as m"}, {"ssn", "omit"}}},
+                      {"*.*", {{"password", "mask \"*\""}}}}));
+  EXPECT_EQ(pipeline.source.set, (TextMap{{"sid", "eu-1"}, {"n", "7"}}));
+  EXPECT_EQ(pipeline.source.hash_key.reveal(), "hidden");
   EXPECT_FALSE(pipeline.source.create_slot);
   EXPECT_TRUE(pipeline.source.failover);
   EXPECT_EQ(pipeline.memory, 16u << 20);

@@ -8,6 +8,7 @@
 #include "postgres/place.h"
 #include "postgres/remedy.h"
 #include "postgres/session.h"
+#include "source/columns.h"
 #include "source/lost.h"
 #include "test/sink/names.h"
 
@@ -200,6 +201,57 @@ TEST(StartReplication, QuotesWhatUsersWrite) {
   EXPECT_THAT(statement, HasSubstr("\"max_depth\" '0'"));
   EXPECT_THAT(statement, HasSubstr("\"numbers\" 'safe'"));
   EXPECT_THAT(statement, HasSubstr("\"user_casts\" 'true'"));
+}
+
+TEST(StartReplication, QuotesRulesForColumns) {
+  SourceConfig config;
+  config.slot = "s";
+  config.columns = {
+      {"public.a:b;c", {{"x, y", "mask \"a, b\" as \"n;m\""}, {"*,", "omit"}}},
+      {"\"odd:\".*", {{"it's", "hash"}, {"\"a\",b*\"c\"\"d*\"", "omit"}, {"a\"b c\"d", "omit"}}}};
+  config.set = {{"sid", "eu-1"}, {"a\"b", "c,d=e"}};
+  config.hash_key = Secret("hidden");
+  const std::string statement = start_replication(config, Lsn{});
+  EXPECT_THAT(statement,
+              HasSubstr(R"("columns" 'public.a":b;c": x", y" mask "a, b" as "n;m", *"," omit; )"
+                        R"("odd:".*: it''s hash, "a,b"*"c""d*" omit, a"b cd" omit')"));
+  EXPECT_THAT(statement, HasSubstr(R"("set" '"sid"="eu-1","a""b"="c,d=e"')"));
+  EXPECT_THAT(statement, Not(HasSubstr("hidden")));
+}
+
+TEST(RenderingDsn, HasTheKeyOfHashesBesideOtherSettings) {
+  SourceConfig config;
+  config.dsn = Secret("host=h dbname='it\\'s' options='-c a.b=c'");
+  EXPECT_EQ(rendering_dsn(config).reveal(), config.dsn.reveal());
+  config.hash_key = Secret("k e\\y'");
+  EXPECT_EQ(
+      rendering_dsn(config).reveal(),
+      "dbname='it\\'s' host='h' options='-c a.b=c -c walspout.hash_key=k\\\\ e\\\\\\\\y\\'' ");
+  config.dsn = Secret("postgresql://u:p%40@h/d");
+  const std::string dsn = rendering_dsn(config).reveal();
+  EXPECT_THAT(dsn, HasSubstr("password='p@'"));
+  EXPECT_THAT(dsn, HasSubstr("options='-c walspout.hash_key="));
+}
+
+TEST(ColumnRules, SayWhatIsWrong) {
+  const auto problem = [](const std::string& table, const std::string& column,
+                          const std::string& change) {
+    return column_rules_problem({{table, {{column, change}}}});
+  };
+  for (const char* good : {"omit", "hash", "hash as x", "as \"a b\"", "mask \"\"", "keep 0",
+                           "truncate 100 as y", "mask \"a, b\""}) {
+    EXPECT_EQ(problem("public.*", "c*", good), "") << good;
+  }
+  for (const char* bad : {"", "remove", "omit as x", "mask", "keep", "keep x", "keep -1",
+                          "truncate 9999999999", "hash as", "as", "as \"\"", "hash hash",
+                          "omit, hash", "mask a; b", "mask \"a", "hash as x y"}) {
+    EXPECT_NE(problem("public.*", "c*", bad), "") << bad;
+  }
+  EXPECT_THAT(problem("nothing", "c", "omit"), HasSubstr("the schema and a dot are missing"));
+  EXPECT_THAT(problem("a.b", "", "omit"), HasSubstr("without a name"));
+  EXPECT_THAT(problem("a.b", "\"c", "omit"), HasSubstr("double quote"));
+  EXPECT_THAT(column_rules_problem({}), HasSubstr("empty"));
+  EXPECT_THAT(constants_problem({{"", "x"}}), HasSubstr("empty"));
 }
 
 TEST(Quote, ALiteralIsTheSameWhateverABackslashMeans) {

@@ -1,0 +1,19 @@
+// What rules for columns, and constants, say of tables that there are.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "command/findings.h"
+#include "postgres/connection.h"
+#include "source/config.h"
+
+namespace walspout {
+
+// A query of the catalogs: schema, table, column, and whether the column is in the key, for each
+// column that is published. Rows of a table stand together.
+[[nodiscard]] std::string columns_query(const SourceConfig& config, int server_version);
+
+void judge_columns(const SourceConfig& config, const std::vector<Row>& columns, Findings& findings);
+
+}  // namespace walspout
