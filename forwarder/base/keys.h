@@ -26,6 +26,7 @@ struct Templates {
 using TextList = std::vector<std::string>;
 using SecretList = std::vector<Secret>;
 using SecretMap = std::vector<std::pair<std::string, Secret>>;
+using TextMap = std::vector<std::pair<std::string, std::string>>;
 
 // What a key takes, and the type of the KeyValue that Key::set gets.
 enum class KeyKind {
@@ -39,12 +40,13 @@ enum class KeyKind {
   kChoice,     // uint64_t: which of the words
   kTexts,      // TextList
   kSecretMap,  // SecretMap: under names of the user's choice
+  kTextMap,    // TextMap: likewise
   kTemplates,  // Templates
   kSection,    // a mapping with keys of its own
-  kSections,   // a list of such mappings; read by code, here for what is said of the keys
+  kSections,   // a list of such mappings; without `inner` it is read by code
 };
 using KeyValue = std::variant<std::string, Secret, SecretList, bool, uint64_t, Milliseconds,
-                              TextList, SecretMap, Templates>;
+                              TextList, SecretMap, TextMap, Templates>;
 
 struct Section;
 
@@ -68,7 +70,7 @@ struct Key {
   std::function<void(void* target, const KeyValue& value)> set{};
   // The secrets that the target has there, also the empty ones.
   std::function<std::vector<Secret*>(void* target)> secrets{};
-  // kSection: the structure that the inner table is of.
+  // kSection: the structure that the inner table is of. kSections: adds one for an item.
   std::function<void*(void* target)> inner{};
 };
 
@@ -114,6 +116,8 @@ constexpr KeyKind kind_of() {
     return KeyKind::kTexts;
   } else if constexpr (std::is_same_v<M, SecretMap>) {
     return KeyKind::kSecretMap;
+  } else if constexpr (std::is_same_v<M, TextMap>) {
+    return KeyKind::kTextMap;
   } else if constexpr (requires(M m) { m.fallback, m.tables; }) {
     return KeyKind::kTemplates;
   } else {
@@ -262,7 +266,17 @@ class KeyTable {
     return *this;
   }
 
-  // A list of mappings.
+  // A list of mappings, each of which fills a structure that `add` makes, a function from T& to the
+  // structure. It is read behind the keys that were added before.
+  template <typename Add, typename Inner>
+  KeyTable& list(std::string name, Add each, const KeyTable<Inner>& table, std::string help) {
+    Key& key = add(std::move(name), KeyKind::kSections, std::move(help));
+    key.section = std::make_shared<Section>(table.section());
+    key.inner = [each](void* target) -> void* { return &each(*static_cast<T*>(target)); };
+    return *this;
+  }
+
+  // A list of mappings that is read by code.
   KeyTable& sections(std::string name, std::shared_ptr<const Section> item, std::string help) {
     add(std::move(name), KeyKind::kSections, std::move(help)).section = std::move(item);
     return *this;
@@ -289,6 +303,11 @@ class KeyTable {
   }
   KeyTable& initially(std::string text) {
     last().initial = std::move(text);
+    return *this;
+  }
+  // Likewise, for all keys behind the first few.
+  KeyTable& all_initially(const std::string& text, size_t behind) {
+    for (size_t i = behind; i < section_.keys.size(); i++) section_.keys[i].initial = text;
     return *this;
   }
   KeyTable& between(uint64_t least, uint64_t most) {

@@ -52,6 +52,8 @@ const char* kind_name(KeyKind kind) {
       return "list";
     case KeyKind::kSecretMap:
       return "mapping of names to secrets";
+    case KeyKind::kTextMap:
+      return "mapping of names to texts";
     case KeyKind::kTemplates:
       return "template, or templates by table";
     case KeyKind::kSection:
@@ -71,8 +73,9 @@ template <typename Each>
 void walk(const std::string& prefix, const Section& section, const Each& each) {
   for (const Key& key : section.keys) {
     const std::string name = prefix.empty() ? key.name : prefix + "." + key.name;
-    if (key.kind == KeyKind::kSections || (prefix == "pipeline" && key.name == "source")) continue;
-    if (key.kind == KeyKind::kSection) {
+    if (key.kind == KeyKind::kSections && !key.inner) continue;
+    if (prefix == "pipeline" && key.name == "source") continue;
+    if (key.kind == KeyKind::kSection || key.kind == KeyKind::kSections) {
       walk(name, *key.section, each);
     } else {
       each(name, key);
@@ -181,6 +184,7 @@ std::string value_schema(const Key& key) {
       return list;
     }
     case KeyKind::kSecretMap:
+    case KeyKind::kTextMap:
       return R"("type":"object","additionalProperties":{"type":["string","number","boolean"]})";
     case KeyKind::kTemplates:
       return R"("anyOf":[{"type":"string"},{"type":"object","additionalProperties":false,)"

@@ -4,6 +4,8 @@
 #include <array>
 #include <string>
 
+#include "sink/postgres/statements.h"
+
 namespace walspout {
 namespace {
 
@@ -48,6 +50,16 @@ const Known* find(std::string_view sqlstate) {
   return known == kKnown.end() ? nullptr : known;
 }
 
+// What a statement of the sink has raised, out of the server's message: `invalid input syntax for
+// type integer: "walspout: …"`.
+void unwrap(std::string& what) {
+  const size_t begin = what.find("\"" + std::string(kRefusalMark));
+  if (begin == std::string::npos) return;
+  const size_t end = what.rfind('"');
+  const size_t from = begin + 1 + kRefusalMark.size();
+  if (end > from) what = what.substr(from, end - from);
+}
+
 }  // namespace
 
 PostgresFault postgres_fault(std::string_view sqlstate) {
@@ -57,6 +69,7 @@ PostgresFault postgres_fault(std::string_view sqlstate) {
 
 Error postgres_error(const ServerError& error) {
   Error made = error.error;
+  unwrap(made.what);
   const Known* known = find(error.sqlstate);
   if (known == nullptr) return made;
   if (!known->remedy.empty()) made.what += ". " + std::string(known->remedy);

@@ -1,5 +1,6 @@
 #include "sink/postgres/tables.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "sink/postgres/errors.h"
@@ -30,7 +31,17 @@ Result<PostgresTable*> PostgresTables::find(Connection& connection, const Event&
 
 Result<PostgresTable*> PostgresTables::look_up(Connection& connection, const Event& event,
                                                TimePoint deadline) {
-  auto routed = router_.route(event, name_);
+  const Router* router = &router_;
+  const RowsConfig* rows = &config_.rows;
+  const auto one = std::find_if(some_.begin(), some_.end(), [&](const Some& some) {
+    return some.pattern.matches(event.table->schema, event.table->name);
+  });
+  if (one != some_.end()) {
+    rows = one->rows;
+    if (one->router) router = &*one->router;
+  }
+  if (rows->passes_over(event.op)) return nullptr;
+  auto routed = router->route(event, name_);
   if (!routed) return Failure(routed.error());
   if (!*routed) return nullptr;
   auto target = PostgresName::parse(name_);
@@ -45,12 +56,13 @@ Result<PostgresTable*> PostgresTables::look_up(Connection& connection, const Eve
   for (const auto& entry : entries) {
     if (entry->source == source) return &entry->table;
   }
-  auto shape = load_shape(connection, source, *target, !config_.append,
+  auto shape = load_shape(connection, source, *target, *rows,
                           {config_.create_tables, config_.add_columns}, deadline);
   if (!shape) return Failure(shape.error());
   auto entry = std::make_unique<Entry>();
   entry->source = std::move(source);
   entry->table.shape = std::move(*shape);
+  entry->table.rows = rows;
   entry->table.number = count_++;
   entries.push_back(std::move(entry));
   return &entries.back()->table;
