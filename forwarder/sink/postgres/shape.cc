@@ -450,6 +450,7 @@ Result<Shape> load_shape(Connection& connection, const Table& source, const Post
     }
     shape.history = rows.history;
   }
+  if (rows.mode == PostgresMode::kAppend) shape.deleted_at = rows.deleted_at;
   Index key;
   if (layout->keyed) {
     auto looked = find_key(connection, *layout, deadline);
@@ -457,7 +458,6 @@ Result<Shape> load_shape(Connection& connection, const Table& source, const Post
     key = std::move(*looked);
     shape.exact_keys =
         std::all_of(key.begin(), key.end(), [](const auto& column) { return column.exact; });
-    if (rows.mode == PostgresMode::kAppend) shape.deleted_at = rows.deleted_at;
   }
   for (const Wanted& column : layout->columns) {
     if (column.source.empty() && column.constant.empty()) continue;  // of the history

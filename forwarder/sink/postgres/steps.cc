@@ -96,10 +96,14 @@ Result<void> Planner::add(std::span<const Event> events, size_t i, Plan& plan) {
     return reject("a TRUNCATE, which the configuration does not allow (truncate: error)",
                   name_of(event));
   }
+  if (event.op == 'd' && !shape.keyed) {
+    plan.dropped.push_back(i);
+    return {};
+  }
   if (of_the_past_ && (shape.keyed || event.op == 't')) return too_old(event);
-  const bool has_time =
-      event.op == 'd' || event.op == 't' ? !shape.deleted_at.empty() : shape.history.has_value();
-  if ((has_time || shape.history) && event.commit_time == 0) {
+  const bool is_delete = event.op == 'd' || event.op == 't';
+  const bool needs_time = shape.history || (is_delete && !shape.deleted_at.empty());
+  if (needs_time && event.commit_time == 0) {
     return reject("it is not known when the event was committed", name_of(event));
   }
   const Lacks lack = lacks(event);

@@ -82,6 +82,14 @@ Result<Table> PostgresTables::described(Connection& connection, const Event& eve
   if (!key) return Failure(postgres_error(key.error()));
   auto row = names(event.after().empty() ? event.key() : event.after());
   if (!row) return Failure(postgres_error(row.error()));
+  const std::string document =
+      "(" + Connection::quote_literal(event.document) + "::pg_catalog.json)->";
+  auto lacking = connection.query("SELECT pg_catalog.json_array_elements_text(" + document +
+                                      "'unchanged') UNION ALL SELECT pg_catalog.json_object_keys(" +
+                                      document + "'elided')",
+                                  deadline);
+  if (!lacking) return Failure(postgres_error(lacking.error()));
+  row->insert(row->end(), lacking->begin(), lacking->end());
   for (const Row& column : *row) {
     Column& added = made.columns.emplace_back();
     added.name = text(column, 0);
