@@ -34,7 +34,7 @@ Result<std::optional<Router>> router_of(const TablesConfig& item, const Route& o
   route.fallback = item.target;
   auto router = Router::create(route);
   if (!router) return Failure(router.error());
-  for (const std::string& name : router->fixed_names()) {
+  for (const std::string& name : router->patterns("x")) {
     if (auto target = PostgresName::parse(name); !target) return Failure(target.error());
   }
   return std::move(*router);
@@ -68,7 +68,7 @@ Result<std::unique_ptr<Sink>> PostgresSink::create(const PostgresConfig& config)
   if (auto good = Connection::check_dsn(config.dsn); !good) return in("dsn", good.error());
   auto router = Router::create(config.target);
   if (!router) return in("target", router.error());
-  for (const std::string& name : router->fixed_names()) {
+  for (const std::string& name : router->patterns("x")) {
     if (auto target = PostgresName::parse(name); !target) return Failure(target.error());
   }
   std::vector<std::optional<Router>> routers;

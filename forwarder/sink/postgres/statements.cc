@@ -25,16 +25,14 @@ std::string cast(const std::string& value, const std::string& type) {
   return "CAST(" + value + " AS " + type + ")";
 }
 
-// Raises an error of a row: text that is no number. The server computes it when it is needed, as it
-// depends on the value, of which nothing is said.
+// Raises an error of a row: there is no such setting. The server asks for the setting when it is
+// needed, as the name depends on the value, of which nothing is said.
 std::string refusal(const ShapeColumn& column, const std::string& read) {
   const std::string what = kRefusal + "value too " + (column.reading.cuts ? "long" : "precise") +
                            " for column " + name(column.name) + " of type " + column.type +
                            ", which would " + (column.reading.cuts ? "cut" : "round") + " it";
-  return cast(cast(cast(Connection::quote_literal(what) + " || pg_catalog.left(" +
-                            cast(read, "pg_catalog.text") + ", 0)",
-                        "pg_catalog.int4"),
-                   "pg_catalog.text"),
+  return cast("pg_catalog.current_setting(" + Connection::quote_literal(what) +
+                  " || pg_catalog.left(" + cast(read, "pg_catalog.text") + ", 0))",
               column.type);
 }
 

@@ -42,8 +42,10 @@ inline bool takes_old_key(Change change) {
          change == Change::kMoveNextVersion;
 }
 
-// An error of the server that begins so, behind a quote, is one that a statement here has raised.
+// A setting with such a name is unknown to each server. The error is one that a statement here has
+// raised, for the sake of a row; the name goes on with what is wrong.
 inline constexpr std::string_view kRefusalMark = "walspout: ";
+inline constexpr std::string_view kRefusalState = "42704";
 
 // Parameter 1 is a JSON array. For kInsert, kUpsert and kUpdate, of rows; for kDelete, of keys; for
 // kMark and kClose, of objects {"at":time,"key":…}. For all others, of objects

@@ -57,7 +57,7 @@ Trouble PostgresTransaction::judged(const ServerError& error, const Sent& sent,
   if (error.sqlstate.empty()) return lost(error.error);
   Trouble trouble{.error = postgres_error(error)};
   const bool of_a_step = sent.what == Sent::What::kStep;
-  switch (postgres_fault(error.sqlstate)) {
+  switch (postgres_fault(error)) {
     case PostgresFault::kEvent:
       if (sent.what == Sent::What::kPosition && error.sqlstate == kDivisionByZero) {
         trouble.what = Trouble::What::kFenced;
