@@ -287,6 +287,38 @@ def test_versions_that_the_history_lacks(db, fwd, target, tmp_path, missing):
             assert len(letters.read_text().splitlines()) == 5
         else:
             pg.wait_until(lambda: forwarder.status()["sinks"][0]["missing"] == 5, 60, what="the count")
+            assert 'walspout_sink_missing_total{pipeline="test",sink="postgres"} 5' in forwarder.get("/metrics")[1]
+
+
+def test_versions_do_not_overlap_when_the_clock_goes_back(db, fwd, target):
+    db.psql(TABLE)
+    with fwd(sinks=sink(target, mode="history", create_tables="true")):
+        db.psql("INSERT INTO t VALUES (1, 'a'), (2, 'a'), (3, 'a')")
+        pg.wait_until(lambda: target.value("SELECT to_regclass('t') IS NOT NULL") and len(rows(target)) == 3, 60, what="rows")
+        target.psql("UPDATE t SET version_start = version_start + interval '1 day'")
+        for sql in ["UPDATE t SET body = 'b'", "UPDATE t SET body = 'c'", "DELETE FROM t WHERE id = 2", "INSERT INTO t VALUES (2, 'd')",
+                    "UPDATE t SET id = 4 WHERE id = 3", "UPDATE t SET id = 3 WHERE id = 4", "DELETE FROM t WHERE id = 3"]:
+            db.psql(sql)
+        wait_for_rows(target, [f'{{"id":{i},"body":"{body}","d":{d},"open":{is_open}}}' for i, body, d, is_open in [
+            (1, "a", "false", "false"), (1, "b", "false", "false"), (1, "c", "false", "true"),
+            (2, "a", "false", "false"), (2, "b", "false", "false"), (2, "c", "true", "false"), (2, "d", "false", "true"),
+            (3, "a", "false", "false"), (3, "b", "false", "false"), (3, "c", "true", "false"), (3, "c", "true", "false"),
+            (4, "c", "true", "false")]], columns=VERSIONS)
+        check_history(target)
+
+
+def test_a_history_of_a_transaction_that_comes_in_parts(db, fwd, target):
+    db.psql(TABLE + "; INSERT INTO t VALUES (1, 'x')")
+    with fwd(sinks=sink(target, mode="history", create_tables="true", max_transaction="7")):
+        db.psql("UPDATE t SET body = 'before'")
+        db.psql("BEGIN; " + "".join(f"UPDATE t SET body = 'v{i}'; INSERT INTO t VALUES ({i + 10}, 'never'); DELETE FROM t WHERE id = {i + 10}; "
+                                    for i in range(50)) + "COMMIT")
+        db.psql("UPDATE t SET body = 'after'")
+        wait = "SELECT to_regclass('t') IS NOT NULL"
+        pg.wait_until(lambda: target.value(wait) and "after" in "".join(rows(target)), 60, what="the last version")
+        wait_for_rows(target, [f'{{"id":1,"body":"{body}","d":false,"open":{is_open}}}' for body, is_open in [
+            ("after", "true"), ("before", "false"), ("v49", "false")]], columns=VERSIONS)
+        check_history(target)
 
 
 def test_a_history_that_does_not_fit_is_named(db, fwd, target):

@@ -1,7 +1,6 @@
 #include "sink/postgres/keys.h"
 
 #include <algorithm>
-#include <array>
 #include <map>
 
 #include "stream/only.h"
@@ -61,7 +60,9 @@ KeyTable<ColumnsConfig> columns_table() {
       .key("rename", &ColumnsConfig::rename,
            "Other names in the target, such as `{id: order_id}`; a table that lacks the column is "
            "not affected")
+      .initially("none")
       .key("leave_out", &ColumnsConfig::leave_out, "Columns that are not written")
+      .initially("none")
       .each([](const std::string& name) {
         return name.empty() ? std::string("has an empty name") : std::string();
       });
@@ -122,8 +123,9 @@ KeyTable<TablesConfig> postgres_tables_table() {
   table.key("table", &TablesConfig::table, "Pattern of tables, such as `public.orders_*`")
       .required()
       .key("target", &TablesConfig::target, "Template of the table, SCHEMA.TABLE");
-  add_rows_keys(table, &TablesConfig::rows);
-  table.all_initially("as for the sink", 1)
+  const std::string initial = "as for the sink";
+  add_rows_keys(table, &TablesConfig::rows, initial);
+  table.all_initially(initial, 1)
       .rule([](TablesConfig& item, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("table")) return std::nullopt;
         if (item.table.starts_with('!')) {

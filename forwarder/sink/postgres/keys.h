@@ -19,9 +19,14 @@ std::optional<KeyProblem> rows_problem(const RowsConfig& rows);
 KeyTable<ColumnsConfig> columns_table();
 KeyTable<HistoryConfig> history_table();
 
-// The keys of `rows`, a member of T.
+// The keys of `rows`, a member of T. `initial`: what is said of their defaults; empty: the defaults
+// themselves.
 template <typename T>
-void add_rows_keys(KeyTable<T>& table, RowsConfig T::*rows) {
+void add_rows_keys(KeyTable<T>& table, RowsConfig T::*rows, const std::string& initial = "") {
+  const auto with_initial = [&initial](auto inner) {
+    if (!initial.empty()) inner.all_initially(initial, 0);
+    return inner;
+  };
   const auto of = [rows](auto member) {
     return [ rows, member ](T & target) -> auto& {
       return (target.*rows).*member;
@@ -49,14 +54,16 @@ void add_rows_keys(KeyTable<T>& table, RowsConfig T::*rows) {
           "elided", of(&RowsConfig::keep_elided), {{"error", false}, {"keep", true}},
           "What follows for columns that the source left out: `error` rejects the event, "
           "`keep` leaves what the target has")
-      .section("columns", of(&RowsConfig::columns), columns_table(),
+      .section("columns", of(&RowsConfig::columns), with_initial(columns_table()),
                "What becomes of the columns of the source")
       .key("set", of(&RowsConfig::constants),
            "Constants of columns that only the target has, such as `{sid: eu-1}`")
-      .section("history", of(&RowsConfig::history), history_table(),
+      .initially("none")
+      .section("history", of(&RowsConfig::history), with_initial(history_table()),
                "The columns that `mode: history` adds to a table")
       .key("deleted_at", of(&RowsConfig::deleted_at),
-           "`mode: append`: a column that gets the time at which the source deleted the row");
+           "`mode: append`: a column that gets the time at which the source deleted the row")
+      .initially("none");
 }
 
 }  // namespace walspout
