@@ -205,6 +205,8 @@ void Line::add_tools() {
   replay->add_option("CONFIG", replay_.config, "configuration, with the sinks they name")
       ->required();
   replay->add_flag("--dry-run", replay_.dry_run, "list them, send nothing");
+  replay->add_flag("--overwrite", replay_.overwrite,
+                   "of Postgres: also rows that the target may have a newer version of");
   replay->add_option("--to", replay_.to,
                      "template of another stream or routing key to send them to");
 

@@ -45,7 +45,7 @@ enum class KeyKind {
   kTextMaps,   // TextMaps: such mappings, under names of the user's choice
   kTemplates,  // Templates
   kSection,    // a mapping with keys of its own
-  kSections,   // a list of such mappings; read by code, here for what is said of the keys
+  kSections,   // a list of such mappings; without `inner` it is read by code
 };
 using KeyValue = std::variant<std::string, Secret, SecretList, bool, uint64_t, Milliseconds,
                               TextList, SecretMap, TextMap, TextMaps, Templates>;
@@ -72,7 +72,7 @@ struct Key {
   std::function<void(void* target, const KeyValue& value)> set{};
   // The secrets that the target has there, also the empty ones.
   std::function<std::vector<Secret*>(void* target)> secrets{};
-  // kSection: the structure that the inner table is of.
+  // kSection: the structure that the inner table is of. kSections: adds one for an item.
   std::function<void*(void* target)> inner{};
 };
 
@@ -270,7 +270,17 @@ class KeyTable {
     return *this;
   }
 
-  // A list of mappings.
+  // A list of mappings, each of which fills a structure that `add` makes, a function from T& to the
+  // structure. It is read behind the keys that were added before.
+  template <typename Add, typename Inner>
+  KeyTable& list(std::string name, Add each, const KeyTable<Inner>& table, std::string help) {
+    Key& key = add(std::move(name), KeyKind::kSections, std::move(help));
+    key.section = std::make_shared<Section>(table.section());
+    key.inner = [each](void* target) -> void* { return &each(*static_cast<T*>(target)); };
+    return *this;
+  }
+
+  // A list of mappings that is read by code.
   KeyTable& sections(std::string name, std::shared_ptr<const Section> item, std::string help) {
     add(std::move(name), KeyKind::kSections, std::move(help)).section = std::move(item);
     return *this;
@@ -297,6 +307,11 @@ class KeyTable {
   }
   KeyTable& initially(std::string text) {
     last().initial = std::move(text);
+    return *this;
+  }
+  // Likewise, for all keys behind the first few.
+  KeyTable& all_initially(const std::string& text, size_t behind) {
+    for (size_t i = behind; i < section_.keys.size(); i++) section_.keys[i].initial = text;
     return *this;
   }
   KeyTable& between(uint64_t least, uint64_t most) {

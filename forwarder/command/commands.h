@@ -42,6 +42,7 @@ struct ReplayOptions {
   std::string config;
   std::string to;  // a template of destinations; empty: as configured
   bool dry_run = false;
+  bool overwrite = false;  // rows of a target, although they may be newer
 };
 int replay_command(const ReplayOptions& options);
 

@@ -75,8 +75,9 @@ template <typename Each>
 void walk(const std::string& prefix, const Section& section, const Each& each) {
   for (const Key& key : section.keys) {
     const std::string name = prefix.empty() ? key.name : prefix + "." + key.name;
-    if (key.kind == KeyKind::kSections || (prefix == "pipeline" && key.name == "source")) continue;
-    if (key.kind == KeyKind::kSection) {
+    if (key.kind == KeyKind::kSections && !key.inner) continue;
+    if (prefix == "pipeline" && key.name == "source") continue;
+    if (key.kind == KeyKind::kSection || key.kind == KeyKind::kSections) {
       walk(name, *key.section, each);
     } else {
       each(name, key);

@@ -244,6 +244,7 @@ void Replay::make(const PipelineConfig& pipeline, SinkConfig sink, Target& targe
     route->tables.clear();
     route->fallback = options_.to;
     route->unmapped = Unmapped::kError;
+    route->is_for_all = true;
   }
   auto made = make_sink(sink);
   if (!made) {
@@ -257,7 +258,9 @@ void Replay::make(const PipelineConfig& pipeline, SinkConfig sink, Target& targe
                         sink.deliver_timeout,
                         pipeline.dead_letter ? pipeline.dead_letter->after : 0,
                         false};
-  const auto source = []() -> std::optional<SourceState> { return SourceState{Lsn{}, true}; };
+  SourceState state{Lsn{}, true};
+  state.overwrite = options_.overwrite;
+  const auto source = [state]() -> std::optional<SourceState> { return state; };
   target.deliverer = std::make_unique<Deliverer>(*target.sink, stop_, 0, std::move(deliver),
                                                  &target.refusal, target.stats, sleeper_, source);
 }

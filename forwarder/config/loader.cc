@@ -160,9 +160,14 @@ std::set<std::string> load(YamlMap& map, const Section& section, void* target) {
       continue;
     }
     if (key.required) map.require(key.name, key.unless);
-    if (!map.has(key.name) || key.kind == KeyKind::kSections) continue;
+    if (!map.has(key.name) || (key.kind == KeyKind::kSections && !key.inner)) continue;
+    const auto inside = [&](YamlMap& inner) { load(inner, *key.section, key.inner(target)); };
     if (key.kind == KeyKind::kSection) {
-      map.map(key.name, [&](YamlMap& inner) { load(inner, *key.section, key.inner(target)); });
+      map.map(key.name, inside);
+      good.insert(key.name);
+    } else if (key.kind == KeyKind::kSections) {
+      map.maps(key.name, inside);
+      good.insert(key.name);
     } else if (std::optional<KeyValue> value = value_of(map, key)) {
       key.set(target, *value);
       good.insert(key.name);

@@ -10,8 +10,8 @@
 
 namespace walspout {
 
-// What is wrong is noted in the map. Sections that are lists are left to the caller. Returns the
-// keys whose values were good.
+// What is wrong is noted in the map. Lists of sections without `inner` are left to the caller.
+// Returns the keys whose values were good, and the sections that are there.
 std::set<std::string> load(YamlMap& map, const Section& section, void* target);
 
 // Notes what a rule has found, if anything.

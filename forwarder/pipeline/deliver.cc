@@ -224,6 +224,7 @@ void Deliverer::settle(std::vector<Event>& pending, const Progress& progress) {
   release();
   stats_.events.fetch_add(progress.durable_count(), std::memory_order_relaxed);
   stats_.dropped.fetch_add(progress.dropped_count(), std::memory_order_relaxed);
+  stats_.missing.fetch_add(progress.lacked_count(), std::memory_order_relaxed);
   stats_.bytes.fetch_add(bytes, std::memory_order_relaxed);
   stats_.progress_at.store(now, std::memory_order_relaxed);
   if (progress.durable_count() > 0) set_aside_unproven_ = false;

@@ -76,6 +76,7 @@ void sink_json(std::string& out, const Pipeline& pipeline, size_t i) {
   sink.number("rejects", stats.rejects);
   sink.number("dead_letters", stats.dead_letters);
   sink.number("dropped", stats.dropped);
+  sink.number("missing", stats.missing);
   sink.number("losses", stats.losses);
   sink.text("last_loss", stats.last_loss.get());
   sink.text("last_error", stats.last_error.get());
@@ -232,6 +233,8 @@ void sink_metrics(Families& families, const Pipeline& pipeline, size_t i) {
   counter("walspout_sink_dead_letters_total", "Events set aside.", stats.dead_letters);
   counter("walspout_sink_dropped_total",
           "Events that the sink does not want, or that are mapped nowhere.", stats.dropped);
+  counter("walspout_sink_missing_total",
+          "Rows that events were to change, and that the receiver lacked.", stats.missing);
   counter("walspout_sink_losses_total", "Times that the receiver lost what it had confirmed.",
           stats.losses);
   families.histogram("walspout_sink_latency_seconds", "From the commit until durable.", labels,

@@ -67,6 +67,9 @@ class Progress {
     for (size_t j = 0; j < i; j++) durable(j);
   }
 
+  // The receiver lacked rows that events were to change.
+  void lacked(uint64_t rows) { lacked_ += rows; }
+
   // Event i goes nowhere, because the configuration says so.
   void drop(size_t i) {
     if (!done_[i]) dropped_++;
@@ -82,6 +85,7 @@ class Progress {
   bool is_paused() const { return paused_; }
   size_t durable_count() const { return durable_; }
   size_t dropped_count() const { return dropped_; }
+  uint64_t lacked_count() const { return lacked_; }
 
  private:
   std::vector<bool> done_;
@@ -92,6 +96,7 @@ class Progress {
   bool halted_ = false;
   size_t durable_ = 0;
   size_t dropped_ = 0;
+  uint64_t lacked_ = 0;
   bool paused_ = false;
 };
 
@@ -141,6 +146,8 @@ struct SourceState {
   bool plain_numbers = true;
   // Levels that a document nests; what is deeper is a string in it. 0: there is no such limit.
   uint64_t max_depth = 0;
+  // Of dead letters: rows of the receiver may be overwritten, although they may be newer.
+  bool overwrite = false;
 };
 
 class Sink {

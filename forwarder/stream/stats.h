@@ -64,6 +64,7 @@ struct SinkStats {
   std::atomic<uint64_t> rejects{0};
   std::atomic<uint64_t> dead_letters{0};
   std::atomic<uint64_t> dropped{0};   // not wanted, or mapped nowhere, by configuration
+  std::atomic<uint64_t> missing{0};   // rows that events were to change, and the receiver lacked
   std::atomic<uint64_t> losses{0};    // times that the receiver had lost what it had confirmed
   std::atomic<uint64_t> failures{0};  // attempts since the last success
   std::atomic<SinkState> state{SinkState::kConnecting};

@@ -291,7 +291,7 @@ def test_a_bad_row_is_set_aside_alone(db, fwd, target, tmp_path):
         # After a fix they can be sent.
         target.psql("ALTER TABLE t ALTER body TYPE text, DROP CONSTRAINT t_body_check")
         forwarder.terminate()
-    replayed = run("replay", str(letters), forwarder.config)
+    replayed = run("replay", "--overwrite", str(letters), forwarder.config)
     assert replayed.returncode == 0, replayed.stderr
     assert target.value("SELECT body FROM t WHERE id = 44") == "bad"
     assert len(rows(target)) == 2999

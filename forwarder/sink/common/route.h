@@ -34,7 +34,8 @@ struct Route {
   // become %3A and %2E. With the separators of a template and % among them, no name can reach over
   // what is between two placeholders: different names make different destinations. Empty: none.
   std::string_view escape{};
-  std::string no_key{};  // why {key} is not allowed; empty: it is
+  std::string no_key{};     // why {key} is not allowed; empty: it is
+  bool is_for_all = false;  // other templates that the sink has give way to these
 };
 
 }  // namespace walspout

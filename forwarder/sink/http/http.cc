@@ -7,6 +7,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/rfc3339.h"
 #include "sink/http/answer.h"
 
 namespace walspout {
@@ -41,17 +42,6 @@ std::string header_text(std::string_view text) {
     }
   }
   return encoded;
-}
-
-std::string rfc3339(int64_t micros) {
-  const time_t seconds = micros / 1'000'000;
-  tm parts{};
-  gmtime_r(&seconds, &parts);
-  std::array<char, 64> text;
-  size_t length = strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &parts);
-  length += static_cast<size_t>(snprintf(text.data() + length, text.size() - length, ".%06dZ",
-                                         static_cast<int>(micros % 1'000'000)));
-  return {text.data(), length};
 }
 
 // Of several events: first, last and a hash of all ids between them. No dot, which separates the

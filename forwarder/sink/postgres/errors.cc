@@ -4,6 +4,8 @@
 #include <array>
 #include <string>
 
+#include "sink/postgres/statements.h"
+
 namespace walspout {
 namespace {
 
@@ -48,15 +50,33 @@ const Known* find(std::string_view sqlstate) {
   return known == kKnown.end() ? nullptr : known;
 }
 
+// What a statement of the sink has raised: `unrecognized configuration parameter "walspout: …"`.
+std::string refusal_in(const ServerError& error) {
+  if (error.sqlstate != kRefusalState) return "";
+  const std::string& what = error.error.what;
+  const size_t begin = what.find("\"" + std::string(kRefusalMark));
+  const size_t end = what.rfind('"');
+  if (begin == std::string::npos || end <= begin) return "";
+  const size_t from = begin + 1 + kRefusalMark.size();
+  return what.substr(from, end - from);
+}
+
 }  // namespace
 
-PostgresFault postgres_fault(std::string_view sqlstate) {
-  const Known* known = find(sqlstate);
+PostgresFault postgres_fault(const ServerError& error) {
+  if (!refusal_in(error).empty()) return PostgresFault::kEvent;
+  const Known* known = find(error.sqlstate);
   return known == nullptr ? PostgresFault::kDestination : known->fault;
 }
 
 Error postgres_error(const ServerError& error) {
   Error made = error.error;
+  if (std::string refusal = refusal_in(error); !refusal.empty()) {
+    made.what = std::move(refusal);
+    made.kind = ErrorKind::kReject;
+    made.blamed = Scope::kEvent;
+    return made;
+  }
   const Known* known = find(error.sqlstate);
   if (known == nullptr) return made;
   if (!known->remedy.empty()) made.what += ". " + std::string(known->remedy);

@@ -26,27 +26,59 @@ size_t whole(std::span<const Event> events, const Progress& progress) {
   return more ? transaction_begin(events, events.size() - 1) : events.size();
 }
 
+// Where the tables of an item go; none: where the sink says.
+Result<std::optional<Router>> router_of(const TablesConfig& item, const Route& of_the_sink) {
+  if (item.target.empty() || of_the_sink.is_for_all) return std::nullopt;
+  Route route = of_the_sink;
+  route.tables.clear();
+  route.fallback = item.target;
+  auto router = Router::create(route);
+  if (!router) return Failure(router.error());
+  for (const std::string& name : router->patterns("x")) {
+    if (auto target = PostgresName::parse(name); !target) return Failure(target.error());
+  }
+  return std::move(*router);
+}
+
+std::vector<PostgresTables::Some> some_tables(const PostgresConfig& config,
+                                              std::vector<std::optional<Router>> routers) {
+  std::vector<PostgresTables::Some> all;
+  for (size_t i = 0; i < config.tables.size(); i++) {
+    all.push_back(
+        {TablePattern(config.tables[i].table), std::move(routers[i]), &config.tables[i].rows});
+  }
+  return all;
+}
+
 tl::unexpected<DeliveryError> failure(Error error, size_t event = 0) {
   return tl::unexpected(DeliveryError{std::move(error), event, std::nullopt});
 }
 
 }  // namespace
 
-PostgresSink::PostgresSink(const PostgresConfig& config, Router router, std::string name)
+PostgresSink::PostgresSink(const PostgresConfig& config, Router router,
+                           std::vector<std::optional<Router>> routers, std::string name)
     : config_(config),
       name_(std::move(name)),
       positions_(config.sink),
-      tables_(config_, std::move(router)) {}
+      tables_(config_, std::move(router), some_tables(config_, std::move(routers))) {}
 
 Result<std::unique_ptr<Sink>> PostgresSink::create(const PostgresConfig& config) {
   if (config.dsn.empty()) return misconfigured("dsn is empty");
   if (auto good = Connection::check_dsn(config.dsn); !good) return in("dsn", good.error());
   auto router = Router::create(config.target);
   if (!router) return in("target", router.error());
-  for (const std::string& name : router->fixed_names()) {
+  for (const std::string& name : router->patterns("x")) {
     if (auto target = PostgresName::parse(name); !target) return Failure(target.error());
   }
-  return std::unique_ptr<Sink>(new PostgresSink(config, std::move(*router), place_name(config)));
+  std::vector<std::optional<Router>> routers;
+  for (const TablesConfig& item : config.tables) {
+    auto made = router_of(item, config.target);
+    if (!made) return in("tables: the target of \"" + item.table + "\"", made.error());
+    routers.push_back(std::move(*made));
+  }
+  return std::unique_ptr<Sink>(
+      new PostgresSink(config, std::move(*router), std::move(routers), place_name(config)));
 }
 
 // Of a source and a sink: a session has one for itself.
@@ -92,7 +124,7 @@ Result<void> PostgresSink::prepare(const Progress& progress, TimePoint deadline)
     drop_session();
     return ready;
   }
-  transaction_.emplace(config_, session_->connection, positions_, [this](const std::string& line) {
+  transaction_.emplace(session_->connection, positions_, [this](const std::string& line) {
     if (listener_) listener_(line);
   });
   return {};
@@ -206,9 +238,8 @@ Delivery PostgresSink::run(Call& call) {
 // The plan of a part; the part becomes shorter if an event cannot be applied.
 Plan PostgresSink::planned(const Call& call, Part& part) {
   Planner planner(
-      config_,
       [&](const Event& event) { return tables_.find(session_->connection, event, call.deadline); },
-      careful_);
+      careful_, !positions_.is_used() && !positions_.source().overwrite);
   Plan plan = planner.plan(call.events, part.begin, part.end);
   if (!plan.stop) return plan;
   part.stop = std::move(plan.stop);
@@ -273,6 +304,7 @@ Delivery PostgresSink::conclude(Call& call, const Part& part, const Plan& plan) 
   } else {
     for (const size_t i : dropped_) call.progress.drop(call.skipped + i);
     call.progress.durable_before(call.skipped + part.end);
+    call.progress.lacked(transaction_->missing());
     applied_.clear();
     dropped_.clear();
     careful_ = false;

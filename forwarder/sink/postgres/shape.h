@@ -2,11 +2,14 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "postgres/connection.h"
+#include "sink/postgres/config.h"
+#include "sink/postgres/reading.h"
 #include "stream/event.h"
 
 namespace walspout {
@@ -26,10 +29,15 @@ struct PostgresName {
 };
 
 struct ShapeColumn {
-  std::string name;  // in documents and in the target
-  std::string type;  // the target's, as SQL has it
+  std::string source;  // name in documents; empty: the column has a constant
+  std::string name;    // in the target
+  std::string type;    // the target's, as SQL has it
+  Reading reading{};   // of the value in a document
   bool in_key = false;
-  std::string equal{};  // operator that compares keys, as SQL has it
+  std::string equal{};     // operator that compares keys, as SQL has it
+  std::string constant{};  // as SQL has it
+
+  bool is_constant() const { return source.empty(); }
 };
 
 struct Shape {
@@ -39,6 +47,8 @@ struct Shape {
   bool keyed = false;
   bool exact_keys = false;  // keys that are equal for the target have the same bytes in documents
   bool has_triggers = false;
+  std::optional<HistoryConfig> history{};  // a row of the source has a row for each version
+  std::string deleted_at{};                // a column of this name gets the time of a delete
 };
 
 // What may be done to the target so that it fits.
@@ -48,12 +58,9 @@ struct ShapeChanges {
 };
 
 // Looks into the target's catalogs. Error: the table does not fit; says which statement changes
-// that. `keyed`: rows are looked for by their key.
+// that.
 [[nodiscard]] Result<Shape> load_shape(Connection& connection, const Table& source,
-                                       const PostgresName& target, bool keyed, ShapeChanges changes,
-                                       TimePoint deadline);
-
-// CREATE TABLE for a table like the source's.
-std::string create_table_statement(const Table& source, const PostgresName& target);
+                                       const PostgresName& target, const RowsConfig& rows,
+                                       ShapeChanges changes, TimePoint deadline);
 
 }  // namespace walspout

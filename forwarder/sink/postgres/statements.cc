@@ -5,6 +5,8 @@
 namespace walspout {
 namespace {
 
+const std::string kRefusal(kRefusalMark);
+
 std::string name(std::string_view text) {
   return Connection::quote_name(text);
 }
@@ -16,18 +18,43 @@ bool is_array_of_json(const ShapeColumn& column) {
 
 // As json_to_recordset() is to read it.
 std::string read_type(const ShapeColumn& column) {
-  return is_array_of_json(column) ? "pg_catalog.json" : column.type;
+  return is_array_of_json(column) ? "pg_catalog.json" : column.reading.type;
 }
 
-// What it has read, as the target's column takes it.
-std::string value(const ShapeColumn& column) {
-  const std::string read = "s." + name(column.name);
+std::string cast(const std::string& value, const std::string& type) {
+  return "CAST(" + value + " AS " + type + ")";
+}
+
+// Raises an error of a row: there is no such setting. The server asks for the setting when it is
+// needed, as the name depends on the value, of which nothing is said.
+std::string refusal(const ShapeColumn& column, const std::string& read) {
+  const std::string what = kRefusal + "value too " + (column.reading.cuts ? "long" : "precise") +
+                           " for column " + name(column.name) + " of type " + column.type +
+                           ", which would " + (column.reading.cuts ? "cut" : "round") + " it";
+  return cast("pg_catalog.current_setting(" + Connection::quote_literal(what) +
+                  " || pg_catalog.left(" + cast(read, "pg_catalog.text") + ", 0))",
+              column.type);
+}
+
+// What was read under that name, as the target's column takes it.
+std::string value_of(const ShapeColumn& column, const std::string& read) {
+  if (column.is_constant()) return column.constant;
+  if (column.reading.checked) {
+    const std::string made = cast(read, column.type);
+    return "CASE WHEN " + cast(made, column.reading.type) + " OPERATOR(pg_catalog.=) " + read +
+           " THEN " + made + " WHEN " + read + " IS NOT NULL THEN " + refusal(column, read) +
+           " END";
+  }
   if (!is_array_of_json(column)) return read;
   const std::string element = column.type.substr(0, column.type.size() - 2);
   return "CASE WHEN " + read +
          " IS NOT NULL THEN ARRAY(SELECT NULLIF(e::pg_catalog.text, 'null')::pg_catalog." +
          element + " FROM pg_catalog.json_array_elements(" + read +
          ") WITH ORDINALITY AS x(e, n) ORDER BY n) END";
+}
+
+std::string value(const ShapeColumn& column) {
+  return value_of(column, "s." + name(column.source));
 }
 
 using Make = std::function<std::string(const ShapeColumn& column)>;
@@ -56,18 +83,37 @@ std::string names(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
   return joined(shape, ", ", wanted, [](const ShapeColumn& column) { return name(column.name); });
 }
 
+// The columns of documents, as json_to_recordset() wants to know them.
 std::string defined(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
-  return joined(shape, ", ", wanted, [](const ShapeColumn& column) {
-    return name(column.name) + " " + read_type(column);
-  });
+  return joined(
+      shape, ", ",
+      [wanted](const ShapeColumn& column) { return !column.is_constant() && wanted(column); },
+      [](const ShapeColumn& column) { return name(column.source) + " " + read_type(column); });
+}
+
+// How a column's value is called in one of the places that a statement compares.
+using Called = std::function<std::string(const ShapeColumn& column)>;
+
+Called in_target(const std::string& alias) {
+  return [alias](const ShapeColumn& column) { return alias + "." + name(column.name); };
+}
+
+// Of what json_to_recordset() has read.
+Called in_document(const std::string& alias) {
+  return [alias](const ShapeColumn& column) {
+    return column.is_constant() ? column.constant : alias + "." + name(column.source);
+  };
 }
 
 // t."id" = s."id" AND …
-std::string same_key(const Shape& shape, const std::string& one, const std::string& other) {
+std::string same_key(const Shape& shape, const Called& one, const Called& other) {
   return joined(shape, " AND ", is_key, [&](const ShapeColumn& column) {
-    return one + "." + name(column.name) + " " + column.equal + " " + other + "." +
-           name(column.name);
+    return one(column) + " " + column.equal + " " + other(column);
   });
+}
+
+std::string same_key(const Shape& shape) {
+  return same_key(shape, in_target("t"), in_document("s"));
 }
 
 // Of all rows with a key the statements set what is no key; a table may have nothing else.
@@ -87,13 +133,18 @@ std::string sets_excluded(const Shape& shape) {
   });
 }
 
+// The new value of a column, or the one that the target has where the document lacks it.
+std::string patch(const ShapeColumn& column, const std::string& fresh) {
+  if (column.is_constant()) return column.constant;
+  const std::string is_named =
+      " OPERATOR(pg_catalog.?) " + Connection::quote_literal(column.source);
+  return "CASE WHEN (d.unchanged" + is_named + ") IS TRUE OR (d.elided" + is_named +
+         ") IS TRUE THEN t." + name(column.name) + " ELSE " + fresh + " END";
+}
+
 std::string patches(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
   return joined(shape, ", ", wanted, [](const ShapeColumn& column) {
-    const std::string is_named =
-        " OPERATOR(pg_catalog.?) " + Connection::quote_literal(column.name);
-    return name(column.name) + " = CASE WHEN (d.unchanged" + is_named + ") IS TRUE OR (d.elided" +
-           is_named + ") IS TRUE THEN t." + name(column.name) + " ELSE s." + name(column.name) +
-           " END";
+    return name(column.name) + " = " + patch(column, value(column));
   });
 }
 
@@ -111,14 +162,246 @@ std::string upsert(const Shape& shape) {
 }
 
 std::string patched_rows(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
-  return "pg_catalog.json_to_recordset($1) AS d(after pg_catalog.json, unchanged "
-         "pg_catalog.jsonb, elided pg_catalog.jsonb) CROSS JOIN LATERAL "
+  return "pg_catalog.json_to_recordset($1) AS d(at pg_catalog.timestamptz, after pg_catalog.json, "
+         "unchanged pg_catalog.jsonb, elided pg_catalog.jsonb) CROSS JOIN LATERAL "
          "pg_catalog.json_to_record(d.after) AS s(" +
          defined(shape, wanted) + ")";
 }
 
 std::string old_key(const Shape& shape) {
   return "pg_catalog.json_to_recordset($2) AS o(" + defined(shape, is_key) + ")";
+}
+
+// Rows of this source: those that have its constants. Empty: all.
+std::string own_rows(const Shape& shape) {
+  return joined(
+      shape, " AND ",
+      [&](const ShapeColumn& column) {
+        return column.is_constant() && column.name != shape.deleted_at;
+      },
+      [](const ShapeColumn& column) {
+        return "t." + name(column.name) + " " +
+               (column.equal.empty() ? "OPERATOR(pg_catalog.=)" : column.equal) + " " +
+               column.constant;
+      });
+}
+
+std::string and_own_rows(const Shape& shape) {
+  const std::string own = own_rows(shape);
+  return own.empty() ? "" : " AND " + own;
+}
+
+// Times and keys of deletes.
+std::string deleted_keys(const Shape& shape) {
+  return "pg_catalog.json_to_recordset($1) AS d(at pg_catalog.timestamptz, key pg_catalog.json) "
+         "CROSS JOIN LATERAL pg_catalog.json_to_record(d.key) AS s(" +
+         defined(shape, is_key) + ")";
+}
+
+// History --------------------------------------------------------------------------------------
+//
+// A version that has no end is the row. All parts of a statement see the target as it was before
+// the statement, and no row has two parts.
+
+class History {
+ public:
+  explicit History(const Shape& shape)
+      : shape_(shape),
+        history_(shape.history.value_or(HistoryConfig())),
+        open_(cast(Connection::quote_literal(history_.open_end()), "pg_catalog.timestamptz")) {}
+
+  std::string version(bool may_insert) const;
+  std::string close() const;
+  std::string move(bool may_insert) const;
+  std::string truncate(const std::string& at) const;
+
+ private:
+  std::string column(const std::string& alias, const std::string& called) const {
+    return alias + "." + name(called);
+  }
+  std::string is_open(const std::string& alias) const {
+    return column(alias, history_.end) + " = " + open_;
+  }
+  // The version began in this transaction: its last state counts.
+  std::string is_fresh(const std::string& alias, const std::string& at) const {
+    return column(alias, history_.start) + " = " + at;
+  }
+  // The source's clock may have gone back; versions never overlap.
+  std::string end_at(const std::string& at) const {
+    return "GREATEST(" + at + ", " + column("t", history_.start) +
+           " + '1 microsecond'::pg_catalog.interval)";
+  }
+  std::string update(const std::string& set, const std::string& from,
+                     const std::string& where) const {
+    return "UPDATE " + shape_.quoted + " AS t SET " + set + " FROM " + from + " WHERE " + where;
+  }
+  std::string set_end(const std::string& at, const std::string& deleted) const {
+    return name(history_.end) + " = " + end_at(at) + ", " + name(history_.deleted) + " = " +
+           deleted;
+  }
+  std::string exists(const std::string& key) const {
+    return "EXISTS (SELECT FROM " + shape_.quoted + " AS t WHERE " + key + " AND " + is_open("t") +
+           ")";
+  }
+  // c0, c1, …: columns of documents have names of the user's.
+  std::string numbered(const std::string& alias) const;
+  std::string rows() const;
+  std::string patched() const;
+  std::string text_of(const std::function<std::string(size_t, const ShapeColumn&)>& make) const;
+  std::string inserted(const std::string& select) const;
+  Called in_rows() const;
+
+  const Shape& shape_;
+  const HistoryConfig history_;
+  const std::string open_;
+};
+
+std::string History::numbered(const std::string& alias) const {
+  std::string all;
+  for (size_t i = 0; i < shape_.columns.size(); i++) {
+    all += (all.empty() ? "" : ", ") + alias + ".c" + std::to_string(i);
+  }
+  return all;
+}
+
+Called History::in_rows() const {
+  return [this](const ShapeColumn& column) {
+    return "d.c" + std::to_string(&column - shape_.columns.data());
+  };
+}
+
+// WITH d(at, unchanged, elided, c0, …) AS (what the documents have)
+std::string History::rows() const {
+  std::string columns = "at, unchanged, elided";
+  for (size_t i = 0; i < shape_.columns.size(); i++) columns += ", c" + std::to_string(i);
+  return "WITH d(" + columns + ") AS MATERIALIZED (SELECT d.at, d.unchanged, d.elided, " +
+         joined(shape_, ", ", any, value) + " FROM " + patched_rows(shape_, any) + ")";
+}
+
+// The new version as columns c0, …, of rows that `t` and `d` have.
+std::string History::patched() const {
+  size_t i = 0;
+  return joined(shape_, ", ", any, [&](const ShapeColumn& column) {
+    const std::string number = "c" + std::to_string(i++);
+    return patch(column, "d." + number) + " AS " + number;
+  });
+}
+
+std::string History::inserted(const std::string& select) const {
+  return "INSERT INTO " + shape_.quoted + " (" + names(shape_, any) + ", " + name(history_.start) +
+         ", " + name(history_.end) + ", " + name(history_.deleted) + ") OVERRIDING SYSTEM VALUE " +
+         select;
+}
+
+// A row is as the document says. The version that was the row ends, unless nothing changes.
+std::string History::version(bool may_insert) const {
+  const Called in_d = in_rows();
+  const std::string key = same_key(shape_, in_target("t"), in_d);
+  const std::string tail = ", " + open_ + ", false FROM ";
+  const std::string old_text =
+      "CAST(ROW(" + joined(shape_, ", ", any, in_target("t")) + ") AS pg_catalog.text)";
+  const std::string new_text =
+      "CAST(ROW(" +
+      joined(shape_, ", ", any,
+             [&](const ShapeColumn& column) { return patch(column, in_d(column)); }) +
+      ") AS pg_catalog.text)";
+  std::string statement =
+      rows() + ", same AS (" +
+      update(joined(shape_, ", ", any,
+                    [&](const ShapeColumn& column) {
+                      return name(column.name) + " = " + patch(column, in_d(column));
+                    }),
+             "d", key + " AND " + is_open("t") + " AND " + is_fresh("t", "d.at")) +
+      "), closed AS (" +
+      update(set_end("d.at", "false"), "d",
+             key + " AND " + is_open("t") + " AND NOT " + is_fresh("t", "d.at") + " AND " +
+                 old_text + " <> " + new_text) +
+      " RETURNING " + column("t", history_.end) + " AS started, " + patched() + ")";
+  std::string select = "SELECT " + numbered("c") + ", c.started" + tail + "closed AS c";
+  if (may_insert) {
+    // A row that is deleted and inserted in one transaction was never away.
+    statement += ", back AS (" +
+                 update(name(history_.deleted) + " = false", "d",
+                        key + " AND " + column("t", history_.end) + " = d.at AND " +
+                            column("t", history_.deleted)) +
+                 ")";
+    select += " UNION ALL SELECT " + numbered("d") + ", GREATEST(d.at, (SELECT pg_catalog.max(" +
+              column("t", history_.end) + ") FROM " + shape_.quoted + " AS t WHERE " + key + "))" +
+              tail + "d WHERE NOT " + exists(key);
+  }
+  return statement + ", opened AS (" + inserted(select) + ") SELECT 1 FROM d WHERE " + exists(key);
+}
+
+std::string History::close() const {
+  const std::string key = same_key(shape_);
+  const std::string keys = deleted_keys(shape_);
+  const std::string open = key + " AND " + is_open("t");
+  const std::string before = shape_.quoted + " AS x WHERE " +
+                             same_key(shape_, in_target("x"), in_document("s")) + " AND " +
+                             is_open("x") + " AND " + is_fresh("x", "d.at");
+  return "WITH gone AS (DELETE FROM " + shape_.quoted + " AS t USING " + keys + " WHERE " + open +
+         " AND " + is_fresh("t", "d.at") + " RETURNING 1), last AS (" +
+         update(name(history_.deleted) + " = true", keys,
+                key + " AND " + column("t", history_.end) + " = d.at AND EXISTS (SELECT FROM " +
+                    before + ")") +
+         "), closed AS (" +
+         update(set_end("d.at", "true"), keys, open + " AND NOT " + is_fresh("t", "d.at")) +
+         " RETURNING 1) SELECT 1 FROM gone UNION ALL SELECT 1 FROM closed";
+}
+
+// The row with the old key is a row with another key now.
+std::string History::move(bool may_insert) const {
+  const Called in_d = in_rows();
+  const Called in_o = in_document("o");
+  const std::string from = "d, " + old_key(shape_);
+  const std::string of_old = same_key(shape_, in_target("t"), in_o);
+  const std::string of_new = same_key(shape_, in_target("t"), in_d);
+  const std::string stays = same_key(shape_, in_d, in_o);
+  const std::string fresh = is_fresh("t", "d.at");
+  const std::string open_old = of_old + " AND " + is_open("t");
+  const std::string open_new = of_new + " AND NOT (" + stays + ") AND " + is_open("t");
+  const std::string before = shape_.quoted + " AS x WHERE " +
+                             same_key(shape_, in_target("x"), in_o) + " AND " + is_open("x") +
+                             " AND " + is_fresh("x", "d.at");
+  const std::string started = "GREATEST(d.at, (SELECT pg_catalog.max(CASE WHEN NOT (" +
+                              is_open("t") + ") THEN " + column("t", history_.end) + " WHEN " +
+                              fresh + " THEN d.at ELSE " + end_at("d.at") + " END) FROM " +
+                              shape_.quoted + " AS t WHERE " + of_new + "))";
+  const auto select = [&](const std::string& alias, const std::string& more) {
+    return "SELECT " + numbered(alias) + ", " + started + ", " + open_ + ", false FROM d" + more;
+  };
+  std::string opened = select("c", ", gone AS c") + " UNION ALL " + select("c", ", closed AS c");
+  if (may_insert) {
+    opened += " UNION ALL " + select("d", ", " + old_key(shape_)) + " WHERE NOT " + exists(of_old);
+  }
+  return rows() + ", gone AS (DELETE FROM " + shape_.quoted + " AS t USING " + from + " WHERE " +
+         open_old + " AND " + fresh + " RETURNING " + patched() + "), last AS (" +
+         update(name(history_.deleted) + " = true", from,
+                of_old + " AND NOT (" + stays + ") AND " + column("t", history_.end) +
+                    " = d.at AND EXISTS (SELECT FROM " + before + ")") +
+         "), closed AS (" +
+         update(set_end("d.at", "NOT (" + stays + ")"), from, open_old + " AND NOT " + fresh) +
+         " RETURNING " + patched() + "), room AS (DELETE FROM " + shape_.quoted + " AS t USING " +
+         from + " WHERE " + open_new + " AND " + fresh + "), made AS (" +
+         update(set_end("d.at", "false"), from, open_new + " AND NOT " + fresh) + "), back AS (" +
+         update(name(history_.deleted) + " = false", "d",
+                of_new + " AND " + column("t", history_.end) + " = d.at AND " +
+                    column("t", history_.deleted)) +
+         "), opened AS (" + inserted(opened) +
+         ") SELECT 1 FROM gone UNION ALL SELECT 1 FROM closed";
+}
+
+std::string History::truncate(const std::string& at) const {
+  const std::string own = and_own_rows(shape_);
+  const std::string before = shape_.quoted + " AS x WHERE " +
+                             same_key(shape_, in_target("x"), in_target("t")) + " AND " +
+                             is_open("x") + " AND " + is_fresh("x", at);
+  const std::string all = "UPDATE " + shape_.quoted + " AS t SET ";
+  return "WITH gone AS (DELETE FROM " + shape_.quoted + " AS t WHERE " + is_open("t") + " AND " +
+         is_fresh("t", at) + own + "), last AS (" + all + name(history_.deleted) +
+         " = true WHERE " + column("t", history_.end) + " = " + at + own +
+         " AND EXISTS (SELECT FROM " + before + ")) " + all + set_end(at, "true") + " WHERE " +
+         is_open("t") + " AND NOT " + is_fresh("t", at) + own;
 }
 
 }  // namespace
@@ -133,25 +416,62 @@ std::string change_statement(Change change, const Shape& shape) {
     case Change::kUpdate:
       return "UPDATE " + table + " AS t SET " + sets(shape, settable(shape)) +
              " FROM pg_catalog.json_to_recordset($1) AS s(" + defined(shape, any) + ") WHERE " +
-             same_key(shape, "t", "s");
+             same_key(shape);
     case Change::kPatch:
       return "UPDATE " + table + " AS t SET " + patches(shape, settable(shape)) + " FROM " +
-             patched_rows(shape, any) + " WHERE " + same_key(shape, "t", "s");
+             patched_rows(shape, any) + " WHERE " + same_key(shape);
     case Change::kDelete:
       return "DELETE FROM " + table + " AS t USING pg_catalog.json_to_recordset($1) AS s(" +
-             defined(shape, is_key) + ") WHERE " + same_key(shape, "t", "s");
+             defined(shape, is_key) + ") WHERE " + same_key(shape);
+    case Change::kMark:
+      return "UPDATE " + table + " AS t SET " + name(shape.deleted_at) + " = d.at FROM " +
+             deleted_keys(shape) + " WHERE " + same_key(shape);
     case Change::kMakeRoom:
       return "DELETE FROM " + table + " AS t USING " + patched_rows(shape, is_key) +
-             " CROSS JOIN " + old_key(shape) + " WHERE " + same_key(shape, "t", "s") +
-             " AND NOT (" + same_key(shape, "s", "o") + ")";
+             " CROSS JOIN " + old_key(shape) + " WHERE " + same_key(shape) + " AND NOT (" +
+             same_key(shape, in_document("s"), in_document("o")) + ")";
     case Change::kMove:
       return "UPDATE " + table + " AS t SET " + patches(shape, any) + " FROM " +
              patched_rows(shape, any) + " CROSS JOIN " + old_key(shape) + " WHERE " +
-             same_key(shape, "t", "o");
+             same_key(shape, in_target("t"), in_document("o"));
+    case Change::kVersion:
+    case Change::kNewVersion:
+      return History(shape).version(true);
+    case Change::kNextVersion:
+      return History(shape).version(false);
+    case Change::kClose:
+      return History(shape).close();
+    case Change::kMoveVersion:
+      return History(shape).move(true);
+    case Change::kMoveNextVersion:
+      return History(shape).move(false);
     case Change::kTruncate:
       break;
   }
-  return "TRUNCATE " + table;
+  return "";
+}
+
+std::vector<std::string> truncate_statements(const std::vector<const Shape*>& shapes,
+                                             const std::string& time) {
+  const std::string at = cast(Connection::quote_literal(time), "pg_catalog.timestamptz");
+  std::vector<std::string> statements;
+  std::string whole;  // tables that are truncated together
+  for (const Shape* shape : shapes) {
+    const std::string own = own_rows(*shape);
+    if (shape->history) {
+      statements.push_back(History(*shape).truncate(at));
+    } else if (!shape->deleted_at.empty()) {
+      const std::string column = name(shape->deleted_at);
+      statements.push_back("UPDATE " + shape->quoted + " AS t SET " + column + " = " + at +
+                           " WHERE t." + column + " IS NULL" + and_own_rows(*shape));
+    } else if (!own.empty()) {
+      statements.push_back("DELETE FROM " + shape->quoted + " AS t WHERE " + own);
+    } else {
+      whole += (whole.empty() ? "" : ", ") + shape->quoted;
+    }
+  }
+  if (!whole.empty()) statements.insert(statements.begin(), "TRUNCATE " + whole);
+  return statements;
 }
 
 }  // namespace walspout

@@ -6,6 +6,8 @@
 #pragma once
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "sink/postgres/shape.h"
 
@@ -17,14 +19,42 @@ enum class Change {
   kUpdate,    // rows that the target should have
   kPatch,     // likewise, and the rows lack columns
   kDelete,    // by key
+  kMark,      // likewise, and the row stays, with the time
   kMakeRoom,  // before kMove: no other row has the new key
   kMove,      // another key, behind kMakeRoom
-  kTruncate,  // several tables; see truncate_statement()
+  // Of tables with a history:
+  kVersion,          // rows that the target may have
+  kNewVersion,       // rows that the target should have; those that it lacks begin here
+  kNextVersion,      // likewise, and those that it lacks do not; the rows may lack columns
+  kClose,            // deletes, by key
+  kMoveVersion,      // another key; a row that the target lacks begins here
+  kMoveNextVersion,  // likewise, and does not
+  kTruncate,         // several tables; see truncate_statements()
 };
 
-// Parameter 1 is a JSON array. For kInsert, kUpsert and kUpdate, of rows; for kDelete, of keys. For
-// kPatch, kMakeRoom and kMove, of objects {"after":…,"unchanged":[…],"elided":{…}}; parameter 2 is
-// then, but for kPatch, an array with the old key.
+inline bool is_of_history(Change change) {
+  return change >= Change::kVersion && change <= Change::kMoveNextVersion;
+}
+
+// Parameter 2 is there.
+inline bool takes_old_key(Change change) {
+  return change == Change::kMakeRoom || change == Change::kMove || change == Change::kMoveVersion ||
+         change == Change::kMoveNextVersion;
+}
+
+// A setting with such a name is unknown to each server. The error is one that a statement here has
+// raised, for the sake of a row; the name goes on with what is wrong.
+inline constexpr std::string_view kRefusalMark = "walspout: ";
+inline constexpr std::string_view kRefusalState = "42704";
+
+// Parameter 1 is a JSON array. For kInsert, kUpsert and kUpdate, of rows; for kDelete, of keys; for
+// kMark and kClose, of objects {"at":time,"key":…}. For all others, of objects
+// {"at":time,"after":…,"unchanged":[…],"elided":{…}}, of which kPatch and kMove need no time.
+// Parameter 2 of those that change a key is an array with the old key.
 [[nodiscard]] std::string change_statement(Change change, const Shape& shape);
+
+// For tables that are truncated together at that time; the order does not matter.
+[[nodiscard]] std::vector<std::string> truncate_statements(const std::vector<const Shape*>& shapes,
+                                                           const std::string& time);
 
 }  // namespace walspout

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/rfc3339.h"
 #include "sink/postgres/document.h"
 
 namespace walspout {
@@ -11,21 +12,47 @@ namespace {
 
 // Whether a key may be only once in a statement of the kind.
 bool once_a_key(Change change) {
-  return change == Change::kUpsert || change == Change::kUpdate || change == Change::kPatch;
+  return change == Change::kUpsert || change == Change::kUpdate || change == Change::kPatch ||
+         change == Change::kMark || is_of_history(change);
 }
 
 bool folds(Change change) {
   return change == Change::kUpsert || change == Change::kUpdate;
 }
 
+void append_time(const Event& event, std::string& out) {
+  out += "{\"at\":\"";
+  out += rfc3339(event.commit_time);
+  out += "\",";
+}
+
+void append_deleted(const Event& event, std::string& out) {
+  append_time(event, out);
+  out += "\"key\":";
+  out += event.key();
+  out += '}';
+}
+
+// `out` has the brace, and may have members.
 void append_patch(const Event& event, std::string& out) {
   constexpr std::string_view kOrigin = ",\"origin\":";
   std::string_view rest = behind_row(event);
   // Nothing behind these members is needed, but it does no harm.
   if (rest.starts_with(kOrigin)) rest = "}";
-  out += "{\"after\":";
+  out += "\"after\":";
   out += event.after();
   out += rest;
+}
+
+std::string name_of(const Event& event) {
+  return event.table != nullptr ? event.table->schema + "." + event.table->name : "";
+}
+
+Failure too_old(const Event& event) {
+  return reject(
+      "the event is of the past, and the target may have a newer row: backfill the table, or, if "
+      "nothing has changed since, replay with --overwrite",
+      name_of(event));
 }
 
 Error left_out(const Event& event) {
@@ -33,7 +60,7 @@ Error left_out(const Event& event) {
           "columns of the row were left out (`elided` in the document), as they pass "
           "max_value_bytes of the source or do not fit: raise that, or let the target keep what "
           "it has of them by elided: keep",
-          event.table != nullptr ? event.table->schema + "." + event.table->name : ""};
+          name_of(event)};
 }
 
 }  // namespace
@@ -53,10 +80,7 @@ Plan Planner::plan(std::span<const Event> events, size_t begin, size_t end) {
 
 Result<void> Planner::add(std::span<const Event> events, size_t i, Plan& plan) {
   const Event& event = events[i];
-  const bool applies_not = event.op == 'm' ||
-                           (config_.append && (event.op == 'd' || event.op == 't')) ||
-                           (event.op == 't' && config_.truncate == Truncates::kIgnore);
-  if (applies_not) {
+  if (event.op == 'm') {
     plan.dropped.push_back(i);
     return {};
   }
@@ -66,31 +90,47 @@ Result<void> Planner::add(std::span<const Event> events, size_t i, Plan& plan) {
     plan.dropped.push_back(i);
     return {};
   }
+  const Shape& shape = (*table)->shape;
+  const RowsConfig& rows = *(*table)->rows;
+  if (event.op == 't' && rows.truncate == Truncates::kError) {
+    return reject("a TRUNCATE, which the configuration does not allow (truncate: error)",
+                  name_of(event));
+  }
+  if (event.op == 'd' && !shape.keyed) {
+    plan.dropped.push_back(i);
+    return {};
+  }
+  if (of_the_past_ && (shape.keyed || event.op == 't')) return too_old(event);
+  const bool is_delete = event.op == 'd' || event.op == 't';
+  const bool needs_time = shape.history || (is_delete && !shape.deleted_at.empty());
+  if (needs_time && event.commit_time == 0) {
+    return reject("it is not known when the event was committed", name_of(event));
+  }
   const Lacks lack = lacks(event);
   if (event.op == 't') {
-    if (config_.truncate == Truncates::kError) {
-      return reject("a TRUNCATE, which the configuration does not allow (truncate: error)",
-                    event.table->schema + "." + event.table->name);
-    }
-    add_truncate(i, *table, plan);
+    add_truncate(events, i, *table, plan);
     return {};
   }
   if (event.op == 'd') {
-    add_row(events, i, Change::kDelete, *table, lack.elided, plan);
+    const Change change = shape.history              ? Change::kClose
+                          : shape.deleted_at.empty() ? Change::kDelete
+                                                     : Change::kMark;
+    add_row(events, i, change, *table, lack.elided, plan);
     return {};
   }
-  if (lack.elided && !config_.keep_elided) return Failure(left_out(event));
-  if (!(*table)->shape.keyed) {
+  if (lack.elided && !rows.keep_elided) return Failure(left_out(event));
+  if (shape.history) return add_version(events, i, *table, plan);
+  if (!shape.keyed) {
     if (lack) {
-      return reject("the row lacks columns, and table " + (*table)->shape.target.text() +
+      return reject("the row lacks columns, and table " + shape.target.text() +
                         " has no key by which they could be kept",
-                    event.table->schema + "." + event.table->name);
+                    name_of(event));
     }
     add_row(events, i, Change::kInsert, *table, false, plan);
   } else if (event.op == 'u' && event.barrier && !event.before().empty()) {
-    add_row(events, i, Change::kMove, *table, lack && config_.missing != Missing::kIgnore, plan);
+    add_row(events, i, Change::kMove, *table, lack && rows.missing != Missing::kIgnore, plan);
   } else if (lack) {
-    const bool may_lack_row = event.op == 'u' && config_.missing == Missing::kIgnore;
+    const bool may_lack_row = event.op == 'u' && rows.missing == Missing::kIgnore;
     add_row(events, i, Change::kPatch, *table, !may_lack_row, plan);
   } else if (event.op == 'u') {
     add_row(events, i, Change::kUpdate, *table, false, plan);
@@ -101,10 +141,33 @@ Result<void> Planner::add(std::span<const Event> events, size_t i, Plan& plan) {
   return {};
 }
 
+// The target has no rows that a version could be made of where it lacks the row, unless the
+// document has all columns.
+Result<void> Planner::add_version(std::span<const Event> events, size_t i, PostgresTable* table,
+                                  Plan& plan) {
+  const Event& event = events[i];
+  const bool lacks_columns = static_cast<bool>(lacks(event));
+  const Missing missing = table->rows->missing;
+  const bool begins = missing == Missing::kInsert && !lacks_columns;
+  const bool must_exist = lacks_columns && missing != Missing::kIgnore;
+  if (event.op == 'u' && event.barrier && !event.before().empty()) {
+    add_row(events, i, begins ? Change::kMoveVersion : Change::kMoveNextVersion, table, must_exist,
+            plan);
+  } else if (event.op == 'u') {
+    add_row(events, i, begins ? Change::kNewVersion : Change::kNextVersion, table, must_exist,
+            plan);
+  } else if (lacks_columns) {
+    add_row(events, i, Change::kNextVersion, table, true, plan);
+  } else {
+    add_row(events, i, Change::kVersion, table, false, plan);
+  }
+  return {};
+}
+
 bool Planner::joins(const Step& step, Change change, const PostgresTable* table, bool must_exist,
                     const Event& event) const {
   if (step.change != change || step.table != table || step.must_exist != must_exist) return false;
-  if (change == Change::kMove) return false;
+  if (takes_old_key(change)) return false;
   if (step.rows.size() >= kRows || bytes_ + event.document.size() > kBytes) return false;
   // Which row a statement takes of two with one key is not defined.
   return !once_a_key(change) || table->shape.exact_keys;
@@ -140,8 +203,10 @@ void Planner::add_row(std::span<const Event> events, size_t i, Change change, Po
 
 // A TRUNCATE of several tables has an event for each, and foreign keys between them ask for one
 // statement.
-void Planner::add_truncate(size_t i, PostgresTable* table, Plan& plan) {
-  if (!plan.steps.empty() && plan.steps.back().change == Change::kTruncate) {
+void Planner::add_truncate(std::span<const Event> events, size_t i, PostgresTable* table,
+                           Plan& plan) {
+  if (!plan.steps.empty() && plan.steps.back().change == Change::kTruncate &&
+      events[plan.steps.back().rows.front()].commit_time == events[i].commit_time) {
     Step& step = plan.steps.back();
     if (std::find(step.tables.begin(), step.tables.end(), table) == step.tables.end()) {
       step.tables.push_back(table);
@@ -169,17 +234,28 @@ void Planner::parameters(std::span<const Event> events, const Step& step, std::s
       case Change::kDelete:
         first += event.key();
         break;
-      case Change::kPatch:
-        append_patch(event, first);
+      case Change::kMark:
+      case Change::kClose:
+        append_deleted(event, first);
         break;
       case Change::kMakeRoom:
+      case Change::kPatch:
       case Change::kMove:
+        first += '{';
         append_patch(event, first);
-        second.assign("[").append(event.before()).append("]");
+        break;
+      case Change::kVersion:
+      case Change::kNewVersion:
+      case Change::kNextVersion:
+      case Change::kMoveVersion:
+      case Change::kMoveNextVersion:
+        append_time(event, first);
+        append_patch(event, first);
         break;
       case Change::kTruncate:
         break;
     }
+    if (takes_old_key(step.change)) second.assign("[").append(event.before()).append("]");
   }
   first += ']';
 }

@@ -22,6 +22,7 @@ namespace walspout {
 // A table of the target, and what the sink has learned of it on this connection.
 struct PostgresTable {
   Shape shape;
+  const RowsConfig* rows = nullptr;
   size_t number = 0;      // names its statements
   bool has_rows = false;  // it had a row that came as a new one
   unsigned prepared = 0;  // a bit for each Change
@@ -55,9 +56,10 @@ class Planner {
   // Null: the event goes nowhere, by the configuration.
   using TableOf = std::function<Result<PostgresTable*>(const Event& event)>;
 
-  // `careful`: keys are never folded, and rows may be in the target already.
-  Planner(const PostgresConfig& config, TableOf table_of, bool careful)
-      : config_(config), table_of_(std::move(table_of)), careful_(careful) {}
+  // `careful`: keys are never folded, and rows may be in the target already. `of_the_past`: rows of
+  // the target may be newer than the events, so no event is applied that could change such a row.
+  Planner(TableOf table_of, bool careful, bool of_the_past)
+      : table_of_(std::move(table_of)), careful_(careful), of_the_past_(of_the_past) {}
 
   // Of the events [begin, end).
   [[nodiscard]] Plan plan(std::span<const Event> events, size_t begin, size_t end);
@@ -75,11 +77,15 @@ class Planner {
                bool must_exist, Plan& plan);
   bool joins(const Step& step, Change change, const PostgresTable* table, bool must_exist,
              const Event& event) const;
-  static void add_truncate(size_t i, PostgresTable* table, Plan& plan);
+  static void add_truncate(std::span<const Event> events, size_t i, PostgresTable* table,
+                           Plan& plan);
 
-  const PostgresConfig& config_;
+  [[nodiscard]] Result<void> add_version(std::span<const Event> events, size_t i,
+                                         PostgresTable* table, Plan& plan);
+
   const TableOf table_of_;
   const bool careful_;
+  const bool of_the_past_;
   std::unordered_map<uint64_t, size_t> keys_;  // of the last step: hash, and place in its rows
   size_t bytes_ = 0;                           // likewise
 };

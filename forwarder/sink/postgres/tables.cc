@@ -1,5 +1,6 @@
 #include "sink/postgres/tables.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "sink/postgres/errors.h"
@@ -30,7 +31,17 @@ Result<PostgresTable*> PostgresTables::find(Connection& connection, const Event&
 
 Result<PostgresTable*> PostgresTables::look_up(Connection& connection, const Event& event,
                                                TimePoint deadline) {
-  auto routed = router_.route(event, name_);
+  const Router* router = &router_;
+  const RowsConfig* rows = &config_.rows;
+  const auto one = std::find_if(some_.begin(), some_.end(), [&](const Some& some) {
+    return some.pattern.matches(event.table->schema, event.table->name);
+  });
+  if (one != some_.end()) {
+    rows = one->rows;
+    if (one->router) router = &*one->router;
+  }
+  if (rows->passes_over(event.op)) return nullptr;
+  auto routed = router->route(event, name_);
   if (!routed) return Failure(routed.error());
   if (!*routed) return nullptr;
   auto target = PostgresName::parse(name_);
@@ -45,12 +56,13 @@ Result<PostgresTable*> PostgresTables::look_up(Connection& connection, const Eve
   for (const auto& entry : entries) {
     if (entry->source == source) return &entry->table;
   }
-  auto shape = load_shape(connection, source, *target, !config_.append,
+  auto shape = load_shape(connection, source, *target, *rows,
                           {config_.create_tables, config_.add_columns}, deadline);
   if (!shape) return Failure(shape.error());
   auto entry = std::make_unique<Entry>();
   entry->source = std::move(source);
   entry->table.shape = std::move(*shape);
+  entry->table.rows = rows;
   entry->table.number = count_++;
   entries.push_back(std::move(entry));
   return &entries.back()->table;
@@ -70,6 +82,14 @@ Result<Table> PostgresTables::described(Connection& connection, const Event& eve
   if (!key) return Failure(postgres_error(key.error()));
   auto row = names(event.after().empty() ? event.key() : event.after());
   if (!row) return Failure(postgres_error(row.error()));
+  const std::string document =
+      "(" + Connection::quote_literal(event.document) + "::pg_catalog.json)->";
+  auto lacking = connection.query("SELECT pg_catalog.json_array_elements_text(" + document +
+                                      "'unchanged') UNION ALL SELECT pg_catalog.json_object_keys(" +
+                                      document + "'elided')",
+                                  deadline);
+  if (!lacking) return Failure(postgres_error(lacking.error()));
+  row->insert(row->end(), lacking->begin(), lacking->end());
   for (const Row& column : *row) {
     Column& added = made.columns.emplace_back();
     added.name = text(column, 0);

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,13 +12,22 @@
 #include "sink/common/template.h"
 #include "sink/postgres/config.h"
 #include "sink/postgres/steps.h"
+#include "stream/only.h"
 
 namespace walspout {
 
 class PostgresTables {
  public:
-  PostgresTables(const PostgresConfig& config, Router router)
-      : config_(config), router_(std::move(router)) {}
+  // Settings of the tables that a pattern matches.
+  struct Some {
+    TablePattern pattern;
+    std::optional<Router> router;  // none: the one for all tables
+    const RowsConfig* rows;
+  };
+
+  // `some`: the first one that matches decides. What is given here outlives this.
+  PostgresTables(const PostgresConfig& config, Router router, std::vector<Some> some)
+      : config_(config), router_(std::move(router)), some_(std::move(some)) {}
 
   // A call of deliver() begins: tables of events of the last call may be gone.
   void begin() {
@@ -25,8 +35,8 @@ class PostgresTables {
     known_.clear();
   }
 
-  // Null: the event goes nowhere, by the configuration. Error: of the event, or the target's table
-  // does not fit.
+  // Null: the event goes nowhere, or changes nothing, by the configuration. Error: of the event, or
+  // the target's table does not fit.
   [[nodiscard]] Result<PostgresTable*> find(Connection& connection, const Event& event,
                                             TimePoint deadline);
 
@@ -54,6 +64,7 @@ class PostgresTables {
 
   const PostgresConfig& config_;
   const Router router_;
+  const std::vector<Some> some_;
   std::map<PostgresName, std::vector<std::unique_ptr<Entry>>> tables_;
   size_t count_ = 0;
   Known latest_;

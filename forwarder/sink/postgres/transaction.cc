@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "base/rfc3339.h"
 #include "sink/postgres/errors.h"
 
 namespace walspout {
@@ -15,19 +16,22 @@ constexpr const char* kRelease = "RELEASE SAVEPOINT walspout_step";
 
 bool counts(Change change) {
   return change == Change::kUpdate || change == Change::kPatch || change == Change::kDelete ||
-         change == Change::kMove;
+         change == Change::kMove || change == Change::kMark ||
+         (is_of_history(change) && change != Change::kVersion);
+}
+
+bool is_delete(Change change) {
+  return change == Change::kDelete || change == Change::kMark || change == Change::kClose;
 }
 
 std::string statement_name(const PostgresTable& table, Change change) {
   return "w" + std::to_string(table.number) + "_" + std::to_string(static_cast<int>(change));
 }
 
-std::string truncate_statement(const Step& step) {
-  std::string tables;
-  for (const PostgresTable* table : step.tables) {
-    tables += (tables.empty() ? "" : ", ") + table->shape.quoted;
-  }
-  return "TRUNCATE " + tables;
+std::vector<std::string> truncates(const Step& step, const Event& event) {
+  std::vector<const Shape*> shapes;
+  for (const PostgresTable* table : step.tables) shapes.push_back(&table->shape);
+  return truncate_statements(shapes, rfc3339(event.commit_time));
 }
 
 }  // namespace
@@ -53,7 +57,7 @@ Trouble PostgresTransaction::judged(const ServerError& error, const Sent& sent,
   if (error.sqlstate.empty()) return lost(error.error);
   Trouble trouble{.error = postgres_error(error)};
   const bool of_a_step = sent.what == Sent::What::kStep;
-  switch (postgres_fault(error.sqlstate)) {
+  switch (postgres_fault(error)) {
     case PostgresFault::kEvent:
       if (sent.what == Sent::What::kPosition && error.sqlstate == kDivisionByZero) {
         trouble.what = Trouble::What::kFenced;
@@ -94,9 +98,7 @@ Result<void> PostgresTransaction::queue_change(Change change, const Step& step, 
     }
   }
   Connection::Parameters parameters{first_.c_str()};
-  if (change == Change::kMakeRoom || change == Change::kMove) {
-    parameters.push_back(second_.c_str());
-  }
+  if (takes_old_key(change)) parameters.push_back(second_.c_str());
   // What comes last counts.
   sent_.push_back({change == Change::kMakeRoom ? Sent::What::kOther : Sent::What::kStep, number});
   if (auto sent = connection_.execute(name, parameters); !sent) return sent;
@@ -106,7 +108,10 @@ Result<void> PostgresTransaction::queue_change(Change change, const Step& step, 
 Result<void> PostgresTransaction::queue_step(std::span<const Event> events, const Step& step,
                                              size_t number, TimePoint deadline) {
   if (step.change == Change::kTruncate) {
-    return queue({Sent::What::kStep, number}, truncate_statement(step));
+    for (const std::string& statement : truncates(step, events[step.rows.front()])) {
+      if (auto sent = queue({Sent::What::kStep, number}, statement); !sent) return sent;
+    }
+    return {};
   }
   Planner::parameters(events, step, first_, second_);
   if (step.change == Change::kMove) {
@@ -158,6 +163,7 @@ Applied PostgresTransaction::in_pipeline(TimePoint deadline, const std::function
       return tl::unexpected(lost(sent.error()));
     }
     open_ = true;
+    missing_ = 0;
   }
   Applied applied = work();
   if (!applied && applied.error().broken) {
@@ -191,18 +197,20 @@ Applied PostgresTransaction::commit(const PostgresPosition& position, TimePoint 
 PostgresTransaction::Deficit PostgresTransaction::deficit(const Step& step,
                                                           uint64_t affected) const {
   if (!counts(step.change) || affected >= step.rows.size()) return Deficit::kNone;
-  if (step.must_exist || config_.missing == Missing::kError) return Deficit::kAtFault;
+  const Missing missing = step.table->rows->missing;
+  if (step.must_exist || missing == Missing::kError) return Deficit::kAtFault;
   const bool is_row = step.change == Change::kUpdate || step.change == Change::kMove;
-  return is_row && config_.missing == Missing::kInsert ? Deficit::kUpsert : Deficit::kNone;
+  return is_row && missing == Missing::kInsert ? Deficit::kUpsert : Deficit::kNone;
 }
 
 void PostgresTransaction::note_missing(const Step& step, uint64_t affected) {
   if (!counts(step.change) || affected >= step.rows.size()) return;
   PostgresTable& table = *step.table;
+  missing_ += step.rows.size() - affected;
   if (std::exchange(table.said_missing, true)) return;
-  const bool inserted = config_.missing == Missing::kInsert && step.change != Change::kDelete;
+  const bool inserted = table.rows->missing == Missing::kInsert && !is_delete(step.change);
   say_("the target lacked " + std::to_string(step.rows.size() - affected) + " rows of table " +
-       table.shape.target.text() + (step.change == Change::kDelete ? " to delete" : " to update") +
+       table.shape.target.text() + (is_delete(step.change) ? " to delete" : " to update") +
        (inserted ? ", which are inserted" : "") +
        ". This is said once for a table on a connection");
 }

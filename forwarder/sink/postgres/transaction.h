@@ -40,15 +40,15 @@ class PostgresTransaction {
   using Say = std::function<void(const std::string& line)>;
 
   // All are outlived by what they refer to.
-  PostgresTransaction(const PostgresConfig& config, Connection& connection,
-                      PostgresPositions& positions, Say say)
-      : config_(config),
-        connection_(connection),
+  PostgresTransaction(Connection& connection, PostgresPositions& positions, Say say)
+      : connection_(connection),
         positions_(positions),
         say_(std::move(say)),
         where_(connection.endpoint()) {}
 
   bool is_open() const { return open_; }
+  // Rows that the target lacked, in this transaction or the last one.
+  uint64_t missing() const { return missing_; }
 
   // Begins, if there is no open transaction, and applies a plan; with a position, it also commits.
   // After an error nothing of the transaction remains.
@@ -92,12 +92,12 @@ class PostgresTransaction {
   [[nodiscard]] Trouble lost(Error error) const;
   [[nodiscard]] static Trouble at_fault(const Step& step, const std::string& where);
 
-  const PostgresConfig& config_;
   Connection& connection_;
   PostgresPositions& positions_;
   const Say say_;
   const std::string where_;
   bool open_ = false;
+  uint64_t missing_ = 0;
   std::vector<Sent> sent_;          // outcomes to come
   std::vector<uint64_t> affected_;  // by step
   std::string first_, second_;      // parameters, kept for their memory

@@ -1,9 +1,36 @@
+#include <algorithm>
+
 #include "sink/common/keys.h"
+#include "sink/postgres/keys.h"
 #include "sink/postgres/postgres.h"
 #include "sink/types.h"
 
 namespace walspout {
 namespace {
+
+std::optional<KeyProblem> problem(const PostgresConfig& config, const Section::Has& has) {
+  const auto any = [&](PostgresMode mode) {
+    return config.rows.mode == mode ||
+           std::any_of(config.tables.begin(), config.tables.end(),
+                       [&](const auto& item) { return item.rows.mode == mode; });
+  };
+  if (has("deleted_at") && !any(PostgresMode::kAppend)) {
+    return KeyProblem{"deleted_at", "\"deleted_at\" is for mode: append"};
+  }
+  if (has("history") && !any(PostgresMode::kHistory)) {
+    return KeyProblem{"history", "\"history\" is for mode: history"};
+  }
+  for (auto item = config.tables.begin(); item != config.tables.end(); ++item) {
+    const bool again = std::any_of(config.tables.begin(), item,
+                                   [&](const auto& one) { return one.table == item->table; });
+    if (again) {
+      return KeyProblem{"tables", "pattern \"" + item->table +
+                                      "\" is there twice, and the first one decides: take one of "
+                                      "them out"};
+    }
+  }
+  return rows_problem(config.rows);
+}
 
 KeyTable<PostgresConfig> table() {
   KeyTable<PostgresConfig> table;
@@ -14,24 +41,8 @@ KeyTable<PostgresConfig> table() {
       .required();
   add_route(table, "target", &PostgresConfig::target,
             "Template of the table, SCHEMA.TABLE; a dot in a name of the template is `%2E`");
-  table
-      .choice<bool>("mode", &PostgresConfig::append, {{"clone", false}, {"append", true}},
-                    "`clone`: a copy; `append`: deletes and truncates are not applied, and tables "
-                    "without a key are taken, too")
-      .choice<Missing>(
-          "missing", &PostgresConfig::missing,
-          {{"insert", Missing::kInsert}, {"ignore", Missing::kIgnore}, {"error", Missing::kError}},
-          "What follows for an update or a delete of a row that the target lacks: "
-          "`insert` inserts an updated row, `error` rejects the event")
-      .choice<Truncates>("truncate", &PostgresConfig::truncate,
-                         {{"apply", Truncates::kApply},
-                          {"ignore", Truncates::kIgnore},
-                          {"error", Truncates::kError}},
-                         "What follows for a TRUNCATE")
-      .choice<bool>("elided", &PostgresConfig::keep_elided, {{"error", false}, {"keep", true}},
-                    "What follows for columns that the source left out: `error` rejects the event, "
-                    "`keep` leaves what the target has")
-      .key("create_tables", &PostgresConfig::create_tables, "Make tables that the target lacks")
+  add_rows_keys(table, &PostgresConfig::rows);
+  table.key("create_tables", &PostgresConfig::create_tables, "Make tables that the target lacks")
       .key("add_columns", &PostgresConfig::add_columns, "Add columns that a target's table lacks")
       .choice<bool>(
           "session_replication_role", &PostgresConfig::fire_triggers,
@@ -41,7 +52,16 @@ KeyTable<PostgresConfig> table() {
       .key("max_transaction", &PostgresConfig::max_transaction,
            "Events in a transaction of the target at most")
       .between(1, 1'000'000)
-      .key("connect_timeout", &PostgresConfig::connect_timeout, "Time limit of connecting");
+      .key("connect_timeout", &PostgresConfig::connect_timeout, "Time limit of connecting")
+      // Behind all others: an item has the sink's settings where it has no other ones.
+      .list(
+          "tables",
+          [](PostgresConfig& config) -> TablesConfig& {
+            return config.tables.emplace_back(TablesConfig{{}, {}, config.rows});
+          },
+          postgres_tables_table(),
+          "Other settings for some tables; the first pattern that matches a table decides")
+      .rule([](PostgresConfig& config, const Section::Has& has) { return problem(config, has); });
   return table;
 }
 

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include "sink/postgres/document.h"
+#include "sink/postgres/reading.h"
 #include "test/sink/postgres/postgres_server.h"
 
 namespace walspout::test {
@@ -82,7 +83,7 @@ class PostgresHarness final : public Harness {
 
   std::unique_ptr<Sink> make_sink() override {
     PostgresConfig config = config_for(database_);
-    config.append = true;
+    config.rows.mode = PostgresMode::kAppend;
     return std::make_unique<WithColumns>(sink_for(config, source_of(database_)), kOrders);
   }
 
@@ -156,6 +157,31 @@ TEST(PostgresName, IsDividedByItsDot) {
   for (const char* bad : {"", "a", ".", "a.", ".b", "a.b.c"}) {
     EXPECT_FALSE(PostgresName::parse(bad)) << bad;
   }
+}
+
+TEST(PostgresReading, IsCheckedWhereTheTargetIsNarrower) {
+  const auto checked = [](const std::string& source, const ColumnType& target) {
+    const Reading read = reading(source, target);
+    return read.checked ? read.type : "";
+  };
+  const ColumnType narrow{"numeric(5,1)", "numeric", true};
+  EXPECT_EQ(checked("numeric(5,1)", narrow), "");
+  EXPECT_EQ(checked("numeric(5,2)", narrow), "numeric");
+  EXPECT_EQ(checked("double precision", narrow), "numeric");
+  EXPECT_EQ(checked("", narrow), "numeric") << "of a dead letter the type is not known";
+  EXPECT_EQ(checked("numeric(5,1)", {"numeric", "numeric", false}), "");
+  EXPECT_EQ(checked("numeric[]", {"numeric(5,1)[]", "numeric[]", true}), "numeric[]");
+  EXPECT_EQ(checked("numeric(5,2)", {"real", "real", false}), "numeric");
+  EXPECT_EQ(checked("smallint", {"real", "real", false}), "");
+  EXPECT_EQ(checked("timestamp(6) with time zone", {"date", "date", false}),
+            "timestamp with time zone");
+  EXPECT_EQ(checked("timestamp with time zone",
+                    {"time without time zone", "time without time zone", false}),
+            "text");
+  EXPECT_EQ(checked("text", {"character varying(5)", "character varying", true}),
+            "character varying");
+  EXPECT_EQ(checked("text", {"text", "text", false}), "");
+  EXPECT_EQ(checked("public.mood", {"text", "text", false}), "");
 }
 
 TEST(PostgresConfigured, WrongOptionsAreFatal) {
