@@ -68,6 +68,10 @@ class Scene:
         self.rate = self.chance.choice([150, 400, 2000])
         # Where the reading of tables without a key is not cut short, they have to be exact.
         self.patient = seed // 3 % 2 == 0
+        # A backfill reads in other portions while the stream is idle. What comes next then meets many rows.
+        self.bursts = seed // 2 % 2 == 1
+        self.gate = threading.Event()
+        self.gate.set()
         self.diary, self.findings = [], []
         self.faults = collections.Counter()
         self.started = time.monotonic()
@@ -91,6 +95,7 @@ class Scene:
             self.findings.append(f"{type(error).__name__}: {error}")
         finally:
             self.stop.set()
+            self.gate.set()
             self.stop_requests.set()
             for thread in [*self.writers, *self.requests]:
                 thread.join(60)
@@ -263,12 +268,26 @@ class Scene:
         finally:
             self._standby("")
 
+    def hold_saves(self):
+        """What the backfills have to save waits, while the stream and its confirmation could go on."""
+        try:
+            connection = self.cluster.connect(self.name, autocommit=False, options="-c lock_timeout=3s")
+        except psycopg2.Error:
+            return
+        with contextlib.closing(connection), contextlib.suppress(psycopg2.Error):
+            connection.cursor().execute("LOCK TABLE walspout.backfills IN SHARE ROW EXCLUSIVE MODE")
+            time.sleep(self.chance.uniform(0.5, 2.5))
+            if self.chance.random() < 0.7:
+                self.forwarder.kill()
+        if not self.forwarder.running():
+            self.forwarder.start(wait=False)
+
     def freeze_redis(self):
         """A receiver has less than the other, and may get what is in the queue from another process only."""
         self.redis.freeze()
         try:
-            time.sleep(self.chance.uniform(0.3, 1.5))
-            if self.chance.random() < 0.6:
+            time.sleep(self.chance.uniform(0.5, 3))
+            if self.chance.random() < 0.75:
                 self.kill_forwarder()
         finally:
             self.redis.thaw()
@@ -277,9 +296,9 @@ class Scene:
               "kill-walsender": kill_walsender, "terminate-walsender": terminate_walsender,
               "kill-reader": kill_reader, "terminate-reader": terminate_reader, "kill-postgres": kill_postgres,
               "hold-commits": hold_commits, "request-while-commits-wait": request_while_commits_wait,
-              "freeze-redis": freeze_redis}
+              "freeze-redis": freeze_redis, "hold-saves": hold_saves}
     # All of them happen in turns; these more often.
-    OFTEN = ("kill-forwarder", "hold-commits", "request-while-commits-wait", "freeze-redis")
+    OFTEN = ("kill-forwarder", "hold-commits", "request-while-commits-wait", "freeze-redis", "hold-saves")
 
     def free(self):
         """Tables that may be asked for at any time."""
@@ -287,7 +306,8 @@ class Scene:
 
     def torture(self):
         for number in range(3):
-            self.writers.append(Writer(self.cluster, self.name, self.seed * 10 + number, self.written, self.stop))
+            self.writers.append(Writer(self.cluster, self.name, self.seed * 10 + number, self.written, self.stop,
+                                       self.gate))
             self.writers[-1].start()
         self.forwarder.start(wait=False)
         if self.mode == REQUESTS:
@@ -299,6 +319,8 @@ class Scene:
         self.requests = [threading.Thread(target=self._request_until_the_end, args=(random.Random(self.seed + 1),),
                                           daemon=True)]
         self.requests[0].start()
+        if self.bursts:
+            threading.Thread(target=self._burst, args=(random.Random(self.seed + 2),), daemon=True).start()
         end, waiting = time.monotonic() + self.seconds, []
         while time.monotonic() < end:
             if not waiting:
@@ -316,11 +338,19 @@ class Scene:
         self.requests[0].join(60)
         time.sleep(0.3)
         self.stop.set()
+        self.gate.set()
         for writer in self.writers:
             writer.join(60)
             if writer.failed:
                 raise Failure(f"a writer failed: {writer.failed!r}")
         self.note(f"all is healed after {sum(writer.transactions for writer in self.writers)} transactions")
+
+    def _burst(self, chance):
+        while not self.stop.is_set():
+            self.gate.clear()
+            self.stop.wait(chance.uniform(0.4, 1.2))
+            self.gate.set()
+            self.stop.wait(chance.uniform(0.05, 0.5))
 
     def _request_until_the_end(self, chance):
         while not self.stop_requests.is_set():

@@ -14,11 +14,11 @@ PASSING = (psycopg2.errors.IntegrityError, psycopg2.errors.LockNotAvailable, psy
 
 
 class Writer(threading.Thread):
-    """One connection that writes until it is told to stop. `tables` is a list of Specs that may grow."""
+    """One connection that writes until it is told to stop, while `gate` is set. `tables` is a list of Specs that may grow."""
 
-    def __init__(self, cluster, db, seed, tables, stop):
+    def __init__(self, cluster, db, seed, tables, stop, gate):
         super().__init__(daemon=True)
-        self.cluster, self.db, self.tables, self.stop = cluster, db, tables, stop
+        self.cluster, self.db, self.tables, self.stop, self.gate = cluster, db, tables, stop, gate
         self.chance = random.Random(seed)
         self.name = f"w{seed}"
         self.transactions = 0
@@ -34,6 +34,7 @@ class Writer(threading.Thread):
                     self.db, autocommit=False, connect_timeout=5,
                     options=f"{local} -c lock_timeout=1s -c statement_timeout=20s -c deadlock_timeout=50ms")
                 while not self.stop.is_set():
+                    self.gate.wait()
                     self.transaction(connection)
             except psycopg2.Error as error:
                 if error.pgcode and not isinstance(error, psycopg2.OperationalError):
