@@ -246,10 +246,26 @@ class Scene:
         with contextlib.suppress(pg.ServerError, psycopg2.Error):
             self.cluster.psql(f"{LOCAL} ALTER SYSTEM SET synchronous_standby_names = '{name}'; SELECT pg_reload_conf()")
 
+    def commit_and_wait(self, spec):
+        """Changes of one table, by a session that waits at its commit."""
+        chance = random.Random(self.chance.random())
+
+        def commit():
+            writer = Writer(self.cluster, self.name, chance.random(), [spec], self.stop, self.gate)
+            with contextlib.suppress(psycopg2.Error):
+                connection = self.cluster.connect(self.name, autocommit=False, options="-c lock_timeout=500ms")
+                with contextlib.closing(connection), connection.cursor() as cursor:
+                    for _ in range(chance.choice([2, 6])):
+                        cursor.execute(writer.change())
+                    connection.commit()
+        threading.Thread(target=commit, daemon=True).start()
+
     def hold_commits(self):
         """Commits are decoded, and no snapshot sees them, until they need not wait any more."""
         self._standby(MISSING)
         try:
+            for spec in self.chance.sample(tables.SPECS, 8):
+                self.commit_and_wait(spec)
             time.sleep(self.chance.uniform(0.2, 1.2))
             if self.chance.random() < 0.5:
                 self.kill_forwarder()
@@ -261,9 +277,13 @@ class Scene:
         """A backfill begins while transactions wait that were delivered before it is observed."""
         self._standby(MISSING)
         try:
-            time.sleep(self.chance.uniform(0.2, 0.5))
-            for spec in self.chance.sample(self.free(), 4):
-                self.request(spec)
+            time.sleep(0.1)
+            specs = self.chance.sample(self.free(), 4)
+            for spec in specs * 2:
+                self.commit_and_wait(spec)
+            time.sleep(self.chance.uniform(0.3, 0.6))
+            for spec in specs:
+                self.request(spec, cancel=True)
             time.sleep(self.chance.uniform(0.5, 1.2))
         finally:
             self._standby("")
