@@ -30,7 +30,8 @@ constexpr uint64_t kMostHeld = 1ull << 30;  // bytes of WAL
 constexpr Duration kTell = std::chrono::seconds(10);
 constexpr size_t kTargets = 256;
 constexpr size_t kTablesAtOnce = 64;
-constexpr size_t kRounds = 3;  // that wait for their marks
+constexpr size_t kTablesOfConnection = 2000;  // a server process keeps what it knows of each table
+constexpr size_t kRounds = 3;                 // that wait for their marks
 constexpr size_t kMostRows = 1'000'000;
 constexpr size_t kWaitingBytes = 12u << 20;
 constexpr int kRoundTime = 100;                            // milliseconds
@@ -417,6 +418,11 @@ Result<bool> Reader::read() {
   }
   alone_ = false;
   if (!save_failed_) backoff_.reset();
+  for (const ReadRequest& request : requests) tables_begun_ += request.table.cursor.empty();
+  if (tables_begun_ >= kTablesOfConnection) {
+    connection_.reset();
+    tables_begun_ = 0;
+  }
   if (way_.is_busy()) give_way(bytes, began);
   return true;
 }

@@ -97,7 +97,8 @@ class Reader {
   uint64_t marks_ = 0;
   bool more_ = false;  // requests are left that were not loaded
   bool unable_said_ = false;
-  bool alone_ = false;  // one table a round: a round has failed
+  size_t tables_begun_ = 0;  // on this connection
+  bool alone_ = false;       // one table a round: a round has failed
   TimePoint saved_at_;
   TimePoint looked_at_;
   TimePoint seen_at_;
