@@ -98,7 +98,7 @@ class Writer(threading.Thread):
             return locks + f"DELETE FROM {spec.name} WHERE {row}"
         if what < 0.985:
             return locks + insert(spec, f"generate_series({j}, {j})", self.chance.choice([10, TOASTED, 3 * TOASTED]))
-        if what < 0.993 or not spec.rewrites:
+        if what < 0.993:
             return self.bag()
         return self.rarely(spec)
 
@@ -126,7 +126,7 @@ class Writer(threading.Thread):
         # What is rewritten, or emptied, looks empty to an older snapshot. The lock is taken before a version is.
         what = self.chance.random()
         lock = f"LOCK TABLE {spec.name} IN ACCESS EXCLUSIVE MODE;"
-        if what < 0.35:
+        if what < 0.35 or not spec.rewrites:
             return lock + f"TRUNCATE {spec.name};" + insert(spec, f"generate_series(1, {ROWS}, 2)")
         other = self.chance.choice(["int", "bigint"])
         pause = f"SELECT pg_sleep({self.chance.choice([0, 0.1, 0.3])});"
