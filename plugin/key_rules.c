@@ -3,7 +3,7 @@
  *		Which rules for columns a key does not allow.
  *
  * A key tells rows apart, and is not to give a secret away: it may be hashed or
- * renamed. Whoever starts the plugin is told of other rules at once. A table
+ * renamed. The start of the plugin rejects other rules. A table
  * that gets such a key later makes no error, which would stop the slot: see
  * build_key() of relation.c.
  */

@@ -3,8 +3,8 @@
 .PHONY: check check-suites check-all check-build check-unit check-sql check-versions check-e2e check-asan \
 	check-backfill-model \
 	check-bench check-forwarder check-forwarder-unit check-forwarder-e2e check-forwarder-long check-forwarder-asan \
-	check-forwarder-tsan check-torture torture test-modules forwarder-tests fuzz bench bench-server \
-	bench-forwarder bench-memory bench-report bench-record bench-plugins bench-clients
+	check-forwarder-tsan check-torture check-planted torture torture-backfill test-modules forwarder-tests fuzz bench bench-server \
+	bench-forwarder bench-backfill bench-memory bench-report bench-record bench-plugins bench-clients
 
 ## Suites #######################################################################################
 
@@ -77,6 +77,7 @@ check-bench: plugin forwarder bench-plugins bench-clients
 	$(PYTHON) regress/bench/run --scale 0.01 --rounds 1 --json $(BENCH_CHECKED)/server.json
 	$(PYTHON) regress/bench/end_to_end --scale 0.01 --rounds 1 --seconds 1 --kills 2 \
 		--json $(BENCH_CHECKED)/end_to_end.json
+	$(PYTHON) regress/bench/backfill --scale 0.01 --rounds 1 --seconds 1 --json $(BENCH_CHECKED)/backfill.json
 	$(PYTHON) regress/bench/memory --scale 0.01 --minutes 0.05 --json $(BENCH_CHECKED)/memory.json
 	$(PYTHON) regress/bench/report --record $(BENCH_CHECKED)/recorded $(BENCH_CHECKED) >/dev/null
 	@$(PYTHON) -c 'import sys, xml.etree.ElementTree as xml; [xml.parse(p) for p in sys.argv[1:]]' \
@@ -123,17 +124,26 @@ check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
 # long as one likes.
 
 TORTURE = $(PYTHON) -B regress/torture/run
+TORTURE_BACKFILL = $(PYTHON) -B regress/torture/backfill/run
 RUNS ?= 200
 SECONDS ?= 4
 SEED ?= 1
 
 check-torture: plugin forwarder build/torture/clock_preload.so
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/torture/test_checker.py \
-		regress/torture/test_faults.py
+		regress/torture/test_faults.py regress/torture/backfill/test_receiver.py
 	$(TORTURE) --each --seconds 6
+	$(TORTURE_BACKFILL) --runs 3 --seconds 6
 
 torture: plugin forwarder build/torture/clock_preload.so
 	$(TORTURE) --runs $(RUNS) --seconds $(SECONDS) --seed $(SEED) --json build/torture/result.json $(TORTURE_FLAGS)
+
+torture-backfill: plugin forwarder
+	$(TORTURE_BACKFILL) --runs $(RUNS) --seconds $(SECONDS) --seed $(SEED)
+
+# Whether the torture of the backfill finds mistakes that are planted: not part of check. Half an hour and more.
+check-planted: plugin
+	$(PYTHON) -B regress/torture/planted/run $(PLANTED_FLAGS)
 
 build/torture/clock_preload.so: regress/torture/clock_preload.c
 	@mkdir -p $(@D)
@@ -250,6 +260,8 @@ bench:
 		BENCH_FLAGS='--json $(BENCHED)/server.json $(BENCH_FLAGS)'
 	@$(MAKE) --no-print-directory bench-forwarder \
 		END_TO_END_FLAGS='--json $(BENCHED)/end_to_end.json $(END_TO_END_FLAGS)'
+	@$(MAKE) --no-print-directory bench-backfill \
+		BACKFILL_FLAGS='--json $(BENCHED)/backfill.json $(BACKFILL_FLAGS)'
 	@$(MAKE) --no-print-directory bench-memory \
 		MEMORY_FLAGS='--json $(BENCHED)/memory.json $(MEMORY_FLAGS)'
 	@$(MAKE) --no-print-directory bench-report
@@ -259,6 +271,9 @@ bench-server: plugin bench-plugins
 
 bench-forwarder: plugin forwarder bench-clients
 	$(PYTHON) regress/bench/end_to_end $(END_TO_END_FLAGS)
+
+bench-backfill: plugin forwarder bench-clients
+	$(PYTHON) regress/bench/backfill $(BACKFILL_FLAGS)
 
 bench-memory: plugin forwarder
 	$(PYTHON) regress/bench/memory $(MEMORY_FLAGS)

@@ -110,6 +110,7 @@ void Ledger::void_reads(Target& target) {
 
 void Ledger::observe(const Chunk& chunk, uint32_t open_xid) {
   if (!observing_.load(std::memory_order_relaxed) || chunk.events.empty()) return;
+  observed_.fetch_add(chunk.events.size(), std::memory_order_relaxed);
   std::lock_guard lock(mutex_);
   struct Known {
     Target* target;

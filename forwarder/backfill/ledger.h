@@ -141,6 +141,9 @@ class Ledger {
   // That could not be read.
   void give_back(const std::vector<ReadRequest>& requests);
 
+  // Events of the stream that were observed. Any thread.
+  uint64_t observed() const { return observed_.load(std::memory_order_relaxed); }
+
   size_t waiting_rounds() const;
   size_t waiting_bytes() const;
 
@@ -243,6 +246,7 @@ class Ledger {
   std::vector<uint32_t> looks_;
   std::atomic<bool> unfinished_{false};
   std::atomic<bool> observing_{false};
+  std::atomic<uint64_t> observed_{0};
 };
 
 }  // namespace walspout

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include "backfill/statements.h"
@@ -30,11 +31,13 @@ constexpr uint64_t kMostHeld = 1ull << 30;  // bytes of WAL
 constexpr Duration kTell = std::chrono::seconds(10);
 constexpr size_t kTargets = 256;
 constexpr size_t kTablesAtOnce = 64;
-constexpr size_t kRounds = 3;  // that wait for their marks
+constexpr size_t kTablesOfConnection = 2000;  // a server process keeps what it knows of each table
+constexpr size_t kRounds = 3;                 // that wait for their marks
 constexpr size_t kMostRows = 1'000'000;
-constexpr size_t kRoundBytes = 4u << 20;
 constexpr size_t kWaitingBytes = 12u << 20;
-constexpr int kRoundTime = 100;              // milliseconds
+constexpr int kRoundTime = 100;                            // milliseconds
+constexpr int kShortRoundTime = 5;                         // likewise, while the stream is busy
+constexpr Duration kLongestWay = std::chrono::seconds(1);  // that a round gives way for
 constexpr uint64_t kMostLag = 256ull << 20;  // bytes of log that the stream may be behind
 
 std::string make_nonce() {
@@ -391,6 +394,7 @@ Result<bool> Reader::read() {
   const TimePoint began = Clock::now();
   const size_t workers =
       config_.backfill ? config_.backfill->workers : BackfillConfig::kDefaultWorkers;
+  way_.look(ledger_.observed(), began);
   const std::vector<ReadRequest> requests =
       alone_ ? ledger_.next(1, 1, began) : ledger_.next(kTablesAtOnce, workers, began);
   if (requests.empty()) return false;
@@ -406,6 +410,7 @@ Result<bool> Reader::read() {
   if (!understood) return Failure(std::move(understood.error()));
   // The mark may come before its statement has returned.
   const uint64_t number = round.number;
+  const size_t bytes = round.bytes;
   ledger_.bring(std::move(round));
   auto marked = ask(emit_mark(nonce_ + " " + std::to_string(number)));
   if (!marked) {
@@ -414,7 +419,33 @@ Result<bool> Reader::read() {
   }
   alone_ = false;
   if (!save_failed_) backoff_.reset();
+  for (const ReadRequest& request : requests) tables_begun_ += request.table.cursor.empty();
+  if (tables_begun_ >= kTablesOfConnection) {
+    connection_.reset();
+    tables_begun_ = 0;
+  }
+  if (way_.is_busy()) give_way(bytes, began);
   return true;
+}
+
+// Until the sinks have the round, and a rest is over.
+void Reader::give_way(size_t bytes, TimePoint began) {
+  const TimePoint latest = Clock::now() + kLongestWay;
+  while (!stop_ && ledger_.waiting_rounds() > 0 && Clock::now() < latest) {
+    wait(std::chrono::milliseconds(5));  // its mark ends that
+  }
+  const TimePoint placed = Clock::now();
+  const uint64_t pushed = queue_.pushed();
+  while (!stop_ && queue_.handled() < pushed && Clock::now() < latest) {
+    std::this_thread::sleep_for(std::chrono::microseconds(200));
+  }
+  const TimePoint handled = Clock::now();
+  way_.handled(bytes, handled - placed);
+  wait_until(handled + GiveWay::rest(handled - began));
+}
+
+void Reader::wait_until(TimePoint time) {
+  for (TimePoint now = Clock::now(); now < time && !stop_; now = Clock::now()) wait(time - now);
 }
 
 // Reads rows into the round.
@@ -438,8 +469,9 @@ ServerResult<std::vector<Row>> Reader::read_rows(const std::vector<ReadRequest>&
     if (!chunk.events.empty()) result.rows.push_back(std::move(chunk));
     return {};
   };
-  RoundLimits limits{kMostRows, kRoundBytes, kRoundTime};
+  RoundLimits limits{kMostRows, way_.bytes(), way_.is_busy() ? kShortRoundTime : kRoundTime};
   limits.milliseconds /= static_cast<int>(std::clamp<size_t>(copies.size(), 1, 10));
+  limits.milliseconds = std::max(limits.milliseconds, 1);
   limits.bytes /= std::clamp<size_t>(copies.size(), 1, 10);
   return connection_->copy({read_round(config_, requests, limits)}, TimePoint::max(), take);
 }

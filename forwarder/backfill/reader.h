@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "backfill/give_way.h"
 #include "backfill/ledger.h"
 #include "backfill/restart_file.h"
 #include "base/backoff.h"
@@ -61,6 +62,8 @@ class Reader {
   Result<void> see();
   Result<bool> read();
   bool has_room() const;
+  void give_way(size_t bytes, TimePoint began);
+  void wait_until(TimePoint time);
   Result<void> fail(const std::vector<ReadRequest>& requests, ServerError error);
   Result<std::vector<Row>> ask(const std::string& statement);
   ServerResult<std::vector<Row>> read_rows(const std::vector<ReadRequest>& requests, Round& round);
@@ -90,10 +93,12 @@ class Reader {
   std::atomic<bool> leave_{false};  // at once
   std::optional<Connection> connection_;
   Backoff backoff_;
+  GiveWay way_;
   uint64_t marks_ = 0;
   bool more_ = false;  // requests are left that were not loaded
   bool unable_said_ = false;
-  bool alone_ = false;  // one table a round: a round has failed
+  size_t tables_begun_ = 0;  // on this connection
+  bool alone_ = false;       // one table a round: a round has failed
   TimePoint saved_at_;
   TimePoint looked_at_;
   TimePoint seen_at_;

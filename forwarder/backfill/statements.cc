@@ -81,9 +81,12 @@ std::string shape(const std::string& relation) {
          "pg_catalog.pg_collation l WHERE l.oid = ANY (i.indcollation::pg_catalog.oid[]))), ',' "
          "ORDER BY i.indexrelid) FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND "
          "(i.indisprimary OR i.indisreplident))), ';' ORDER BY c.oid)) FROM pg_catalog.pg_class c "
-         "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = " +
-         relation + " OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree(" + relation +
-         ")))";
+         // An array is looked up in the index: with OR, all of pg_class would be read for each
+         // table.
+         "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY "
+         "(pg_catalog.array_append(ARRAY(SELECT p.relid::pg_catalog.oid FROM "
+         "pg_catalog.pg_partition_tree(" +
+         relation + ") p), " + relation + ")))";
 }
 
 std::string option_pairs(const SourceConfig& config) {
@@ -152,10 +155,12 @@ std::string find_requests(const std::string& slot, const std::string& nonce,
       "pg_catalog.convert_to(k.key, 'UTF8'), 'hex')), ',') FROM walspout.backfill_keys k WHERE "
       "k.backfill = b.id)" +
       // pg_partition_tree() would wait for a table that is locked, and the stream with it.
-      ", b.rows, (WITH RECURSIVE tree(oid) AS (SELECT b.relation UNION ALL SELECT i.inhrelid FROM "
-      "tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid JOIN pg_catalog.pg_class p ON "
-      "p.oid = i.inhrelid AND p.relispartition) SELECT pg_catalog.sum(greatest(t.reltuples, "
-      "0))::bigint FROM pg_catalog.pg_class t JOIN tree ON tree.oid = t.oid), b.shape, " +
+      ", b.rows, (SELECT pg_catalog.sum(greatest(t.reltuples, 0))::bigint FROM pg_catalog.pg_class "
+      "t "
+      "WHERE t.oid = ANY (ARRAY(WITH RECURSIVE tree(oid) AS (SELECT b.relation UNION ALL SELECT "
+      "i.inhrelid FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid WHERE "
+      "(SELECT p.relispartition FROM pg_catalog.pg_class p WHERE p.oid = i.inhrelid)) SELECT "
+      "tree.oid FROM tree))), b.shape, " +
       has_key("c") +
       " FROM "
       "walspout.backfills b LEFT JOIN "

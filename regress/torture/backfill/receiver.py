@@ -1,0 +1,163 @@
+"""What a receiver has that applies the events of a backfill and of the stream beside it, and what is wrong with that.
+
+Values are compared by the bytes that stand in the documents. So a number or a text that is only written in another way is a
+difference. A receiver passes over ids that it has passed, as the documents tell receivers to.
+"""
+
+import collections
+import hashlib
+import json
+
+FORGET = "forget"       # prefix of the message that empties a table: all of its rows are to come again
+
+SHOWN = 3               # findings of one kind that are told in full
+
+_decoder = json.JSONDecoder()
+
+
+def members(document):
+    """The members of an object, as {name: text as it is written}. The documents have no spaces between tokens."""
+    found, place = {}, 1
+    while document[place] != "}":
+        if document[place] == ",":
+            place += 1
+        name, place = _decoder.raw_decode(document, place)
+        begin = place + 1       # behind the colon
+        _, place = _decoder.raw_decode(document, begin)
+        found[name] = document[begin:place]
+    return found
+
+
+def position(text):
+    lsn, index = text.split("-")
+    return int(lsn), int(index)
+
+
+class Table:
+    def __init__(self):
+        self.rows = {}          # key as text: {column: text}
+        self.versions = {}      # key: the newest version that was seen there
+        self.gone = set()       # keys whose row was deleted, or has another key
+        self.bag = collections.Counter()    # of rows without a key
+
+
+class Receiver:
+    """Tables by name. `findings` has what no receiver should see, as texts."""
+
+    def __init__(self, name, bags=()):
+        self.name = name
+        self.bags = set(bags)   # tables whose rows are counted
+        self.tables = collections.defaultdict(Table)
+        self.passed = (0, -1)
+        self.seen = {}          # id: digest of its document
+        self.counts = collections.Counter()     # of events by op, without those that came again
+        self.findings = []
+        self.kinds = collections.Counter()
+
+    def find(self, kind, text):
+        self.kinds[kind] += 1
+        if self.kinds[kind] <= SHOWN:
+            self.findings.append(f"{self.name}: {kind}: {text}")
+
+    def take(self, document):
+        """A document, as bytes."""
+        text = document.decode()
+        event = members(text)
+        name = json.loads(event["id"])
+        digest = hashlib.blake2b(document, digest_size=8).digest()
+        known = self.seen.setdefault(name, digest)
+        if known != digest:
+            self.find("an id twice", f"{name}: {text[:200]}")
+        place = position(name)
+        if place <= self.passed:
+            if known is digest:
+                self.find("too late", f"{name} came behind {self.passed}: {text[:200]}")
+            return
+        self.passed = place
+        self.apply(event, text)
+
+    def apply(self, event, text):
+        op = json.loads(event["op"])
+        self.counts[op] += 1
+        if op == "m":
+            if json.loads(event["prefix"]) == FORGET:
+                self.tables[json.loads(event["content"])].rows.clear()
+            return
+        name = f'{json.loads(event["schema"])}.{json.loads(event["table"])}'
+        table = self.tables[name]
+        if name in self.bags:
+            self._count(table, op, event, text)
+        elif op == "t":
+            table.gone.update(table.rows)
+            table.rows.clear()
+        elif op == "d":
+            key = event["key"]
+            table.rows.pop(key, None)
+            table.gone.add(key)
+        else:
+            self._put(table, op, event, text)
+
+    def _put(self, table, op, event, text):
+        key, row = event["key"], members(event["after"])
+        version = int(row["v"])
+        newest = table.versions.get(key, -1)
+        if version < newest or (op == "r" and version == newest and key in table.gone):
+            self.find("stale", f"version {newest} was there already: {text[:250]}")
+        old = self._old_key(event)
+        had = table.rows.get(old) or table.rows.get(key) or {}
+        for column in json.loads(event.get("unchanged", "[]")):
+            if column in had:
+                row[column] = had[column]
+        if old != key:
+            table.rows.pop(old, None)
+            table.gone.add(old)
+        table.rows[key] = row
+        table.versions[key] = max(version, newest)
+        table.gone.discard(key)
+
+    @staticmethod
+    def _old_key(event):
+        if event["op"] != '"u"' or "before" not in event:
+            return event["key"]
+        before = members(event["before"])
+        columns = members(event["key"])
+        return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{before.get(name, value)}"
+                              for name, value in columns.items()) + "}"
+
+    def _count(self, table, op, event, text):
+        if op == "t":
+            table.bag.clear()
+            return
+        if "before" in event:
+            table.bag[event["before"]] -= 1
+            if table.bag[event["before"]] < 0:
+                self.find("no such row", text[:250])
+        if "after" in event:
+            table.bag[event["after"]] += 1
+
+    # In the end
+
+    def compare(self, name, rows):
+        """With the table as the server has it: rows as documents of row_to_json()."""
+        table = self.tables[name]
+        if name in self.bags:
+            here, there = +table.bag, collections.Counter(rows)
+        else:
+            here = collections.Counter(self._text(row) for row in table.rows.values())
+            there = collections.Counter(self._text(members(row)) for row in rows)
+        for row, count in (there - here).items():
+            self.find(f"missing or old in {name}", f"{count} times {self._short(row)}")
+        for row, count in (here - there).items():
+            self.find(f"too much in {name}", f"{count} times {self._short(row)}")
+
+    def result(self):
+        more = [f"{self.name}: {kind}: {count - SHOWN} more" for kind, count in self.kinds.items() if count > SHOWN]
+        return self.findings + more
+
+    @staticmethod
+    def _text(row):
+        return "{" + ",".join(f"{json.dumps(name, ensure_ascii=False)}:{row[name]}" for name in sorted(row)) + "}"
+
+    @staticmethod
+    def _short(row):
+        return row if len(row) < 200 else f"{row[:60]}…{row[-120:]}"

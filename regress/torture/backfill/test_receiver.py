@@ -1,0 +1,72 @@
+"""The receiver of the torture finds what it is for: each test plants one fault, and demands that it is named."""
+
+import pytest
+
+from torture.backfill.receiver import Receiver, members
+
+
+def event(place, op, key, v=1, body="b", **more):
+    unchanged = ',"unchanged":["body"]' if body is None else ""
+    row = f'{{"id":{key},"v":{v}' + ("}" if body is None else f',"body":"{body}"}}')
+    before = f',"before":{{"id":{more["before"]}}}' if "before" in more else ""
+    after = "" if op == "d" else f',"after":{row}{unchanged}'
+    return f'{{"id":"{place}","op":"{op}","schema":"s","table":"t","key":{{"id":{key}}}{before}{after}}}'.encode()
+
+
+def receive(*documents, bags=()):
+    receiver = Receiver("file", bags)
+    for document in documents:
+        receiver.take(document)
+    return receiver
+
+
+def row(key, v=1, body="b"):
+    return f'{{"id":{key},"v":{v},"body":"{body}"}}'
+
+
+def found(receiver, *rows):
+    receiver.compare("s.t", list(rows))
+    return " ".join(receiver.result())
+
+
+def test_members_are_texts():
+    assert members('{"a":1.00,"b":{"c":[1,"}"]},"d":"\\"x"}') == {"a": "1.00", "b": '{"c":[1,"}"]}', "d": '"\\"x"'}
+    assert members("{}") == {}
+
+
+def test_what_is_right_has_no_findings():
+    receiver = receive(event("1-0", "r", 1), event("2-0", "u", 1, 2, None), event("3-0", "u", 2, 3, None, before=1),
+                       event("4-0", "c", 5, 4), event("5-0", "d", 5), event("6-0", "r", 5, 6))
+    assert not found(receiver, row(2, 3), row(5, 6))
+
+
+def test_what_comes_again_is_passed_over():
+    assert not found(receive(event("1-0", "r", 1), event("2-0", "u", 1, 2), event("1-0", "r", 1)), row(1, 2))
+
+
+@pytest.mark.parametrize("documents, rows, finding", [
+    ((event("1-0", "r", 1),), (row(1), row(2)), "missing or old"),
+    ((event("1-0", "r", 1), event("1-1", "r", 2)), (row(1),), "too much"),
+    ((event("1-0", "u", 1, 2, None),), (row(1, 2),), "missing or old"),
+    ((event("1-0", "u", 1, 5), event("2-0", "r", 1, 4)), (row(1, 4),), "stale"),
+    ((event("1-0", "c", 1, 5), event("2-0", "d", 1), event("3-0", "r", 1, 5)), (row(1, 5),), "stale"),
+    ((event("1-0", "c", 1, 5), event("2-0", "u", 2, 6, before=1), event("3-0", "r", 1, 5)), (row(2, 6),), "stale"),
+    ((event("1-0", "r", 1), event("1-0", "r", 2)), (row(1),), "an id twice"),
+    ((event("2-0", "r", 1), event("1-0", "r", 2)), (row(1),), "too late"),
+    ((event("1-0", "r", "1.0"),), (row("1.00"),), "missing or old"),
+])
+def test_faults_are_found(documents, rows, finding):
+    assert finding in found(receive(*documents), *rows)
+
+
+def test_a_message_empties_a_table():
+    message = b'{"id":"2-0","op":"m","prefix":"forget","transactional":true,"content":"s.t"}'
+    receiver = receive(event("1-0", "r", 1), event("1-1", "r", 2), message, event("3-0", "r", 2))
+    assert not found(receiver, row(2))
+    assert "missing or old" in found(receive(event("1-0", "r", 1), message), row(1))
+
+
+def test_rows_without_a_key_are_counted():
+    twice = receive(event("1-0", "r", 1), event("1-1", "r", 1), bags=["s.t"])
+    assert not found(twice, row(1), row(1))
+    assert "too much" in found(receive(event("1-0", "r", 1), event("1-1", "r", 1), bags=["s.t"]), row(1))
