@@ -33,13 +33,14 @@ double quantile(const std::array<uint64_t, LatencyHistogram::kBuckets>& counts, 
   for (size_t i = 0; i < counts.size(); ++i) {
     const auto here = static_cast<double>(counts[i]);
     if (here > 0 && before + here >= wanted) {
+      if (i + 1 == counts.size()) break;
       const double high = LatencyHistogram::bound_seconds(i);
-      const double low = i == 0 ? 0 : high / 2;  // each bucket is twice the one before
+      const double low = i == 0 ? 0 : LatencyHistogram::bound_seconds(i - 1);
       return low + (high - low) * std::max(0.0, wanted - before) / here;
     }
     before += here;
   }
-  return LatencyHistogram::bound_seconds(counts.size() - 1);
+  return LatencyHistogram::bound_seconds(counts.size() - 2);
 }
 
 History::History(std::vector<const Pipeline*> pipelines, Duration interval, size_t samples)
