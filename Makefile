@@ -126,7 +126,17 @@ configure-forwarder:
 
 install-forwarder: forwarder
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/systemd/system' \
-		'$(DESTDIR)$(PREFIX)/share/doc/walspout'
+		'$(DESTDIR)$(PREFIX)/share/doc/walspout' '$(DESTDIR)$(PREFIX)/share/man/man1' \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions' \
+		'$(DESTDIR)$(PREFIX)/share/zsh/site-functions' \
+		'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d'
+	install -m 644 $(FORWARDER_BUILD)/walspout.1 '$(DESTDIR)$(PREFIX)/share/man/man1/'
+	install -m 644 $(FORWARDER_BUILD)/walspout.bash \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/walspout'
+	install -m 644 $(FORWARDER_BUILD)/walspout.zsh \
+		'$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_walspout'
+	install -m 644 $(FORWARDER_BUILD)/walspout.fish \
+		'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/walspout.fish'
 	install -m 755 $(FORWARDER_BUILD)/walspout '$(DESTDIR)$(PREFIX)/bin/'
 	install -m 644 forwarder/walspout.example.yaml '$(DESTDIR)$(PREFIX)/share/doc/walspout/'
 	sed 's,/usr/local,$(PREFIX),' forwarder/walspout.service \
