@@ -40,6 +40,8 @@ const char* name_of(SinkState state) {
       return "retrying";
     case SinkState::kParked:
       return "parked";
+    case SinkState::kHeld:
+      return "paused";
     default:
       return "stopped";
   }
@@ -297,12 +299,13 @@ Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now) 
   return result;
 }
 
-std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now) {
+std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now, bool control) {
   std::string out;
   {
     Object root(out);
     root.text("version", kVersion);
     root.text("commit", kCommit);
+    root.flag("control", control);
     root.flag("ready", readiness(pipelines, now).ready);
     root.key("pipelines") += '[';
     bool first = true;
@@ -321,6 +324,7 @@ std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t n
       pipeline.number("in_flight_bytes", each->queue().bytes());
       pipeline.number("memory_limit_bytes", each->queue().capacity());
       pipeline.text("tap", name_of(each->tap().level()));
+      pipeline.flag("dead_letter", each->config().dead_letter.has_value());
       pipeline.number("events", source.events);
       if (source.last_commit_at) pipeline.text("last_event_time", time_text(source.last_commit_at));
       pipeline.number("connects", source.connects);

@@ -25,7 +25,8 @@ double lag_seconds(const Pipeline& pipeline, int64_t now);
 // In bytes of WAL, or in messages of Kafka; nothing: not known.
 std::optional<double> lag_of(const Pipeline& pipeline);
 
-std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now);
+// `control`: whether sinks can be controlled through this server.
+std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now, bool control);
 
 // In Prometheus' text format.
 std::string metrics_text(const std::vector<const Pipeline*>& pipelines, int64_t now);

@@ -72,7 +72,8 @@ class Shared {
 using SharedText = Shared<std::string>;
 
 // kParked: an operator has to change something; the sink tries again from time to time.
-enum class SinkState : int { kConnecting, kDelivering, kRetrying, kParked, kStopped };
+// kHeld: an operator wants nothing to be delivered for now.
+enum class SinkState : int { kConnecting, kDelivering, kRetrying, kParked, kHeld, kStopped };
 
 struct SinkStats {
   std::atomic<uint64_t> events{0};  // durable at the receiver
