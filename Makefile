@@ -141,7 +141,15 @@ install-forwarder: forwarder
 	install -m 644 forwarder/walspout.example.yaml '$(DESTDIR)$(PREFIX)/share/doc/walspout/'
 	sed 's,/usr/local,$(PREFIX),' forwarder/walspout.service \
 		>'$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout.service'
-	chmod 644 '$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout.service'
+	sed -e 's,/usr/local,$(PREFIX),' -e 's,walspout/walspout\.yaml,walspout/%i.yaml,' \
+		-e 's,walspout/environment,walspout/%i.environment,' \
+		-e 's,\(/var/lib/walspout\),\1/%i,' -e 's,^\(StateDirectory=walspout\)$$,\1/%i,' \
+		-e 's,^\(Description=.*\)$$,\1 (%i),' forwarder/walspout.service \
+		>'$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout@.service'
+	chmod 644 '$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout.service' \
+		'$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout@.service'
+	install -m 644 forwarder/monitoring/grafana.json forwarder/monitoring/walspout.rules.yaml \
+		'$(DESTDIR)$(PREFIX)/share/doc/walspout/'
 
 ## The demo #####################################################################################
 
