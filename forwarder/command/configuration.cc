@@ -36,7 +36,7 @@ void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
     const Origin origin{pipeline.name,
                         kafka ? kafka->group : Place::of(pipeline.source.dsn).database};
     for (SinkConfig& sink : pipeline.sinks) {
-      if (Route* route = route_of(sink)) route->origin = origin;
+      if (Origin* known = origin_of(sink)) *known = origin;
       sinks.emplace_back(&pipeline, &sink);
     }
   }

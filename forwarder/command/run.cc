@@ -267,6 +267,7 @@ void Runner::apply(Config next) {
     status_->apply(*config_.status);
   }
   waiting_.clear();
+  pipelines_.set_missing({});
   Pipelines::List leaving;
   for (const auto& pipeline : pipelines_.list()) {
     const PipelineConfig& now = pipeline->config();
@@ -353,21 +354,26 @@ void Runner::finish() {
 void Runner::start(const PipelineConfig& config, const PipelineConfig* before, const Held& held) {
   auto made = make(config);
   if (!made) {
-    log(LogLevel::kError, "the pipeline could not be started with what has changed",
-        {{"pipeline", config.name}, {"error", made.error().message()}});
-    const bool waits = made.error().kind != ErrorKind::kFatal;
+    const std::string why = made.error().message();
+    auto missing = pipelines_.missing();
+    const auto said = missing.find(config.name);
+    if (said == missing.end() || said->second != why) {
+      log(LogLevel::kError, "the pipeline could not be started",
+          {{"pipeline", config.name}, {"error", why}});
+    }
     if (before) made = make(*before);
-    if (made) {
-      log(LogLevel::kWarn, "the pipeline goes on as it was before the change",
-          {{"pipeline", config.name}});
-    } else if (before || waits) {
+    if (!made) {
+      missing[config.name] = why;
+      pipelines_.set_missing(std::move(missing));
       waiting_.push_back(config);
       start_at_ = Clock::now() + kStartAgain;
       return;
-    } else {
-      return;
     }
+    log(LogLevel::kWarn, "the pipeline goes on as it was before the change",
+        {{"pipeline", config.name}});
   }
+  auto missing = pipelines_.missing();
+  if (missing.erase(config.name) > 0) pipelines_.set_missing(std::move(missing));
   const auto names = held.find(config.name);
   const PipelineConfig& used = (*made)->config();
   for (size_t i = 0; names != held.end() && i < used.sinks.size(); i++) {

@@ -2,8 +2,10 @@
 // others look at them: a pipeline that was taken out is there until they have looked.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -24,9 +26,20 @@ class Pipelines {
     list_ = std::move(list);
   }
 
+  // Pipelines of the configuration that could not be started, and why, by name.
+  std::map<std::string, std::string> missing() const {
+    std::lock_guard lock(mutex_);
+    return missing_;
+  }
+  void set_missing(std::map<std::string, std::string> missing) {
+    std::lock_guard lock(mutex_);
+    missing_ = std::move(missing);
+  }
+
  private:
   mutable std::mutex mutex_;
   List list_;
+  std::map<std::string, std::string> missing_;
 };
 
 }  // namespace walspout

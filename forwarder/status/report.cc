@@ -270,8 +270,13 @@ std::optional<double> lag_of(const Pipeline& pipeline) {
   return std::nullopt;
 }
 
-Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now) {
+Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now,
+                    const std::map<std::string, std::string>& missing) {
   Readiness result;
+  for (const auto& [name, why] : missing) {
+    result.ready = false;
+    result.why += name + ": could not be started: " + why + "\n";
+  }
   auto not_ready = [&](const Pipeline& pipeline, const std::string& why) {
     result.ready = false;
     result.why += pipeline.config().name + ": " + why + "\n";
@@ -299,14 +304,15 @@ Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now) 
   return result;
 }
 
-std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now, bool control) {
+std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now, bool control,
+                        const std::map<std::string, std::string>& missing) {
   std::string out;
   {
     Object root(out);
     root.text("version", kVersion);
     root.text("commit", kCommit);
     root.flag("control", control);
-    root.flag("ready", readiness(pipelines, now).ready);
+    root.flag("ready", readiness(pipelines, now, missing).ready);
     root.key("pipelines") += '[';
     bool first = true;
     for (const Pipeline* each : pipelines) {

@@ -57,10 +57,11 @@ class StatusServer::Pages {
     if (path == "/") return {200, "text/html; charset=utf-8", std::string(kPage), kPageHeaders};
     if (path == "/healthz") return {200, kText, "ok\n"};
     if (path == "/readyz") {
-      Readiness state = readiness(pipelines, now);
+      Readiness state = readiness(pipelines, now, pipelines_.missing());
       return {state.ready ? 200 : 503, kText, state.ready ? "ready\n" : state.why};
     }
-    if (path == "/status") return {200, kJson, status_json(pipelines, now, control_.is_on())};
+    if (path == "/status")
+      return {200, kJson, status_json(pipelines, now, control_.is_on(), pipelines_.missing())};
     if (path == "/history") return {200, kJson, history_.json()};
     if (path == "/metrics") {
       return {200, "text/plain; version=0.0.4", metrics_text(pipelines, now)};

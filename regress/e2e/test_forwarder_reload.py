@@ -190,6 +190,25 @@ def test_a_pipeline_that_cannot_be_started_goes_on_as_it_was(db, fwd, tmp_path):
         assert os.path.exists(tmp_path / "none" / "letters")
 
 
+def test_a_new_pipeline_that_cannot_be_started_is_tried_again(db, fwd, tmp_path):
+    db.psql(TABLE)
+    path = str(tmp_path / "second.jsonl")
+    with fwd() as forwarder:
+        second = second_pipeline(forwarder, f"{db.name}_second", path)
+        second = second.replace("    sinks:", f"    dead_letter: {{path: {tmp_path}/none/letters}}\n    sinks:")
+        change(forwarder, ("status:\n", second + "status:\n"))
+        reload(forwarder)
+        code, why = forwarder.get("/readyz")
+        assert code == 503 and "second: could not be started" in why
+        assert json.loads(forwarder.get("/status")[1])["ready"] is False
+        os.mkdir(tmp_path / "none")
+        db.psql("INSERT INTO orders VALUES (1)")
+        pg.wait_until(lambda: forwarder.get("/readyz")[0] == 200, 60, what="readiness")
+        db.psql("INSERT INTO orders VALUES (2)")
+        forwarder.wait_for_events(1, path=path)
+        assert forwarder.log().count("could not be started") == 1
+
+
 def test_sigterm_in_the_midst_of_a_reload_ends_it(db, fwd, dead_port):
     db.psql(TABLE)
     with fwd(sinks=http_sink(dead_port), root="drain: 60s") as forwarder:
