@@ -130,12 +130,30 @@ configure-forwarder:
 
 install-forwarder: forwarder
 	install -d '$(DESTDIR)$(PREFIX)/bin' '$(DESTDIR)$(PREFIX)/lib/systemd/system' \
-		'$(DESTDIR)$(PREFIX)/share/doc/walspout'
+		'$(DESTDIR)$(PREFIX)/share/doc/walspout' '$(DESTDIR)$(PREFIX)/share/man/man1' \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions' \
+		'$(DESTDIR)$(PREFIX)/share/zsh/site-functions' \
+		'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d'
+	install -m 644 $(FORWARDER_BUILD)/walspout.1 '$(DESTDIR)$(PREFIX)/share/man/man1/'
+	install -m 644 $(FORWARDER_BUILD)/walspout.bash \
+		'$(DESTDIR)$(PREFIX)/share/bash-completion/completions/walspout'
+	install -m 644 $(FORWARDER_BUILD)/walspout.zsh \
+		'$(DESTDIR)$(PREFIX)/share/zsh/site-functions/_walspout'
+	install -m 644 $(FORWARDER_BUILD)/walspout.fish \
+		'$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/walspout.fish'
 	install -m 755 $(FORWARDER_BUILD)/walspout '$(DESTDIR)$(PREFIX)/bin/'
 	install -m 644 forwarder/walspout.example.yaml '$(DESTDIR)$(PREFIX)/share/doc/walspout/'
 	sed 's,/usr/local,$(PREFIX),' forwarder/walspout.service \
 		>'$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout.service'
-	chmod 644 '$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout.service'
+	sed -e 's,/usr/local,$(PREFIX),' -e 's,walspout/walspout\.yaml,walspout/%i.yaml,' \
+		-e 's,walspout/environment,walspout/%i.environment,' \
+		-e 's,\(/var/lib/walspout\),\1/%i,' -e 's,^\(StateDirectory=walspout\)$$,\1/%i,' \
+		-e 's,^\(Description=.*\)$$,\1 (%i),' forwarder/walspout.service \
+		>'$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout@.service'
+	chmod 644 '$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout.service' \
+		'$(DESTDIR)$(PREFIX)/lib/systemd/system/walspout@.service'
+	install -m 644 forwarder/monitoring/grafana.json forwarder/monitoring/walspout.rules.yaml \
+		'$(DESTDIR)$(PREFIX)/share/doc/walspout/'
 
 ## The demo #####################################################################################
 

@@ -14,9 +14,13 @@
 #include "base/farewell.h"
 #include "base/version.h"
 #include "command/commands.h"
+#include "command/manual.h"
 #include "config/yaml.h"
 
 namespace {
+
+const std::string kCompletion = "completion";
+const std::vector<std::string> kShells{"bash", "zsh", "fish"};
 
 using walspout::kClean;
 using walspout::kUsage;
@@ -40,6 +44,26 @@ int print_version() {
   std::printf("walspout %s%s%s%s\n", walspout::kVersion, known ? " (" : "", walspout::kCommit,
               known ? ")" : "");
   return kClean;
+}
+
+// As the help says them, those of groups too.
+void add_options(const CLI::App* app, std::vector<walspout::OptionHelp>& options) {
+  for (const CLI::Option* option : app->get_options()) {
+    walspout::OptionHelp help;
+    help.is_positional = option->get_positional();
+    help.help = option->get_description();
+    help.is_required = option->get_required();
+    if (help.is_positional) {
+      help.names = {option->get_single_name()};
+      help.is_file = help.names.front() == "FILE" || help.names.front() == "CONFIG";
+    } else {
+      for (const std::string& name : option->get_lnames()) help.names.push_back("--" + name);
+      for (const std::string& name : option->get_snames()) help.names.push_back("-" + name);
+      help.takes_value = option->get_items_expected_max() > 0;
+    }
+    options.push_back(std::move(help));
+  }
+  for (const CLI::App* group : app->get_subcommands({})) add_options(group, options);
 }
 
 // The commands, with their arguments.
@@ -98,6 +122,31 @@ class Line {
     command->add_flag("--no-color", plain_, "plain text on a terminal");
   }
 
+  walspout::ProgramHelp help() const {
+    walspout::ProgramHelp program{app_.get_name(), walspout::kVersion, app_.get_description(), {}};
+    for (const CLI::App* command : app_.get_subcommands({})) {
+      walspout::CommandHelp& each = program.commands.emplace_back();
+      each.name = command->get_name();
+      each.help = command->get_description();
+      each.more = command->get_footer();
+      add_options(command, each.options);
+      if (each.name == kCompletion) {
+        for (walspout::OptionHelp& option : each.options) {
+          if (option.is_positional) option.words = kShells;
+        }
+      }
+    }
+    return program;
+  }
+  int complete() const {
+    const walspout::ProgramHelp program = help();
+    const std::string text = shell_ == "bash"  ? walspout::bash_completion(program)
+                             : shell_ == "zsh" ? walspout::zsh_completion(program)
+                                               : walspout::fish_completion(program);
+    std::fputs(text.c_str(), stdout);
+    return kClean;
+  }
+
   std::vector<std::string> commands() const {
     std::vector<std::string> names{"help"};
     for (const CLI::App* command : app_.get_subcommands({})) names.push_back(command->get_name());
@@ -124,6 +173,7 @@ class Line {
   std::map<const CLI::App*, std::function<int()>> actions_;
   std::vector<std::string> sink_command_;
   std::string file_;
+  std::string shell_;
   std::string start_ = "walspout.yaml";
   bool version_ = false;
   bool plain_ = no_color();
@@ -238,6 +288,16 @@ void Line::add_lists() {
   })->add_flag("--json", json_, "for programs");
   add("schema", "print a JSON Schema of the configuration",
       [] { return walspout::schema_command(); });
+  CLI::App* completion =
+      add(kCompletion, "print completions for a shell", [this] { return complete(); });
+  completion->add_option("SHELL", shell_, "bash, zsh or fish")
+      ->required()
+      ->check(CLI::IsMember(kShells));
+  completion->footer("For bash: source <(walspout completion bash)");
+  add("man", "print the manual page: walspout man | man -l -", [this] {
+    std::fputs(walspout::manual_page(help()).c_str(), stdout);
+    return static_cast<int>(kClean);
+  });
   add("version", "print the version", print_version);
 }
 

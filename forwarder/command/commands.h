@@ -2,6 +2,7 @@
 // configuration. Standard output is data, standard error is for people.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -76,7 +77,11 @@ struct AdoptOptions {
 };
 int adopt_command(const AdoptOptions& options);
 
-// Loads a configuration; prints what is wrong with it, and then has no value.
+// Loads a configuration, with all that can be seen to be wrong without a connection. The pipelines
+// remember things in `state`, if it is given, whatever the file says.
+LoadedConfig whole_configuration(const std::string& path,
+                                 const std::optional<std::string>& state = std::nullopt);
+// The same; prints what is wrong with it, and then has no value.
 std::optional<Config> configuration(const std::string& path);
 
 }  // namespace walspout

@@ -101,8 +101,12 @@ bool drop_slot(const PipelineConfig& pipeline) {
     const std::string memory = memory_of(sink);
     if (!memory.empty()) std::remove(memory.c_str());
   }
-  std::printf("%s slot \"%s\"\n", dropped->empty() ? "there is no" : "dropped",
-              pipeline.source.slot.c_str());
+  if (!dropped->empty()) {
+    std::printf("dropped slot \"%s\"\n", pipeline.source.slot.c_str());
+  } else {
+    std::printf("nothing to drop: there is no slot \"%s\" of walspout at %s\n",
+                pipeline.source.slot.c_str(), connection->endpoint().c_str());
+  }
   drop_requests(*connection, pipeline.source.slot);
   return drop_publication(*connection, pipeline.source);
 }

@@ -205,6 +205,11 @@ std::string value_schema(const Key& key) {
   return "";
 }
 
+// The loader has resolved merge keys; editors have not.
+constexpr std::string_view kObject =
+    R"({"type":"object","additionalProperties":false,"patternProperties":{"^x-":{},)"
+    R"("^<<$":{"type":["object","array"]}},"properties":{)";
+
 // `more`: properties in front of those of the table.
 std::string schema_of(const Section& section, const std::string& more) {
   std::string properties, required, either, other;
@@ -221,10 +226,9 @@ std::string schema_of(const Section& section, const std::string& more) {
     other = key.unless;
   }
   if (properties.empty() && !more.empty())
-    return R"({"type":"object","additionalProperties":false,"properties":{)" +
-           more.substr(0, more.size() - 1) + "}}";
-  return R"({"type":"object","additionalProperties":false,"properties":{)" + more + properties +
-         "}" + (required.empty() ? "" : ",\"required\":[" + required + "]") +
+    return std::string(kObject) + more.substr(0, more.size() - 1) + "}}";
+  return std::string(kObject) + more + properties + "}" +
+         (required.empty() ? "" : ",\"required\":[" + required + "]") +
          (either.empty() ? ""
                          : R"(,"oneOf":[{"required":[)" + either + R"(]},{"required":[)" +
                                list_of({other}) + "]}]") +

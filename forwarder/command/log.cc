@@ -128,6 +128,11 @@ void start_log(const LogConfig& config) {
   log_writer() = write;
 }
 
+void set_log_level(LogLevel level) {
+  configured = level_of(level);
+  if (logger) logger->set_level(configured);
+}
+
 void toggle_debug() {
   if (!logger) return;
   bool debug = logger->level() == spdlog::level::debug;

@@ -3,6 +3,7 @@
 #include <systemd/sd-daemon.h>
 
 #include <cstdlib>
+#include <ctime>
 
 #include "base/log.h"
 
@@ -31,13 +32,20 @@ void Notifier::ready() {
   sd_notify(0, "READY=1");
 }
 
+void Notifier::reloading() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const int64_t micros = static_cast<int64_t>(now.tv_sec) * 1'000'000 + now.tv_nsec / 1000;
+  sd_notify(0, ("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(micros)).c_str());
+}
+
 void Notifier::stopping() {
   stopping_ = true;
   status_ = "draining";
   sd_notify(0, "STOPPING=1\nSTATUS=draining");
 }
 
-void Notifier::tick(const std::vector<std::unique_ptr<Pipeline>>& pipelines, TimePoint now) {
+void Notifier::tick(const Pipelines::List& pipelines, TimePoint now) {
   if (now < next_) return;
   next_ = now + interval_;
   if (!stopping_) say_status(pipelines);
@@ -55,7 +63,7 @@ void Notifier::tick(const std::vector<std::unique_ptr<Pipeline>>& pipelines, Tim
   sd_notify(0, "WATCHDOG=1");
 }
 
-void Notifier::say_status(const std::vector<std::unique_ptr<Pipeline>>& pipelines) {
+void Notifier::say_status(const Pipelines::List& pipelines) {
   size_t streaming = 0;
   size_t sinks = 0;
   size_t failing = 0;

@@ -2,12 +2,10 @@
 // that we stop; and, if it watches us, that no thread hangs.
 #pragma once
 
-#include <memory>
 #include <string>
-#include <vector>
 
 #include "base/clock.h"
-#include "pipeline/pipeline.h"
+#include "pipeline/pipelines.h"
 
 namespace walspout {
 
@@ -16,17 +14,18 @@ class Notifier {
   Notifier();
 
   void ready();
+  void reloading();  // until ready()
   void stopping();
 
   // To be called at next(), and whenever there is time. Tells the watchdog that all is well, unless
   // a thread hangs: then it is told nothing, which makes it end us, and the log is told why.
-  void tick(const std::vector<std::unique_ptr<Pipeline>>& pipelines, TimePoint now);
+  void tick(const Pipelines::List& pipelines, TimePoint now);
 
   // TimePoint::max(): never, as nothing listens.
   TimePoint next() const { return next_; }
 
  private:
-  void say_status(const std::vector<std::unique_ptr<Pipeline>>& pipelines);
+  void say_status(const Pipelines::List& pipelines);
 
   bool listened_to_ = false;
   Duration watchdog_ = Duration::zero();  // without a sign for so long we are ended; 0: not watched

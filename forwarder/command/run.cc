@@ -1,25 +1,27 @@
 // `walspout run`: all pipelines until a signal says stop, or until none is left.
+//
+// SIGHUP reads the configuration again. A pipeline that it changes is drained and ends, and another
+// one takes its place; the slot says where that goes on. Nothing happens to the others.
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <map>
+#include <set>
+#include <utility>
 
-#include "base/folder.h"
 #include "base/log.h"
 #include "base/version.h"
 #include "command/commands.h"
 #include "command/log.h"
 #include "command/notify.h"
+#include "command/reload.h"
 #include "command/warnings.h"
-#include "pipeline/pipeline.h"
-#include "postgres/connection.h"
-#include "postgres/place.h"
-#include "sink/sinks.h"
-#include "source/kafka/consumer.h"
+#include "pipeline/pipelines.h"
 #include "status/server.h"
 
 namespace walspout {
@@ -29,25 +31,54 @@ namespace {
 // Beyond the drain: saying good-bye to the server.
 constexpr Duration kGrace = std::chrono::seconds(4);
 constexpr Duration kSameSignal = std::chrono::milliseconds(200);
+constexpr Duration kLookedAt = std::chrono::milliseconds(10);  // by the status server
+constexpr Duration kStartAgain = std::chrono::seconds(5);
+
+// Names of sinks that are held, by pipeline.
+using Held = std::map<std::string, std::set<std::string>>;
 
 class Runner {
  public:
-  explicit Runner(const Config& config) : config_(config) {}
+  Runner(std::string path, Config config) : path_(std::move(path)), config_(std::move(config)) {}
   ~Runner() { close(signals_); }
 
   int run();
 
  private:
-  ExitCode make();
+  // The configuration was read again, and pipelines end because of that.
+  struct Change {
+    Config config;
+    Pipelines::List leaving;
+    TimePoint late_at;
+    bool late_said = false;
+  };
+
+  Result<std::shared_ptr<Pipeline>> make(const PipelineConfig& config);
+  ExitCode make_all();
+  void warn(const PipelineConfig& config) const;
   void take_signals();
   void signal(uint32_t number);
+  void stop();
+  void reload();
+  void apply(Config next);
+  TimePoint go_on();
+  void finish();
+  void start(const PipelineConfig& config, const PipelineConfig* before, const Held& held);
+  void start_waiting();
+  void insert(const std::shared_ptr<Pipeline>& pipeline);
+  TimePoint wake_at(TimePoint now);
   bool ended() const;
   int exit_code() const;
 
-  const Config& config_;
+  const std::string path_;
+  Config config_;  // in force, but for its pipelines: each of these has its own
   Wake ended_;
-  std::vector<std::unique_ptr<Pipeline>> pipelines_;
-  std::unique_ptr<HttpServer> status_;
+  Pipelines pipelines_;
+  std::optional<Change> change_;
+  bool reload_again_ = false;
+  std::vector<PipelineConfig> waiting_;  // could not be started, and will be tried again
+  TimePoint start_at_;                   // then
+  std::unique_ptr<StatusServer> status_;
   Notifier notifier_;
   int signals_ = -1;
   bool stopping_ = false;
@@ -55,9 +86,16 @@ class Runner {
   TimePoint give_up_ = TimePoint::max();
 };
 
-ExitCode Runner::make() {
+Result<std::shared_ptr<Pipeline>> Runner::make(const PipelineConfig& config) {
+  auto made = Pipeline::make(config, [this] { ended_(); });
+  if (!made) return Failure(std::move(made.error()));
+  return std::shared_ptr<Pipeline>(std::move(*made));
+}
+
+ExitCode Runner::make_all() {
+  Pipelines::List list;
   for (const PipelineConfig& config : config_.pipelines) {
-    auto pipeline = Pipeline::make(config, [this] { ended_(); });
+    auto pipeline = make(config);
     if (!pipeline && pipeline.error().kind == ErrorKind::kFatal) {
       std::fprintf(stderr, "pipeline \"%s\": %s\n", config.name.c_str(),
                    pipeline.error().message().c_str());
@@ -70,9 +108,16 @@ ExitCode Runner::make() {
       flush_log();
       return kFailed;
     }
-    pipelines_.push_back(std::move(*pipeline));
+    list.push_back(std::move(*pipeline));
   }
+  pipelines_.set(std::move(list));
   return kClean;
+}
+
+void Runner::warn(const PipelineConfig& config) const {
+  for (const Warning& warning : warnings_of(config)) {
+    log(LogLevel::kWarn, warning.what, {{"pipeline", config.name}, {"remedy", warning.remedy}});
+  }
 }
 
 void Runner::take_signals() {
@@ -86,36 +131,32 @@ void Runner::take_signals() {
 
 int Runner::run() {
   take_signals();
-  for (const PipelineConfig& pipeline : config_.pipelines) {
-    for (const Warning& warning : warnings_of(pipeline)) {
-      log(LogLevel::kWarn, warning.what, {{"pipeline", pipeline.name}, {"remedy", warning.remedy}});
-    }
-  }
-  const ExitCode made = make();
+  for (const PipelineConfig& pipeline : config_.pipelines) warn(pipeline);
+  const ExitCode made = make_all();
   if (made != kClean) return made;
-  log(LogLevel::kInfo, "starting", {{"version", kVersion}, {"pipelines", pipelines_.size()}});
+  log(LogLevel::kInfo, "starting",
+      {{"version", kVersion}, {"pipelines", config_.pipelines.size()}});
   if (config_.status) {
-    std::vector<const Pipeline*> pipelines;
-    for (const auto& pipeline : pipelines_) pipelines.push_back(pipeline.get());
-    auto status = start_status_server(*config_.status, std::move(pipelines));
+    auto status = StatusServer::start(*config_.status, pipelines_);
     if (!status) {
       log(LogLevel::kError, "no status server", {{"error", status.error().message()}});
       return kFailed;
     }
     status_ = std::move(*status);
   }
-  for (auto& pipeline : pipelines_) pipeline->start();
+  for (const auto& pipeline : pipelines_.list()) pipeline->start();
   notifier_.ready();
 
   while (!ended()) {
     pollfd fds[2] = {{signals_, POLLIN, 0}, {ended_.fd(), POLLIN, 0}};
     const TimePoint now = Clock::now();
     if (now >= give_up_) break;
-    notifier_.tick(pipelines_, now);
-    const TimePoint until = std::min(give_up_, notifier_.next());
+    notifier_.tick(pipelines_.list(), now);
+    const TimePoint until = wake_at(now);
     int timeout = -1;
     if (until != TimePoint::max()) {
-      timeout = static_cast<int>(std::chrono::ceil<Milliseconds>(until - now).count());
+      timeout = static_cast<int>(
+          std::max<int64_t>(0, std::chrono::ceil<Milliseconds>(until - Clock::now()).count()));
     }
     poll(fds, 2, timeout);
     if (fds[1].revents) ended_.clear();
@@ -131,40 +172,236 @@ int Runner::run() {
     flush_log();
     std::_Exit(exit_code());
   }
-  for (auto& pipeline : pipelines_) pipeline->join();
+  for (const auto& pipeline : pipelines_.list()) pipeline->join();
   flush_log();
   return exit_code();
+}
+
+// What is due is done; when there is something to do next.
+TimePoint Runner::wake_at(TimePoint now) {
+  TimePoint until = std::min(give_up_, notifier_.next());
+  if (change_) until = std::min(until, go_on());
+  if (!waiting_.empty() && now >= start_at_) start_waiting();
+  if (!waiting_.empty()) until = std::min(until, start_at_);
+  return until;
 }
 
 void Runner::signal(uint32_t number) {
   switch (number) {
     case SIGHUP:
-      for (auto& pipeline : pipelines_) pipeline->reopen();
-      log(LogLevel::kInfo, "opening files again");
+      reload();
       break;
     case SIGUSR1:
       toggle_debug();
       log(LogLevel::kInfo, "log level switched");
       break;
     default:
-      // Some who end a program signal it twice: by itself, and with its process group.
-      if (stopping_ && Clock::now() < stopping_since_ + kSameSignal) break;
-      if (stopping_) {
-        log(LogLevel::kWarn, "second signal, leaving at once");
-        flush_log();
-        std::_Exit(kFailed);
-      }
-      stopping_ = true;
-      stopping_since_ = Clock::now();
-      notifier_.stopping();
-      log(LogLevel::kInfo, "stopping", {{"drain_ms", config_.drain.count()}});
-      give_up_ = Clock::now() + config_.drain + kGrace;
-      for (auto& pipeline : pipelines_) pipeline->stop(Clock::now() + config_.drain);
+      stop();
   }
 }
 
+void Runner::stop() {
+  // Some programs that end a program signal it twice: by itself, and with its process group.
+  if (stopping_ && Clock::now() < stopping_since_ + kSameSignal) return;
+  if (stopping_) {
+    log(LogLevel::kWarn, "second signal, leaving at once");
+    flush_log();
+    std::_Exit(kFailed);
+  }
+  stopping_ = true;
+  stopping_since_ = Clock::now();
+  change_.reset();
+  waiting_.clear();
+  notifier_.stopping();
+  log(LogLevel::kInfo, "stopping", {{"drain_ms", config_.drain.count()}});
+  give_up_ = Clock::now() + config_.drain + kGrace;
+  for (const auto& pipeline : pipelines_.list()) pipeline->stop(Clock::now() + config_.drain);
+}
+
+// SIGHUP. Files are opened again in any case.
+void Runner::reload() {
+  if (stopping_) return;
+  if (change_) {
+    reload_again_ = true;
+    return;
+  }
+  notifier_.reloading();
+  log(LogLevel::kInfo, "opening files again");
+  for (const auto& pipeline : pipelines_.list()) pipeline->reopen();
+  if (path_ == "-") {
+    log(LogLevel::kInfo, "the configuration came from standard input, and is not read again");
+    notifier_.ready();
+    return;
+  }
+  LoadedConfig loaded = whole_configuration(path_, config_.state);
+  for (const ConfigProblem& problem : loaded.problems) {
+    std::string where = path_;
+    if (problem.line > 0) {
+      where += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
+    }
+    log(LogLevel::kError, "the configuration is wrong, and nothing of it is applied",
+        {{"at", where}, {"error", problem.what}});
+  }
+  if (!loaded.problems.empty()) {
+    notifier_.ready();
+    return;
+  }
+  apply(std::move(loaded.config));
+}
+
+void Runner::apply(Config next) {
+  for (const std::string& key : restart_keys(config_, next)) {
+    log(LogLevel::kWarn, "a changed key is not applied: it needs a restart", {{"key", key}});
+  }
+  if (next.log.level != config_.log.level) set_log_level(next.log.level);
+  config_.log.level = next.log.level;
+  config_.drain = next.drain;
+  if (config_.status && next.status) {
+    // The tap may be shown under the address that is in force.
+    StatusConfig status = *next.status;
+    status.listen = config_.status->listen;
+    status.host = config_.status->host;
+    status.port = config_.status->port;
+    for (PipelineConfig& pipeline : next.pipelines) pipeline.tap = status.tap_level();
+    config_.status = std::move(status);
+    status_->apply(*config_.status);
+  }
+  waiting_.clear();
+  pipelines_.set_missing({});
+  Pipelines::List leaving;
+  for (const auto& pipeline : pipelines_.list()) {
+    const PipelineConfig& now = pipeline->config();
+    const PipelineConfig* then = find_pipeline(next, now.name);
+    const std::string changed = then ? changed_keys(now, *then) : "";
+    if (!then) {
+      log(LogLevel::kWarn,
+          "the pipeline is not in the configuration any more, and ends; a slot of it stays, and "
+          "keeps the server's log: walspout drop",
+          {{"pipeline", now.name}, {"slot", now.source.slot}});
+    } else if (!changed.empty()) {
+      log(LogLevel::kInfo, "the pipeline has changed, and begins again",
+          {{"pipeline", now.name}, {"keys", changed}});
+    } else if (pipeline->has_ended()) {
+      log(LogLevel::kInfo, "the pipeline had stopped, and begins again", {{"pipeline", now.name}});
+    } else {
+      pipeline->tap().set_level(then->tap);
+      continue;
+    }
+    leaving.push_back(pipeline);
+  }
+  const TimePoint drained = Clock::now() + config_.drain;
+  for (const auto& pipeline : leaving) pipeline->stop(drained);
+  change_ = Change{std::move(next), std::move(leaving), drained + kGrace};
+}
+
+// When there is something to do next.
+TimePoint Runner::go_on() {
+  const bool ended = std::all_of(change_->leaving.begin(), change_->leaving.end(),
+                                 [](const auto& pipeline) { return pipeline->has_ended(); });
+  if (!ended) {
+    if (Clock::now() < change_->late_at) return change_->late_at;
+    if (!std::exchange(change_->late_said, true)) {
+      log(LogLevel::kWarn, "a pipeline that has changed does not end in time, and is waited for");
+    }
+    return TimePoint::max();
+  }
+  Pipelines::List stay;
+  for (auto& pipeline : pipelines_.list()) {
+    const auto& leaving = change_->leaving;
+    if (std::find(leaving.begin(), leaving.end(), pipeline) == leaving.end()) {
+      stay.push_back(pipeline);
+    }
+  }
+  pipelines_.set(std::move(stay));
+  // A pipeline has its files until it is gone, and the status server may still look at it.
+  for (const auto& pipeline : change_->leaving) {
+    pipeline->join();
+    if (pipeline.use_count() > 1) return Clock::now() + kLookedAt;
+  }
+  finish();
+  return Clock::now();
+}
+
+void Runner::finish() {
+  Held held;
+  std::map<std::string, PipelineConfig> before;
+  for (const auto& pipeline : change_->leaving) {
+    const PipelineConfig& config = pipeline->config();
+    before.emplace(config.name, config);
+    for (size_t i = 0; i < config.sinks.size(); i++) {
+      if (pipeline->is_held(i)) held[config.name].insert(config.sinks[i].name);
+    }
+  }
+  change_->leaving.clear();
+  config_.pipelines = change_->config.pipelines;
+  const Pipelines::List running = pipelines_.list();
+  for (const PipelineConfig& config : config_.pipelines) {
+    const bool runs = std::any_of(running.begin(), running.end(), [&](const auto& pipeline) {
+      return pipeline->config().name == config.name;
+    });
+    if (runs) continue;
+    warn(config);
+    const auto old = before.find(config.name);
+    start(config, old == before.end() ? nullptr : &old->second, held);
+  }
+  change_.reset();
+  log(LogLevel::kInfo, "the configuration is applied", {{"pipelines", pipelines_.list().size()}});
+  notifier_.ready();
+  if (std::exchange(reload_again_, false)) reload();
+}
+
+// Starts a pipeline, or the one that it was before the change.
+void Runner::start(const PipelineConfig& config, const PipelineConfig* before, const Held& held) {
+  auto made = make(config);
+  if (!made) {
+    const std::string why = made.error().message();
+    auto missing = pipelines_.missing();
+    const auto said = missing.find(config.name);
+    if (said == missing.end() || said->second != why) {
+      log(LogLevel::kError, "the pipeline could not be started",
+          {{"pipeline", config.name}, {"error", why}});
+    }
+    if (before) made = make(*before);
+    if (!made) {
+      missing[config.name] = why;
+      pipelines_.set_missing(std::move(missing));
+      waiting_.push_back(config);
+      start_at_ = Clock::now() + kStartAgain;
+      return;
+    }
+    log(LogLevel::kWarn, "the pipeline goes on as it was before the change",
+        {{"pipeline", config.name}});
+  }
+  auto missing = pipelines_.missing();
+  if (missing.erase(config.name) > 0) pipelines_.set_missing(std::move(missing));
+  const auto names = held.find(config.name);
+  const PipelineConfig& used = (*made)->config();
+  for (size_t i = 0; names != held.end() && i < used.sinks.size(); i++) {
+    if (names->second.contains(used.sinks[i].name)) (*made)->hold(i, true);
+  }
+  insert(*made);
+  (*made)->start();
+}
+
+void Runner::start_waiting() {
+  for (const PipelineConfig& config : std::exchange(waiting_, {})) start(config, nullptr, {});
+}
+
+// In the order of the configuration.
+void Runner::insert(const std::shared_ptr<Pipeline>& pipeline) {
+  Pipelines::List list = pipelines_.list();
+  list.push_back(pipeline);
+  const auto place = [this](const std::shared_ptr<Pipeline>& each) {
+    return find_pipeline(config_, each->config().name);
+  };
+  std::stable_sort(list.begin(), list.end(),
+                   [&](const auto& a, const auto& b) { return place(a) < place(b); });
+  pipelines_.set(std::move(list));
+}
+
 bool Runner::ended() const {
-  for (const auto& pipeline : pipelines_) {
+  if (change_ || !waiting_.empty()) return false;
+  for (const auto& pipeline : pipelines_.list()) {
     if (!pipeline->has_ended()) return false;
   }
   return true;
@@ -173,7 +410,7 @@ bool Runner::ended() const {
 // A supervisor starts the program again after a failure, and not after a wrong configuration.
 int Runner::exit_code() const {
   int code = kClean;
-  for (const auto& pipeline : pipelines_) {
+  for (const auto& pipeline : pipelines_.list()) {
     if (!pipeline->has_failed()) continue;
     if (!pipeline->is_misconfigured()) return kFailed;
     code = kUsage;
@@ -181,119 +418,13 @@ int Runner::exit_code() const {
   return code;
 }
 
-// "can both write ...": what two sinks would fill that takes events of one sink only, and the
-// remedy. Empty: nothing is known.
-std::string conflict(const SinkConfig& a, const SinkConfig& b, bool one_pipeline) {
-  const auto shared = shared_place(a, b);
-  if (!shared) return "";
-  return "can both write " + shared->what + ", which takes events from one of them only: " +
-         (one_pipeline || !shared->has_templates
-              ? "give each sink a `" + shared->key + "` of its own"
-              : "put {pipeline} or {database} into `" + shared->key + "`");
-}
-
-// Tells the sinks where their events come from, and finds those that fill one place.
-void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
-  std::vector<std::pair<const PipelineConfig*, const SinkConfig*>> sinks;
-  for (PipelineConfig& pipeline : config.pipelines) {
-    const auto& kafka = pipeline.source.kafka;
-    const Origin origin{pipeline.name,
-                        kafka ? kafka->group : Place::of(pipeline.source.dsn).database};
-    for (SinkConfig& sink : pipeline.sinks) {
-      if (Route* route = route_of(sink)) route->origin = origin;
-      sinks.emplace_back(&pipeline, &sink);
-    }
-  }
-  for (const PipelineConfig& pipeline : config.pipelines) {
-    if (!pipeline.dead_letter) continue;
-    const std::string letters = resolved(pipeline.dead_letter->path);
-    for (const auto& [owner, sink] : sinks) {
-      if (file_of(*sink) != letters) continue;
-      problems.push_back({0, 0,
-                          "sink \"" + sink->name + "\" of pipeline \"" + owner->name +
-                              "\" writes the dead letter file of pipeline \"" + pipeline.name +
-                              "\", " + letters + ": give each a `path` of its own"});
-    }
-  }
-  for (size_t i = 0; i < sinks.size(); i++) {
-    for (size_t j = i + 1; j < sinks.size(); j++) {
-      const std::string what =
-          conflict(*sinks[i].second, *sinks[j].second, sinks[i].first == sinks[j].first);
-      if (what.empty()) continue;
-      const auto name = [&](size_t k) {
-        return "sink \"" + sinks[k].second->name + "\" of pipeline \"" + sinks[k].first->name +
-               "\"";
-      };
-      problems.push_back({0, 0, name(i) + " and " + name(j) + " " + what});
-    }
-  }
-}
-
-// Texts that are the same were found when the file was read.
-void find_shared_slots(const Config& config, std::vector<ConfigProblem>& problems) {
-  std::vector<Place> places;
-  for (const PipelineConfig& pipeline : config.pipelines) {
-    const size_t i = places.size();
-    places.push_back(Place::of(pipeline.source.dsn));
-    if (pipeline.source.kafka) continue;
-    for (size_t j = 0; j < i; j++) {
-      const PipelineConfig& other = config.pipelines[j];
-      if (other.source.slot != pipeline.source.slot || other.source.kafka) continue;
-      if (!places[i].is_server_of(places[j])) continue;
-      problems.push_back({0, 0,
-                          "pipelines \"" + other.name + "\" and \"" + pipeline.name +
-                              "\" read slot \"" + pipeline.source.slot +
-                              "\" of one server: put all of its sinks into one"});
-    }
-  }
-}
-
 }  // namespace
-
-std::optional<Config> configuration(const std::string& path) {
-  LoadedConfig loaded = load_config(path);
-  if (loaded.problems.empty()) {
-    for (const PipelineConfig& pipeline : loaded.config.pipelines) {
-      if (pipeline.source.kafka) {
-        if (auto good = kafka_source_options(*pipeline.source.kafka); !good) {
-          loaded.problems.push_back(
-              {0, 0, "pipeline \"" + pipeline.name + "\": source: " + good.error().what});
-        }
-        continue;
-      }
-      Result<void> good = Connection::check_dsn(pipeline.source.dsn);
-      if (!good) {
-        loaded.problems.push_back(
-            {0, 0, "pipeline \"" + pipeline.name + "\": dsn: " + good.error().what});
-      }
-    }
-  }
-  if (loaded.problems.empty()) {
-    find_shared_slots(loaded.config, loaded.problems);
-    find_shared(loaded.config, loaded.problems);
-  }
-  if (loaded.problems.empty()) {
-    // systemd names the directory that it has made for the service; of several, the first.
-    const char* given = std::getenv("STATE_DIRECTORY");
-    std::string& state = loaded.config.state;
-    if (state.empty() && given) state = std::string(given, std::strcspn(given, ":"));
-    for (PipelineConfig& pipeline : loaded.config.pipelines) {
-      pipeline.state = state;
-      if (loaded.config.status) pipeline.tap = loaded.config.status->tap_level();
-      if (state.empty()) continue;
-      for (SinkConfig& sink : pipeline.sinks) remember_in(sink, state, pipeline.name);
-    }
-    return std::move(loaded.config);
-  }
-  std::fputs(describe(path, loaded).c_str(), stderr);
-  return std::nullopt;
-}
 
 int run_command(const std::string& path) {
   std::optional<Config> config = configuration(path);
   if (!config) return kUsage;
   start_log(config->log);
-  Runner runner(*config);
+  Runner runner(path, std::move(*config));
   return runner.run();
 }
 

@@ -120,6 +120,14 @@ class Screen {
     if (pipeline["memory_limit_bytes"]) {
       out_ += " of " + sized(number(pipeline, "memory_limit_bytes"));
     }
+    if (pipeline["retained_bytes"]) {
+      out_ += "  WAL kept " + sized(number(pipeline, "retained_bytes"));
+      if (pipeline["retained_limit_bytes"]) {
+        out_ += " of " + sized(number(pipeline, "retained_limit_bytes"));
+      }
+      const std::string kept = text(pipeline, "wal_status");
+      if (kept == "unreserved" || kept == "lost") out_ += "  " + paint(kept, "1;31");
+    }
     out_ += '\n';
     if (const std::string error = text(pipeline, "last_error");
         !error.empty() && state != "streaming") {

@@ -15,6 +15,7 @@
 #include "source/aside.h"
 #include "source/feedback.h"
 #include "source/frames.h"
+#include "source/slot_wait.h"
 #include "source/source.h"
 
 namespace walspout {
@@ -73,10 +74,16 @@ Result<void> Tail::run() {
   source_.slot = "walspout_tail_" + std::to_string(getpid());
   source_.publications = options_.publications;
   source_.batch_bytes = 8192;
+  std::optional<SlotWait> waits;
+  waits.emplace(*connection, dsn, [](const std::string& what) {
+    std::fprintf(stderr, "walspout: the temporary slot is not made yet. It waits for %s\n",
+                 what.c_str());
+  });
   auto created =
       connection->query("CREATE_REPLICATION_SLOT " + Connection::quote_name(source_.slot) +
                             " TEMPORARY LOGICAL walspout NOEXPORT_SNAPSHOT",
                         TimePoint::max());
+  waits.reset();
   if (!created) return in("could not make a temporary slot", std::move(created.error().error));
   auto started = connection->start_streaming(start_replication(source_, Lsn{}),
                                              Clock::now() + std::chrono::seconds(30));

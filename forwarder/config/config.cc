@@ -56,6 +56,7 @@ SinkConfig read_sink(YamlMap& map) {
 
 PipelineConfig read_pipeline(YamlMap& map) {
   PipelineConfig pipeline;
+  pipeline.given = map.given();
   load(map, pipeline_keys(), &pipeline);
   std::set<std::string> names;
   map.maps("sinks", [&](YamlMap& inner) {
@@ -173,6 +174,18 @@ LoadedConfig parse_config(const std::string& text) {
   }
   std::stable_sort(loaded.problems.begin(), loaded.problems.end(),
                    [](const ConfigProblem& a, const ConfigProblem& b) { return a.line < b.line; });
+  // What is merged into several mappings is wrong in each of them.
+  const auto is_same = [](const ConfigProblem& a, const ConfigProblem& b) {
+    return a.line == b.line && a.column == b.column && a.what == b.what;
+  };
+  std::vector<ConfigProblem> once;
+  for (ConfigProblem& problem : loaded.problems) {
+    const bool is_said = std::any_of(once.begin(), once.end(), [&](const ConfigProblem& said) {
+      return problem.line > 0 && is_same(said, problem);
+    });
+    if (!is_said) once.push_back(std::move(problem));
+  }
+  loaded.problems = std::move(once);
   return loaded;
 }
 

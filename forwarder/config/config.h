@@ -5,6 +5,7 @@
 // the file holds, without the line break at its end.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -32,6 +33,8 @@ struct PipelineConfig {
   std::optional<DeadLetterConfig> dead_letter;
   std::string state;              // directory; empty: nothing is remembered
   TapLevel tap = TapLevel::kOff;  // what the status page may show of events
+  // What the file says, by the names of its keys: for comparing only, as secrets are among it.
+  std::map<std::string, std::string> given{};
 };
 
 struct StatusConfig {
@@ -39,6 +42,7 @@ struct StatusConfig {
   std::string host = "127.0.0.1";
   int port = 8470;
   std::optional<TapLevel> tap;  // nothing: what the address allows
+  Secret control;               // empty: nothing can be changed through the server
 
   // Sets host and port by `listen`; false: it is not ADDRESS:PORT.
   bool parse();

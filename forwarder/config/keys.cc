@@ -181,6 +181,8 @@ KeyTable<DeadLetterConfig> dead_letter_table() {
   return table;
 }
 
+constexpr size_t kShortestToken = 16;
+
 KeyTable<StatusConfig> status_table() {
   KeyTable<StatusConfig> table;
   table.key("listen", &StatusConfig::listen, "`ADDRESS:PORT` of the status server")
@@ -192,7 +194,18 @@ KeyTable<StatusConfig> status_table() {
           "tap", &StatusConfig::tap,
           {{"off", TapLevel::kOff}, {"keys", TapLevel::kKeys}, {"rows", TapLevel::kRows}},
           "What the page shows of the last events: nothing, their keys, or whole documents")
-      .initially("keys where `listen` is a loopback address, else off");
+      .initially("keys where `listen` is a loopback address, else off")
+      .key("control", &StatusConfig::control,
+           "Token that lets people pause, resume and retry sinks, on the page and by POST")
+      .initially("none: nothing can be changed")
+      .rule([](StatusConfig& status, const Section::Has& has) -> std::optional<KeyProblem> {
+        if (!has("control") || status.control.reveal().size() >= kShortestToken) {
+          return std::nullopt;
+        }
+        return KeyProblem{"control",
+                          "\"control\" must have at least 16 characters, such as what "
+                          "`openssl rand -hex 16` prints"};
+      });
   return table;
 }
 

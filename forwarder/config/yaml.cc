@@ -45,6 +45,65 @@ std::string list(const std::vector<std::string>& words) {
   return text;
 }
 
+using Entries = std::vector<std::pair<YAML::Node, YAML::Node>>;
+
+constexpr std::string_view kMerge = "<<";
+constexpr size_t kMostMerged = 1'000;  // mappings: one may refer to itself
+
+bool is_word(const YAML::Node& key, std::string_view word) {
+  return key.IsScalar() && key.Scalar() == word;
+}
+
+// The pairs of a mapping, and those of its merge keys that it does not have itself. `left`: so many
+// mappings more may be merged. The place of a merge key that is wrong, if one is.
+std::optional<YAML::Node> collect(const YAML::Node& node, Entries& entries, size_t& left) {
+  std::vector<YAML::Node> others;
+  for (const auto& pair : node) {
+    if (is_word(pair.first, kMerge)) {
+      if (pair.second.IsSequence()) {
+        for (const auto& item : pair.second) others.push_back(item);
+      } else {
+        others.push_back(pair.second);
+      }
+      continue;
+    }
+    const bool is_known = std::any_of(entries.begin(), entries.end(), [&](const auto& known) {
+      return pair.first.IsScalar() && is_word(known.first, pair.first.Scalar());
+    });
+    if (!is_known) entries.emplace_back(pair.first, pair.second);
+  }
+  for (const YAML::Node& other : others) {
+    if (!other.IsMap() || left == 0) return other;
+    left--;
+    if (auto wrong = collect(other, entries, left)) return wrong;
+  }
+  return std::nullopt;
+}
+
+// No deeper than `depth`: an alias may lead back to where it stands.
+void flatten(const YAML::Node& node, const std::string& name, size_t depth, size_t& left,
+             std::map<std::string, std::string>& out) {
+  if (left == 0 || depth == 0) return;
+  left--;
+  if (node.IsSequence()) {
+    out[name] = "[" + std::to_string(node.size());
+    for (size_t i = 0; i < node.size(); i++) {
+      flatten(node[i], name + "[" + std::to_string(i) + "]", depth - 1, left, out);
+    }
+  } else if (node.IsMap()) {
+    if (!name.empty()) out[name] = "{";
+    Entries entries;
+    size_t merges = kMostMerged;
+    collect(node, entries, merges);
+    for (const auto& [key, value] : entries) {
+      if (!key.IsScalar()) continue;
+      flatten(value, name.empty() ? key.Scalar() : name + "." + key.Scalar(), depth - 1, left, out);
+    }
+  } else {
+    out[name] = node.IsScalar() ? "=" + node.Scalar() : "";
+  }
+}
+
 // Notes where the documents of a text begin.
 class DocumentStarts : public YAML::EventHandler {
  public:
@@ -106,6 +165,7 @@ YamlMap::YamlMap(YAML::Node node, std::string what, std::vector<ConfigProblem>& 
     node_.reset(YAML::Node(YAML::NodeType::Map));
     return;
   }
+  entries_ = merged(node_);
   for (auto it = node_.begin(); it != node_.end(); ++it) {
     for (auto other = node_.begin(); other != it; ++other) {
       if (it->first.IsScalar() && other->first.IsScalar() &&
@@ -116,10 +176,31 @@ YamlMap::YamlMap(YAML::Node node, std::string what, std::vector<ConfigProblem>& 
   }
 }
 
+YamlMap::Entries YamlMap::merged(const YAML::Node& node) {
+  Entries entries;
+  size_t left = kMostMerged;
+  const auto wrong = collect(node, entries, left);
+  if (wrong) {
+    note(wrong->Mark(), left == 0 ? "the merge key (\"<<\") leads back to its own mapping"
+                                  : "a merge key (\"<<\") needs a mapping, such as *NAME, or a "
+                                    "list of mappings");
+  }
+  return entries;
+}
+
+std::map<std::string, std::string> YamlMap::given() const {
+  constexpr size_t kDepth = 16;
+  constexpr size_t kMost = 100'000;  // values: aliases may multiply them
+  std::map<std::string, std::string> all;
+  size_t left = kMost;
+  flatten(node_, "", kDepth, left, all);
+  return all;
+}
+
 YAML::Node YamlMap::find(const std::string& key) {
   if (std::find(known_.begin(), known_.end(), key) == known_.end()) known_.push_back(key);
-  for (const auto& pair : node_) {
-    if (pair.first.IsScalar() && pair.first.Scalar() == key) return pair.second;
+  for (const auto& pair : entries_) {
+    if (is_word(pair.first, key)) return pair.second;
   }
   return YAML::Node(YAML::NodeType::Undefined);
 }
@@ -143,8 +224,8 @@ std::optional<YAML::Node> YamlMap::value_of(const std::string& key) {
   YAML::Node value = find(key);
   if (!value.IsDefined()) return std::nullopt;
   if (!value.IsNull()) return value;
-  for (const auto& pair : node_) {
-    if (pair.first.IsScalar() && pair.first.Scalar() == key) {
+  for (const auto& pair : entries_) {
+    if (is_word(pair.first, key)) {
       note(pair.first.Mark(), "\"" + key + "\" has no value");
     }
   }
@@ -354,8 +435,8 @@ void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
 // The library tells no empty value from the word null: that stands in the line of its key.
 bool YamlMap::is_null_word(const std::string& key) {
   find(key);
-  for (const auto& pair : node_) {
-    if (!pair.first.IsScalar() || pair.first.Scalar() != key) continue;
+  for (const auto& pair : entries_) {
+    if (!is_word(pair.first, key)) continue;
     return pair.second.IsNull() && pair.second.Mark().line == pair.first.Mark().line;
   }
   return false;
@@ -411,7 +492,7 @@ void YamlMap::dictionary(const std::string& key,
     note(value->Mark(), "\"" + key + "\" must be a mapping of names to values");
     return;
   }
-  for (const auto& pair : *value) {
+  for (const auto& pair : merged(*value)) {
     if (pair.first.IsScalar()) read(pair.first.Scalar(), pair.second);
   }
 }
@@ -446,17 +527,14 @@ void YamlMap::note(const YAML::Mark& mark, std::string what) {
 }
 
 void YamlMap::finish() {
-  for (const auto& pair : node_) {
+  for (const auto& pair : entries_) {
     if (!pair.first.IsScalar()) {
       note(pair.first.Mark(), "a key must be a word");
       continue;
     }
     const std::string& key = pair.first.Scalar();
     if (std::find(known_.begin(), known_.end(), key) != known_.end()) continue;
-    if (key == "<<") {
-      note(pair.first.Mark(), "merge keys (\"<<\") are not supported: write the keys themselves");
-      continue;
-    }
+    if (key.starts_with("x-")) continue;
     auto meant = nearest(key, known_);
     std::vector<std::string> sorted = known_;
     std::sort(sorted.begin(), sorted.end());

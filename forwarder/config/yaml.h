@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -22,7 +23,9 @@ namespace walspout {
 // function does not end: its parser does not read past a "," that is in no list.
 std::vector<YAML::Node> load_documents(const std::string& text);
 
-// A mapping whose keys are asked for by name. finish() reports the keys that were not asked for.
+// A mapping whose keys are asked for by name. finish() reports the keys that were not asked for. A
+// merge key, "<<", gives the keys of another mapping, or of several; the mapping's own keys win. A
+// key that begins with "x-" is for the writer of the file.
 // A key that is absent, or has a wrong value, leaves its target as it was. Readers of one value say
 // whether they set it.
 class YamlMap {
@@ -82,6 +85,10 @@ class YamlMap {
   // For the end of a message: `, not "VALUE"`, if it is short and can be no secret.
   std::string not_this(const std::string& key);
 
+  // All that the mapping says, as the file has it: "source.slot" and its value, in words that
+  // differ where the values do.
+  std::map<std::string, std::string> given() const;
+
   void problem(const std::string& key, std::string what);  // at the key's value
   void problem(std::string what);                          // at the mapping
   size_t problem_count() const { return problems_.size(); }
@@ -96,7 +103,11 @@ class YamlMap {
   std::optional<uint64_t> whole_number(const std::string& key, uint64_t least, uint64_t most);
   void note(const YAML::Mark& mark, std::string what);
 
+  using Entries = std::vector<std::pair<YAML::Node, YAML::Node>>;
+  Entries merged(const YAML::Node& node);
+
   YAML::Node node_;
+  Entries entries_;  // keys and values, with those of merge keys
   std::string what_;
   std::vector<ConfigProblem>& problems_;
   std::vector<std::string> known_;

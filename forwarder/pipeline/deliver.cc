@@ -39,6 +39,8 @@ Result<void> Deliverer::run() {
   Result<void> result = connect();
   std::vector<Event> batch;
   while (result && !queue_.closed()) {
+    while_held();
+    if (queue_.closed()) break;
     stats_.pulse.back_by(time_.now() + kPatience);
     const size_t left_out = queue_.take(cursor_, sink_.limits(), kPatience, batch);
     leave_out(left_out);
@@ -60,6 +62,20 @@ Result<void> Deliverer::run() {
   return result;
 }
 
+// The sink keeps its connection meanwhile, and holds up nothing that it does not want.
+void Deliverer::while_held() {
+  if (!held_) return;
+  const SinkState before = stats_.state.exchange(SinkState::kHeld);
+  while (held_ && !queue_.closed()) {
+    stats_.pulse.back_by(time_.now() + kPatience);
+    sink_.idle();
+    leave_out(queue_.pass_over(cursor_));
+    time_.sleep(kRestPoll * 10);
+  }
+  // What is delivered next says how the receiver is.
+  stats_.state = before;
+}
+
 // Counts events that the sink does not want.
 void Deliverer::leave_out(size_t events) {
   if (!events) return;
@@ -69,6 +85,7 @@ void Deliverer::leave_out(size_t events) {
 
 Result<void> Deliverer::connect() {
   while (!queue_.closed()) {
+    while_held();
     std::optional<SourceState> source = source_();
     if (!source) {
       stats_.pulse.back_by(time_.now() + kSourcePoll);
@@ -99,6 +116,8 @@ Result<void> Deliverer::connect() {
 
 Result<void> Deliverer::deliver(std::vector<Event>& pending) {
   while (!pending.empty() && !queue_.closed()) {
+    while_held();
+    if (queue_.closed()) break;
     stats_.pulse.back_by(time_.now() + kPatience);
     const bool ours = queue_.fence().wait(kPatience);
     if (queue_.is_discarded(cursor_)) pending.clear();
@@ -415,10 +434,14 @@ void Deliverer::wait(SinkState state, Milliseconds time, const Error& error) {
 // SIGHUP ends it: something may have changed.
 void Deliverer::pause(Duration time) {
   const TimePoint end = time_.now() + time;
+  retry_ = false;
   stats_.pulse.back_by(end);
+  const auto is_over = [&] {
+    return time_.now() >= end || queue_.closed() || reopen_ || retry_ || held_;
+  };
   time_.sleep(std::min(time, kPatience));
   leave_out(queue_.pass_over(cursor_));
-  while (time_.now() < end && !queue_.closed() && !reopen_) {
+  while (!is_over()) {
     sink_.idle();
     leave_out(queue_.pass_over(cursor_));
     time_.sleep(std::min(end - time_.now(), kPatience));

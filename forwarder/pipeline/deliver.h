@@ -75,7 +75,15 @@ class Deliverer {
   // ends. From any thread.
   void reopen() { reopen_ = true; }
 
+  // A pause between attempts ends. From any thread.
+  void retry() { retry_ = true; }
+
+  // Nothing more is delivered until hold(false). What is under way ends. From any thread.
+  void hold(bool held) { held_ = held; }
+  bool is_held() const { return held_; }
+
  private:
+  void while_held();
   void leave_out(size_t events);
   Result<void> failed(std::vector<Event>& pending, const DeliveryError& error, bool others_passed);
   Result<void> event_failed(std::vector<Event>& pending, const DeliveryError& error,
@@ -123,6 +131,8 @@ class Deliverer {
   std::string parked_for_;           // what the log has said of why the sink is parked
   std::atomic<TimePoint::rep> limit_{TimePoint::max().time_since_epoch().count()};
   std::atomic<bool> reopen_{false};
+  std::atomic<bool> retry_{false};
+  std::atomic<bool> held_{false};
 };
 
 }  // namespace walspout

@@ -47,6 +47,11 @@ class Pipeline {
   // SIGHUP: files are opened, and secrets in files read, again. What waits to try again tries now.
   void reopen();
 
+  // A sink is to try again at once, to deliver nothing for now, or to go on. From any thread.
+  void retry(size_t sink) { lanes_[sink]->deliverer->retry(); }
+  void hold(size_t sink, bool held) { lanes_[sink]->deliverer->hold(held); }
+  bool is_held(size_t sink) const { return lanes_[sink]->deliverer->is_held(); }
+
   // The name of a thread that should have been back `grace` ago; empty if there is none.
   std::string late_thread(TimePoint now, Duration grace) const;
 

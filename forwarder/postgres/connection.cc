@@ -240,10 +240,20 @@ Result<Connection> Connection::open(const Secret& dsn, Mode mode, TimePoint dead
 
 Result<Connection> Connection::beside(const Secret& dsn, Mode mode, TimePoint deadline,
                                       std::function<bool()> interrupted) const {
+  return open_at(address(), dsn, mode, deadline, *wake_, std::move(interrupted));
+}
+
+Result<Connection> Connection::open_at(const ServerAddress& server, const Secret& dsn, Mode mode,
+                                       TimePoint deadline, const Wake& wake,
+                                       std::function<bool()> interrupted) {
+  const Host here{server.host, server.address, server.port, true};
+  return attempt(dsn, here, mode, deadline, wake, interrupted);
+}
+
+ServerAddress Connection::address() const {
   auto value = [](const char* text) { return std::string(text ? text : ""); };
   const PGconn* conn = conn_.get();
-  const Host here{value(PQhost(conn)), value(PQhostaddr(conn)), value(PQport(conn)), true};
-  return attempt(dsn, here, mode, deadline, *wake_, interrupted);
+  return {value(PQhost(conn)), value(PQhostaddr(conn)), value(PQport(conn))};
 }
 
 Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode mode,

@@ -59,6 +59,13 @@ struct Outcome {
   uint64_t affected = 0;  // rows, by INSERT, UPDATE or DELETE
 };
 
+// Which of the servers that a DSN names, as libpq says it.
+struct ServerAddress {
+  std::string host;
+  std::string address;
+  std::string port;
+};
+
 class Connection {
  public:
   enum class Mode {
@@ -85,6 +92,12 @@ class Connection {
   // `interrupted` by what is given here.
   Result<Connection> beside(const Secret& dsn, Mode mode, TimePoint deadline,
                             std::function<bool()> interrupted) const;
+
+  // The same from any thread: `server` is the address() of the other connection.
+  static Result<Connection> open_at(const ServerAddress& server, const Secret& dsn, Mode mode,
+                                    TimePoint deadline, const Wake& wake,
+                                    std::function<bool()> interrupted);
+  ServerAddress address() const;
 
   // Runs statements, of SQL or of the replication protocol; their rows. Whatever the database or
   // the role sets for its sessions, they run with what postgres/session.h lists. Those of an

@@ -37,6 +37,11 @@ Route* route_of(SinkConfig& config) {
   return config.type->route ? config.type->route(config.options) : nullptr;
 }
 
+Origin* origin_of(SinkConfig& config) {
+  if (Route* route = route_of(config)) return &route->origin;
+  return config.type->origin ? config.type->origin(config.options) : nullptr;
+}
+
 std::vector<Secret*> secrets_of(SinkConfig& config) {
   std::vector<Secret*> all;
   for (const Key& key : config.type->keys.keys) {

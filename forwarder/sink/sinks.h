@@ -23,6 +23,9 @@ Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config);
 // The templates that choose a destination; null: the sink has one destination for all events.
 Route* route_of(SinkConfig& config);
 
+// Where it keeps from where its events come; null: it does not want to know.
+Origin* origin_of(SinkConfig& config);
+
 // The secrets that the sink has been given, also the empty ones.
 std::vector<Secret*> secrets_of(SinkConfig& config);
 

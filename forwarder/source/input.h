@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "source/slot_watch.h"
 #include "source/source.h"
 #include "stream/input.h"
 
@@ -15,17 +16,22 @@ namespace walspout {
 class SlotInput final : public Input {
  public:
   // As Source. `observe` makes the observer, which may be none.
-  SlotInput(std::string pipeline, const SourceConfig& config, EventQueue& queue, const Wake& wake,
-            std::optional<StateFile> state, SourceTiming timing,
+  SlotInput(const std::string& name, const SourceConfig& config, EventQueue& queue,
+            const Wake& wake, std::optional<StateFile> state, SourceTiming timing,
             const std::function<StreamObserver*(const SourceStats&)>& observe)
       : slot_(config.slot),
         max_value_bytes_(config.max_value_bytes),
         max_depth_(config.max_depth),
         plain_numbers_(config.numbers == "json"),
-        source_(std::move(pipeline), config, queue, stats_, wake, std::move(state), timing,
-                observe(stats_)) {}
+        source_(name, config, queue, stats_, wake, std::move(state), timing, observe(stats_)),
+        watch_(name, config, stats_) {}
 
-  Result<void> run() override { return source_.run(); }
+  Result<void> run() override {
+    watch_.start();
+    Result<void> result = source_.run();
+    watch_.stop();
+    return result;
+  }
   void stop(TimePoint drain_until) override { source_.stop(drain_until); }
   void renew() override { source_.renew(); }
 
@@ -41,6 +47,7 @@ class SlotInput final : public Input {
   const bool plain_numbers_;
   SourceStats stats_;
   Source source_;
+  SlotWatch watch_;
 };
 
 }  // namespace walspout

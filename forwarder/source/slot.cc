@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "source/lost.h"
+#include "source/slot_wait.h"
 
 namespace walspout {
 
@@ -372,11 +373,17 @@ Result<void> Slot::create(Connection& connection) {
   log(LogLevel::kInfo, "making the slot; this waits for transactions that run now",
       {{"pipeline", pipeline_}, {"slot", config_.slot}});
   pulse_.away();
+  std::optional<SlotWait> waits;
+  waits.emplace(connection, config_.dsn, [this](const std::string& what) {
+    log(LogLevel::kInfo, "the slot is not made yet",
+        {{"pipeline", pipeline_}, {"slot", config_.slot}, {"waits_for", what}});
+  });
   const bool exports = wants_snapshot_ && wants_snapshot_();
   auto created =
       connection.query("CREATE_REPLICATION_SLOT " + Connection::quote_name(config_.slot) +
                            " LOGICAL walspout " + (exports ? "" : "NO") + "EXPORT_SNAPSHOT",
                        TimePoint::max());
+  waits.reset();
   if (!created) return in("could not make the slot", std::move(created.error().error));
   made_ = true;
   if (exports) {

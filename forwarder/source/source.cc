@@ -250,6 +250,7 @@ void Source::go_on(const Connection& connection, const ServerState& server, cons
   streamed_by_ = std::to_string(connection.server_process());
   place_ = Place::of(config_.dsn);
   slot_.begin(server, from.start);
+  stats_.server.set({connection.address(), connection.server_process()});
   stats_.identity.set(source_identity(server.system, config_.slot, connection.database()));
   queue_.fence().open(connection.socket(), Lease::length_for(server.timeout));
 }
@@ -567,6 +568,9 @@ void Source::hand_over() {
   if (!chunk_.events.empty()) {
     const Event& last = chunk_.events.back();
     last_event_ = {last.lsn, last.index, last.commit_time};
+    if (last.commit_time) {
+      stats_.last_commit_at.store(last.commit_time, std::memory_order_relaxed);
+    }
   }
   if (observer_) observer_->observe(chunk_, decoder_.in_transaction() ? decoder_.xid() : 0);
   Chunk chunk = std::exchange(chunk_, Chunk{});

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-#include "pipeline/pipeline.h"
+#include "pipeline/pipelines.h"
 #include "status/json.h"
 #include "status/report.h"
 
@@ -33,21 +33,22 @@ double quantile(const std::array<uint64_t, LatencyHistogram::kBuckets>& counts, 
   for (size_t i = 0; i < counts.size(); ++i) {
     const auto here = static_cast<double>(counts[i]);
     if (here > 0 && before + here >= wanted) {
+      if (i + 1 == counts.size()) break;
       const double high = LatencyHistogram::bound_seconds(i);
-      const double low = i == 0 ? 0 : high / 2;  // each bucket is twice the one before
+      const double low = i == 0 ? 0 : LatencyHistogram::bound_seconds(i - 1);
       return low + (high - low) * std::max(0.0, wanted - before) / here;
     }
     before += here;
   }
-  return LatencyHistogram::bound_seconds(counts.size() - 1);
+  return LatencyHistogram::bound_seconds(counts.size() - 2);
 }
 
-History::History(std::vector<const Pipeline*> pipelines, Duration interval, size_t samples)
-    : pipelines_(std::move(pipelines)), interval_(interval), samples_(samples) {
-  for (const Pipeline* pipeline : pipelines_) {
-    series_.emplace_back().sinks.resize(pipeline->config().sinks.size());
+History::History(const Pipelines& pipelines, Duration interval, size_t samples)
+    : pipelines_(pipelines), interval_(interval), samples_(samples), sampled_at_(Clock::now()) {
+  for (const auto& pipeline : pipelines_.list()) {
+    Series& series = series_[pipeline->config().name];
+    for (const SinkConfig& sink : pipeline->config().sinks) series.sinks[sink.name];
   }
-  sampled_at_ = Clock::now();
   thread_ = std::thread([this] { run(); });
 }
 
@@ -72,7 +73,12 @@ void History::sample() {
   const TimePoint now = Clock::now();
   const double seconds = std::chrono::duration<double>(now - sampled_at_).count();
   sampled_at_ = now;
-  for (size_t i = 0; i < pipelines_.size(); ++i) sample(*pipelines_[i], series_[i], seconds);
+  std::map<std::string, Series> before = std::exchange(series_, {});
+  for (const auto& pipeline : pipelines_.list()) {
+    const std::string& name = pipeline->config().name;
+    Series& series = series_[name] = std::move(before[name]);
+    sample(*pipeline, series, seconds);
+  }
 }
 
 void History::keep(std::deque<double>& values, double value) const {
@@ -81,22 +87,27 @@ void History::keep(std::deque<double>& values, double value) const {
 }
 
 void History::sample(const Pipeline& pipeline, Series& series, double seconds) {
+  // A pipeline that was made by a reload counts from 0.
+  const auto since = [](uint64_t now, uint64_t& before) {
+    const uint64_t past = std::exchange(before, now);
+    return now < past ? now : now - past;
+  };
   const auto rate = [&](uint64_t now, uint64_t& before) {
-    const uint64_t count = now - std::exchange(before, now);
-    return static_cast<double>(count) / seconds;
+    return static_cast<double>(since(now, before)) / seconds;
   };
   keep(series.lag_seconds, lag_seconds(pipeline, wall_micros()));
   keep(series.lag, lag_of(pipeline).value_or(kNothing));
   keep(series.events, rate(pipeline.input().stats().events, series.events_before));
-  for (size_t i = 0; i < series.sinks.size(); ++i) {
+  std::map<std::string, SinkSeries> before = std::exchange(series.sinks, {});
+  for (size_t i = 0; i < pipeline.config().sinks.size(); ++i) {
     const SinkStats& stats = pipeline.sink_stats(i);
-    SinkSeries& sink = series.sinks[i];
+    const std::string& name = pipeline.config().sinks[i].name;
+    SinkSeries& sink = series.sinks[name] = std::move(before[name]);
     keep(sink.events, rate(stats.events, sink.events_before));
     Counts fresh{};
     bool any = false;
     for (size_t bucket = 0; bucket < fresh.size(); ++bucket) {
-      const uint64_t now = stats.latency.count(bucket);
-      fresh[bucket] = now - std::exchange(sink.counts_before[bucket], now);
+      fresh[bucket] = since(stats.latency.count(bucket), sink.counts_before[bucket]);
       any = any || fresh[bucket] > 0;
     }
     keep(sink.p50, any ? quantile(fresh, 0.5) : kNothing);
@@ -111,22 +122,23 @@ std::string History::json() const {
     Object root(out);
     root.real("interval", std::chrono::duration<double>(interval_).count());
     root.key("pipelines") += '[';
-    for (size_t i = 0; i < series_.size(); ++i) {
-      if (i > 0) out += ',';
-      const Series& series = series_[i];
+    bool first = true;
+    for (const auto& [name, series] : series_) {
+      if (!std::exchange(first, false)) out += ',';
       Object pipeline(out);
-      pipeline.text("name", pipelines_[i]->config().name);
+      pipeline.text("name", name);
       list(pipeline.key("lag_seconds"), series.lag_seconds);
       list(pipeline.key("lag"), series.lag);
       list(pipeline.key("events"), series.events);
       pipeline.key("sinks") += '[';
-      for (size_t j = 0; j < series.sinks.size(); ++j) {
-        if (j > 0) out += ',';
+      bool first_sink = true;
+      for (const auto& [sink_name, values] : series.sinks) {
+        if (!std::exchange(first_sink, false)) out += ',';
         Object sink(out);
-        sink.text("name", pipelines_[i]->config().sinks[j].name);
-        list(sink.key("events"), series.sinks[j].events);
-        list(sink.key("p50"), series.sinks[j].p50);
-        list(sink.key("p99"), series.sinks[j].p99);
+        sink.text("name", sink_name);
+        list(sink.key("events"), values.events);
+        list(sink.key("p50"), values.p50);
+        list(sink.key("p99"), values.p99);
       }
       out += ']';
     }

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -17,6 +18,7 @@
 namespace walspout {
 
 class Pipeline;
+class Pipelines;
 
 // The value below which that part of what was counted lies, as far as buckets tell it; in seconds.
 // 0: nothing was counted.
@@ -24,9 +26,9 @@ double quantile(const std::array<uint64_t, LatencyHistogram::kBuckets>& counts, 
 
 class History {
  public:
-  // The pipelines outlive it. Takes samples on a thread of its own.
-  explicit History(std::vector<const Pipeline*> pipelines,
-                   Duration interval = std::chrono::seconds(5), size_t samples = 180);
+  // The pipelines outlive it. Takes samples on a thread of its own, of those that there are then.
+  explicit History(const Pipelines& pipelines, Duration interval = std::chrono::seconds(5),
+                   size_t samples = 180);
   ~History();
   History(const History&) = delete;
   History& operator=(const History&) = delete;
@@ -51,7 +53,7 @@ class History {
     std::deque<double> lag_seconds;
     std::deque<double> lag;
     std::deque<double> events;
-    std::vector<SinkSeries> sinks;
+    std::map<std::string, SinkSeries> sinks;  // by name
   };
 
   void run();
@@ -59,14 +61,14 @@ class History {
   void sample(const Pipeline& pipeline, Series& series, double seconds);
   void keep(std::deque<double>& values, double value) const;
 
-  const std::vector<const Pipeline*> pipelines_;
+  const Pipelines& pipelines_;
   const Duration interval_;
   const size_t samples_;
   mutable std::mutex mutex_;
   std::condition_variable ended_;
   bool end_ = false;
   TimePoint sampled_at_;
-  std::vector<Series> series_;
+  std::map<std::string, Series> series_;  // by the name of the pipeline
   std::thread thread_;
 };
 

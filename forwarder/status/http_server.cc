@@ -32,12 +32,16 @@ const char* reason(int status) {
       return "OK";
     case 400:
       return "Bad Request";
+    case 401:
+      return "Unauthorized";
     case 403:
       return "Forbidden";
     case 404:
       return "Not Found";
     case 405:
       return "Method Not Allowed";
+    case 429:
+      return "Too Many Requests";
     case 431:
       return "Request Header Fields Too Large";
     case 503:
@@ -55,7 +59,6 @@ std::string to_text(const Answer& answer, bool keep_alive, bool with_body) {
       "\r\nCache-Control: no-store\r\nConnection: " + (keep_alive ? "keep-alive" : "close") +
       "\r\n";
   text += answer.headers;
-  if (answer.status == 405) text += "Allow: GET, HEAD\r\n";
   text += "\r\n";
   if (with_body) text += answer.body;
   return text;
@@ -300,8 +303,9 @@ bool HttpServer::answer(Client& client, TimePoint now) {
     answer = {431, "text/plain; charset=utf-8", "the head of the request is too long\n"};
   } else if (head == Head::kBad) {
     answer = {400, "text/plain; charset=utf-8", "this is no HTTP/1 request\n"};
-  } else if (request.method != "GET" && request.method != "HEAD") {
-    answer = {405, "text/plain; charset=utf-8", "only GET and HEAD are answered\n"};
+  } else if (request.method != "GET" && request.method != "HEAD" && request.method != "POST") {
+    answer = {405, "text/plain; charset=utf-8", "only GET, HEAD and POST are answered\n",
+              "Allow: GET, HEAD, POST\r\n"};
   } else {
     answer = handler_(request);
     // Requests that come before the answer of the first one have to be repeated.

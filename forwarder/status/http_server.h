@@ -39,7 +39,7 @@ struct HttpLimits {
 
 class HttpServer {
  public:
-  // Called on the server's thread, for GET and HEAD of any path.
+  // Called on the server's thread, for GET, HEAD and POST of any path. A body is not read.
   using Handler = std::function<Answer(const Request& request)>;
 
   // Listens. Port 0 is any free port. kFatal: the address cannot be had.

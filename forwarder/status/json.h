@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -15,6 +16,18 @@ namespace walspout {
 inline std::string short_number(double value) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.6g", value);
+  return text;
+}
+
+// A time in microseconds since 1970, in UTC, as envelopes have it.
+inline std::string time_text(int64_t micros) {
+  const auto seconds = static_cast<time_t>(micros / 1'000'000);
+  tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[64];
+  std::snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", parts.tm_year + 1900,
+                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
+                static_cast<int>(micros % 1'000'000));
   return text;
 }
 

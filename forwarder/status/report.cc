@@ -40,6 +40,8 @@ const char* name_of(SinkState state) {
       return "retrying";
     case SinkState::kParked:
       return "parked";
+    case SinkState::kHeld:
+      return "paused";
     default:
       return "stopped";
   }
@@ -78,6 +80,7 @@ void sink_json(std::string& out, const Pipeline& pipeline, size_t i) {
   sink.number("dropped", stats.dropped);
   sink.number("missing", stats.missing);
   sink.number("losses", stats.losses);
+  if (stats.progress_at) sink.text("last_delivery_time", time_text(stats.progress_at));
   sink.text("last_loss", stats.last_loss.get());
   sink.text("last_error", stats.last_error.get());
 }
@@ -126,8 +129,7 @@ class Families {
     uint64_t sum = 0;
     for (size_t i = 0; i < LatencyHistogram::kBuckets; i++) {
       sum += counts.count(i);
-      bool last = i + 1 == LatencyHistogram::kBuckets;
-      if (i < kFirstBucket && !last) continue;
+      const bool last = i + 1 == LatencyHistogram::kBuckets;
       double bound = last ? std::numeric_limits<double>::infinity() : counts.bound_seconds(i);
       metric.histogram.bucket.push_back({sum, bound});
     }
@@ -139,8 +141,6 @@ class Families {
   std::string text() const { return prometheus::TextSerializer().Serialize(families_); }
 
  private:
-  static constexpr size_t kFirstBucket = 6;  // 64 microseconds
-
   MetricFamily& family(std::string_view name, MetricType type, std::string_view help) {
     for (MetricFamily& family : families_) {
       if (family.name == name) return family;
@@ -201,6 +201,10 @@ void source_metrics(Families& families, const Pipeline& pipeline, int64_t now) {
     gauge("walspout_backfill_held_bytes", "WAL that the slot keeps because of these.",
           static_cast<double>(backfill->held_bytes()));
   }
+  if (const int64_t at = source.last_commit_at) {
+    gauge("walspout_last_event_timestamp_seconds", "Unix time of the commit of the last event.",
+          static_cast<double>(at) / 1e6);
+  }
   counter("walspout_source_connects_total", "Times that streaming began.", source.connects);
   counter("walspout_source_events_total", "Events received, repetitions included.", source.events);
   counter("walspout_source_bytes_total", "Bytes received.", source.bytes);
@@ -208,8 +212,12 @@ void source_metrics(Families& families, const Pipeline& pipeline, int64_t now) {
   for (const InputFigure& figure : pipeline.input().figures()) {
     const auto* number = std::get_if<uint64_t>(&figure.value);
     if (figure.metric.empty() || number == nullptr) continue;
+    Labels all = labels;
+    if (!figure.label.empty()) {
+      all.push_back({std::string(figure.label), std::string(figure.label_value)});
+    }
     families.add(figure.metric, figure.counts ? MetricType::Counter : MetricType::Gauge,
-                 figure.help, labels, static_cast<double>(*number));
+                 figure.help, all, static_cast<double>(*number));
   }
 }
 
@@ -225,6 +233,11 @@ void sink_metrics(Families& families, const Pipeline& pipeline, size_t i) {
   families.add("walspout_sink_waiting_events", MetricType::Gauge,
                "Events received that the sink is not done with.", labels,
                static_cast<double>(pipeline.waiting(i)));
+  if (const int64_t at = stats.progress_at) {
+    families.add("walspout_sink_last_delivery_timestamp_seconds", MetricType::Gauge,
+                 "Unix time at which the sink was done with an event last.", labels,
+                 static_cast<double>(at) / 1e6);
+  }
   counter("walspout_sink_events_total", "Events durable at the receiver.", stats.events);
   counter("walspout_sink_bytes_total", "Bytes of their documents.", stats.bytes);
   counter("walspout_sink_batches_total", "Batches tried.", stats.batches);
@@ -260,8 +273,13 @@ std::optional<double> lag_of(const Pipeline& pipeline) {
   return std::nullopt;
 }
 
-Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now) {
+Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now,
+                    const std::map<std::string, std::string>& missing) {
   Readiness result;
+  for (const auto& [name, why] : missing) {
+    result.ready = false;
+    result.why += name + ": could not be started: " + why + "\n";
+  }
   auto not_ready = [&](const Pipeline& pipeline, const std::string& why) {
     result.ready = false;
     result.why += pipeline.config().name + ": " + why + "\n";
@@ -289,13 +307,15 @@ Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now) 
   return result;
 }
 
-std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now) {
+std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now, bool control,
+                        const std::map<std::string, std::string>& missing) {
   std::string out;
   {
     Object root(out);
     root.text("version", kVersion);
     root.text("commit", kCommit);
-    root.flag("ready", readiness(pipelines, now).ready);
+    root.flag("control", control);
+    root.flag("ready", readiness(pipelines, now, missing).ready);
     root.key("pipelines") += '[';
     bool first = true;
     for (const Pipeline* each : pipelines) {
@@ -313,7 +333,9 @@ std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t n
       pipeline.number("in_flight_bytes", each->queue().bytes());
       pipeline.number("memory_limit_bytes", each->queue().capacity());
       pipeline.text("tap", name_of(each->tap().level()));
+      pipeline.flag("dead_letter", each->config().dead_letter.has_value());
       pipeline.number("events", source.events);
+      if (source.last_commit_at) pipeline.text("last_event_time", time_text(source.last_commit_at));
       pipeline.number("connects", source.connects);
       pipeline.text("last_error", source.last_error.get());
       backfills_json(pipeline.key("backfills"), *each);

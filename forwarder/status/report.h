@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,7 +18,9 @@ struct Readiness {
 
 // A pipeline is ready while it streams and its sinks take events; one that has work and makes no
 // progress is not. `now` is wall clock, in microseconds.
-Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now);
+// `missing`: pipelines that could not be started, and why.
+Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now,
+                    const std::map<std::string, std::string>& missing = {});
 
 // Age of the oldest event that a sink is not done with. `now` as above.
 double lag_seconds(const Pipeline& pipeline, int64_t now);
@@ -25,7 +28,9 @@ double lag_seconds(const Pipeline& pipeline, int64_t now);
 // In bytes of WAL, or in messages of Kafka; nothing: not known.
 std::optional<double> lag_of(const Pipeline& pipeline);
 
-std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now);
+// `control`: whether sinks can be controlled through this server.
+std::string status_json(const std::vector<const Pipeline*>& pipelines, int64_t now, bool control,
+                        const std::map<std::string, std::string>& missing);
 
 // In Prometheus' text format.
 std::string metrics_text(const std::vector<const Pipeline*>& pipelines, int64_t now);

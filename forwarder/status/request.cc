@@ -85,13 +85,22 @@ Head parse_head(std::string_view bytes, Request& request) {
   if (!is_method(method) || target.empty() || (line != "HTTP/1.1" && line != "HTTP/1.0")) {
     return Head::kBad;
   }
-  request = {method, path_of(target), query_of(target), {}, line == "HTTP/1.1", begin + length};
+  request = {};
+  request.method = method;
+  request.path = path_of(target);
+  request.query = query_of(target);
+  request.keep_alive = line == "HTTP/1.1";
+  request.length = begin + length;
   bool has_body = false;
   for (line = take_line(rest); !line.empty(); line = take_line(rest)) {
     const std::string_view name = take_until(line, ':');
     const std::string_view value = trim(line);
     if (is_same_word(name, "Host")) {
       request.host = value;
+    } else if (is_same_word(name, "Authorization")) {
+      request.authorization = value;
+    } else if (is_same_word(name, "Origin")) {
+      request.origin = value;
     } else if (is_same_word(name, "Connection")) {
       if (has_word(value, "keep-alive")) request.keep_alive = true;
       if (has_word(value, "close")) request.keep_alive = false;

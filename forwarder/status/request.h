@@ -15,8 +15,10 @@ enum class Head {
 
 struct Request {
   std::string_view method;
-  std::string_view path;    // without scheme, host and query
-  std::string_view query;   // behind the "?"
+  std::string_view path;   // without scheme, host and query
+  std::string_view query;  // behind the "?"
+  std::string_view authorization;
+  std::string_view origin;  // of the page that asks, as browsers say it
   std::string_view host;    // as the client named it, with its port; empty: it did not
   bool keep_alive = false;  // whether another request may follow on the connection
   size_t length = 0;        // of the head, in bytes

@@ -1,8 +1,8 @@
-// The status server: a page for people at /, and /healthz /readyz /status /history /tap /metrics.
+// The status server: a page for people at /, and /healthz /readyz /status /history /tap /letters
+// /metrics. With a token, POST /control pauses, resumes and retries sinks.
 #pragma once
 
 #include <memory>
-#include <vector>
 
 #include "base/result.h"
 #include "config/config.h"
@@ -10,10 +10,29 @@
 
 namespace walspout {
 
-class Pipeline;
+class Pipelines;
 
-// Listens; the pipelines outlive the server.
-Result<std::unique_ptr<HttpServer>> start_status_server(const StatusConfig& config,
-                                                        std::vector<const Pipeline*> pipelines);
+class StatusServer {
+ public:
+  // Listens; the pipelines outlive the server.
+  static Result<std::unique_ptr<StatusServer>> start(const StatusConfig& config,
+                                                     const Pipelines& pipelines);
+  ~StatusServer();
+  StatusServer(const StatusServer&) = delete;
+  StatusServer& operator=(const StatusServer&) = delete;
+
+  // Takes what may change while it listens: the token.
+  void apply(const StatusConfig& config);
+
+  // Closes everything.
+  void stop();
+
+ private:
+  class Pages;
+  StatusServer();
+
+  std::unique_ptr<Pages> pages_;
+  std::unique_ptr<HttpServer> server_;
+};
 
 }  // namespace walspout

@@ -3,7 +3,6 @@
 #include <arpa/inet.h>
 
 #include <charconv>
-#include <ctime>
 
 #include "base/clock.h"
 #include "pipeline/pipeline.h"
@@ -27,18 +26,6 @@ std::string decoded(std::string_view text) {
     }
   }
   return out;
-}
-
-// In UTC, as envelopes have it.
-std::string time_text(int64_t micros) {
-  const auto seconds = static_cast<time_t>(micros / 1'000'000);
-  tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[64];
-  std::snprintf(text, sizeof(text), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", parts.tm_year + 1900,
-                parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec,
-                static_cast<int>(micros % 1'000'000));
-  return text;
 }
 
 void event_json(std::string& out, const TappedEvent& event) {

@@ -26,6 +26,8 @@ struct InputFigure {
   std::string_view metric{};  // empty: it is no metric. A metric has a number
   std::string_view help{};    // of the metric
   bool counts = false;        // the metric never falls but at a start
+  std::string_view label{};   // of the metric, beside the pipeline; empty: it has no other
+  std::string_view label_value{};
 };
 
 class Input {

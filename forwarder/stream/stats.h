@@ -4,57 +4,76 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cstdint>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "base/pulse.h"
 
 namespace walspout {
 
-// Counts durations in buckets whose upper bounds are powers of two microseconds.
+// Counts durations in buckets with the upper bounds 1, 2.5 and 5, from 100 microseconds to 5000
+// seconds.
 class LatencyHistogram {
  public:
-  static constexpr size_t kBuckets = 32;  // bucket i: below 2^i us; the last one: all others
+  static constexpr size_t kBounds = 24;
+  static constexpr size_t kBuckets = kBounds + 1;  // the last one: all that is longer
 
   void add(int64_t micros, uint64_t events) {
     uint64_t value = micros > 0 ? static_cast<uint64_t>(micros) : 0;
-    size_t bucket = std::min<size_t>(std::bit_width(value), kBuckets - 1);
+    const auto bound = std::lower_bound(kBoundMicros.begin(), kBoundMicros.end(), value);
+    const auto bucket = static_cast<size_t>(bound - kBoundMicros.begin());
     counts_[bucket].fetch_add(events, std::memory_order_relaxed);
     sum_.fetch_add(value * events, std::memory_order_relaxed);
   }
 
   uint64_t count(size_t bucket) const { return counts_[bucket].load(std::memory_order_relaxed); }
   uint64_t sum_micros() const { return sum_.load(std::memory_order_relaxed); }
+  // Of a bucket but the last one.
   static double bound_seconds(size_t bucket) {
-    return static_cast<double>(uint64_t{1} << bucket) / 1e6;
+    return static_cast<double>(kBoundMicros[bucket]) / 1e6;
   }
 
  private:
+  static constexpr std::array<uint64_t, kBounds> kBoundMicros = [] {
+    std::array<uint64_t, kBounds> bounds{};
+    uint64_t unit = 100;
+    for (size_t i = 0; i < kBounds; i += 3, unit *= 10) {
+      bounds[i] = unit;
+      bounds[i + 1] = unit * 5 / 2;
+      bounds[i + 2] = unit * 5;
+    }
+    return bounds;
+  }();
+
   std::array<std::atomic<uint64_t>, kBuckets> counts_{};
   std::atomic<uint64_t> sum_{0};
 };
 
-// Text that one thread sets and others read.
-class SharedText {
+// A value that one thread sets and others read.
+template <typename T>
+class Shared {
  public:
-  void set(std::string text) {
+  void set(T value) {
     std::lock_guard lock(mutex_);
-    text_ = std::move(text);
+    value_ = std::move(value);
   }
-  std::string get() const {
+  T get() const {
     std::lock_guard lock(mutex_);
-    return text_;
+    return value_;
   }
 
  private:
   mutable std::mutex mutex_;
-  std::string text_;
+  T value_{};
 };
 
+using SharedText = Shared<std::string>;
+
 // kParked: an operator has to change something; the sink tries again from time to time.
-enum class SinkState : int { kConnecting, kDelivering, kRetrying, kParked, kStopped };
+// kHeld: an operator wants nothing to be delivered for now.
+enum class SinkState : int { kConnecting, kDelivering, kRetrying, kParked, kHeld, kStopped };
 
 struct SinkStats {
   std::atomic<uint64_t> events{0};  // durable at the receiver
@@ -85,6 +104,8 @@ struct InputStats {
   std::atomic<uint64_t> bytes{0};
   std::atomic<uint64_t> events{0};
   std::atomic<uint64_t> pauses{0};  // times that the queue was full
+  // When the last event that came was committed: wall clock, microseconds; 0: not known.
+  std::atomic<int64_t> last_commit_at{0};
   Pulse pulse;
   SharedText last_error;
 };

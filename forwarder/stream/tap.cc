@@ -9,6 +9,13 @@ void Tap::watch(TimePoint now) {
   until_ = (now + kWatched).time_since_epoch().count();
 }
 
+void Tap::set_level(TapLevel level) {
+  std::lock_guard lock(mutex_);
+  if (level_.exchange(level) == level) return;
+  kept_.clear();
+  if (level == TapLevel::kOff) until_ = 0;
+}
+
 void Tap::see(std::span<const Event> events, TimePoint now) {
   if (now.time_since_epoch().count() > until_) {
     until_ = 0;
@@ -16,6 +23,8 @@ void Tap::see(std::span<const Event> events, TimePoint now) {
   }
   if (events.size() > kOfAChunk) events = events.last(kOfAChunk);
   std::lock_guard lock(mutex_);
+  const TapLevel level = level_;
+  if (level == TapLevel::kOff) return;
   for (const Event& event : events) {
     TappedEvent seen;
     seen.number = ++last_;
@@ -27,7 +36,7 @@ void Tap::see(std::span<const Event> events, TimePoint now) {
     seen.commit_time = event.commit_time;
     seen.bytes = event.document.size();
     if (event.key().size() <= kMostOfKey) seen.key = event.key();
-    if (level_ == TapLevel::kRows && event.document.size() <= kMostOfDocument) {
+    if (level == TapLevel::kRows && event.document.size() <= kMostOfDocument) {
       seen.document = event.document;
     }
     kept_.push_back(std::move(seen));

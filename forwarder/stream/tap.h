@@ -44,6 +44,9 @@ class Tap {
 
   TapLevel level() const { return level_; }
 
+  // From any thread. What was kept is forgotten.
+  void set_level(TapLevel level);
+
   // Somebody looks, and will for a while. From any thread.
   void watch(TimePoint now);
   bool is_watched() const { return until_.load(std::memory_order_relaxed) != 0; }
@@ -56,7 +59,7 @@ class Tap {
   std::vector<TappedEvent> events(uint64_t after, const std::string& filter, size_t most) const;
 
  private:
-  const TapLevel level_;
+  std::atomic<TapLevel> level_;
   std::atomic<int64_t> until_{0};  // of the clock; 0: it is not watched
   mutable std::mutex mutex_;
   uint64_t last_ = 0;

@@ -1,16 +1,18 @@
 """The page at `/` of the status server, in a real browser."""
 
+import http.server
 import json
 import os
 import re
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 
 import pytest
 from harness import postgres as pg
-from harness.forwarder import PROGRAM, file_sink, run
+from harness.forwarder import PROGRAM, file_sink, http_sink, run
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -151,6 +153,70 @@ def test_the_same_in_a_terminal(db, fwd):
     assert gone.returncode == 1 and "walspout run" in gone.stderr and not gone.stdout
 
 
+def test_sinks_are_controlled_with_the_keyboard(db, fwd, browser):
+    db.psql(TABLE)
+    with fwd(root="  control: a-token-of-a-test\ndrain: 5s") as forwarder:
+        go(browser, forwarder)
+        shows(browser, "delivering")
+        assert "Pause" not in text(browser)
+        field = browser.find_element(By.ID, "token")
+        field.send_keys("a wrong one, of some length", Keys.ENTER)
+        shows(browser, "Pause")
+        button = browser.find_element(By.CSS_SELECTOR, "button[aria-label='Pause file']")
+        button.send_keys(Keys.ENTER)
+        shows(browser, "the token is wrong")
+        assert [entry for entry in errors(browser) if "401" not in entry["message"]] == []
+        field.send_keys("a-token-of-a-test", Keys.ENTER)
+        shows(browser, "Pause")
+        button.send_keys(Keys.ENTER)
+        shows(browser, "Resume")
+        shows(browser, "paused file")
+        db.psql("INSERT INTO orders VALUES (1)")
+        pg.wait_until(lambda: forwarder.status()["sinks"][0]["waiting"] == 1, 30, what="an event that waits")
+        button.send_keys(Keys.ENTER)
+        forwarder.wait_for_events(1)
+        shows(browser, "delivering")
+        assert "a-token" not in browser.page_source
+        assert not errors(browser)
+
+
+class Rejects(http.server.BaseHTTPRequestHandler):
+    """A receiver that takes nothing."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(422)
+        self.send_header("Content-Length", "14")
+        self.end_headers()
+        self.wfile.write(b"<b>no note</b>")
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.mark.parametrize("tap", ["keys", "rows", "off"])
+def test_dead_letters_are_shown_as_far_as_they_may(db, fwd, browser, tmp_path, tap):
+    db.psql(TABLE)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Rejects) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with fwd(sinks=http_sink(server.server_port), pipeline=f"dead_letter: {{path: {tmp_path}/letters}}",
+                 root=f"  tap: {tap}\ndrain: 5s") as forwarder:
+            go(browser, forwarder)
+            db.psql("INSERT INTO orders VALUES (7, 'a private note'), (8, 'another')")
+            pg.wait_until(lambda: forwarder.status()["sinks"][0]["dead_letters"] == 2, 30, what="dead letters")
+            if tap == "off":
+                assert json.loads(forwarder.get("/letters?pipeline=test")[1]) == {"letters": []}
+                assert "private" not in browser.page_source
+            else:
+                shows(browser, "Dead letters")
+                shows(browser, '{"id":8}')
+                assert ("a private note" in text(browser)) == (tap == "rows")
+                assert ("422" in text(browser)) == (tap == "rows")
+                assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+            assert not errors(browser)
+        server.shutdown()
+
+
 AXE = "axe-core@4.14.1"
 
 
@@ -177,9 +243,11 @@ def test_everybody_can_use_it(db, fwd, browser, tmp_path, scheme, width):
                             {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
                             {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False})
-    with fwd() as forwarder:
+    with fwd(root="  control: a-token-of-a-test\ndrain: 5s") as forwarder:
         go(browser, forwarder)
         shows(browser, "delivering")
+        browser.find_element(By.ID, "token").send_keys("a-token-of-a-test", Keys.ENTER)
+        shows(browser, "Pause")
         assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
         browser.execute_script(axe(tmp_path))
         found = browser.execute_async_script("axe.run().then(arguments[arguments.length - 1])")

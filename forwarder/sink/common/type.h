@@ -65,6 +65,10 @@ struct SinkType {
   // The templates that choose the destination of an event; empty: all events go to one place.
   std::function<Route*(std::any& options)> route{};
 
+  // The member that says where events come from, of a type without templates; empty: none needs
+  // that.
+  std::function<Origin*(std::any& options)> origin{};
+
   // The size of a batch, as configured. Empty: the sink has no such key.
   std::function<uint64_t(const std::any& options)> batch_bytes{};
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/secret.h"
 #include "base/tls.h"
+#include "sink/common/route.h"
 
 namespace walspout {
 
@@ -29,8 +30,9 @@ struct HttpConfig {
   size_t batch_bytes = 1u << 20;
   size_t lanes = 1;
   bool cloudevents = false;        // binary mode: attributes as ce- headers
-  std::string cloudevents_source;  // ce-source; empty: /walspout
-  size_t redirects = 0;            // how many are followed, to the same host only
+  std::string cloudevents_source;  // ce-source; empty: /walspout/DATABASE
+  Origin origin{};
+  size_t redirects = 0;  // how many are followed, to the same host only
   bool http2 = true;
   Secret proxy;  // [http|https|socks4|socks4a|socks5|socks5h]://[user:password@]host[:port]; empty:
                  // none, whatever the environment says

@@ -44,6 +44,13 @@ std::string header_text(std::string_view text) {
   return encoded;
 }
 
+// CloudEvents wants a name in reverse DNS. The op is behind it.
+constexpr std::string_view kEventType = "io.walspout.";
+
+std::string default_source(const Origin& origin) {
+  return origin.database.empty() ? "/walspout" : "/walspout/" + header_text(origin.database);
+}
+
 // Of several events: first, last and a hash of all ids between them. No dot, which separates the
 // parts of what is signed.
 std::string id_of(const std::vector<std::string>& ids) {
@@ -225,9 +232,9 @@ void HttpSink::add_cloudevent(const Event& event, std::vector<std::string>& head
   headers.push_back("ce-specversion: 1.0");
   headers.push_back("ce-id: " + std::string(EventId(event).view()));
   headers.push_back("ce-source: " + (config_.cloudevents_source.empty()
-                                         ? "/walspout"
+                                         ? default_source(config_.origin)
                                          : header_text(config_.cloudevents_source)));
-  headers.push_back(std::string("ce-type: walspout.") + event.op);
+  headers.push_back("ce-type: " + std::string(kEventType) + event.op);
   if (event.table != nullptr) {
     headers.push_back("ce-subject: " + header_text(event.schema()) + "." +
                       header_text(event.table_name()));

@@ -68,7 +68,7 @@ KeyTable<HttpConfig> table() {
       .key("cloudevents", &HttpConfig::cloudevents, "Attributes of CloudEvents as `ce-` headers")
       .key("cloudevents_source", &HttpConfig::cloudevents_source,
            "Attribute `source` of CloudEvents")
-      .initially("/walspout")
+      .initially("/walspout/DATABASE")
       .key("redirects", &HttpConfig::redirects,
            "How many redirects are followed, to the same host only")
       .between(0, 10)
@@ -116,6 +116,7 @@ SinkType http_type() {
       sink_type<HttpConfig>("http", "Sends a POST request to a webhook", table(),
                             [](const HttpConfig& config) { return HttpSink::create(config); });
   type.rule = fit_timeout;
+  type.origin = [](std::any& options) { return &std::any_cast<HttpConfig&>(options).origin; };
   type.batch_bytes = [](const std::any& options) -> uint64_t {
     return std::any_cast<const HttpConfig&>(options).batch_bytes;
   };

@@ -338,6 +338,7 @@ void KafkaInput::hand_over() {
         chunk.tables.push_back(taken.table);
       }
     }
+    stats_.last_commit_at.store(taken_.back().event.commit_time, std::memory_order_relaxed);
     stats_.bytes.fetch_add(size, std::memory_order_relaxed);
     stats_.events.fetch_add(taken_.size(), std::memory_order_relaxed);
     taken_.clear();

@@ -129,8 +129,11 @@ TEST(ConfigMessages, OfMappingsAndLists) {
   expect(with("slot: s", "slot: s\n      publications: [[a]]"),
          "6:22: an item of \"publications\" must be a single value");
   expect(plus("    memory: 1MiB\n    memory: 2MiB\n"), "10:5: \"memory\" is there twice");
-  expect(plus("    <<: {memory: 1MiB}\n"),
-         "9:5: merge keys (\"<<\") are not supported: write the keys themselves");
+  expect(plus("    <<: 1\n"),
+         "9:9: a merge key (\"<<\") needs a mapping, such as *NAME, or a list of mappings");
+  expect(plus("    <<: {memroy: 1MiB}\n"),
+         "9:10: unknown key \"memroy\" in an item of \"pipelines\": did you mean \"memory\"?");
+  EXPECT_THAT(problems(plus("    retry: &a {<<: *a}\n")), HasSubstr("leads back"));
 }
 
 TEST(ConfigMessages, OfPrograms) {

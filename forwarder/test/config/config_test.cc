@@ -40,6 +40,44 @@ std::string with(const std::string& source, const std::string& sink = "{type: nu
          (source.empty() ? "" : ", " + source) + "}\n  sinks: [" + sink + "]\n" + rest;
 }
 
+TEST(Config, MergeKeysGiveWhatTheMappingDoesNotSay) {
+  const std::string text =
+      "x-retry: &retry {initial: 1s, max: 9s}\n"
+      "x-more: &more {max: 7s, x-note: whatever}\n"
+      "pipelines:\n"
+      "  - &first\n"
+      "    name: one\n"
+      "    x-owner: team\n"
+      "    source: {dsn: host=x, slot: one}\n"
+      "    retry: {<<: [*more, *retry], initial: 2s}\n"
+      "    sinks: [{type: 'null'}]\n"
+      "  - <<: *first\n"
+      "    name: two\n"
+      "    source: {dsn: host=x, slot: two}\n";
+  const Config config = good(text);
+  ASSERT_EQ(config.pipelines.size(), 2u);
+  for (const PipelineConfig& pipeline : config.pipelines) {
+    EXPECT_EQ(pipeline.retry.initial, std::chrono::seconds(2));
+    EXPECT_EQ(pipeline.retry.max, std::chrono::seconds(7));
+    EXPECT_EQ(pipeline.sinks.size(), 1u);
+  }
+  EXPECT_EQ(config.pipelines[1].name, "two");
+  EXPECT_EQ(config.pipelines[1].source.slot, "two");
+}
+
+TEST(Config, WhatIsGivenDiffersWhereTheFileDoes) {
+  const std::string text =
+      "pipelines:\n"
+      "  - name: p\n"
+      "    source: {dsn: host=x, slot: s}\n"
+      "    sinks: [{type: 'null'}]\n";
+  const auto given = good(text).pipelines[0].given;
+  EXPECT_EQ(given.at("source.slot"), "=s");
+  EXPECT_EQ(given.at("sinks[0].type"), "=null");
+  EXPECT_EQ(good("# words\n" + text + "    x-note: {a: 1}\n").pipelines[0].given.size(),
+            given.size() + 2);
+}
+
 TEST(Config, AListItemIsWhatStandsThere) {
   const Config config =
       good(with(R"(publications: ["a,b", 'Q"', " sp "],)"

@@ -167,6 +167,43 @@ TEST_F(DelivererTest, DeliversInOrder) {
   EXPECT_EQ(stats.latency.sum_micros(), 3'000'000u);
 }
 
+TEST_F(DelivererTest, AHeldSinkGetsNothingAndKeepsItsConnection) {
+  for (const uint64_t lsn : {10, 20}) queue.push(transaction(lsn, 1));
+  sink.queue = &queue;
+  sink.expected = 2;
+  Deliverer deliverer(sink, queue, 0, config, letters, stats, time,
+                      [] { return SourceState{Lsn{77}}; });
+  sink.script = {[&](std::span<const Event> events, Progress& progress) -> Delivery {
+    deliverer.hold(true);
+    return fail(ErrorKind::kRetry)(events, progress);
+  }};
+  size_t held = 0;
+  time.on_sleep = [&] {
+    if (stats.state != SinkState::kHeld) return;
+    EXPECT_TRUE(sink.taken.empty());
+    if (++held == 50) deliverer.hold(false);
+  };
+  ASSERT_TRUE(deliverer.run());
+  EXPECT_EQ(held, 50u);
+  EXPECT_GE(sink.idles, 50u);
+  EXPECT_THAT(sink.taken, ElementsAre("10-0", "20-0"));
+  EXPECT_EQ(stats.state, SinkState::kDelivering);
+}
+
+TEST_F(DelivererTest, ARetryEndsAPauseBetweenAttempts) {
+  queue.push(transaction(10, 1));
+  sink.queue = &queue;
+  sink.expected = 1;
+  config.retry = {Milliseconds(1'000'000), Milliseconds(1'000'000)};
+  Deliverer deliverer(sink, queue, 0, config, letters, stats, time,
+                      [] { return SourceState{Lsn{77}}; });
+  sink.script = {fail(ErrorKind::kRetry)};
+  time.on_sleep = [&] { deliverer.retry(); };
+  ASSERT_TRUE(deliverer.run());
+  EXPECT_LE(time.slept.size(), 3u);
+  EXPECT_THAT(sink.taken, ElementsAre("10-0"));
+}
+
 std::string ids(std::span<const Event> events) {
   std::string text;
   for (const Event& event : events) text += std::string(EventId(event).view()) + " ";

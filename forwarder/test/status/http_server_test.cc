@@ -149,7 +149,7 @@ TEST_F(HttpServerTest, Answers) {
   EXPECT_THAT(get("/"), EndsWith("\r\n\r\nhello\n"));
   EXPECT_THAT(get("/x"), StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(ask("PUT / HTTP/1.1\r\n\r\n"), HasSubstr("405 Method Not Allowed"));
-  EXPECT_THAT(ask("PUT / HTTP/1.1\r\n\r\n"), HasSubstr("Allow: GET, HEAD\r\n"));
+  EXPECT_THAT(ask("PUT / HTTP/1.1\r\n\r\n"), HasSubstr("Allow: GET, HEAD, POST\r\n"));
   EXPECT_THAT(ask("hello?\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
   const std::string head = ask("HEAD / HTTP/1.1\r\nConnection: close\r\n\r\n");
   EXPECT_THAT(head, HasSubstr("Content-Length: 6\r\n"));

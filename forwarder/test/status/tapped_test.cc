@@ -31,15 +31,32 @@ TEST(Tapped, OnlyAddressesAndWhatIsConfiguredAreOurs) {
 TEST(Quantiles, LieInTheirBucket) {
   std::array<uint64_t, LatencyHistogram::kBuckets> counts{};
   EXPECT_EQ(quantile(counts, 0.5), 0);
-  counts[10] = 99;  // 512 to 1024 microseconds
-  counts[20] = 1;   // about a second
-  EXPECT_GT(quantile(counts, 0.5), 0.000512);
-  EXPECT_LT(quantile(counts, 0.5), 0.001024);
-  EXPECT_LE(quantile(counts, 0.99), 0.001024);
+  counts[3] = 99;  // 500 to 1000 microseconds
+  counts[12] = 1;  // up to a second
+  EXPECT_GT(quantile(counts, 0.5), 0.0005);
+  EXPECT_LT(quantile(counts, 0.5), 0.001);
+  EXPECT_LE(quantile(counts, 0.99), 0.001);
   EXPECT_GT(quantile(counts, 0.999), 0.5);
   counts.fill(0);
-  counts[0] = 1;  // below a microsecond
-  EXPECT_LE(quantile(counts, 1), 0.000001);
+  counts[0] = 1;  // up to 100 microseconds
+  EXPECT_LE(quantile(counts, 1), 0.0001);
+  counts.fill(0);
+  counts.back() = 1;  // longer than all bounds
+  EXPECT_EQ(quantile(counts, 0.5), 5000);
+}
+
+TEST(Latencies, AreCountedUpToAndWithABound) {
+  LatencyHistogram latency;
+  for (const int64_t micros : {-5, 0, 100}) latency.add(micros, 1);
+  EXPECT_EQ(latency.count(0), 3u);
+  latency.add(101, 2);
+  latency.add(250, 3);
+  EXPECT_EQ(latency.count(1), 5u);
+  EXPECT_EQ(LatencyHistogram::bound_seconds(1), 0.00025);
+  latency.add(5'000'000'000, 1);
+  EXPECT_EQ(latency.count(LatencyHistogram::kBuckets - 2), 1u);
+  latency.add(5'000'000'001, 1);
+  EXPECT_EQ(latency.count(LatencyHistogram::kBuckets - 1), 1u);
 }
 
 class TapTest : public testing::Test {

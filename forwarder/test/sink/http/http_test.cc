@@ -207,9 +207,13 @@ TEST_F(HttpSinkTest, CloudEventsPutAttributesIntoHeaders) {
   EXPECT_EQ(member(request, "ce-specversion"), "1.0");
   EXPECT_EQ(member(request, "ce-id"), "1000-0");
   EXPECT_EQ(member(request, "ce-source"), "/shop/gr%C3%B6%C3%9Fe");
-  EXPECT_EQ(member(request, "ce-type"), "walspout.c");
+  EXPECT_EQ(member(request, "ce-type"), "io.walspout.c");
   EXPECT_EQ(member(request, "ce-subject"), "public.orders");
   EXPECT_EQ(member(request, "ce-time"), "2023-11-14T22:13:20.123456Z");
+  config_.cloudevents_source.clear();
+  config_.origin.database = "my shop";
+  ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span().first(1)));
+  EXPECT_EQ(member(server_.requests().at(1), "ce-source"), "/walspout/my%20shop");
   config_.batch_events = 2;
   EXPECT_FALSE(HttpSink::create(config_));
 }
