@@ -1,4 +1,4 @@
-"""POST /control: sinks are paused, resumed and retried by those who have the token, and by nobody else."""
+"""POST /control: sinks are paused, resumed and retried by clients with the token, and by no other client."""
 
 import json
 import time

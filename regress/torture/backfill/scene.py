@@ -24,7 +24,7 @@ from torture.truth import SETTINGS
 
 FAILED = os.path.join(pg.TOP, "build", "torture", "failed")
 CATCH_UP = 120          # seconds, after all has healed
-MISSING = "missing"     # a standby that nobody is: commits wait for it, and are decoded meanwhile
+MISSING = "missing"     # a standby that does not exist: commits wait for it, and are decoded meanwhile
 LOCAL = "SET synchronous_commit = local; "
 UNFINISHED = "state NOT IN ('done', 'canceled', 'failed')"
 CONF = {"wal_sender_timeout": "5s", "max_wal_size": "4GB", "checkpoint_timeout": "30s", "autovacuum_naptime": "1s",
