@@ -13,7 +13,7 @@ import pytest
 PROGRAM = os.environ.get("WALSPOUT") or os.path.join(pg.TOP, "build", "forwarder", "walspout")
 EXAMPLE = os.path.join(pg.TOP, "forwarder", "walspout.example.yaml")
 SECRETS = {"WEBHOOK_SECRET": "whsec_dGhlIGtleSBvZiBhIHRlc3QgYW5kIG5vdGhpbmcgZWxzZQ==",
-           "REDIS_PASSWORD": "p", "NATS_PASSWORD": "p", "TOKEN": "t", "HASH_KEY": "k"}
+           "REDIS_PASSWORD": "p", "NATS_PASSWORD": "p", "TOKEN": "t", "CONTROL_TOKEN": "0123456789abcdef0123456789abcdef", "HASH_KEY": "k"}
 
 
 def read(*path):
