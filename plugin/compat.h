@@ -8,7 +8,6 @@
 
 #include "postgres.h"
 
-#include "common/sha2.h"
 #include "replication/logical.h"
 #include "replication/reorderbuffer.h"
 #include "utils/guc.h"
@@ -78,6 +77,7 @@
 /* HMAC-SHA256. False if the library that the server was built with fails. */
 #if PG_VERSION_NUM >= 140000
 #include "common/hmac.h"
+#include "common/sha2.h"
 static inline bool
 hmac_sha256(uint8 *digest, const char *key, Size key_size, const char *bytes, Size n)
 {
@@ -92,34 +92,46 @@ hmac_sha256(uint8 *digest, const char *key, Size key_size, const char *bytes, Si
 	return done;
 }
 #else
+/* The headers of its hashes need those of OpenSSL, which extensions are built without. */
+#include "utils/fmgrprotos.h"
+#define PG_SHA256_BLOCK_LENGTH 64
+#define PG_SHA256_DIGEST_LENGTH 32
+
+/* Of a block and bytes behind it. The digest may be these bytes. */
+static inline void
+sha256(uint8 *digest, const uint8 *block, Size block_size, const void *bytes, Size n)
+{
+	bytea	   *all = palloc(VARHDRSZ + block_size + n);
+	bytea	   *hash;
+
+	SET_VARSIZE(all, VARHDRSZ + block_size + n);
+	memcpy(VARDATA(all), block, block_size);
+	memcpy(VARDATA(all) + block_size, bytes, n);
+	hash = DatumGetByteaPP(DirectFunctionCall1(sha256_bytea, PointerGetDatum(all)));
+	memcpy(digest, VARDATA_ANY(hash), PG_SHA256_DIGEST_LENGTH);
+	pfree(hash);
+	pfree(all);
+}
+
 static inline void
 hash_padded(uint8 *digest, const uint8 *key, uint8 pad, const void *bytes, Size n)
 {
 	uint8		block[PG_SHA256_BLOCK_LENGTH];
-	pg_sha256_ctx context;
 
 	for (int i = 0; i < PG_SHA256_BLOCK_LENGTH; i++)
 		block[i] = key[i] ^ pad;
-	pg_sha256_init(&context);
-	pg_sha256_update(&context, block, sizeof(block));
-	pg_sha256_update(&context, bytes, n);
-	pg_sha256_final(&context, digest);
+	sha256(digest, block, sizeof(block), bytes, n);
 }
 
 static inline bool
 hmac_sha256(uint8 *digest, const char *key, Size key_size, const char *bytes, Size n)
 {
 	uint8		block[PG_SHA256_BLOCK_LENGTH] = {0};
-	pg_sha256_ctx context;
 
 	if (key_size <= sizeof(block))
 		memcpy(block, key, key_size);
 	else
-	{
-		pg_sha256_init(&context);
-		pg_sha256_update(&context, (const uint8 *) key, key_size);
-		pg_sha256_final(&context, block);
-	}
+		sha256(block, (const uint8 *) key, key_size, "", 0);
 	hash_padded(digest, block, 0x36, bytes, n);
 	hash_padded(digest, block, 0x5c, digest, PG_SHA256_DIGEST_LENGTH);
 	return true;
