@@ -93,7 +93,8 @@ hmac_sha256(uint8 *digest, const char *key, Size key_size, const char *bytes, Si
 }
 #else
 /* The headers of its hashes need those of OpenSSL, which extensions are built without. */
-#include "utils/fmgrprotos.h"
+#include "fmgr.h"
+extern Datum sha256_bytea(PG_FUNCTION_ARGS);
 #define PG_SHA256_BLOCK_LENGTH 64
 #define PG_SHA256_DIGEST_LENGTH 32
 

@@ -595,7 +595,7 @@ fits_value(Out *o, const char *s, Size n, Size max)
 
 /* What becomes of JSON that is appended behind something else. */
 static void
-assert_unquoted(const char *json, const char *text)
+assert_unquoted(const char *json, const char *sample)
 {
 	StringInfoData s;
 	Out			o;
@@ -605,8 +605,8 @@ assert_unquoted(const char *json, const char *text)
 	append(&o, json, strlen(json));
 	json_unquote(&o, 1);
 	out_close(&o);
-	assert_string_equal(s.data + 1, text);
-	assert_int_equal(s.len, strlen(text) + 1);
+	assert_string_equal(s.data + 1, sample);
+	assert_int_equal(s.len, strlen(sample) + 1);
 	pfree(s.data);
 }
 
@@ -638,18 +638,18 @@ random_strings_come_back(void **state)
 {
 	for (int i = 0; i < 2000; i++)
 	{
-		char		text[64];
-		Size		n = random_below(sizeof(text));
+		char		sample[64];
+		Size		n = random_below(sizeof(sample));
 		StringInfoData s;
 		Out			o;
 
 		for (Size k = 0; k < n; k++)
-			text[k] = (char) (random_below(4) == 0 ? "\"\\\n\x01"[random_below(4)] : next_random());
+			sample[k] = (char) (random_below(4) == 0 ? "\"\\\n\x01"[random_below(4)] : next_random());
 		open_new(&o, &s);
-		assert_true(json_string(&o, text, n));
+		assert_true(json_string(&o, sample, n));
 		json_unquote(&o, 0);
 		assert_int_equal(out_tell(&o), n);
-		assert_memory_equal(out_at(&o, 0), text, n);
+		assert_memory_equal(out_at(&o, 0), sample, n);
 		pfree(s.data);
 	}
 }
@@ -657,7 +657,7 @@ random_strings_come_back(void **state)
 static void
 text_is_cut_between_characters(void **state)
 {
-	static const char text[] = "a\xC3\xA4\xE6\x97\xA5\xF0\x9F\x90\x98z";
+	static const char sample[] = "a\xC3\xA4\xE6\x97\xA5\xF0\x9F\x90\x98z";
 	static const Size sizes[] = {0, 1, 3, 6, 10, 11, 11};
 
 	for (Size n = 0; n < lengthof(sizes); n++)
@@ -667,7 +667,7 @@ text_is_cut_between_characters(void **state)
 
 		open_new(&o, &s);
 		append_literal(&o, "x");
-		append(&o, text, strlen(text));
+		append(&o, sample, strlen(sample));
 		json_cut(&o, 1, n);
 		assert_int_equal(out_tell(&o), sizes[n] + 1);
 		pfree(s.data);
