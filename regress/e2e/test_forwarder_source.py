@@ -77,7 +77,7 @@ def test_a_server_can_stop_while_a_sink_is_down(alone, alone_fwd, sink, backlog,
             stop(alone.server)
             forwarder.wait_for_log("releasing the slot")
             alone.server.start()
-            forwarder.wait_for_log("msg=streaming", forwarder.log().rindex("letting go"), timeout=60)
+            forwarder.wait_for_log("msg=streaming", forwarder.log().rindex("releasing the slot"), timeout=60)
             assert alone.confirmed_lsn(forwarder.slot) < end
             assert forwarder.status()["sinks"][0]["events"] == 0
 
@@ -128,7 +128,7 @@ def test_a_server_can_stop_smartly(alone, alone_fwd, backlog, dead_port):
         client = alone.server.connect(alone.name)
         alone.server.process.send_signal(signal.SIGTERM)
         time.sleep(2)
-        assert "letting go" not in forwarder.log()
+        assert "releasing the slot" not in forwarder.log()
         client.close()
         stop(alone.server, "smart")
 
