@@ -102,7 +102,7 @@ check-forwarder-unit: $(if $(BUILT),,forwarder-tests)
 	cd $(FORWARDER_BUILD) && ctest -j4 --output-on-failure
 
 check-forwarder-e2e: $(if $(BUILT),,plugin test-modules bench-plugins forwarder-tests)
-	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 2 -m "not long" \
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 2 -m "not long" --durations=25 \
 		$(FORWARDER_TESTS) $(PYTEST_FLAGS)
 
 check-forwarder-long: $(if $(BUILT),,plugin test-modules bench-plugins forwarder-tests)
