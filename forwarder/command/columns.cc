@@ -39,9 +39,10 @@ void judge_patterns(const TextMaps& rules, const std::vector<Row>& columns, Find
       continue;
     }
     for (const auto& [column, change] : changes) {
-      const bool matches = std::any_of(matched.begin(), matched.end(), [&](const Row* row) {
-        return column_matches(column, text(*row, kName));
-      });
+      const bool matches =
+          std::any_of(matched.begin(), matched.end(), [&pattern = column](const Row* row) {
+            return column_matches(pattern, text(*row, kName));
+          });
       if (matches) continue;
       findings.warn(
           "column \"" + column + "\" of columns is in no table that \"" + table + "\" matches",

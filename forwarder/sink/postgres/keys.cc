@@ -40,8 +40,9 @@ std::optional<KeyProblem> columns_problem(const ColumnsConfig& columns, Filled& 
                                        " is in \"rename\" and in \"leave_out\": take it out of "
                                        "one of them"};
     }
-    const bool again = std::count_if(columns.rename.begin(), columns.rename.end(),
-                                     [&](const auto& one) { return one.first == from; }) > 1;
+    const bool again =
+        std::count_if(columns.rename.begin(), columns.rename.end(),
+                      [&name = from](const auto& one) { return one.first == name; }) > 1;
     if (again) {
       return KeyProblem{"columns", "column " + quoted(from) + " is in \"rename\" twice"};
     }
