@@ -349,7 +349,7 @@ is_low_surrogate(uint32 unit)
 	return unit >= 0xDC00 && unit < 0xE000;
 }
 
-/* The character of the escape \uXXXX at *s, which moves behind it; perhaps there are two of them. */
+/* The character of the escape \uXXXX at *s, which moves behind the escape, or behind a pair of surrogates. */
 static uint32
 unescape_unit(const char **s, const char *end)
 {

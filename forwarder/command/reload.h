@@ -15,7 +15,7 @@ std::string changed_keys(const PipelineConfig& now, const PipelineConfig& next);
 // Keys of the whole configuration that have changed, and that only a restart applies.
 std::vector<std::string> restart_keys(const Config& now, const Config& next);
 
-// The pipeline of that name; null: there is none.
+// The pipeline of that name; null: no pipeline has it.
 const PipelineConfig* find_pipeline(const Config& config, const std::string& name);
 
 }  // namespace walspout

@@ -30,7 +30,7 @@ Answer refused(int status, std::string_view why) {
   return answer;
 }
 
-// Of a page of another site the browser names it; of a program there is none.
+// A browser names the site of the page that sends the request. Other programs send no such header.
 bool is_of_another_site(const Request& request) {
   std::string_view origin = request.origin;
   if (origin.empty()) return false;
