@@ -11,6 +11,7 @@ from harness import kafka
 from harness import postgres as pg
 import pytest
 from harness.forwarder import run
+from harness.processes import freeze, thaw
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
@@ -224,10 +225,10 @@ def test_exactly_once_where_a_standby_takes_over(db, fwd, broker):
         for sleeper, other in ((first, second), (second, first)):
             time.sleep(random.uniform(0.5, 1.5))
             begin = len(other.log())
-            sleeper.process.send_signal(signal.SIGSTOP)
+            freeze(sleeper.process.pid)
             other.wait_for_log("msg=streaming", begin, 120)
             time.sleep(1)
-            sleeper.process.send_signal(signal.SIGCONT)
+            thaw(sleeper.process.pid)
             time.sleep(2)
     all_once(broker, topic, writer.changes)
     assert first.terminate() == 0 and second.terminate() == 0

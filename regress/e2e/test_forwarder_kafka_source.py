@@ -11,6 +11,7 @@ import pytest
 from harness import kafka
 from harness import postgres as pg
 from harness.forwarder import Forwarder, Walspout, file_sink, http_sink, run
+from harness.processes import freeze, thaw
 from harness.redis import Redis
 from harness.webhook import Webhook
 
@@ -269,7 +270,7 @@ def test_a_frozen_reader_delivers_nothing_old(db, writer, reader, broker):
         slow[0] = 0.2
         db.psql("UPDATE t SET n = 1")
         pg.wait_until(lambda: len(set(hook.ids)) > 52, 60, what="some more")
-        a.process.send_signal(signal.SIGSTOP)
+        freeze(a.process.pid)
         slow[0] = 0
         b = reader([topic], group="frozen", name="b", sinks=http_sink(hook.port))
         b.start()
@@ -277,7 +278,7 @@ def test_a_frozen_reader_delivers_nothing_old(db, writer, reader, broker):
         pg.wait_until(lambda: len(set(hook.ids)) == 150, 120, what="all events, by the other one")
         time.sleep(0.5)
         before = len(hook.requests)
-        a.process.send_signal(signal.SIGCONT)
+        thaw(a.process.pid)
         pg.wait_until(lambda: a.status()["partitions"] > 0, 120, what="a share for the one that is back")
         time.sleep(1)
         # What it had begun to send before it was frozen may still come.

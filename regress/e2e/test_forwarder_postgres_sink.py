@@ -6,13 +6,13 @@ import json
 import os
 import random
 import re
-import signal
 import threading
 import time
 
 from harness import postgres as pg
 import pytest
 from harness.forwarder import run
+from harness.processes import freeze, thaw
 from test_forwarder_server import pgbouncer
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
@@ -467,13 +467,13 @@ def test_a_frozen_forwarder_commits_nothing_after_another_has_taken_over(db, fwd
     first = fwd(name="first", sinks=sink(target), pipeline="retry: {max: 300ms}").start()
     db.psql("INSERT INTO t VALUES (1, 'x')")
     wait_for_equal(db, target, ["t"])
-    os.kill(first.process.pid, signal.SIGSTOP)
+    freeze(first.process.pid)
     db.psql("INSERT INTO t SELECT i, 'x' FROM generate_series(2, 2000) i")
     pg.wait_until(lambda: not db.server.walsender(first.slot), what="free slot")
     second = fwd(name="second", slot=first.slot, sinks=sink(target), pipeline="retry: {max: 300ms}").start()
     wait_for_equal(db, target, ["t"])
     db.psql("UPDATE t SET body = body || id")
-    os.kill(first.process.pid, signal.SIGCONT)
+    thaw(first.process.pid)
     db.psql("UPDATE t SET body = body || 'z'; DELETE FROM t WHERE id % 2 = 0")
     wait_for_equal(db, target, ["t"])
     first.kill()

@@ -12,7 +12,7 @@ from harness import postgres as pg
 import pytest
 from harness.forwarder import PROGRAM, file_sink, http_sink
 from harness.ports import free_port
-from harness.processes import die_with_parent
+from harness.processes import die_with_parent, freeze, thaw
 from harness.proxy import Proxy
 from harness.webhook import Webhook
 
@@ -319,7 +319,7 @@ def test_cuts_within_transactions_repeat_nothing(db, fwd):
 
 def take_over(db, first, second, gone=lambda: None):
     """The first one is stopped, and loses the slot to the second."""
-    first.process.send_signal(signal.SIGSTOP)
+    freeze(first.process.pid)
     gone()
     db.psql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
             f"WHERE slot_name = '{first.slot}'")
@@ -354,7 +354,7 @@ def test_who_has_lost_the_slot_delivers_nothing(db, fwd, receiver):
         pg.wait_until(lambda: db.confirmed_lsn(first.slot) >= end, 20, what="confirmation")
         hook = stack.enter_context(Webhook(port)) if receiver == "dead" else None
         slow["seconds"] = 0
-        first.process.send_signal(signal.SIGCONT)
+        thaw(first.process.pid)
         first.wait_for_log("waiting to take over")
         time.sleep(2)
         if hook:
@@ -382,7 +382,7 @@ def test_a_full_queue_is_fenced_too(db, fwd):
         second.wait_for_log("waiting to take over")
         rows(db, 1, 20000, 1000)
         wait_until_full(first)
-        first.process.send_signal(signal.SIGSTOP)
+        freeze(first.process.pid)
         pid = db.server.slot(first.slot)["active_pid"]
         os.kill(pid, signal.SIGTERM)
         time.sleep(1.5)
@@ -393,7 +393,7 @@ def test_a_full_queue_is_fenced_too(db, fwd):
         end = db.current_lsn()
         pg.wait_until(lambda: db.confirmed_lsn(first.slot) >= end, 20, what="confirmation")
         with Webhook(port) as hook:
-            first.process.send_signal(signal.SIGCONT)
+            thaw(first.process.pid)
             first.wait_for_log("waiting to take over")
             time.sleep(2)
             assert hook.ids == []

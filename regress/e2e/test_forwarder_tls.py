@@ -2,13 +2,13 @@
 
 import contextlib
 import os
-import signal
 import subprocess
 import time
 
 from harness import postgres as pg
 import pytest
 from harness.forwarder import run
+from harness.processes import freeze, thaw
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 RECORD = 16384      # of TLS, at most
@@ -64,7 +64,7 @@ def test_what_the_library_has_decrypted_is_not_left_there(db, fwd):
 def delay(db, forwarder, walsender, lock, before):
     """Seconds between the first message and the second one, whose end is what the buffer lacks:
     70 kB and 65 kB, and the buffer has grown to 128 kB."""
-    forwarder.process.send_signal(signal.SIGSTOP)
+    freeze(forwarder.process.pid)
     with contextlib.closing(db.server.connect(db.name, autocommit=False)) as writer:
         writer.cursor().execute(f"INSERT INTO t VALUES ({before}, repeat('x', 70000)), "
                                 f"({before + 1}, repeat('x', 65000)); "
@@ -74,16 +74,16 @@ def delay(db, forwarder, walsender, lock, before):
         writer.commit()
     pg.wait_until(lambda: db.value("SELECT true FROM pg_locks WHERE pid = %s AND NOT granted",
                                    (walsender,)), what="server that waits")
-    os.kill(walsender, signal.SIGSTOP)
+    freeze(walsender)
     try:
-        forwarder.process.send_signal(signal.SIGCONT)
+        thaw(forwarder.process.pid)
         came = []
         for count in (1, 2):
             pg.wait_until(lambda: len(forwarder.events()) >= before + count, 3, every=0.001,
                           what="event")
             came.append(time.monotonic())
     finally:
-        os.kill(walsender, signal.SIGCONT)
+        thaw(walsender)
         lock.execute("ROLLBACK")
     forwarder.wait_for_events(before + 3)
     return came[1] - came[0]

@@ -5,7 +5,6 @@ Each is noticed while the forwarder runs, and, with `state`, when it happened wh
 
 import json
 import os
-import signal
 import socket
 import subprocess
 import threading
@@ -14,6 +13,7 @@ import time
 from harness import postgres as pg
 import pytest
 from harness.forwarder import Forwarder, run
+from harness.processes import freeze, thaw
 from torture import checker, truth, workload
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
@@ -72,9 +72,9 @@ def test_a_slot_made_anew_while_it_runs_is_refused(db, fwd):
     forwarder.start()
     deliver(db, forwarder, 1)
     # It is kept out for the moment by a stop, as by a network that is down.
-    forwarder.process.send_signal(signal.SIGSTOP)
+    freeze(forwarder.process.pid)
     make_anew(db, forwarder.slot)
-    forwarder.process.send_signal(signal.SIGCONT)
+    thaw(forwarder.process.pid)
     refused(forwarder, "re-created", "and is at", "start again")
     assert [event["after"]["id"] for event in forwarder.events()] == [1]
 
@@ -108,7 +108,7 @@ def test_a_slot_that_is_being_made_anew_is_refused(db, fwd, how):
     forwarder.start()
     deliver(db, forwarder, 1)
     if how == "stopped":
-        forwarder.process.send_signal(signal.SIGSTOP)
+        freeze(forwarder.process.pid)
     else:
         assert forwarder.terminate() == 0
     make_anew(db, forwarder.slot, create=False)
@@ -121,7 +121,7 @@ def test_a_slot_that_is_being_made_anew_is_refused(db, fwd, how):
     try:
         pg.wait_until(lambda: db.server.slot(forwarder.slot), 10, what="slot that is being made")
         if how == "stopped":
-            forwarder.process.send_signal(signal.SIGCONT)
+            thaw(forwarder.process.pid)
         else:
             forwarder.start(wait=False)
         time.sleep(2)
@@ -312,7 +312,7 @@ def test_a_restored_server_whose_log_has_grown_past_it_is_refused(alone, alone_f
         deliver(alone, forwarder, number)
     end = alone.current_lsn()
     if running:
-        forwarder.process.send_signal(signal.SIGSTOP)
+        freeze(forwarder.process.pid)
     else:
         assert forwarder.terminate() == 0
     alone.restore()
@@ -322,7 +322,7 @@ def test_a_restored_server_whose_log_has_grown_past_it_is_refused(alone, alone_f
     alone.psql("INSERT INTO t SELECT i, repeat('y', 100) FROM generate_series(100, 20000) i")
     assert alone.current_lsn() > end and alone.timeline() == 1
     if running:
-        forwarder.process.send_signal(signal.SIGCONT)
+        thaw(forwarder.process.pid)
     for attempt in range(2):        # for ever, until somebody has dealt with it
         if attempt or not running:
             forwarder.start(wait=False)
@@ -401,7 +401,7 @@ def test_a_server_recovered_to_before_what_was_delivered_is_refused(alone, alone
     before = len(forwarder.events())
     if running:
         # Kept out until the server is what it is to be, as by a network that is down.
-        forwarder.process.send_signal(signal.SIGSTOP)
+        freeze(forwarder.process.pid)
     else:
         assert forwarder.terminate() == 0
     alone.replay("before")
@@ -413,7 +413,7 @@ def test_a_server_recovered_to_before_what_was_delivered_is_refused(alone, alone
         alone.psql("INSERT INTO t SELECT i, repeat('y', 100) FROM generate_series(10, 40000) i")
         assert alone.current_lsn() > end
     if running:
-        forwarder.process.send_signal(signal.SIGCONT)
+        thaw(forwarder.process.pid)
     for attempt in range(2):        # for ever, until somebody has dealt with it
         if attempt or not running:
             forwarder.start(wait=False)

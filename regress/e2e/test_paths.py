@@ -6,11 +6,11 @@ Code that needs one of them works in one and fails, or crashes the server, in th
 
 import json
 import os
-import signal
 import subprocess
 import time
 
 from harness import postgres as pg
+from harness.processes import freeze, thaw
 import pytest
 
 USER_CASTS = {"user_casts": "true"}
@@ -236,9 +236,9 @@ def test_a_machine_that_stands_still_costs_no_value(server, db):
     with server.recvlogical(slot, db.name, USER_CASTS, [f"--endpos={server.current_lsn()}"]) as receiver:
         walsender = receiver.walsender()
         for _ in range(4):
-            os.kill(walsender, signal.SIGSTOP)
+            freeze(walsender)
             time.sleep(1.3)
-            os.kill(walsender, signal.SIGCONT)
+            thaw(walsender)
             time.sleep(0.05)
         rows = [json.loads(line) for line in receiver.lines()]
     assert len(rows) == count

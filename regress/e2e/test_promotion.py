@@ -6,11 +6,11 @@ run them beside an older server of the system: regress/README.md.
 
 import os
 import shutil
-import signal
 
 from harness import postgres as pg
 import pytest
 from harness.forwarder import Forwarder
+from harness.processes import freeze, thaw
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 DECODES = 16
@@ -274,7 +274,7 @@ def test_an_older_copy_is_refused_if_its_standby_could_not_be_followed(family, f
         arrive(primary, forwarder, number)
     forwarder.wait_for_log("nothing is confirmed", timeout=60)
     end = primary.server.current_lsn()
-    forwarder.process.send_signal(signal.SIGSTOP)
+    freeze(forwarder.process.pid)
     primary.server.stop()
     for connection in taken:
         connection.close()
@@ -282,7 +282,7 @@ def test_an_older_copy_is_refused_if_its_standby_could_not_be_followed(family, f
     standby.promote()
     standby.psql("INSERT INTO t SELECT i, repeat('y', 100) FROM generate_series(10, 40000) i")
     assert pg.lsn(standby.server.current_lsn()) > pg.lsn(end)
-    forwarder.process.send_signal(signal.SIGCONT)
+    thaw(forwarder.process.pid)
     refused(forwarder, "was delivered, and is not in this server's log")
     # What both have may come again; of what only the copy has nothing is delivered.
     assert {event["after"]["id"] for event in forwarder.events()} == {1, 2, 3}

@@ -2,12 +2,15 @@
 
 import contextlib
 import ctypes
+import glob
 import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
+
+from harness.waiting import wait_until
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
@@ -69,6 +72,23 @@ def signal_all(pids, number):
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
+
+
+def freeze(*pids):
+    """SIGSTOP; on return none of them runs. The kernel stops threads one by one, which takes a moment."""
+    signal_all(pids, signal.SIGSTOP)
+    for pid in pids:
+        wait_until(lambda pid=pid: all(state in "TtZX" for state in _thread_states(pid)), what=f"stop of {pid}")
+
+
+def thaw(*pids):
+    signal_all(pids, signal.SIGCONT)
+
+
+def _thread_states(pid):
+    for path in glob.glob(f"/proc/{pid}/task/*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(path) as f:
+            yield f.read().rsplit(")", 1)[1].split()[0]
 
 
 def cpu_seconds(pid):

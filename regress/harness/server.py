@@ -6,7 +6,7 @@ import subprocess
 
 from harness import folders
 from harness.ports import accepts
-from harness.processes import die_with_parent, is_gone, signal_all
+from harness.processes import die_with_parent, freeze, is_gone, signal_all, thaw
 from harness.waiting import wait_until
 
 
@@ -105,10 +105,10 @@ class Server:
             wait_until(lambda pid=pid: is_gone(pid), what=f"end of process {pid} of {self.name}")
 
     def freeze(self):
-        signal_all(self.pids(), signal.SIGSTOP)
+        freeze(*self.pids())
 
     def thaw(self):
-        signal_all(self.pids(), signal.SIGCONT)
+        thaw(*self.pids())
 
     def log(self, start=0):
         """What it said; from a position on, if one is given."""

@@ -15,7 +15,7 @@ import threading
 import time
 from typing import Callable, NamedTuple
 
-from harness.processes import signal_all
+from harness.processes import freeze, signal_all, thaw
 
 LONGEST = 3.0           # seconds
 # A server that is told to stop has to, whatever its readers do: a second or two, and a checkpoint; much more
@@ -140,8 +140,8 @@ def cut_transaction(scene, chance):
 
 
 def _freeze(pids):
-    signal_all(pids, signal.SIGSTOP)
-    return lambda: signal_all(pids, signal.SIGCONT)
+    freeze(*pids)
+    return lambda: thaw(*pids)
 
 
 def freeze_forwarder(scene, chance):

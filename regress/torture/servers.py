@@ -10,7 +10,7 @@ import time
 
 from harness import kafka, nats, rabbitmq, redis, webhook
 from harness.ports import free_port
-from harness.processes import signal_all
+from harness.processes import freeze, signal_all, thaw
 from torture import checker
 
 
@@ -55,10 +55,10 @@ class Programs:
         signal_all(self.pids(), signal.SIGKILL)
 
     def freeze(self):
-        signal_all(self.pids(), signal.SIGSTOP)
+        freeze(*self.pids())
 
     def thaw(self):
-        signal_all(self.pids(), signal.SIGCONT)
+        thaw(*self.pids())
 
     def forget(self):
         for path in self.paths:

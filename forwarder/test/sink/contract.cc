@@ -230,7 +230,7 @@ TEST_P(SinkContract, HonoursTheDeadline) {
     ASSERT_FALSE(delivery);
     EXPECT_EQ(delivery.error().error.kind, ErrorKind::kRetry) << delivery.error().error.message();
     EXPECT_GE(took.count(), 450);
-    EXPECT_LE(took.count(), 1000);
+    EXPECT_LE(took.count(), 4000);  // a busy machine takes longer, a limit of the sink much longer
   }
   harness_->thaw_server();
   ASSERT_TRUE(deliver_all(*sink_, events.span().subspan(1)));

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -145,6 +146,32 @@ bool Process::start(const Command& command) {
   pid_ = fork();
   if (pid_ == 0) become(program, command);
   return pid_ > 0;
+}
+
+namespace {
+
+// A thread that has ended does not run either.
+bool is_frozen(pid_t pid) {
+  std::error_code gone;
+  const std::filesystem::directory_iterator tasks("/proc/" + std::to_string(pid) + "/task", gone);
+  return std::all_of(begin(tasks), end(tasks), [](const auto& task) {
+    const std::string stat = read_file(task.path().string() + "/stat");
+    const size_t name_end = stat.rfind(')');  // the state follows the name, which may hold anything
+    return name_end == std::string::npos ||
+           std::string_view("TtZX").find(stat[name_end + 2]) != std::string_view::npos;
+  });
+}
+
+}  // namespace
+
+void freeze(pid_t pid) {
+  if (pid <= 0) return;
+  kill(pid, SIGSTOP);
+  EXPECT_TRUE(wait_for(std::chrono::seconds(30), [pid] { return is_frozen(pid); }));
+}
+
+void thaw(pid_t pid) {
+  if (pid > 0) kill(pid, SIGCONT);
 }
 
 void Process::signal(int signal) const {

@@ -41,6 +41,11 @@ int free_port();
 bool accepts(int port);
 bool accepts(const std::string& unix_socket);
 
+// Stops a process with SIGSTOP. On return none of its threads runs: the kernel stops threads one by
+// one, and on a busy machine that takes a moment.
+void freeze(pid_t pid);
+void thaw(pid_t pid);
+
 // A child process. Killed by the destructor, and by the kernel if the thread that started it ends.
 class Process {
  public:
@@ -62,6 +67,8 @@ class Process {
   // Sends the signal and waits for the end; kills after ten seconds. Nothing if it does not run.
   void stop(int signal);
   void signal(int signal) const;
+  void freeze() const { test::freeze(pid_); }
+  void thaw() const { test::thaw(pid_); }
   bool running();
   pid_t pid() const { return pid_; }
 

@@ -116,8 +116,8 @@ class ExecHarness final : public Harness {
     write_file(program_.file("down"), "");
     program_.signal(SIGKILL);
   }
-  void freeze_server() override { program_.signal(SIGSTOP); }
-  void thaw_server() override { program_.signal(SIGCONT); }
+  void freeze_server() override { freeze(program_.pids().back()); }
+  void thaw_server() override { thaw(program_.pids().back()); }
 
  private:
   Program program_{kAppend};

@@ -64,8 +64,8 @@ class HttpServer {
         << read_file(directory_.file("log"));
   }
   void stop() { process_.stop(SIGTERM); }
-  void freeze() { process_.signal(SIGSTOP); }
-  void thaw() { process_.signal(SIGCONT); }
+  void freeze() { process_.freeze(); }
+  void thaw() { process_.thaw(); }
 
   // What to answer from now on, as JSON.
   void behave(const std::string& control) {

@@ -140,12 +140,8 @@ void KafkaBroker::start() {
       << read_file(directory_.file("format.log")) << read_file(directory_.file("output"));
 }
 
-// Returns when none of its threads runs any more.
 void KafkaBroker::freeze() {
-  process_.signal(SIGSTOP);
-  const std::string status = "/proc/" + std::to_string(process_.pid()) + "/stat";
-  EXPECT_TRUE(wait_for(std::chrono::seconds(30),
-                       [&] { return read_file(status).find(") T ") != std::string::npos; }));
+  process_.freeze();
 }
 
 KafkaClient::KafkaClient()

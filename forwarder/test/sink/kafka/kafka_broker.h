@@ -28,7 +28,7 @@ class KafkaBroker {
   void start();
   void stop() { process_.stop(SIGKILL); }
   void freeze();
-  void thaw() { process_.signal(SIGCONT); }
+  void thaw() { process_.thaw(); }
 
   std::string address() const { return at(port_); }           // everyone may do everything
   std::string tls() const { return local(tls_port_); }        // likewise

@@ -5,7 +5,6 @@
 #include <nats/nats.h>
 
 #include <csignal>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -50,12 +49,8 @@ class NatsProcess {
   }
   void stop() { process_.stop(SIGKILL); }
   void signal(int number) { process_.signal(number); }
-  // On return no thread runs any more: on a busy machine that takes a moment.
-  void freeze() {
-    signal(SIGSTOP);
-    EXPECT_TRUE(wait_for(std::chrono::seconds(30), [this] { return is_frozen(); }));
-  }
-  void thaw() { signal(SIGCONT); }
+  void freeze() { process_.freeze(); }
+  void thaw() { process_.thaw(); }
 
   std::string log() const { return read_file(directory_.file("log")); }
   std::string file(const std::string& name) const { return directory_.file(name); }
@@ -65,15 +60,6 @@ class NatsProcess {
   }
 
  private:
-  bool is_frozen() const {
-    const std::string tasks = "/proc/" + std::to_string(process_.pid()) + "/task";
-    for (const auto& task : std::filesystem::directory_iterator(tasks)) {
-      const std::string stat = read_file(task.path().string() + "/stat");
-      if (stat.find(") T ") == std::string::npos) return false;
-    }
-    return true;
-  }
-
   TempDir directory_;
   const int port_ = free_port();
   const std::string jetstream_;

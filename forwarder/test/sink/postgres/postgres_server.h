@@ -6,10 +6,12 @@
 #include <pwd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -47,8 +49,14 @@ class PostgresServer {
   }
 
   void stop() { process_.stop(SIGQUIT); }
-  void freeze() { signal_all(SIGSTOP); }
-  void thaw() { signal_all(SIGCONT); }
+  void freeze() {
+    process_.freeze();  // first, so that it starts no more children
+    std::ranges::for_each(children(), test::freeze);
+  }
+  void thaw() {
+    std::ranges::for_each(children(), test::thaw);
+    process_.thaw();
+  }
 
   std::string dsn(const std::string& database) const {
     return "host=" + directory_.path() + " user=postgres dbname=" + database;
@@ -133,11 +141,10 @@ class PostgresServer {
   }
 
   // Its sessions are processes of their own.
-  void signal_all(int signal) {
-    process_.signal(signal);
+  std::vector<pid_t> children() const {
     const std::string pid = std::to_string(process_.pid());
-    std::ifstream children("/proc/" + pid + "/task/" + pid + "/children");
-    for (pid_t child = 0; children >> child;) kill(child, signal);
+    std::ifstream list("/proc/" + pid + "/task/" + pid + "/children");
+    return {std::istream_iterator<pid_t>(list), {}};
   }
 
   TempDir directory_;

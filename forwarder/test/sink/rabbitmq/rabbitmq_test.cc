@@ -69,8 +69,8 @@ class Broker {
     control({"eval", "mnesia:sync_log()."});
     process_.stop(SIGKILL);
   }
-  void freeze() { process_.signal(SIGSTOP); }
-  void thaw() { process_.signal(SIGCONT); }
+  void freeze() { process_.freeze(); }
+  void thaw() { process_.thaw(); }
 
   // rabbitmqctl.
   void control(std::vector<std::string> words) {

@@ -60,8 +60,8 @@ class RedisServer {
 
   void stop() { process_.stop(SIGTERM); }
   void stop_hard() { process_.stop(SIGKILL); }
-  void freeze() { process_.signal(SIGSTOP); }
-  void thaw() { process_.signal(SIGCONT); }
+  void freeze() { process_.freeze(); }
+  void thaw() { process_.thaw(); }
 
   // Comes back without data.
   void lose_everything() {
