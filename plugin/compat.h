@@ -82,13 +82,14 @@ static inline bool
 hmac_sha256(uint8 *digest, const char *key, Size key_size, const char *bytes, Size n)
 {
 	pg_hmac_ctx *context = pg_hmac_create(PG_SHA256);
-	bool		done = context != NULL &&
-	pg_hmac_init(context, (const uint8 *) key, key_size) >= 0 &&
-	pg_hmac_update(context, (const uint8 *) bytes, n) >= 0 &&
-	pg_hmac_final(context, digest, PG_SHA256_DIGEST_LENGTH) >= 0;
+	bool		done;
 
-	if (context != NULL)
-		pg_hmac_free(context);
+	if (context == NULL)
+		return false;
+	done = pg_hmac_init(context, (const uint8 *) key, key_size) >= 0 &&
+		pg_hmac_update(context, (const uint8 *) bytes, n) >= 0 &&
+		pg_hmac_final(context, digest, PG_SHA256_DIGEST_LENGTH) >= 0;
+	pg_hmac_free(context);
 	return done;
 }
 #else
