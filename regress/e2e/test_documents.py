@@ -5,8 +5,7 @@ import re
 import subprocess
 import sys
 
-from harness import postgres as pg, redis
-from harness.ports import free_port
+from harness import postgres as pg
 import config_keys
 import pytest
 
@@ -100,29 +99,3 @@ def test_the_documents_have_every_metric():
     code = "\n".join(re.findall(r"`([^`\n]+)`", read("docs", "monitoring.md")))
     names = re.findall(r'"walspout_(\w+)"', read("forwarder", "status", "report.cc"))
     assert names and [name for name in names if not re.search(rf"^{name}$", code, re.M)] == []
-
-
-def quick_start():
-    """The commands of the README's first section that come after the server's settings, as they are to be pasted."""
-    text = read("README.md")
-    text = text[text.index("    createdb shop"):text.index("## Documents")]
-    blocks = re.findall(r"(?:^    .*\n)+", text, re.M)
-    samples = ("    {", "    1)")
-    return "".join(re.sub("^    ", "", block, flags=re.M) for block in blocks if not block.startswith(samples))
-
-
-def test_the_quick_start_works_when_pasted(server, tmp_path):
-    store = redis.Redis(str(tmp_path), port=free_port())
-    commands = quick_start().replace("127.0.0.1:6379", f"127.0.0.1:{store.port}")
-    commands = commands.replace("redis-cli", f"redis-cli -p {store.port}").replace("127.0.0.1:8470", f"127.0.0.1:{free_port()}")
-    path = os.pathsep.join([os.path.dirname(PROGRAM), server.installation.bindir, os.environ["PATH"]])
-    env = {**os.environ, "PATH": path, "PGHOST": server.host, "PGPORT": str(server.port), "PGUSER": pg.SUPERUSER}
-    with store:
-        done = subprocess.run(["bash", "-e"], input=commands.replace("timeout 5 pg_recvlogical", "! timeout 5 pg_recvlogical"),
-                              env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    assert '"op":"c"' in said and '"after":{"id":7,"status":"new"}' in said, said
-    assert '"op":"r"' in said and '"op":"u"' in said and '"status":"paid"' in said, said
-    assert 'dropped slot "walspout_orders"' in said, said
-    server.dropdb("shop")
