@@ -51,7 +51,7 @@ build/unit/%: plugin/test/%.c $(PURE_OBJS) $(wildcard plugin/test/*.h)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -o $@ $< $(PURE_OBJS) $(LDFLAGS) $(UNIT_LIBS)
 
 FORWARDER_TESTS = $(wildcard regress/e2e/test_forwarder*.py) regress/e2e/test_gaps.py regress/e2e/test_promotion.py \
-	regress/e2e/test_documents.py
+	regress/e2e/test_documents.py regress/e2e/test_code_blocks.py
 
 TEST_MODULES = build/modules/walspout_test_casts.so
 

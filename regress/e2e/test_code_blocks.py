@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 
 import pytest
 import yaml
@@ -21,8 +22,8 @@ LANGUAGES = ["sh", "sql", "yaml", "conf", "json", "text"]
 
 # Commands that no page's test can run, by their beginning: what runs them, or stands in their place.
 ELSEWHERE = {
-    "make demo": "continuous integration runs regress/demo",
-    "make deps": "it installs to the system: the demo and the tests of the versions build so",
+    "make demo": "test_the_demo runs it, without the building",
+    "make deps": "it installs to the system",
     'psql -c "ALTER SYSTEM SET wal_level': "the private server has these settings",
     "walspout adopt": "test_forwarder_upgrade.py has an upgraded server",
 }
@@ -190,3 +191,11 @@ def readme(said):
     assert '"op":"c"' in said and '"after":{"id":7,"status":"new"}' in said, said
     assert '"op":"r"' in said and '"op":"u"' in said and '"status":"paid"' in said, said
     assert 'dropped slot "walspout_orders"' in said, said
+
+
+def test_the_demo():
+    done = subprocess.run([sys.executable, "-B", os.path.join(pg.TOP, "regress", "demo")], stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for reader in ("redis", "http", "rabbitmq"):
+        assert reader in done.stdout
