@@ -12,7 +12,9 @@
 # more than they work, so two of them run side by side. The longest begins.
 SUITES = check-format check-boundaries check-forwarder-e2e check-e2e check-forwarder-unit check-sql check-unit \
 	check-backfill-model
-LONG_SUITES = check-forwarder-long check-fuzz check-asan check-forwarder-asan check-forwarder-tsan check-torture check-bench
+LONG_SUITES = check-forwarder-asan check-forwarder-long check-fuzz check-asan check-forwarder-tsan
+# They use all of the machine.
+LONE_SUITES = check-torture check-bench
 
 # PGXS has a recipe for check, which only says that it cannot: that recipe is run by a shell that does
 # nothing, and what check depends on does the work.
@@ -25,7 +27,7 @@ check-suites:
 
 check-all:
 	@.ci/packages check || $(MAKE) --no-print-directory deps-test
-	@$(PYTHON) -B regress/suites check-build -j2 $(SUITES) -j1 $(LONG_SUITES)
+	@$(PYTHON) -B regress/suites check-build -j2 $(SUITES) $(LONG_SUITES) -j1 $(LONE_SUITES)
 
 UNIT_TESTS = $(patsubst plugin/test/%.c,build/unit/%,$(wildcard plugin/test/test_*.c))
 
@@ -102,11 +104,11 @@ check-forwarder-unit: $(if $(BUILT),,forwarder-tests)
 	cd $(FORWARDER_BUILD) && ctest -j4 --output-on-failure
 
 check-forwarder-e2e: $(if $(BUILT),,plugin test-modules bench-plugins forwarder-tests)
-	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 2 -m "not long" --durations=25 \
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 3 -m "not long" --durations=25 \
 		$(FORWARDER_TESTS) $(PYTEST_FLAGS)
 
 check-forwarder-long: $(if $(BUILT),,plugin test-modules bench-plugins forwarder-tests)
-	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 2 -m long $(FORWARDER_TESTS) $(PYTEST_FLAGS)
+	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 3 -m long $(FORWARDER_TESTS) $(PYTEST_FLAGS)
 
 # Its tests again, instrumented: for addresses and undefined behaviour by g++, for threads by clang, so
 # that both compilers see all of it.

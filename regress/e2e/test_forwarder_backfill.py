@@ -180,6 +180,7 @@ def fill(db, rows=4000):
     db.psql(TABLE + WORKLOAD + f"INSERT INTO t SELECT i, 0, repeat('b', 2500 + i % 97) FROM generate_series(1, {rows}, 2) i")
 
 
+@pytest.mark.long
 def test_a_table_that_changes_meanwhile_arrives_whole(db, fwd):
     fill(db)
     f = fwd(source="backfill:\n  rate: 700")
@@ -589,6 +590,7 @@ class Barred:
         self._write(self.before)
 
 
+@pytest.mark.long
 def test_a_slot_that_is_held_for_long_is_told_and_let_go(fwd, tmp_path):
     """The reader cannot connect, and the stream goes on: the WAL that is kept for the backfill has a bound."""
     with pg.WorkDir() as work:
@@ -635,6 +637,7 @@ def test_a_slot_that_is_held_for_long_is_told_and_let_go(fwd, tmp_path):
             f.kill()
 
 
+@pytest.mark.long
 def test_progress_that_cannot_be_written_is_told(db, fwd):
     """The role can connect, and its right to write is gone: that holds the slot as well."""
     role = f"{db.name}_fills"

@@ -34,6 +34,7 @@ def has_citext(server):
     return server.value("SELECT count(*) FROM pg_available_extensions WHERE name = 'citext'") == 1
 
 
+@pytest.mark.long
 def test_keys_of_all_kinds(db, fwd, has_citext):
     keys = dict(KEYS)
     db.psql("CREATE EXTENSION walspout")

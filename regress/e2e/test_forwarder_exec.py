@@ -209,6 +209,7 @@ def test_the_example_in_javascript(tmp_path):
         check_example(["node", os.path.join(EXAMPLES, "sink.js")], tmp_path)
 
 
+@pytest.mark.long
 def test_the_example_in_go(tmp_path):
     if missing("go", "golang-go"):
         return

@@ -287,6 +287,7 @@ def test_a_frozen_reader_delivers_nothing_old(db, writer, reader, broker):
         assert first.terminate() == 0
 
 
+@pytest.mark.long
 def test_a_broker_that_restarts(db, writer, reader, broker):
     db.psql(TABLE)
     topic = f"{db.name}.restart"

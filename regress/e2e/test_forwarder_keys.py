@@ -221,6 +221,7 @@ def test_a_request_is_as_large_as_configured(db, fwd):
         assert 8 << 20 < max(sizes) < (9 << 20) + 10000, sizes
 
 
+@pytest.mark.long
 @pytest.mark.effect("pipeline.retry.initial", "pipeline.retry.max")
 def test_pauses_grow_from_the_first_to_the_longest(db, fwd):
     db.psql(TABLE)

@@ -22,6 +22,7 @@ def limited(db, megabytes):
     db.psql("SELECT pg_reload_conf()")
 
 
+@pytest.mark.long
 def test_the_wal_that_the_slot_keeps_is_shown(alone, alone_fwd, dead_port):
     alone.psql(TABLE)
     limited(alone, 400)

@@ -444,7 +444,7 @@ def test_backends_that_are_killed_lose_and_repeat_nothing(db, fwd, target):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("fault", ["kill", "freeze", "restart"])
+@pytest.mark.parametrize("fault", ["kill", pytest.param("freeze", marks=pytest.mark.long), pytest.param("restart", marks=pytest.mark.long)])
 def test_a_target_that_fails_loses_and_repeats_nothing(db, fwd, alone, fault):
     forwarder = fwd(sinks=sink(alone, deliver_timeout="2s"), pipeline="retry: {max: 300ms}")
 

@@ -258,6 +258,7 @@ def through(db, port):
     return f"host=127.0.0.1 port={port} user={pg.SUPERUSER} dbname={db.name} sslmode=disable"
 
 
+@pytest.mark.long
 def test_a_transaction_that_never_comes_whole_is_no_storm(db, fwd, cutting):
     db.psql(TABLE)
     with fwd(dsn=through(db, cutting.port)) as forwarder:

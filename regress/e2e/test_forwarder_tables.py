@@ -223,6 +223,7 @@ def test_a_slot_that_exists_knows_its_tables(db, fwd):
         assert backfills(db, "public.a") == 0
 
 
+@pytest.mark.long
 def test_a_table_that_leaves_and_joins_again(db, fwd):
     """Also within one statement, between two looks, and while it is backfilled."""
     db.psql("CREATE EXTENSION walspout;" + table("a") + table("b") + ROWS.format("b", 300)

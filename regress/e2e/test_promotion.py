@@ -260,6 +260,7 @@ def test_what_cannot_be_followed_is_not_confirmed(family, fwd):
     arrived(forwarder, range(1, 4))
 
 
+@pytest.mark.long
 def test_an_older_copy_is_refused_if_its_standby_could_not_be_followed(family, fwd):
     """What came last was not confirmed. It has to come again, and does not."""
     primary, standby = family.primary, family.standby_of(family.primary, "standby")
