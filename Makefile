@@ -167,7 +167,7 @@ demo:
 
 # Some of them are folders, too.
 .PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
-.PHONY: help check-format check-boundaries format pages deps deps-test
+.PHONY: help check-format check-boundaries format pages site deps deps-test
 
 help:
 	@echo 'make demo          build, start private servers, watch changes arrive in Redis, at a webhook'
@@ -208,6 +208,7 @@ help:
 	@echo '  bench-report     the report again, from the figures of the last make bench'
 	@echo '  bench-record     the same, into regress/results, to be committed'
 	@echo 'make format        lay out the sources as check-format wants them'
+	@echo 'make site          build the documents as a web site, in build/site/html, and check links'
 	@echo 'make pages         fill the tables of README.md and docs/ from what the program says'
 	@echo 'make deps          install what building needs'
 	@echo 'make deps-test     install what building and testing need'
@@ -232,6 +233,9 @@ check-boundaries:
 
 pages: forwarder
 	$(PYTHON) .ci/pages
+
+site:
+	$(PYTHON) .ci/site
 
 # Releases of clang-format lay out some lines in different ways. The sources follow one of them.
 CLANG_FORMAT_RELEASE = 14

@@ -95,6 +95,14 @@ def test_every_link_leads_somewhere(page):
     assert lost == []
 
 
+@pytest.mark.long
+def test_the_site_has_no_broken_link():
+    done = subprocess.run([sys.executable, os.path.join(pg.TOP, ".ci", "site")], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    with open(os.path.join(pg.TOP, "build", "site", "html", "docs", "configuration.html")) as f:
+        assert "status.listen" in f.read()
+
+
 def test_the_documents_have_every_metric():
     code = "\n".join(re.findall(r"`([^`\n]+)`", read("docs", "monitoring.md")))
     names = re.findall(r'"walspout_(\w+)"', read("forwarder", "status", "report.cc"))
