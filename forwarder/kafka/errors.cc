@@ -25,15 +25,18 @@ constexpr std::array kOutcomes = {
             "primary key, or a topic of its own"},
     Outcome{RD_KAFKA_RESP_ERR_INVALID_MSG, ErrorKind::kRetry, ""},
     Outcome{RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, ErrorKind::kFatal,
-            "let the user write there: kafka-acls.sh --add --allow-principal User:NAME --operation "
+            "let the user write there: kafka-acls.sh --bootstrap-server BROKER --add "
+            "--allow-principal User:NAME --operation "
             "Write --operation Describe --topic 'TOPIC'; and --operation Create if create_topics "
             "is set"},
     Outcome{RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, ErrorKind::kFatal,
-            "let the user produce without repeats: kafka-acls.sh --add --allow-principal User:NAME "
+            "let the user produce without repeats: kafka-acls.sh --bootstrap-server BROKER --add "
+            "--allow-principal User:NAME "
             "--operation IdempotentWrite --cluster; and --operation Create --cluster if "
             "create_topics is set"},
     Outcome{RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, ErrorKind::kFatal,
-            "let the user use the transactional id: kafka-acls.sh --add --allow-principal "
+            "let the user use the transactional id: kafka-acls.sh --bootstrap-server BROKER --add "
+            "--allow-principal "
             "User:NAME --operation Write --operation Describe --transactional-id '*'"},
     Outcome{RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, ErrorKind::kRetry,
             "fewer replicas are in sync than the topic's min.insync.replicas: look after the "

@@ -99,7 +99,8 @@ class Reader {
     if (error.kind == ErrorKind::kReject) error.kind = ErrorKind::kRetry;
     if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
       error.what = "the positions in topic \"" + name_ +
-                   "\" cannot be read: let the user read there: kafka-acls.sh --add "
+                   "\" cannot be read: let the user read there: kafka-acls.sh --bootstrap-server "
+                   "BROKER --add "
                    "--allow-principal User:NAME --operation Read --operation Write --operation "
                    "Describe --topic '" +
                    name_ + "'";

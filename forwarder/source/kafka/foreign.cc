@@ -114,7 +114,8 @@ std::optional<Error> kafka_source_trouble(rd_kafka_resp_err_t code, std::string_
     return Error{ErrorKind::kRetry, std::string(said) + ". Remedy: " + remedy, where,
                  Scope::kConfiguration};
   };
-  const std::string add = "kafka-acls.sh --add --allow-principal User:NAME --operation ";
+  const std::string add =
+      "kafka-acls.sh --bootstrap-server BROKER --add --allow-principal User:NAME --operation ";
   switch (code) {
     case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:
     case RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC:

@@ -132,7 +132,8 @@ bool Probe::topics() {
       chosen.insert(topic);
     } else {
       say(Level::kBad, "topic \"" + topic + "\" is not there, or the user may not see it",
-          "correct `topics`, start what fills the topic, or: kafka-acls.sh --add "
+          "correct `topics`, start what fills the topic, or: kafka-acls.sh --bootstrap-server "
+          "BROKER --add "
           "--allow-principal User:NAME --operation Read --operation Describe --topic '" +
               topic + "'");
       good = false;

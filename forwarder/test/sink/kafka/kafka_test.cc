@@ -444,7 +444,7 @@ TEST_F(KafkaSinkTest, PermissionsThatAreMissingAreNamed) {
   DeliveryError error = failure(*sink);
   EXPECT_EQ(error.error.kind, ErrorKind::kFatal) << error.error.what;
   EXPECT_EQ(error.error.scope(), Scope::kConfiguration);
-  EXPECT_THAT(error.error.what, HasSubstr("kafka-acls.sh --add"));
+  EXPECT_THAT(error.error.what, HasSubstr("kafka-acls.sh --bootstrap-server BROKER --add"));
   client_.allow(RD_KAFKA_RESOURCE_TOPIC, topic_, RD_KAFKA_ACL_OPERATION_DESCRIBE);
   EXPECT_TRUE(wait_for(std::chrono::seconds(30), [&] {
     error = failure(*sink);
