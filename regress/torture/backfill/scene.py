@@ -35,6 +35,11 @@ PATTERNS, PUBLICATION, REQUESTS = "patterns", "publication", "requests"
 MODES = (PATTERNS, REQUESTS, PUBLICATION)
 
 
+def commit(connection):
+    with contextlib.suppress(psycopg2.Error), contextlib.closing(connection):
+        connection.commit()
+
+
 class Failure(Exception):
     """The run did not end as it must; says how."""
 
@@ -142,15 +147,15 @@ class Scene:
             return [f"public.{leaf}" for leaf in spec.leaves]
         return [f"public.{spec.name}"]
 
-    def request(self, spec, cancel=False):
+    def request(self, spec, cancel=False, rate=None):
         """A backfill, of which the receivers have nothing before. A table whose backfill has not ended is left alone."""
-        sql = ""
+        sql, rate = "", rate or self.rate
         for name in self.names(spec):
             if cancel:
                 sql += (f"SELECT walspout.backfill_cancel(id) FROM walspout.backfills WHERE relation = '{name}'::regclass "
                         f"AND slot = '{self.slot}' AND {UNFINISHED};")
             sql += (f"SELECT pg_logical_emit_message(true, '{FORGET}', '{name}');"
-                    f"SELECT walspout.backfill('{name}', '{self.slot}', rate => {self.rate});")
+                    f"SELECT walspout.backfill('{name}', '{self.slot}', rate => {rate});")
         with contextlib.suppress(pg.ServerError, psycopg2.Error):
             self.db.psql(f"{LOCAL} BEGIN; {sql} COMMIT")
             self.note(f"requested {spec.name}{' instead of another' if cancel else ''}")
@@ -288,6 +293,27 @@ class Scene:
         finally:
             self._standby("")
 
+    def restart_while_commits_wait(self):
+        """Another process goes on with a backfill. It has to get again what no snapshot sees yet, in all rows of a table."""
+        specs = self.chance.sample(self.free(), 3)
+        for spec in specs:
+            self.request(spec, cancel=True, rate=100)
+        time.sleep(self.chance.uniform(0.2, 0.6))
+        held = []
+        for spec in specs:
+            with contextlib.suppress(psycopg2.Error):
+                held.append(self.cluster.connect(self.name, autocommit=False, options="-c lock_timeout=300ms"))
+                held[-1].cursor().execute(f"UPDATE {spec.name} SET n = n + 1, v = nextval('versions')")
+        self._standby(MISSING)
+        for connection in held:
+            threading.Thread(target=commit, args=(connection,), daemon=True).start()
+        try:
+            time.sleep(self.chance.uniform(0.3, 0.8))       # all of it is delivered, and confirmed as far as it may be
+            self.kill_forwarder()
+            time.sleep(self.chance.uniform(0.8, 2))
+        finally:
+            self._standby("")
+
     def hold_saves(self):
         """What the backfills have to save waits, while the stream and its confirmation could go on."""
         try:
@@ -316,9 +342,11 @@ class Scene:
               "kill-walsender": kill_walsender, "terminate-walsender": terminate_walsender,
               "kill-reader": kill_reader, "terminate-reader": terminate_reader, "kill-postgres": kill_postgres,
               "hold-commits": hold_commits, "request-while-commits-wait": request_while_commits_wait,
-              "freeze-redis": freeze_redis, "hold-saves": hold_saves}
+              "freeze-redis": freeze_redis, "hold-saves": hold_saves,
+              "restart-while-commits-wait": restart_while_commits_wait}
     # All of them happen in turns; these more often.
-    OFTEN = ("kill-forwarder", "hold-commits", "request-while-commits-wait", "freeze-redis", "hold-saves")
+    OFTEN = ("kill-forwarder", "hold-commits", "request-while-commits-wait", "freeze-redis", "hold-saves",
+             "restart-while-commits-wait")
 
     def free(self):
         """Tables that may be asked for at any time."""
