@@ -149,6 +149,31 @@ envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *r
 	close_object(o, 0);
 }
 
+/* Before a table's row, whose index is no part of the id: the schema counts nothing. */
+void
+envelope_schema(Out *o, const Transaction *txn, const Options *options,
+				const CachedRelation *relation)
+{
+	const TableSchema *schema = &relation->schema_told;
+	char		fingerprint[32];
+	int			n = snprintf(fingerprint, sizeof(fingerprint), "s%016llx\"",
+							 (unsigned long long) schema->fingerprint);
+
+	out_reserve(o, sizeof(txn->id) + sizeof(txn->stamp) + relation->names_size + FORMAT_WIDTH);
+	if (!(options->omit & OMIT_ID))
+	{
+		put(o, txn->id, txn->id_size);
+		put(o, fingerprint, n);
+	}
+	if (!(options->omit & OMIT_OP))
+		put_literal(o, ",\"op\":\"s\"");
+	put(o, relation->names, relation->names_size);
+	put(o, txn->stamp, txn->stamp_size);
+	append(o, schema->members, schema->size);
+	write_source(o, txn);
+	close_object(o, 0);
+}
+
 static void
 append_bool(Out *o, const char *label, bool value)
 {

@@ -57,6 +57,8 @@ extern void envelope_begin_reading(Transaction *txn, const Options *options);
 extern void envelope_row(Out *o, const Transaction *txn, const Options *options, uint64 index,
 						 char op, Row *row);
 extern void envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *row);
+extern void envelope_schema(Out *o, const Transaction *txn, const Options *options,
+							const CachedRelation *relation);
 extern void envelope_truncate(Out *o, const Transaction *txn, const Options *options, uint64 index,
 							  const CachedRelation *relation, bool cascade, bool restart_identity);
 extern void envelope_message(Out *o, const Transaction *txn, const Options *options, uint64 index,
