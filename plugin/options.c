@@ -465,9 +465,4 @@ options_parse(List *given, Options *options)
 		}
 		spec->parse(spec, strVal(elem->arg), options);
 	}
-	if (options->transactions && options->format == FORMAT_FRAMES)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("walspout option \"transactions\" is for format json only"),
-				 errhint("Frames always tell where a transaction begins and ends.")));
 }

@@ -100,11 +100,48 @@ begin_transaction(Output *output, Transaction *txn)
 		open_batch(output);
 		frames_begin(output->ctx->out, txn);
 	}
-	else if (output->options->transactions && TransactionIdIsValid(txn->xid))
+}
+
+/* Are there documents around the transaction? A message of its own has none. */
+static bool
+has_ends(const Output *output, const Transaction *txn)
+{
+	return output->options->transactions && TransactionIdIsValid(txn->xid) && txn->events > 0;
+}
+
+typedef void (*WriteEnd) (Out *o, const Transaction *txn, const Options *options);
+
+/* A document at an end of the transaction: its begin, with the index 0, or its commit. */
+static void
+send_end(Output *output, const Transaction *txn, char op, uint64 index)
+{
+	WriteEnd	write = op == 'b' ? envelope_begin_document : envelope_commit_document;
+	FrameEvent	event = {.op = op, .barrier = true, .index = index};
+	StringInfo	s = output->ctx->out;
+	int			begin;
+
+	if (output->options->format == FORMAT_JSON)
 	{
-		envelope_begin_document(open_document(output), txn);
+		write(open_document(output), txn, output->options);
 		close_document(output);
+		return;
 	}
+	begin = frames_event_begin(s);
+	out_open(&output->out, s);
+	write(&output->out, txn, output->options);
+	out_close(&output->out);
+	frames_event_end(s, begin, &event);
+}
+
+static pg_noinline void
+begin_events(Output *output, Transaction *txn)
+{
+	begin_transaction(output, txn);
+	if (!has_ends(output, txn))
+		return;
+	if (output->options->format == FORMAT_FRAMES)
+		open_batch(output);
+	send_end(output, txn, 'b', 0);
 }
 
 static void
@@ -192,11 +229,13 @@ output_event_begin(Output *output, Transaction *txn, CachedRelation *relation, c
 	StringInfo	s = output->ctx->out;
 
 	if (unlikely(txn->events++ == 0))
-		begin_transaction(output, txn);
+		begin_events(output, txn);
 	if (output->options->format == FORMAT_FRAMES)
 		open_batch(output);
 	if (relation != NULL && unlikely(!relation->announced))
 		announce_relation(output, txn, relation);
+	if (unlikely(output->options->transactions) && relation != NULL)
+		envelope_count(txn, relation);
 	if (output->options->format == FORMAT_JSON)
 		return open_document(output);
 	if (prefix != NULL && strlen(prefix) <= LONGEST_PREFIX)
@@ -251,15 +290,13 @@ output_commit(Output *output, Transaction *txn)
 		return;
 	}
 	if (output->options->format == FORMAT_FRAMES)
-	{
 		open_batch(output);
+	if (has_ends(output, txn))
+		send_end(output, txn, 'e', txn->next_index);
+	if (output->options->format == FORMAT_FRAMES)
+	{
 		frames_commit(output->ctx->out, txn);
 		send_message(output);
-	}
-	else if (output->options->transactions && TransactionIdIsValid(txn->xid))
-	{
-		envelope_commit_document(open_document(output), txn);
-		close_document(output);
 	}
 	if (txn->commit_time - output->reported >= REPORT_COMMITS_EVERY ||
 		txn->commit_time < output->reported)
