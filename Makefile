@@ -24,6 +24,8 @@ OBJS = \
 	plugin/key_rules.o \
 	plugin/watch.o \
 	plugin/shape.o \
+	plugin/schema.o \
+	plugin/avro.o \
 	plugin/types.o \
 	plugin/calls.o \
 	plugin/row.o \

@@ -149,6 +149,31 @@ envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *r
 	close_object(o, 0);
 }
 
+/* Before a table's row, whose index is no part of the id: the schema counts nothing. */
+void
+envelope_schema(Out *o, const Transaction *txn, const Options *options,
+				const CachedRelation *relation)
+{
+	const TableSchema *schema = &relation->schema_told;
+	char		fingerprint[32];
+	int			n = snprintf(fingerprint, sizeof(fingerprint), "s%016llx\"",
+							 (unsigned long long) schema->fingerprint);
+
+	out_reserve(o, sizeof(txn->id) + sizeof(txn->stamp) + relation->names_size + FORMAT_WIDTH);
+	if (!(options->omit & OMIT_ID))
+	{
+		put(o, txn->id, txn->id_size);
+		put(o, fingerprint, n);
+	}
+	if (!(options->omit & OMIT_OP))
+		put_literal(o, ",\"op\":\"s\"");
+	put(o, relation->names, relation->names_size);
+	put(o, txn->stamp, txn->stamp_size);
+	append(o, schema->members, schema->size);
+	write_source(o, txn);
+	close_object(o, 0);
+}
+
 static void
 append_bool(Out *o, const char *label, bool value)
 {
@@ -300,11 +325,79 @@ envelope_message(Out *o, const Transaction *txn, const Options *options, uint64 
 	close_object(o, 0);
 }
 
-/* {"op":"begin","lsn":"...","ts":"...","xid":N,"origin":"..." */
-static void
-write_transaction(Out *o, const char *op, const Transaction *txn)
+static TableCount *
+find_count(Transaction *txn, const CachedRelation *relation)
 {
-	out_reserve(o, sizeof(txn->stamp) + FORMAT_WIDTH);
+	TableCount *count;
+	bool		found;
+	StringInfoData s;
+	Out			o;
+
+	if (txn->counts == NULL)
+	{
+		HASHCTL		ctl = {
+			.keysize = sizeof(Oid), .entrysize = sizeof(TableCount), .hcxt = CurrentMemoryContext
+		};
+
+		txn->counts = hash_create("walspout counts", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	count = hash_search(txn->counts, &relation->published.relid, HASH_ENTER, &found);
+	if (found)
+		return count;
+	initStringInfo(&s);
+	out_open(&o, &s);
+	append_literal(&o, "\"schema\":");
+	(void) json_string(&o, relation->schema, strlen(relation->schema));
+	append_literal(&o, ",\"table\":");
+	(void) json_string(&o, relation->table, strlen(relation->table));
+	out_close(&o);
+	count->names = s.data;
+	count->events = 0;
+	txn->counted = lappend(txn->counted, count);
+	return count;
+}
+
+void
+envelope_count(Transaction *txn, const CachedRelation *relation)
+{
+	if (txn->last_count == NULL || txn->last_count->relid != relation->published.relid)
+		txn->last_count = find_count(txn, relation);
+	txn->last_count->events++;
+}
+
+static void
+write_counts(Out *o, const Transaction *txn)
+{
+	ListCell   *lc;
+
+	append_literal(o, ",\"tables\":[");
+	foreach(lc, txn->counted)
+	{
+		const TableCount *count = lfirst(lc);
+
+		if (count != linitial(txn->counted))
+			append_literal(o, ",");
+		append_literal(o, "{");
+		append(o, count->names, strlen(count->names));
+		out_reserve(o, FORMAT_WIDTH);
+		put_literal(o, ",\"events\":");
+		o->p = format_uint64(o->p, count->events);
+		append_literal(o, "}");
+	}
+	append_literal(o, "]");
+}
+
+/* {"op":"begin","lsn":"...","ts":"...","xid":N,"origin":"..."; in frames it is an event, and has an id */
+static void
+write_transaction(Out *o, const char *op, const Transaction *txn, const Options *options)
+{
+	out_reserve(o, sizeof(txn->id) + sizeof(txn->stamp) + FORMAT_WIDTH);
+	if (options->format == FORMAT_FRAMES && !(options->omit & OMIT_ID))
+	{
+		put(o, txn->id, txn->id_size);
+		put(o, op, strlen(op));
+		put_char(o, '"');
+	}
 	put_literal(o, ",\"op\":\"");
 	put(o, op, strlen(op));
 	put_literal(o, "\",\"lsn\":\"");
@@ -315,19 +408,20 @@ write_transaction(Out *o, const char *op, const Transaction *txn)
 }
 
 void
-envelope_begin_document(Out *o, const Transaction *txn)
+envelope_begin_document(Out *o, const Transaction *txn, const Options *options)
 {
-	write_transaction(o, "begin", txn);
+	write_transaction(o, "begin", txn, options);
 	close_object(o, 0);
 }
 
 void
-envelope_commit_document(Out *o, const Transaction *txn)
+envelope_commit_document(Out *o, const Transaction *txn, const Options *options)
 {
-	write_transaction(o, "commit", txn);
+	write_transaction(o, "commit", txn, options);
 	write_end(o, txn);
 	out_reserve(o, FORMAT_WIDTH);
 	put_literal(o, ",\"events\":");
 	o->p = format_uint64(o->p, txn->events);
+	write_counts(o, txn);
 	close_object(o, 0);
 }

@@ -9,6 +9,7 @@
 #include "compat.h"
 #include "options.h"
 #include "row.h"
+#include "utils/hsearch.h"
 
 /*
  * A transaction as far as its documents tell about it. A non-transactional
@@ -25,6 +26,9 @@ typedef struct Transaction
 	uint64		next_index;		/* of the next change, sent or not */
 	uint64		events;			/* sent so far */
 	bool		begun;			/* something of it was sent, events or not */
+	HTAB	   *counts;			/* of TableCount, where Options.transactions asks for it */
+	List	   *counted;		/* of TableCount *, in the order of their first events */
+	struct TableCount *last_count;	/* the one of the last event */
 
 	/* what all documents have in common, set by envelope_begin() */
 	char		id[32];			/* ,"id":"LSN- */
@@ -34,6 +38,14 @@ typedef struct Transaction
 	char	   *source;			/* ,"origin":"name" */
 	int			source_size;
 } Transaction;
+
+/* How many events of a table a transaction had. */
+typedef struct TableCount
+{
+	Oid			relid;			/* hash key: must be first. As which it is published */
+	char	   *names;			/* "schema":"s","table":"t" as they were first */
+	uint64		events;
+} TableCount;
 
 /* A logical message. */
 typedef struct Message
@@ -57,13 +69,21 @@ extern void envelope_begin_reading(Transaction *txn, const Options *options);
 extern void envelope_row(Out *o, const Transaction *txn, const Options *options, uint64 index,
 						 char op, Row *row);
 extern void envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *row);
+extern void envelope_schema(Out *o, const Transaction *txn, const Options *options,
+							const CachedRelation *relation);
 extern void envelope_truncate(Out *o, const Transaction *txn, const Options *options, uint64 index,
 							  const CachedRelation *relation, bool cascade, bool restart_identity);
 extern void envelope_message(Out *o, const Transaction *txn, const Options *options, uint64 index,
 							 const Message *message);
 
+/*
+ * Count an event of the relation, where Options.transactions asks for it.
+ * Allocates in the current context, which must live as long as the transaction.
+ */
+extern void envelope_count(Transaction *txn, const CachedRelation *relation);
+
 /* The documents around a transaction, where Options.transactions asks for them. */
-extern void envelope_begin_document(Out *o, const Transaction *txn);
-extern void envelope_commit_document(Out *o, const Transaction *txn);
+extern void envelope_begin_document(Out *o, const Transaction *txn, const Options *options);
+extern void envelope_commit_document(Out *o, const Transaction *txn, const Options *options);
 
 #endif

@@ -32,6 +32,9 @@ static const Word origins[] = {{"any", false}, {"none", true}, {NULL, 0}};
 static const Word number_forms[] = {
 	{"json", NUMBERS_JSON}, {"string", NUMBERS_STRING}, {"safe", NUMBERS_SAFE}, {NULL, 0}
 };
+static const Word schema_formats[] = {
+	{"walspout", SCHEMA_WALSPOUT}, {"avro", SCHEMA_AVRO}, {NULL, 0}
+};
 static const Word metadata[] = {
 	{"id", OMIT_ID}, {"op", OMIT_OP}, {"schema", OMIT_SCHEMA}, {"table", OMIT_TABLE},
 	{"ts", OMIT_TS}, {"xid", OMIT_XID}, {"origin", OMIT_ORIGIN}, {NULL, 0}
@@ -92,6 +95,8 @@ static const OptionSpec specs[] = {
 	{"user_casts", parse_boolean, FIELD(user_casts)},
 	{"columns", parse_columns},
 	{"set", parse_constants},
+	{"schemas", parse_boolean, FIELD(schemas)},
+	{"schema_format", parse_word, FIELD(schema_format), .words = schema_formats},
 	{"proto_version", parse_version},
 };
 
@@ -460,9 +465,4 @@ options_parse(List *given, Options *options)
 		}
 		spec->parse(spec, strVal(elem->arg), options);
 	}
-	if (options->transactions && options->format == FORMAT_FRAMES)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("walspout option \"transactions\" is for format json only"),
-				 errhint("Frames always tell where a transaction begins and ends.")));
 }

@@ -26,6 +26,13 @@ typedef enum Numbers
 	NUMBERS_SAFE				/* as strings where a double may not hold them */
 } Numbers;
 
+/* What a document of a table's schema holds. */
+typedef enum SchemaFormat
+{
+	SCHEMA_WALSPOUT,			/* what the catalogs say */
+	SCHEMA_AVRO					/* a record of Apache Avro */
+} SchemaFormat;
+
 /* Metadata of the envelope that can be left out. */
 typedef enum Omit
 {
@@ -57,6 +64,8 @@ typedef struct Options
 	List	   *columns;		/* of ColumnRule * */
 	List	   *constants;		/* of Constant *: what rows get */
 	const char *hash_key;		/* NULL, unless a rule hashes */
+	bool		schemas;		/* tables' schemas have documents, too */
+	int			schema_format;	/* a SchemaFormat */
 } Options;
 
 /*

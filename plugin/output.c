@@ -100,11 +100,48 @@ begin_transaction(Output *output, Transaction *txn)
 		open_batch(output);
 		frames_begin(output->ctx->out, txn);
 	}
-	else if (output->options->transactions && TransactionIdIsValid(txn->xid))
+}
+
+/* Are there documents around the transaction? A message of its own has none. */
+static bool
+has_ends(const Output *output, const Transaction *txn)
+{
+	return output->options->transactions && TransactionIdIsValid(txn->xid) && txn->events > 0;
+}
+
+typedef void (*WriteEnd) (Out *o, const Transaction *txn, const Options *options);
+
+/* A document at an end of the transaction: its begin, with the index 0, or its commit. */
+static void
+send_end(Output *output, const Transaction *txn, char op, uint64 index)
+{
+	WriteEnd	write = op == 'b' ? envelope_begin_document : envelope_commit_document;
+	FrameEvent	event = {.op = op, .barrier = true, .index = index};
+	StringInfo	s = output->ctx->out;
+	int			begin;
+
+	if (output->options->format == FORMAT_JSON)
 	{
-		envelope_begin_document(open_document(output), txn);
+		write(open_document(output), txn, output->options);
 		close_document(output);
+		return;
 	}
+	begin = frames_event_begin(s);
+	out_open(&output->out, s);
+	write(&output->out, txn, output->options);
+	out_close(&output->out);
+	frames_event_end(s, begin, &event);
+}
+
+static pg_noinline void
+begin_events(Output *output, Transaction *txn)
+{
+	begin_transaction(output, txn);
+	if (!has_ends(output, txn))
+		return;
+	if (output->options->format == FORMAT_FRAMES)
+		open_batch(output);
+	send_end(output, txn, 'b', 0);
 }
 
 static void
@@ -116,21 +153,91 @@ announce_prefix(StringInfo s, const char *prefix)
 	pfree(utf8);
 }
 
+typedef struct SentSchema
+{
+	Oid			relid;			/* hash key: must be first */
+	uint64		fingerprint;
+} SentSchema;
+
+/* Schemas of more tables are forgotten, all at once, and sent again. */
+#define MOST_SCHEMAS 65536
+
+/* Has the table, as it is published, another schema than when it was asked last? */
+static bool
+has_new_schema(Output *output, const CachedRelation *relation)
+{
+	SentSchema *sent;
+	bool		found;
+
+	if (output->schemas != NULL && hash_get_num_entries(output->schemas) >= MOST_SCHEMAS)
+	{
+		hash_destroy(output->schemas);
+		output->schemas = NULL;
+	}
+	if (output->schemas == NULL)
+	{
+		HASHCTL		ctl = {
+			.keysize = sizeof(Oid), .entrysize = sizeof(SentSchema), .hcxt = output->ctx->context
+		};
+
+		output->schemas = hash_create("walspout schemas", 128, &ctl,
+									  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	}
+	sent = hash_search(output->schemas, &relation->published.relid, HASH_ENTER, &found);
+	found = found && sent->fingerprint == relation->schema_told.fingerprint;
+	sent->fingerprint = relation->schema_told.fingerprint;
+	return !found;
+}
+
+static void
+send_schema(Output *output, const Transaction *txn, const CachedRelation *relation)
+{
+	FrameEvent	event = {
+		.op = 's', .barrier = true, .index = txn->next_index - 1, .relation = relation->relid,
+		.hash = relation->schema_told.fingerprint
+	};
+	StringInfo	s = output->ctx->out;
+	int			begin;
+
+	if (output->options->format == FORMAT_JSON)
+	{
+		envelope_schema(open_document(output), txn, output->options, relation);
+		close_document(output);
+		return;
+	}
+	begin = frames_event_begin(s);
+	out_open(&output->out, s);
+	envelope_schema(&output->out, txn, output->options, relation);
+	out_close(&output->out);
+	frames_event_end(s, begin, &event);
+}
+
+/* What a reader is told of a table before its first event, which is in the same message. */
+static pg_noinline void
+announce_relation(Output *output, const Transaction *txn, CachedRelation *relation)
+{
+	if (output->options->format == FORMAT_FRAMES)
+		frames_relation(output->ctx->out, relation);
+	if (relation->schema_told.members != NULL && has_new_schema(output, relation))
+		send_schema(output, txn, relation);
+	relation_announced(relation);
+}
+
 Out *
 output_event_begin(Output *output, Transaction *txn, CachedRelation *relation, const char *prefix)
 {
 	StringInfo	s = output->ctx->out;
 
 	if (unlikely(txn->events++ == 0))
-		begin_transaction(output, txn);
+		begin_events(output, txn);
+	if (output->options->format == FORMAT_FRAMES)
+		open_batch(output);
+	if (relation != NULL && unlikely(!relation->announced))
+		announce_relation(output, txn, relation);
+	if (unlikely(output->options->transactions) && relation != NULL)
+		envelope_count(txn, relation);
 	if (output->options->format == FORMAT_JSON)
 		return open_document(output);
-	open_batch(output);
-	if (relation != NULL && unlikely(!relation->announced))
-	{
-		frames_relation(s, relation);
-		relation_announced(relation);
-	}
 	if (prefix != NULL && strlen(prefix) <= LONGEST_PREFIX)
 		announce_prefix(s, prefix);
 	output->event_begin = frames_event_begin(s);
@@ -183,15 +290,13 @@ output_commit(Output *output, Transaction *txn)
 		return;
 	}
 	if (output->options->format == FORMAT_FRAMES)
-	{
 		open_batch(output);
+	if (has_ends(output, txn))
+		send_end(output, txn, 'e', txn->next_index);
+	if (output->options->format == FORMAT_FRAMES)
+	{
 		frames_commit(output->ctx->out, txn);
 		send_message(output);
-	}
-	else if (output->options->transactions && TransactionIdIsValid(txn->xid))
-	{
-		envelope_commit_document(open_document(output), txn);
-		close_document(output);
 	}
 	if (txn->commit_time - output->reported >= REPORT_COMMITS_EVERY ||
 		txn->commit_time < output->reported)

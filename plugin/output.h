@@ -7,6 +7,7 @@
 
 #include "compat.h"
 #include "frames.h"
+#include "utils/hsearch.h"
 
 typedef struct Output
 {
@@ -17,6 +18,7 @@ typedef struct Output
 	Out			out;			/* its cursor */
 	int			unreported;		/* changes since progress was last reported */
 	TimestampTz reported;		/* commit time that was last reported */
+	HTAB	   *schemas;		/* of each table, the schema that was sent last; NULL: none */
 } Output;
 
 extern void output_startup(Output *output, LogicalDecodingContext *ctx, const Options *options);

@@ -181,8 +181,8 @@ is_primary_key(Oid index)
  * The primary key's index, whether or not the key is deferrable. What relations
  * say of it differs between versions of the server, and leaves deferrable ones out.
  */
-static Oid
-primary_key(Relation relation)
+Oid
+relation_primary_key(Relation relation)
 {
 	List	   *indexes = RelationGetIndexList(relation);
 	Oid			found = InvalidOid;
@@ -198,7 +198,7 @@ primary_key(Relation relation)
 Oid
 relation_key_index(Relation relation)
 {
-	return relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL ? primary_key(relation) :
+	return relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL ? relation_primary_key(relation) :
 		RelationGetReplicaIndex(relation);
 }
 
@@ -422,11 +422,22 @@ is_constant(const Column *column, const Constant *constant)
 	return same;
 }
 
-/* What frames tell of the columns. Told once, so that it is not kept. */
+/* A column as a document of the schema tells it. att: NULL for a constant. */
+static SchemaColumn
+schema_column(const ColumnShape *shape, Form_pg_attribute att, const ColumnRule *rule)
+{
+	SchemaColumn column = {shape, att, rule != NULL && rule->change != CHANGE_NONE};
+
+	return column;
+}
+
+/* What readers are told of the columns. Told once, so that it is not kept. */
 static void
-build_shape(CachedRelation *entry, Relation as, const TableColumns *columns)
+build_shape(CachedRelation *entry, Relation relation, Relation as, const TableColumns *columns)
 {
 	TupleDesc	desc = RelationGetDescr(as);
+	TableShape	table = {entry->schema, entry->table, relation, as};
+	SchemaColumn *told;
 	MemoryContext old;
 	ListCell   *lc;
 	int			n = 0;
@@ -435,6 +446,7 @@ build_shape(CachedRelation *entry, Relation as, const TableColumns *columns)
 												 ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(entry->shape_context);
 	entry->shape = palloc(sizeof(ColumnShape) * Max(entry->ncolumns, 1));
+	told = palloc(sizeof(SchemaColumn) * Max(entry->ncolumns, 1));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		if (!has_column(entry, i, desc, columns))
@@ -444,11 +456,20 @@ build_shape(CachedRelation *entry, Relation as, const TableColumns *columns)
 			entry->shape[n] = columns_shape(entry->shape[n], columns_rule(columns, i),
 											columns->names[i]);
 		entry->shape[n].in_key = is_key(entry, &entry->columns[n].field);
+		told[n] = schema_column(&entry->shape[n], TupleDescAttr(desc, i), columns_rule(columns, i));
 		n++;
 	}
 	foreach(lc, options->constants)
 		if (n < entry->ncolumns && is_constant(&entry->columns[n], lfirst(lc)))
-			entry->shape[n++] = columns_constant_shape(lfirst(lc));
+		{
+			entry->shape[n] = columns_constant_shape(lfirst(lc));
+			told[n] = schema_column(&entry->shape[n], NULL, NULL);
+			n++;
+		}
+	table.ncolumns = n;
+	table.columns = told;
+	if (options->schemas)
+		entry->schema_told = schema_make(options, &table);
 	MemoryContextSwitchTo(old);
 }
 
@@ -503,9 +524,12 @@ build(CachedRelation *entry, Relation relation)
 		build_constants(entry);
 		build_key(entry, relation);
 		build_names(entry, as);
+		if (options->format == FORMAT_FRAMES || options->schemas)
+			build_shape(entry, relation, as, &columns);
+		else
+			entry->announced = true;
 		if (options->format == FORMAT_FRAMES)
 		{
-			build_shape(entry, as, &columns);
 			entry->members = palloc0(sizeof(uint32) * Max(entry->ncolumns, 1));
 			entry->old_key = palloc0(sizeof(uint32) * 2 * Max(entry->nkey, 1));
 		}
@@ -627,6 +651,7 @@ relation_announced(CachedRelation *relation)
 	MemoryContextDelete(relation->shape_context);
 	relation->shape_context = NULL;
 	relation->shape = NULL;
+	relation->schema_told.members = NULL;
 	relation->announced = true;
 	relation->bytes -= freed;
 	cache_bytes -= freed;

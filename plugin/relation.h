@@ -8,6 +8,7 @@
 #include "filter.h"
 #include "lib/ilist.h"
 #include "nested.h"
+#include "schema.h"
 #include "shape.h"
 
 /* A column that is published. */
@@ -33,8 +34,9 @@ typedef struct CachedRelation
 	int			names_size;
 	const char *schema;			/* of the table published as, in UTF-8 */
 	const char *table;
-	bool		announced;		/* frames: its names and columns have been sent */
+	bool		announced;		/* its names and columns have been sent, as far as they are */
 	ColumnShape *shape;			/* frames: of each column, until it is announced */
+	TableSchema schema_told;	/* what is told of all that, until then; no members: nothing */
 	MemoryContext shape_context;	/* of that */
 
 	int			natts;			/* of the relation's own tuples */
@@ -69,6 +71,9 @@ extern CachedRelation *relation_get(Relation relation);
  * replica identity; under FULL, which names no columns, the primary key.
  */
 extern Oid	relation_key_index(Relation relation);
+
+/* The index of the primary key, whether or not that is deferrable; or InvalidOid. */
+extern Oid	relation_primary_key(Relation relation);
 
 /* The relation has been announced: its shape is not needed any more. */
 extern void relation_announced(CachedRelation *relation);

@@ -65,8 +65,8 @@ try_name(NamedType *t, int32 modifier)
 	return guarded(GUARD_BUILTIN, format_name, t) && strlen(t->name) <= LONGEST_NAME;
 }
 
-static const char *
-name_of_type(Oid type, int32 modifier)
+const char *
+shape_type_name(Oid type, int32 modifier)
 {
 	NamedType	t = {.type = type};
 
@@ -96,7 +96,7 @@ shape_make(Form_pg_attribute att)
 {
 	ColumnShape shape = {
 		.name = text_plain(NameStr(att->attname)),
-		.type_name = name_of_type(att->atttypid, att->atttypmod),
+		.type_name = shape_type_name(att->atttypid, att->atttypmod),
 		.type = att->atttypid,
 		.type_modifier = att->atttypmod,
 		.not_null = att->attnotnull,

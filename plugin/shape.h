@@ -26,4 +26,7 @@ typedef struct ColumnShape
  */
 extern ColumnShape shape_make(Form_pg_attribute att);
 
+/* The name of a type, as shape_make() gives it. Nothing is watched. */
+extern const char *shape_type_name(Oid type, int32 modifier);
+
 #endif

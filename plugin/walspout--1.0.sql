@@ -76,7 +76,7 @@ BEGIN
          ORDER BY c.ordinality
          LIMIT n
     LOOP
-        id := substring(document FROM '^\{"id":"([0-9]+-[0-9]+)"');
+        id := substring(document FROM '^\{"id":"([0-9]+-s?[0-9a-f]+)"');
         BEGIN
             envelope := document::jsonb;
         EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
@@ -330,6 +330,117 @@ COMMENT ON FUNCTION walspout.backfill_cancel(bigint) IS 'end a backfill; what wa
 COMMENT ON FUNCTION walspout.backfill_pause(bigint) IS 'stop a backfill until walspout.backfill_resume()';
 COMMENT ON FUNCTION walspout.backfill_resume(bigint) IS 'let a backfill that was paused go on';
 
+-- Statements that change definitions become messages in the stream of changes. These are
+-- the functions of event triggers, which track_ddl() makes. They run with the rights of the role that runs the statement,
+-- with the search path of that session, which they tell: so all that they name is
+-- qualified, operators, too. What a command drops is known before its other objects are, and
+-- waits in a setting, so that one message has both.
+CREATE FUNCTION walspout.on_drop()
+RETURNS event_trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+    PERFORM pg_catalog.set_config('walspout_ddl.dropped', pg_catalog.json_agg(pg_catalog.json_build_object(
+                'type', d.object_type, 'schema', d.schema_name, 'identity', d.object_identity, 'original', d.original))::pg_catalog.text, true)
+       FROM pg_catalog.pg_event_trigger_dropped_objects() d
+      WHERE NOT d.is_temporary AND (d.original OR d.normal)
+     HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0;
+END
+$$;
+
+CREATE FUNCTION walspout.on_ddl()
+RETURNS event_trigger
+LANGUAGE plpgsql
+AS $$
+DECLARE
+    dropped pg_catalog.json;
+    objects pg_catalog.json;
+BEGIN
+    IF pg_catalog.length(pg_catalog.current_setting('walspout_ddl.dropped', true)) OPERATOR(pg_catalog.>) 0 THEN
+        BEGIN
+            dropped := pg_catalog.current_setting('walspout_ddl.dropped')::pg_catalog.json;
+        EXCEPTION WHEN OTHERS THEN
+            dropped := NULL; -- the setting was made by somebody else
+        END;
+        PERFORM pg_catalog.set_config('walspout_ddl.dropped', '', true);
+    END IF;
+    SELECT pg_catalog.json_agg(pg_catalog.json_build_object('command', c.command_tag, 'type', c.object_type, 'schema', c.schema_name,
+                                                            'identity', c.object_identity))
+      INTO objects
+      FROM pg_catalog.pg_event_trigger_ddl_commands() c
+     WHERE COALESCE(c.schema_name, '') OPERATOR(pg_catalog.<>) 'pg_temp';
+    IF objects IS NULL AND dropped IS NULL THEN
+        RETURN; -- of temporary objects only
+    END IF;
+    PERFORM pg_catalog.pg_logical_emit_message(true, 'walspout.ddl', pg_catalog.json_build_object(
+                'tag', tg_tag, 'objects', COALESCE(objects, '[]'::pg_catalog.json), 'dropped', COALESCE(dropped, '[]'::pg_catalog.json),
+                -- such a statement may hold a password
+                'statement', CASE WHEN tg_tag OPERATOR(pg_catalog.~) ' (SERVER|USER MAPPING|SUBSCRIPTION|FOREIGN DATA WRAPPER)$' THEN NULL
+                                  ELSE pg_catalog.current_query() END,
+                'search_path', pg_catalog.current_setting('search_path'))::pg_catalog.text);
+END
+$$;
+
+-- The triggers become members of the extension, so that they go when it goes. They are
+-- disabled meanwhile, or they would tell of that.
+CREATE FUNCTION walspout.track_ddl()
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'walspout_ddl') THEN
+        CREATE EVENT TRIGGER walspout_ddl ON ddl_command_end EXECUTE FUNCTION walspout.on_ddl();
+        ALTER EVENT TRIGGER walspout_ddl DISABLE;
+        ALTER EXTENSION walspout ADD EVENT TRIGGER walspout_ddl;
+    END IF;
+    IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'walspout_ddl_dropped') THEN
+        CREATE EVENT TRIGGER walspout_ddl_dropped ON sql_drop EXECUTE FUNCTION walspout.on_drop();
+        ALTER EVENT TRIGGER walspout_ddl_dropped DISABLE;
+        ALTER EXTENSION walspout ADD EVENT TRIGGER walspout_ddl_dropped;
+    END IF;
+    ALTER EVENT TRIGGER walspout_ddl_dropped ENABLE;
+    ALTER EVENT TRIGGER walspout_ddl ENABLE;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE insufficient_privilege
+          USING MESSAGE = format('role "%s" cannot track DDL: %s', current_user, SQLERRM),
+                HINT = 'Event triggers are for superusers. Let one of them run SELECT walspout.track_ddl() in this database, once.';
+END
+$$;
+
+CREATE FUNCTION walspout.untrack_ddl()
+RETURNS void
+LANGUAGE plpgsql VOLATILE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    name text;
+BEGIN
+    FOR name IN SELECT evtname FROM pg_event_trigger
+                 WHERE evtfoid IN ('walspout.on_ddl()'::regprocedure, 'walspout.on_drop()'::regprocedure)
+    LOOP
+        EXECUTE format('ALTER EVENT TRIGGER %I DISABLE', name);
+    END LOOP;
+    FOR name IN SELECT evtname FROM pg_event_trigger
+                 WHERE evtfoid IN ('walspout.on_ddl()'::regprocedure, 'walspout.on_drop()'::regprocedure)
+    LOOP
+        IF EXISTS (SELECT FROM pg_depend d JOIN pg_event_trigger t ON d.classid = 'pg_event_trigger'::regclass AND d.objid = t.oid
+                    WHERE t.evtname = name AND d.deptype = 'e') THEN
+            EXECUTE format('ALTER EXTENSION walspout DROP EVENT TRIGGER %I', name);
+        END IF;
+        EXECUTE format('DROP EVENT TRIGGER %I', name);
+    END LOOP;
+EXCEPTION WHEN insufficient_privilege THEN
+    RAISE insufficient_privilege
+          USING MESSAGE = format('role "%s" cannot end the tracking of DDL: %s', current_user, SQLERRM),
+                HINT = 'Let the owner of the event triggers, or a superuser, run SELECT walspout.untrack_ddl().';
+END
+$$;
+
+COMMENT ON FUNCTION walspout.track_ddl() IS
+  'from now on, statements that change definitions are messages with the prefix walspout.ddl in the stream of changes';
+COMMENT ON FUNCTION walspout.untrack_ddl() IS 'end what walspout.track_ddl() began';
+
 -- Nothing for everybody. Slots say how the server is run, peek() shows rows
 -- whatever the privileges on their tables are, and emit() writes to what other
 -- systems read. A backfill sends a table there, and the forwarder evaluates its
@@ -349,6 +460,10 @@ REVOKE ALL ON FUNCTION walspout.backfill(regclass, name, text, integer) FROM PUB
 REVOKE ALL ON FUNCTION walspout.backfill_cancel(bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.backfill_pause(bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.backfill_resume(bigint) FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.track_ddl() FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.untrack_ddl() FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.on_ddl() FROM PUBLIC;
+REVOKE ALL ON FUNCTION walspout.on_drop() FROM PUBLIC;
 GRANT USAGE ON SCHEMA walspout TO pg_monitor;
 GRANT SELECT ON walspout.slots TO pg_monitor;
 GRANT SELECT (id, slot, "table", relation, rate, state, requested, started, finished, rows, estimate)

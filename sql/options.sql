@@ -50,7 +50,6 @@ SELECT h.changes('options', 'proto_version', '0');
 SELECT h.changes('options', 'proto_version', '1');
 SELECT h.changes('options', 'proto_version', '3');
 SELECT h.changes('options', 'proto_version', 'two');
-SELECT h.changes('options', 'format', 'frames', 'transactions', 'true');
 -- frames are bytes
 SELECT h.changes('options', 'format', 'frames');
 -- nothing of all that harmed the slot

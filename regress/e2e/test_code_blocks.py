@@ -106,11 +106,10 @@ def script(page, folder):
 
 
 def parse(text):
-    """One document, or one on each line."""
-    try:
-        return [json.loads(text)]
-    except json.JSONDecodeError:
-        return [json.loads(line) for line in text.splitlines()]
+    """Documents, one after the other."""
+    while text.strip():
+        _, end = json.JSONDecoder().raw_decode(text.lstrip())
+        text = text.lstrip()[end:]
 
 
 FUNCTIONS = """\
@@ -158,6 +157,12 @@ def paste(text, folder, environment):
         said = output.read()
     assert done.returncode == 0, said
     return said
+
+
+@pytest.mark.parametrize("page", [page for page in pages() if page == "README.md" or page.startswith("docs/")])
+def test_every_block_has_a_language(page):
+    outside = re.sub(r"^( *)```.*?^\1```$", "", read(page), flags=re.M | re.S)
+    assert re.findall(r"\n\n((?: {4}.*\n)+)", outside) == []
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, marks=pytest.mark.long if "kafka" in page else ()) for page in PAGES])

@@ -1,0 +1,63 @@
+/*
+ * schema.h
+ *		What a document of a table's schema says.
+ */
+#ifndef WALSPOUT_SCHEMA_H
+#define WALSPOUT_SCHEMA_H
+
+#include "postgres.h"
+
+#include "options.h"
+#include "shape.h"
+#include "utils/rel.h"
+
+/* A column of the documents, and where its values come from. */
+typedef struct SchemaColumn
+{
+	const ColumnShape *shape;
+	Form_pg_attribute att;		/* NULL: a constant */
+	bool		changed;		/* a rule makes text of its values */
+} SchemaColumn;
+
+/* A table as its documents show it. */
+typedef struct TableShape
+{
+	const char *schema;			/* in UTF-8, as the next one */
+	const char *table;
+	Relation	relation;		/* whose rows they are: its replica identity counts */
+	Relation	as;				/* as which it is published: its primary key counts */
+	int			ncolumns;
+	const SchemaColumn *columns;
+} TableShape;
+
+typedef struct TableSchema
+{
+	uint64		fingerprint;	/* equal for equal shapes, in all databases */
+	const char *members;		/* of the document, each with a comma before it; in UTF-8 */
+	Size		size;
+} TableSchema;
+
+/*
+ * Describe the table, in the form that the options ask for. Reads catalogs;
+ * allocates in the current context. A change of what is told makes cached
+ * relations stale.
+ */
+extern TableSchema schema_make(const Options *options, const TableShape *table);
+
+/* What a reader of another form needs to know of a type: its base, if it is a domain. */
+typedef struct SchemaType
+{
+	Oid			type;			/* never a domain */
+	int32		modifier;
+	Oid			element;		/* of an array; else InvalidOid */
+	bool		is_enum;
+	const char *schema;			/* in UTF-8, as the next one */
+	const char *name;
+} SchemaType;
+
+extern SchemaType schema_type(Oid type, int32 modifier);
+
+/* The labels of an enum in their order, in UTF-8. NULL, and none, where there are too many. */
+extern char **schema_labels(Oid type, int *n);
+
+#endif

@@ -1,0 +1,97 @@
+-- Statements that change definitions are messages in the stream, in order with the rows, where track_ddl() was called.
+\set helpers `echo "$PG_ABS_SRCDIR/sql/include/helpers.sql"`
+\i :helpers
+-- What a message says, a line each.
+CREATE FUNCTION pg_temp.told() RETURNS TABLE (what text) LANGUAGE sql AS $$
+  SELECT CASE WHEN d ->> 'op' <> 'm' THEN concat(d ->> 'op', ' ', d ->> 'after')
+         ELSE concat(c ->> 'tag', ': ', (SELECT string_agg(concat(o ->> 'command', ' ', o ->> 'type', ' ', o ->> 'identity'), ', ') FROM json_array_elements(c -> 'objects') o),
+                     ' dropped: ', (SELECT string_agg(concat(o ->> 'type', ' ', o ->> 'identity'), ', ') FROM json_array_elements(c -> 'dropped') o)) END
+    FROM (SELECT data::json AS d, data::json -> 'content' AS c FROM h.changes('ddl')) x
+$$;
+CALL h.slot('ddl');
+-- off by default
+CREATE TABLE before_it (id int);
+SELECT * FROM pg_temp.told();
+SELECT walspout.track_ddl();
+-- it tells nothing of itself, and a second call changes nothing
+SELECT walspout.track_ddl();
+SELECT * FROM pg_temp.told();
+CREATE TABLE tracked (id int PRIMARY KEY, v text);
+BEGIN;
+INSERT INTO tracked VALUES (1, 'a');
+ALTER TABLE tracked ADD w int;
+INSERT INTO tracked VALUES (2, 'b', 2);
+ALTER TABLE tracked DROP v, ADD x int;
+INSERT INTO tracked VALUES (3, 3, 3);
+COMMIT;
+-- what is rolled back is not told
+BEGIN;
+DROP TABLE tracked;
+ROLLBACK;
+CREATE INDEX tracked_w ON tracked (w);
+COMMENT ON TABLE tracked IS 'a "comment"';
+CREATE VIEW seen AS SELECT * FROM tracked;
+DROP TABLE tracked CASCADE;
+CREATE TEMP TABLE passing (id int);
+ALTER TABLE passing ADD v int;
+DROP TABLE passing;
+SELECT * FROM pg_temp.told();
+-- the statement, and the search path of the session
+CALL h.skip('ddl');
+CREATE SCHEMA "Other é";
+SET search_path = "Other é", pg_catalog;
+CREATE TABLE "odd ""name" (id int); /* 'é' */
+RESET search_path;
+DO $$ BEGIN EXECUTE 'DROP TABLE "Other é"."odd ""name"'; END $$;
+SELECT data FROM h.changes('ddl');
+-- a password that a statement may hold is not told
+CALL h.skip('ddl');
+CREATE FOREIGN DATA WRAPPER walspout_test_wrapper;
+CREATE SERVER walspout_test_server FOREIGN DATA WRAPPER walspout_test_wrapper;
+CREATE USER MAPPING FOR CURRENT_USER SERVER walspout_test_server OPTIONS (password 'hush');
+ALTER USER MAPPING FOR CURRENT_USER SERVER walspout_test_server OPTIONS (SET password 'hush');
+DROP FOREIGN DATA WRAPPER walspout_test_wrapper CASCADE;
+SELECT data LIKE '%hush%' AS has_password, data::json -> 'content' ->> 'tag' AS tag, data::json -> 'content' ->> 'statement' AS statement FROM h.changes('ddl');
+-- any role runs statements: no privilege on the extension is needed, and no object of theirs is called
+CALL h.skip('ddl');
+CREATE ROLE walspout_test_ddl;
+GRANT CREATE ON SCHEMA "Other é" TO walspout_test_ddl;
+GRANT USAGE ON SCHEMA "Other é" TO walspout_test_ddl;
+SET ROLE walspout_test_ddl;
+SET search_path = "Other é", pg_catalog;
+CREATE FUNCTION "Other é".current_setting(text) RETURNS text LANGUAGE sql AS $$ SELECT 'wrong' $$;
+CREATE TABLE "Other é".mine (id int);
+SET walspout_ddl.dropped = 'no JSON';
+CREATE TABLE "Other é".mine_too (id int);
+RESET search_path;
+SELECT walspout.track_ddl();
+RESET ROLE;
+SELECT count(*), count(*) FILTER (WHERE data::json -> 'content' ->> 'search_path' = '"Other é", pg_catalog') AS right_path, count(*) FILTER (WHERE data LIKE '%no JSON%') AS wrong FROM h.changes('ddl') WHERE data LIKE '%"CREATE %' AND data NOT LIKE '%SCHEMA%';
+-- a role that may call the functions, and is no superuser
+GRANT USAGE ON SCHEMA walspout TO walspout_test_ddl;
+GRANT EXECUTE ON FUNCTION walspout.track_ddl(), walspout.untrack_ddl() TO walspout_test_ddl;
+SET ROLE walspout_test_ddl;
+SELECT walspout.untrack_ddl();
+RESET ROLE;
+SELECT walspout.untrack_ddl();
+SET ROLE walspout_test_ddl;
+SELECT walspout.track_ddl();
+RESET ROLE;
+-- off again, and nothing is left
+CALL h.skip('ddl');
+CREATE TABLE after_it (id int);
+SELECT walspout.untrack_ddl();
+SELECT * FROM pg_temp.told();
+SELECT evtname FROM pg_event_trigger WHERE evtname LIKE 'walspout%';
+-- the triggers go with the extension
+DROP OWNED BY walspout_test_ddl;
+DROP ROLE walspout_test_ddl;
+DROP SCHEMA "Other é" CASCADE;
+DROP TABLE before_it, after_it;
+CALL h.drop('ddl');
+SELECT walspout.track_ddl();
+DROP EXTENSION walspout;
+SELECT evtname FROM pg_event_trigger WHERE evtname LIKE 'walspout%';
+CREATE TABLE still_works (id int);
+DROP TABLE still_works;
+CREATE EXTENSION walspout;
