@@ -32,6 +32,7 @@ def main():
         "isolation.level": "read_committed",  # transactions of walspout that were aborted are left out
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
+        "session.timeout.ms": 10_000,  # so soon another consumer takes over from one that died
     })
     consumer.subscribe([TOPIC])
     # An error ends the program. Its supervisor starts it again, where the group's offsets are.
