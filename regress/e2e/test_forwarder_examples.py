@@ -271,3 +271,219 @@ def test_a_consumer_of_kafka(databases, stage, tmp_path):
                 orders.add(50)
                 orders.wait(forwarder, two)
     orders.each_once()
+
+
+# Programs that walspout runs #######################################################################
+
+def kill_program(forwarder):
+    """The program of its sink."""
+    def running():
+        pids = [pid for thread in os.listdir(f"/proc/{forwarder.process.pid}/task")
+                for pid in children(forwarder.process.pid, thread)]
+        signal_all(pids, signal.SIGKILL)
+        return pids
+    pids = pg.wait_until(running, PATIENCE, what="a program")
+    pg.wait_until(lambda: all(is_gone(pid) for pid in pids), what=f"end of {pids}")
+
+
+def wait_until_delivered(cluster, forwarder, slot):
+    end = pg.lsn(cluster.current_lsn())
+    try:
+        pg.wait_until(lambda: pg.lsn(cluster.slot(slot)["confirmed_flush_lsn"]) >= end, PATIENCE, what="confirmation")
+    except TimeoutError as error:
+        raise AssertionError(f"{error}: {forwarder.log()}") from None
+
+
+def import_cache(example, store, monkeypatch):
+    """The module that an application uses."""
+    monkeypatch.setenv("REDIS_URL", f"redis://127.0.0.1:{store.port}")
+    namespace = {"__name__": "cache"}
+    exec(compile(example.read("cache.py"), "cache.py", "exec"), namespace)
+    return namespace["read"]
+
+
+QUERY = "SELECT id, status FROM orders WHERE id = %(id)s"
+
+
+def test_a_cache(databases, stage, tmp_path, monkeypatch):
+    with Redis(tmp_path, port=free_port()) as store:
+        example = stage("cache", {"127.0.0.1:6379": f"127.0.0.1:{store.port}"})
+        databases.createdb("shop")
+        databases.psql(ORDERS, "shop")
+        read = import_cache(example, store, monkeypatch)
+        with running_forwarder(example) as forwarder, contextlib.closing(databases.connect("shop")) as application:
+            def cached(number, query=QUERY, connection=application):
+                row = read(connection, "public.orders", query, {"id": number})
+                return row and row["status"]
+
+            def change(sql):
+                databases.psql(sql, "shop")
+                wait_until_delivered(databases, forwarder, "walspout_cache")
+
+            assert cached(1) is None
+            change("INSERT INTO orders SELECT i, 'new' FROM generate_series(1, 100) i")
+            assert [cached(number) for number in range(1, 101)] == ["new"] * 100
+            databases.psql("ALTER TABLE orders DISABLE TRIGGER ALL", "shop")
+            assert cached(1) == "new"
+            change("UPDATE orders SET status = 'paid' WHERE id = 1")
+            assert cached(1) == "paid"
+            change("UPDATE orders SET id = 1001 WHERE id = 2; DELETE FROM orders WHERE id = 3")
+            assert [cached(number) for number in (2, 3, 1001)] == [None, None, "new"]
+            # The program is killed between changes.
+            for number in range(10, 20):
+                databases.psql(f"UPDATE orders SET status = 'sent' WHERE id = {number}", "shop")
+                if number % 3 == 0:
+                    kill_program(forwarder)
+            wait_until_delivered(databases, forwarder, "walspout_cache")
+            assert [cached(number) for number in range(10, 20)] == ["sent"] * 10
+            change("TRUNCATE orders")
+            assert [cached(number) for number in range(1, 101)] == [None] * 100
+            a_slow_reader(databases, store, cached, change)
+
+
+def a_slow_reader(databases, store, cached, change):
+    """A row that was read before a change does not get into the cache after it."""
+    change("INSERT INTO orders VALUES (7, 'new')")
+    store.call("FLUSHALL")
+    assert cached(8) is None                # the table has a generation
+    with contextlib.closing(databases.connect("shop")) as holder, contextlib.closing(databases.connect("shop")) as slow:
+        holder.cursor().execute("SELECT pg_advisory_lock(1)")
+        found = []
+        waits = "SELECT id, status, pg_advisory_xact_lock_shared(1)::text FROM orders WHERE id = %(id)s"
+        reader = threading.Thread(target=lambda: found.append(cached(7, waits, slow)))
+        reader.start()
+        pg.wait_until(lambda: databases.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"),
+                      PATIENCE, what="a reader that waits")
+        change("UPDATE orders SET status = 'paid' WHERE id = 7")
+        holder.cursor().execute("SELECT pg_advisory_unlock(1)")
+        reader.join(PATIENCE)
+        assert found == ["new"]
+    assert cached(7) == "paid"
+    change("TRUNCATE orders")
+    assert cached(7) is None
+
+
+def articles(example):
+    with contextlib.closing(sqlite3.connect(example.path("articles.db"))) as index:
+        return index.execute("SELECT rowid, title, body FROM articles ORDER BY rowid").fetchall()
+
+
+def feed(example, *events):
+    """Gives events to the index, as walspout would."""
+    done = subprocess.run([*example.command("python", "index"), "articles.db"], cwd=example.folder, env=example.env, text=True,
+                          input="".join(json.dumps(event) + "\n" for event in events), capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [{"id": event["id"]} for event in events]
+
+
+def test_a_search_index(databases, stage):
+    example = stage("search")
+    databases.createdb("shop")
+    databases.psql("CREATE EXTENSION walspout; CREATE TABLE articles (id bigint PRIMARY KEY, title text, body text);"
+                   "ALTER TABLE articles ALTER body SET STORAGE EXTERNAL;"
+                   "INSERT INTO articles SELECT i, 'Article ' || i, repeat('walrus ' || i || ' ', 400)"
+                   " FROM generate_series(1, 300) i", "shop")
+
+    def in_the_database():
+        return databases.query("SELECT id, title, body FROM articles ORDER BY id", "shop")
+    with running_forwarder(example) as forwarder:
+        for turn in range(5):
+            databases.psql(f"INSERT INTO articles SELECT 1000 + {turn} * 100 + i, 'New', 'spout' FROM generate_series(1, 50) i;"
+                           f"UPDATE articles SET title = 'Turn {turn}' WHERE id % 5 = {turn};"     # body is not in the WAL
+                           f"UPDATE articles SET id = -id WHERE id % 7 = {turn} AND id > 0;"
+                           f"DELETE FROM articles WHERE id % 11 = {turn}", "shop")
+            if turn % 2:
+                kill_program(forwarder)
+            else:
+                forwarder.kill()
+                forwarder.start(env=example.env, cwd=example.folder)
+        pg.wait_until(lambda: articles(example) == in_the_database(), PATIENCE, every=0.2, what="an index that is complete")
+        some = in_the_database()[0][0]
+        databases.psql(f"UPDATE articles SET body = 'the narwhal is here' WHERE id = {some}", "shop")
+        pg.wait_until(lambda: articles(example) == in_the_database(), PATIENCE, every=0.2, what="an index that is complete")
+        found = subprocess.run([*example.command("python", "search"), "articles.db", "narwhal"], cwd=example.folder,
+                               env=example.env, capture_output=True, text=True, check=True).stdout
+        assert found == f"{some}\tthe [narwhal] is here\n"
+        databases.psql("TRUNCATE articles; INSERT INTO articles VALUES (1, 'one', 'more')", "shop")
+        pg.wait_until(lambda: articles(example) == [(1, "one", "more")], PATIENCE, every=0.2, what="an index that is complete")
+        assert forwarder.terminate() == 0
+    events_that_come_again(example)
+
+
+def events_that_come_again(example):
+    """Ids are two numbers, and an old event changes nothing."""
+    def event(index, title):
+        return {"id": f"9000000000000000000-{index}", "op": "u", "key": {"id": 1}, "after": {"id": 1, "title": title, "body": ""}}
+    feed(example, event(9, "nine"))
+    feed(example, event(10, "ten"))
+    feed(example, event(9, "nine"), event(10, "other"))
+    assert articles(example) == [(1, "ten", "")]
+
+
+def test_an_outbox(databases, stage):
+    example = stage("outbox")
+    prepare(databases, example, "mailer")
+    databases.psql(example.read("shop.sql"), "shop")
+    orders = Orders(databases)
+
+    def place(number, end="COMMIT"):
+        mail = json.dumps({"order": number, "template": "receipt"})
+        databases.psql(f"BEGIN; INSERT INTO orders VALUES ({number}, 'new'); SELECT walspout.emit('mail', '{mail}'::jsonb); {end}",
+                       "shop")
+
+    def mails():
+        return [order for order, in databases.query("SELECT order_id FROM mails ORDER BY ctid", "mailer")]
+    with running_forwarder(example) as forwarder:
+        for number in range(1, 21):
+            place(number)
+            place(number + 1000, "ROLLBACK")
+            if number == 10:
+                kill_program(forwarder)
+        with orders.held_up("mails", "mailer"):
+            place(21)
+            orders.wait_until_it_waits("mailer")
+            kill_program(forwarder)
+        for number in range(22, 30):
+            place(number)
+        forwarder.kill()
+        forwarder.start(env=example.env, cwd=example.folder)
+        place(30)
+        pg.wait_until(lambda: 30 in mails(), PATIENCE, what="all mails")
+        wait_until_delivered(databases, forwarder, "walspout_outbox")
+    assert mails() == list(range(1, 31))
+
+
+def test_an_audit_log(databases, stage):
+    example = stage("audit")
+    databases.createdb("shop")
+    databases.createdb("audit")
+    databases.psql(ORDERS, "shop")
+    databases.psql(f"CREATE EXTENSION walspout; INSERT INTO orders VALUES (7, 'new'); {example.read('shop.sql')}", "shop")
+    moments = []
+
+    def ask(file, *options):
+        done = subprocess.run([databases.installation.program("psql"), "-XAtq", *options, "-f", example.path(file), "audit"],
+                              env=databases.client_env(), capture_output=True, text=True, check=True)
+        return done.stdout.splitlines()
+
+    def change(who, sql, expected):
+        databases.psql(f"BEGIN; SET LOCAL shop.user = '{who}'; {sql}; COMMIT", "shop")
+        moments.append((databases.value("SELECT clock_timestamp()::text"), expected))
+
+    with running_forwarder(example) as forwarder:
+        pg.wait_until(lambda: databases.value("SELECT to_regclass('orders') IS NOT NULL", "audit")
+                      and ask("who.sql"), PATIENCE, what="the row of the backfill")
+        change("anna", "UPDATE orders SET status = 'paid' WHERE id = 7", ["7|paid"])
+        forwarder.kill()
+        change("bert", "UPDATE orders SET status = 'sent' WHERE id = 7; UPDATE orders SET status = 'lost' WHERE id = 7", ["7|lost"])
+        change("cleo", "DELETE FROM orders WHERE id = 7", [])
+        forwarder.start(env=example.env, cwd=example.folder)
+        change("dora", "INSERT INTO orders VALUES (7, 'back')", ["7|back"])
+        change("emil", "TRUNCATE orders", [])
+        databases.psql("INSERT INTO orders VALUES (7, 'by hand')", "shop")
+        pg.wait_until(lambda: len(ask("who.sql")) == 7, PATIENCE, what="all changes")
+        wait_until_delivered(databases, forwarder, "walspout_audit")
+    for moment, expected in moments:
+        assert ask("as_of.sql", "-v", f"at={moment}") == expected, moment
+    assert [line.split("|", 1)[1] for line in ask("who.sql")] == [
+        "||new", "anna||paid", "bert||lost", "cleo||deleted", "dora||back", "emil||deleted", f"{pg.SUPERUSER}||by hand"]
