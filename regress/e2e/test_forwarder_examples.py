@@ -492,3 +492,50 @@ def test_an_audit_log(databases, stage):
         assert ask("as_of.sql", "-v", f"at={moment}") == expected, moment
     assert [line.split("|", 1)[1] for line in ask("who.sql")] == [
         "||new", "anna||paid", "bert||lost", "cleo||deleted", "dora||back", "emil||deleted", f"{pg.SUPERUSER}||by hand"]
+
+
+# Their pages ########################################################################################
+
+# What the last command of a page's first part prints in the end.
+SHOWN = {"redis": "7 | new", "webhook": "7 | new", "rabbitmq": "7 | new", "kafka": "7 | new", "cache": "'status': 'new'",
+         "search": r"They \[live\] in the sea", "outbox": "7 | receipt", "audit": "anna .*new"}
+
+STARTED = """\
+until psql -Atc "SELECT 'there' FROM pg_replication_slots" | grep -q there; do sleep 0.1; done
+"""
+
+
+@contextlib.contextmanager
+def addresses(name, folder):
+    """The example's server, and its address in place of the usual one."""
+    if name in ("redis", "cache"):
+        with Redis(folder, port=free_port()) as store:
+            yield {"127.0.0.1:6379": f"127.0.0.1:{store.port}"}
+    elif name == "rabbitmq":
+        with pg.WorkDir() as work, RabbitMQ(work) as broker:
+            yield {"127.0.0.1:5672": f"127.0.0.1:{broker.port}"}
+    elif name == "kafka":
+        with kafka.Broker(folder) as broker:
+            yield {"127.0.0.1:9092": broker.address}
+    else:
+        yield {"127.0.0.1:8080": f"127.0.0.1:{free_port()}"}
+
+
+def patient(text, shown):
+    """The page with conditions in place of its pauses: a busy machine needs longer."""
+    text = text.replace("walspout.yaml &\nsleep 2\n", f"walspout.yaml &\n{STARTED}")
+    text = re.sub(r"^(walspout run walspout.yaml & .*)\nsleep 2\n", rf"\1\n{STARTED}", text, flags=re.M)
+    text = text.replace("time.sleep(2)", "time.sleep(8)")
+    return re.sub(r"^sleep [35]\n((?:psql \w+ -[cf]|python3 search).*)$", rf'until \1 | tee shown | grep "{shown}"; do sleep 0.3; done\ncat shown',
+                  text, flags=re.M)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.long if name == "kafka" else ()) for name in SHOWN])
+def test_the_page(databases, stage, tmp_path, name):
+    with addresses(name, tmp_path) as places:
+        example = stage(name, places)
+        text = "".join(text for language, text in blocks(f"docs/examples/{name}/README.md") if language == "sh")
+        path = os.pathsep.join([os.path.dirname(PROGRAM), databases.installation.bindir, example.env["PATH"]])
+        environment = {**example.env, "PATH": os.pathsep.join([example.path("bin"), path])}
+        said = paste("pip() { :; }\n" + patient(at_home(text, places), SHOWN[name]), tmp_path / name, environment)
+    assert re.search(SHOWN[name].replace("|", r"\|"), said), said
