@@ -44,10 +44,10 @@ def first_line(*command):
     return done.stdout.strip().split("\n")[0]
 
 
-def children(pid):
-    """Processes that a process has started; none if it has ended."""
+def children(pid, thread=None):
+    """Processes that a process has started, by its first thread or another one; none if it has ended."""
     try:
-        with open(f"/proc/{pid}/task/{pid}/children") as f:
+        with open(f"/proc/{pid}/task/{thread or pid}/children") as f:
             return [int(child) for child in f.read().split()]
     except FileNotFoundError:
         return []
