@@ -122,9 +122,15 @@ Result<void> PostgresTransaction::queue_step(std::span<const Event> events, cons
 
 Result<void> PostgresTransaction::queue_commit(const PostgresPosition& position) {
   if (positions_.is_used()) {
+    constexpr const char* kName = "walspout_position";
+    if (!has_position_) {
+      has_position_ = true;
+      sent_.push_back({Sent::What::kPreparePosition});
+      auto sent = connection_.prepare(kName, PostgresPositions::statement());
+      if (!sent) return sent;
+    }
     sent_.push_back({Sent::What::kPosition});
-    auto sent = connection_.run(PostgresPositions::statement(), positions_.parameters(position));
-    if (!sent) return sent;
+    if (auto sent = connection_.execute(kName, positions_.parameters(position)); !sent) return sent;
   }
   return queue({Sent::What::kOther}, "COMMIT");
 }
@@ -141,6 +147,7 @@ Applied PostgresTransaction::take_outcomes(const std::vector<Step>& steps, TimeP
     if (failed && sent.what == Sent::What::kPrepare) {
       sent.table->prepared &= ~(1u << static_cast<unsigned>(sent.change));
     }
+    if (failed && sent.what == Sent::What::kPreparePosition) has_position_ = false;
     if (!outcome) {
       if (!trouble) trouble = judged(outcome.error(), sent, steps);
       if (outcome.error().sqlstate.empty()) {

@@ -65,7 +65,7 @@ class PostgresTransaction {
 
  private:
   struct Sent {
-    enum class What { kBegin, kPrepare, kStep, kPosition, kOther, kSync } what;
+    enum class What { kBegin, kPrepare, kStep, kPreparePosition, kPosition, kOther, kSync } what;
     size_t step = 0;
     PostgresTable* table = nullptr;  // kPrepare
     Change change = Change::kInsert;
@@ -98,6 +98,7 @@ class PostgresTransaction {
   const std::string where_;
   bool open_ = false;
   uint64_t missing_ = 0;
+  bool has_position_ = false;       // the statement is prepared
   std::vector<Sent> sent_;          // outcomes to come
   std::vector<uint64_t> affected_;  // by step
   std::string first_, second_;      // parameters, kept for their memory
