@@ -10,6 +10,7 @@ import time
 from harness import postgres as pg
 import pytest
 from harness.forwarder import run
+from harness.proxy import Proxy
 from test_forwarder_postgres_sink import dsn, keep_faith, rows, sink, target, wait_for_equal  # noqa: F401
 from test_forwarder_server import pgbouncer
 
@@ -186,6 +187,49 @@ def test_what_a_failover_of_the_target_loses_is_reported(db, fwd, family):
     pg.wait_until(lambda: len(rows(family.second)) == 2, 60, what="new row")
     assert forwarder.status()["sinks"][0]["losses"] == 1
     forwarder.kill()
+
+
+@pytest.mark.parametrize("rights", ["owner", "superuser"])
+def test_a_session_that_was_given_up_commits_nothing_later(db, fwd, target, rights):      # noqa: F811
+    """Its statements, with the commit, wait in the server for a lock. The network keeps its end from the server."""
+    db.psql("CREATE TABLE keyless (n int); ALTER TABLE keyless REPLICA IDENTITY FULL")
+    target.psql(f'''CREATE TABLE keyless (n int); CREATE ROLE "{target.name}" LOGIN {"SUPERUSER" if rights == "superuser" else ""};
+        ALTER TABLE keyless OWNER TO "{target.name}"; GRANT CREATE ON DATABASE "{target.name}" TO "{target.name}"''')
+    socket = f"{target.server.host}/.s.PGSQL.{target.server.port}"
+    first, second = Proxy(socket), Proxy(socket)
+    try:
+        forwarder = fwd(pipeline="retry: {max: 300ms}", sinks=sink(
+            target, {"host": "127.0.0.1,127.0.0.1", "port": f"{first.port},{second.port}", "user": target.name},
+            mode="append", session_replication_role="origin", deliver_timeout="2s", connect_timeout="1s")).start()
+        db.psql("INSERT INTO keyless VALUES (1)")
+        wait_for_equal(db, target, ["keyless"])
+        before = target.value("SELECT backend FROM walspout.positions")
+        with contextlib.closing(target.server.connect(target.name, autocommit=False)) as other:
+            other.cursor().execute("LOCK TABLE keyless IN EXCLUSIVE MODE")
+            db.psql("INSERT INTO keyless VALUES (2)")
+            pg.wait_until(lambda: waiting(target) == 1, 60, what="session that waits")
+            first.blackhole()
+            pg.wait_until(lambda: taken_over(target, before), 60, what="session that takes over")
+            other.rollback()
+        db.psql("INSERT INTO keyless VALUES (3)")
+        pg.wait_until(lambda: len(rows(target, "keyless")) >= 3, 60, what="rows")
+        time.sleep(1)
+        assert rows(target, "keyless") == rows(db, "keyless")
+        forwarder.kill()
+    finally:
+        first.close()
+        second.close()
+        target.psql(f'REASSIGN OWNED BY "{target.name}" TO postgres; DROP OWNED BY "{target.name}"; DROP ROLE "{target.name}"')
+
+
+def waiting(database):
+    return database.value("SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE NOT l.granted AND "
+                          "a.datname = current_database() AND a.application_name = 'walspout'")
+
+
+def taken_over(database, before):
+    """Whether another session than that one has the position."""
+    return database.value("SELECT backend FROM walspout.positions") != before
 
 
 def standby_answers(database):
