@@ -232,6 +232,26 @@ def taken_over(database, before):
     return database.value("SELECT backend FROM walspout.positions") != before
 
 
+# Times of commits ####################################################################################################
+
+def test_commits_have_the_time_of_the_source(db, fwd, alone):
+    """As those of a subscription have, so that conflicts of two databases can be decided by them."""
+    db.psql(TABLE)
+    alone.server.restart(conf={"track_commit_timestamp": "on"})
+    alone.psql(TABLE)
+    slot = db.create_slot("truth")
+    with fwd(sinks=sink(alone)) as forwarder:
+        for i in range(4):
+            db.psql(f"INSERT INTO t VALUES ({i}, 'x')")
+            time.sleep(0.2)
+        wait_for_equal(db, alone, ["t"])
+        times = [event["ts"] for event in db.events(slot)]
+        assert len(times) == 4 and alone.psql(
+            "SET timezone = 'UTC'; SELECT to_char(pg_xact_commit_timestamp(xmin), 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"') FROM t "
+            "ORDER BY id").splitlines() == times
+        assert forwarder.terminate() == 0
+
+
 # Poolers #############################################################################################################
 
 @pytest.mark.parametrize("mode", ["session", "transaction", "statement"])
