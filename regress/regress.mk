@@ -3,8 +3,8 @@
 .PHONY: check check-suites check-all check-build check-unit check-sql check-versions check-e2e check-asan \
 	check-backfill-model \
 	check-bench check-forwarder check-forwarder-unit check-forwarder-e2e check-forwarder-long check-forwarder-asan \
-	check-forwarder-tsan check-torture check-planted torture torture-backfill test-modules forwarder-tests fuzz bench bench-server \
-	bench-forwarder bench-backfill bench-memory bench-report bench-record bench-plugins bench-clients
+	check-forwarder-tsan check-torture check-planted torture torture-backfill torture-postgres test-modules forwarder-tests fuzz bench bench-server \
+	bench-forwarder bench-backfill bench-subscription bench-memory bench-report bench-record bench-plugins bench-clients
 
 ## Suites #######################################################################################
 
@@ -80,6 +80,7 @@ check-bench: plugin forwarder bench-plugins bench-clients
 	$(PYTHON) regress/bench/end_to_end --scale 0.01 --rounds 1 --seconds 1 --kills 2 \
 		--json $(BENCH_CHECKED)/end_to_end.json
 	$(PYTHON) regress/bench/backfill --scale 0.01 --rounds 1 --seconds 1 --json $(BENCH_CHECKED)/backfill.json
+	$(PYTHON) regress/bench/subscription --scale 0.01 --rounds 1 --seconds 1 --json $(BENCH_CHECKED)/subscription.json
 	$(PYTHON) regress/bench/memory --scale 0.01 --minutes 0.05 --json $(BENCH_CHECKED)/memory.json
 	$(PYTHON) regress/bench/report --record $(BENCH_CHECKED)/recorded $(BENCH_CHECKED) >/dev/null
 	@$(PYTHON) -c 'import sys, xml.etree.ElementTree as xml; [xml.parse(p) for p in sys.argv[1:]]' \
@@ -127,21 +128,27 @@ check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
 
 TORTURE = $(PYTHON) -B regress/torture/run
 TORTURE_BACKFILL = $(PYTHON) -B regress/torture/backfill/run
+TORTURE_POSTGRES = $(PYTHON) -B regress/torture/postgres/run
 RUNS ?= 200
 SECONDS ?= 4
 SEED ?= 1
 
 check-torture: plugin forwarder build/torture/clock_preload.so
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/torture/test_checker.py \
-		regress/torture/test_faults.py regress/torture/backfill/test_receiver.py
+		regress/torture/test_faults.py regress/torture/backfill/test_receiver.py \
+		regress/torture/postgres/test_model.py
 	$(TORTURE) --each --seconds 6
 	$(TORTURE_BACKFILL) --runs 3 --seconds 6
+	$(TORTURE_POSTGRES) --runs 3 --seconds 12
 
 torture: plugin forwarder build/torture/clock_preload.so
 	$(TORTURE) --runs $(RUNS) --seconds $(SECONDS) --seed $(SEED) --json build/torture/result.json $(TORTURE_FLAGS)
 
 torture-backfill: plugin forwarder
 	$(TORTURE_BACKFILL) --runs $(RUNS) --seconds $(SECONDS) --seed $(SEED)
+
+torture-postgres: plugin forwarder
+	$(TORTURE_POSTGRES) --runs $(RUNS) --seconds $(SECONDS) --seed $(SEED)
 
 # Whether the torture of the backfill finds mistakes that are planted: not part of check. Half an hour and more.
 check-planted: plugin
@@ -264,6 +271,8 @@ bench:
 		END_TO_END_FLAGS='--json $(BENCHED)/end_to_end.json $(END_TO_END_FLAGS)'
 	@$(MAKE) --no-print-directory bench-backfill \
 		BACKFILL_FLAGS='--json $(BENCHED)/backfill.json $(BACKFILL_FLAGS)'
+	@$(MAKE) --no-print-directory bench-subscription \
+		SUBSCRIPTION_FLAGS='--json $(BENCHED)/subscription.json $(SUBSCRIPTION_FLAGS)'
 	@$(MAKE) --no-print-directory bench-memory \
 		MEMORY_FLAGS='--json $(BENCHED)/memory.json $(MEMORY_FLAGS)'
 	@$(MAKE) --no-print-directory bench-report
@@ -276,6 +285,9 @@ bench-forwarder: plugin forwarder bench-clients
 
 bench-backfill: plugin forwarder bench-clients
 	$(PYTHON) regress/bench/backfill $(BACKFILL_FLAGS)
+
+bench-subscription: plugin forwarder
+	$(PYTHON) regress/bench/subscription $(SUBSCRIPTION_FLAGS)
 
 bench-memory: plugin forwarder
 	$(PYTHON) regress/bench/memory $(MEMORY_FLAGS)

@@ -91,6 +91,21 @@ def test_a_clone_has_what_the_source_has(db, fwd, target):
         assert forwarder.terminate() == 0
 
 
+@pytest.mark.parametrize("more", ["n int", ""])
+def test_a_key_that_is_written_in_another_way_is_the_same_key(db, fwd, target, more):
+    """1.0 and 1.00 are one key. The target has it as the source has written it last."""
+    copy_tables(db, target, f"CREATE TABLE t (k numeric, w text, {more + ',' if more else ''} PRIMARY KEY (k, w))")
+    target.psql(f"INSERT INTO t VALUES (1.0, 'old'{', 1' if more else ''})")
+    with fwd(sinks=sink(target)) as forwarder:
+        db.psql(f"INSERT INTO t VALUES (1.00, 'old'{', 2' if more else ''})")
+        wait_for_equal(db, target, ["t"])
+        db.psql("UPDATE t SET k = 1.000")
+        wait_for_equal(db, target, ["t"])
+        db.psql(f"DELETE FROM t; INSERT INTO t VALUES (1, 'old'{', 3' if more else ''})")
+        wait_for_equal(db, target, ["t"])
+        assert forwarder.terminate() == 0
+
+
 def test_columns_that_did_not_change_keep_their_value(db, fwd, target):
     copy_tables(db, target, "CREATE TABLE t (id int PRIMARY KEY, n int, big text, \"o'ther\" text)")
     db.psql("ALTER TABLE t ALTER big SET STORAGE EXTERNAL, ALTER \"o'ther\" SET STORAGE EXTERNAL")

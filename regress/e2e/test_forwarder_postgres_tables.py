@@ -325,7 +325,7 @@ def test_a_history_of_a_transaction_that_comes_in_parts(db, fwd, target):
 def test_a_history_that_does_not_fit_is_named(db, fwd, target):
     db.psql(TABLE)
     target.psql("CREATE TABLE t (id int, body text, version_id bigint, version_start timestamp, version_deleted boolean)")
-    forwarder = fwd(sinks=sink(target, mode="history", add_columns="true"), pipeline="retry: {max: 300ms}").start()
+    forwarder = fwd(sinks=sink(target, mode="history"), pipeline="retry: {max: 300ms}").start()
     db.psql("INSERT INTO t VALUES (1, 'a')")
     forwarder.wait_for_log("ADD COLUMN \\\"version_end\\\" timestamp with time zone NOT NULL DEFAULT 'infinity'")
     target.psql("ALTER TABLE t ADD COLUMN version_end timestamptz NOT NULL DEFAULT 'infinity'")
@@ -337,6 +337,36 @@ def test_a_history_that_does_not_fit_is_named(db, fwd, target):
     target.psql("CREATE UNIQUE INDEX ON t (id, version_end)")
     wait_for_rows(target, ['{"id":1,"body":"a","d":false,"open":true}'], columns=VERSIONS)
     assert forwarder.terminate() == 0
+
+
+@pytest.mark.effect("postgres.add_columns")
+def test_a_clone_becomes_a_history(db, fwd, target):
+    """The rows that are there are versions, of which nothing says when they began."""
+    db.psql(TABLE + "; INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    target.psql(TABLE + "; INSERT INTO t VALUES (1, 'a'), (2, 'b')")
+    with fwd(sinks=sink(target, mode="history", add_columns="true"), pipeline="retry: {max: 300ms}") as forwarder:
+        db.psql("UPDATE t SET body = 'c' WHERE id = 1; INSERT INTO t VALUES (3, 'd')")
+        forwarder.wait_for_log("DROP CONSTRAINT t_pkey")
+        target.psql("ALTER TABLE t DROP CONSTRAINT t_pkey; CREATE UNIQUE INDEX ON t (id, version_end)")
+        wait_for_rows(target, [f'{{"id":{id},"body":"{body}","d":false,"open":{is_open}}}' for id, body, is_open in [
+            (1, "a", "false"), (1, "c", "true"), (2, "b", "true"), (3, "d", "true")]], columns=VERSIONS)
+        assert target.value("SELECT count(*) FROM t WHERE version_start = '-infinity'") == 2
+        assert forwarder.terminate() == 0
+
+
+@pytest.mark.effect("postgres.add_columns", "postgres.set")
+def test_a_column_for_a_constant_does_not_claim_rows(db, fwd, target):
+    db.psql(TABLE)
+    target.psql(TABLE + "; CREATE TABLE u (id int PRIMARY KEY); INSERT INTO t VALUES (9, 'of another source')")
+    with fwd(sinks=sink(target, add_columns="true", set="{sid: eu-1}"), pipeline="retry: {max: 300ms}") as forwarder:
+        db.psql("INSERT INTO t VALUES (1, 'a')")
+        forwarder.wait_for_log("would then count as rows of this source")
+        target.psql("ALTER TABLE t ADD sid text; ALTER TABLE t DROP CONSTRAINT t_pkey; CREATE UNIQUE INDEX ON t (sid, id)")
+        wait_for_rows(target, ['{"id":1,"body":"a","sid":"eu-1"}', '{"id":9,"body":"of another source","sid":null}'])
+        db.psql("CREATE TABLE u (id int PRIMARY KEY); INSERT INTO u VALUES (1); TRUNCATE t")
+        wait_for_rows(target, ['{"id":1,"sid":"eu-1"}'], "u")
+        wait_for_rows(target, ['{"id":9,"body":"of another source","sid":null}'])
+        assert forwarder.terminate() == 0
 
 
 # The time of deletes #################################################################################################

@@ -20,7 +20,7 @@ constexpr const char* kMakeTable =
     "(fillfactor = 50)";
 
 // Two lives of a process, and two processes, have different names.
-std::string new_owner() {
+std::string new_process() {
   std::random_device random;
   std::string name;
   for (int i = 0; i < 4; i++) name += std::to_string(random()) + (i < 3 ? "-" : "");
@@ -57,7 +57,7 @@ PostgresPosition PostgresPosition::after(const Event& event) const {
 }
 
 PostgresPositions::PostgresPositions(std::string sink)
-    : sink_(std::move(sink)), owner_(new_owner()) {}
+    : sink_(std::move(sink)), process_(new_process()) {}
 
 void PostgresPositions::set_source(const SourceState& source) {
   const std::string known = std::exchange(source_, source).identity;
@@ -140,12 +140,19 @@ Result<void> PostgresPositions::make_table(Connection& connection, TimePoint dea
   return Failure(std::move(error));
 }
 
-// A session of a forwarder that was cut off or frozen may hold locks on rows.
-Result<void> PostgresPositions::end_former_owner(Connection& connection, TimePoint deadline) const {
+std::string PostgresPositions::is_ours() const {
+  const std::string begin = process_ + "/";
+  return "pg_catalog.left(p.owner, " + std::to_string(begin.size()) +
+         ") = " + Connection::quote_literal(begin);
+}
+
+// A session that was cut off or frozen may hold locks on rows. `again`: only if it was ours.
+Result<void> PostgresPositions::end_former_owner(Connection& connection, bool again,
+                                                 TimePoint deadline) const {
   auto ended = connection.query(
       "SELECT pg_catalog.pg_terminate_backend(a.pid) FROM walspout.positions p JOIN "
       "pg_catalog.pg_stat_activity a ON a.pid = p.backend WHERE " +
-          condition() + " AND p.owner <> " + Connection::quote_literal(owner_) +
+          condition() + (again ? " AND " + is_ours() : "") +
           " AND a.usename = CURRENT_USER AND a.datname = pg_catalog.current_database() AND "
           "a.application_name = pg_catalog.current_setting('application_name') AND a.pid <> "
           "pg_catalog.pg_backend_pid()",
@@ -164,11 +171,10 @@ Result<bool> PostgresPositions::take_over(Connection& connection, bool again, Ti
                  connection.endpoint());
   }
   if (auto made = make_table(connection, deadline); !made) return Failure(made.error());
-  if (!again) {
-    if (auto ended = end_former_owner(connection, deadline); !ended) {
-      return Failure(ended.error());
-    }
+  if (auto ended = end_former_owner(connection, again, deadline); !ended) {
+    return Failure(ended.error());
   }
+  owner_ = process_ + "/" + std::to_string(++sessions_);
   const std::string owner = Connection::quote_literal(owner_);
   auto rows = connection.query(
       "INSERT INTO walspout.positions AS p (sink, source, owner, backend) VALUES (" +
@@ -176,7 +182,7 @@ Result<bool> PostgresPositions::take_over(Connection& connection, bool again, Ti
           ", " + owner +
           ", pg_catalog.pg_backend_pid()) ON CONFLICT (sink, source) DO UPDATE SET "
           "owner = excluded.owner, backend = excluded.backend" +
-          (again ? " WHERE p.owner = excluded.owner" : "") +
+          (again ? " WHERE " + is_ours() : "") +
           " RETURNING p.lsn, p.index, "
           "p.commit_time",
       deadline);

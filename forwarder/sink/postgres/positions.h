@@ -1,9 +1,10 @@
 // How far a source was delivered: a row of walspout.positions in the target, which changes in the
 // transaction of the rows.
 //
-// Events up to the position are in the target, or were set aside. Who delivers owns the row. A
-// forwarder that takes over writes its name there, so that no transaction of the former owner can
-// be committed any more; the session of that owner is ended.
+// Events up to the position are in the target, or were set aside. The session that delivers owns
+// the row. A session that takes over writes its name there, so that no transaction of the former
+// owner can be committed any more, and ends that session. The former owner may be another
+// forwarder, or a session that this one has given up: its statements may still wait in the server.
 #pragma once
 
 #include <cstdint>
@@ -63,12 +64,16 @@ class PostgresPositions {
   [[nodiscard]] Result<void> make_table(Connection& connection, TimePoint deadline) const;
   [[nodiscard]] Result<std::optional<PostgresPosition>> read(Connection& connection,
                                                              TimePoint deadline) const;
-  [[nodiscard]] Result<void> end_former_owner(Connection& connection, TimePoint deadline) const;
+  [[nodiscard]] Result<void> end_former_owner(Connection& connection, bool again,
+                                              TimePoint deadline) const;
   [[nodiscard]] Error another_history(const std::string& what, const std::string& where) const;
   [[nodiscard]] std::string condition() const;
+  [[nodiscard]] std::string is_ours() const;
 
   const std::string sink_;
-  const std::string owner_;  // of this life of the process
+  const std::string process_;  // of this life of the process
+  std::string owner_;          // of a session: begins with that
+  uint64_t sessions_ = 0;
   SourceState source_;
   std::optional<PostgresPosition> position_;  // what is committed
   int64_t latest_ = 0;                        // commit time of all that was seen

@@ -124,7 +124,8 @@ Result<void> PostgresSink::prepare(const Progress& progress, TimePoint deadline)
     drop_session();
     return ready;
   }
-  transaction_.emplace(session_->connection, positions_, [this](const std::string& line) {
+  const bool stamps = session_->may_stamp_commits && !origin().empty();
+  transaction_.emplace(session_->connection, positions_, stamps, [this](const std::string& line) {
     if (listener_) listener_(line);
   });
   return {};

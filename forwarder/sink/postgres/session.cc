@@ -94,17 +94,21 @@ Result<void> set_role(Connection& connection, bool fire_triggers, TimePoint dead
       connection.endpoint());
 }
 
-Result<bool> may_set_origin(Connection& connection, TimePoint deadline) {
-  auto may = connection.query(
+Result<void> look_at_rights(PostgresSession& session, TimePoint deadline) {
+  auto may = session.connection.query(
       "SELECT COALESCE(pg_catalog.current_setting('is_superuser') = 'on', false) OR "
       "(pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 140000 AND "
       "pg_catalog.has_function_privilege('pg_catalog.pg_replication_origin_oid(text)', 'EXECUTE') "
       "AND pg_catalog.has_function_privilege('pg_catalog.pg_replication_origin_create(text)', "
       "'EXECUTE') AND pg_catalog.has_function_privilege("
-      "'pg_catalog.pg_replication_origin_session_setup(text)', 'EXECUTE'))",
+      "'pg_catalog.pg_replication_origin_session_setup(text)', 'EXECUTE')), "
+      "pg_catalog.has_function_privilege("
+      "'pg_catalog.pg_replication_origin_xact_setup(pg_lsn,timestamptz)', 'EXECUTE')",
       deadline);
   if (!may) return Failure(postgres_error(may.error()));
-  return text(may->front(), 0) == "t";
+  session.may_set_origin = text(may->front(), 0) == "t";
+  session.may_stamp_commits = session.may_set_origin && text(may->front(), 1) == "t";
+  return {};
 }
 
 std::string origin_warning(int version) {
@@ -114,8 +118,9 @@ std::string origin_warning(int version) {
                          ? "GRANT EXECUTE ON FUNCTION "
                            "pg_catalog.pg_replication_origin_oid(text), "
                            "pg_catalog.pg_replication_origin_create(text), "
-                           "pg_catalog.pg_replication_origin_session_setup(text) to the role of "
-                           "`dsn`"
+                           "pg_catalog.pg_replication_origin_session_setup(text), "
+                           "pg_catalog.pg_replication_origin_xact_setup(pg_lsn, timestamptz) to "
+                           "the role of `dsn`"
                          : "Only a superuser may set it before PostgreSQL 14");
 }
 
@@ -134,10 +139,15 @@ Result<PostgresSession> open_postgres_session(const PostgresConfig& config, Time
   if (auto set = set_role(session.connection, config.fire_triggers, deadline); !set) {
     return Failure(set.error());
   }
-  auto may = may_set_origin(session.connection, deadline);
-  if (!may) return Failure(may.error());
-  session.may_set_origin = *may;
-  if (!*may) session.warnings.push_back(origin_warning(session.connection.server_version()));
+  if (auto looked = look_at_rights(session, deadline); !looked) return Failure(looked.error());
+  if (!session.may_set_origin) {
+    session.warnings.push_back(origin_warning(session.connection.server_version()));
+  } else if (!session.may_stamp_commits) {
+    session.warnings.emplace_back(
+        "commit timestamps that the target tracks are wrong for rows of this sink: GRANT EXECUTE "
+        "ON FUNCTION pg_catalog.pg_replication_origin_xact_setup(pg_lsn, timestamptz) to the role "
+        "of `dsn`");
+  }
   return session;
 }
 

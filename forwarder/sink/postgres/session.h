@@ -13,6 +13,7 @@ struct PostgresSession {
   Connection connection;
   std::vector<std::string> warnings;
   bool may_set_origin = false;
+  bool may_stamp_commits = false;  // with the source's time, once it has an origin
 };
 
 [[nodiscard]] Result<PostgresSession> open_postgres_session(const PostgresConfig& config,

@@ -35,8 +35,9 @@ struct Wanted {
   bool not_null = false;
   std::string constant{};  // as SQL has it
   std::string more{};      // of its definition
-  bool may_add = false;    // add_columns adds it
 
+  // Rows that are there would be counted among those of this source.
+  bool claims_rows() const { return source.empty() && !constant.empty() && not_null; }
   std::string definition() const {
     return shape_name(name) + " " + type + (not_null ? " NOT NULL" : "") + more;
   }
@@ -100,14 +101,8 @@ Result<Layout> laid_out(const Table& source, const PostgresName& target, const R
       continue;
     }
     layout.keyed = layout.keyed || column.in_key;
-    layout.columns.push_back({column.name,
-                              name_in_target(rows, column.name),
-                              column.type,
-                              column.in_key,
-                              column.not_null,
-                              {},
-                              {},
-                              true});
+    layout.columns.push_back({column.name, name_in_target(rows, column.name), column.type,
+                              column.in_key, column.not_null});
   }
   if (lacks_key) layout.keyed = false;
   if (!layout.keyed && rows.mode != PostgresMode::kAppend) {
@@ -124,7 +119,7 @@ Result<Layout> laid_out(const Table& source, const PostgresName& target, const R
   if (layout.is_history()) add_history(rows.history, layout.columns);
   if (rows.mode == PostgresMode::kAppend && !rows.deleted_at.empty()) {
     layout.columns.push_back(
-        {"", rows.deleted_at, "timestamp with time zone", false, false, "NULL", {}, true});
+        {"", rows.deleted_at, "timestamp with time zone", false, false, "NULL"});
   }
   for (auto column = layout.columns.begin(); column != layout.columns.end(); ++column) {
     const bool again = std::any_of(layout.columns.begin(), column,
@@ -161,6 +156,13 @@ struct IndexColumn {
 };
 using Index = std::vector<IndexColumn>;
 
+// What the target has.
+struct TargetIndex {
+  Index columns;
+  bool unique = false;
+  std::string drop;  // the statement that takes it away
+};
+
 ServerResult<Target> look_at_table(Connection& connection, const PostgresName& target,
                                    TimePoint deadline) {
   auto rows = connection.query(
@@ -196,8 +198,9 @@ ServerResult<Target> look_at_table(Connection& connection, const PostgresName& t
 }
 
 // The unique indexes that ON CONFLICT can use. For a history, all that find the versions of a row.
-ServerResult<std::vector<Index>> look_at_indexes(Connection& connection, const PostgresName& target,
-                                                 bool is_history, TimePoint deadline) {
+ServerResult<std::vector<TargetIndex>> look_at_indexes(Connection& connection,
+                                                       const PostgresName& target, bool is_history,
+                                                       TimePoint deadline) {
   // Of the types of this list, values that are equal have one text.
   const std::string exact =
       "b.typname IN ('bool', 'char', 'int2', 'int4', 'int8', 'oid', 'uuid', 'text', 'varchar', "
@@ -207,7 +210,13 @@ ServerResult<std::vector<Index>> look_at_indexes(Connection& connection, const P
       "SELECT i.indexrelid, a.attname, "
       "'OPERATOR(' || pg_catalog.quote_ident(s.nspname) || '.' || o.oprname || ')', " +
           exact +
-          " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+          ", i.indisunique, CASE WHEN EXISTS (SELECT FROM pg_catalog.pg_constraint WHERE conrelid "
+          "= "
+          "c.oid AND conindid = i.indexrelid) THEN 'ALTER TABLE ' || " +
+          Connection::quote_literal(target.quoted()) +
+          " || ' DROP CONSTRAINT ' ELSE 'DROP INDEX ' || pg_catalog.quote_ident(n.nspname) || '.' "
+          "END || pg_catalog.quote_ident(y.relname) FROM pg_catalog.pg_class c JOIN "
+          "pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
           "JOIN pg_catalog.pg_index i ON i.indrelid = c.oid "
           "JOIN pg_catalog.pg_class y ON y.oid = i.indexrelid "
           "JOIN pg_catalog.pg_am z ON z.oid = y.relam AND z.amname = 'btree' "
@@ -229,12 +238,14 @@ ServerResult<std::vector<Index>> look_at_indexes(Connection& connection, const P
           (is_history ? "" : " AND i.indisunique AND i.indimmediate") + " ORDER BY i.indexrelid, k",
       deadline);
   if (!rows) return tl::unexpected(std::move(rows.error()));
-  std::vector<Index> indexes;
+  std::vector<TargetIndex> indexes;
   std::string last;
   for (const Row& row : *rows) {
-    if (indexes.empty() || text(row, 0) != last) indexes.emplace_back();
+    if (indexes.empty() || text(row, 0) != last) {
+      indexes.push_back({{}, text(row, 4) == "t", text(row, 5)});
+    }
     last = text(row, 0);
-    indexes.back().push_back({text(row, 1), text(row, 2), text(row, 3) == "t"});
+    indexes.back().columns.push_back({text(row, 1), text(row, 2), text(row, 3) == "t"});
   }
   return indexes;
 }
@@ -274,10 +285,10 @@ Index key_in(const Index& index, const Layout& layout) {
 }
 
 // With several, the one that has the most constants.
-Index best_key(const std::vector<Index>& indexes, const Layout& layout) {
+Index best_key(const std::vector<TargetIndex>& indexes, const Layout& layout) {
   Index best;
-  for (const Index& index : indexes) {
-    Index key = key_in(index, layout);
+  for (const TargetIndex& index : indexes) {
+    Index key = key_in(index.columns, layout);
     if (key.size() > best.size()) best = std::move(key);
   }
   return best;
@@ -313,11 +324,12 @@ std::string add_columns_statement(const std::vector<const Wanted*>& missing, con
   std::string made = "ALTER TABLE " + layout.target.quoted();
   for (const Wanted* column : missing) {
     made += column == missing.front() ? " ADD COLUMN " : ", ADD COLUMN ";
-    if (column->may_add) {
+    if (!column->source.empty() || column->name == layout.rows.deleted_at) {
       made += shape_name(column->name) + " " + column->type;
     } else if (!column->constant.empty()) {
       made += column->definition() + " DEFAULT " + column->constant;
     } else if (column->name == layout.rows.history.start) {
+      // A row that is there becomes a version, and nothing says when that began.
       made += column->definition() + " DEFAULT '-infinity'";
     } else {
       made += column->definition();
@@ -334,6 +346,35 @@ std::vector<const Wanted*> lacking(const Layout& layout, const Target& target) {
   return missing;
 }
 
+Result<bool> is_empty(Connection& connection, const PostgresName& table, TimePoint deadline) {
+  auto rows = connection.query("SELECT NOT EXISTS (SELECT FROM " + table.quoted() + ")", deadline);
+  if (!rows) return Failure(postgres_error(rows.error()));
+  return text(rows->front(), 0) == "t";
+}
+
+// Whether add_columns may add the columns.
+Result<bool> can_add(Connection& connection, const std::vector<const Wanted*>& missing,
+                     const Layout& layout, TimePoint deadline) {
+  const bool claims = std::any_of(missing.begin(), missing.end(),
+                                  [](const Wanted* one) { return one->claims_rows(); });
+  if (!claims) return true;
+  return is_empty(connection, layout.target, deadline);
+}
+
+Failure lacks_something(const Layout& layout, bool exists, bool can, const std::string& statement,
+                        const std::string& where) {
+  std::string what = "the target lacks " + std::string(exists ? "columns of " : "") + "table " +
+                     layout.target.text() + ": " + statement;
+  if (can) {
+    what += "; or set " + std::string(exists ? "add_columns" : "create_tables") + ": true";
+  } else {
+    what +=
+        ". The table has rows, which would then count as rows of this source: add_columns leaves "
+        "that to you";
+  }
+  return misconfigured(std::move(what), where);
+}
+
 // Makes what is missing, or says how to.
 Result<Target> fitting_target(Connection& connection, const Layout& layout, ShapeChanges changes,
                               TimePoint deadline) {
@@ -345,19 +386,14 @@ Result<Target> fitting_target(Connection& connection, const Layout& layout, Shap
     const auto missing = lacking(layout, *found);
     if (found->exists && missing.empty()) return std::move(*found);
     if (!changed) return Failure(changed.error());
-    const bool can = !found->exists || std::all_of(missing.begin(), missing.end(),
-                                                   [](const auto* one) { return one->may_add; });
-    const bool may = can && (found->exists ? changes.add_columns : changes.create_table);
+    Result<bool> can = true;
+    if (found->exists) can = can_add(connection, missing, layout, deadline);
+    if (!can) return Failure(can.error());
+    const bool may = *can && (found->exists ? changes.add_columns : changes.create_table);
     const std::string statement =
         found->exists ? add_columns_statement(missing, layout) : create_table_statement(layout);
     if (!may || has_tried) {
-      std::string what = "the target lacks " + std::string(found->exists ? "columns of " : "") +
-                         "table " + layout.target.text() + ": " + statement;
-      if (can) {
-        what +=
-            "; or set " + std::string(found->exists ? "add_columns" : "create_tables") + ": true";
-      }
-      return misconfigured(std::move(what), connection.endpoint());
+      return lacks_something(layout, found->exists, *can, statement, connection.endpoint());
     }
     // After an error, too, the table may fit: another sink may have made the same.
     changed = change(connection, statement, deadline);
@@ -403,9 +439,33 @@ Result<std::string> typed(Connection& connection, const Wanted& column, const Co
                        connection.endpoint());
 }
 
+// Versions of a row may have the same values in all columns of the source.
+Result<void> check_versions(const std::vector<TargetIndex>& indexes, const Layout& layout,
+                            const std::string& where) {
+  for (const TargetIndex& index : indexes) {
+    const bool of_source =
+        std::all_of(index.columns.begin(), index.columns.end(), [&](const IndexColumn& column) {
+          const Wanted* wanted = layout.find(column.name);
+          return wanted != nullptr && (!wanted->source.empty() || !wanted->constant.empty());
+        });
+    if (!index.unique || !of_source) continue;
+    return misconfigured("a unique index of " + layout.target.text() +
+                             " keeps a row from having several versions, as all of its columns "
+                             "are the source's: " +
+                             index.drop,
+                         where);
+  }
+  return {};
+}
+
 Result<Index> find_key(Connection& connection, const Layout& layout, TimePoint deadline) {
   auto indexes = look_at_indexes(connection, layout.target, layout.is_history(), deadline);
   if (!indexes) return Failure(postgres_error(indexes.error()));
+  if (layout.is_history()) {
+    if (auto fit = check_versions(*indexes, layout, connection.endpoint()); !fit) {
+      return Failure(fit.error());
+    }
+  }
   Index key = best_key(*indexes, layout);
   if (!key.empty()) return key;
   auto names = key_names(layout);

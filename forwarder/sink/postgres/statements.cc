@@ -116,8 +116,10 @@ std::string same_key(const Shape& shape) {
   return same_key(shape, in_target("t"), in_document("s"));
 }
 
-// Of all rows with a key the statements set what is no key; a table may have nothing else.
+// Of all rows with a key the statements set what is no key, unless keys that are equal may be
+// written in several ways, such as 1.0 and 1.00. A table may have nothing else than its key.
 bool (*settable(const Shape& shape))(const ShapeColumn&) {
+  if (!shape.exact_keys) return any;
   return names(shape, is_no_key).empty() ? is_key : is_no_key;
 }
 
@@ -128,7 +130,7 @@ std::string sets(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
 }
 
 std::string sets_excluded(const Shape& shape) {
-  return joined(shape, ", ", is_no_key, [](const ShapeColumn& column) {
+  return joined(shape, ", ", shape.exact_keys ? is_no_key : any, [](const ShapeColumn& column) {
     return name(column.name) + " = excluded." + name(column.name);
   });
 }
@@ -156,9 +158,9 @@ std::string insert(const Shape& shape) {
 }
 
 std::string upsert(const Shape& shape) {
-  const std::string columns = names(shape, is_no_key);
+  const std::string set = sets_excluded(shape);
   return insert(shape) + " ON CONFLICT (" + names(shape, is_key) + ") DO " +
-         (columns.empty() ? "NOTHING" : "UPDATE SET " + sets_excluded(shape));
+         (set.empty() ? "NOTHING" : "UPDATE SET " + set);
 }
 
 std::string patched_rows(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {

@@ -120,11 +120,37 @@ Result<void> PostgresTransaction::queue_step(std::span<const Event> events, cons
   return queue_change(step.change, step, number, deadline);
 }
 
-Result<void> PostgresTransaction::queue_commit(const PostgresPosition& position) {
-  if (positions_.is_used()) {
-    sent_.push_back({Sent::What::kPosition});
-    auto sent = connection_.run(PostgresPositions::statement(), positions_.parameters(position));
+// Without that, the server would give all commits of the session the time of the first one.
+Result<void> PostgresTransaction::queue_stamp(const PostgresPosition& position) {
+  constexpr const char* kName = "walspout_stamp";
+  if (!has_stamp_) {
+    has_stamp_ = true;
+    sent_.push_back({Sent::What::kPrepareStamp});
+    auto sent = connection_.prepare(
+        kName,
+        "SELECT pg_catalog.pg_replication_origin_xact_setup($1, COALESCE($2, pg_catalog.now()))");
     if (!sent) return sent;
+  }
+  const std::string lsn = to_string(position.lsn);
+  const std::string time = position.time == 0 ? "" : rfc3339(position.time);
+  sent_.push_back({Sent::What::kOther});
+  return connection_.execute(kName, {lsn.c_str(), time.empty() ? nullptr : time.c_str()});
+}
+
+Result<void> PostgresTransaction::queue_commit(const PostgresPosition& position) {
+  if (stamps_) {
+    if (auto sent = queue_stamp(position); !sent) return sent;
+  }
+  if (positions_.is_used()) {
+    constexpr const char* kName = "walspout_position";
+    if (!has_position_) {
+      has_position_ = true;
+      sent_.push_back({Sent::What::kPreparePosition});
+      auto sent = connection_.prepare(kName, PostgresPositions::statement());
+      if (!sent) return sent;
+    }
+    sent_.push_back({Sent::What::kPosition});
+    if (auto sent = connection_.execute(kName, positions_.parameters(position)); !sent) return sent;
   }
   return queue({Sent::What::kOther}, "COMMIT");
 }
@@ -141,6 +167,8 @@ Applied PostgresTransaction::take_outcomes(const std::vector<Step>& steps, TimeP
     if (failed && sent.what == Sent::What::kPrepare) {
       sent.table->prepared &= ~(1u << static_cast<unsigned>(sent.change));
     }
+    if (failed && sent.what == Sent::What::kPreparePosition) has_position_ = false;
+    if (failed && sent.what == Sent::What::kPrepareStamp) has_stamp_ = false;
     if (!outcome) {
       if (!trouble) trouble = judged(outcome.error(), sent, steps);
       if (outcome.error().sqlstate.empty()) {

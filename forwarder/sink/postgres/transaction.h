@@ -40,9 +40,11 @@ class PostgresTransaction {
   using Say = std::function<void(const std::string& line)>;
 
   // All are outlived by what they refer to.
-  PostgresTransaction(Connection& connection, PostgresPositions& positions, Say say)
+  // `stamps`: commits get the source's time, and its WAL position.
+  PostgresTransaction(Connection& connection, PostgresPositions& positions, bool stamps, Say say)
       : connection_(connection),
         positions_(positions),
+        stamps_(stamps),
         say_(std::move(say)),
         where_(connection.endpoint()) {}
 
@@ -65,7 +67,16 @@ class PostgresTransaction {
 
  private:
   struct Sent {
-    enum class What { kBegin, kPrepare, kStep, kPosition, kOther, kSync } what;
+    enum class What {
+      kBegin,
+      kPrepare,
+      kStep,
+      kPreparePosition,
+      kPrepareStamp,
+      kPosition,
+      kOther,
+      kSync
+    } what;
     size_t step = 0;
     PostgresTable* table = nullptr;  // kPrepare
     Change change = Change::kInsert;
@@ -77,6 +88,7 @@ class PostgresTransaction {
                                           TimePoint deadline);
   [[nodiscard]] Result<void> queue_step(std::span<const Event> events, const Step& step,
                                         size_t number, TimePoint deadline);
+  [[nodiscard]] Result<void> queue_stamp(const PostgresPosition& position);
   [[nodiscard]] Result<void> queue_commit(const PostgresPosition& position);
   [[nodiscard]] Applied take_outcomes(const std::vector<Step>& steps, TimePoint deadline);
   [[nodiscard]] Applied in_pipeline(TimePoint deadline, const std::function<Applied()>& work);
@@ -94,10 +106,13 @@ class PostgresTransaction {
 
   Connection& connection_;
   PostgresPositions& positions_;
+  const bool stamps_;
   const Say say_;
   const std::string where_;
   bool open_ = false;
   uint64_t missing_ = 0;
+  bool has_position_ = false;       // the statement is prepared
+  bool has_stamp_ = false;          // likewise
   std::vector<Sent> sent_;          // outcomes to come
   std::vector<uint64_t> affected_;  // by step
   std::string first_, second_;      // parameters, kept for their memory

@@ -6,6 +6,7 @@
 
 #include "sink/postgres/document.h"
 #include "sink/postgres/reading.h"
+#include "sink/postgres/shape.h"
 #include "test/sink/postgres/postgres_server.h"
 
 namespace walspout::test {
@@ -368,6 +369,93 @@ TEST_F(PostgresSinkTest, SourcesThatItCannotServeAreRejected) {
   source = source_of(database_);
   source.ordered = false;
   EXPECT_THAT(sink->check(source, in_seconds(30)).error().message(), HasSubstr("slot"));
+}
+
+// What a table of the target has to be like, and what may be done to it.
+class PostgresShapeTest : public PostgresSinkTest {
+ protected:
+  PostgresShapeTest() { query("DROP TABLE public.orders"); }
+
+  // The error's message; empty: the table fits.
+  std::string loaded(bool may_change = true) {
+    const Wake wake;
+    auto connection = Connection::open(config_.dsn, Connection::Mode::kSession, in_seconds(30),
+                                       wake, [] { return false; });
+    if (!connection) return connection.error().message();
+    const auto shape = load_shape(*connection, kKeyed, {"public", "orders"}, config_.rows,
+                                  {may_change, may_change}, in_seconds(30));
+    return shape ? "" : shape.error().message();
+  }
+  std::string columns() {
+    return value(
+        "SELECT pg_catalog.string_agg(attname || ' ' || pg_catalog.format_type(atttypid, "
+        "atttypmod), ', ' ORDER BY attnum) FROM pg_catalog.pg_attribute WHERE attrelid "
+        "OPERATOR(pg_catalog.=) 'public.orders'::pg_catalog.regclass AND attnum "
+        "OPERATOR(pg_catalog.>) 0 AND NOT attisdropped");
+  }
+};
+
+TEST_F(PostgresShapeTest, ATableIsMadeWithTheConstantsInItsKey) {
+  config_.rows.constants = {{"sid", "eu's"}};
+  EXPECT_THAT(loaded(false), HasSubstr("CREATE TABLE"));
+  EXPECT_EQ(loaded(), "");
+  EXPECT_EQ(columns(), "sid text, id integer, text text");
+  EXPECT_EQ(loaded(false), "");
+}
+
+TEST_F(PostgresShapeTest, AColumnForAConstantIsAddedToAnEmptyTable) {
+  query("CREATE TABLE public.orders (id pg_catalog.int4 PRIMARY KEY, text pg_catalog.text)");
+  config_.rows.constants = {{"sid", "eu-1"}};
+  EXPECT_EQ(loaded(), "");
+  EXPECT_EQ(columns(), "id integer, text text, sid text");
+}
+
+TEST_F(PostgresShapeTest, RowsThatAreThereAreNotClaimedUnasked) {
+  query(
+      "CREATE TABLE public.orders (id pg_catalog.int4 PRIMARY KEY); INSERT INTO public.orders "
+      "VALUES (1)");
+  config_.rows.constants = {{"sid", "eu-1"}};
+  const std::string said = loaded();
+  EXPECT_THAT(said, HasSubstr("ADD COLUMN \"sid\" text NOT NULL DEFAULT 'eu-1'"));
+  EXPECT_THAT(said, HasSubstr("rows of this source"));
+  EXPECT_EQ(columns(), "id integer") << "other columns wait for that, too";
+}
+
+TEST_F(PostgresShapeTest, ColumnsOfAHistoryAreAdded) {
+  query(
+      "CREATE TABLE public.orders (id pg_catalog.int4, text pg_catalog.text); INSERT INTO "
+      "public.orders VALUES (1, 'was there'); CREATE INDEX ON public.orders (id)");
+  config_.rows.mode = PostgresMode::kHistory;
+  EXPECT_THAT(loaded(false), HasSubstr("add_columns: true"));
+  EXPECT_EQ(loaded(), "");
+  EXPECT_EQ(value("SELECT version_start::pg_catalog.text || version_end || version_deleted FROM "
+                  "public.orders"),
+            "-infinityinfinityfalse");
+}
+
+TEST_F(PostgresShapeTest, ATimeOfDeletesIsAdded) {
+  query(
+      "CREATE TABLE public.orders (id pg_catalog.int4 PRIMARY KEY, text pg_catalog.text); "
+      "INSERT INTO public.orders VALUES (1, 'was there')");
+  config_.rows.mode = PostgresMode::kAppend;
+  config_.rows.deleted_at = "gone_at";
+  EXPECT_EQ(loaded(), "");
+  EXPECT_EQ(columns(), "id integer, text text, gone_at timestamp with time zone");
+}
+
+TEST_F(PostgresShapeTest, AnIndexThatAllowsOneVersionOnlyIsNamed) {
+  query("CREATE TABLE public.orders (id pg_catalog.int4 PRIMARY KEY, text pg_catalog.text)");
+  config_.rows.mode = PostgresMode::kHistory;
+  EXPECT_THAT(loaded(), HasSubstr("ALTER TABLE \"public\".\"orders\" DROP CONSTRAINT orders_pkey"));
+  query(
+      "ALTER TABLE public.orders DROP CONSTRAINT orders_pkey; CREATE INDEX ON public.orders (id); "
+      "CREATE UNIQUE INDEX \"a b\" ON public.orders (text)");
+  EXPECT_THAT(loaded(), HasSubstr("DROP INDEX public.\"a b\""));
+  query(
+      "DROP INDEX public.\"a b\"; CREATE UNIQUE INDEX ON public.orders (text, version_start); "
+      "CREATE UNIQUE INDEX ON public.orders (text) WHERE version_end OPERATOR(pg_catalog.=) "
+      "'infinity'");
+  EXPECT_EQ(loaded(), "");
 }
 
 }  // namespace
