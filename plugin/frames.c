@@ -251,7 +251,8 @@ put_members(char *p, const FrameMembers *members, uint8 *flags)
 static pg_attribute_always_inline void
 end_event(StringInfo s, int begin, const FrameEvent *event, const FrameMembers *members)
 {
-	uint8		flags = event->barrier ? FRAME_BARRIER : 0;
+	uint8		flags = (event->barrier ? FRAME_BARRIER : 0) |
+	(event->key_aside ? FRAME_KEY_ASIDE : 0);
 	Size		end = 0;		/* of the object written last */
 	char	   *spans;
 	char	   *p;

@@ -40,6 +40,9 @@
 /* Flag of an event: where the members of the old key are in "before" is told. */
 #define FRAME_OLD_KEY 0x40
 
+/* Flag of an event: the key is no part of the document, and stands behind it. */
+#define FRAME_KEY_ASIDE 0x80
+
 /* Flag of a cursor: the table has no more rows. */
 #define FRAME_CURSOR_AT_END 0x01
 
@@ -55,6 +58,7 @@ typedef struct FrameEvent
 	uint64		index;			/* in the transaction */
 	Oid			relation;		/* id that a relation frame named; 0: none */
 	uint64		hash;			/* equal for equal keys of a relation */
+	bool		key_aside;		/* the key is behind the document */
 	Span		key;			/* in this order in the document */
 	Span		before;
 	Span		after;

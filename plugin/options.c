@@ -10,6 +10,7 @@
 
 #include <limits.h>
 
+#include "dialect.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
@@ -37,6 +38,15 @@ static const Word metadata[] = {
 	{"ts", OMIT_TS}, {"xid", OMIT_XID}, {"origin", OMIT_ORIGIN}, {NULL, 0}
 };
 
+/* What an option is about that other dialects than the default one may not have. */
+typedef enum About
+{
+	ABOUT_ANY,
+	ABOUT_ENVELOPE,				/* of the default dialect */
+	ABOUT_VALUES,				/* as row_to_json() prints them */
+	ABOUT_HOST					/* where the database is */
+} About;
+
 typedef struct OptionSpec OptionSpec;
 typedef void (*Parse) (const OptionSpec *spec, const char *value, Options *options);
 
@@ -50,6 +60,8 @@ struct OptionSpec
 	int64		min;
 	int64		max;
 	int			unit;			/* of GUC_UNIT, or 0 */
+	const Dialect *dialect;		/* the one that knows it; NULL: all */
+	About		about;
 };
 
 static void parse_boolean(const OptionSpec *spec, const char *value, Options *options);
@@ -63,6 +75,9 @@ static void parse_depth(const OptionSpec *spec, const char *value, Options *opti
 static void parse_version(const OptionSpec *spec, const char *value, Options *options);
 static void parse_columns(const OptionSpec *spec, const char *value, Options *options);
 static void parse_constants(const OptionSpec *spec, const char *value, Options *options);
+static void parse_dialect(const OptionSpec *spec, const char *value, Options *options);
+static void parse_format_version(const OptionSpec *spec, const char *value, Options *options);
+static void parse_text(const OptionSpec *spec, const char *value, Options *options);
 
 /* A document has an object for the row's values, whatever these are. */
 #define LEAST_DEPTH 2
@@ -82,17 +97,28 @@ static const OptionSpec specs[] = {
 	{"message_prefixes", parse_prefixes, FIELD(message_prefixes), FIELD(has_prefixes)},
 	{"origin", parse_flag, FIELD(local_origin_only), .words = origins},
 	{"transactions", parse_boolean, FIELD(transactions)},
-	{"omit", parse_words, FIELD(omit), .words = metadata},
+	{"omit", parse_words, FIELD(omit), .words = metadata, .about = ABOUT_ENVELOPE},
 	{"batch_bytes", parse_number, FIELD(batch_bytes), .min = 1, .max = 16 * 1024 * 1024,
 	.unit = GUC_UNIT_BYTE},
 	{"max_value_bytes", parse_number, FIELD(max_value_bytes), .min = 0, .max = INT_MAX,
 	.unit = GUC_UNIT_BYTE},
 	{"max_depth", parse_depth, FIELD(max_depth), .min = LEAST_DEPTH, .max = INT_MAX},
-	{"numbers", parse_word, FIELD(numbers), .words = number_forms},
-	{"user_casts", parse_boolean, FIELD(user_casts)},
+	{"numbers", parse_word, FIELD(numbers), .words = number_forms, .about = ABOUT_VALUES},
+	{"user_casts", parse_boolean, FIELD(user_casts), .about = ABOUT_VALUES},
 	{"columns", parse_columns},
 	{"set", parse_constants},
 	{"proto_version", parse_version},
+	{"dialect", parse_dialect},
+	{"host", parse_text, FIELD(host), .about = ABOUT_HOST},
+
+	/* by the names that they have in the other programs */
+	{"format-version", parse_format_version, .dialect = &dialect_wal2json},
+	{"include-lsn", parse_boolean, FIELD(wal2json.lsn), .dialect = &dialect_wal2json},
+	{"include-pk", parse_boolean, FIELD(wal2json.pk), .dialect = &dialect_wal2json},
+	{"include-timestamp", parse_boolean, FIELD(wal2json.timestamp), .dialect = &dialect_wal2json},
+	{"include-transaction", parse_boolean, FIELD(transactions), .dialect = &dialect_wal2json},
+	{"include-types", parse_boolean, FIELD(wal2json.types), .dialect = &dialect_wal2json},
+	{"include-xids", parse_boolean, FIELD(wal2json.xids), .dialect = &dialect_wal2json},
 };
 
 #define field_of(type, options, offset) ((type *) ((char *) (options) + (offset)))
@@ -407,6 +433,86 @@ parse_constants(const OptionSpec *spec, const char *value, Options *options)
 							  "quotes where they hold commas, quotes or spaces at an end.", problem));
 }
 
+static char *
+list_of_dialects(void)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	for (int i = 0; dialects[i] != NULL; i++)
+		appendStringInfo(&s, "%s%s", i > 0 ? ", " : "", dialects[i]->name);
+	return s.data;
+}
+
+static void
+parse_dialect(const OptionSpec *spec, const char *value, Options *options)
+{
+	for (int i = 0; dialects[i] != NULL; i++)
+		if (pg_strcasecmp(dialects[i]->name, value) == 0)
+		{
+			options->dialect = dialects[i];
+			return;
+		}
+	refuse_value(spec, value, psprintf("Dialects are: %s.", list_of_dialects()));
+}
+
+static void
+parse_text(const OptionSpec *spec, const char *value, Options *options)
+{
+	*field_of(const char *, options, spec->field) = pstrdup(value);
+}
+
+/* Documents of version 1 hold a whole transaction, which may be larger than a message. */
+static void
+parse_format_version(const OptionSpec *spec, const char *value, Options *options)
+{
+	if (strcmp(value, "2") != 0)
+		refuse_value(spec, value, "Version 2 is the one that walspout writes.");
+}
+
+/* What the dialect makes of the other options; given says which of them there are. */
+static void
+check_dialect(const bool *given, Options *options)
+{
+	const Dialect *dialect = options->dialect;
+
+	for (int i = 0; i < lengthof(specs); i++)
+	{
+		if (!given[i])
+			continue;
+		if (specs[i].dialect != NULL && specs[i].dialect != dialect)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("walspout option \"%s\" is for dialect %s only", specs[i].name,
+							specs[i].dialect->name),
+					 errhint("The dialect is %s. Leave the option out, or set dialect=%s.",
+							 dialect->name, specs[i].dialect->name)));
+		if ((specs[i].about == ABOUT_ENVELOPE && dialect->other_form) ||
+			(specs[i].about == ABOUT_VALUES && dialect->own_values) ||
+			(specs[i].about == ABOUT_HOST && !dialect->tells_host))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("walspout option \"%s\" has no meaning in dialect %s", specs[i].name,
+							dialect->name),
+					 errhint("Leave the option out.")));
+	}
+	if (options->transactions && dialect->begin == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dialect %s has no documents around a transaction", dialect->name),
+				 errhint("Leave the option \"transactions\" out.")));
+}
+
+/* Was the option given that switches the documents around transactions on and off? */
+static bool
+says_transactions(const bool *given)
+{
+	for (int i = 0; i < lengthof(specs); i++)
+		if (given[i] && specs[i].parse == parse_boolean && specs[i].field == FIELD(transactions))
+			return true;
+	return false;
+}
+
 static const OptionSpec *
 find_option(const char *name)
 {
@@ -432,6 +538,8 @@ options_parse(List *given, Options *options)
 	ListCell   *lc;
 
 	memset(options, 0, sizeof(*options));
+	options->dialect = &dialect_walspout;
+	options->wal2json.types = true;
 	options->messages = true;
 	options->batch_bytes = 65536;
 	options->max_depth = DEFAULT_DEPTH;
@@ -460,6 +568,10 @@ options_parse(List *given, Options *options)
 		}
 		spec->parse(spec, strVal(elem->arg), options);
 	}
+	check_dialect(seen, options);
+	if (options->dialect->transactions && options->format == FORMAT_JSON &&
+		!says_transactions(seen))
+		options->transactions = true;
 	if (options->transactions && options->format == FORMAT_FRAMES)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),

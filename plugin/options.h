@@ -38,8 +38,23 @@ typedef enum Omit
 	OMIT_ORIGIN = 1 << 6
 } Omit;
 
+/* Of the dialect wal2json: what its documents have. */
+typedef struct Wal2jsonOptions
+{
+	bool		lsn;
+	bool		xids;
+	bool		timestamp;
+	bool		pk;
+	bool		types;
+} Wal2jsonOptions;
+
+struct Dialect;
+
 typedef struct Options
 {
+	const struct Dialect *dialect;
+	Wal2jsonOptions wal2json;
+	const char *host;			/* of dialects that tell it; NULL: not given */
 	int			format;			/* a Format */
 	bool		has_publications;	/* false: every table */
 	List	   *publications;	/* of char *, in the order given, none twice */

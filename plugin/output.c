@@ -11,6 +11,7 @@
 
 #include "output.h"
 
+#include "dialect.h"
 #include "lib/stringinfo.h"
 #include "text.h"
 #include "utils/memutils.h"
@@ -88,21 +89,29 @@ close_document(Output *output)
 	send_message(output);
 }
 
+/* Are there documents around the transaction? */
+static bool
+has_documents(const Output *output, const Transaction *txn)
+{
+	return output->options->transactions && output->options->dialect->begin != NULL &&
+		TransactionIdIsValid(txn->xid);
+}
+
 static void
 begin_transaction(Output *output, Transaction *txn)
 {
 	if (txn->begun)
 		return;
 	txn->begun = true;
-	envelope_begin(txn, output->options);
+	output->options->dialect->prepare(txn, output->options);
 	if (output->options->format == FORMAT_FRAMES)
 	{
 		open_batch(output);
 		frames_begin(output->ctx->out, txn);
 	}
-	else if (output->options->transactions && TransactionIdIsValid(txn->xid))
+	else if (has_documents(output, txn))
 	{
-		envelope_begin_document(open_document(output), txn);
+		output->options->dialect->begin(open_document(output), txn, output->options);
 		close_document(output);
 	}
 }
@@ -114,6 +123,13 @@ announce_prefix(StringInfo s, const char *prefix)
 
 	frames_prefix(s, utf8);
 	pfree(utf8);
+}
+
+void
+output_begin(Output *output, Transaction *txn)
+{
+	if (output->options->format == FORMAT_JSON && has_documents(output, txn))
+		begin_transaction(output, txn);
 }
 
 Out *
@@ -188,9 +204,9 @@ output_commit(Output *output, Transaction *txn)
 		frames_commit(output->ctx->out, txn);
 		send_message(output);
 	}
-	else if (output->options->transactions && TransactionIdIsValid(txn->xid))
+	else if (has_documents(output, txn))
 	{
-		envelope_commit_document(open_document(output), txn);
+		output->options->dialect->commit(open_document(output), txn, output->options);
 		close_document(output);
 	}
 	if (txn->commit_time - output->reported >= REPORT_COMMITS_EVERY ||

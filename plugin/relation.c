@@ -17,6 +17,7 @@
 #include "catalog/pg_index.h"
 #include "columns.h"
 #include "compat.h"
+#include "dialect.h"
 #include "text.h"
 #include "types.h"
 #include "utils/hsearch.h"
@@ -312,6 +313,8 @@ make_column(Form_pg_attribute att, int index, const TableColumns *columns, Encod
 	};
 
 	column.field.index = index;
+	if (options->dialect->encoder != NULL)
+		column.field.encoder = options->dialect->encoder(att, column.field.encoder, made, options);
 	column.field.encoder = columns_encoder(options, rule, column.field.encoder);
 	if (rule != NULL && columns->names[att->attnum - 1] != NameStr(att->attname))
 		rename_field(&column.field, columns->names[att->attnum - 1]);
@@ -453,6 +456,14 @@ build_shape(CachedRelation *entry, Relation as, const TableColumns *columns)
 }
 
 static void
+forget_shape(CachedRelation *entry)
+{
+	MemoryContextDelete(entry->shape_context);
+	entry->shape_context = NULL;
+	entry->shape = NULL;
+}
+
+static void
 build_names(CachedRelation *entry, Relation as)
 {
 	const char *schema = schema_of(as);
@@ -503,13 +514,18 @@ build(CachedRelation *entry, Relation relation)
 		build_constants(entry);
 		build_key(entry, relation);
 		build_names(entry, as);
+		if (options->format == FORMAT_FRAMES || options->dialect->relation != NULL)
+			build_shape(entry, as, &columns);
 		if (options->format == FORMAT_FRAMES)
 		{
-			build_shape(entry, as, &columns);
 			entry->members = palloc0(sizeof(uint32) * Max(entry->ncolumns, 1));
 			entry->old_key = palloc0(sizeof(uint32) * 2 * Max(entry->nkey, 1));
 		}
 		entry->full = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
+		if (options->dialect->relation != NULL)
+			options->dialect->relation(entry, relation, options);
+		if (options->format != FORMAT_FRAMES && entry->shape != NULL)
+			forget_shape(entry);
 		entry->new = make_deformed(natts + 1);
 		entry->old = make_deformed(natts + 1);
 		if (as != relation)
@@ -624,9 +640,7 @@ relation_announced(CachedRelation *relation)
 {
 	Size		freed = MemoryContextMemAllocated(relation->shape_context, true);
 
-	MemoryContextDelete(relation->shape_context);
-	relation->shape_context = NULL;
-	relation->shape = NULL;
+	forget_shape(relation);
 	relation->announced = true;
 	relation->bytes -= freed;
 	cache_bytes -= freed;

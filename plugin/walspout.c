@@ -13,6 +13,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "compat.h"
+#include "dialect.h"
 #include "fmgr.h"
 #include "key_rules.h"
 #include "output.h"
@@ -91,6 +92,16 @@ is_foreign(const Walspout *w, RepOriginId origin)
 		(w->txn.origin != InvalidRepOriginId || origin != InvalidRepOriginId);
 }
 
+/* Dialects may have documents around a transaction of which nothing is sent. */
+static pg_noinline void
+begin_unseen(Walspout *w)
+{
+	MemoryContext old = MemoryContextSwitchTo(w->per_txn);
+
+	output_begin(&w->output, &w->txn);
+	MemoryContextSwitchTo(old);
+}
+
 /* The first event of a transaction prepares what all of them share. */
 static Out *
 event_begin(Walspout *w, CachedRelation *relation, const char *prefix)
@@ -131,6 +142,22 @@ send_told(Walspout *w, const FrameEvent *event, const Row *row)
 	output_told_event_end(&w->output, &w->txn, event, &members);
 }
 
+/* What frames tell of a document in another form than the default one: the key alone, behind it. */
+static pg_noinline void
+end_other_form(Walspout *w, Out *o, FrameEvent *event, Row *row)
+{
+	if (w->options.format == FORMAT_FRAMES)
+	{
+		row->key.size = 0;
+		row_write_key(o, row);
+		event->key = row->key;
+		event->key_aside = row->key.size > 0;
+		event->barrier = row->key_changed;
+		event->hash = row_hash(o, row);
+	}
+	output_event_end(&w->output, &w->txn, event);
+}
+
 static void
 send_row(Walspout *w, uint64 index, char op, Row *row)
 {
@@ -142,7 +169,12 @@ send_row(Walspout *w, uint64 index, char op, Row *row)
 	row->hide_old = op == 'c';
 	if (op == 'd')
 		row->new = NULL;
-	envelope_row(o, &w->txn, &w->options, index, op, row);
+	w->options.dialect->row(o, &w->txn, &w->options, index, op, row);
+	if (unlikely(w->options.dialect->other_form))
+	{
+		end_other_form(w, o, &event, row);
+		return;
+	}
 	event.key = row->key;
 	event.before = row->before;
 	event.after = row->after;
@@ -208,6 +240,7 @@ on_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
 	output_tick(&w->output);
 	if (is_foreign(w, change->origin_id))
 		return;
+	w->txn.change_lsn = change->lsn;
 	old = MemoryContextSwitchTo(w->per_change);
 	render_change(w, relation, change, index);
 	MemoryContextSwitchTo(old);
@@ -225,8 +258,8 @@ truncate_table(Walspout *w, Relation relation, ReorderBufferChange *change, uint
 	if (!entry->published.truncate || entry->published.relid != RelationGetRelid(relation))
 		return;
 	o = event_begin(w, entry, NULL);
-	envelope_truncate(o, &w->txn, &w->options, index, entry, change->data.truncate.cascade,
-					  change->data.truncate.restart_seqs);
+	w->options.dialect->truncate(o, &w->txn, &w->options, index, entry, change->data.truncate.cascade,
+								 change->data.truncate.restart_seqs);
 	event.relation = entry->relid;
 	output_event_end(&w->output, &w->txn, &event);
 }
@@ -239,6 +272,7 @@ on_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
 	MemoryContext old = MemoryContextSwitchTo(w->per_change);
 
 	output_tick(&w->output);
+	w->txn.change_lsn = change->lsn;
 	for (int i = 0; i < nrelations; i++)
 	{
 		uint64		index = w->txn.next_index++;
@@ -329,7 +363,8 @@ send_message(Walspout *w, uint64 index, const Message *message)
 	FrameEvent	event = {.op = 'm', .barrier = true, .index = index};
 	OwnTransaction t = open_transaction();
 
-	envelope_message(event_begin(w, NULL, message->prefix), &w->txn, &w->options, index, message);
+	w->options.dialect->message(event_begin(w, NULL, message->prefix), &w->txn, &w->options, index,
+								message);
 	close_transaction(t);
 	output_event_end(&w->output, &w->txn, &event);
 }
@@ -362,6 +397,7 @@ on_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn, b
 		w->txn.end_lsn = ctx->reader->EndRecPtr;
 		w->txn.origin = XLogRecGetOrigin(ctx->reader);
 	}
+	w->txn.change_lsn = lsn;
 	index = w->txn.next_index++;
 	if (!wants_message(&w->options, prefix) || is_foreign(w, InvalidRepOriginId))
 		return;
@@ -379,6 +415,8 @@ on_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr commit_
 	Walspout   *w = ctx->output_plugin_private;
 	MemoryContext old = MemoryContextSwitchTo(w->per_change);
 
+	if (unlikely(w->options.dialect->every_transaction) && !is_foreign(w, InvalidRepOriginId))
+		begin_unseen(w);
 	output_commit(&w->output, &w->txn);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(w->per_change);
