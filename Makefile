@@ -40,6 +40,8 @@ OBJS = \
 	plugin/envelope.o \
 	plugin/dialect.o \
 	plugin/dialect_wal2json.o \
+	plugin/dialect_debezium.o \
+	plugin/debezium.o \
 	plugin/dialect_row.o \
 	plugin/dialect_psql_streamer.o \
 	plugin/dialect_pg2sink.o \

@@ -9,6 +9,7 @@
 const Dialect *const dialects[] = {
 	&dialect_walspout,
 	&dialect_wal2json,
+	&dialect_debezium,
 	&dialect_row,
 	&dialect_psql_streamer,
 	&dialect_pg2sink,

@@ -60,6 +60,7 @@ typedef struct Dialect
 extern const Dialect dialect_walspout;
 
 extern const Dialect dialect_wal2json;
+extern const Dialect dialect_debezium;
 extern const Dialect dialect_row;
 extern const Dialect dialect_psql_streamer;
 extern const Dialect dialect_pg2sink;

@@ -47,6 +47,19 @@ typedef enum About
 	ABOUT_HOST					/* where the database is */
 } About;
 
+static const Word decimals[] = {
+	{"precise", DECIMALS_PRECISE}, {"string", DECIMALS_STRING}, {"double", DECIMALS_DOUBLE},
+	{NULL, 0}
+};
+static const Word times[] = {
+	{"adaptive", TIMES_ADAPTIVE}, {"adaptive_time_microseconds", TIMES_MICROS},
+	{"connect", TIMES_CONNECT}, {"isostring", TIMES_ISO}, {NULL, 0}
+};
+static const Word skips[] = {
+	{"c", SKIP_INSERT}, {"u", SKIP_UPDATE}, {"d", SKIP_DELETE}, {"t", SKIP_TRUNCATE}, {"none", 0},
+	{NULL, 0}
+};
+
 typedef struct OptionSpec OptionSpec;
 typedef void (*Parse) (const OptionSpec *spec, const char *value, Options *options);
 
@@ -78,6 +91,7 @@ static void parse_constants(const OptionSpec *spec, const char *value, Options *
 static void parse_dialect(const OptionSpec *spec, const char *value, Options *options);
 static void parse_format_version(const OptionSpec *spec, const char *value, Options *options);
 static void parse_text(const OptionSpec *spec, const char *value, Options *options);
+static void parse_skipped(const OptionSpec *spec, const char *value, Options *options);
 
 /* A document has an object for the row's values, whatever these are. */
 #define LEAST_DEPTH 2
@@ -119,6 +133,17 @@ static const OptionSpec specs[] = {
 	{"include-transaction", parse_boolean, FIELD(transactions), .dialect = &dialect_wal2json},
 	{"include-types", parse_boolean, FIELD(wal2json.types), .dialect = &dialect_wal2json},
 	{"include-xids", parse_boolean, FIELD(wal2json.xids), .dialect = &dialect_wal2json},
+	{"decimal.handling.mode", parse_word, FIELD(debezium.decimals), .words = decimals,
+	.dialect = &dialect_debezium},
+	{"provide.transaction.metadata", parse_boolean, FIELD(debezium.metadata),
+	.dialect = &dialect_debezium},
+	{"skipped.operations", parse_skipped, FIELD(skipped), .words = skips,
+	.dialect = &dialect_debezium},
+	{"time.precision.mode", parse_word, FIELD(debezium.times), .words = times,
+	.dialect = &dialect_debezium},
+	{"topic.prefix", parse_text, FIELD(debezium.prefix), .dialect = &dialect_debezium},
+	{"unavailable.value.placeholder", parse_text, FIELD(debezium.placeholder),
+	.dialect = &dialect_debezium},
 };
 
 #define field_of(type, options, offset) ((type *) ((char *) (options) + (offset)))
@@ -462,6 +487,14 @@ parse_text(const OptionSpec *spec, const char *value, Options *options)
 	*field_of(const char *, options, spec->field) = pstrdup(value);
 }
 
+/* The list takes the place of the default one. */
+static void
+parse_skipped(const OptionSpec *spec, const char *value, Options *options)
+{
+	*field_of(int, options, spec->field) = 0;
+	parse_words(spec, value, options);
+}
+
 /* Documents of version 1 hold a whole transaction, which may be larger than a message. */
 static void
 parse_format_version(const OptionSpec *spec, const char *value, Options *options)
@@ -503,14 +536,26 @@ check_dialect(const bool *given, Options *options)
 				 errhint("Leave the option \"transactions\" out.")));
 }
 
-/* Was the option given that switches the documents around transactions on and off? */
+/* Was the option given? */
 static bool
-says_transactions(const bool *given)
+is_given(const bool *given, Size field, Parse parse)
 {
 	for (int i = 0; i < lengthof(specs); i++)
-		if (given[i] && specs[i].parse == parse_boolean && specs[i].field == FIELD(transactions))
+		if (given[i] && specs[i].parse == parse && specs[i].field == field)
 			return true;
 	return false;
+}
+
+/* By default the connector sends no TRUNCATE. */
+static void
+complete_debezium(const bool *given, Options *options)
+{
+	if (!is_given(given, FIELD(skipped), parse_skipped))
+		options->skipped = SKIP_TRUNCATE;
+	if (options->debezium.placeholder == NULL)
+		options->debezium.placeholder = "__debezium_unavailable_value";
+	if (options->debezium.metadata && options->format == FORMAT_JSON)
+		options->transactions = true;
 }
 
 static const OptionSpec *
@@ -569,8 +614,10 @@ options_parse(List *given, Options *options)
 		spec->parse(spec, strVal(elem->arg), options);
 	}
 	check_dialect(seen, options);
+	if (options->dialect == &dialect_debezium)
+		complete_debezium(seen, options);
 	if (options->dialect->transactions && options->format == FORMAT_JSON &&
-		!says_transactions(seen))
+		!is_given(seen, FIELD(transactions), parse_boolean))
 		options->transactions = true;
 	if (options->transactions && options->format == FORMAT_FRAMES)
 		ereport(ERROR,

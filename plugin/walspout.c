@@ -142,20 +142,49 @@ send_told(Walspout *w, const FrameEvent *event, const Row *row)
 	output_told_event_end(&w->output, &w->txn, event, &members);
 }
 
-/* What frames tell of a document in another form than the default one: the key alone, behind it. */
-static pg_noinline void
-end_other_form(Walspout *w, Out *o, FrameEvent *event, Row *row)
+/* The document, and what frames tell of it: the key alone, which stands behind it. */
+static void
+write_other_form(Walspout *w, Out *o, uint64 index, char op, Row *row)
 {
+	FrameEvent	event = {.op = op, .index = index, .relation = row->relation->relid};
+
+	w->options.dialect->row(o, &w->txn, &w->options, index, op, row);
 	if (w->options.format == FORMAT_FRAMES)
 	{
-		row->key.size = 0;
 		row_write_key(o, row);
-		event->key = row->key;
-		event->key_aside = row->key.size > 0;
-		event->barrier = row->key_changed;
-		event->hash = row_hash(o, row);
+		event.key = row->key;
+		event.key_aside = row->key.size > 0;
+		event.barrier = row->key_changed;
+		event.hash = row_hash(o, row);
 	}
-	output_event_end(&w->output, &w->txn, event);
+	output_event_end(&w->output, &w->txn, &event);
+}
+
+/* Where an update may become two events, there are two numbers for each change. */
+static inline uint64
+index_of_event(const Walspout *w, uint64 index)
+{
+	return w->options.dialect->splits_moves ? index * 2 : index;
+}
+
+/* A document that has no key, before and after where frames tell of them. */
+static pg_noinline void
+send_other_form(Walspout *w, uint64 index, char op, Row *row)
+{
+	Out		   *o = event_begin(w, row->relation, NULL);
+
+	index = index_of_event(w, index);
+	if (w->options.dialect->splits_moves && op == 'u' && row_moves(o, row))
+	{
+		Row			old = *row;
+
+		old.new = NULL;
+		write_other_form(w, o, index++, 'd', &old);
+		op = 'c';
+		row->hide_old = true;
+		o = event_begin(w, row->relation, NULL);
+	}
+	write_other_form(w, o, index, op, row);
 }
 
 static void
@@ -163,18 +192,19 @@ send_row(Walspout *w, uint64 index, char op, Row *row)
 {
 	CachedRelation *relation = row->relation;
 	FrameEvent	event = {.op = op, .index = index, .relation = relation->relid};
-	Out		   *o = event_begin(w, relation, NULL);
+	Out		   *o;
 
 	/* what the row filter made of an update has one side only */
 	row->hide_old = op == 'c';
 	if (op == 'd')
 		row->new = NULL;
-	w->options.dialect->row(o, &w->txn, &w->options, index, op, row);
 	if (unlikely(w->options.dialect->other_form))
 	{
-		end_other_form(w, o, &event, row);
+		send_other_form(w, index, op, row);
 		return;
 	}
+	o = event_begin(w, relation, NULL);
+	w->options.dialect->row(o, &w->txn, &w->options, index, op, row);
 	event.key = row->key;
 	event.before = row->before;
 	event.after = row->after;
@@ -251,7 +281,7 @@ static void
 truncate_table(Walspout *w, Relation relation, ReorderBufferChange *change, uint64 index)
 {
 	CachedRelation *entry = relation_get(relation);
-	FrameEvent	event = {.op = 't', .barrier = true, .index = index};
+	FrameEvent	event = {.op = 't', .barrier = true, .index = index_of_event(w, index)};
 	Out		   *o;
 
 	/* where the root is published, its own TRUNCATE tells it all */
@@ -360,7 +390,7 @@ close_transaction(OwnTransaction t)
 static void
 send_message(Walspout *w, uint64 index, const Message *message)
 {
-	FrameEvent	event = {.op = 'm', .barrier = true, .index = index};
+	FrameEvent	event = {.op = 'm', .barrier = true, .index = index_of_event(w, index)};
 	OwnTransaction t = open_transaction();
 
 	w->options.dialect->message(event_begin(w, NULL, message->prefix), &w->txn, &w->options, index,
