@@ -665,8 +665,10 @@ debezium_encoder(Oid type, int32 modifier, const Encoder *plain, EncoderSet *mad
 	type = getBaseTypeAndTypmod(type, &modifier);
 	if ((e = other_encoder(type, modifier, plain, options)) != NULL)
 		return e;
-	if (scalar_encoder(type) != NULL || type_is_enum(type))
+	if (scalar_encoder(type) != NULL)
 		return plain;
+	if (type_is_enum(type))
+		return make_enum(type);
 	element = get_element_type(type);
 	if (OidIsValid(element))
 		return array_encoder(type, element, modifier, made, options);

@@ -86,8 +86,8 @@ write_row(Out *o, const Transaction *txn, const Options *options, uint64 index, 
 {
 	Size		data = write_head(o, txn, row->relation, index, op);
 
-	row->deeper = 1;
-	row_write(o, row);
+	row_begin(o, row, 1);
+	row_write_parts(o, row);
 	close_object(o, data);
 	append_literal(o, "}");
 	/* frames tell of no objects but the key behind the document */

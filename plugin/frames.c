@@ -244,6 +244,8 @@ put_members(char *p, const FrameMembers *members, uint8 *flags)
 	}
 	if (members->open_id)
 		*flags |= FRAME_OPEN_ID;
+	if (members->key_aside)
+		*flags |= FRAME_KEY_ASIDE;
 	return p;
 }
 
@@ -251,8 +253,7 @@ put_members(char *p, const FrameMembers *members, uint8 *flags)
 static pg_attribute_always_inline void
 end_event(StringInfo s, int begin, const FrameEvent *event, const FrameMembers *members)
 {
-	uint8		flags = (event->barrier ? FRAME_BARRIER : 0) |
-	(event->key_aside ? FRAME_KEY_ASIDE : 0);
+	uint8		flags = event->barrier ? FRAME_BARRIER : 0;
 	Size		end = 0;		/* of the object written last */
 	char	   *spans;
 	char	   *p;

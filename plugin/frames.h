@@ -58,7 +58,6 @@ typedef struct FrameEvent
 	uint64		index;			/* in the transaction */
 	Oid			relation;		/* id that a relation frame named; 0: none */
 	uint64		hash;			/* equal for equal keys of a relation */
-	bool		key_aside;		/* the key is behind the document */
 	Span		key;			/* in this order in the document */
 	Span		before;
 	Span		after;
@@ -72,6 +71,7 @@ typedef struct FrameMembers
 	const uint32 *old_key;		/* two for each column of the key */
 	int			nold_key;		/* columns; 0: not told */
 	bool		open_id;		/* the document begins with an id that is to be replaced */
+	bool		key_aside;		/* the key is behind the document */
 } FrameMembers;
 
 /* How far a table was read. */

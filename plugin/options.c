@@ -160,6 +160,7 @@ list_of_words(const Word *words)
 	return s.data;
 }
 
+/* But for those that one dialect has. */
 static char *
 list_of_options(void)
 {
@@ -167,7 +168,8 @@ list_of_options(void)
 
 	initStringInfo(&s);
 	for (int i = 0; i < lengthof(specs); i++)
-		appendStringInfo(&s, "%s%s", i > 0 ? ", " : "", specs[i].name);
+		if (specs[i].dialect == NULL)
+			appendStringInfo(&s, "%s%s", i > 0 ? ", " : "", specs[i].name);
 	return s.data;
 }
 

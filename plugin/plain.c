@@ -336,9 +336,11 @@ plain_text_encoder(Oid type, const Encoder *plain)
 		default:
 			break;
 	}
-	/* strings already, or labels of an enum */
-	if (scalar_encoder(type) != NULL || type_is_enum(type))
+	/* strings already */
+	if (scalar_encoder(type) != NULL)
 		return plain;
+	if (type_is_enum(type))
+		return make_enum(type);
 	element = get_element_type(type);
 	return OidIsValid(element) && is_bare_element(element) ? make_array(type, element) :
 		make_output_call(type);

@@ -337,10 +337,9 @@ write_elided(Out *o, const Row *row)
 	close_object(o, begin);
 }
 
-void
-row_write(Out *o, Row *row)
+static inline void
+write_parts(Out *o, Row *row)
 {
-	o->depth = DEPTH_OF_VALUES + row->deeper;
 	write_key(o, row);
 	if (row->old != NULL && !row->hide_old)
 		write_before(o, row);
@@ -350,6 +349,19 @@ row_write(Out *o, Row *row)
 		write_unchanged(o, row);
 	if (row->nelided > 0)
 		write_elided(o, row);
+}
+
+void
+row_write(Out *o, Row *row)
+{
+	o->depth = DEPTH_OF_VALUES;
+	write_parts(o, row);
+}
+
+void
+row_write_parts(Out *o, Row *row)
+{
+	write_parts(o, row);
 }
 
 /*

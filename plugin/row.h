@@ -50,6 +50,9 @@ typedef struct Row
  */
 extern void row_write(Out *o, Row *row);
 
+/* The same where row_begin() has said that objects are around these. */
+extern void row_write_parts(Out *o, Row *row);
+
 /*
  * The same for a row that is read from its table, as new: values that are
  * stored elsewhere are fetched. Raises if they cannot be. relation->members is

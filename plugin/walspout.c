@@ -147,17 +147,20 @@ static void
 write_other_form(Walspout *w, Out *o, uint64 index, char op, Row *row)
 {
 	FrameEvent	event = {.op = op, .index = index, .relation = row->relation->relid};
+	FrameMembers members = {0};
 
 	w->options.dialect->row(o, &w->txn, &w->options, index, op, row);
-	if (w->options.format == FORMAT_FRAMES)
+	if (w->options.format == FORMAT_JSON)
 	{
-		row_write_key(o, row);
-		event.key = row->key;
-		event.key_aside = row->key.size > 0;
-		event.barrier = row->key_changed;
-		event.hash = row_hash(o, row);
+		output_event_end(&w->output, &w->txn, &event);
+		return;
 	}
-	output_event_end(&w->output, &w->txn, &event);
+	row_write_key(o, row);
+	event.key = row->key;
+	event.barrier = row->key_changed;
+	event.hash = row_hash(o, row);
+	members.key_aside = row->key.size > 0;
+	output_told_event_end(&w->output, &w->txn, &event, &members);
 }
 
 /* Where an update may become two events, there are two numbers for each change. */
