@@ -14,7 +14,7 @@
 typedef struct Shared
 {
 	Piece		id;				/* {"id":"LSN- */
-	Piece		source;			/* ","specversion":"1.0","source":"...","type":"walspout. */
+	Piece		source;			/* ","specversion":"1.0","source":"...","type":"io.walspout. */
 	Piece		time;			/* ,"time":"...", or nothing */
 } Shared;
 
@@ -42,11 +42,11 @@ static void
 prepare(Transaction *txn, const Options *options)
 {
 	Shared	   *shared = palloc0(sizeof(Shared));
-	const char *host = options->host != NULL ? escape_name(options->host) : "";
+	const char *place = options->host != NULL ? psprintf("//%s", escape_name(options->host)) : "/walspout";
 
 	shared->id = parts_piece(psprintf("{\"id\":\"" UINT64_FORMAT "-", txn->lsn));
-	shared->source = parts_piece(psprintf("\",\"specversion\":\"1.0\",\"source\":\"postgresql://%s/%s\","
-										  "\"type\":\"walspout.", host,
+	shared->source = parts_piece(psprintf("\",\"specversion\":\"1.0\",\"source\":\"%s/%s\","
+										  "\"type\":\"io.walspout.", place,
 										  escape_name(parts_database())));
 	shared->time = parts_piece(TransactionIdIsValid(txn->xid) ?
 							   psprintf(",\"time\":%s", parts_time(txn)) : "");
@@ -72,7 +72,7 @@ write_head(Out *o, const Transaction *txn, const CachedRelation *relation, uint6
 	append_piece(o, &shared->id);
 	parts_number(o, index);
 	append_piece(o, &shared->source);
-	append_text(o, parts_action(op));
+	append(o, &op, 1);
 	append_literal(o, "\"");
 	if (relation != NULL)
 		append_piece(o, relation->detail);

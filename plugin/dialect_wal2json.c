@@ -278,7 +278,9 @@ format_name(void *arg)
 {
 	NamedShape *t = arg;
 
-	t->name = format_type_extended(t->shape->type, t->shape->type_modifier,
+	int32		modifier = shape_prints_modifiers(t->shape->type) ? t->shape->type_modifier : -1;
+
+	t->name = format_type_extended(t->shape->type, modifier,
 								   FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_ALLOW_INVALID);
 }
 

@@ -26,4 +26,7 @@ typedef struct ColumnShape
  */
 extern ColumnShape shape_make(Form_pg_attribute att);
 
+/* Is the function that prints the type's modifiers one of the server's? Reads catalogs. */
+extern bool shape_prints_modifiers(Oid type);
+
 #endif

@@ -74,6 +74,7 @@ Result<void> Tail::run() {
   source_.slot = "walspout_tail_" + std::to_string(getpid());
   source_.publications = options_.publications;
   source_.batch_bytes = 8192;
+  source_.dialect = options_.dialect;
   std::optional<SlotWait> waits;
   waits.emplace(*connection, dsn, [](const std::string& what) {
     std::fprintf(stderr, "walspout: the temporary slot is not made yet. It waits for %s\n",

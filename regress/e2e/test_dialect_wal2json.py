@@ -104,7 +104,7 @@ def as_theirs(line):
 
 def without_bytes(line):
     """Of a message's content what is before bytes that are no text: wal2json ends at a zero byte, and copies others."""
-    return re.sub(r'("content":"[^"]*?)\ufffd.*', r'\1"}', line) if line.startswith('{"action":"M"') else line
+    return re.sub(r'("content":"[^"]*?)(�|\\u0000).*', r'\1"}', line) if line.startswith('{"action":"M"') else line
 
 
 def as_json(line):
