@@ -67,7 +67,9 @@ std::optional<KeyProblem> own_publication_rule(SourceConfig& source, const Secti
 
 std::vector<std::pair<std::string, std::string>> dialect_words() {
   std::vector<std::pair<std::string, std::string>> words;
-  for (const char* name : {"walspout", "wal2json", "debezium", "row", "psql-streamer", "pg2sink", "cloudevents", "sequin"}) words.emplace_back(name, name);
+  for (const char* name : {"walspout", "wal2json", "debezium", "row", "psql-streamer", "pg2sink",
+                           "cloudevents", "sequin"})
+    words.emplace_back(name, name);
   return words;
 }
 
