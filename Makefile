@@ -40,6 +40,17 @@ OBJS = \
 	plugin/format.o \
 	plugin/json.o \
 	plugin/envelope.o \
+	plugin/dialect.o \
+	plugin/dialect_wal2json.o \
+	plugin/dialect_debezium.o \
+	plugin/debezium.o \
+	plugin/dialect_row.o \
+	plugin/dialect_psql_streamer.o \
+	plugin/dialect_pg2sink.o \
+	plugin/dialect_cloudevents.o \
+	plugin/dialect_sequin.o \
+	plugin/dialect_parts.o \
+	plugin/plain.o \
 	plugin/syntax.o \
 	plugin/frames.o \
 	plugin/output.o \

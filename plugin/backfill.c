@@ -18,6 +18,7 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "compat.h"
+#include "dialect.h"
 #include "fmgr.h"
 #include "funcapi.h"
 #include "mb/pg_wchar.h"
@@ -81,6 +82,12 @@ parse_options(ArrayType *array, Options *options)
 	for (int i = 0; i < n; i += 2)
 		given = lappend(given, makeDefElem(strings[i], (Node *) makeString(strings[i + 1]), -1));
 	options_parse(given, options);
+	if (options->dialect->other_form)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("rows are not read in dialect %s", options->dialect->name),
+				 errhint("A reader lays changes over the rows that it reads, and needs the "
+						 "documents of dialect %s for that.", dialect_walspout.name)));
 	options->format = FORMAT_FRAMES;
 }
 

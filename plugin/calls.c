@@ -326,7 +326,12 @@ judge_function(LookUp *l)
 		call->sandbox = l->function >= FirstNormalObjectId ? SANDBOX_LIBRARY : SANDBOX_SERVER;
 	}
 	else
-		call->level = prints_names(l->type) ? GUARD_NAMES : GUARD_BUILTIN;
+	{
+		Oid			element = get_element_type(l->type);
+
+		call->level = prints_names(OidIsValid(element) ? element : l->type) ? GUARD_NAMES :
+			GUARD_BUILTIN;
+	}
 }
 
 /* Find the function that renders the type; raises if its library is gone. */

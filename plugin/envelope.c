@@ -10,6 +10,7 @@
 #include "envelope.h"
 
 #include "compat.h"
+#include "dialect.h"
 #include "format.h"
 #include "mb/pg_wchar.h"
 #include "replication/origin.h"
@@ -71,8 +72,8 @@ set_source(Transaction *txn)
 	txn->source_size = s.len;
 }
 
-void
-envelope_begin(Transaction *txn, const Options *options)
+static void
+prepare(Transaction *txn, const Options *options)
 {
 	txn->id_size = txn->stamp_size = txn->source_size = 0;
 	set_id(txn);
@@ -120,9 +121,9 @@ write_source(Out *o, const Transaction *txn)
 		append(o, txn->source, txn->source_size);
 }
 
-void
-envelope_row(Out *o, const Transaction *txn, const Options *options, uint64 index, char op,
-			 Row *row)
+static void
+write_row(Out *o, const Transaction *txn, const Options *options, uint64 index, char op,
+		  Row *row)
 {
 	write_head(o, txn, options, index, op, row->relation);
 	row_write(o, row);
@@ -184,9 +185,9 @@ append_bool(Out *o, const char *label, bool value)
 		append_literal(o, "false");
 }
 
-void
-envelope_truncate(Out *o, const Transaction *txn, const Options *options, uint64 index,
-				  const CachedRelation *relation, bool cascade, bool restart_identity)
+static void
+write_truncate(Out *o, const Transaction *txn, const Options *options, uint64 index,
+			   const CachedRelation *relation, bool cascade, bool restart_identity)
 {
 	write_head(o, txn, options, index, 't', relation);
 	write_source(o, txn);
@@ -208,8 +209,8 @@ write_end(Out *o, const Transaction *txn)
 	put_char(o, '"');
 }
 
-static bool
-is_text(const Message *message)
+bool
+envelope_is_text(const Message *message)
 {
 	/* in SQL_ASCII anything goes: take for text what is text */
 	int			encoding = GetDatabaseEncoding() == PG_SQL_ASCII ? PG_UTF8 : GetDatabaseEncoding();
@@ -218,7 +219,7 @@ is_text(const Message *message)
 }
 
 static bool
-write_text(Out *o, const Message *message)
+write_content_text(Out *o, const Message *message)
 {
 	Size		n = message->size;
 
@@ -226,8 +227,8 @@ write_text(Out *o, const Message *message)
 		encode_json_text(o, message->content, n) : text_string(o, message->content, n);
 }
 
-static bool
-write_base64(Out *o, const Message *message)
+bool
+envelope_base64(Out *o, const Message *message)
 {
 	if (!out_room(o, (message->size + 2) / 3 * 4 + 2))
 		return false;
@@ -237,17 +238,21 @@ write_base64(Out *o, const Message *message)
 	return true;
 }
 
-static bool
-write_prefix(Out *o, const Message *message)
+bool
+envelope_prefix(Out *o, const Message *message)
 {
 	return text_string_unchecked(o, message->prefix, strlen(message->prefix));
 }
 
-typedef bool (*WritePart) (Out *o, const Message *message);
+bool
+envelope_text(Out *o, const Message *message)
+{
+	return text_string_unchecked(o, message->content, message->size);
+}
 
-/* A part that has at most max bytes as JSON; 0: any number. False if it is left out. */
-static bool
-write_part(Out *o, const Message *message, WritePart write, Size max)
+/* 0: any number of bytes. False if it is left out. */
+bool
+envelope_message_part(Out *o, const Message *message, WritePart write, Size max)
 {
 	Size		begin = out_tell(o);
 	Size		most = max > 0 ? out_begin_value(o, max) : document_limit;
@@ -268,19 +273,19 @@ write_content(Out *o, const Message *message, Size max)
 
 	if (message->size > (max > 0 ? max : document_limit))
 		return false;
-	is_string = is_text(message);
+	is_string = envelope_is_text(message);
 	if (is_string)
 		append_literal(o, ",\"content\":");
 	else
 		append_literal(o, ",\"content_base64\":");
-	if (write_part(o, message, is_string ? write_text : write_base64, max))
+	if (envelope_message_part(o, message, is_string ? write_content_text : envelope_base64, max))
 		return true;
 	out_rewind(o, begin);
 	return false;
 }
 
-static void
-write_elided(Out *o, const Message *message, bool prefix, bool content)
+void
+envelope_message_elided(Out *o, const Message *message, bool prefix, bool content)
 {
 	Size		begin;
 
@@ -303,25 +308,32 @@ write_elided(Out *o, const Message *message, bool prefix, bool content)
 }
 
 void
-envelope_message(Out *o, const Transaction *txn, const Options *options, uint64 index,
-				 const Message *message)
+envelope_message_members(Out *o, const Transaction *txn, const Options *options,
+						 const Message *message, int depth)
 {
 	Size		max = (Size) options->max_value_bytes;
 	bool		has_prefix;
 	bool		has_content;
 
-	o->depth = 1;
-	write_head(o, txn, options, index, 'm', NULL);
-	write_source(o, txn);
+	o->depth = depth;
 	append_literal(o, ",\"prefix\":");
-	has_prefix = write_part(o, message, write_prefix, max);
+	has_prefix = envelope_message_part(o, message, envelope_prefix, max);
 	if (!has_prefix)
 		append_literal(o, "null");
 	append_bool(o, ",\"transactional\":", message->transactional);
 	if (options->transactions && !message->transactional)
 		write_end(o, txn);
 	has_content = write_content(o, message, max);
-	write_elided(o, message, !has_prefix, !has_content);
+	envelope_message_elided(o, message, !has_prefix, !has_content);
+}
+
+static void
+write_message(Out *o, const Transaction *txn, const Options *options, uint64 index,
+			  const Message *message)
+{
+	write_head(o, txn, options, index, 'm', NULL);
+	write_source(o, txn);
+	envelope_message_members(o, txn, options, message, 1);
 	close_object(o, 0);
 }
 
@@ -357,8 +369,8 @@ find_count(Transaction *txn, const CachedRelation *relation)
 	return count;
 }
 
-void
-envelope_count(Transaction *txn, const CachedRelation *relation)
+static void
+count_event(Transaction *txn, const CachedRelation *relation)
 {
 	if (txn->last_count == NULL || txn->last_count->relid != relation->published.relid)
 		txn->last_count = find_count(txn, relation);
@@ -407,15 +419,15 @@ write_transaction(Out *o, const char *op, const Transaction *txn, const Options 
 	write_source(o, txn);
 }
 
-void
-envelope_begin_document(Out *o, const Transaction *txn, const Options *options)
+static void
+write_begin(Out *o, const Transaction *txn, const Options *options)
 {
 	write_transaction(o, "begin", txn, options);
 	close_object(o, 0);
 }
 
-void
-envelope_commit_document(Out *o, const Transaction *txn, const Options *options)
+static void
+write_commit(Out *o, const Transaction *txn, const Options *options)
 {
 	write_transaction(o, "commit", txn, options);
 	write_end(o, txn);
@@ -425,3 +437,14 @@ envelope_commit_document(Out *o, const Transaction *txn, const Options *options)
 	write_counts(o, txn);
 	close_object(o, 0);
 }
+
+const Dialect dialect_walspout = {
+	.name = "walspout",
+	.prepare = prepare,
+	.row = write_row,
+	.truncate = write_truncate,
+	.message = write_message,
+	.begin = write_begin,
+	.commit = write_commit,
+	.count = count_event,
+};

@@ -23,10 +23,12 @@ typedef struct Transaction
 	TimestampTz commit_time;	/* meaningless if xid is 0 */
 	RepOriginId origin;
 
+	XLogRecPtr	change_lsn;		/* of the change that is being decoded */
 	uint64		next_index;		/* of the next change, sent or not */
 	uint64		events;			/* sent so far */
 	bool		begun;			/* something of it was sent, events or not */
-	HTAB	   *counts;			/* of TableCount, where Options.transactions asks for it */
+	bool		has_begin;		/* a document of its begin was sent, and one of its end will be */
+	HTAB	   *counts;			/* of TableCount, see Dialect.count */
 	List	   *counted;		/* of TableCount *, in the order of their first events */
 	struct TableCount *last_count;	/* the one of the last event */
 
@@ -37,6 +39,7 @@ typedef struct Transaction
 	int			stamp_size;
 	char	   *source;			/* ,"origin":"name" */
 	int			source_size;
+	void	   *detail;			/* of other dialects */
 } Transaction;
 
 /* How many events of a table a transaction had. */
@@ -57,33 +60,33 @@ typedef struct Message
 } Message;
 
 /*
- * Prepare what a transaction's documents share, before its first one. Reads
- * the catalog of origins; allocates in the current context.
+ * Rows that are read from their tables: what their documents share, where
+ * commit_time is when, and all else is not used; and one document. Changes have
+ * dialect_walspout.
  */
-extern void envelope_begin(Transaction *txn, const Options *options);
-
-/* The same for rows that are read from their tables: commit_time is when, and all else is not used. */
 extern void envelope_begin_reading(Transaction *txn, const Options *options);
-
-/* Append one document each; index is that of the change in the transaction. */
-extern void envelope_row(Out *o, const Transaction *txn, const Options *options, uint64 index,
-						 char op, Row *row);
 extern void envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *row);
+
+/* The document of a table's schema, as relation->schema_told has it. dialect_walspout has prepared. */
 extern void envelope_schema(Out *o, const Transaction *txn, const Options *options,
 							const CachedRelation *relation);
-extern void envelope_truncate(Out *o, const Transaction *txn, const Options *options, uint64 index,
-							  const CachedRelation *relation, bool cascade, bool restart_identity);
-extern void envelope_message(Out *o, const Transaction *txn, const Options *options, uint64 index,
-							 const Message *message);
 
 /*
- * Count an event of the relation, where Options.transactions asks for it.
- * Allocates in the current context, which must live as long as the transaction.
+ * Append ,"prefix":... to ,"elided":... of a message, within so many objects;
+ * close_object() makes the first comma a brace.
  */
-extern void envelope_count(Transaction *txn, const CachedRelation *relation);
+extern void envelope_message_members(Out *o, const Transaction *txn, const Options *options,
+									 const Message *message, int depth);
 
-/* The documents around a transaction, where Options.transactions asks for them. */
-extern void envelope_begin_document(Out *o, const Transaction *txn, const Options *options);
-extern void envelope_commit_document(Out *o, const Transaction *txn, const Options *options);
+/* What other dialects have of a message: is its content text, and ,"elided":{...} if there is any. */
+extern bool envelope_is_text(const Message *message);
+
+/* Append a part of a message with the functions below, if it has at most max bytes as JSON. */
+typedef bool (*WritePart) (Out *o, const Message *message);
+extern bool envelope_message_part(Out *o, const Message *message, WritePart write, Size max);
+extern bool envelope_prefix(Out *o, const Message *message);
+extern bool envelope_text(Out *o, const Message *message);
+extern bool envelope_base64(Out *o, const Message *message);
+extern void envelope_message_elided(Out *o, const Message *message, bool prefix, bool content);
 
 #endif

@@ -244,6 +244,8 @@ put_members(char *p, const FrameMembers *members, uint8 *flags)
 	}
 	if (members->open_id)
 		*flags |= FRAME_OPEN_ID;
+	if (members->key_aside)
+		*flags |= FRAME_KEY_ASIDE;
 	return p;
 }
 

@@ -40,6 +40,9 @@
 /* Flag of an event: where the members of the old key are in "before" is told. */
 #define FRAME_OLD_KEY 0x40
 
+/* Flag of an event: the key is no part of the document, and stands behind it. */
+#define FRAME_KEY_ASIDE 0x80
+
 /* Flag of a cursor: the table has no more rows. */
 #define FRAME_CURSOR_AT_END 0x01
 
@@ -68,6 +71,7 @@ typedef struct FrameMembers
 	const uint32 *old_key;		/* two for each column of the key */
 	int			nold_key;		/* columns; 0: not told */
 	bool		open_id;		/* the document begins with an id that is to be replaced */
+	bool		key_aside;		/* the key is behind the document */
 } FrameMembers;
 
 /* How far a table was read. */

@@ -10,6 +10,7 @@
 
 #include <limits.h>
 
+#include "dialect.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
 #include "nodes/parsenodes.h"
@@ -40,6 +41,29 @@ static const Word metadata[] = {
 	{"ts", OMIT_TS}, {"xid", OMIT_XID}, {"origin", OMIT_ORIGIN}, {NULL, 0}
 };
 
+/* What an option is about that other dialects than the default one may not have. */
+typedef enum About
+{
+	ABOUT_ANY,
+	ABOUT_ENVELOPE,				/* of the default dialect */
+	ABOUT_SCHEMAS,				/* of tables: documents of the default dialect */
+	ABOUT_VALUES,				/* as row_to_json() prints them */
+	ABOUT_HOST					/* where the database is */
+} About;
+
+static const Word decimals[] = {
+	{"precise", DECIMALS_PRECISE}, {"string", DECIMALS_STRING}, {"double", DECIMALS_DOUBLE},
+	{NULL, 0}
+};
+static const Word times[] = {
+	{"adaptive", TIMES_ADAPTIVE}, {"adaptive_time_microseconds", TIMES_MICROS},
+	{"connect", TIMES_CONNECT}, {"isostring", TIMES_ISO}, {NULL, 0}
+};
+static const Word skips[] = {
+	{"c", SKIP_INSERT}, {"u", SKIP_UPDATE}, {"d", SKIP_DELETE}, {"t", SKIP_TRUNCATE}, {"none", 0},
+	{NULL, 0}
+};
+
 typedef struct OptionSpec OptionSpec;
 typedef void (*Parse) (const OptionSpec *spec, const char *value, Options *options);
 
@@ -53,6 +77,8 @@ struct OptionSpec
 	int64		min;
 	int64		max;
 	int			unit;			/* of GUC_UNIT, or 0 */
+	const Dialect *dialect;		/* the one that knows it; NULL: all */
+	About		about;
 };
 
 static void parse_boolean(const OptionSpec *spec, const char *value, Options *options);
@@ -66,6 +92,10 @@ static void parse_depth(const OptionSpec *spec, const char *value, Options *opti
 static void parse_version(const OptionSpec *spec, const char *value, Options *options);
 static void parse_columns(const OptionSpec *spec, const char *value, Options *options);
 static void parse_constants(const OptionSpec *spec, const char *value, Options *options);
+static void parse_dialect(const OptionSpec *spec, const char *value, Options *options);
+static void parse_format_version(const OptionSpec *spec, const char *value, Options *options);
+static void parse_text(const OptionSpec *spec, const char *value, Options *options);
+static void parse_skipped(const OptionSpec *spec, const char *value, Options *options);
 
 /* A document has an object for the row's values, whatever these are. */
 #define LEAST_DEPTH 2
@@ -85,19 +115,42 @@ static const OptionSpec specs[] = {
 	{"message_prefixes", parse_prefixes, FIELD(message_prefixes), FIELD(has_prefixes)},
 	{"origin", parse_flag, FIELD(local_origin_only), .words = origins},
 	{"transactions", parse_boolean, FIELD(transactions)},
-	{"omit", parse_words, FIELD(omit), .words = metadata},
+	{"omit", parse_words, FIELD(omit), .words = metadata, .about = ABOUT_ENVELOPE},
 	{"batch_bytes", parse_number, FIELD(batch_bytes), .min = 1, .max = 16 * 1024 * 1024,
 	.unit = GUC_UNIT_BYTE},
 	{"max_value_bytes", parse_number, FIELD(max_value_bytes), .min = 0, .max = INT_MAX,
 	.unit = GUC_UNIT_BYTE},
 	{"max_depth", parse_depth, FIELD(max_depth), .min = LEAST_DEPTH, .max = INT_MAX},
-	{"numbers", parse_word, FIELD(numbers), .words = number_forms},
-	{"user_casts", parse_boolean, FIELD(user_casts)},
+	{"numbers", parse_word, FIELD(numbers), .words = number_forms, .about = ABOUT_VALUES},
+	{"user_casts", parse_boolean, FIELD(user_casts), .about = ABOUT_VALUES},
 	{"columns", parse_columns},
 	{"set", parse_constants},
-	{"schemas", parse_boolean, FIELD(schemas)},
-	{"schema_format", parse_word, FIELD(schema_format), .words = schema_formats},
+	{"schemas", parse_boolean, FIELD(schemas), .about = ABOUT_SCHEMAS},
+	{"schema_format", parse_word, FIELD(schema_format), .words = schema_formats,
+	.about = ABOUT_SCHEMAS},
 	{"proto_version", parse_version},
+	{"dialect", parse_dialect},
+	{"host", parse_text, FIELD(host), .about = ABOUT_HOST},
+
+	/* by the names that they have in the other programs */
+	{"format-version", parse_format_version, .dialect = &dialect_wal2json},
+	{"include-lsn", parse_boolean, FIELD(wal2json.lsn), .dialect = &dialect_wal2json},
+	{"include-pk", parse_boolean, FIELD(wal2json.pk), .dialect = &dialect_wal2json},
+	{"include-timestamp", parse_boolean, FIELD(wal2json.timestamp), .dialect = &dialect_wal2json},
+	{"include-transaction", parse_boolean, FIELD(transactions), .dialect = &dialect_wal2json},
+	{"include-types", parse_boolean, FIELD(wal2json.types), .dialect = &dialect_wal2json},
+	{"include-xids", parse_boolean, FIELD(wal2json.xids), .dialect = &dialect_wal2json},
+	{"decimal.handling.mode", parse_word, FIELD(debezium.decimals), .words = decimals,
+	.dialect = &dialect_debezium},
+	{"provide.transaction.metadata", parse_boolean, FIELD(debezium.metadata),
+	.dialect = &dialect_debezium},
+	{"skipped.operations", parse_skipped, FIELD(skipped), .words = skips,
+	.dialect = &dialect_debezium},
+	{"time.precision.mode", parse_word, FIELD(debezium.times), .words = times,
+	.dialect = &dialect_debezium},
+	{"topic.prefix", parse_text, FIELD(debezium.prefix), .dialect = &dialect_debezium},
+	{"unavailable.value.placeholder", parse_text, FIELD(debezium.placeholder),
+	.dialect = &dialect_debezium},
 };
 
 #define field_of(type, options, offset) ((type *) ((char *) (options) + (offset)))
@@ -114,6 +167,7 @@ list_of_words(const Word *words)
 	return s.data;
 }
 
+/* But for those that one dialect has. */
 static char *
 list_of_options(void)
 {
@@ -121,7 +175,8 @@ list_of_options(void)
 
 	initStringInfo(&s);
 	for (int i = 0; i < lengthof(specs); i++)
-		appendStringInfo(&s, "%s%s", i > 0 ? ", " : "", specs[i].name);
+		if (specs[i].dialect == NULL)
+			appendStringInfo(&s, "%s%s", i > 0 ? ", " : "", specs[i].name);
 	return s.data;
 }
 
@@ -412,6 +467,121 @@ parse_constants(const OptionSpec *spec, const char *value, Options *options)
 							  "quotes where they hold commas, quotes or spaces at an end.", problem));
 }
 
+static char *
+list_of_dialects(void)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	for (int i = 0; dialects[i] != NULL; i++)
+		appendStringInfo(&s, "%s%s", i > 0 ? ", " : "", dialects[i]->name);
+	return s.data;
+}
+
+static void
+parse_dialect(const OptionSpec *spec, const char *value, Options *options)
+{
+	for (int i = 0; dialects[i] != NULL; i++)
+		if (pg_strcasecmp(dialects[i]->name, value) == 0)
+		{
+			options->dialect = dialects[i];
+			return;
+		}
+	refuse_value(spec, value, psprintf("Dialects are: %s.", list_of_dialects()));
+}
+
+static void
+parse_text(const OptionSpec *spec, const char *value, Options *options)
+{
+	*field_of(const char *, options, spec->field) = pstrdup(value);
+}
+
+/* The list takes the place of the default one. */
+static void
+parse_skipped(const OptionSpec *spec, const char *value, Options *options)
+{
+	*field_of(int, options, spec->field) = 0;
+	parse_words(spec, value, options);
+}
+
+/* Documents of version 1 hold a whole transaction, which may be larger than a message. */
+static void
+parse_format_version(const OptionSpec *spec, const char *value, Options *options)
+{
+	if (strcmp(value, "2") != 0)
+		refuse_value(spec, value, "Version 2 is the one that walspout writes.");
+}
+
+/* Other dialects have no form for the schema of a table. */
+static void
+refuse_schemas(const bool *given, const Dialect *dialect)
+{
+	for (int i = 0; i < lengthof(specs); i++)
+		if (given[i] && specs[i].about == ABOUT_SCHEMAS && dialect->other_form)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("walspout option \"%s\" does not go with option \"dialect\"",
+							specs[i].name),
+					 errhint("The dialect is %s, and schemas are documents of dialect %s. Leave one of "
+							 "the two options out.", dialect->name, dialect_walspout.name)));
+}
+
+/* What the dialect makes of the other options; given says which of them there are. */
+static void
+check_dialect(const bool *given, Options *options)
+{
+	const Dialect *dialect = options->dialect;
+
+	for (int i = 0; i < lengthof(specs); i++)
+	{
+		if (!given[i])
+			continue;
+		if (specs[i].dialect != NULL && specs[i].dialect != dialect)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("walspout option \"%s\" is for dialect %s only", specs[i].name,
+							specs[i].dialect->name),
+					 errhint("The dialect is %s. Leave the option out, or set dialect=%s.",
+							 dialect->name, specs[i].dialect->name)));
+		if ((specs[i].about == ABOUT_ENVELOPE && dialect->other_form) ||
+			(specs[i].about == ABOUT_VALUES && dialect->own_values) ||
+			(specs[i].about == ABOUT_HOST && !dialect->tells_host))
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("walspout option \"%s\" has no meaning in dialect %s", specs[i].name,
+							dialect->name),
+					 errhint("Leave the option out.")));
+	}
+	refuse_schemas(given, dialect);
+	if (options->transactions && dialect->begin == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("dialect %s has no documents around a transaction", dialect->name),
+				 errhint("Leave the option \"transactions\" out.")));
+}
+
+/* Was the option given? */
+static bool
+is_given(const bool *given, Size field, Parse parse)
+{
+	for (int i = 0; i < lengthof(specs); i++)
+		if (given[i] && specs[i].parse == parse && specs[i].field == field)
+			return true;
+	return false;
+}
+
+/* By default the connector sends no TRUNCATE. */
+static void
+complete_debezium(const bool *given, Options *options)
+{
+	if (!is_given(given, FIELD(skipped), parse_skipped))
+		options->skipped = SKIP_TRUNCATE;
+	if (options->debezium.placeholder == NULL)
+		options->debezium.placeholder = "__debezium_unavailable_value";
+	if (options->debezium.metadata && options->format == FORMAT_JSON)
+		options->transactions = true;
+}
+
 static const OptionSpec *
 find_option(const char *name)
 {
@@ -437,6 +607,8 @@ options_parse(List *given, Options *options)
 	ListCell   *lc;
 
 	memset(options, 0, sizeof(*options));
+	options->dialect = &dialect_walspout;
+	options->wal2json.types = true;
 	options->messages = true;
 	options->batch_bytes = 65536;
 	options->max_depth = DEFAULT_DEPTH;
@@ -465,4 +637,10 @@ options_parse(List *given, Options *options)
 		}
 		spec->parse(spec, strVal(elem->arg), options);
 	}
+	check_dialect(seen, options);
+	if (options->dialect == &dialect_debezium)
+		complete_debezium(seen, options);
+	if (options->dialect->transactions && options->format == FORMAT_JSON &&
+		!is_given(seen, FIELD(transactions), parse_boolean))
+		options->transactions = true;
 }

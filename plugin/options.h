@@ -45,8 +45,59 @@ typedef enum Omit
 	OMIT_ORIGIN = 1 << 6
 } Omit;
 
+/* Of the dialect wal2json: what its documents have. */
+typedef struct Wal2jsonOptions
+{
+	bool		lsn;
+	bool		xids;
+	bool		timestamp;
+	bool		pk;
+	bool		types;
+} Wal2jsonOptions;
+
+/* Of the dialect debezium, as options of these names have it. */
+typedef enum Decimals
+{
+	DECIMALS_PRECISE,			/* bytes in base 64 */
+	DECIMALS_STRING,
+	DECIMALS_DOUBLE
+} Decimals;
+
+typedef enum Times
+{
+	TIMES_ADAPTIVE,				/* milliseconds or microseconds, as the type has digits */
+	TIMES_MICROS,				/* the same, and of a day always microseconds */
+	TIMES_CONNECT,				/* milliseconds */
+	TIMES_ISO					/* strings */
+} Times;
+
+typedef struct DebeziumOptions
+{
+	int			decimals;		/* a Decimals */
+	int			times;			/* a Times */
+	const char *prefix;			/* NULL: the name of the database */
+	const char *placeholder;	/* of values that are not in the WAL */
+	bool		metadata;		/* of transactions */
+} DebeziumOptions;
+
+/* Operations that are not sent. */
+typedef enum Skip
+{
+	SKIP_INSERT = 1 << 0,
+	SKIP_UPDATE = 1 << 1,
+	SKIP_DELETE = 1 << 2,
+	SKIP_TRUNCATE = 1 << 3
+} Skip;
+
+struct Dialect;
+
 typedef struct Options
 {
+	const struct Dialect *dialect;
+	Wal2jsonOptions wal2json;
+	DebeziumOptions debezium;
+	int			skipped;		/* of Skip */
+	const char *host;			/* of dialects that tell it; NULL: not given */
 	int			format;			/* a Format */
 	bool		has_publications;	/* false: every table */
 	List	   *publications;	/* of char *, in the order given, none twice */

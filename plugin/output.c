@@ -11,6 +11,7 @@
 
 #include "output.h"
 
+#include "dialect.h"
 #include "lib/stringinfo.h"
 #include "text.h"
 #include "utils/memutils.h"
@@ -94,7 +95,7 @@ begin_transaction(Output *output, Transaction *txn)
 	if (txn->begun)
 		return;
 	txn->begun = true;
-	envelope_begin(txn, output->options);
+	output->options->dialect->prepare(txn, output->options);
 	if (output->options->format == FORMAT_FRAMES)
 	{
 		open_batch(output);
@@ -106,7 +107,7 @@ begin_transaction(Output *output, Transaction *txn)
 static bool
 has_ends(const Output *output, const Transaction *txn)
 {
-	return output->options->transactions && TransactionIdIsValid(txn->xid) && txn->events > 0;
+	return output->options->transactions && TransactionIdIsValid(txn->xid);
 }
 
 typedef void (*WriteEnd) (Out *o, const Transaction *txn, const Options *options);
@@ -115,7 +116,8 @@ typedef void (*WriteEnd) (Out *o, const Transaction *txn, const Options *options
 static void
 send_end(Output *output, const Transaction *txn, char op, uint64 index)
 {
-	WriteEnd	write = op == 'b' ? envelope_begin_document : envelope_commit_document;
+	const Dialect *dialect = output->options->dialect;
+	WriteEnd	write = op == 'b' ? dialect->begin : dialect->commit;
 	FrameEvent	event = {.op = op, .barrier = true, .index = index};
 	StringInfo	s = output->ctx->out;
 	int			begin;
@@ -126,6 +128,7 @@ send_end(Output *output, const Transaction *txn, char op, uint64 index)
 		close_document(output);
 		return;
 	}
+	open_batch(output);
 	begin = frames_event_begin(s);
 	out_open(&output->out, s);
 	write(&output->out, txn, output->options);
@@ -137,11 +140,17 @@ static pg_noinline void
 begin_events(Output *output, Transaction *txn)
 {
 	begin_transaction(output, txn);
-	if (!has_ends(output, txn))
+	if (!has_ends(output, txn) || txn->has_begin)
 		return;
-	if (output->options->format == FORMAT_FRAMES)
-		open_batch(output);
+	txn->has_begin = true;
 	send_end(output, txn, 'b', 0);
+}
+
+void
+output_begin(Output *output, Transaction *txn)
+{
+	if (output->options->format == FORMAT_JSON && has_ends(output, txn))
+		begin_events(output, txn);
 }
 
 static void
@@ -234,8 +243,8 @@ output_event_begin(Output *output, Transaction *txn, CachedRelation *relation, c
 		open_batch(output);
 	if (relation != NULL && unlikely(!relation->announced))
 		announce_relation(output, txn, relation);
-	if (unlikely(output->options->transactions) && relation != NULL)
-		envelope_count(txn, relation);
+	if (unlikely(txn->has_begin) && relation != NULL && output->options->dialect->count != NULL)
+		output->options->dialect->count(txn, relation);
 	if (output->options->format == FORMAT_JSON)
 		return open_document(output);
 	if (prefix != NULL && strlen(prefix) <= LONGEST_PREFIX)
@@ -291,8 +300,8 @@ output_commit(Output *output, Transaction *txn)
 	}
 	if (output->options->format == FORMAT_FRAMES)
 		open_batch(output);
-	if (has_ends(output, txn))
-		send_end(output, txn, 'e', txn->next_index);
+	if (txn->has_begin)
+		send_end(output, txn, 'e', dialect_index(output->options->dialect, txn->next_index));
 	if (output->options->format == FORMAT_FRAMES)
 	{
 		frames_commit(output->ctx->out, txn);

@@ -23,6 +23,9 @@ typedef struct Output
 
 extern void output_startup(Output *output, LogicalDecodingContext *ctx, const Options *options);
 
+/* Begin the documents of a transaction that may have no event, if there are documents around it. */
+extern void output_begin(Output *output, Transaction *txn);
+
 /*
  * Begin the document of an event: of a relation's, or of a message's with this
  * prefix; the other one is NULL. Append to the cursor that is returned, then

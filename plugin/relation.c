@@ -17,6 +17,7 @@
 #include "catalog/pg_index.h"
 #include "columns.h"
 #include "compat.h"
+#include "dialect.h"
 #include "text.h"
 #include "types.h"
 #include "utils/hsearch.h"
@@ -312,6 +313,8 @@ make_column(Form_pg_attribute att, int index, const TableColumns *columns, Encod
 	};
 
 	column.field.index = index;
+	if (options->dialect->encoder != NULL)
+		column.field.encoder = options->dialect->encoder(att, column.field.encoder, made, options);
 	column.field.encoder = columns_encoder(options, rule, column.field.encoder);
 	if (rule != NULL && columns->names[att->attnum - 1] != NameStr(att->attname))
 		rename_field(&column.field, columns->names[att->attnum - 1]);
@@ -474,6 +477,15 @@ build_shape(CachedRelation *entry, Relation relation, Relation as, const TableCo
 }
 
 static void
+forget_shape(CachedRelation *entry)
+{
+	MemoryContextDelete(entry->shape_context);
+	entry->shape_context = NULL;
+	entry->shape = NULL;
+	entry->schema_told.members = NULL;
+}
+
+static void
 build_names(CachedRelation *entry, Relation as)
 {
 	const char *schema = schema_of(as);
@@ -497,14 +509,26 @@ make_deformed(int natts)
 	return d;
 }
 
+/* What is not sent is not published. */
+static void
+skip_operations(Published *published)
+{
+	published->insert = published->insert && !(options->skipped & SKIP_INSERT);
+	published->update = published->update && !(options->skipped & SKIP_UPDATE);
+	published->delete = published->delete && !(options->skipped & SKIP_DELETE);
+	published->truncate = published->truncate && !(options->skipped & SKIP_TRUNCATE);
+}
+
 static void
 build(CachedRelation *entry, Relation relation)
 {
 	MemoryContext old = MemoryContextSwitchTo(entry->context);
 	int			natts = RelationGetNumberOfAttributes(relation);
+	bool		told = options->format == FORMAT_FRAMES || options->schemas;
 
 	entry->natts = natts;
 	filter_relation(relation, &entry->published);
+	skip_operations(&entry->published);
 	if (entry->published.insert || entry->published.update || entry->published.delete ||
 		entry->published.truncate)
 	{
@@ -524,16 +548,19 @@ build(CachedRelation *entry, Relation relation)
 		build_constants(entry);
 		build_key(entry, relation);
 		build_names(entry, as);
-		if (options->format == FORMAT_FRAMES || options->schemas)
+		if (told || options->dialect->relation != NULL)
 			build_shape(entry, relation, as, &columns);
-		else
-			entry->announced = true;
 		if (options->format == FORMAT_FRAMES)
 		{
 			entry->members = palloc0(sizeof(uint32) * Max(entry->ncolumns, 1));
 			entry->old_key = palloc0(sizeof(uint32) * 2 * Max(entry->nkey, 1));
 		}
 		entry->full = relation->rd_rel->relreplident == REPLICA_IDENTITY_FULL;
+		if (options->dialect->relation != NULL)
+			options->dialect->relation(entry, relation, options);
+		if (!told && entry->shape != NULL)
+			forget_shape(entry);
+		entry->announced = !told;
 		entry->new = make_deformed(natts + 1);
 		entry->old = make_deformed(natts + 1);
 		if (as != relation)
@@ -648,10 +675,7 @@ relation_announced(CachedRelation *relation)
 {
 	Size		freed = MemoryContextMemAllocated(relation->shape_context, true);
 
-	MemoryContextDelete(relation->shape_context);
-	relation->shape_context = NULL;
-	relation->shape = NULL;
-	relation->schema_told.members = NULL;
+	forget_shape(relation);
 	relation->announced = true;
 	relation->bytes -= freed;
 	cache_bytes -= freed;

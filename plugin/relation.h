@@ -48,6 +48,8 @@ typedef struct CachedRelation
 	int			nkey;
 	const Field **key;			/* columns that identify a row; none if nkey is 0 */
 
+	void	   *detail;			/* of other dialects than the default one */
+
 	uint32	   *members;		/* frames: what they tell of each column of the last row */
 	uint32	   *old_key;		/* frames: where the last old key was, column by column */
 	bool		lacking;		/* frames: the last update had unchanged columns */

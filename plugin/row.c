@@ -79,7 +79,7 @@ write_member(Out *o, Row *row, const Field *field, Datum value, bool isnull)
 	if (likely(row->max_value == 0 ? e->encode(o, e, value) :
 			   encode_bounded(o, e, value, row->max_value)))
 		return;
-	o->depth = DEPTH_OF_VALUES;
+	o->depth = DEPTH_OF_VALUES + row->deeper;
 	out_rewind(o, begin);
 	note_elided(row, field, value_size(value, e->typlen));
 }
@@ -337,10 +337,9 @@ write_elided(Out *o, const Row *row)
 	close_object(o, begin);
 }
 
-void
-row_write(Out *o, Row *row)
+static inline void
+write_parts(Out *o, Row *row)
 {
-	o->depth = DEPTH_OF_VALUES;
 	write_key(o, row);
 	if (row->old != NULL && !row->hide_old)
 		write_before(o, row);
@@ -350,6 +349,19 @@ row_write(Out *o, Row *row)
 		write_unchanged(o, row);
 	if (row->nelided > 0)
 		write_elided(o, row);
+}
+
+void
+row_write(Out *o, Row *row)
+{
+	o->depth = DEPTH_OF_VALUES;
+	write_parts(o, row);
+}
+
+void
+row_write_parts(Out *o, Row *row)
+{
+	write_parts(o, row);
 }
 
 /*
@@ -437,4 +449,118 @@ row_write_stored_key(Out *o, Row *row)
 {
 	o->depth = DEPTH_OF_VALUES;
 	write_stored_key(o, row);
+}
+
+void
+row_begin(Out *o, Row *row, int deeper)
+{
+	row->deeper = deeper;
+	o->depth = DEPTH_OF_VALUES + deeper;
+}
+
+bool
+row_value(Out *o, Row *row, const Field *field, Datum value, bool isnull)
+{
+	const Encoder *e = field->encoder;
+	Size		begin = out_tell(o);
+
+	if (isnull)
+	{
+		append_literal(o, "null");
+		return true;
+	}
+	if (likely(row->max_value == 0 ? e->encode(o, e, value) :
+			   encode_bounded(o, e, value, row->max_value)))
+		return true;
+	o->depth = DEPTH_OF_VALUES + row->deeper;
+	out_rewind(o, begin);
+	note_elided(row, field, value_size(value, e->typlen));
+	return false;
+}
+
+bool
+row_member(Out *o, Row *row, const Field *field, Datum value, bool isnull)
+{
+	Size		begin = out_tell(o);
+
+	write_member(o, row, field, value, isnull);
+	return out_tell(o) > begin;
+}
+
+void
+row_write_new(Out *o, Row *row)
+{
+	const CachedRelation *r = row->relation;
+	Size		begin = out_tell(o);
+
+	for (int i = 0; i < r->ncolumns; i++)
+	{
+		const Column *column = &r->columns[i];
+		Datum		value;
+		bool		isnull;
+
+		if (likely(new_value(row, column, &value, &isnull)))
+			write_member(o, row, &column->field, value, isnull);
+		else
+			note_unchanged(row, &column->field);
+	}
+	close_object(o, begin);
+}
+
+void
+row_write_old(Out *o, Row *row)
+{
+	Size		begin = out_tell(o);
+
+	write_old_columns(o, row);
+	close_object(o, begin);
+}
+
+bool
+row_new_value(const Row *row, const Column *column, Datum *value, bool *isnull)
+{
+	return new_value(row, column, value, isnull);
+}
+
+void
+row_note_unchanged(Row *row, const Field *field)
+{
+	note_unchanged(row, field);
+}
+
+void
+row_write_key(Out *o, Row *row)
+{
+	if (row->relation->nkey == 0 || (row->new == NULL && row->old == NULL))
+		return;
+	row_begin(o, row, 0);
+	row->key = write_key_object(o, row, row->new != NULL);
+	if (row->new != NULL && row->old != NULL && !row->hide_old)
+		row->key_changed = old_key_differs(o, row);
+}
+
+bool
+row_moves(Out *o, Row *row)
+{
+	Size		begin = out_tell(o);
+	bool		moves;
+
+	if (row->old == NULL || row->new == NULL)
+		return false;
+	row_write_key(o, row);
+	moves = row->key_changed;
+	row->key_changed = false;
+	row->key.size = 0;
+	row->nelided = 0;
+	out_rewind(o, begin);
+	return moves;
+}
+
+void
+row_write_left_out(Out *o, const Row *row)
+{
+	if (row->nunchanged > 0)
+		write_unchanged(o, row);
+	if (row->nelided > 0)
+		write_elided(o, row);
 }

@@ -42,9 +42,8 @@ format_name(void *arg)
 								   FORMAT_TYPE_FORCE_QUALIFY | FORMAT_TYPE_ALLOW_INVALID);
 }
 
-/* Is the function that prints the type's modifiers one of the server's? */
-static bool
-prints_modifiers(Oid type)
+bool
+shape_prints_modifiers(Oid type)
 {
 	Oid			element = get_element_type(type);
 	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(OidIsValid(element) ? element : type));
@@ -70,7 +69,7 @@ shape_type_name(Oid type, int32 modifier)
 {
 	NamedType	t = {.type = type};
 
-	if (modifier >= 0 && !prints_modifiers(type))
+	if (modifier >= 0 && !shape_prints_modifiers(type))
 		modifier = -1;
 	if (!try_name(&t, modifier) && !try_name(&t, -1))
 		return "";

@@ -29,4 +29,7 @@ extern ColumnShape shape_make(Form_pg_attribute att);
 /* The name of a type, as shape_make() gives it. Nothing is watched. */
 extern const char *shape_type_name(Oid type, int32 modifier);
 
+/* Is the function that prints the type's modifiers one of the server's? Reads catalogs. */
+extern bool shape_prints_modifiers(Oid type);
+
 #endif

@@ -338,6 +338,20 @@ text_label(const char *before, const char *name, const char *after)
 	return take(&o);
 }
 
+char *
+text_label_utf8(const char *before, const char *utf8, const char *after)
+{
+	StringInfoData s;
+	Out			o;
+
+	initStringInfo(&s);
+	out_open(&o, &s);
+	append(&o, before, strlen(before));
+	json_string(&o, utf8, strlen(utf8));
+	append(&o, after, strlen(after));
+	return take(&o);
+}
+
 /* A character of UTF-8 as JSON writes it in ASCII. */
 static void
 append_escaped(StringInfo s, const char *utf8)

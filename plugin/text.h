@@ -37,6 +37,9 @@ extern char *text_plain(const char *name);
 extern char *text_plain_unchecked(const char *given);
 extern char *text_label(const char *before, const char *name, const char *after);
 
+/* The same for text that is in UTF-8. */
+extern char *text_label_utf8(const char *before, const char *utf8, const char *after);
+
 /*
  * If the document in s from start on is for an SQL function, and the
  * database's encoding is not UTF-8, bring it into that encoding; what the

@@ -96,7 +96,7 @@ make_encoder(Oid type, Encode encode, void *detail)
 	return e;
 }
 
-static Encoder *
+Encoder *
 make_enum(Oid type)
 {
 	EnumLabels *labels = palloc0(sizeof(EnumLabels));

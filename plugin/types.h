@@ -32,6 +32,9 @@ extern const Encoder *types_encoder(Oid type, EncoderSet *made);
 /* One that encode() and detail make up, in the current context. */
 extern Encoder *make_encoder(Oid type, Encode encode, void *detail);
 
+/* Of an enum: its labels, whatever casts it has. */
+extern Encoder *make_enum(Oid type);
+
 /* Of a type that cannot be rendered. */
 extern bool encode_nothing(Out *o, const Encoder *e, Datum value);
 

@@ -13,6 +13,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "compat.h"
+#include "dialect.h"
 #include "fmgr.h"
 #include "key_rules.h"
 #include "output.h"
@@ -91,6 +92,16 @@ is_foreign(const Walspout *w, RepOriginId origin)
 		(w->txn.origin != InvalidRepOriginId || origin != InvalidRepOriginId);
 }
 
+/* Dialects may have documents around a transaction of which nothing is sent. */
+static pg_noinline void
+begin_unseen(Walspout *w)
+{
+	MemoryContext old = MemoryContextSwitchTo(w->per_txn);
+
+	output_begin(&w->output, &w->txn);
+	MemoryContextSwitchTo(old);
+}
+
 /* The first event of a transaction prepares what all of them share. */
 static Out *
 event_begin(Walspout *w, CachedRelation *relation, const char *prefix)
@@ -131,18 +142,65 @@ send_told(Walspout *w, const FrameEvent *event, const Row *row)
 	output_told_event_end(&w->output, &w->txn, event, &members);
 }
 
+/* The document, and what frames tell of it: the key alone, which stands behind it. */
+static void
+write_other_form(Walspout *w, Out *o, uint64 index, char op, Row *row)
+{
+	FrameEvent	event = {.op = op, .index = index, .relation = row->relation->relid};
+	FrameMembers members = {0};
+
+	w->options.dialect->row(o, &w->txn, &w->options, index, op, row);
+	if (w->options.format == FORMAT_JSON)
+	{
+		output_event_end(&w->output, &w->txn, &event);
+		return;
+	}
+	row_write_key(o, row);
+	event.key = row->key;
+	event.barrier = row->key_changed;
+	event.hash = row_hash(o, row);
+	members.key_aside = row->key.size > 0;
+	output_told_event_end(&w->output, &w->txn, &event, &members);
+}
+
+/* A document that has no key, before and after where frames tell of them. */
+static pg_noinline void
+send_other_form(Walspout *w, uint64 index, char op, Row *row)
+{
+	Out		   *o = event_begin(w, row->relation, NULL);
+
+	index = dialect_index(w->options.dialect, index);
+	if (w->options.dialect->splits_moves && op == 'u' && row_moves(o, row))
+	{
+		Row			old = *row;
+
+		old.new = NULL;
+		write_other_form(w, o, index++, 'd', &old);
+		op = 'c';
+		row->hide_old = true;
+		o = event_begin(w, row->relation, NULL);
+	}
+	write_other_form(w, o, index, op, row);
+}
+
 static void
 send_row(Walspout *w, uint64 index, char op, Row *row)
 {
 	CachedRelation *relation = row->relation;
 	FrameEvent	event = {.op = op, .index = index, .relation = relation->relid};
-	Out		   *o = event_begin(w, relation, NULL);
+	Out		   *o;
 
 	/* what the row filter made of an update has one side only */
 	row->hide_old = op == 'c';
 	if (op == 'd')
 		row->new = NULL;
-	envelope_row(o, &w->txn, &w->options, index, op, row);
+	if (unlikely(w->options.dialect->other_form))
+	{
+		send_other_form(w, index, op, row);
+		return;
+	}
+	o = event_begin(w, relation, NULL);
+	w->options.dialect->row(o, &w->txn, &w->options, index, op, row);
 	event.key = row->key;
 	event.before = row->before;
 	event.after = row->after;
@@ -208,6 +266,7 @@ on_change(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
 	output_tick(&w->output);
 	if (is_foreign(w, change->origin_id))
 		return;
+	w->txn.change_lsn = change->lsn;
 	old = MemoryContextSwitchTo(w->per_change);
 	render_change(w, relation, change, index);
 	MemoryContextSwitchTo(old);
@@ -218,15 +277,15 @@ static void
 truncate_table(Walspout *w, Relation relation, ReorderBufferChange *change, uint64 index)
 {
 	CachedRelation *entry = relation_get(relation);
-	FrameEvent	event = {.op = 't', .barrier = true, .index = index};
+	FrameEvent	event = {.op = 't', .barrier = true, .index = dialect_index(w->options.dialect, index)};
 	Out		   *o;
 
 	/* where the root is published, its own TRUNCATE tells it all */
 	if (!entry->published.truncate || entry->published.relid != RelationGetRelid(relation))
 		return;
 	o = event_begin(w, entry, NULL);
-	envelope_truncate(o, &w->txn, &w->options, index, entry, change->data.truncate.cascade,
-					  change->data.truncate.restart_seqs);
+	w->options.dialect->truncate(o, &w->txn, &w->options, index, entry, change->data.truncate.cascade,
+								 change->data.truncate.restart_seqs);
 	event.relation = entry->relid;
 	output_event_end(&w->output, &w->txn, &event);
 }
@@ -239,6 +298,7 @@ on_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
 	MemoryContext old = MemoryContextSwitchTo(w->per_change);
 
 	output_tick(&w->output);
+	w->txn.change_lsn = change->lsn;
 	for (int i = 0; i < nrelations; i++)
 	{
 		uint64		index = w->txn.next_index++;
@@ -326,10 +386,11 @@ close_transaction(OwnTransaction t)
 static void
 send_message(Walspout *w, uint64 index, const Message *message)
 {
-	FrameEvent	event = {.op = 'm', .barrier = true, .index = index};
+	FrameEvent	event = {.op = 'm', .barrier = true, .index = dialect_index(w->options.dialect, index)};
 	OwnTransaction t = open_transaction();
 
-	envelope_message(event_begin(w, NULL, message->prefix), &w->txn, &w->options, index, message);
+	w->options.dialect->message(event_begin(w, NULL, message->prefix), &w->txn, &w->options, index,
+								message);
 	close_transaction(t);
 	output_event_end(&w->output, &w->txn, &event);
 }
@@ -362,6 +423,7 @@ on_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn, b
 		w->txn.end_lsn = ctx->reader->EndRecPtr;
 		w->txn.origin = XLogRecGetOrigin(ctx->reader);
 	}
+	w->txn.change_lsn = lsn;
 	index = w->txn.next_index++;
 	if (!wants_message(&w->options, prefix) || is_foreign(w, InvalidRepOriginId))
 		return;
@@ -379,6 +441,8 @@ on_commit(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr commit_
 	Walspout   *w = ctx->output_plugin_private;
 	MemoryContext old = MemoryContextSwitchTo(w->per_change);
 
+	if (unlikely(w->options.dialect->every_transaction) && !is_foreign(w, InvalidRepOriginId))
+		begin_unseen(w);
 	output_commit(&w->output, &w->txn);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(w->per_change);

@@ -27,6 +27,7 @@ struct TailOptions {
   std::string dsn;
   std::vector<std::string> publications;
   bool schemas = false;
+  std::string dialect = SourceConfig::kDefaultDialect;
   bool color = true;
 };
 int tail_command(const TailOptions& options);

@@ -75,6 +75,7 @@ Result<void> Tail::run() {
   source_.publications = options_.publications;
   source_.batch_bytes = 8192;
   source_.schemas = options_.schemas;
+  source_.dialect = options_.dialect;
   std::optional<SlotWait> waits;
   waits.emplace(*connection, dsn, [](const std::string& what) {
     std::fprintf(stderr, "walspout: the temporary slot is not made yet. It waits for %s\n",

@@ -92,6 +92,16 @@ PipelineConfig read_pipeline(YamlMap& map) {
                 "pipeline");
   }
   for (const SinkConfig& sink : pipeline.sinks) {
+    if (!sink.type || !sink.type->reads_documents || pipeline.source.has_envelope()) continue;
+    const std::string what =
+        sink.type->reads_documents(sink.options, pipeline.source.splits_moves());
+    if (what.empty()) continue;
+    map.problem("sinks", what + " of sink \"" + sink.name +
+                             "\" needs the documents of dialect "
+                             "\"walspout\", and \"dialect\" of the source is \"" +
+                             pipeline.source.dialect + "\"");
+  }
+  for (const SinkConfig& sink : pipeline.sinks) {
     if (!sink.type || !sink.type->batch_bytes) continue;
     if (sink.type->batch_bytes(sink.options) <= pipeline.memory) continue;
     map.problem("sinks", "\"bytes\" of the batch of sink \"" + sink.name +

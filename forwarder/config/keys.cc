@@ -65,6 +65,34 @@ std::optional<KeyProblem> own_publication_rule(SourceConfig& source, const Secti
   return std::nullopt;
 }
 
+std::vector<std::pair<std::string, std::string>> dialect_words() {
+  std::vector<std::pair<std::string, std::string>> words;
+  for (const char* name : {"walspout", "wal2json", "debezium", "row", "psql-streamer", "pg2sink",
+                           "cloudevents", "sequin"})
+    words.emplace_back(name, name);
+  return words;
+}
+
+// What depends on the envelope cannot go with documents of another form.
+std::optional<KeyProblem> dialect_rule(SourceConfig& source, const Section::Has& has) {
+  if (source.has_envelope()) {
+    if (!has("dialect_options")) return std::nullopt;
+    return KeyProblem{"dialect_options",
+                      "\"dialect_options\" are those of other dialects than \"walspout\": leave "
+                      "them out, or set \"dialect\""};
+  }
+  if (has("backfill")) {
+    return KeyProblem{"backfill",
+                      "\"backfill\" lays changes over the rows that it reads, and needs the "
+                      "documents of dialect \"walspout\" for that: leave it, or \"dialect\", out"};
+  }
+  if (has("omit")) {
+    return KeyProblem{"omit", "\"omit\" is about the envelope, which dialect \"" + source.dialect +
+                                  "\" does not have: leave one of them out"};
+  }
+  return std::nullopt;
+}
+
 std::optional<KeyProblem> columns_rule(SourceConfig& source, const Section::Has& has) {
   const std::string in_columns = has("columns") ? column_rules_problem(source.columns) : "";
   if (!in_columns.empty()) return KeyProblem{"columns", in_columns};
@@ -117,6 +145,11 @@ KeyTable<SourceConfig> source_table() {
           {{"json", "json"}, {"string", "string"}, {"safe", "safe"}},
           "Numbers as JSON numbers, as strings, or as strings where a double could "
           "lose digits")
+      .choice<std::string>("dialect", &SourceConfig::dialect, dialect_words(),
+                           "Form of the documents: walspout's own, or that of another program")
+      .key("dialect_options", &SourceConfig::dialect_options,
+           "Options that the other program has, too, by their names there: `{include-lsn: true}`")
+      .initially("none")
       .key("user_casts", &SourceConfig::user_casts,
            "Call casts to json that are written in SQL or PL/pgSQL; users' code then runs in the "
            "server")
@@ -162,6 +195,7 @@ KeyTable<SourceConfig> source_table() {
                           "\"schema_format\" says nothing without \"schemas: true\": add that, or "
                           "leave the key out"};
       })
+      .rule(dialect_rule)
       .rule([](SourceConfig& source, const Section::Has&) -> std::optional<KeyProblem> {
         if (source.max_depth != 1) return std::nullopt;
         return KeyProblem{"max_depth", "\"max_depth\" must be at least 2, or 0 for no limit"};

@@ -129,6 +129,9 @@ bool is_one_object(std::string_view text, Span& before, Span& after) {
   return false;
 }
 
+// Stands between a document and its key, where the key is no part of the document.
+constexpr std::string_view kKeyMember = ",\"key\":";
+
 }  // namespace
 
 std::string dead_letter_line(const Event& event, std::string_view pipeline, std::string_view sink,
@@ -145,12 +148,14 @@ std::string dead_letter_line(const Event& event, std::string_view pipeline, std:
   member(line, "table", event.table_name());
   member(line, "commit_time", event.commit_time);
   member(line, "key_hash", event.key_hash);
-  member(line, "key_begin", event.key_span.begin);
+  const size_t aside = event.key_is_aside() ? kKeyMember.size() : 0;
+  member(line, "key_begin", event.key_span.begin + aside);
   member(line, "key_size", event.key_span.size);
   member(line, "barrier", int{event.barrier});
   if (!event.prefix().empty()) member(line, "prefix", event.prefix());
   line += "\"document\":";
   line += event.document;
+  if (aside > 0) line.append(kKeyMember).append(event.key());
   line += "}\n";
   return line;
 }
@@ -180,6 +185,15 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
     return reject("the line ends before its document does");
   }
   event.document = reader.rest().substr(0, reader.rest().size() - 1);
+  const Span key = event.key_span;
+  if (uint64_t{key.begin} + key.size > event.document.size()) {
+    return reject("its parts do not fit together");
+  }
+  // A key within the document has a brace behind it.
+  const bool aside = key.size > 0 && key.begin > kKeyMember.size() &&
+                     key.begin + key.size == event.document.size() &&
+                     event.document.substr(0, key.begin).ends_with(kKeyMember);
+  if (aside) event.document = event.document.substr(0, key.begin - kKeyMember.size());
   Span before;
   Span after;
   if (event.document.size() > UINT32_MAX || !is_one_object(event.document, before, after)) {
@@ -188,8 +202,7 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
   Event named = event;
   if (!EventId::parse(letter.id, named)) return reject("\"" + letter.id + "\" is not an id");
   if (op.size() != 1 || named.op != (is_told(op.front()) ? op.front() : 0) ||
-      named.key_hash != event.key_hash || sent < 0 || sent > 1 || barrier < 0 || barrier > 1 ||
-      uint64_t{event.key_span.begin} + event.key_span.size > event.document.size()) {
+      named.key_hash != event.key_hash || sent < 0 || sent > 1 || barrier < 0 || barrier > 1) {
     return reject("its parts do not fit together");
   }
   event.lsn = named.lsn;

@@ -31,6 +31,7 @@ inline std::string own_publication(const std::string& slot) {
 
 struct SourceConfig {
   static constexpr uint64_t kDefaultDepth = 64;  // the plugin's
+  static constexpr const char* kDefaultDialect = "walspout";
 
   std::optional<KafkaSourceConfig> kafka;  // in place of all else here
 
@@ -44,9 +45,11 @@ struct SourceConfig {
   std::string origin = "any";                 // or none
   std::vector<std::string> omit;              // fields of the envelope
   uint64_t batch_bytes = 65536;
-  uint64_t max_value_bytes = 0;            // 0: only what does not fit a message is elided
-  uint64_t max_depth = kDefaultDepth;      // levels that a document may nest; 0: any number
-  std::string numbers = "json";            // or string, or safe
+  uint64_t max_value_bytes = 0;        // 0: only what does not fit a message is elided
+  uint64_t max_depth = kDefaultDepth;  // levels that a document may nest; 0: any number
+  std::string numbers = "json";        // or string, or safe
+  std::string dialect = kDefaultDialect;
+  TextMap dialect_options;                 // of the plugin, by their names there
   bool user_casts = false;                 // call casts to json in SQL or PL/pgSQL, in the server
   TextMaps columns;                        // by pattern of tables and of columns: a change
   TextMap set;                             // constants that rows get
@@ -57,6 +60,11 @@ struct SourceConfig {
   bool create_slot = true;                 // when it is missing
   bool failover = false;                   // of a slot that is created, on servers that know it
   std::optional<BackfillConfig> backfill;
+
+  // Whether documents are the envelope, which some sinks read.
+  bool has_envelope() const { return dialect == kDefaultDialect; }
+  // Whether a change of the key comes as a delete and an insert.
+  bool splits_moves() const { return dialect == "debezium"; }
 };
 
 }  // namespace walspout

@@ -23,6 +23,7 @@ constexpr uint8_t kAfter = 0x08;
 constexpr uint8_t kMembers = 0x10;
 constexpr uint8_t kOpenId = 0x20;
 constexpr uint8_t kOldKey = 0x40;
+constexpr uint8_t kKeyAside = 0x80;
 
 // Flag of a cursor.
 constexpr uint8_t kEnd = 0x01;
@@ -375,6 +376,13 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
   const Span before = flags & kBefore ? body.object(event.document, end) : Span{};
   const Span after = flags & kAfter ? body.object(event.document, end) : Span{};
   if (!body.good()) return malformed("a key or row that is not in its document");
+  if (flags & kKeyAside) {
+    if (key.size == 0 || key.begin == 0 || key.begin + key.size != event.document.size() ||
+        flags & (kBefore | kAfter)) {
+      return malformed("a key that is not behind its document");
+    }
+    event.document = event.document.substr(0, key.begin);
+  }
   event.key_span = key;
   if (op == 'm') {
     event.set_prefix(prefix_);

@@ -51,6 +51,8 @@ std::vector<PluginOption> plugin_options(const SourceConfig& config) {
   }
   if (config.numbers != "json") option("numbers", config.numbers);
   if (config.user_casts) option("user_casts", "true");
+  if (!config.has_envelope()) option("dialect", config.dialect);
+  for (const auto& [name, value] : config.dialect_options) option(name.c_str(), value);
   if (!config.columns.empty()) option("columns", column_rules_option(config.columns));
   if (!config.set.empty()) option("set", constants_option(config.set));
   if (config.transactions) option("transactions", "true");

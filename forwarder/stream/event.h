@@ -71,7 +71,7 @@ struct Event {
   uint64_t index = 0;            // in the transaction: the second half
   int64_t commit_time = 0;       // microseconds since 1970; 0: unknown
   uint64_t key_hash = 0;         // equal for equal keys of a table; without a key, for the table
-  std::string_view document;     // the envelope: one JSON object, no line break in it
+  std::string_view document;     // one JSON object, no line break in it
   const Table* table = nullptr;  // null for logical messages
   Span key_span;                 // see key()
   char op = 0;                   // one of kOps; set before the prefix or the row's spans are
@@ -85,6 +85,10 @@ struct Event {
 
   // The JSON object with the key's columns; empty if there is none.
   std::string_view key() const { return object(key_span); }
+
+  // Whether the key is no part of the document: in other dialects than the default one it stands in
+  // the memory behind the document.
+  bool key_is_aside() const { return key_span.size > 0 && key_span.begin >= document.size(); }
 
   // The objects of the old and of the new row; empty if the document lacks the object.
   std::string_view before() const { return object(before_span()); }
@@ -119,7 +123,10 @@ struct Event {
     size_t size;
   };
 
-  std::string_view object(Span span) const { return document.substr(span.begin, span.size); }
+  std::string_view object(Span span) const {
+    return span.size == 0 ? std::string_view()
+                          : std::string_view(document.data() + span.begin, span.size);
+  }
   Row row() const { return shared<Row>(); }
 
   template <typename T>

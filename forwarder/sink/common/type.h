@@ -81,6 +81,11 @@ struct SinkType {
   // does not need that.
   std::function<bool(const std::any& options)> needs_id{};
 
+  // What of the options reads the documents, as they are in the default dialect: "value: row", or
+  // the type as such. An empty text, or no function: nothing does. `splits_moves`: a change of the
+  // key comes as two events.
+  std::function<std::string(const std::any& options, bool splits_moves)> reads_documents{};
+
   // The file that the sink writes. Empty: it writes none.
   std::function<std::string(const std::any& options)> file{};
 

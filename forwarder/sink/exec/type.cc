@@ -60,6 +60,7 @@ SinkType exec_type() {
                        .repeated = "known by its `id`",
                        .largest = "what the program takes"};
   type.needs_id = [](const std::any&) { return true; };
+  type.reads_documents = [](const std::any&, bool) { return "type \"exec\""; };
   type.trial = [](const std::any& options, const SayTrial& say) {
     try_exec_program(std::any_cast<const ExecConfig&>(options), say);
   };

@@ -147,7 +147,7 @@ KafkaHeaders::KafkaHeaders(const Event& event, bool is_document)
   add("hash", Digits().bits(event.key_hash).view());
   if (event.op == 'm') return;
   Digits spans;
-  spans.span("key", event.key_span);
+  if (!event.key_is_aside()) spans.span("key", event.key_span);
   spans.span("before", event.before_span());
   spans.span("after", event.after_span());
   if (!spans.view().empty()) add("spans", spans.view());

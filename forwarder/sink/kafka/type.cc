@@ -75,6 +75,12 @@ SinkType kafka_type() {
     return KeyProblem{"topic", "topic \"" + kafka.positions +
                                    "\" holds how far sources are delivered: choose another one"};
   };
+  // A row that changes its key leaves a message with the old one, which its document tells.
+  type.reads_documents = [](const std::any& options, bool splits_moves) {
+    const auto& kafka = std::any_cast<const KafkaConfig&>(options);
+    if (kafka.rows) return "\"value: row\"";
+    return kafka.tombstones && !splits_moves ? "\"tombstones\"" : "";
+  };
   type.capabilities = {
       .order = Order::kKey,
       .becomes = "a message of a topic; its key is the event's key",

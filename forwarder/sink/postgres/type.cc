@@ -81,6 +81,7 @@ SinkType postgres_type() {
     std::any_cast<PostgresConfig&>(sink.options).sink = sink.name;
     return std::nullopt;
   };
+  type.reads_documents = [](const std::any&, bool) { return "type \"postgres\""; };
   type.capabilities = {.order = Order::kAll,
                        .deduplication = Deduplication::kSink,
                        .atomic_batch = true,

@@ -99,6 +99,13 @@ TEST(Config, AListItemThatCannotBeIsAProblemInItsPlace) {
                     HasSubstr("f:10:7: \"publications\" has an empty name")));
 }
 
+TEST(Config, WhatNeedsTheEnvelopeDoesNotGoWithOtherDialects) {
+  EXPECT_EQ(problems(with("dialect: debezium, dialect_options: {topic.prefix: p}")), "");
+  EXPECT_THAT(problems(with("dialect_options: {topic.prefix: p}")), HasSubstr("set \"dialect\""));
+  EXPECT_THAT(problems(with("dialect: row, omit: [ts]")), HasSubstr("about the envelope"));
+  EXPECT_THAT(problems(with("dialect: row, backfill: {tables: all}")), HasSubstr("lays changes"));
+}
+
 TEST(Config, PatternsOfTablesStandForAPublicationOfTheSlot) {
   const Config config =
       good(with(R"(tables: ["public.*", "!public.a?"], backfill: {new_tables: true})"));

@@ -20,6 +20,7 @@ namespace {
 using test::MessageBuilder;
 using test::transaction;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -96,6 +97,30 @@ TEST(DeadLetter, MessagesKeepTheirPrefix) {
   ASSERT_TRUE(letter) << letter.error().what;
   EXPECT_EQ(letter->view().prefix(), "out\"box\n");
   EXPECT_EQ(letter->view().document, "{}");
+}
+
+// In other dialects than the default one the key is no part of the document.
+TEST(DeadLetter, AKeyBehindTheDocumentIsFoundAgain) {
+  const std::string document = R"({"action":"I","columns":[{"key":{"id":7}}]})";
+  const std::string key = R"({"id":7})";
+  MessageBuilder builder;
+  builder.begin(10).raw_event(
+      'c', 0, document + key, 0, 42, 0x82,
+      MessageBuilder::packed(document.size()) + MessageBuilder::packed(key.size()));
+  builder.commit(10, 18, 1);
+  FrameDecoder decoder;
+  const Chunk chunk = std::move(decoder.decode(builder.message()).value());
+  ASSERT_EQ(chunk.events[0].document, document);
+  ASSERT_EQ(chunk.events[0].key(), key);
+  EXPECT_TRUE(chunk.events[0].key_is_aside());
+  std::string line =
+      dead_letter_line(chunk.events[0], "p", "q", Error{ErrorKind::kReject, "no", "x"});
+  line.pop_back();
+  EXPECT_THAT(line, EndsWith(R"(,"document":)" + document + R"(,"key":)" + key + "}"));
+  const auto letter = parse_dead_letter(line);
+  ASSERT_TRUE(letter) << letter.error().what;
+  EXPECT_EQ(letter->view().document, document);
+  EXPECT_EQ(letter->view().key(), key);
 }
 
 // Lines do not say where the rows are: they are the document's own members of these names.

@@ -212,6 +212,27 @@ TEST(FrameDecoder, ObjectsMayBeAnywhereInADocument) {
   EXPECT_GT(event.after_span().begin, big.size());
 }
 
+// In other dialects than the default one.
+TEST(Frames, AKeyMayStandBehindItsDocument) {
+  const auto with = [](std::string_view body, uint64_t begin, uint64_t size, uint8_t flags) {
+    MessageBuilder builder;
+    builder.begin(10).raw_event('c', 0, body, 0, 42, flags,
+                                MessageBuilder::packed(begin) + MessageBuilder::packed(size));
+    return builder.commit(10, 18, 1);
+  };
+  FrameDecoder decoder;
+  const auto chunk = decoder.decode(with(R"({"a":1}{"id":7})", 7, 8, 0x82).message());
+  ASSERT_TRUE(chunk) << chunk.error().what;
+  EXPECT_EQ(chunk->events[0].document, R"({"a":1})");
+  EXPECT_EQ(chunk->events[0].key(), R"({"id":7})");
+  EXPECT_TRUE(chunk->events[0].key_is_aside());
+  for (const MessageBuilder& wrong :
+       {with(R"({"a":1}{"id":7})", 7, 8, 0x80), with(R"({"a":1}{"id":7}x)", 7, 8, 0x82),
+        with(R"({"id":7})", 0, 8, 0x82)}) {
+    EXPECT_THAT(error_of(wrong), HasSubstr("malformed"));
+  }
+}
+
 // Each of them is "the key begins at 1 and has 2 bytes" of {{}{}{}}, made wrong in one way.
 TEST(FrameDecoder, ObjectsAreWithinTheirDocument) {
   const std::string document = "{{}{}{}}";

@@ -1,0 +1,327 @@
+/*
+ * dialect_debezium.c
+ *		Change events as Debezium's connector for PostgreSQL sends them, without
+ *		their schemas.
+ *
+ * An update that changes the key is a delete of the old row and an insert of
+ * the new one. ts_ms is the time of the commit, and not of the clock, so that
+ * an event that comes again is the same.
+ */
+#include "postgres.h"
+
+#include "debezium.h"
+#include "dialect_parts.h"
+#include "text.h"
+
+/* Events are those of this version. */
+#define CONNECTOR_VERSION "3.6.1.Final"
+
+#define EPOCH_MICROS \
+	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+/* Transaction.detail */
+typedef struct Shared
+{
+	Piece		source;			/* {"version":...,"sequence":"[\"N\",\" */
+	Piece		times;			/* ,"ts_us":N,"ts_ns":N */
+	Piece		xid;			/* ,"txId":N,"lsn": */
+	Piece		id;				/* N:N of a transaction, for its block */
+	Piece		end;			/* ,"ts_ms":N,"ts_us":N,"ts_ns":N} */
+	bool		counts;			/* events are counted */
+	MemoryContext context;		/* of what follows */
+	List	   *tables;			/* of TableEvents *, in the order in which they came */
+	uint64		events;
+} Shared;
+
+/* Events of a table in a transaction. */
+typedef struct TableEvents
+{
+	Oid			relid;
+	uint64		events;
+	const char *name;			/* "s.t" as JSON */
+} TableEvents;
+
+/* CachedRelation.detail */
+typedef struct TableDetail
+{
+	Piece		names;			/* ,"schema":"s","table":"t" */
+	Piece	   *unavailable;	/* of each column, where it is not in the WAL */
+	Piece	   *unknown;		/* of each column, in an old row that has only its key */
+} TableDetail;
+
+static void
+prepare(Transaction *txn, const Options *options)
+{
+	Shared	   *shared = palloc0(sizeof(Shared));
+	bool		timed = TransactionIdIsValid(txn->xid);
+	int64		us = timed ? txn->commit_time + EPOCH_MICROS : 0;
+	const char *database = parts_database();
+	const char *name = options->debezium.prefix != NULL ? options->debezium.prefix : database;
+
+	shared->source = parts_piece(psprintf("{\"version\":\"" CONNECTOR_VERSION "\",\"connector\":\"postgresql\"%s,\"ts_ms\":"
+										  INT64_FORMAT ",\"snapshot\":\"false\"%s,\"sequence\":\"[\\\"" UINT64_FORMAT "\\\",\\\"",
+										  text_label_utf8(",\"name\":", name, ""), us / 1000,
+										  text_label_utf8(",\"db\":", database, ""), txn->lsn));
+	shared->times = parts_piece(psprintf("\\\"]\",\"ts_us\":" INT64_FORMAT ",\"ts_ns\":" INT64_FORMAT, us, us * 1000));
+	shared->xid = parts_piece(timed ? psprintf(",\"txId\":%u,\"lsn\":", txn->xid) : ",\"txId\":null,\"lsn\":");
+	shared->id = parts_piece(psprintf("%u:" UINT64_FORMAT, txn->xid, txn->lsn));
+	shared->end = parts_piece(psprintf(",\"ts_ms\":" INT64_FORMAT ",\"ts_us\":" INT64_FORMAT ",\"ts_ns\":" INT64_FORMAT "}",
+									   us / 1000, us, us * 1000));
+	shared->counts = timed && (options->transactions || options->debezium.metadata);
+	shared->context = CurrentMemoryContext;
+	txn->detail = shared;
+}
+
+static Piece
+unknown_value(const ColumnShape *shape, const Options *options)
+{
+	return parts_piece(shape->not_null ?
+					   debezium_fallback(shape->type, shape->type_modifier, options) : "null");
+}
+
+static void
+make_detail(CachedRelation *relation, Relation own, const Options *options)
+{
+	TableDetail *detail = palloc0(sizeof(TableDetail));
+
+	detail->names = parts_piece(psprintf("%s%s",
+										 text_label_utf8(",\"schema\":", relation->schema, ""),
+										 text_label_utf8(",\"table\":", relation->table, "")));
+	detail->unavailable = palloc(sizeof(Piece) * Max(relation->ncolumns, 1));
+	detail->unknown = palloc(sizeof(Piece) * Max(relation->ncolumns, 1));
+	for (int i = 0; i < relation->ncolumns; i++)
+	{
+		detail->unavailable[i] =
+			parts_piece(debezium_unavailable(relation->shape[i].type, options->debezium.placeholder));
+		detail->unknown[i] = unknown_value(&relation->shape[i], options);
+	}
+	relation->detail = detail;
+}
+
+/* ,"source":{...} */
+static void
+write_source(Out *o, const Transaction *txn, const CachedRelation *relation)
+{
+	const Shared *shared = txn->detail;
+
+	append_literal(o, ",\"source\":");
+	append_piece(o, &shared->source);
+	parts_number(o, txn->change_lsn);
+	append_piece(o, &shared->times);
+	if (relation != NULL)
+		append_piece(o, &((TableDetail *) relation->detail)->names);
+	else
+		append_literal(o, ",\"schema\":\"\",\"table\":\"\"");
+	append_piece(o, &shared->xid);
+	parts_number(o, txn->change_lsn);
+	append_literal(o, ",\"xmin\":null}");
+}
+
+/* Transactions have few tables, and the last one is the likeliest. */
+static TableEvents *
+events_of(Shared *shared, const CachedRelation *relation)
+{
+	Oid			relid = relation->published.relid;
+	TableEvents *table;
+	MemoryContext old;
+	ListCell   *lc;
+
+	foreach(lc, shared->tables)
+		if (((TableEvents *) lfirst(lc))->relid == relid)
+			return lfirst(lc);
+	old = MemoryContextSwitchTo(shared->context);
+	table = palloc0(sizeof(TableEvents));
+	table->relid = relid;
+	table->name = text_label_utf8("", psprintf("%s.%s", relation->schema, relation->table), "");
+	shared->tables = lcons(table, shared->tables);
+	MemoryContextSwitchTo(old);
+	return table;
+}
+
+/* ,"transaction":{...},"op":"c","ts_ms":...} */
+static void
+write_end(Out *o, const Transaction *txn, const CachedRelation *relation, char op)
+{
+	Shared	   *shared = txn->detail;
+
+	if (shared->counts)
+	{
+		append_literal(o, ",\"transaction\":{\"id\":\"");
+		append_piece(o, &shared->id);
+		append_literal(o, "\",\"total_order\":");
+		parts_number(o, ++shared->events);
+		append_literal(o, ",\"data_collection_order\":");
+		parts_number(o, ++events_of(shared, relation)->events);
+		append_literal(o, "}");
+	}
+	else
+		append_literal(o, ",\"transaction\":null");
+	append_literal(o, ",\"op\":\"");
+	append(o, &op, 1);
+	append_literal(o, "\"");
+	append_piece(o, &shared->end);
+}
+
+/* A member that is never missing: what is left out has a placeholder. */
+static inline void
+write_column(Out *o, Row *row, int i, bool known, Datum value, bool isnull)
+{
+	const Field *field = &row->relation->columns[i].field;
+
+	if (likely(known) && likely(row_member(o, row, field, value, isnull)))
+		return;
+	append(o, field->label, field->label_size);
+	append_piece(o, &((TableDetail *) row->relation->detail)->unavailable[i]);
+}
+
+static void
+write_new(Out *o, Row *row)
+{
+	const CachedRelation *r = row->relation;
+	Size		begin = out_tell(o);
+
+	for (int i = 0; i < r->ncolumns; i++)
+	{
+		Datum		value;
+		bool		isnull;
+		bool		known = row_new_value(row, &r->columns[i], &value, &isnull);
+
+		write_column(o, row, i, known, value, isnull);
+	}
+	close_object(o, begin);
+}
+
+static void
+write_old(Out *o, Row *row)
+{
+	const CachedRelation *r = row->relation;
+	Size		begin = out_tell(o);
+
+	for (int i = 0; i < r->ncolumns; i++)
+	{
+		const Field *field = &r->columns[i].field;
+
+		if (r->full || r->columns[i].in_identity)
+			write_column(o, row, i, true, row->old->values[field->index],
+						 row->old->nulls[field->index]);
+		else
+		{
+			append(o, field->label, field->label_size);
+			append_piece(o, &((TableDetail *) r->detail)->unknown[i]);
+		}
+	}
+	close_object(o, begin);
+}
+
+static void
+write_row(Out *o, const Transaction *txn, const Options *options, uint64 index, char op, Row *row)
+{
+	row_begin(o, row, 0);
+	append_literal(o, "{\"before\":");
+	if (row->old != NULL && !row->hide_old)
+		write_old(o, row);
+	else
+		append_literal(o, "null");
+	append_literal(o, ",\"after\":");
+	if (row->new != NULL)
+		write_new(o, row);
+	else
+		append_literal(o, "null");
+	write_source(o, txn, row->relation);
+	write_end(o, txn, row->relation, op);
+}
+
+static void
+write_truncate(Out *o, const Transaction *txn, const Options *options, uint64 index,
+			   const CachedRelation *relation, bool cascade, bool restart_identity)
+{
+	append_literal(o, "{\"before\":null,\"after\":null");
+	write_source(o, txn, relation);
+	write_end(o, txn, relation, 't');
+}
+
+static void
+write_message(Out *o, const Transaction *txn, const Options *options, uint64 index,
+			  const Message *message)
+{
+	Size		max = (Size) options->max_value_bytes;
+	Shared	   *shared = txn->detail;
+
+	append_literal(o, "{\"op\":\"m\"");
+	append(o, shared->end.text, shared->end.size - 1);
+	write_source(o, txn, NULL);
+	append_literal(o, ",\"transaction\":null,\"message\":{\"prefix\":");
+	if (!envelope_message_part(o, message, envelope_prefix, max))
+		append_literal(o, "null");
+	append_literal(o, ",\"content\":");
+	if (message->size > (max > 0 ? max : document_limit) ||
+		!envelope_message_part(o, message, envelope_base64, max))
+		append_literal(o, "null");
+	append_literal(o, "}}");
+}
+
+static void
+write_boundary(Out *o, const Transaction *txn, const char *status)
+{
+	const Shared *shared = txn->detail;
+
+	append_literal(o, "{\"status\":\"");
+	append_text(o, status);
+	append_literal(o, "\",\"id\":\"");
+	append_piece(o, &shared->id);
+	append_literal(o, "\"");
+}
+
+static void
+write_begin(Out *o, const Transaction *txn, const Options *options)
+{
+	write_boundary(o, txn, "BEGIN");
+	append_literal(o, ",\"event_count\":null,\"data_collections\":null,\"ts_ms\":");
+	parts_number(o, (txn->commit_time + EPOCH_MICROS) / 1000);
+	append_literal(o, "}");
+}
+
+static void
+write_commit(Out *o, const Transaction *txn, const Options *options)
+{
+	const Shared *shared = txn->detail;
+
+	write_boundary(o, txn, "END");
+	append_literal(o, ",\"event_count\":");
+	parts_number(o, shared->events);
+	append_literal(o, ",\"data_collections\":[");
+	for (int i = list_length(shared->tables) - 1; i >= 0; i--)
+	{
+		const TableEvents *table = list_nth(shared->tables, i);
+
+		append_literal(o, "{\"data_collection\":");
+		append_text(o, table->name);
+		append_literal(o, ",\"event_count\":");
+		parts_number(o, table->events);
+		append_text(o, i > 0 ? "}," : "}");
+	}
+	append_literal(o, "],\"ts_ms\":");
+	parts_number(o, (txn->commit_time + EPOCH_MICROS) / 1000);
+	append_literal(o, "}");
+}
+
+static const Encoder *
+encoder(Form_pg_attribute att, const Encoder *plain, EncoderSet *made, const Options *options)
+{
+	return debezium_encoder(att->atttypid, att->atttypmod, plain, made, options);
+}
+
+const Dialect dialect_debezium = {
+	.name = "debezium",
+	.prepare = prepare,
+	.row = write_row,
+	.truncate = write_truncate,
+	.message = write_message,
+	.begin = write_begin,
+	.commit = write_commit,
+	.relation = make_detail,
+	.encoder = encoder,
+	.other_form = true,
+	.own_values = true,
+	.splits_moves = true,
+};

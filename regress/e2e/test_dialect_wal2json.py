@@ -1,0 +1,182 @@
+"""The dialect wal2json, beside wal2json on the same WAL: that of all regression tests of the plugin.
+
+wal2json is the oracle. Where it says nothing the documents have more: docs/dialects.md says what.
+"""
+
+import glob
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from harness import postgres as pg
+
+TESTS = sorted(os.path.basename(path)[:-4] for path in glob.glob(os.path.join(pg.TOP, "sql", "*.sql")))
+
+# Of the reading session: those that our values are always rendered with.
+SETTINGS = {
+    "TimeZone": "UTC", "DateStyle": "ISO", "IntervalStyle": "postgres", "bytea_output": "hex", "extra_float_digits": "1",
+    "lc_monetary": "C", "search_path": "public", "client_min_messages": "error", "quote_all_identifiers": "off",
+}
+
+# wal2json raises, so that it says nothing of the rest of the WAL either.
+RAISES = {"output_functions_that_raise", "values_of_altered_types"}
+
+# Whose changes wal2json sends, and we do not, as no publication has them.
+MATERIALIZED_VIEWS = {"mv", "read_matview"}
+
+ALL = {"include-lsn": "true", "include-xids": "true", "include-timestamp": "true", "include-pk": "true",
+       "include-types": "false"}
+OPTIONS = [{}, ALL, {"include-transaction": "false", "include-pk": "true"}]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with pg.WorkDir() as work:
+        modules = [os.path.join(pg.TOP, "build", "modules", "walspout_test_casts.so")]
+        installation = pg.Installation(work, modules=modules)
+        assert installation.has_module("wal2json"), "the package postgresql-N-wal2json is missing"
+        cluster = pg.Cluster(installation)
+        cluster.start()
+        yield cluster
+
+
+@pytest.fixture
+def database(cluster):
+    name = "compared"
+    cluster.createdb(name)
+    cluster.psql("CREATE EXTENSION walspout", name)
+    yield name
+    cluster.psql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+    cluster.dropdb(name)
+
+
+def make_slots(cluster, database):
+    cluster.create_slot("ours", db=database)
+    cluster.create_slot("theirs", plugin="wal2json", db=database)
+
+
+def run(cluster, database, test):
+    """Runs a test of the plugin for the sake of its WAL. What it prints is checked elsewhere."""
+    path = os.path.join(pg.TOP, "sql", f"{test}.sql")
+    subprocess.run([cluster.installation.program("psql"), "-X", "-q", "-d", database, "-f", path],
+                   env=cluster.client_env(PG_ABS_SRCDIR=pg.TOP), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                   stdin=subprocess.DEVNULL, timeout=600)
+
+
+def peek(cluster, database, slot, options):
+    """The lines. wal2json writes messages that are no text as they are, so that psql is asked for bytes."""
+    pairs = "".join(f", '{name}', '{value}'" for name, value in options.items())
+    settings = "".join(f"SET {name} = '{value}';" for name, value in SETTINGS.items())
+    done = subprocess.run([cluster.installation.program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c",
+                           settings, "-c", f"SELECT data FROM pg_logical_slot_peek_changes('{slot}', NULL, NULL{pairs})"],
+                          env=cluster.client_env(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
+    return done.stdout.decode(errors="replace").split("\n")[:-1]
+
+
+def ours(cluster, database, options):
+    return peek(cluster, database, "ours", {"dialect": "wal2json", **options})
+
+
+def theirs(cluster, database, options):
+    return peek(cluster, database, "theirs", {"format-version": "2", **options})
+
+
+def is_of_one_side(line):
+    """Of the extension's tables and of materialized views, and marks: of these one of both says nothing."""
+    table = re.search(r'"table":"([^"]*)"', line)
+    return '"schema":"walspout"' in line or '"prefix":"walspout.mark"' in line or \
+        table is not None and table[1] in MATERIALIZED_VIEWS
+
+
+def is_keyless(line):
+    """Of a row without identity, of which wal2json only warns."""
+    return re.match(r'\{"action":"[UD]"', line) is not None and '"identity":[' not in line
+
+
+def as_theirs(line):
+    """Without what wal2json does not say."""
+    return re.sub(r',"unchanged":\[[^]]*\]\}$', "}", line)
+
+
+def without_bytes(line):
+    """Of a message's content what is before bytes that are no text: wal2json ends at a zero byte, and copies others."""
+    return re.sub(r'("content":"[^"]*?)(�|\\u0000).*', r'\1"}', line) if line.startswith('{"action":"M"') else line
+
+
+def as_json(line):
+    """With names of types as strings where wal2json makes two of them: "type":"A"."B"."""
+    return re.sub(r'"type":("[^"\\]+"\.(?:"[^"]*"|\w+)|\w+\."[^"]*")(?=[,}])', lambda found: '"type":' + json.dumps(found[1], ensure_ascii=False), line)
+
+
+def same(our_lines, their_lines):
+    """Compares, and returns how many lines were the same."""
+    our_lines = [without_bytes(as_theirs(line)) for line in our_lines if not is_keyless(line) and not is_of_one_side(line)]
+    their_lines = [without_bytes(as_json(line)) for line in their_lines if not is_of_one_side(line)]
+    for i, (our, their) in enumerate(zip(our_lines, their_lines)):
+        assert our == their, f"line {i}"
+    assert len(our_lines) == len(their_lines)
+    return len(our_lines)
+
+
+@pytest.mark.parametrize("test", [test for test in TESTS if test not in RAISES])
+def test_the_documents_are_those_of_wal2json(cluster, database, test):
+    make_slots(cluster, database)
+    run(cluster, database, test)
+    for options in OPTIONS:
+        same(ours(cluster, database, options), theirs(cluster, database, options))
+
+
+def test_unchanged_values_are_named(cluster, database):
+    make_slots(cluster, database)
+    cluster.psql("""
+        CREATE TABLE t (id int PRIMARY KEY, n int, body text);
+        ALTER TABLE t ALTER body SET STORAGE EXTERNAL;
+        INSERT INTO t VALUES (1, 1, repeat('x', 10000));
+        UPDATE t SET n = 2;
+        ALTER TABLE t REPLICA IDENTITY FULL;
+        UPDATE t SET n = 3;
+    """, database)
+    lines = ours(cluster, database, {"include-transaction": "false"})
+    update, full = [json.loads(line) for line in lines[1:]]
+    assert update["unchanged"] == full["unchanged"] == ["body"]
+    assert [column["name"] for column in update["columns"]] == ["id", "n"]
+    assert full["identity"][2]["value"] == "x" * 10000
+    assert same(lines, theirs(cluster, database, {"include-transaction": "false"})) == 3
+
+
+def test_changes_of_rows_without_identity_are_sent(cluster, database):
+    make_slots(cluster, database)
+    cluster.psql("CREATE TABLE t (id int); INSERT INTO t VALUES (1); UPDATE t SET id = 2; DELETE FROM t", database)
+    assert ours(cluster, database, {"include-transaction": "false"}) == [
+        '{"action":"I","schema":"public","table":"t","columns":[{"name":"id","type":"integer","value":1}]}',
+        '{"action":"U","schema":"public","table":"t","columns":[{"name":"id","type":"integer","value":2}]}',
+        '{"action":"D","schema":"public","table":"t"}']
+
+
+def test_values_that_cannot_be_rendered_are_named(cluster, database):
+    make_slots(cluster, database)
+    cluster.psql("CREATE TABLE t (id int PRIMARY KEY, body text);"
+                 "INSERT INTO t VALUES (1, repeat('x', 10000))", database)
+    assert ours(cluster, database, {"include-transaction": "false", "max_value_bytes": "1000", "include-types": "false"}) \
+        == ['{"action":"I","schema":"public","table":"t","columns":[{"name":"id","value":1}],"elided":{"body":10000}}']
+
+
+def test_the_session_does_not_change_a_byte(cluster, database):
+    make_slots(cluster, database)
+    cluster.psql("""
+        CREATE TABLE t (a timestamptz, b timestamptz[], c interval, d bytea[], e float8[], f money, g regclass);
+        INSERT INTO t VALUES ('2026-01-31 11:22:33.5', ARRAY['2026-01-31 11:22:33'::timestamptz], '1 year 2 days', ARRAY['\\x00ff'::bytea],
+                              ARRAY[0.1, 'NaN', 'Infinity']::float8[], 1.5, 't');
+    """, database)
+    plain = ours(cluster, database, {})
+    assert plain == theirs(cluster, database, {})
+    with cluster.connect(database) as connection:
+        with connection.cursor() as cursor:
+            cursor.execute("SET TimeZone = 'Asia/Kolkata'; SET DateStyle = 'German'; SET IntervalStyle = 'iso_8601'; "
+                           "SET bytea_output = 'escape'; SET extra_float_digits = 0; SET search_path = pg_catalog")
+            cursor.execute("SELECT data FROM pg_logical_slot_peek_changes('ours', NULL, NULL, 'dialect', 'wal2json')")
+            assert [row[0] for row in cursor.fetchall()] == plain

@@ -1,0 +1,86 @@
+"""Documents in the forms of other programs, through the forwarder: what routes them is beside them."""
+
+import json
+import subprocess
+
+import pytest
+from harness.forwarder import PROGRAM, run
+from harness.waiting import wait_until
+
+KEYS = ["source.dialect", "source.dialect_options"]
+
+
+def change(db):
+    db.psql("CREATE TABLE t (id int PRIMARY KEY, v numeric(5,1)); CREATE TABLE other (a int, b text, PRIMARY KEY (b, a))")
+
+
+def documents(forwarder, count):
+    """The first documents, which have no id."""
+    return wait_until(lambda: len(forwarder.events()) >= count and forwarder.events(), 120, what=f"{count} documents")[:count]
+
+
+@pytest.mark.effect(*KEYS)
+def test_documents_are_those_of_the_other_program(db, fwd):
+    change(db)
+    forwarder = fwd(source="dialect: wal2json\ndialect_options: {include-types: false, include-xids: true}")
+    checked = run("check", forwarder.config)
+    assert checked.returncode == 0, checked.stdout
+    with forwarder:
+        db.psql("INSERT INTO t VALUES (1, 1.5); UPDATE t SET id = 2; DELETE FROM t")
+        events = documents(forwarder, 3)
+    assert [event["action"] for event in events] == ["I", "U", "D"]
+    assert events[0]["columns"] == [{"name": "id", "value": 1}, {"name": "v", "value": 1.5}]
+    assert all("xid" in event for event in events)
+
+
+@pytest.mark.effect("source.dialect")
+def test_a_change_of_the_key_is_two_events_of_debezium(db, fwd):
+    change(db)
+    with fwd(source="dialect: debezium") as forwarder:
+        db.psql("INSERT INTO t VALUES (1, 1.5); UPDATE t SET id = 2")
+        events = documents(forwarder, 3)
+    assert [event["op"] for event in events] == ["c", "d", "c"]
+    assert [event["after"] and event["after"]["id"] for event in events] == [1, None, 2]
+
+
+@pytest.mark.parametrize("more, sink, what", [
+    ("backfill: {tables: all}", None, '"backfill" lays changes over the rows'),
+    ("omit: [ts]", None, '"omit" is about the envelope'),
+    ("", "- type: postgres\n  dsn: postgresql:///x\n", 'type "postgres" of sink "postgres" needs the documents'),
+    ("", "- type: kafka\n  brokers: [localhost:1]\n  topic: t\n  value: row\n", '"value: row" of sink "kafka" needs'),
+    ("", "- type: kafka\n  brokers: [localhost:1]\n  topic: t\n  tombstones: true\n", '"tombstones" of sink "kafka" needs'),
+    ("", "- type: exec\n  command: [cat]\n", 'type "exec" of sink "exec" needs'),
+])
+def test_what_needs_the_envelope_is_rejected(tmp_path, more, sink, what):
+    path = tmp_path / "walspout.yaml"
+    path.write_text("pipelines:\n- name: p\n  source:\n    dsn: postgresql:///x\n    slot: s\n    dialect: wal2json\n"
+                    + (f"    {more}\n" if more else "")
+                    + "  sinks:\n" + "".join(f"  {line}\n" for line in (sink or "- type: stdout\n").splitlines()))
+    done = run("check", str(path))
+    assert done.returncode == 2 and what in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_an_unknown_dialect_is_rejected_with_the_known_ones(tmp_path):
+    path = tmp_path / "walspout.yaml"
+    path.write_text("pipelines:\n- name: p\n  source: {dsn: postgresql:///x, slot: s, dialect: debezum}\n"
+                    "  sinks: [{type: stdout}]\n")
+    done = run("check", str(path))
+    said = done.stdout + done.stderr
+    assert done.returncode == 2
+    assert all(name in said for name in ("wal2json", "debezium", "row", "psql-streamer", "pg2sink", "cloudevents", "sequin")), said
+
+
+def test_tail_prints_the_dialect(db):
+    change(db)
+    dsn = f"host={db.server.host} port={db.server.port} user=postgres dbname={db.name}"
+    tail = subprocess.Popen([PROGRAM, "tail", "--dialect", "sequin", dsn], stdout=subprocess.PIPE, text=True)
+    try:
+        wait_until(lambda: db.value("SELECT count(*) FROM pg_replication_slots WHERE slot_name LIKE 'walspout_tail%' AND active"),
+                   what="the slot of tail")
+        db.psql("INSERT INTO t VALUES (7, 1.5)")
+        event = json.loads(tail.stdout.readline())
+    finally:
+        tail.kill()
+        tail.wait()
+    assert event["record"] == {"id": 7, "v": 1.5} and event["action"] == "insert"
+    assert event["metadata"]["table_name"] == "t"
