@@ -5,11 +5,13 @@
 CALL h.slot('dialects');
 
 -- The documents without positions, times, and the name of the database.
-CREATE FUNCTION h.forms(dialect text, VARIADIC options text[] DEFAULT '{}') RETURNS SETOF text LANGUAGE sql AS $$
+CREATE FUNCTION h.form(data text) RETURNS text LANGUAGE sql AS $$
   SELECT replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(regexp_replace(data, '\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z', 'TIME', 'g'),
            '(_ms|_us|_ns|"txId|"xid)":\d+', '\1":N', 'g'), '\m\d{7,}\M', 'LSN', 'g'), '"idempotency_key":"[^"]*"', '"idempotency_key":"KEY"'),
            '"id":"\d+:LSN"', '"id":"N:LSN"'), current_database(), 'DB')
-    FROM pg_logical_slot_peek_changes('dialects', NULL, NULL, VARIADIC ARRAY['dialect', dialect] || options)
+$$;
+CREATE FUNCTION h.forms(dialect text, VARIADIC options text[] DEFAULT '{}') RETURNS SETOF text LANGUAGE sql AS $$
+  SELECT h.form(data) FROM pg_logical_slot_peek_changes('dialects', NULL, NULL, VARIADIC ARRAY['dialect', dialect] || options)
 $$;
 
 CREATE TABLE told (id int PRIMARY KEY, n numeric(10,2), t text);
@@ -50,6 +52,13 @@ SELECT d.dialect, count(*), count(*) FILTER (WHERE flags & 128 > 0) AS aside, st
        pg_logical_slot_peek_binary_changes('dialects', NULL, NULL, 'format', 'frames', 'dialect', d.dialect) m, h.frames_of(m.data)
  WHERE kind ~ '[a-z]' GROUP BY 1 ORDER BY 1;
 
+-- The documents around a transaction are events of their own there.
+SELECT d.dialect, kind, index, regexp_replace(h.form(document), '"0/[^"]*"', '"LSN"', 'g') AS document
+  FROM (VALUES ('walspout'), ('wal2json'), ('debezium')) d(dialect),
+       pg_logical_slot_peek_binary_changes('dialects', NULL, NULL, 'format', 'frames', 'transactions', 'true', 'dialect', d.dialect) m,
+       h.frames_of(m.data)
+ WHERE kind IN ('b', 'e') ORDER BY 1 DESC, index;
+
 -- rules and constants
 SELECT h.short(f) FROM h.forms('wal2json', 'columns', 'public.told: n omit, t mask "***" as secret; public.whole: v keep 0', 'set', 'sid=eu') f WHERE f ~ '"I"|"U"';
 SELECT h.short(f) FROM h.forms('debezium', 'columns', 'public.told: t truncate 2', 'set', 'sid=eu') f WHERE f ~ 'told' LIMIT 2;
@@ -62,6 +71,8 @@ SELECT h.forms('debezium', 'numbers', 'string');
 SELECT h.forms('wal2json', 'user_casts', 'true');
 SELECT h.forms('wal2json', 'format-version', '1');
 SELECT h.forms('sequin', 'transactions', 'true');
+SELECT h.forms('wal2json', 'schemas', 'true');
+SELECT h.forms('row', 'schema_format', 'avro');
 SELECT h.forms('debezium', 'decimal.handling.mode', 'exact');
 SELECT h.forms('walspout', 'host', 'db1');
 SELECT count(*) FROM walspout.read_rows('told', ARRAY['dialect', 'row'], NULL, 10, 1000, 1000, NULL);

@@ -90,6 +90,19 @@ std::optional<KeyProblem> dialect_rule(SourceConfig& source, const Section::Has&
     return KeyProblem{"omit", "\"omit\" is about the envelope, which dialect \"" + source.dialect +
                                   "\" does not have: leave one of them out"};
   }
+  for (const char* key : {"schemas", "schema_format"}) {
+    if (!has(key)) continue;
+    return KeyProblem{key, "\"" + std::string(key) +
+                               "\" does not go with \"dialect\": schemas are " +
+                               "documents of dialect \"walspout\", and the source has dialect \"" +
+                               source.dialect + "\". Leave one of the two keys out"};
+  }
+  if (source.transactions && !source.has_transactions()) {
+    return KeyProblem{"transactions",
+                      "\"transactions\" does not go with this \"dialect\": \"" + source.dialect +
+                          "\" has no documents at the ends of a transaction. Leave one of the two "
+                          "keys out"};
+  }
   return std::nullopt;
 }
 

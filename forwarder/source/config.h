@@ -63,6 +63,10 @@ struct SourceConfig {
 
   // Whether documents are the envelope, which some sinks read.
   bool has_envelope() const { return dialect == kDefaultDialect; }
+  // Whether there are documents for the begin and the end of a transaction.
+  bool has_transactions() const {
+    return has_envelope() || dialect == "wal2json" || dialect == "debezium";
+  }
   // Whether a change of the key comes as a delete and an insert.
   bool splits_moves() const { return dialect == "debezium"; }
 };

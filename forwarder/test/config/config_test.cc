@@ -104,6 +104,14 @@ TEST(Config, WhatNeedsTheEnvelopeDoesNotGoWithOtherDialects) {
   EXPECT_THAT(problems(with("dialect_options: {topic.prefix: p}")), HasSubstr("set \"dialect\""));
   EXPECT_THAT(problems(with("dialect: row, omit: [ts]")), HasSubstr("about the envelope"));
   EXPECT_THAT(problems(with("dialect: row, backfill: {tables: all}")), HasSubstr("lays changes"));
+  for (const std::string key : {"schemas: true", "schemas: true, schema_format: avro"}) {
+    EXPECT_THAT(problems(with("dialect: wal2json, " + key)),
+                HasSubstr("\"schemas\" does not go with \"dialect\""));
+  }
+  EXPECT_EQ(problems(with("dialect: walspout, schemas: true, transactions: true")), "");
+  EXPECT_EQ(problems(with("dialect: debezium, transactions: true")), "");
+  EXPECT_THAT(problems(with("dialect: row, transactions: true")),
+              HasSubstr("\"transactions\" does not go with this \"dialect\""));
 }
 
 TEST(Config, PatternsOfTablesStandForAPublicationOfTheSlot) {

@@ -345,8 +345,8 @@ TEST(FrameDecoder, SkipsWhatALaterVersionMayAdd) {
   MessageBuilder builder;
   builder.begin(1)
       .frame('Z', "whatever")
-      .event('c', 0, "{}", 0, 0, 0x80)
-      .frame('C', std::string("\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\1more", 28));
+      .event('c', 0, "{}")
+      .frame('C', std::string("\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2\0\0\0\0\0\0\0\1more", 28), 0x80);
   FrameDecoder decoder;
   Result<Chunk> chunk = decoder.decode(builder.message());
   ASSERT_TRUE(chunk) << chunk.error().what;
