@@ -28,8 +28,8 @@
 /* What the connector has for infinite times, in microseconds, and for infinite dates. */
 #define INFINITE_TIME INT64CONST(9223372036825200000)
 #define MINUS_INFINITE_TIME (-INT64CONST(9223372036832400000))
-#define INFINITE_DAY (-2147472693)
-#define MINUS_INFINITE_DAY (-2147472692)
+#define INFINITE_DAY (-2147472692)
+#define MINUS_INFINITE_DAY (-2147472691)
 
 /* A month has a twelfth of 365.25 days. */
 #define MICROS_PER_MONTH (INT64CONST(2629800) * USECS_PER_SEC)
@@ -754,9 +754,6 @@ debezium_fallback(Oid type, int32 modifier, const Options *options)
 			return "\"1970-01-01T00:00:00Z\"";
 		case TIMETZOID:
 			return "\"00:00:00Z\"";
-		case JSONOID:
-		case JSONBOID:
-			return "\"{}\"";
 		default:
 			return OidIsValid(get_element_type(type)) ? "[]" : "\"\"";
 	}

@@ -11,6 +11,7 @@
 
 #include "debezium.h"
 #include "dialect_parts.h"
+#include "replication/origin.h"
 #include "text.h"
 
 /* Events are those of this version. */
@@ -25,6 +26,7 @@ typedef struct Shared
 	Piece		source;			/* {"version":...,"sequence":"[\"N\",\" */
 	Piece		times;			/* ,"ts_us":N,"ts_ns":N */
 	Piece		xid;			/* ,"txId":N,"lsn": */
+	Piece		origin;			/* ,"xmin":null,"origin":...} */
 	Piece		id;				/* N:N of a transaction, for its block */
 	Piece		end;			/* ,"ts_ms":N,"ts_us":N,"ts_ns":N} */
 	bool		counts;			/* events are counted */
@@ -49,6 +51,17 @@ typedef struct TableDetail
 	Piece	   *unknown;		/* of each column, in an old row that has only its key */
 } TableDetail;
 
+/* The name of the replication origin. */
+static const char *
+origin_member(const Transaction *txn)
+{
+	char	   *name;
+
+	if (txn->origin == InvalidRepOriginId || !replorigin_by_oid(txn->origin, true, &name))
+		return ",\"origin\":null";
+	return text_label(",\"origin\":", name, "");
+}
+
 static void
 prepare(Transaction *txn, const Options *options)
 {
@@ -64,6 +77,7 @@ prepare(Transaction *txn, const Options *options)
 										  text_label_utf8(",\"db\":", database, ""), txn->lsn));
 	shared->times = parts_piece(psprintf("\\\"]\",\"ts_us\":" INT64_FORMAT ",\"ts_ns\":" INT64_FORMAT, us, us * 1000));
 	shared->xid = parts_piece(timed ? psprintf(",\"txId\":%u,\"lsn\":", txn->xid) : ",\"txId\":null,\"lsn\":");
+	shared->origin = parts_piece(psprintf(",\"xmin\":null%s,\"origin_lsn\":null}", origin_member(txn)));
 	shared->id = parts_piece(psprintf("%u:" UINT64_FORMAT, txn->xid, txn->lsn));
 	shared->end = parts_piece(psprintf(",\"ts_ms\":" INT64_FORMAT ",\"ts_us\":" INT64_FORMAT ",\"ts_ns\":" INT64_FORMAT "}",
 									   us / 1000, us, us * 1000));
@@ -114,7 +128,7 @@ write_source(Out *o, const Transaction *txn, const CachedRelation *relation)
 		append_literal(o, ",\"schema\":\"\",\"table\":\"\"");
 	append_piece(o, &shared->xid);
 	parts_number(o, txn->change_lsn);
-	append_literal(o, ",\"xmin\":null}");
+	append_piece(o, &shared->origin);
 }
 
 /* Transactions have few tables, and the last one is the likeliest. */
@@ -245,10 +259,9 @@ write_message(Out *o, const Transaction *txn, const Options *options, uint64 ind
 			  const Message *message)
 {
 	Size		max = (Size) options->max_value_bytes;
-	Shared	   *shared = txn->detail;
 
-	append_literal(o, "{\"op\":\"m\"");
-	append(o, shared->end.text, shared->end.size - 1);
+	append_literal(o, "{\"op\":\"m\",\"ts_ms\":");
+	parts_number(o, TransactionIdIsValid(txn->xid) ? (txn->commit_time + EPOCH_MICROS) / 1000 : 0);
 	write_source(o, txn, NULL);
 	append_literal(o, ",\"transaction\":null,\"message\":{\"prefix\":");
 	if (!envelope_message_part(o, message, envelope_prefix, max))
