@@ -155,6 +155,12 @@ install-forwarder: forwarder
 	install -m 644 forwarder/monitoring/grafana.json forwarder/monitoring/walspout.rules.yaml \
 		'$(DESTDIR)$(PREFIX)/share/doc/walspout/'
 
+## Packages ####################################################################################
+
+# Debian packages of both, for the server of PG_CONFIG, in build/deb.
+deb:
+	@forwarder/packaging/deb
+
 ## The demo #####################################################################################
 
 demo:
@@ -167,7 +173,7 @@ demo:
 
 # Some of them are folders, too.
 .PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
-.PHONY: help check-format check-boundaries format pages deps deps-test
+.PHONY: help check-format check-boundaries format pages deb deps deps-deb deps-test
 
 help:
 	@echo 'make demo          build, start private servers, watch changes arrive in Redis, at a webhook'
@@ -176,6 +182,7 @@ help:
 	@echo 'make install       install both: the plugin where PG_CONFIG says, the forwarder under'
 	@echo '                   PREFIX=/usr/local; DESTDIR is honoured'
 	@echo 'make plugin        one of them: also install-plugin, forwarder, install-forwarder'
+	@echo 'make deb           Debian packages of both, in build/deb'
 	@echo 'make check         the tests that every change must pass; installs what they need where it can'
 	@echo 'make check-all     these, and what takes longer: fuzzers, sanitizers, torture, benchmarks'
 	@echo '  check-unit       files that need no server (cmocka)'
@@ -210,6 +217,7 @@ help:
 	@echo 'make format        lay out the sources as check-format wants them'
 	@echo 'make pages         fill the tables of README.md and docs/ from what the program says'
 	@echo 'make deps          install what building needs'
+	@echo 'make deps-deb      install what making Debian packages needs'
 	@echo 'make deps-test     install what building and testing need'
 	@echo 'WERROR=1           makes warnings errors'
 
@@ -245,6 +253,9 @@ check-format:
 
 deps:
 	.ci/packages install build
+
+deps-deb:
+	.ci/packages install deb
 
 deps-test:
 	.ci/packages install test
