@@ -167,9 +167,25 @@ demo:
 	@.ci/packages check demo || .ci/packages install demo
 	@mkdir -p build
 	@echo 'Building both programs, a minute or two the first time; see build/demo.log'
-	@$(MAKE) --no-print-directory plugin forwarder >build/demo.log 2>&1 || \
+	@$(MAKE) --no-print-directory -j2 plugin JOBS=$(JOBS) $(DEMO_FORWARDER) >build/demo.log 2>&1 || \
 		{ tail -n 40 build/demo.log; exit 1; } >&2
-	@$(PYTHON) -B regress/demo $(DEMO_FLAGS)
+	@WALSPOUT=$(DEMO_PROGRAM) $(PYTHON) -B regress/demo $(DEMO_FLAGS)
+
+# A program that is there already is used. Else a program is made for the demo that is slower, and made in less time.
+ifneq ($(wildcard $(FORWARDER_BUILD)/walspout),)
+DEMO_FORWARDER = forwarder
+DEMO_PROGRAM = $(FORWARDER_BUILD)/walspout
+else
+DEMO_FORWARDER = quick-forwarder
+DEMO_PROGRAM = $(FORWARDER_BUILD)-quick/walspout
+endif
+
+quick-forwarder:
+	@$(MAKE) --no-print-directory forwarder FORWARDER_BUILD=$(FORWARDER_BUILD)-quick FORWARDER_FLAGS=-DWALSPOUT_QUICK=ON
+
+# Pictures of the page and of a terminal, for the documents.
+pictures: plugin forwarder
+	@$(PYTHON) -B regress/pictures $(PICTURES_FLAGS)
 
 # Some of them are folders, too.
 .PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
@@ -216,6 +232,7 @@ help:
 	@echo '  bench-record     the same, into regress/results, to be committed'
 	@echo 'make format        lay out the sources as check-format wants them'
 	@echo 'make pages         fill the tables of README.md and docs/ from what the program says'
+	@echo 'make pictures      make the pictures of docs/, in a browser'
 	@echo 'make deps          install what building needs'
 	@echo 'make deps-deb      install what making Debian packages needs'
 	@echo 'make deps-test     install what building and testing need'

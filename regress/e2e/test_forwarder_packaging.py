@@ -179,7 +179,7 @@ def test_the_database_of_compose_is_made(alone):
     alone.psql(text(PACKAGING, "container", "shop.sql"))
     config = yaml.safe_load(CONFIGURATIONS["compose"]())["pipelines"][0]["source"]
     assert alone.value("SELECT string_agg(pubname, ',') FROM pg_publication") == ",".join(config["publications"])
-    assert alone.value("SELECT rolreplication FROM pg_roles WHERE rolname = 'walspout'") == "t"
+    assert alone.value("SELECT rolreplication FROM pg_roles WHERE rolname = 'walspout'") is True
 
 
 @pytest.mark.parametrize("path", glob.glob(os.path.join(pg.TOP, ".github", "workflows", "*")))
