@@ -323,7 +323,7 @@ def test_a_cache(databases, stage, tmp_path, monkeypatch):
             assert cached(1) is None
             change("INSERT INTO orders SELECT i, 'new' FROM generate_series(1, 100) i")
             assert [cached(number) for number in range(1, 101)] == ["new"] * 100
-                    assert cached(1) == "new"
+            assert cached(1) == "new"
             change("UPDATE orders SET status = 'paid' WHERE id = 1")
             assert cached(1) == "paid"
             change("UPDATE orders SET id = 1001 WHERE id = 2; DELETE FROM orders WHERE id = 3")
