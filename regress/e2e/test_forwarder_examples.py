@@ -473,7 +473,7 @@ def test_an_audit_log(databases, stage):
         return databases.value("SELECT to_regclass(%s) IS NOT NULL", "audit", (table,))
 
     def change(who, sql, expected):
-        databases.psql(f"BEGIN; SET LOCAL shop.user = '{who}'; {sql}; COMMIT", "shop")
+        databases.psql(f"BEGIN; SET LOCAL shop.who = '{who}'; {sql}; COMMIT", "shop")
         moments.append((databases.value("SELECT clock_timestamp()::text"), expected))
 
     with running_forwarder(example) as forwarder:
