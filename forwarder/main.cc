@@ -114,6 +114,8 @@ class Line {
   void add_tools();
   void add_lists();
   void add_backfill();
+  void add_copies();
+  void add_sink(CLI::App* command, walspout::CopiesOptions& copies);
 
   void add_file(CLI::App* command, std::string& file, const char* name = "FILE") {
     command->add_option(name, file, "configuration; - is standard input")->required();
@@ -182,6 +184,8 @@ class Line {
   walspout::TailOptions tail_;
   walspout::AdoptOptions adopt_;
   walspout::BackfillOptions backfill_;
+  walspout::CompareOptions compare_;
+  walspout::SequencesOptions sequences_;
   walspout::ReplayOptions replay_;
   walspout::StatusOptions status_;
 };
@@ -222,6 +226,7 @@ void Line::add_commands() {
   add_no_color(status);
 
   add_backfill();
+  add_copies();
 
   CLI::App* drop = add("drop", "drop the slots of a configuration",
                        [this] { return walspout::drop_command(file_, yes_); });
@@ -245,6 +250,43 @@ void Line::add_backfill() {
   action->add_flag("--pause", backfill_.pause, "stop backfills until they are resumed");
   action->add_flag("--resume", backfill_.resume, "let paused backfills go on");
   action->require_option(0, 1);
+}
+
+void Line::add_sink(CLI::App* command, walspout::CopiesOptions& copies) {
+  command->add_option("--pipeline", copies.pipeline, "this one, where there are several");
+  command->add_option("--sink", copies.sink, "this one, where there are several");
+}
+
+// What looks at the tables that a sink of the type postgres fills.
+void Line::add_copies() {
+  CLI::App* compare =
+      add("compare", "compare the rows of the source with those of its Postgres sink",
+          [this] { return walspout::compare_command(compare_); });
+  add_file(compare, compare_.copies.config, "CONFIG");
+  compare->add_option("TABLE", compare_.tables,
+                      "SCHEMA.TABLE of the source, or a pattern; several are possible");
+  add_sink(compare, compare_.copies);
+  compare
+      ->add_option("--wait", compare_.wait,
+                   "seconds that rows which differ have to become equal, as changes arrive")
+      ->capture_default_str()
+      ->check(CLI::NonNegativeNumber);
+  compare->add_option("--limit", compare_.limit, "end a table after so many rows that differ")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  compare->add_flag("--json", compare_.json, "a line of JSON for each row and each table");
+  compare->footer("Exits with 0 if all is equal, and with 1 if something differs.");
+
+  CLI::App* sequences =
+      add("sequences", "copy the values of sequences to the target of the Postgres sink",
+          [this] { return walspout::sequences_command(sequences_); });
+  add_file(sequences, sequences_.copies.config, "CONFIG");
+  add_sink(sequences, sequences_.copies);
+  sequences->add_flag("--owned", sequences_.owned,
+                      "only those of columns of the tables that are sent");
+  sequences->add_flag("--dry-run", sequences_.dry_run, "say what would be done, change nothing");
+  sequences->add_flag("--json", sequences_.json, "a line of JSON for each sequence");
+  sequences->footer("No sequence of the target is moved back.");
 }
 
 void Line::add_tools() {

@@ -68,6 +68,31 @@ struct BackfillOptions {
 };
 int backfill_command(const BackfillOptions& options);
 
+// Which copies are meant: those of a sink of the type postgres.
+struct CopiesOptions {
+  std::string config;
+  std::string pipeline;  // empty: the only one that has such a sink
+  std::string sink;      // empty: the only one
+};
+
+struct SequencesOptions {
+  CopiesOptions copies;
+  bool dry_run = false;
+  bool owned = false;  // only sequences of columns
+  bool json = false;
+};
+int sequences_command(const SequencesOptions& options);
+
+struct CompareOptions {
+  CopiesOptions copies;
+  std::vector<std::string> tables;  // patterns; empty: all
+  int wait = 60;                    // seconds, for rows that differ to settle
+  int limit = 1000;                 // differences of a table
+  bool json = false;
+};
+// Exits with 1 where something differs.
+int compare_command(const CompareOptions& options);
+
 int drop_command(const std::string& path, bool yes);
 
 struct AdoptOptions {

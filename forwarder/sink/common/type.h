@@ -12,6 +12,7 @@
 #include "base/keys.h"
 #include "base/result.h"
 #include "sink/common/capabilities.h"
+#include "sink/common/copies.h"
 #include "sink/common/route.h"
 #include "stream/only.h"
 #include "stream/sink.h"
@@ -94,6 +95,10 @@ struct SinkType {
   // Tries a receiver that users write, with events of its own, and says how each thing went. It may
   // take minutes. Empty: there is no such trial.
   std::function<void(const std::any& options, const SayTrial& say)> trial{};
+
+  // The tables that the sink keeps as copies of the source's, and that can be compared with these.
+  // Does no I/O. Empty: it keeps no copies.
+  std::function<Result<std::unique_ptr<Copies>>(const std::any& options)> copies{};
 };
 
 // A type whose options are a structure Options, and whose sink `make` makes of them.

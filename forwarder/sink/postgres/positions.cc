@@ -218,6 +218,11 @@ PostgresPosition PostgresPositions::behind(const Event& event) const {
   return next;
 }
 
+std::string PostgresPositions::query(const std::string& sink, const std::string& identity) {
+  return "SELECT lsn FROM walspout.positions WHERE sink = " + Connection::quote_literal(sink) +
+         " AND source = " + Connection::quote_literal(identity);
+}
+
 std::string PostgresPositions::statement() {
   return "WITH written AS (UPDATE walspout.positions SET lsn = $1::pg_catalog.pg_lsn, index = "
          "$2::pg_catalog.numeric, commit_time = $3::pg_catalog.int8, written_at = "

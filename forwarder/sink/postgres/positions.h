@@ -51,6 +51,9 @@ class PostgresPositions {
   [[nodiscard]] PostgresPosition behind(const Event& event) const;
   void committed(const PostgresPosition& position) { position_ = position; }
 
+  // Asks how far a source was delivered: a row with the LSN; or none, or NULL, before that.
+  static std::string query(const std::string& sink, const std::string& identity);
+
   // Writes a position into the open transaction: a statement, and its parameters. It divides by
   // zero if another forwarder owns the row.
   static std::string statement();

@@ -26,59 +26,26 @@ size_t whole(std::span<const Event> events, const Progress& progress) {
   return more ? transaction_begin(events, events.size() - 1) : events.size();
 }
 
-// Where the tables of an item go; none: where the sink says.
-Result<std::optional<Router>> router_of(const TablesConfig& item, const Route& of_the_sink) {
-  if (item.target.empty() || of_the_sink.is_for_all) return std::nullopt;
-  Route route = of_the_sink;
-  route.tables.clear();
-  route.fallback = item.target;
-  auto router = Router::create(route);
-  if (!router) return Failure(router.error());
-  for (const std::string& name : router->patterns("x")) {
-    if (auto target = PostgresName::parse(name); !target) return Failure(target.error());
-  }
-  return std::move(*router);
-}
-
-std::vector<PostgresTables::Some> some_tables(const PostgresConfig& config,
-                                              std::vector<std::optional<Router>> routers) {
-  std::vector<PostgresTables::Some> all;
-  for (size_t i = 0; i < config.tables.size(); i++) {
-    all.push_back(
-        {TablePattern(config.tables[i].table), std::move(routers[i]), &config.tables[i].rows});
-  }
-  return all;
-}
-
 tl::unexpected<DeliveryError> failure(Error error, size_t event = 0) {
   return tl::unexpected(DeliveryError{std::move(error), event, std::nullopt});
 }
 
 }  // namespace
 
-PostgresSink::PostgresSink(const PostgresConfig& config, Router router,
-                           std::vector<std::optional<Router>> routers, std::string name)
+PostgresSink::PostgresSink(const PostgresConfig& config, PostgresTables::Routers routers,
+                           std::string name)
     : config_(config),
       name_(std::move(name)),
       positions_(config.sink),
-      tables_(config_, std::move(router), some_tables(config_, std::move(routers))) {}
+      tables_(config_, std::move(routers.all),
+              PostgresTables::some(config_, std::move(routers.some))) {}
 
 Result<std::unique_ptr<Sink>> PostgresSink::create(const PostgresConfig& config) {
   if (config.dsn.empty()) return misconfigured("dsn is empty");
   if (auto good = Connection::check_dsn(config.dsn); !good) return in("dsn", good.error());
-  auto router = Router::create(config.target);
-  if (!router) return in("target", router.error());
-  for (const std::string& name : router->patterns("x")) {
-    if (auto target = PostgresName::parse(name); !target) return Failure(target.error());
-  }
-  std::vector<std::optional<Router>> routers;
-  for (const TablesConfig& item : config.tables) {
-    auto made = router_of(item, config.target);
-    if (!made) return in("tables: the target of \"" + item.table + "\"", made.error());
-    routers.push_back(std::move(*made));
-  }
-  return std::unique_ptr<Sink>(
-      new PostgresSink(config, std::move(*router), std::move(routers), place_name(config)));
+  auto routers = PostgresTables::routers(config);
+  if (!routers) return Failure(routers.error());
+  return std::unique_ptr<Sink>(new PostgresSink(config, std::move(*routers), place_name(config)));
 }
 
 // Of a source and a sink: a session has one for itself.

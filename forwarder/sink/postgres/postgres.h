@@ -67,8 +67,7 @@ class PostgresSink final : public Sink {
     std::optional<Stop> stop{};  // why it ends there
   };
 
-  PostgresSink(const PostgresConfig& config, Router router,
-               std::vector<std::optional<Router>> routers, std::string name);
+  PostgresSink(const PostgresConfig& config, PostgresTables::Routers routers, std::string name);
 
   [[nodiscard]] Result<void> open(TimePoint deadline);
   [[nodiscard]] Result<void> prepare(const Progress& progress, TimePoint deadline);

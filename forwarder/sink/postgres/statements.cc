@@ -451,6 +451,19 @@ std::string change_statement(Change change, const Shape& shape) {
   return "";
 }
 
+std::string current_rows(const Shape& shape) {
+  std::string rows = own_rows(shape);
+  const auto add = [&rows](const std::string& condition) {
+    rows += (rows.empty() ? "" : " AND ") + condition;
+  };
+  if (shape.history) {
+    add("t." + name(shape.history->end) + " = " +
+        cast(Connection::quote_literal(shape.history->open_end()), "pg_catalog.timestamptz"));
+  }
+  if (!shape.deleted_at.empty()) add("t." + name(shape.deleted_at) + " IS NULL");
+  return rows;
+}
+
 std::vector<std::string> truncate_statements(const std::vector<const Shape*>& shapes,
                                              const std::string& time) {
   const std::string at = cast(Connection::quote_literal(time), "pg_catalog.timestamptz");

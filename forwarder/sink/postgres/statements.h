@@ -53,6 +53,10 @@ inline constexpr std::string_view kRefusalState = "42704";
 // Parameter 2 of those that change a key is an array with the old key.
 [[nodiscard]] std::string change_statement(Change change, const Shape& shape);
 
+// Which rows stand for rows of the source: those with its constants, and versions that have no end.
+// A condition on the alias t; empty: all rows.
+[[nodiscard]] std::string current_rows(const Shape& shape);
+
 // For tables that are truncated together at that time; the order does not matter.
 [[nodiscard]] std::vector<std::string> truncate_statements(const std::vector<const Shape*>& shapes,
                                                            const std::string& time);

@@ -6,6 +6,45 @@
 #include "sink/postgres/errors.h"
 
 namespace walspout {
+namespace {
+
+Result<Router> usable(const Route& route) {
+  auto router = Router::create(route);
+  if (!router) return router;
+  for (const std::string& name : router->patterns("x")) {
+    if (auto target = PostgresName::parse(name); !target) return Failure(target.error());
+  }
+  return router;
+}
+
+}  // namespace
+
+Result<PostgresTables::Routers> PostgresTables::routers(const PostgresConfig& config) {
+  auto all = usable(config.target);
+  if (!all) return in("target", all.error());
+  Routers made{std::move(*all), {}};
+  for (const TablesConfig& item : config.tables) {
+    std::optional<Router>& its = made.some.emplace_back();
+    if (item.target.empty() || config.target.is_for_all) continue;
+    Route route = config.target;
+    route.tables.clear();
+    route.fallback = item.target;
+    auto router = usable(route);
+    if (!router) return in("tables: the target of \"" + item.table + "\"", router.error());
+    its = std::move(*router);
+  }
+  return made;
+}
+
+std::vector<PostgresTables::Some> PostgresTables::some(const PostgresConfig& config,
+                                                       std::vector<std::optional<Router>> routers) {
+  std::vector<Some> all;
+  for (size_t i = 0; i < config.tables.size(); i++) {
+    all.push_back(
+        {TablePattern(config.tables[i].table), std::move(routers[i]), &config.tables[i].rows});
+  }
+  return all;
+}
 
 void PostgresTables::forget() {
   begin();
@@ -29,8 +68,7 @@ Result<PostgresTable*> PostgresTables::find(Connection& connection, const Event&
   return found;
 }
 
-Result<PostgresTable*> PostgresTables::look_up(Connection& connection, const Event& event,
-                                               TimePoint deadline) {
+Result<std::optional<PostgresPlace>> PostgresTables::place(const Event& event) {
   const Router* router = &router_;
   const RowsConfig* rows = &config_.rows;
   const auto one = std::find_if(some_.begin(), some_.end(), [&](const Some& some) {
@@ -40,23 +78,33 @@ Result<PostgresTable*> PostgresTables::look_up(Connection& connection, const Eve
     rows = one->rows;
     if (one->router) router = &*one->router;
   }
-  if (rows->passes_over(event.op)) return nullptr;
+  if (rows->passes_over(event.op)) return std::nullopt;
   auto routed = router->route(event, name_);
   if (!routed) return Failure(routed.error());
-  if (!*routed) return nullptr;
+  if (!*routed) return std::nullopt;
   auto target = PostgresName::parse(name_);
   if (!target) return Failure(target.error());
+  return PostgresPlace{std::move(*target), rows};
+}
+
+Result<PostgresTable*> PostgresTables::look_up(Connection& connection, const Event& event,
+                                               TimePoint deadline) {
+  auto found = place(event);
+  if (!found) return Failure(found.error());
+  if (!*found) return nullptr;
+  const PostgresName& target = (*found)->target;
+  const RowsConfig* rows = (*found)->rows;
   Table source = *event.table;
   if (source.columns.empty()) {
     auto made = described(connection, event, deadline);
     if (!made) return Failure(made.error());
     source = std::move(*made);
   }
-  auto& entries = tables_[*target];
+  auto& entries = tables_[target];
   for (const auto& entry : entries) {
     if (entry->source == source) return &entry->table;
   }
-  auto shape = load_shape(connection, source, *target, *rows,
+  auto shape = load_shape(connection, source, target, *rows,
                           {config_.create_tables, config_.add_columns}, deadline);
   if (!shape) return Failure(shape.error());
   auto entry = std::make_unique<Entry>();

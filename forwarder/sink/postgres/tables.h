@@ -16,6 +16,12 @@
 
 namespace walspout {
 
+// Where events of a table go.
+struct PostgresPlace {
+  PostgresName target;
+  const RowsConfig* rows = nullptr;
+};
+
 class PostgresTables {
  public:
   // Settings of the tables that a pattern matches.
@@ -29,6 +35,16 @@ class PostgresTables {
   PostgresTables(const PostgresConfig& config, Router router, std::vector<Some> some)
       : config_(config), router_(std::move(router)), some_(std::move(some)) {}
 
+  // The templates of a configuration.
+  struct Routers {
+    Router all;
+    std::vector<std::optional<Router>> some;  // of each item of `tables`; none: the one for all
+  };
+  // Error: a template cannot be used.
+  [[nodiscard]] static Result<Routers> routers(const PostgresConfig& config);
+  static std::vector<Some> some(const PostgresConfig& config,
+                                std::vector<std::optional<Router>> routers);
+
   // A call of deliver() begins: tables of events of the last call may be gone.
   void begin() {
     latest_ = {};
@@ -39,6 +55,9 @@ class PostgresTables {
   // the target's table does not fit.
   [[nodiscard]] Result<PostgresTable*> find(Connection& connection, const Event& event,
                                             TimePoint deadline);
+
+  // Looks into no catalog. Nothing: as for find(). Error: of the event.
+  [[nodiscard]] Result<std::optional<PostgresPlace>> place(const Event& event);
 
   // The connection is gone.
   void forget();

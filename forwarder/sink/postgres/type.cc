@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "sink/common/keys.h"
+#include "sink/postgres/copies.h"
 #include "sink/postgres/keys.h"
 #include "sink/postgres/postgres.h"
 #include "sink/types.h"
@@ -72,6 +73,9 @@ SinkType postgres_type() {
       "postgres", "Writes rows to tables of another Postgres", table(),
       [](const PostgresConfig& config) { return PostgresSink::create(config); });
   type.route = [](std::any& options) { return &std::any_cast<PostgresConfig&>(options).target; };
+  type.copies = [](const std::any& options) {
+    return postgres_copies(std::any_cast<const PostgresConfig&>(options));
+  };
   // Two sinks of a slot have positions of their own.
   type.rule = [](SinkConfig& sink, const Section::Has&) -> std::optional<KeyProblem> {
     std::any_cast<PostgresConfig&>(sink.options).sink = sink.name;

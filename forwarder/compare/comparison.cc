@@ -1,0 +1,279 @@
+#include "compare/comparison.h"
+
+#include <algorithm>
+#include <future>
+#include <thread>
+#include <utility>
+
+namespace walspout {
+namespace {
+
+constexpr Duration kAnswer = std::chrono::minutes(60);  // a table without a key is read as a whole
+constexpr Duration kLook = std::chrono::milliseconds(50);
+constexpr uint64_t kPiece = 50'000;  // rows
+constexpr uint64_t kParts = 16;      // of a piece that differs
+constexpr uint64_t kLeaf = 1'000;    // rows that are compared one by one
+
+uint64_t number(const std::string& text) {
+  return std::stoull("0" + text);
+}
+
+Result<std::vector<Row>> ask(Connection& connection, const std::string& statement) {
+  auto rows = connection.query(fixed_settings() + statement, Clock::now() + kAnswer);
+  if (!rows) return Failure(std::move(rows.error().error));
+  return std::move(*rows);
+}
+
+// The two servers work at the same time.
+std::pair<Result<std::vector<Row>>, Result<std::vector<Row>>> ask_both(
+    Connection& source, const std::string& of_source, Connection& target,
+    const std::string& of_target) {
+  auto there = std::async(std::launch::async, [&] { return ask(target, of_target); });
+  auto here = ask(source, of_source);
+  return {std::move(here), there.get()};
+}
+
+KeyTexts key_of(const Row& row, size_t width) {
+  KeyTexts key;
+  for (size_t i = 0; i < width; i++) key.push_back(text(row, i));
+  return key;
+}
+
+}  // namespace
+
+Comparison::Comparison(Connection& source, Connection& target, ComparePosition& position,
+                       const TablePair& pair, CompareSettings settings, Found found, Moved moved)
+    : source_(source),
+      target_(target),
+      position_(position),
+      pair_(pair),
+      settings_(settings),
+      found_(std::move(found)),
+      moved_(std::move(moved)),
+      settler_(source, target, position, pair, settings.settle) {}
+
+Result<TableOutcome> Comparison::run() {
+  auto done = pair_.key.empty() ? as_a_whole() : pair_.has_order ? by_key() : by_bucket();
+  if (!done) return Failure(done.error());
+  return outcome_;
+}
+
+Result<Comparison::Sum> Comparison::sum(Connection& connection, const TableSide& side) {
+  auto rows = ask(connection, find_sum(side, {}));
+  if (!rows) return Failure(rows.error());
+  return Sum{number(text(rows->front(), 0)), text(rows->front(), 1)};
+}
+
+Result<Comparison::Sums> Comparison::sums(const Piece& piece) {
+  auto [here, there] =
+      ask_both(source_, find_sum(pair_.source, piece), target_, find_sum(pair_.target, piece));
+  if (!here) return Failure(here.error());
+  if (!there) return Failure(there.error());
+  return Sums{{number(text(here->front(), 0)), text(here->front(), 1)},
+              {number(text(there->front(), 0)), text(there->front(), 1)}};
+}
+
+bool Comparison::may_differ(const Sums& found) const {
+  return !(found.source == found.target) && (pair_.finds_extra || found.source.rows > 0);
+}
+
+Result<void> Comparison::by_key() {
+  Piece piece;
+  bool goes_on = true;
+  do {
+    auto bound = ask(source_, find_bound(pair_.source, piece.after, kPiece));
+    if (!bound) return Failure(bound.error());
+    piece.up_to.reset();
+    if (!bound->empty()) piece.up_to = key_of(bound->front(), pair_.key.size());
+    auto looked = look(piece, true);
+    if (!looked) return Failure(looked.error());
+    goes_on = *looked && piece.up_to.has_value();
+    piece.after = piece.up_to;
+  } while (goes_on);
+  if (outcome_.stopped) return {};
+  auto settled = settle(true);
+  if (!settled) return Failure(settled.error());
+  return {};
+}
+
+Result<bool> Comparison::look(const Piece& piece, bool counts) {
+  auto found = sums(piece);
+  if (!found) return Failure(found.error());
+  if (counts) {
+    outcome_.source_rows += found->source.rows;
+    outcome_.target_rows += found->target.rows;
+    moved_(outcome_.source_rows);
+  }
+  if (!may_differ(*found)) return true;
+  const uint64_t rows =
+      pair_.finds_extra ? std::max(found->source.rows, found->target.rows) : found->source.rows;
+  return rows <= kLeaf ? rows_of(piece) : divide(piece, *found);
+}
+
+// By the rows of the side that has more of them, or the parts could stay as large.
+Result<bool> Comparison::divide(const Piece& piece, const Sums& found) {
+  const bool by_target = pair_.finds_extra && found.target.rows > found.source.rows;
+  const uint64_t rows = by_target ? found.target.rows : found.source.rows;
+  const uint64_t step = std::max(kLeaf / 2, rows / kParts + 1);
+  auto bounds = by_target ? ask(target_, find_bounds(pair_.target, piece, step))
+                          : ask(source_, find_bounds(pair_.source, piece, step));
+  if (!bounds) return Failure(bounds.error());
+  if (bounds->empty()) return rows_of(piece);
+  Piece part;
+  part.after = piece.after;
+  for (const Row& bound : *bounds) {
+    part.up_to = key_of(bound, pair_.key.size());
+    auto looked = look(part, false);
+    if (!looked || !*looked) return looked;
+    part.after = part.up_to;
+  }
+  part.up_to = piece.up_to;
+  return look(part, false);
+}
+
+// Of a copy that keeps rows which the source has deleted, only the rows of the source are asked
+// for.
+Result<bool> Comparison::rows_of(const Piece& piece) {
+  const size_t width = pair_.key.size();
+  std::map<KeyTexts, std::string> here;
+  const auto note = [&](const KeyTexts& key, const std::string& hash) {
+    const auto known = here.find(key);
+    if (known == here.end()) {
+      if (pair_.finds_extra) settler_.add(key);
+      return;
+    }
+    if (known->second != hash) settler_.add(key);
+    here.erase(known);
+  };
+  if (pair_.finds_extra) {
+    auto [rows, others] =
+        ask_both(source_, find_rows(pair_.source, piece), target_, find_rows(pair_.target, piece));
+    if (!rows) return Failure(rows.error());
+    if (!others) return Failure(others.error());
+    for (const Row& row : *rows) here[key_of(row, width)] = text(row, width);
+    for (const Row& row : *others) note(key_of(row, width), text(row, width));
+  } else {
+    auto rows = ask(source_, find_rows(pair_.source, piece));
+    if (!rows) return Failure(rows.error());
+    std::vector<KeyTexts> keys;
+    for (const Row& row : *rows) {
+      keys.push_back(key_of(row, width));
+      here[keys.back()] = text(row, width);
+    }
+    if (keys.empty()) return true;
+    auto others = Settler::rows(target_, pair_.target, keys, Clock::now() + kAnswer);
+    if (!others) return Failure(others.error());
+    for (const auto& [key, seen] : *others) note(key, seen.hash);
+  }
+  for (const auto& [key, hash] : here) settler_.add(key);
+  return settle(false);
+}
+
+Result<bool> Comparison::settle(bool all) {
+  while (settler_.size() >= (all ? 1 : Settler::kRows)) {
+    auto found = settler_.settle();
+    if (!found) return Failure(found.error());
+    for (const Difference& difference : *found) {
+      if (outcome_.differences() >= settings_.limit) {
+        outcome_.stopped = true;
+        return false;
+      }
+      switch (difference.kind) {
+        case Difference::Kind::kMissing:
+          outcome_.missing++;
+          break;
+        case Difference::Kind::kExtra:
+          outcome_.extra++;
+          break;
+        case Difference::Kind::kDifferent:
+          outcome_.different++;
+          break;
+        case Difference::Kind::kUnsettled:
+          outcome_.unsettled++;
+          break;
+      }
+      found_(difference);
+    }
+  }
+  return true;
+}
+
+Result<std::map<int, Comparison::Sum>> Comparison::buckets(Connection& connection,
+                                                           const TableSide& side) {
+  auto rows = ask(connection, find_buckets(side));
+  if (!rows) return Failure(rows.error());
+  std::map<int, Sum> made;
+  for (const Row& row : *rows) {
+    made[static_cast<int>(number(text(row, 0)))] = {number(text(row, 1)), text(row, 2)};
+  }
+  return made;
+}
+
+// Where the servers sort keys differently, a range of keys has other rows in each of them.
+Result<void> Comparison::by_bucket() {
+  auto there = std::async(std::launch::async, [this] { return buckets(target_, pair_.target); });
+  auto here = buckets(source_, pair_.source);
+  auto others = there.get();
+  if (!here) return Failure(here.error());
+  if (!others) return Failure(others.error());
+  for (const auto& [bucket, sum] : *here) outcome_.source_rows += sum.rows;
+  for (const auto& [bucket, sum] : *others) outcome_.target_rows += sum.rows;
+  moved_(outcome_.source_rows);
+  Piece piece;
+  uint64_t rows = 0;
+  for (int bucket = 0; bucket < kBuckets; bucket++) {
+    const Sums found{(*here)[bucket], (*others)[bucket]};
+    if (may_differ(found)) {
+      piece.buckets.push_back(bucket);
+      rows += std::max(found.source.rows, found.target.rows);
+    }
+    const bool is_last = bucket + 1 == kBuckets;
+    if (piece.buckets.empty() || (rows < kPiece && !is_last)) continue;
+    auto looked = rows_of(piece);
+    if (!looked) return Failure(looked.error());
+    if (!*looked) return {};
+    piece.buckets.clear();
+    rows = 0;
+  }
+  auto settled = settle(true);
+  if (!settled) return Failure(settled.error());
+  return {};
+}
+
+// Without a key, rows cannot be told apart.
+Result<void> Comparison::as_a_whole() {
+  const TimePoint until = Clock::now() + settings_.settle;
+  while (true) {
+    const auto before = sum(source_, pair_.source);
+    if (!before) return Failure(before.error());
+    const auto lsn = position_.now(Clock::now() + kAnswer);
+    if (!lsn) return Failure(lsn.error());
+    bool reached = false;
+    do {
+      auto passed = position_.has_passed(*lsn, Clock::now() + kAnswer);
+      if (!passed) return Failure(passed.error());
+      reached = *passed;
+      if (!reached) std::this_thread::sleep_for(kLook);
+    } while (!reached && Clock::now() < until);
+    const auto there = sum(target_, pair_.target);
+    if (!there) return Failure(there.error());
+    const auto after = sum(source_, pair_.source);
+    if (!after) return Failure(after.error());
+    outcome_.source_rows = after->rows;
+    outcome_.target_rows = there->rows;
+    moved_(outcome_.source_rows);
+    const bool equal =
+        *there == *before || *there == *after || (!pair_.finds_extra && there->rows > after->rows);
+    if (equal) return {};
+    if (reached && *before == *after) {
+      outcome_.whole = there->rows == after->rows ? "rows differ" : "numbers of rows differ";
+      return {};
+    }
+    if (Clock::now() < until) continue;
+    outcome_.unsettled++;
+    outcome_.whole = reached ? "it changed all the time" : "the target lagged behind";
+    return {};
+  }
+}
+
+}  // namespace walspout

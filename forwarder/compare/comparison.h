@@ -1,0 +1,95 @@
+// Compares a table of the source with its copy, while both are written to.
+//
+// Pieces of the table are compared by sums of hashes, which the servers make. A piece that differs
+// is divided, down to pieces whose rows are compared one by one. What differs there may only have
+// changed meanwhile, so settle.h looks at these rows again.
+//
+// Each query has a short snapshot of its own. What is kept in memory does not grow with the table.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "compare/pair.h"
+#include "compare/position.h"
+#include "compare/settle.h"
+#include "compare/statements.h"
+#include "postgres/connection.h"
+
+namespace walspout {
+
+struct TableOutcome {
+  uint64_t source_rows = 0;
+  uint64_t target_rows = 0;
+  uint64_t missing = 0;
+  uint64_t extra = 0;
+  uint64_t different = 0;
+  uint64_t unsettled = 0;
+  bool stopped = false;  // at the limit of differences: there may be more
+  std::string whole{};   // of a table without a key: what differs; empty: nothing
+
+  uint64_t differences() const { return missing + extra + different + unsettled; }
+  bool is_equal() const { return differences() == 0 && whole.empty(); }
+};
+
+struct CompareSettings {
+  Duration settle{};   // how long to look again at what differs
+  uint64_t limit = 0;  // differences of a table at most
+};
+
+class Comparison {
+ public:
+  using Found = std::function<void(const Difference& difference)>;
+  using Moved = std::function<void(uint64_t rows)>;
+
+  // `found` gets each difference, `moved` the number of rows that were compared. All is outlived by
+  // what it refers to.
+  Comparison(Connection& source, Connection& target, ComparePosition& position,
+             const TablePair& pair, CompareSettings settings, Found found, Moved moved);
+
+  [[nodiscard]] Result<TableOutcome> run();
+
+ private:
+  struct Sum {
+    uint64_t rows = 0;
+    std::string hash;
+
+    bool operator==(const Sum&) const = default;
+  };
+  struct Sums {
+    Sum source;
+    Sum target;
+  };
+
+  [[nodiscard]] Result<void> by_key();
+  [[nodiscard]] Result<void> by_bucket();
+  [[nodiscard]] Result<void> as_a_whole();
+  // Of all rows.
+  [[nodiscard]] Result<Sum> sum(Connection& connection, const TableSide& side);
+  [[nodiscard]] Result<Sums> sums(const Piece& piece);
+  // False: the limit is reached.
+  [[nodiscard]] Result<bool> look(const Piece& piece, bool counts);
+  [[nodiscard]] Result<bool> divide(const Piece& piece, const Sums& found);
+  [[nodiscard]] Result<bool> rows_of(const Piece& piece);
+  [[nodiscard]] Result<bool> settle(bool all);
+  [[nodiscard]] Result<std::map<int, Sum>> buckets(Connection& connection, const TableSide& side);
+  [[nodiscard]] bool may_differ(const Sums& found) const;
+
+  Connection& source_;
+  Connection& target_;
+  ComparePosition& position_;
+  const TablePair& pair_;
+  const CompareSettings settings_;
+  const Found found_;
+  const Moved moved_;
+  Settler settler_;
+  TableOutcome outcome_;
+};
+
+}  // namespace walspout

@@ -1,0 +1,88 @@
+// Whether rows that differed do so in truth, or had only changed meanwhile.
+//
+// The rows are looked at again: in the source, and in the target after its position has passed the
+// place in the WAL where the source was looked at. A row that is there in the source, and that
+// nothing has changed there until after the target was looked at, has to be the same in the target.
+// A row that is not there in the source has to leave the target: if the target's row is the same
+// version at two such looks, it does not.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "compare/pair.h"
+#include "compare/position.h"
+#include "compare/statements.h"
+#include "postgres/connection.h"
+
+namespace walspout {
+
+struct Difference {
+  enum class Kind {
+    kMissing,
+    kExtra,
+    kDifferent,
+    kUnsettled,  // it changed, or the target lagged behind, up to the time limit
+  } kind = Kind::kMissing;
+  KeyTexts key;
+  std::vector<std::string> columns = {};  // kDifferent, kUnsettled: those that differ
+};
+
+class Settler {
+ public:
+  static constexpr size_t kRows = 500;  // at once
+
+  Settler(Connection& source, Connection& target, ComparePosition& position, const TablePair& pair,
+          Duration limit)
+      : source_(source), target_(target), position_(position), pair_(pair), limit_(limit) {}
+
+  void add(KeyTexts key) { waiting_.insert(std::move(key)); }
+  size_t size() const { return waiting_.size(); }
+
+  // Takes up to kRows of the rows that were added.
+  [[nodiscard]] Result<std::vector<Difference>> settle();
+
+  // The rows of these keys that there are: hash and version.
+  struct Seen {
+    std::string hash;
+    std::string version;
+  };
+  using Rows = std::map<KeyTexts, Seen>;
+  [[nodiscard]] static Result<Rows> rows(Connection& connection, const TableSide& side,
+                                         const std::vector<KeyTexts>& keys, TimePoint deadline);
+
+ private:
+  // What is known of a row that is not settled.
+  struct Watched {
+    std::set<std::string> hashes;        // that it had in the source
+    std::optional<std::string> version;  // of the target's row, at the last look
+    bool was_reached = false;            // that look was behind the source's
+  };
+  using Pending = std::map<KeyTexts, Watched>;
+  enum class Verdict { kEqual, kMissing, kExtra, kDifferent, kPending };
+
+  static Verdict judge(const Seen* before, const Seen* there, const Seen* after, bool reached,
+                       Watched& watched);
+  [[nodiscard]] Result<bool> wait_for(Lsn lsn, Pending& pending, TimePoint until);
+  [[nodiscard]] Result<void> look(Pending& pending, TimePoint until,
+                                  std::vector<Difference>& found);
+  [[nodiscard]] Result<void> watch(Pending& pending);
+  [[nodiscard]] Result<void> add_found(Difference::Kind kind, const KeyTexts& key,
+                                       std::vector<Difference>& found);
+  [[nodiscard]] Result<std::optional<std::vector<std::string>>> differing(const KeyTexts& key);
+
+  Connection& source_;
+  Connection& target_;
+  ComparePosition& position_;
+  const TablePair& pair_;
+  const Duration limit_;
+  std::set<KeyTexts> waiting_;
+  bool is_stuck_ = false;  // the target did not move the last time
+};
+
+}  // namespace walspout
