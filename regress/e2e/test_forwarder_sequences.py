@@ -109,7 +109,7 @@ def test_an_upgrade_by_a_clone(db, fwd, target):
     copy_tables(db, target, ddl)
     db.psql("INSERT INTO t SELECT i, 'x' || i FROM generate_series(0, 3000) i; INSERT INTO log (n) SELECT i FROM generate_series(1, 1000) i; "
             "CREATE EXTENSION IF NOT EXISTS walspout")
-    with fwd(sinks=sink(target), source="backfill: {}") as forwarder:
+    with fwd(sinks=sink(target), source="backfill:\n  tables: all") as forwarder:
         ended = threading.Event()
 
         def write():
