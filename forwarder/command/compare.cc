@@ -138,7 +138,7 @@ void Screen::table(const TablePair& pair, const TableOutcome& outcome) {
     }
     if (!outcome.whole.empty()) more += "; " + outcome.whole;
     if (outcome.stopped) more += "; ended at the limit, there may be more";
-    if (pair.key.empty()) more += "; compared as a whole, as it has no key";
+    if (pair.key.empty()) more += "; compared as a whole";
     line(result, pair.source_name, more);
     return;
   }
@@ -199,7 +199,7 @@ int CompareCommand::run() {
   const auto is_read = position_->is_read(Clock::now() + CopiesCommand::kPatience);
   if (is_read && !*is_read) {
     screen_.note("", "no process reads slot \"" + command_.source().slot +
-                         "\", so rows that differ only settle if nothing is left to be sent");
+                         "\": start `walspout run`, or rows that differ may stay unsettled");
   }
   bool all = true;
   for (const PublishedTable& table : *tables) {

@@ -182,6 +182,9 @@ void Builder::add_key() {
     const CopiedColumn* to = copied(name);
     if (from == nullptr || to == nullptr || !from->change.empty()) {
       pair_.key.clear();
+      pair_.notes.push_back("column " + name +
+                            " of its key is sent changed, so rows cannot be told "
+                            "apart");
       for (TableSide* side : {&pair_.source, &pair_.target}) {
         side->keys.clear();
         side->key_texts.clear();

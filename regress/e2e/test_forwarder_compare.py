@@ -96,8 +96,8 @@ def test_each_kind_of_difference_is_found_and_nothing_else(db, fwd, target):
             INSERT INTO pairs VALUES ('K1', 0.10, '00000000-0000-0000-0000-000000000001', 1, 'v');
             UPDATE "Odd ""S"."T able.%" SET "v""q" = 0 WHERE "Key 1" = 'k3'""")
         found, tables = differences(forwarder)
-        key = json.dumps(dict(zip("abc", target.psql("SELECT a, b, c FROM pairs WHERE n = -1").strip().split("|"))))
-        gone = json.dumps(dict(zip("abc", db.psql("SELECT a, b, c FROM pairs WHERE n = 78").strip().split("|"))))
+        key = json.dumps(dict(zip("abc", target.psql("SELECT a, trim_scale(b), c FROM pairs WHERE n = -1").strip().split("|"))))
+        gone = json.dumps(dict(zip("abc", db.psql("SELECT a, trim_scale(b), c FROM pairs WHERE n = 78").strip().split("|"))))
         assert found == sorted([
             ("missing", "public.t", '{"id": "1"}', ""), ("missing", "public.t", '{"id": "1500"}', ""),
             ("different", "public.t", '{"id": "7"}', "body"), ("different", "public.t", '{"id": "3000"}', "body"),
@@ -149,16 +149,18 @@ def test_a_target_that_lags_behind_is_waited_for(db, fwd, target):
     found, tables = differences(forwarder, "--wait", "1")
     assert [(kind, key) for kind, _, key, _ in found] == [("unsettled", f'{{"id": "{i}"}}') for i in (1, 2, 4)]
     assert "no process reads slot" in compare(forwarder, "--wait", "0").stderr
-    later = threading.Timer(2, forwarder.start)
+    compared = []
+    later = threading.Thread(target=lambda: compared.append(differences(forwarder, "--wait", "120")))
     later.start()
-    found, tables = differences(forwarder, "--wait", "120")
+    time.sleep(2)
+    forwarder.start()
     later.join()
-    assert found == [] and tables["public.t"]["target_rows"] == 3
-    assert forwarder.terminate() == 0
-    # Nothing is left to be sent, so what differs is certain although the slot is not read.
+    assert compared[0][0] == [] and compared[0][1]["public.t"]["result"] == "equal"
+    # No event comes any more: the slot tells that the target has all there is.
     target.psql("DELETE FROM t WHERE id = 4")
-    found, _ = differences(forwarder, "--wait", "20")
+    found, _ = differences(forwarder)
     assert [kind for kind, *_ in found] == ["missing"]
+    assert forwarder.terminate() == 0
 
 
 def test_a_large_table_is_divided(db, fwd, target):
@@ -312,7 +314,7 @@ def test_settings_of_the_sink_hold(db, fwd, target):
 
 
 def test_publications_and_rules_of_the_source_hold(db, fwd, target):
-    if db.server.version < 15:
+    if pg.server_version() < 15:
         pytest.skip("column lists and row filters came with PostgreSQL 15")
     db.psql("CREATE TABLE t (id int PRIMARY KEY, kind text, mail text, secret text, n int, twice int GENERATED ALWAYS AS (n * 2) STORED); "
             "CREATE TABLE parts (id int, n int, PRIMARY KEY (id)) PARTITION BY RANGE (id); CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (100); "
@@ -328,7 +330,7 @@ def test_publications_and_rules_of_the_source_hold(db, fwd, target):
         pg.wait_until(lambda: target.value("SELECT (SELECT count(*) FROM t) + (SELECT count(*) FROM parts) + (SELECT count(*) FROM hashed)") == 242, 60, what="rows")
         done = compare(forwarder)
         assert done.returncode == 0, done
-        assert "column mail is not compared" in done.stderr and "changes column mail of the key" in done.stderr, done
+        assert "column mail is not compared" in done.stderr and "public.hashed: column mail of its key is sent changed" in done.stderr, done
         target.psql("UPDATE t SET mail = 'other' WHERE number = 1; UPDATE t SET n = 0 WHERE number = 2; INSERT INTO t VALUES (3, 'hidden', 'm3', 3, 'shop'); "
                     "UPDATE t SET app = 'x' WHERE number = 4; DELETE FROM parts WHERE id IN (50, 150); UPDATE hashed SET n = 5 WHERE n = 1")
         found, tables = differences(forwarder)
