@@ -129,7 +129,8 @@ void Screen::table(const TablePair& pair, const TableOutcome& outcome) {
   }};
   const char* result = outcome.is_equal() ? "equal" : "DIFFERS";
   if (!json_) {
-    std::string more = std::to_string(outcome.source_rows) + " rows";
+    std::string more =
+        std::to_string(outcome.source_rows) + (outcome.source_rows == 1 ? " row" : " rows");
     if (outcome.target_rows != outcome.source_rows) {
       more += " in the source, " + std::to_string(outcome.target_rows) + " in the target";
     }

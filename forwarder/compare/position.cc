@@ -6,8 +6,10 @@
 namespace walspout {
 namespace {
 
-constexpr const char* kNoTable = "42P01";
-constexpr const char* kNoSchema = "3F000";
+// Without the table of positions, or the right to read it, the slot tells as much, only later.
+bool is_no_position(const ServerError& error) {
+  return error.sqlstate == "42P01" || error.sqlstate == "3F000" || error.sqlstate == "42501";
+}
 
 // The header of a page of WAL; the first one of a file has a longer header.
 constexpr uint64_t kPageHeader = 24;
@@ -33,7 +35,7 @@ Result<Lsn> ComparePosition::now(TimePoint deadline) {
 Result<bool> ComparePosition::has_passed(Lsn lsn, TimePoint deadline) {
   if (!position_query_.empty()) {
     auto rows = target_.query(position_query_, deadline);
-    if (!rows && rows.error().sqlstate != kNoTable && rows.error().sqlstate != kNoSchema) {
+    if (!rows && !is_no_position(rows.error())) {
       return Failure(std::move(rows.error().error));
     }
     const auto delivered =

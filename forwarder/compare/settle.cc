@@ -161,6 +161,7 @@ Result<std::vector<Difference>> Settler::settle() {
   while (!pending.empty()) {
     if (auto looked = look(pending, until, found); !looked) return Failure(looked.error());
     if (Clock::now() >= until) break;
+    if (!pending.empty()) std::this_thread::sleep_for(kLook);
   }
   for (const KeyTexts& key : keys_of(pending)) {
     if (auto added = add_found(Difference::Kind::kUnsettled, key, found); !added) {

@@ -77,7 +77,8 @@ std::string fixed_settings() {
 }
 
 std::string find_hash_probe() {
-  return "SELECT pg_catalog.hashtextextended('walspout' COLLATE pg_catalog.\"C\", 0), "
+  return "SELECT pg_catalog.hashtextextended(pg_catalog.repeat('walspout', 9) COLLATE "
+         "pg_catalog.\"C\", 0), "
          "pg_catalog.current_setting('server_encoding')";
 }
 
