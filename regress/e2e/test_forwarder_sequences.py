@@ -122,7 +122,8 @@ def copy_schema(db, upgraded):
         [upgraded.server.installation.program("pg_dump"), "--schema-only", "--no-publications", "--no-subscriptions",
          "--exclude-extension=walspout" if upgraded.server.installation.major >= 17 else "--exclude-schema=walspout", db.name],
         env=db.server.client_env(), check=True, stdout=subprocess.PIPE, text=True).stdout
-    kept = [line for line in dumped.splitlines() if "EXTENSION" not in line and not line.startswith("\\")]
+    # Settings of columns that some minor releases write, and others reject.
+    kept = [line for line in dumped.splitlines() if "EXTENSION" not in line and "pg_attver" not in line and not line.startswith("\\")]
     upgraded.psql("\n".join(kept))
 
 
