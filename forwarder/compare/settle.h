@@ -56,18 +56,22 @@ class Settler {
   [[nodiscard]] static Result<Rows> rows(Connection& connection, const TableSide& side,
                                          const std::vector<KeyTexts>& keys, TimePoint deadline);
 
- private:
   // What is known of a row that is not settled.
   struct Watched {
     std::set<std::string> hashes;        // that it had in the source
     std::optional<std::string> version;  // of the target's row, at the last look
     bool was_reached = false;            // that look was behind the source's
   };
-  using Pending = std::map<KeyTexts, Watched>;
   enum class Verdict { kEqual, kMissing, kExtra, kDifferent, kPending };
 
-  static Verdict judge(const Seen* before, const Seen* there, const Seen* after, bool reached,
-                       Watched& watched);
+  // Pure. A row of the source, then of the target, then of the source again; null: there is none.
+  // `reached`: the target's position has passed the first look.
+  [[nodiscard]] static Verdict judge(const Seen* before, const Seen* there, const Seen* after,
+                                     bool reached, Watched& watched);
+
+ private:
+  using Pending = std::map<KeyTexts, Watched>;
+
   [[nodiscard]] Result<bool> wait_for(Lsn lsn, Pending& pending, TimePoint until);
   [[nodiscard]] Result<void> look(Pending& pending, TimePoint until,
                                   std::vector<Difference>& found);
