@@ -171,7 +171,7 @@ demo:
 	@echo 'Building both programs, a minute or two the first time; see build/demo.log'
 	@$(MAKE) --no-print-directory -j2 plugin JOBS=$(JOBS) $(DEMO_FORWARDER) >build/demo.log 2>&1 || \
 		{ tail -n 40 build/demo.log; exit 1; } >&2
-	@WALSPOUT=$(DEMO_PROGRAM) $(PYTHON) -B regress/demo $(DEMO_FLAGS)
+	@WALSPOUT=$(abspath $(DEMO_PROGRAM)) $(PYTHON) -B regress/demo $(DEMO_FLAGS)
 
 # A program that is there already is used. Else a program is made for the demo that is slower, and made in less time.
 ifneq ($(wildcard $(FORWARDER_BUILD)/walspout),)
