@@ -211,6 +211,7 @@ void Line::add_commands() {
   tail->add_option("DSN", tail_.dsn, "postgresql://user@host/database")->required();
   tail->add_option("-p,--publication", tail_.publications,
                    "only what this publication has; may be repeated");
+  tail->add_flag("--schemas", tail_.schemas, "the schemas of tables, too, before their first row");
   add_no_color(tail);
 
   CLI::App* status = add("status", "show what a running forwarder does", [this] {

@@ -26,6 +26,7 @@ int init_command(const std::string& path);
 struct TailOptions {
   std::string dsn;
   std::vector<std::string> publications;
+  bool schemas = false;
   bool color = true;
 };
 int tail_command(const TailOptions& options);

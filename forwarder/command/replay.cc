@@ -243,6 +243,7 @@ void Replay::make(const PipelineConfig& pipeline, SinkConfig sink, Target& targe
   if (Route* route = route_of(sink); route && !options_.to.empty()) {
     route->tables.clear();
     route->fallback = options_.to;
+    route->schemas.reset();
     route->unmapped = Unmapped::kError;
     route->is_for_all = true;
   }

@@ -74,6 +74,7 @@ Result<void> Tail::run() {
   source_.slot = "walspout_tail_" + std::to_string(getpid());
   source_.publications = options_.publications;
   source_.batch_bytes = 8192;
+  source_.schemas = options_.schemas;
   std::optional<SlotWait> waits;
   waits.emplace(*connection, dsn, [](const std::string& what) {
     std::fprintf(stderr, "walspout: the temporary slot is not made yet. It waits for %s\n",
@@ -148,6 +149,9 @@ void Tail::print(const Event& event) {
         break;
       case 't':
         color = "35", verb = "truncate";
+        break;
+      case kSchemaOp:
+        color = "34", verb = "schema  ";
         break;
     }
     if (options_.color) out_ += std::string("\033[1;") + color + "m";

@@ -54,6 +54,24 @@ SinkConfig read_sink(YamlMap& map) {
   return sink;
 }
 
+// Where a sink sends schemas, if its source has any.
+void place_schemas(YamlMap& map, const SourceConfig& source, SinkConfig& sink) {
+  Route* route = sink.type ? route_of(sink) : nullptr;
+  if (route == nullptr) return;
+  if (route->schemas && !source.schemas && !source.kafka) {
+    map.problem("sinks", "\"schemas_to\" of sink \"" + sink.name +
+                             "\" says nothing while the source sends no schemas: set \"schemas: "
+                             "true\" there, or leave the key out");
+  }
+  if (route->schemas || !source.schemas || route->initial_schemas.empty()) return;
+  route->schemas = route->initial_schemas;
+  const size_t problems = map.problem_count();
+  if (problems > 0) return;
+  if (const auto made = make_sink(sink); !made) {
+    map.problem("sink \"" + sink.name + "\": " + made.error().message());
+  }
+}
+
 PipelineConfig read_pipeline(YamlMap& map) {
   PipelineConfig pipeline;
   pipeline.given = map.given();
@@ -66,6 +84,7 @@ PipelineConfig read_pipeline(YamlMap& map) {
       inner.problem("there are two sinks \"" + name + "\": give each a \"name\" of its own");
     }
   });
+  for (SinkConfig& sink : pipeline.sinks) place_schemas(map, pipeline.source, sink);
   const auto& kafka = pipeline.source.kafka;
   if (kafka && kafka->foreign == KafkaSourceConfig::Foreign::kDeadLetter && !pipeline.dead_letter) {
     map.problem("source",

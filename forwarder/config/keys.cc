@@ -130,6 +130,15 @@ KeyTable<SourceConfig> source_table() {
       .initially("none")
       .key("hash_key", &SourceConfig::hash_key, "Key of the hashes, HMAC-SHA256")
       .initially("as `walspout.hash_key_file` on the server says")
+      .key("transactions", &SourceConfig::transactions,
+           "Send an event at the begin and at the end of each transaction, `op` `begin` and "
+           "`commit`; the latter has the number of changes of each table")
+      .key("schemas", &SourceConfig::schemas,
+           "Send the schema of a table, `op` `s`, before its first event in a connection and after "
+           "its columns have changed")
+      .choice<std::string>("schema_format", &SourceConfig::schema_format,
+                           {{"walspout", "walspout"}, {"avro", "avro"}},
+                           "What a schema says: what the catalogs know, or a record of Apache Avro")
       .key("create_slot", &SourceConfig::create_slot, "Make the slot if it is missing")
       .key("failover", &SourceConfig::failover,
            "Make it one that standbys keep (PostgreSQL 17 and later)")
@@ -147,6 +156,12 @@ KeyTable<SourceConfig> source_table() {
                           "every table is sent from the moment on at which it is made"};
       })
       .rule(columns_rule)
+      .rule([](SourceConfig& source, const Section::Has& has) -> std::optional<KeyProblem> {
+        if (!has("schema_format") || source.schemas) return std::nullopt;
+        return KeyProblem{"schema_format",
+                          "\"schema_format\" says nothing without \"schemas: true\": add that, or "
+                          "leave the key out"};
+      })
       .rule([](SourceConfig& source, const Section::Has&) -> std::optional<KeyProblem> {
         if (source.max_depth != 1) return std::nullopt;
         return KeyProblem{"max_depth", "\"max_depth\" must be at least 2, or 0 for no limit"};
@@ -242,8 +257,10 @@ KeyTable<OnlyConfig> only_table() {
       .each(TablePattern::problem)
       .initially("all")
       .key("ops", &OnlyConfig::ops,
-           "Values of `op` in the envelope. Logical messages, `m`, have no table: only this key "
-           "leaves them out")
+           "Values of `op` in the envelope; `s` are schemas of tables, `b` and `e` the begin and "
+           "the end of transactions. Logical messages, `m`, have "
+           "no "
+           "table: only this key leaves them out")
       .words(ops)
       .initially("all")
       .rule([empty](OnlyConfig& only, const Section::Has& has) -> std::optional<KeyProblem> {

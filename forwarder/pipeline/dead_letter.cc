@@ -129,15 +129,6 @@ bool is_one_object(std::string_view text, Span& before, Span& after) {
   return false;
 }
 
-bool parse_id(std::string_view id, Event& event) {
-  const size_t dash = std::min(id.find('-'), id.size());
-  const char* end = id.data() + id.size();
-  return dash != id.size() &&
-         std::from_chars(id.data(), id.data() + dash, event.lsn.value).ptr == id.data() + dash &&
-         std::from_chars(id.data() + dash + 1, end, event.index).ptr == end &&
-         EventId(event).view() == id;
-}
-
 }  // namespace
 
 std::string dead_letter_line(const Event& event, std::string_view pipeline, std::string_view sink,
@@ -194,14 +185,18 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
   if (event.document.size() > UINT32_MAX || !is_one_object(event.document, before, after)) {
     return reject("the document is not one whole JSON object");
   }
-  if (!parse_id(letter.id, event)) return reject("\"" + letter.id + "\" is not an id");
-  if (op.size() != 1 || sent < 0 || sent > 1 || barrier < 0 || barrier > 1 ||
+  Event named = event;
+  if (!EventId::parse(letter.id, named)) return reject("\"" + letter.id + "\" is not an id");
+  if (op.size() != 1 || named.op != (is_told(op.front()) ? op.front() : 0) ||
+      named.key_hash != event.key_hash || sent < 0 || sent > 1 || barrier < 0 || barrier > 1 ||
       uint64_t{event.key_span.begin} + event.key_span.size > event.document.size()) {
     return reject("its parts do not fit together");
   }
+  event.lsn = named.lsn;
+  event.index = named.index;
   letter.sent = sent == 1;
   event.op = op.front();
-  if (event.op != 'm') event.set_row(before, after);
+  if (has_table(event.op)) event.set_row(before, after);
   event.barrier = barrier == 1;
   return letter;
 }

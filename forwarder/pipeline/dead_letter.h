@@ -46,7 +46,7 @@ struct DeadLetter {
   // The event as sinks take it. A view of the line and of this.
   Event view() const {
     Event viewed = event;
-    viewed.table = event.op == 'm' ? nullptr : &table;
+    viewed.table = has_table(event.op) ? &table : nullptr;
     if (event.op == 'm') viewed.set_prefix(prefix);
     return viewed;
   }

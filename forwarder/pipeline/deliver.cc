@@ -297,11 +297,12 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
                                      bool others_passed) {
   const size_t troubled = std::min(error.event, pending.size() - 1);
   const Event& event = pending[troubled];
-  if (event.lsn == troubled_lsn_ && event.index == troubled_index_) {
+  if (event.lsn == troubled_lsn_ && event.index == troubled_index_ && event.op == troubled_op_) {
     troubled_times_++;
   } else {
     troubled_lsn_ = event.lsn;
     troubled_index_ = event.index;
+    troubled_op_ = event.op;
     troubled_times_ = 1;
   }
   if (error.error.kind == ErrorKind::kReject) {

@@ -121,6 +121,7 @@ class Deliverer {
   uint64_t failures_ = 0;  // attempts in a row that failed
   Lsn troubled_lsn_;       // the event that failed last,
   uint64_t troubled_index_ = 0;
+  char troubled_op_ = 0;
   uint64_t troubled_times_ = 0;      // and how often in a row
   size_t at_once_ = SIZE_MAX;        // events in an attempt; fewer after a batch failed as a whole
   bool extended_ = false;            // `pending` was taken from the queue more than once

@@ -54,7 +54,7 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
         std::make_unique<Deliverer>(*lane->sink, *pipeline->queue_, pipeline->lanes_.size(),
                                     deliver, pipeline->dead_letters_.get(), lane->stats,
                                     lane->sleeper, [&input] { return input.state(); });
-    if (sink_config.only) pipeline->queue_->only(pipeline->lanes_.size(), *sink_config.only);
+    if (auto only = only_of(sink_config)) pipeline->queue_->only(pipeline->lanes_.size(), *only);
     pipeline->lanes_.push_back(std::move(lane));
   }
   return pipeline;

@@ -37,6 +37,14 @@ Route* route_of(SinkConfig& config) {
   return config.type->route ? config.type->route(config.options) : nullptr;
 }
 
+std::optional<OnlyConfig> only_of(SinkConfig config) {
+  const Route* route = route_of(config);
+  if (route == nullptr || !route->schemas) return config.only;
+  OnlyConfig only = config.only.value_or(OnlyConfig{});
+  only.schemas_once = true;
+  return only;
+}
+
 Origin* origin_of(SinkConfig& config) {
   if (Route* route = route_of(config)) return &route->origin;
   return config.type->origin ? config.type->origin(config.options) : nullptr;

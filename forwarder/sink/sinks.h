@@ -23,6 +23,9 @@ Result<std::unique_ptr<Sink>> make_sink(const SinkConfig& config);
 // The templates that choose a destination; null: the sink has one destination for all events.
 Route* route_of(SinkConfig& config);
 
+// The events that the sink gets; nothing: all.
+std::optional<OnlyConfig> only_of(SinkConfig config);
+
 // Where it keeps from where its events come; null: it does not want to know.
 Origin* origin_of(SinkConfig& config);
 

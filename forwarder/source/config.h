@@ -44,15 +44,18 @@ struct SourceConfig {
   std::string origin = "any";                 // or none
   std::vector<std::string> omit;              // fields of the envelope
   uint64_t batch_bytes = 65536;
-  uint64_t max_value_bytes = 0;        // 0: only what does not fit a message is elided
-  uint64_t max_depth = kDefaultDepth;  // levels that a document may nest; 0: any number
-  std::string numbers = "json";        // or string, or safe
-  bool user_casts = false;             // call casts to json in SQL or PL/pgSQL, in the server
-  TextMaps columns;                    // by pattern of tables and of columns: a change
-  TextMap set;                         // constants that rows get
-  Secret hash_key;                     // of columns that are hashed; empty: the server has it
-  bool create_slot = true;             // when it is missing
-  bool failover = false;               // of a slot that is created, on servers that know it
+  uint64_t max_value_bytes = 0;            // 0: only what does not fit a message is elided
+  uint64_t max_depth = kDefaultDepth;      // levels that a document may nest; 0: any number
+  std::string numbers = "json";            // or string, or safe
+  bool user_casts = false;                 // call casts to json in SQL or PL/pgSQL, in the server
+  TextMaps columns;                        // by pattern of tables and of columns: a change
+  TextMap set;                             // constants that rows get
+  Secret hash_key;                         // of columns that are hashed; empty: the server has it
+  bool transactions = false;               // events at the begin and the end of each
+  bool schemas = false;                    // documents of the schemas of tables
+  std::string schema_format = "walspout";  // or avro
+  bool create_slot = true;                 // when it is missing
+  bool failover = false;                   // of a slot that is created, on servers that know it
   std::optional<BackfillConfig> backfill;
 };
 

@@ -179,6 +179,8 @@ Result<void> FrameDecoder::frames(std::string_view bytes, Chunk& chunk) {
   }
 
   prefix_ = {};
+  due_.reset();
+  ending_ = false;
   Reader reader(bytes.substr(kHeaderSize));
   while (!reader.rest().empty()) {
     char kind = reader.number<char>();
@@ -189,6 +191,9 @@ Result<void> FrameDecoder::frames(std::string_view bytes, Chunk& chunk) {
     if (!reader.good()) return malformed("a frame is longer than its message");
     Result<void> done = frame(kind, flags, sixteen, body, chunk);
     if (!done) return Failure(std::move(done.error()));
+  }
+  if (due_ || ending_) {
+    return malformed("something is missing behind a schema, or at the ends of a transaction");
   }
   return {};
 }
@@ -280,6 +285,8 @@ Result<void> FrameDecoder::commit(Reader body, Chunk& chunk) {
   Lsn end_lsn{body.number<uint64_t>()};
   auto events = body.number<uint64_t>();
   if (!body.good()) return malformed("a commit frame is too short");
+  if (due_) return malformed("something is missing behind a schema, or behind a begin");
+  ending_ = false;
   if (!open_ || lsn != lsn_) return malformed("a commit of a transaction that has not begun");
   if (end_lsn < lsn) return malformed("a transaction ends before its commit");
   if (events != events_) {
@@ -331,6 +338,24 @@ Result<void> FrameDecoder::members(uint8_t flags, const Event& event, std::strin
   return {};
 }
 
+// A stream that breaks breaks between messages: what is behind it has both, or none.
+Result<void> FrameDecoder::follow(const Event& event, uint32_t relation) {
+  const auto due = std::exchange(due_, std::nullopt).value_or(kAnyIndex);
+  if (ending_ || (due != kAnyIndex && due != event.index)) {
+    return malformed("something is missing behind a schema, or behind the end of a transaction");
+  }
+  if (event.is_schema()) {
+    if (!relation) return malformed("a schema of no relation");
+    due_ = event.index;
+  } else if (event.op == kBeginOp) {
+    if (events_ > 0) return malformed("a transaction begins within itself");
+    due_ = kAnyIndex;
+  } else if (event.op == kEndOp) {
+    ending_ = true;
+  }
+  return {};
+}
+
 Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Reader body,
                                  Chunk& chunk) {
   Event event;
@@ -357,6 +382,7 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
     event.set_row(before, after);
   }
   if (!read_ && event.index < next_index_) return malformed("the events' indexes do not grow");
+  if (auto follows = follow(event, relation); !follows) return follows;
   if (relation) {
     auto known = relations_.find(relation);
     if (known == relations_.end()) {
@@ -377,8 +403,8 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
   event.commit_time = read_ ? 0 : commit_time_;
   prefix_ = {};
   event.barrier = flags & kBarrier;
-  next_index_ = read_ ? 0 : event.index + 1;
-  if (!read_) events_++;
+  next_index_ = read_ ? 0 : event.index + !event.is_told();
+  if (!read_ && !event.is_told()) events_++;
   if (!read_ && repeated_ && (lsn_ < after_.lsn || event.index <= after_.index)) return {};
   if (flags & (kMembers | kOpenId | kOldKey)) {
     detail.event = chunk.events.size();

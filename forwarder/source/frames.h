@@ -88,6 +88,7 @@ class FrameDecoder {
   Result<void> begin(Reader body);
   Result<void> relation(Reader body);
   Result<void> commit(Reader body, Chunk& chunk);
+  Result<void> follow(const Event& event, uint32_t relation);
   Result<void> event(char op, uint8_t flags, uint16_t spans_size, Reader body, Chunk& chunk);
   static Result<void> members(uint8_t flags, const Event& event, std::string_view numbers,
                               EventDetail& detail);
@@ -108,6 +109,11 @@ class FrameDecoder {
   std::optional<RowsRead>* read_ = nullptr;  // while rows are decoded
   uint64_t events_ = 0;                      // received of it
   uint64_t next_index_ = 0;                  // least index that its next event may have
+  // What came last is to be followed, within the message, by an event of this index, or of any; or
+  // by the commit.
+  static constexpr uint64_t kAnyIndex = UINT64_MAX;
+  std::optional<uint64_t> due_;
+  bool ending_ = false;
   std::string_view prefix_;  // of the message that comes next; in the message being decoded
 };
 

@@ -53,6 +53,9 @@ std::vector<PluginOption> plugin_options(const SourceConfig& config) {
   if (config.user_casts) option("user_casts", "true");
   if (!config.columns.empty()) option("columns", column_rules_option(config.columns));
   if (!config.set.empty()) option("set", constants_option(config.set));
+  if (config.transactions) option("transactions", "true");
+  if (config.schemas) option("schemas", "true");
+  if (config.schema_format != "walspout") option("schema_format", config.schema_format);
   return options;
 }
 

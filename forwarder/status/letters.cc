@@ -43,7 +43,7 @@ void letter_json(std::string& out, const DeadLetter& letter, TapLevel level) {
   object.text("id", letter.id);
   object.text("sink", letter.sink);
   object.text("op", std::string_view(&event.op, 1));
-  if (event.op != 'm') object.text("table", letter.table.schema + "." + letter.table.name);
+  if (has_table(event.op)) object.text("table", letter.table.schema + "." + letter.table.name);
   if (!event.key().empty()) object.key("key") += event.key();
   object.number("bytes", event.document.size());
   if (level != TapLevel::kRows) return;

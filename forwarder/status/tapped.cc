@@ -35,7 +35,7 @@ void event_json(std::string& out, const TappedEvent& event) {
   object.text("op", std::string_view(&event.op, 1));
   if (event.op == 'm') {
     object.text("prefix", event.prefix);
-  } else {
+  } else if (has_table(event.op)) {
     object.text("schema", event.schema);
     object.text("table", event.table);
   }

@@ -46,7 +46,25 @@ struct Span {
 };
 
 // The letters that an event may have in `op`.
-inline constexpr std::string_view kOps = "cudtmr";
+inline constexpr std::string_view kOps = "cudtmrsbe";
+
+// The op of a table's schema, which comes before an event of the table. It is no change: it has the
+// index of the event that it precedes, and its fingerprint for a hash.
+inline constexpr char kSchemaOp = 's';
+
+// A transaction begins, with the index 0, and ends, with an index behind those of its changes.
+inline constexpr char kBeginOp = 'b';
+inline constexpr char kEndOp = 'e';
+
+// Whether events of the kind are of a table.
+constexpr bool has_table(char op) {
+  return op != 'm' && op != kBeginOp && op != kEndOp;
+}
+
+// Whether it is no change, but tells of changes: the server does not count it.
+constexpr bool is_told(char op) {
+  return op == kSchemaOp || op == kBeginOp || op == kEndOp;
+}
 
 struct Event {
   Lsn lsn;                       // of the commit record: the first half of the id
@@ -58,6 +76,9 @@ struct Event {
   Span key_span;                 // see key()
   char op = 0;                   // one of kOps; set before the prefix or the row's spans are
   bool barrier = false;          // may not overtake, nor be overtaken by, any other event
+
+  bool is_schema() const { return op == kSchemaOp; }
+  bool is_told() const { return walspout::is_told(op); }
 
   std::string_view schema() const { return table ? std::string_view(table->schema) : ""; }
   std::string_view table_name() const { return table ? std::string_view(table->name) : ""; }
@@ -118,21 +139,72 @@ struct Event {
 
 static_assert(sizeof(Event) <= 88);
 
-// The id of an event as text, "<lsn>-<index>" in decimal: the same on every sink and redelivery.
+// How far a receiver is that has an event and all before it, for those that count events.
+struct EventPlace {
+  Lsn lsn;
+  uint64_t index = 0;
+
+  // What precedes an event is no step: the event is still to come.
+  static EventPlace behind(const Event& event) {
+    if (!event.is_schema() && event.op != kBeginOp) return {event.lsn, event.index};
+    if (event.index > 0) return {event.lsn, event.index - 1};
+    return {Lsn{event.lsn.value - 1}, UINT64_MAX};  // no record begins there
+  }
+  auto operator<=>(const EventPlace&) const = default;
+};
+
+// The id of an event as text: the same on every sink and redelivery. "<lsn>-<index>" in decimal; of
+// a schema "<lsn>-s<fingerprint>", with 16 hexadecimal digits; of the ends of a transaction
+// "<lsn>-begin" and "<lsn>-commit".
 class EventId {
  public:
   explicit EventId(const Event& event) {
     char* end = buffer_.data() + buffer_.size();
     char* p = std::to_chars(buffer_.data(), end, event.lsn.value).ptr;
     *p++ = '-';
-    p = std::to_chars(p, end, event.index).ptr;
+    p = event.is_told() ? append_name(p, event) : std::to_chars(p, end, event.index).ptr;
     size_ = static_cast<size_t>(p - buffer_.data());
+  }
+
+  // Sets the members of an event that make its id; op stays, if the event is a change. False: the
+  // text is no id.
+  [[nodiscard]] static bool parse(std::string_view text, Event& event) {
+    const char* const end = text.data() + text.size();
+    const auto lsn = std::from_chars(text.data(), end, event.lsn.value);
+    if (lsn.ec != std::errc() || lsn.ptr == end || *lsn.ptr != '-') return false;
+    const char* const rest = lsn.ptr + 1;
+    if (rest != end && *rest == kSchemaOp) {
+      event.op = kSchemaOp;
+      std::from_chars(rest + 1, end, event.key_hash, 16);
+    } else if (rest != end && (*rest == kBegin.front() || *rest == kCommit.front())) {
+      event.op = *rest == kBegin.front() ? kBeginOp : kEndOp;
+    } else {
+      std::from_chars(rest, end, event.index);
+    }
+    return EventId(event).view() == text;
   }
 
   std::string_view view() const { return {buffer_.data(), size_}; }
   operator std::string_view() const { return view(); }
 
  private:
+  static constexpr std::string_view kBegin = "begin";
+  static constexpr std::string_view kCommit = "commit";
+
+  static char* append_name(char* p, const Event& event) {
+    if (event.is_schema()) return append_fingerprint(p, event.key_hash);
+    const std::string_view name = event.op == kBeginOp ? kBegin : kCommit;
+    std::memcpy(p, name.data(), name.size());
+    return p + name.size();
+  }
+  static char* append_fingerprint(char* p, uint64_t fingerprint) {
+    *p++ = kSchemaOp;
+    for (int shift = 60; shift >= 0; shift -= 4) {
+      *p++ = "0123456789abcdef"[fingerprint >> shift & 15];
+    }
+    return p;
+  }
+
   std::array<char, 20 + 1 + 20> buffer_;
   size_t size_;
 };

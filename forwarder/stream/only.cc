@@ -8,6 +8,8 @@ namespace {
 
 constexpr size_t kMostKnown = 4096;  // tables whose decision is remembered
 
+constexpr size_t kMostSchemas = 65'536;  // that are remembered
+
 // Signs of a pattern that are no bytes.
 constexpr char16_t kStar = 0x100;      // any characters
 constexpr char16_t kQuestion = 0x101;  // one character
@@ -140,7 +142,7 @@ std::vector<TablePattern::Like> TablePattern::likes() const {
   return all;
 }
 
-Only::Only(const OnlyConfig& config) {
+Only::Only(const OnlyConfig& config) : schemas_once_(config.schemas_once) {
   ops_.fill(config.ops.empty());
   for (const std::string& op : config.ops) ops_[static_cast<unsigned char>(op.front())] = true;
   for (const std::string& pattern : config.tables) patterns_.emplace_back(pattern);
@@ -152,6 +154,11 @@ bool Only::wants_table(const Table* table) const {
     return pattern.matches(table->schema, table->name);
   });
   return last == patterns_.rend() ? patterns_.front().excludes() : !last->excludes();
+}
+
+void Only::remember(uint64_t fingerprint) {
+  if (schemas_.size() >= kMostSchemas) schemas_.clear();
+  schemas_.insert(fingerprint);
 }
 
 void Only::look_up(const Table* table, const Chunk& chunk) {

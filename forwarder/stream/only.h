@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "stream/chunk.h"
@@ -20,6 +21,7 @@ namespace walspout {
 struct OnlyConfig {
   std::vector<std::string> tables;  // patterns; empty: all tables
   std::vector<std::string> ops;     // letters of Event::op; empty: all
+  bool schemas_once = false;        // a schema that was taken is not wanted again
 };
 
 class TablePattern {
@@ -63,10 +65,18 @@ class Only {
   // The same, and remembers the decision for the event's table. `chunk` holds the event.
   bool wants(const Event& event, const Chunk& chunk) {
     if (!wants_op(event.op)) return false;
+    if (event.is_schema() && schemas_.contains(event.key_hash)) return false;
     if (patterns_.empty() || event.table == nullptr) return true;
     if (event.table != last_) look_up(event.table, chunk);
     return last_wanted_;
   }
+
+  // The sink has got the event.
+  void took(const Event& event) {
+    if (event.is_schema() && schemas_once_) remember(event.key_hash);
+  }
+  // What the sink got may not have arrived.
+  void forget() { schemas_.clear(); }
 
  private:
   // The table is kept, so that no other table gets its address.
@@ -78,9 +88,12 @@ class Only {
   bool wants_op(char op) const { return ops_[static_cast<unsigned char>(op)]; }
   bool wants_table(const Table* table) const;
   void look_up(const Table* table, const Chunk& chunk);
+  void remember(uint64_t fingerprint);
 
   std::array<bool, 256> ops_{};
   std::vector<TablePattern> patterns_;
+  bool schemas_once_;
+  std::unordered_set<uint64_t> schemas_;  // fingerprints
   std::unordered_map<const Table*, Decision> known_;
   const Table* last_ = nullptr;  // one of `known_`
   bool last_wanted_ = false;

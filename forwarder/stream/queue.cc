@@ -123,6 +123,7 @@ size_t EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
     }
     bytes += event.document.size();
     batch.push_back(event);
+    if (cursor.only) cursor.only->took(event);
     advance(cursor, chunk);
     left_out += pass_over(cursor);
   }
@@ -215,6 +216,7 @@ void EventQueue::drop_handled(std::vector<Chunk>& freed) {
 
 void EventQueue::skip_discarded(Cursor& cursor) const {
   if (cursor.taken >= discarded_) return;
+  if (cursor.only) cursor.only->forget();
   cursor.taken = discarded_;
   cursor.chunk = discarded_chunks_;
   cursor.event = 0;

@@ -77,7 +77,8 @@ void Flight::add(const Event& event, size_t position) {
                               .key_hash = event.key_hash,
                               .size = event.document.size(),
                               .event = position,
-                              .barrier = event.barrier});
+                              .barrier = event.barrier,
+                              .op = event.op});
   ++pending_;
   bytes_ += event.document.size();
 }
@@ -95,7 +96,7 @@ void Flight::forget() {
 
 std::optional<size_t> Flight::resume(std::span<const Event> events) {
   const auto is = [](const Message& message, const Event& event) {
-    return message.lsn == event.lsn && message.index == event.index;
+    return message.lsn == event.lsn && message.index == event.index && message.op == event.op;
   };
   // Nothing is done since the last call: the callers leave out what is done, and nothing else.
   const size_t all = messages_.size();

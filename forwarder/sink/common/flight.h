@@ -37,8 +37,19 @@ class Flight {
     size_t size = 0;          // bytes of the document
     size_t event = kNoEvent;  // in the call under way; kNoEvent: the call does not have it
     bool barrier = false;
+    char op = 0;
     State state = State::kPending;
     std::unique_ptr<DeliveryError> error{};
+
+    // As far as its id goes.
+    Event as_event() const {
+      Event one;
+      one.lsn = lsn;
+      one.index = index;
+      one.key_hash = key_hash;
+      one.op = op;
+      return one;
+    }
   };
 
   // For clients ////////////////////////////////////////////////////////////////////////////////

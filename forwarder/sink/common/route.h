@@ -36,6 +36,9 @@ struct Route {
   std::string_view escape{};
   std::string no_key{};     // why {key} is not allowed; empty: it is
   bool is_for_all = false;  // other templates that the sink has give way to these
+  // Of schemas of tables; none: they go where the events of the table go.
+  std::optional<std::string> schemas{};
+  std::string_view initial_schemas{};  // the same, where schemas are sent and nothing else is said
 };
 
 }  // namespace walspout

@@ -232,6 +232,11 @@ Result<Router> Router::create(const Route& config) {
     if (!made) return tl::unexpected(made.error());
     router.fallback_ = std::move(*made);
   }
+  if (config.schemas) {
+    auto made = parse(*config.schemas, config);
+    if (!made) return in("schemas_to", made.error());
+    router.schemas_ = std::move(*made);
+  }
   return router;
 }
 
@@ -256,11 +261,12 @@ std::vector<std::string> Router::fixed_names() const {
   };
   for (const auto& [table, pattern] : tables_) add(pattern);
   if (fallback_) add(*fallback_);
+  if (schemas_) add(*schemas_);
   return names;
 }
 
 // As they are used: a table's own one makes no names of other tables.
-std::vector<Template> Router::templates() const {
+std::vector<Template> Router::templates_of_events() const {
   std::vector<Template> all;
   for (const auto& [table, pattern] : tables_) {
     if (table == kMessages) {
@@ -275,6 +281,20 @@ std::vector<Template> Router::templates() const {
   }
   if (fallback_) all.push_back(*fallback_);
   return all;
+}
+
+std::vector<Template> Router::templates() const {
+  std::vector<Template> all = templates_of_events();
+  if (schemas_) all.push_back(*schemas_);
+  return all;
+}
+
+std::optional<std::string> Router::name_of_both() const {
+  if (!schemas_) return std::nullopt;
+  for (const Template& one : templates_of_events()) {
+    if (auto name = Template::common_name(one, *schemas_)) return name;
+  }
+  return std::nullopt;
 }
 
 std::vector<std::string> Router::patterns(std::string_view any) const {
@@ -293,6 +313,7 @@ std::optional<std::string> Router::common_name(const Router& a, const Router& b)
 }
 
 const Template* Router::find(const Event& event, std::string& key) const {
+  if (event.is_schema() && schemas_) return &*schemas_;
   if (event.table == nullptr) {
     key = kMessages;
   } else {

@@ -84,13 +84,19 @@ class Router {
   // A name that both routers can make; none: there is no such name.
   static std::optional<std::string> common_name(const Router& a, const Router& b);
 
+  // A name that schemas and other events can have; none: schemas have names of their own, or no
+  // such name.
+  std::optional<std::string> name_of_both() const;
+
  private:
   static Result<Template> parse(const std::string& text, const Route& route);
   const Template* find(const Event& event, std::string& key) const;
   std::vector<Template> templates() const;
+  std::vector<Template> templates_of_events() const;
 
   std::map<std::string, Template, std::less<>> tables_;
   std::optional<Template> fallback_;
+  std::optional<Template> schemas_;
   Unmapped unmapped_ = Unmapped::kError;
 };
 

@@ -1,7 +1,6 @@
 #include "sink/exec/exec.h"
 
 #include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace walspout {
@@ -18,10 +17,7 @@ constexpr std::chrono::seconds kHalfClosed{1};  // until a program that closes a
 constexpr std::string_view kIdFirst = R"({"id":")";
 
 std::string id_of(const Flight::Message& message) {
-  Event event;
-  event.lsn = message.lsn;
-  event.index = message.index;
-  return std::string(EventId(event).view());
+  return std::string(EventId(message.as_event()).view());
 }
 
 // The oldest event without an answer; empty: all events have one.
@@ -202,12 +198,8 @@ Result<void> ExecSink::hear(std::string_view line, Flight& flight) {
 
 Result<void> ExecSink::hear(const ExecAnswer& answer, Flight& flight) {
   Event event;
-  const char* const end = answer.id.data() + answer.id.size();
-  const auto lsn = std::from_chars(answer.id.data(), end, event.lsn.value);
-  const bool has_dash = lsn.ec == std::errc() && lsn.ptr != end && *lsn.ptr == '-';
-  if (has_dash) std::from_chars(lsn.ptr + 1, end, event.index);
-  const Id id{event.lsn, event.index};
-  const bool is_id = has_dash && EventId(event).view() == answer.id;
+  const bool is_id = EventId::parse(answer.id, event);
+  const Id id = Id::of(event);
   const std::optional<uint64_t> number = is_id ? find(id, flight) : std::nullopt;
   if (!number && is_id && was_answered(id)) return {};
   if (!number) {
@@ -236,7 +228,7 @@ Result<void> ExecSink::hear(const ExecAnswer& answer, Flight& flight) {
 std::optional<uint64_t> ExecSink::find(const Id& id, const Flight& flight) const {
   const auto is_it = [&](uint64_t number) {
     const Flight::Message* message = flight.find(number);
-    return message != nullptr && message->lsn == id.lsn && message->index == id.index;
+    return message != nullptr && Id::of(message->as_event()) == id;
   };
   if (is_it(expected_)) return expected_;
   std::optional<uint64_t> found;

@@ -47,7 +47,12 @@ class ExecSink final : public Sink, private WindowClient {
   // An event that was answered for.
   struct Id {
     Lsn lsn;
-    uint64_t index = 0;
+    uint64_t number = 0;  // index, or fingerprint
+    char told = 0;        // op of what is no change
+    static Id of(const Event& event) {
+      if (!event.is_told()) return {event.lsn, event.index};
+      return {event.lsn, event.is_schema() ? event.key_hash : 0, event.op};
+    }
     bool operator==(const Id&) const = default;
   };
 

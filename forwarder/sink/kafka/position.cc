@@ -20,7 +20,8 @@ bool take_number(std::string_view& text, T& value, std::string_view end) {
 }  // namespace
 
 KafkaPosition KafkaPosition::after(const Event& event) const {
-  return {event.lsn, event.index, std::max(time, event.commit_time)};
+  const EventPlace place = EventPlace::behind(event);
+  return {place.lsn, place.index, std::max(time, event.commit_time)};
 }
 
 std::string KafkaPosition::text() const {

@@ -9,6 +9,7 @@
 #include "base/keys.h"
 #include "base/secret.h"
 #include "sink/common/route.h"
+#include "stream/event.h"
 
 namespace walspout {
 
@@ -54,7 +55,7 @@ struct RowsConfig {
   // Whether an event of this kind changes nothing.
   bool passes_over(char op) const {
     const bool keeps = mode == PostgresMode::kAppend && deleted_at.empty();
-    return op == 'm' || (op == 'd' && keeps) ||
+    return !has_table(op) || op == kSchemaOp || (op == 'd' && keeps) ||
            (op == 't' && (keeps || truncate == Truncates::kIgnore));
   }
 };

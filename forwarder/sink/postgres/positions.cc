@@ -52,7 +52,8 @@ std::optional<PostgresPosition> position_of(const Row& row) {
 }  // namespace
 
 PostgresPosition PostgresPosition::after(const Event& event) const {
-  return {event.lsn, event.index, std::max(time, event.commit_time)};
+  const EventPlace place = EventPlace::behind(event);
+  return {place.lsn, place.index, std::max(time, event.commit_time)};
 }
 
 PostgresPositions::PostgresPositions(std::string sink)

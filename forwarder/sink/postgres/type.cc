@@ -40,7 +40,7 @@ KeyTable<PostgresConfig> table() {
            "by `sslmode=verify-full sslrootcert=/etc/ssl/ca.pem`")
       .required();
   add_route(table, "target", &PostgresConfig::target,
-            "Template of the table, SCHEMA.TABLE; a dot in a name of the template is `%2E`");
+            "Template of the table, SCHEMA.TABLE; a dot in a name of the template is `%2E`", false);
   add_rows_keys(table, &PostgresConfig::rows);
   table.key("create_tables", &PostgresConfig::create_tables, "Make tables that the target lacks")
       .key("add_columns", &PostgresConfig::add_columns, "Add columns that a target's table lacks")

@@ -180,10 +180,8 @@ tl::expected<void, Broken> RabbitmqSink::hear(const RabbitmqNews& news, Flight& 
 void RabbitmqSink::hear_return(const RabbitmqNews& news, const Flight& flight) {
   for (uint64_t tag = flight.first(); tag < flight.next(); ++tag) {
     const Flight::Message& message = *flight.find(tag);
-    Event event;
-    event.lsn = message.lsn;
-    event.index = message.index;
-    if (!flight.is_pending(tag) || returned_.contains(tag) || EventId(event).view() != news.id) {
+    if (!flight.is_pending(tag) || returned_.contains(tag) ||
+        EventId(message.as_event()).view() != news.id) {
       continue;
     }
     returned_.emplace(tag, Error{ErrorKind::kReject,

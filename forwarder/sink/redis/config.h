@@ -28,7 +28,10 @@ struct RedisConfig {
                {},
                "%:.",
                "which would make a stream for each key, without limit: leave it out, and add "
-               "\"key\" to \"fields\" if readers need the key"};
+               "\"key\" to \"fields\" if readers need the key",
+               false,
+               {},
+               "walspout:{database}:{pipeline}:schemas"};
   std::optional<uint64_t> maxlen;           // about; none: never trimmed
   std::vector<std::string> fields{"data"};  // of an entry: data id op schema table key
   std::string username;                     // ACL user; wins over the URL's

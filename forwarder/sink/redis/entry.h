@@ -23,7 +23,11 @@ struct RedisId {
   uint64_t lsn = 0;
   uint64_t index = 0;
 
-  static RedisId of(const Event& event) { return {event.lsn.value, event.index}; }
+  // What comes before a transaction is where no record begins.
+  static RedisId of(const Event& event) {
+    return event.op == kBeginOp ? RedisId{event.lsn.value - 1, 0}
+                                : RedisId{event.lsn.value, event.index};
+  }
   // False, and `id` is worth nothing: the text is no id.
   [[nodiscard]] static bool parse(std::string_view text, RedisId& id);
   std::string text() const;

@@ -36,6 +36,13 @@ bool same_database(const RedisEndpoint& a, const RedisEndpoint& b) {
   return a.port == b.port && canonical_host(a.host) == canonical_host(b.host);
 }
 
+// A schema comes again before whichever row is the first one in a connection, so its id may be one
+// that no entry has. What was delivered up to there had its schema before.
+bool is_superseded(const Event& event, const RedisStream& stream) {
+  return event.is_schema() && RedisId::of(event) <= stream.delivered.id &&
+         event.commit_time <= stream.delivered.time;
+}
+
 }  // namespace
 
 RedisSink::RedisSink(RedisEndpoint endpoint, RedisConfig config, Router router,
@@ -54,6 +61,11 @@ Result<std::unique_ptr<Sink>> RedisSink::create(const RedisConfig& config) {
   if (!endpoint) return tl::unexpected(endpoint.error());
   auto router = Router::create(config.stream);
   if (!router) return in("stream", router.error());
+  if (const auto name = router->name_of_both(); name && !config.own_ids) {
+    return fatal("\"schemas_to\" and \"stream\" can both make \"" + *name +
+                 "\", and a stream of rows has no place for a schema, as ids of entries have to "
+                 "grow: give schemas a stream of their own");
+  }
   auto fields = redis_fields(config.fields);
   if (!fields) return tl::unexpected(fields.error());
   if (!config.username.empty()) endpoint->user = config.username;
@@ -197,7 +209,11 @@ Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, P
 Result<void> RedisSink::encode(const Event& event, const RedisStream& stream, TimePoint deadline) {
   const EventId id(event);
   buffer_ += stream.command;
-  append_word(buffer_, config_.own_ids ? std::string_view("*") : id.view());
+  if (event.is_told() && !config_.own_ids) {
+    append_word(buffer_, RedisId::of(event).text());
+  } else {
+    append_word(buffer_, config_.own_ids ? std::string_view("*") : id.view());
+  }
   for (const RedisField field : streams_->fields()) {
     buffer_ += header_of(field);
     const std::string_view value = value_of(field, event, id);
@@ -235,9 +251,13 @@ void RedisSink::choose(std::span<const Event> events, size_t& next, Batch& batch
       progress.drop(next);
       continue;
     }
+    const bool old = !config_.own_ids && RedisId::of(events[next]) <= targets_[next]->top;
+    if (old && is_superseded(events[next], *targets_[next])) {
+      progress.durable(next);
+      continue;
+    }
     bytes += events[next].document.size();
     if (!batch.empty() && bytes > kTransactionBytes) break;
-    const bool old = !config_.own_ids && RedisId::of(events[next]) <= targets_[next]->top;
     (old ? batch.old : batch.events).push_back(next);
   }
   // Without EXEC nothing could hold it back, so it must be the first one.

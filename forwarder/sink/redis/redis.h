@@ -41,6 +41,9 @@
 // With `ids: redis` none of this holds: entries have ids that Redis makes, nothing is compared, and
 // an event that comes again is there twice. That is for events whose ids do not grow.
 //
+// Schemas of tables have a stream of their own. An entry has the id of the event that the schema
+// precedes, as ids have to grow. A schema at or before a position counts as delivered.
+//
 // Dead letters that are replayed are what the stream went on without: positions say nothing of
 // them. Each one below the stream's end is looked for, and rejected if it is not there.
 #pragma once

@@ -326,7 +326,7 @@ Delivery RedisStreams::verify(RedisLink& link, std::span<const Event> events,
   };
   buffer_.clear();
   for (const size_t event : which) {
-    const EventId id(events[event]);
+    const std::string id = RedisId::of(events[event]).text();
     append_command(buffer_, {"XRANGE", targets[event]->name, id, id});
     if (buffer_.size() < kBuffer) continue;
     auto sent = link.write(buffer_, "", deadline);

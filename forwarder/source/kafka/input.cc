@@ -259,7 +259,7 @@ Result<void> KafkaInput::take(KafkaConsumer::Event event) {
   } else if (*found) {
     Taken& taken = taken_.emplace_back();
     taken.event = (*found)->event;
-    if (taken.event.op != 'm') taken.table = table_of(**found);
+    if (has_table(taken.event.op)) taken.table = table_of(**found);
     taken.event.table = taken.table.get();
     taken.message = std::move(event);
     taken_bytes_ += taken.event.document.size();

@@ -55,12 +55,6 @@ Result<Values> known(std::span<const KafkaHeader> headers) {
   return values;
 }
 
-bool parse_id(std::string_view id, Event& event) {
-  const size_t dash = id.find('-');
-  return dash != id.npos && parse(id.substr(0, dash), event.lsn.value) &&
-         parse(id.substr(dash + 1), event.index) && EventId(event).view() == id;
-}
-
 // "name:begin+size" at the front of `text`, if it is there. False: that is no object of the
 // document which begins at `from` or behind.
 bool cut_span(std::string_view& text, std::string_view name, std::string_view document,
@@ -110,11 +104,11 @@ bool has_other_id(const Event& event) {
 
 Result<void> parse_rest(const Values& values, KafkaEvent& found) {
   Event& event = found.event;
-  if (event.op == 'm') {
+  if (!has_table(event.op)) {
     if (values[kSchema] || values[kTable]) return broken("table");
     if (values[kSpans]) return broken("spans");
     if (values[kPrefix] && values[kPrefix]->size() > kLongestName) return broken("prefix");
-    event.set_prefix(values[kPrefix].value_or(""));
+    if (event.op == 'm') event.set_prefix(values[kPrefix].value_or(""));
   } else {
     if (values[kPrefix]) return broken("prefix");
     if (!is_name(values[kSchema])) return broken("schema");
@@ -127,7 +121,9 @@ Result<void> parse_rest(const Values& values, KafkaEvent& found) {
   if (values[kBarrier] && *values[kBarrier] != "1") return broken("barrier");
   event.barrier = values[kBarrier].has_value();
   const std::string_view hash = *values[kHash];
+  const uint64_t fingerprint = event.key_hash;
   if (hash.size() != kHashDigits || !parse(hash, event.key_hash, 16)) return broken("hash");
+  if (event.is_schema() && event.key_hash != fingerprint) return broken("hash");
   return {};
 }
 
@@ -141,9 +137,11 @@ Result<std::optional<KafkaEvent>> kafka_event(std::optional<std::string_view> va
   if (!values[kId]) return reject("it has no header \"id\"");
   if (!values[kOp]) return reject("it has no header \"op\"");
   KafkaEvent found;
-  if (!parse_id(*values[kId], found.event)) return broken("id");
+  if (!EventId::parse(*values[kId], found.event)) return broken("id");
   if (values[kOp]->size() != 1 || kOps.find(values[kOp]->front()) == kOps.npos) return broken("op");
-  found.event.op = values[kOp]->front();
+  const char op = values[kOp]->front();
+  if (found.event.op != (is_told(op) ? op : 0)) return broken("op");
+  found.event.op = op;
   if (!value) return std::nullopt;
   if (!values[kHash]) {
     return fatal(

@@ -137,6 +137,26 @@ TEST(Config, WaitNeedsReplicas) {
   EXPECT_THAT(redis("replicas: 1, timeout: 0s"), HasSubstr("timeout"));
 }
 
+TEST(Config, SchemasNeedASourceThatHasThem) {
+  const auto text = [](const std::string& source, const std::string& redis) {
+    return with(source, "{type: redis, url: \"redis://x\"" + redis + "}");
+  };
+  EXPECT_EQ(problems(text("schemas: true", "")), "");
+  const LoadedConfig loaded = parse_config(text("schemas: true", ""));
+  const auto& redis =
+      std::any_cast<const RedisConfig&>(loaded.config.pipelines[0].sinks[0].options);
+  EXPECT_EQ(redis.stream.schemas, "walspout:{database}:{pipeline}:schemas");
+  const LoadedConfig without = parse_config(text("", ""));
+  EXPECT_FALSE(std::any_cast<const RedisConfig&>(without.config.pipelines[0].sinks[0].options)
+                   .stream.schemas);
+  EXPECT_THAT(problems(text("", ", schemas_to: s")), HasSubstr("schemas: true"));
+  EXPECT_THAT(problems(text("schema_format: avro", "")), HasSubstr("schemas: true"));
+  EXPECT_THAT(problems(text("schemas: true", ", schemas_to: \"{tabel}\"")), HasSubstr("table"));
+  EXPECT_THAT(problems(text("schemas: true", ", stream: s, schemas_to: s")),
+              HasSubstr("a stream of their own"));
+  EXPECT_THAT(problems(text("schemas: true, schema_format: xml", "")), HasSubstr("avro"));
+}
+
 TEST(Config, ReadsWaysToLogIn) {
   const std::string begin =
       "pipelines:\n  - name: p\n    source: {dsn: host=x, slot: s}\n    sinks:\n"
@@ -170,6 +190,9 @@ pipelines:
       columns: {public.users: {mail: hash as m, ssn: omit}, "*.*": {password: mask "*"}}
       set: {sid: eu-1, n: 7}
       hash_key: hidden
+      transactions: true
+      schemas: true
+      schema_format: avro
       create_slot: false
       failover: true
     sinks:
@@ -177,6 +200,7 @@ pipelines:
         name: fast
         url: redis://127.0.0.1:6379/0
         stream: "walspout:{schema}.{table}"
+        schemas_to: "schemas:{table}"
         maxlen: 1000000
         ids: redis
         fields: [data, op]
@@ -210,6 +234,7 @@ pipelines:
           tables: {public.orders: orders}
           fallback: "{op}"
         unmapped: drop
+        schemas_to: schemas.{table}
         persistent: false
         mandatory: false
         unconfirmed: 5
@@ -227,6 +252,7 @@ pipelines:
         servers: ["nats://a:4222", "tls://b"]
         subject: "shop.{schema}.{table}"
         unmapped: drop
+        schemas_to: schemas
         create_stream:
           name: shop
           subjects: ["shop.>"]
@@ -253,6 +279,7 @@ pipelines:
         brokers: ["a:9092", "[::1]:9093"]
         topic: {tables: {public.orders: orders}}
         unmapped: drop
+        schemas_to: schemas
         value: row
         tombstones: true
         exactly_once: true
@@ -297,6 +324,8 @@ state: /var/lib/walspout
                       {"*.*", {{"password", "mask \"*\""}}}}));
   EXPECT_EQ(pipeline.source.set, (TextMap{{"sid", "eu-1"}, {"n", "7"}}));
   EXPECT_EQ(pipeline.source.hash_key.reveal(), "hidden");
+  EXPECT_TRUE(pipeline.source.transactions && pipeline.source.schemas);
+  EXPECT_EQ(pipeline.source.schema_format, "avro");
   EXPECT_FALSE(pipeline.source.create_slot);
   EXPECT_TRUE(pipeline.source.failover);
   EXPECT_EQ(pipeline.memory, 16u << 20);
@@ -310,6 +339,7 @@ state: /var/lib/walspout
   EXPECT_EQ(pipeline.sinks[0].deliver_timeout, Milliseconds(20'000));
   const auto& redis = std::any_cast<const RedisConfig&>(pipeline.sinks[0].options);
   EXPECT_EQ(redis.stream.fallback, "walspout:{schema}.{table}");
+  EXPECT_EQ(redis.stream.schemas, "schemas:{table}");
   EXPECT_EQ(redis.maxlen, 1'000'000u);
   EXPECT_TRUE(redis.own_ids);
   EXPECT_THAT(redis.fields, ElementsAre("data", "op"));
@@ -347,6 +377,7 @@ state: /var/lib/walspout
   EXPECT_EQ(rabbitmq.routing_key.tables.at("public.orders"), "orders");
   EXPECT_EQ(rabbitmq.routing_key.fallback, "{op}");
   EXPECT_EQ(rabbitmq.routing_key.unmapped, Unmapped::kDrop);
+  EXPECT_EQ(rabbitmq.routing_key.schemas, "schemas.{table}");
   EXPECT_FALSE(rabbitmq.persistent);
   EXPECT_FALSE(rabbitmq.mandatory);
   EXPECT_EQ(rabbitmq.unconfirmed, 5u);
@@ -368,6 +399,7 @@ state: /var/lib/walspout
   EXPECT_EQ(nats.servers[1].reveal(), "tls://b");
   EXPECT_EQ(nats.subject.fallback, "shop.{schema}.{table}");
   EXPECT_EQ(nats.subject.unmapped, Unmapped::kDrop);
+  EXPECT_EQ(nats.subject.schemas, "schemas");
   ASSERT_TRUE(nats.create_stream);
   EXPECT_EQ(nats.create_stream->name, "shop");
   EXPECT_THAT(nats.create_stream->subjects, ElementsAre("shop.>"));
@@ -392,6 +424,7 @@ state: /var/lib/walspout
   EXPECT_EQ(kafka.topic.tables.at("public.orders"), "orders");
   EXPECT_EQ(kafka.topic.fallback, std::nullopt);
   EXPECT_EQ(kafka.topic.unmapped, Unmapped::kDrop);
+  EXPECT_EQ(kafka.topic.schemas, "schemas");
   EXPECT_TRUE(kafka.rows);
   EXPECT_TRUE(kafka.tombstones);
   EXPECT_TRUE(kafka.exactly_once);

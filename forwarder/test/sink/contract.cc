@@ -38,6 +38,18 @@ void Events::add(Event event, std::string document) {
   events_.push_back(event);
 }
 
+void Events::add_schema(uint64_t fingerprint) {
+  Event event;
+  event.op = kSchemaOp;
+  event.lsn = Lsn{lsn_};
+  event.index = index_;
+  event.key_hash = fingerprint;
+  event.commit_time = 1'700'000'000'123'456;
+  event.table = &table();
+  event.barrier = true;
+  add(event, "{\"op\":\"s\",\"fingerprint\":" + std::to_string(fingerprint) + "}");
+}
+
 void Events::add_with_key(const std::string& key) {
   const std::string begin = "{\"op\":\"c\",\"schema\":\"public\",\"table\":\"orders\",\"key\":";
   Event event;

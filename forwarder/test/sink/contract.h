@@ -52,6 +52,8 @@ class Events {
   // An insert into public.orders with this key and a document of at least so many bytes.
   void add(int key, size_t bytes = 0);
   void add(Event event, std::string document);
+  // The schema of the table of the event that comes next.
+  void add_schema(uint64_t fingerprint);
   // The same with this JSON object as the key.
   void add_with_key(const std::string& key);
   // As if the next transaction began.

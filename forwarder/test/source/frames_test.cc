@@ -619,5 +619,117 @@ TEST(FrameDecoder, NeverReadsBeyondCutRows) {
   }
 }
 
+MessageBuilder with_schema() {
+  MessageBuilder builder;
+  builder.begin(100)
+      .relation(7, "public", "orders", columns())
+      .event('s', 0, R"({"op":"s"})", 7, 0xab, 1)
+      .event('c', 0, R"({"a":1})", 7, 1)
+      .event('s', 4, R"({"op":"s","x":1})", 7, 0xcd, 1)
+      .event('u', 4, R"({"a":2})", 7, 1)
+      .commit(100, 140, 2);
+  return builder;
+}
+
+TEST(FrameDecoder, ASchemaCountsNothing) {
+  FrameDecoder decoder;
+  Result<Chunk> chunk = decoder.decode(with_schema().message());
+  ASSERT_TRUE(chunk) << chunk.error().what;
+  ASSERT_EQ(chunk->events.size(), 4u);
+  EXPECT_EQ(chunk->commits[0].events_before, 4u);
+  const Event& schema = chunk->events[2];
+  EXPECT_TRUE(schema.is_schema() && schema.barrier);
+  EXPECT_EQ(schema.table_name(), "orders");
+  EXPECT_EQ(EventId(schema).view(), "100-s00000000000000cd");
+  EXPECT_EQ(EventId(chunk->events[3]).view(), "100-4");
+}
+
+TEST(FrameDecoder, ASchemaComesAgainWithItsEvent) {
+  FrameDecoder decoder;
+  decoder.reset({Lsn{100}, 0, 1'000'000, false});
+  Result<Chunk> chunk = decoder.decode(with_schema().message());
+  ASSERT_TRUE(chunk) << chunk.error().what;
+  ASSERT_EQ(chunk->events.size(), 2u);
+  EXPECT_TRUE(chunk->events[0].is_schema());
+  EXPECT_EQ(chunk->events[1].index, 4u);
+}
+
+TEST(FrameDecoder, RejectsASchemaWithoutItsEvent) {
+  const auto begun = [] {
+    MessageBuilder builder;
+    builder.begin(100).relation(7, "public", "orders").event('s', 3, "{}", 7, 1, 1);
+    return builder;
+  };
+  EXPECT_THAT(error_of(begun()), HasSubstr("something is missing"));
+  EXPECT_THAT(error_of(begun().commit(100, 140, 0)), HasSubstr("something is missing"));
+  EXPECT_THAT(error_of(begun().event('c', 4, "{}", 7)), HasSubstr("something is missing"));
+  EXPECT_EQ(error_of(begun().event('c', 3, "{}", 7).commit(100, 140, 1)), "no error");
+  MessageBuilder nameless;
+  nameless.begin(100).event('s', 0, "{}", 0, 1).event('m', 0, "{}").commit(100, 140, 1);
+  EXPECT_THAT(error_of(nameless), HasSubstr("a schema of no relation"));
+}
+
+TEST(FrameDecoder, TheEndsOfATransactionCountNothing) {
+  MessageBuilder whole;
+  whole.begin(800)
+      .relation(7, "public", "orders")
+      .event('b', 0, R"({"op":"begin"})", 0, 0, 1)
+      .event('s', 0, "{}", 7, 0xab, 1)
+      .event('c', 0, "{}", 7)
+      .event('e', 5, R"({"op":"commit"})", 0, 0, 1)
+      .commit(800, 840, 1);
+  FrameDecoder decoder;
+  Result<Chunk> chunk = decoder.decode(whole.message());
+  ASSERT_TRUE(chunk) << chunk.error().what;
+  ASSERT_EQ(chunk->events.size(), 4u);
+  EXPECT_EQ(EventId(chunk->events[0]).view(), "800-begin");
+  EXPECT_EQ(EventId(chunk->events[3]).view(), "800-commit");
+  EXPECT_LT(EventPlace::behind(chunk->events[0]), EventPlace::behind(chunk->events[2]));
+  EXPECT_GT(EventPlace::behind(chunk->events[3]), EventPlace::behind(chunk->events[2]));
+
+  const auto begun = [] {
+    MessageBuilder builder;
+    builder.begin(800);
+    return builder;
+  };
+  EXPECT_THAT(error_of(begun().event('b', 0, "{}")), HasSubstr("something is missing"));
+  EXPECT_THAT(error_of(begun().event('b', 0, "{}").commit(800, 840, 0)),
+              HasSubstr("something is missing"));
+  EXPECT_THAT(error_of(begun().event('m', 0, "{}").event('e', 1, "{}")),
+              HasSubstr("something is missing"));
+  EXPECT_THAT(error_of(begun().event('e', 0, "{}").event('m', 1, "{}")),
+              HasSubstr("something is missing"));
+  EXPECT_THAT(error_of(begun().event('m', 0, "{}").event('b', 1, "{}")),
+              HasSubstr("begins within itself"));
+}
+
+TEST(EventPlace, BehindASchemaIsBeforeItsEvent) {
+  Event event;
+  event.lsn = Lsn{800};
+  event.index = 3;
+  EXPECT_EQ(EventPlace::behind(event), (EventPlace{Lsn{800}, 3}));
+  event.op = 's';
+  EXPECT_EQ(EventPlace::behind(event), (EventPlace{Lsn{800}, 2}));
+  event.index = 0;
+  EXPECT_LT(EventPlace::behind(event), (EventPlace{Lsn{800}, 0}));
+  EXPECT_GT(EventPlace::behind(event), (EventPlace{Lsn{792}, UINT64_MAX}));
+}
+
+TEST(EventId, IsReadAsItIsWritten) {
+  for (const char* text :
+       {"1-0", "18446744073709551615-18446744073709551615", "27439048-s00000000000000ff",
+        "1-sffffffffffffffff", "1-begin", "18446744073709551615-commit"}) {
+    Event event;
+    EXPECT_TRUE(EventId::parse(text, event)) << text;
+    EXPECT_EQ(EventId(event).view(), text);
+  }
+  for (const char* text : {"", "-", "1", "1-", "-1", "1-01", "1-s", "1-sff", "1-s00000000000000FF",
+                           "1-s00000000000000ff0", "1-s0x000000000000ff", "1-1 ", "a-1", "1-beg",
+                           "1-begin ", "1-commi", "1-commits", "1-e"}) {
+    Event event;
+    EXPECT_FALSE(EventId::parse(text, event)) << text;
+  }
+}
+
 }  // namespace
 }  // namespace walspout

@@ -395,5 +395,48 @@ TEST(EventQueue, ManySinksHearOfEventsInTime) {
   sink.join();
 }
 
+// A schema, and its event.
+Chunk schema(uint64_t lsn, uint64_t fingerprint) {
+  test::MessageBuilder builder;
+  builder.begin(lsn).relation(1, "public", "t");
+  builder.event('s', 0, "{}", 1, fingerprint, 1).event('c', 0, "{}", 1).commit(lsn, lsn + 8, 1);
+  FrameDecoder decoder;
+  return std::move(decoder.decode(builder.message()).value());
+}
+
+std::string ops(EventQueue& queue, size_t sink, BatchLimits limits) {
+  std::string all;
+  std::vector<Event> batch;
+  for (;;) {
+    const size_t passed = queue.take(sink, limits, kNoWait, batch);
+    if (batch.empty() && passed == 0) return all;
+    for (const Event& event : batch) all += event.op;
+    queue.done(sink);
+  }
+}
+
+TEST(EventQueue, GivesASchemaOnceWhereThatIsWanted) {
+  EventQueue queue(2, 1 << 20, [] {});
+  queue.only(0, {{}, {}, true});
+  for (const uint64_t fingerprint : {1, 1, 2, 1}) queue.push(schema(10, fingerprint));
+  // One event at a time, so that each is looked at more than once.
+  EXPECT_EQ(ops(queue, 0, {1, 1 << 20, true}), "sccscc");
+  EXPECT_EQ(ops(queue, 1, kAll), "scscscsc");
+  EXPECT_EQ(queue.handled(), 8u);
+}
+
+TEST(EventQueue, GivesASchemaAgainThatWasDiscarded) {
+  EventQueue queue(1, 1 << 20, [] {});
+  queue.only(0, {{}, {}, true});
+  queue.push(schema(10, 1));
+  std::vector<Event> batch;
+  queue.take(0, kAll, kNoWait, batch);
+  ASSERT_EQ(batch.size(), 1u);
+  queue.discard();
+  queue.done(0);
+  queue.push(schema(10, 1));
+  EXPECT_EQ(ops(queue, 0, kAll), "sc");
+}
+
 }  // namespace
 }  // namespace walspout

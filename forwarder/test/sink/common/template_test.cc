@@ -226,5 +226,26 @@ TEST(RouterTest, ADestinationMayRejectKeys) {
   EXPECT_EQ(problem(Route{{}, "x:{key}", Unmapped::kError}), "");
 }
 
+TEST(RouterTest, SchemasHaveAPlaceOfTheirOwn) {
+  const Table table{"public", "orders"};
+  Route route;
+  route.fallback = "rows.{table}";
+  std::string name;
+  ASSERT_TRUE(*Router::create(route)->route(event_of(&table, 's'), name));
+  EXPECT_EQ(name, "rows.orders");
+  route.schemas = "schemas.{schema}";
+  route.tables["public.orders"] = "orders";
+  const auto router = Router::create(route);
+  ASSERT_TRUE(*router->route(event_of(&table, 's'), name));
+  EXPECT_EQ(name, "schemas.public");
+  ASSERT_TRUE(*router->route(event_of(&table, 'c'), name));
+  EXPECT_EQ(name, "orders");
+  EXPECT_FALSE(router->name_of_both());
+  route.schemas = "rows.{schema}";
+  EXPECT_TRUE(Router::create(route)->name_of_both());
+  route.schemas = "{nonsense}";
+  EXPECT_FALSE(Router::create(route));
+}
+
 }  // namespace
 }  // namespace walspout

@@ -155,6 +155,26 @@ TEST_F(KafkaOnceTest, WhatWasDeliveredIsNotSentAgain) {
   EXPECT_EQ(values_in(topic_), events_.documents());
 }
 
+// The position behind a schema is not that of the event which the schema precedes.
+TEST_F(KafkaOnceTest, AnEventBehindASchemaIsNotPassedOver) {
+  Events events;
+  events.add(1);
+  events.add_schema(0xab);
+  events.add(2);
+  ASSERT_TRUE(deliver(*make(), events.span().first(2)));
+  EXPECT_EQ(position(), "1000-0 0/3E8 1700000000123456");
+  ASSERT_TRUE(deliver(*make(), events.span()));
+  const auto values = values_in(topic_);
+  EXPECT_EQ(std::count(values.begin(), values.end(), events.documents()[2]), 1);
+  EXPECT_EQ(std::count(values.begin(), values.end(), events.documents()[0]), 1);
+  Events first(2000);
+  first.add_schema(0xcd);
+  first.add(3);
+  ASSERT_TRUE(deliver(*make(), first.span().first(1)));
+  ASSERT_TRUE(deliver(*make(), first.span()));
+  EXPECT_EQ(values_in(topic_).back(), first.documents()[1]);
+}
+
 TEST_F(KafkaOnceTest, AnEventMayBeSeveralMessages) {
   config_.tombstones = true;
   Event gone = events_.span()[9];

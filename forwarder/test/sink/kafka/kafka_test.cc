@@ -191,6 +191,23 @@ TEST_F(KafkaSinkTest, TablesHaveTopics) {
   EXPECT_EQ(values_in(topic_ + ".orders.c").size(), 10u);
 }
 
+TEST_F(KafkaSinkTest, SchemasHaveATopicOfTheirOwn) {
+  SHOWS("kafka.schemas_to");
+  config_.topic.schemas = topic_ + ".schemas";
+  client_.create(topic_);
+  client_.create(topic_ + ".schemas");
+  Events events;
+  events.add_schema(0xab);
+  events.add(1);
+  ASSERT_TRUE(deliver_all(*sink_for(config_), events.span()));
+  EXPECT_EQ(values_in(topic_).size(), 1u);
+  const auto schemas = client_.messages(topic_ + ".schemas");
+  ASSERT_EQ(schemas.size(), 1u);
+  EXPECT_EQ(schemas[0].headers.at("id"), "1000-s00000000000000ab");
+  EXPECT_EQ(schemas[0].headers.at("op"), "s");
+  EXPECT_EQ(schemas[0].headers.at("hash"), "00000000000000ab");
+}
+
 TEST_F(KafkaSinkTest, TombstonesFollowDeletes) {
   SHOWS("kafka.tombstones");
   client_.create(topic_);

@@ -153,6 +153,21 @@ TEST_F(NatsSinkTest, TablesHaveSubjectsOfTheirOwn) {
   EXPECT_EQ(progress.dropped_count(), 10u);
 }
 
+TEST_F(NatsSinkTest, SchemasHaveASubjectOfTheirOwn) {
+  SHOWS("nats.schemas_to");
+  start();
+  config_.subject.schemas = "walspout.schemas.{table}";
+  Events events;
+  events.add_schema(0xab);
+  events.add(1);
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(deliver_all(*sink_for(config_), events.span()));
+  const auto messages = client_->messages(kStream);
+  ASSERT_EQ(messages.size(), 2u);
+  EXPECT_EQ(messages[0].subject, "walspout.schemas.orders");
+  EXPECT_EQ(messages[0].headers.at("Nats-Msg-Id"), "1000-s00000000000000ab");
+  EXPECT_EQ(messages[1].subject, kSubject);
+}
+
 TEST_F(NatsSinkTest, TheStreamDropsRepeats) {
   start();
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span()));

@@ -637,6 +637,25 @@ TEST_F(RabbitmqSinkTest, TablesHaveRoutingKeysOfTheirOwn) {
   EXPECT_EQ(client_.messages(name_).size(), 0u);
 }
 
+TEST_F(RabbitmqSinkTest, SchemasHaveARoutingKeyOfTheirOwn) {
+  SHOWS("rabbitmq.schemas_to");
+  const std::string own = unique("schemas");
+  client_.queue(own, name_, "schemas");
+  config_.routing_key.schemas = "schemas";
+  Events events;
+  events.add_schema(0xab);
+  events.add(1);
+  const DeliveryError nowhere = [&] {
+    config_.routing_key.schemas = "no.queue";
+    return failure(*sink_for(config_), events.span());
+  }();
+  EXPECT_EQ(nowhere.error.kind, ErrorKind::kReject) << nowhere.error.message();
+  EXPECT_EQ(nowhere.event, 0u);
+  config_.routing_key.schemas = "schemas";
+  ASSERT_TRUE(deliver_all(*sink_for(config_), events.span()));
+  EXPECT_EQ(client_.messages(own).size(), 1u);
+}
+
 TEST_F(RabbitmqSinkTest, RoutingKeysMayNameTheKey) {
   const std::string all = unique("all");
   client_.queue(all, name_, "#");

@@ -209,6 +209,68 @@ TEST_F(RedisSinkTest, TablesGoWhereTheyAreMapped) {
   EXPECT_FALSE(progress_.is_done(1));
 }
 
+TEST_F(RedisSinkTest, SchemasHaveAStreamOfTheirOwn) {
+  SHOWS("redis.schemas_to");
+  RedisConfig config = config_for(server_.url());
+  config.stream.schemas = "schemas";
+  Events events;
+  events.add(1);
+  events.add_schema(0xab);
+  events.add(2);
+  events.add_schema(0xcd);
+  events.add(3);
+  const auto all = events.documents();
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(deliver_all(*sink_for(config), events.span()));
+  EXPECT_THAT(documents(), testing::ElementsAre(all[0], all[2], all[4]));
+  const auto schemas = server_.entries("schemas");
+  ASSERT_EQ(schemas.size(), 2u);
+  EXPECT_EQ(schemas[0].first, "1000-1");
+  EXPECT_EQ(schemas[0].second, all[1]);
+
+  // After a restart the schema comes before another event, and no entry has that id.
+  Events again;
+  again.add_schema(0xab);
+  again.add(1);
+  ASSERT_TRUE(deliver_all(*sink_for(config), again.span()));
+  EXPECT_EQ(server_.entries("schemas").size(), 2u);
+  Events later(2000);
+  later.add_schema(0xab);
+  ASSERT_TRUE(deliver_all(*sink_for(config), later.span()));
+  EXPECT_EQ(server_.entries("schemas").size(), 3u);
+
+  config.stream.schemas = config.stream.fallback;
+  const auto refused = RedisSink::create(config);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().what, HasSubstr("a stream of their own"));
+  config.own_ids = true;
+  ASSERT_TRUE(deliver_all(*sink_for(config), again.span()));
+}
+
+// Where no record begins there is room for an entry.
+TEST_F(RedisSinkTest, TheEndsOfATransactionHaveIdsAroundItsChanges) {
+  Events events;
+  Event end;
+  end.op = kBeginOp;
+  end.table = &Events::table();  // for the stream's name
+  end.lsn = Lsn{1000};
+  end.commit_time = 1'700'000'000'123'456;
+  end.barrier = true;
+  events.add(end, "{\"op\":\"begin\"}");
+  events.add(1);
+  events.add(2);
+  end.op = kEndOp;
+  end.index = 2;
+  events.add(end, "{\"op\":\"commit\"}");
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(deliver_all(*sink_for(config_for(server_.url())), events.span()));
+  }
+  const auto entries = server_.entries(kStream);
+  ASSERT_EQ(entries.size(), 4u);
+  EXPECT_EQ(entries[0].first, "999-0");
+  EXPECT_EQ(entries[3].first, "1000-2");
+  EXPECT_EQ(documents(), events.documents());
+}
+
 TEST_F(RedisSinkTest, OutOfMemoryIsRetryAndLeavesNoHole) {
   auto sink = sink_for(config_for(server_.url()));
   ASSERT_TRUE(deliver_all(*sink, events_.span().first(1)));
