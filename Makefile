@@ -168,19 +168,41 @@ install-forwarder: forwarder
 	install -m 644 forwarder/monitoring/grafana.json forwarder/monitoring/walspout.rules.yaml \
 		'$(DESTDIR)$(PREFIX)/share/doc/walspout/'
 
+## Packages ####################################################################################
+
+# Debian packages of both, for the server of PG_CONFIG, in build/deb.
+deb:
+	@forwarder/packaging/deb
+
 ## The demo #####################################################################################
 
 demo:
 	@.ci/packages check demo || .ci/packages install demo
 	@mkdir -p build
 	@echo 'Building both programs, a minute or two the first time; see build/demo.log'
-	@$(MAKE) --no-print-directory plugin forwarder >build/demo.log 2>&1 || \
+	@$(MAKE) --no-print-directory -j2 plugin JOBS=$(JOBS) $(DEMO_FORWARDER) >build/demo.log 2>&1 || \
 		{ tail -n 40 build/demo.log; exit 1; } >&2
-	@$(PYTHON) -B regress/demo $(DEMO_FLAGS)
+	@WALSPOUT=$(abspath $(DEMO_PROGRAM)) $(PYTHON) -B regress/demo $(DEMO_FLAGS)
+
+# A program that is there already is used. Else a program is made for the demo that is slower, and made in less time.
+ifneq ($(wildcard $(FORWARDER_BUILD)/walspout),)
+DEMO_FORWARDER = forwarder
+DEMO_PROGRAM = $(FORWARDER_BUILD)/walspout
+else
+DEMO_FORWARDER = quick-forwarder
+DEMO_PROGRAM = $(FORWARDER_BUILD)-quick/walspout
+endif
+
+quick-forwarder:
+	@$(MAKE) --no-print-directory forwarder FORWARDER_BUILD=$(FORWARDER_BUILD)-quick FORWARDER_FLAGS=-DWALSPOUT_QUICK=ON
+
+# Pictures of the page and of a terminal, for the documents.
+pictures: plugin forwarder
+	@$(PYTHON) -B regress/pictures $(PICTURES_FLAGS)
 
 # Some of them are folders, too.
 .PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
-.PHONY: help check-format check-boundaries format pages site deps deps-test
+.PHONY: help check-format check-boundaries format pages site deb deps deps-deb deps-test
 
 help:
 	@echo 'make demo          build, start private servers, watch changes arrive in Redis, at a webhook'
@@ -189,6 +211,7 @@ help:
 	@echo 'make install       install both: the plugin where PG_CONFIG says, the forwarder under'
 	@echo '                   PREFIX=/usr/local; DESTDIR is honoured'
 	@echo 'make plugin        one of them: also install-plugin, forwarder, install-forwarder'
+	@echo 'make deb           Debian packages of both, in build/deb'
 	@echo 'make check         the tests that every change must pass; installs what they need where it can'
 	@echo 'make check-all     these, and what takes longer: fuzzers, sanitizers, torture, benchmarks'
 	@echo '  check-unit       files that need no server (cmocka)'
@@ -225,7 +248,9 @@ help:
 	@echo 'make format        lay out the sources as check-format wants them'
 	@echo 'make site          build the documents as a web site, in build/site/html, and check links'
 	@echo 'make pages         fill the tables of README.md and docs/ from what the program says'
+	@echo 'make pictures      make the pictures of docs/, in a browser'
 	@echo 'make deps          install what building needs'
+	@echo 'make deps-deb      install what making Debian packages needs'
 	@echo 'make deps-test     install what building and testing need'
 	@echo 'WERROR=1           makes warnings errors'
 
@@ -264,6 +289,9 @@ check-format:
 
 deps:
 	.ci/packages install build
+
+deps-deb:
+	.ci/packages install deb
 
 deps-test:
 	.ci/packages install test

@@ -1,6 +1,6 @@
 # Tests, fuzzing and benchmarks: a part of the Makefile, with paths from the top of the project.
 
-.PHONY: check check-suites check-all check-build check-unit check-sql check-versions check-e2e check-asan \
+.PHONY: check check-suites check-all check-build check-unit check-sql check-versions check-deb check-container check-e2e check-asan \
 	check-backfill-model \
 	check-bench check-forwarder check-forwarder-unit check-forwarder-e2e check-forwarder-long check-forwarder-asan \
 	check-forwarder-tsan check-torture check-planted torture torture-backfill torture-postgres test-modules forwarder-tests fuzz bench bench-server \
@@ -40,6 +40,17 @@ VERSIONS ?=
 
 check-versions: $(if $(findstring --e2e,$(VERSIONS_FLAGS)),forwarder)
 	$(PYTHON) -B regress/versions/run $(VERSIONS_FLAGS) $(VERSIONS)
+
+# The Debian packages, built, installed, used and removed on fresh systems; the steps of the container images
+# on such systems. Both need root and debootstrap, and are part of no other target.
+
+RELEASES ?=
+
+check-deb:
+	$(PYTHON) -B regress/packages/run $(RELEASES)
+
+check-container:
+	$(PYTHON) -B regress/packages/containers
 
 # Unit tests: each test_*.c is a program, linked with the pure files.
 

@@ -323,7 +323,7 @@ def test_a_cache(databases, stage, tmp_path, monkeypatch):
             assert cached(1) is None
             change("INSERT INTO orders SELECT i, 'new' FROM generate_series(1, 100) i")
             assert [cached(number) for number in range(1, 101)] == ["new"] * 100
-                    assert cached(1) == "new"
+            assert cached(1) == "new"
             change("UPDATE orders SET status = 'paid' WHERE id = 1")
             assert cached(1) == "paid"
             change("UPDATE orders SET id = 1001 WHERE id = 2; DELETE FROM orders WHERE id = 3")
@@ -473,7 +473,7 @@ def test_an_audit_log(databases, stage):
         return databases.value("SELECT to_regclass(%s) IS NOT NULL", "audit", (table,))
 
     def change(who, sql, expected):
-        databases.psql(f"BEGIN; SET LOCAL shop.user = '{who}'; {sql}; COMMIT", "shop")
+        databases.psql(f"BEGIN; SET LOCAL shop.who = '{who}'; {sql}; COMMIT", "shop")
         moments.append((databases.value("SELECT clock_timestamp()::text"), expected))
 
     with running_forwarder(example) as forwarder:

@@ -267,7 +267,10 @@ class Scene:
         """Files of tables cannot grow; with the lower limit, the WAL cannot be written either, which ends the server."""
         limit = self.chance.choice([SEGMENT << 20, SEGMENT << 20, SEGMENT << 19])
         self.limit(limit)
-        self.pause(0.5, 3)
+        # More than a file may have.
+        with contextlib.suppress(pg.ServerError):
+            self.db.psql("INSERT INTO bag SELECT i, 0, nextval('versions'), md5(i::text) FROM generate_series(1, 20000) i")
+        self.pause(1, 3)
         self.limit("unlimited")
         self.revive_target()
 

@@ -220,7 +220,7 @@ TEST_F(RedisSinkTest, SchemasHaveAStreamOfTheirOwn) {
   events.add_schema(0xcd);
   events.add(3);
   const auto all = events.documents();
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(deliver_all(*sink_for(config), events.span()));
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(deliver_all(*sourced_sink(config), events.span()));
   EXPECT_THAT(documents(), testing::ElementsAre(all[0], all[2], all[4]));
   const auto schemas = server_.entries("schemas");
   ASSERT_EQ(schemas.size(), 2u);
@@ -231,11 +231,11 @@ TEST_F(RedisSinkTest, SchemasHaveAStreamOfTheirOwn) {
   Events again;
   again.add_schema(0xab);
   again.add(1);
-  ASSERT_TRUE(deliver_all(*sink_for(config), again.span()));
+  ASSERT_TRUE(deliver_all(*sourced_sink(config), again.span()));
   EXPECT_EQ(server_.entries("schemas").size(), 2u);
   Events later(2000);
   later.add_schema(0xab);
-  ASSERT_TRUE(deliver_all(*sink_for(config), later.span()));
+  ASSERT_TRUE(deliver_all(*sourced_sink(config), later.span()));
   EXPECT_EQ(server_.entries("schemas").size(), 3u);
 
   config.stream.schemas = config.stream.fallback;
