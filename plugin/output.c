@@ -226,7 +226,10 @@ static pg_noinline void
 announce_relation(Output *output, const Transaction *txn, CachedRelation *relation)
 {
 	if (output->options->format == FORMAT_FRAMES)
+	{
+		open_batch(output);
 		frames_relation(output->ctx->out, relation);
+	}
 	if (relation->schema_told.members != NULL && has_new_schema(output, relation))
 		send_schema(output, txn, relation);
 	relation_announced(relation);
@@ -239,14 +242,13 @@ output_event_begin(Output *output, Transaction *txn, CachedRelation *relation, c
 
 	if (unlikely(txn->events++ == 0))
 		begin_events(output, txn);
-	if (output->options->format == FORMAT_FRAMES)
-		open_batch(output);
 	if (relation != NULL && unlikely(!relation->announced))
 		announce_relation(output, txn, relation);
 	if (unlikely(txn->has_begin) && relation != NULL && output->options->dialect->count != NULL)
 		output->options->dialect->count(txn, relation);
 	if (output->options->format == FORMAT_JSON)
 		return open_document(output);
+	open_batch(output);
 	if (prefix != NULL && strlen(prefix) <= LONGEST_PREFIX)
 		announce_prefix(s, prefix);
 	output->event_begin = frames_event_begin(s);

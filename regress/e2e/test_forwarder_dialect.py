@@ -43,9 +43,29 @@ def test_a_change_of_the_key_is_two_events_of_debezium(db, fwd):
     assert [event["after"] and event["after"]["id"] for event in events] == [1, None, 2]
 
 
+@pytest.mark.effect("source.dialect", "source.transactions")
+@pytest.mark.parametrize("dialect, member, begin, end", [
+    ("debezium", "status", "BEGIN", "END"),
+    ("wal2json", "action", "B", "C"),
+])
+def test_the_ends_of_transactions_are_documents_of_the_dialect(db, fwd, dialect, member, begin, end):
+    change(db)
+    with fwd(source=f"dialect: {dialect}\ntransactions: true") as forwarder:
+        db.psql("BEGIN; INSERT INTO t VALUES (1, 1.5); UPDATE t SET id = 2; INSERT INTO other VALUES (1, 'a'); COMMIT")
+        changes = 4 if dialect == "debezium" else 3    # a change of the key is a delete and an insert
+        events = documents(forwarder, changes + 2)
+    assert events[0][member] == begin and events[-1][member] == end
+    if dialect == "debezium":
+        assert events[-1]["event_count"] == 4
+        assert [(table["data_collection"], table["event_count"]) for table in events[-1]["data_collections"]] == [
+            ("public.t", 3), ("public.other", 1)]
+        assert [event["transaction"]["total_order"] for event in events[1:-1]] == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize("more, sink, what", [
     ("backfill: {tables: all}", None, '"backfill" lays changes over the rows'),
     ("omit: [ts]", None, '"omit" is about the envelope'),
+    ("schemas: true", None, '"schemas" does not go with "dialect"'),
     ("", "- type: postgres\n  dsn: postgresql:///x\n", 'type "postgres" of sink "postgres" needs the documents'),
     ("", "- type: kafka\n  brokers: [localhost:1]\n  topic: t\n  value: row\n", '"value: row" of sink "kafka" needs'),
     ("", "- type: kafka\n  brokers: [localhost:1]\n  topic: t\n  tombstones: true\n", '"tombstones" of sink "kafka" needs'),
@@ -58,6 +78,15 @@ def test_what_needs_the_envelope_is_rejected(tmp_path, more, sink, what):
                     + "  sinks:\n" + "".join(f"  {line}\n" for line in (sink or "- type: stdout\n").splitlines()))
     done = run("check", str(path))
     assert done.returncode == 2 and what in done.stdout + done.stderr, done.stdout + done.stderr
+
+
+def test_transactions_need_a_dialect_that_has_them(tmp_path):
+    path = tmp_path / "walspout.yaml"
+    path.write_text("pipelines:\n- name: p\n  source: {dsn: postgresql:///x, slot: s, dialect: row, transactions: true}\n"
+                    "  sinks: [{type: stdout}]\n")
+    done = run("check", str(path))
+    said = done.stdout + done.stderr
+    assert done.returncode == 2 and '"transactions" does not go with this "dialect"' in said, said
 
 
 def test_an_unknown_dialect_is_rejected_with_the_known_ones(tmp_path):
