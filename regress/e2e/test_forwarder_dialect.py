@@ -7,7 +7,6 @@ import pytest
 from harness.forwarder import PROGRAM, run
 from harness.waiting import wait_until
 
-KEYS = ["source.dialect", "source.dialect_options"]
 
 
 def change(db):
@@ -19,7 +18,7 @@ def documents(forwarder, count):
     return wait_until(lambda: len(forwarder.events()) >= count and forwarder.events(), 120, what=f"{count} documents")[:count]
 
 
-@pytest.mark.effect(*KEYS)
+@pytest.mark.effect("source.dialect", "source.dialect_options")
 def test_documents_are_those_of_the_other_program(db, fwd):
     change(db)
     forwarder = fwd(source="dialect: wal2json\ndialect_options: {include-types: false, include-xids: true}")

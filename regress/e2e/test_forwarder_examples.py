@@ -526,7 +526,7 @@ def patient(text, shown):
     text = text.replace("walspout.yaml &\nsleep 2\n", f"walspout.yaml &\n{STARTED}")
     text = re.sub(r"^(walspout run walspout.yaml & .*)\nsleep 2\n", rf"\1\n{STARTED}", text, flags=re.M)
     text = text.replace("time.sleep(2)", "time.sleep(8)")
-    return re.sub(r"^sleep [35]\n((?:psql \w+ -[cf]|python3 search).*)$", rf'until \1 | tee shown | grep "{shown}"; do sleep 0.3; done\ncat shown',
+    return re.sub(r"^sleep [35]\n((?:psql \w+ -[cf](?! \"INSERT)|python3 search).*)$", rf'until \1 | tee shown | grep "{shown}"; do sleep 0.3; done\ncat shown',
                   text, flags=re.M)
 
 
