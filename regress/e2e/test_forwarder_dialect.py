@@ -8,7 +8,6 @@ from harness.forwarder import PROGRAM, run
 from harness.waiting import wait_until
 
 
-
 def change(db):
     db.psql("CREATE TABLE t (id int PRIMARY KEY, v numeric(5,1)); CREATE TABLE other (a int, b text, PRIMARY KEY (b, a))")
 
