@@ -1,0 +1,95 @@
+"""Events of Debezium's connector and of the dialect `debezium`, side by side.
+
+An event is a pair of key and value, each what JSON gives. Values are the same if they are equal after parsing: neither the order
+of members nor the spelling of numbers is compared.
+"""
+
+import collections
+import json
+
+MISSING = object()
+
+# path: the names of the members from "key" or "value" on. context: the event of the connector, to look around in.
+Difference = collections.namedtuple("Difference", "path theirs ours context")
+
+
+def of_text(text):
+    """What a key or a value is; None also for what is no JSON, but a null."""
+    return None if text is None or text == "null" else json.loads(text)
+
+
+def table_of(event):
+    source = (event[1] or {}).get("source") or {}
+    return source.get("table")
+
+
+def differences(theirs, ours, path=(), context=None):
+    """All of two values, depth first."""
+    context = theirs if context is None else context
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for name in {**theirs, **ours}:
+            yield from differences(theirs.get(name, MISSING), ours.get(name, MISSING), (*path, name), context)
+    elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):
+        for number, pair in enumerate(zip(theirs, ours)):
+            yield from differences(*pair, (*path, number), context)
+    elif type(theirs) is bool or type(ours) is bool:
+        if theirs is not ours:
+            yield Difference(path, theirs, ours, context)
+    elif theirs != ours and not (theirs != theirs and ours != ours):
+        yield Difference(path, theirs, ours, context)
+
+
+def without_tombstones(events):
+    """Those that have a value. After each delete of a row that has a key there has to be a tombstone with that key."""
+    kept, faults = [], []
+    for event in events:
+        if event[1] is not None:
+            kept.append(event)
+        elif not kept or kept[-1][1].get("op") != "d" or kept[-1][0] != event[0]:
+            faults.append(f"a tombstone of {event[0]} without a delete before it")
+    return kept, faults
+
+
+def until_finish(events):
+    """Those before the table "finish", and before the begin of its transaction."""
+    kept = []
+    for event in events:
+        if table_of(event) == "finish":
+            break
+        kept.append(event)
+    if kept and kept[-1][1].get("status") == "BEGIN":
+        kept.pop()
+    return kept
+
+
+def show(value):
+    return "nothing" if value is MISSING else json.dumps(value, ensure_ascii=False)
+
+
+def describe(event):
+    value = event[1]
+    return f"{value.get('op') or value.get('status')} {table_of(event) or ''}".strip()
+
+
+def compare(theirs, ours, known):
+    """([what is wrong], {name of a known difference: how often it was there})."""
+    theirs, faults = without_tombstones(until_finish(theirs))
+    ours = until_finish(ours)
+    used = collections.Counter()
+    shapes = [[describe(event) for event in events] for events in (theirs, ours)]
+    if shapes[0] != shapes[1]:
+        at = next((n for n, pair in enumerate(zip(*shapes)) if pair[0] != pair[1]), min(map(len, shapes)))
+        faults.append(f"{len(theirs)} and {len(ours)} events, others from number {at} on: "
+                      f"{shapes[0][max(at - 2, 0):at + 4]} and {shapes[1][max(at - 2, 0):at + 4]}")
+    for number, (their, our) in enumerate(zip(theirs, ours)):
+        if describe(their) != describe(our):
+            break
+        pair = [{"key": event[0], "value": event[1]} for event in (their, our)]
+        for found in differences(*pair):
+            name = next((name for name, is_it in known if is_it(found)), None)
+            if name:
+                used[name] += 1
+            else:
+                faults.append(f"event {number}, {describe(their)}: {'.'.join(map(str, found.path))}: "
+                              f"Debezium {show(found.theirs)[:300]}, here {show(found.ours)[:300]}")
+    return faults, used
