@@ -38,7 +38,7 @@ CREATE TABLE strict (
 
 CREATE TABLE toasted (
     id int PRIMARY KEY, n int, t text, v varchar, j json, jb jsonb, by bytea, x xml, h hstore, ta text[], ia int[], ba int8[], ua uuid[],
-    da date[], nn text NOT NULL, num numeric);
+    da date[], tsa timestamp[], tma time[], oa oid[], fa float8[], na numeric[], oka bool[], nn text NOT NULL, num numeric);
 DO $$
 DECLARE
   c name;

@@ -31,7 +31,9 @@ INSERT INTO numbers VALUES
     (9, NULL, NULL, NULL, NULL, 1e21, 1e-30, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
     (10, NULL, NULL, NULL, NULL, 1e-7, 1e40, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
     (11, NULL, NULL, NULL, NULL, 123456.789, 1.10, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
-    (12, NULL, NULL, NULL, NULL, NULL, 'NaN', NULL, 'NaN', NULL, NULL, NULL, NULL, NULL, NULL);
+    (12, NULL, NULL, NULL, NULL, NULL, 'NaN', NULL, 'NaN', NULL, NULL, NULL, NULL, NULL, NULL),
+    (13, NULL, NULL, NULL, NULL, NULL, 'infinity', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
+    (14, NULL, NULL, NULL, NULL, NULL, '-infinity', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
 DELETE FROM numbers WHERE id < 3;
 
 INSERT INTO texts VALUES
@@ -64,7 +66,8 @@ DELETE FROM strict;
 BEGIN;
 INSERT INTO toasted SELECT 1, 1, long, long, to_json(long), to_jsonb(long), long::bytea, ('<a>' || long || '</a>')::xml, hstore('k', long),
     ARRAY[long], ints, ints, array_fill('6f9619ff-8b86-d011-b42d-00cf4fc964ff'::uuid, '{3000}'), array_fill('2026-01-31'::date, '{3000}'),
-    long, repeat('1234567890', 1000)::numeric
+    array_fill('2026-01-31'::timestamp, '{3000}'), array_fill('11:22'::time, '{3000}'), array_fill(1::oid, '{3000}'), array_fill(0.5::float8, '{3000}'),
+    array_fill(1.5, '{3000}'), array_fill(true, '{9000}'), long, repeat('1234567890', 1000)::numeric
     FROM (SELECT repeat('x', 9000) AS long, array_fill(7, '{3000}') AS ints) s;
 UPDATE toasted SET n = 2;
 UPDATE toasted SET id = 2;
