@@ -822,6 +822,13 @@ debezium_unavailable(Oid type, const char *placeholder)
 	}
 }
 
+/* Zero with so many digits behind the point, as a string. */
+static const char *
+zero_text(int scale)
+{
+	return scale > 0 ? psprintf("\"0.%0*d\"", scale, 0) : "\"0\"";
+}
+
 const char *
 debezium_fallback(Oid type, int32 modifier, const Options *options)
 {
@@ -839,13 +846,15 @@ debezium_fallback(Oid type, int32 modifier, const Options *options)
 		case INTERVALOID:
 			return "0";
 		case DATEOID:
+			return options->debezium.times == TIMES_ISO ? "\"1970-01-01Z\"" : "0";
 		case TIMEOID:
+			return options->debezium.times == TIMES_ISO ? "\"00:00:00Z\"" : "0";
 		case TIMESTAMPOID:
-			return options->debezium.times == TIMES_ISO ? "\"\"" : "0";
+			return options->debezium.times == TIMES_ISO ? "\"1970-01-01T00:00:00Z\"" : "0";
 		case NUMERICOID:
 		case CASHOID:
 			if (options->debezium.decimals == DECIMALS_STRING)
-				return "\"0\"";
+				return zero_text(type == CASHOID ? MONEY_SCALE : scale_of(modifier));
 			if (options->debezium.decimals == DECIMALS_DOUBLE)
 				return "0";
 			return type == NUMERICOID && scale_of(modifier) < 0 ?

@@ -66,6 +66,8 @@ CREATE TABLE parts_low PARTITION OF parts FOR VALUES FROM (0) TO (100);
 CREATE TABLE parts_high PARTITION OF parts FOR VALUES FROM (100) TO (200);
 CREATE TABLE emptied (id int PRIMARY KEY, v text);
 CREATE TABLE emptied_too (id int PRIMARY KEY REFERENCES emptied);
+CREATE TABLE generated (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED);
+CREATE TABLE hstores (id int PRIMARY KEY, h hstore);
 
 -- What documents of the dialect have another form for, or none.
 CREATE TABLE odd_types (
@@ -73,8 +75,6 @@ CREATE TABLE odd_types (
     int4multirange int4multirange, pg_lsn pg_lsn, jsonpath jsonpath, "char" "char", regclass regclass, composites pair[], points point[]);
 CREATE TABLE odd_defaults (
     id int PRIMARY KEY, n int NOT NULL DEFAULT 7, t text NOT NULL DEFAULT 'so', ok bool NOT NULL DEFAULT true);
-CREATE TABLE odd_generated (id int PRIMARY KEY, n int, twice int GENERATED ALWAYS AS (n * 2) STORED);
-CREATE TABLE odd_hstore (id int PRIMARY KEY, h hstore);
 CREATE TABLE finish (id int PRIMARY KEY);
 
 CREATE PUBLICATION all_tables FOR ALL TABLES;

@@ -136,8 +136,8 @@ INSERT INTO odd_types VALUES (1, '(1,x)', '((1,2),(3,4))', '<(1,2),3>', '{1,2,3}
     '{[1,5)}', '16/B374D848', '$.a', 'c', 'odd_types', ARRAY['(1,x)'::pair], ARRAY['(1,2)'::point]);
 INSERT INTO odd_defaults VALUES (1, 1, 'x', false);
 DELETE FROM odd_defaults;
-INSERT INTO odd_generated VALUES (1, 2);
-UPDATE odd_generated SET n = 3;
-INSERT INTO odd_hstore VALUES (1, 'a=>1, b=>NULL, "c d"=>"e\"f"');
+INSERT INTO generated VALUES (1, 2);
+UPDATE generated SET n = 3;
+INSERT INTO hstores VALUES (1, 'a=>1, b=>NULL, "c d"=>"e\"f"');
 
 INSERT INTO finish VALUES (1);
