@@ -17,6 +17,10 @@ INSERT INTO times (id, t, t0, t3, ttz, i) VALUES
     (11, '12:30', '12:30', '12:30:00.1', '00:30:00.000001+15:59', '-3 mons 10 days -02:03:04.000005'),
     (12, NULL, NULL, NULL, '23:30-01:30', '178000 years');
 UPDATE times SET t = '01:02:03' WHERE id = 9;
+SELECT setseed(0.5);
+INSERT INTO times SELECT 1000 + g, ts, ts, ts, ts, tz, tz, tz, ts::time, ts::time, ts::time, ts::time, tz::timetz, tz::timetz, tz::timetz, ts::date,
+    i, i, i FROM (SELECT g, timestamp '1500-01-01' + random() * interval '900 years' AS ts, timestamptz '1500-01-01' + random() * interval '900 years' AS tz,
+        (random() - 0.5) * interval '20 years 7 mons 11 days 04:05:06.789' AS i FROM generate_series(1, 300) g) s;
 
 INSERT INTO numbers VALUES
     (1, 1, 2, 3, 1.5, 2.25, 12345678901234567890123456789012345678901234567890.5000, 1234567890, -123.45, 0.00000000000000000001, 12.5, 999.99,
@@ -34,6 +38,10 @@ INSERT INTO numbers VALUES
     (12, NULL, NULL, NULL, NULL, NULL, 'NaN', NULL, 'NaN', NULL, NULL, NULL, NULL, NULL, NULL),
     (13, NULL, NULL, NULL, NULL, NULL, 'infinity', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL),
     (14, NULL, NULL, NULL, NULL, NULL, '-infinity', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL);
+INSERT INTO numbers SELECT 1000 + g, (f * 32767)::int2, (f * 2147483647)::int, (f * 9.2e18)::int8, f * power(10, e), f * power(10, 5 * e),
+    round((f * power(10, e))::numeric, g % 9) * power(10::numeric, g % 40), (f * 1e9)::numeric, (f * 1e7)::numeric, (f * 1e15)::numeric, (f * 1e7)::numeric,
+    (f * 999)::numeric, (f * 1e12)::numeric::money, (abs(f) * 4294967295)::bigint::oid, f > 0
+    FROM (SELECT g, (random() - 0.5) * 2 AS f, (random() * 14)::int - 7 AS e FROM generate_series(1, 300) g) s;
 DELETE FROM numbers WHERE id < 3;
 
 INSERT INTO texts VALUES
