@@ -39,7 +39,7 @@
 #define MINUS_INFINITE_DAY_ISO "\"-5877611-06-22Z\""
 
 /* A month has a twelfth of 365.25 days. */
-#define MICROS_PER_MONTH (INT64CONST(2629800) * USECS_PER_SEC)
+#define DAYS_PER_AVERAGE_MONTH 30.4375
 
 #define DEFAULT_PRECISION 6		/* digits of fractions of a second */
 #define MONEY_SCALE 2
@@ -470,6 +470,23 @@ encode_iso(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
+/* The connector adds doubles, and cuts off what is left of a microsecond. */
+static int64
+duration(const Interval *interval)
+{
+	int64		minutes = interval->time / USECS_PER_MINUTE;
+	int64		rest = interval->time % USECS_PER_MINUTE;
+	double		seconds = (double) (rest / USECS_PER_SEC) + (double) (rest % USECS_PER_SEC) / USECS_PER_SEC;
+	double		days = interval->month * DAYS_PER_AVERAGE_MONTH + interval->day;
+	double		micros = ((days * 24 * 60 + (double) minutes) * 60 + seconds) * USECS_PER_SEC;
+
+	if (micros >= (double) PG_INT64_MAX)
+		return PG_INT64_MAX;
+	if (micros <= (double) PG_INT64_MIN)
+		return PG_INT64_MIN;
+	return (int64) micros;
+}
+
 static bool
 encode_duration(Out *o, const Encoder *e, Datum value)
 {
@@ -479,10 +496,7 @@ encode_duration(Out *o, const Encoder *e, Datum value)
 		return put_integer(o, PG_INT64_MAX);
 	if (INTERVAL_IS_MINUS_INFINITY(interval))
 		return put_integer(o, PG_INT64_MIN);
-	/* unsigned, so that what is too large wraps and does not trap */
-	return put_integer(o, (int64) ((uint64) interval->month * (uint64) MICROS_PER_MONTH +
-								   (uint64) interval->day * (uint64) USECS_PER_DAY +
-								   (uint64) interval->time));
+	return put_integer(o, duration(interval));
 }
 
 static bool

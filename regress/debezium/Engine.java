@@ -45,7 +45,10 @@ public class Engine {
                         }
                     })
                     .using((success, message, error) -> {
-                        failure[0] = message + ": " + error;
+                        failure[0] = message;
+                        for (Throwable cause = error; cause != null; cause = cause.getCause()) {
+                            failure[0] += "\n" + cause;
+                        }
                         done.countDown();
                     })
                     .build();

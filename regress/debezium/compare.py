@@ -9,7 +9,8 @@ import json
 
 MISSING = object()
 
-# The name of a known difference that is no rule: where the connector has BEGIN and END, and here is nothing.
+# Names of known differences that are no rules: records that the connector has, and that are not here.
+KEYLESS = "tombstones of rows without a key"
 EMPTY = "BEGIN and END of a transaction without events"
 
 # path: the names of the members from "key" or "value" on. context: the event of the connector, to look around in.
@@ -43,30 +44,32 @@ def differences(theirs, ours, path=(), context=None):
 
 
 def without_tombstones(events):
-    """([those that have a value], [what is wrong with the others]).
+    """([those that have a value], [what is wrong with the others], how many deletes without a key have one).
 
-    Each delete of a row with a key has a tombstone with that key behind it, and nothing else has one. The sinks follow that
-    rule, which their own tests check.
+    Each delete has a tombstone with its key behind it, and nothing else has one. The sinks send those that have a key, which
+    their own tests check.
     """
-    kept, faults = [], []
+    kept, faults, keyless = [], [], 0
     for number, event in enumerate(events):
-        if event[1] is not None:
-            kept.append(event)
+        if event[1] is None:
+            continue
+        kept.append(event)
         after = events[number + 1] if number + 1 < len(events) else (None, {})
-        wanted = event[1] is not None and event[1].get("op") == "d" and event[0] is not None
-        if wanted != (after[1] is None and event[1] is not None) or (wanted and after[0] != event[0]):
-            faults.append(f"Debezium has {'no' if wanted else 'a'} tombstone behind {describe(event)}")
-    return kept, faults
+        is_delete = event[1].get("op") == "d"
+        if is_delete != (after[1] is None) or (is_delete and after[0] != event[0]):
+            faults.append(f"Debezium has {'no' if is_delete else 'a'} tombstone behind {describe(event)}")
+        keyless += is_delete and event[0] is None
+    return kept, faults, keyless
 
 
 def until_finish(events):
     """Those before the table "finish", and before the begin of its transaction."""
     kept = []
     for event in events:
-        if table_of(event) == "finish":
+        if event[1] is not None and table_of(event) == "finish":
             break
         kept.append(event)
-    if kept and kept[-1][1].get("status") == "BEGIN":
+    if kept and kept[-1][1] is not None and kept[-1][1].get("status") == "BEGIN":
         kept.pop()
     return kept
 
@@ -95,15 +98,15 @@ def show(value):
 
 
 def describe(event):
-    value = event[1] or {}
+    value = event[1]
     return f"{value.get('op') or value.get('status')} {table_of(event) or ''}".strip()
 
 
 def compare(theirs, ours, known):
     """([what is wrong], {name of a known difference: how often it was there})."""
-    theirs, faults = without_tombstones(until_finish(theirs))
-    ours = until_finish(ours)
     used = collections.Counter()
+    theirs, faults, used[KEYLESS] = without_tombstones(until_finish(theirs))
+    ours = until_finish(ours)
     theirs, used[EMPTY] = without_empty_transactions(theirs)
     shapes = [[describe(event) for event in events] for events in (theirs, ours)]
     if shapes[0] != shapes[1]:

@@ -18,7 +18,7 @@ INSERT INTO times (id, t, t0, t3, ttz, i) VALUES
     (12, NULL, NULL, NULL, '23:30-01:30', '178000 years');
 UPDATE times SET t = '01:02:03' WHERE id = 9;
 SELECT setseed(0.5);
-INSERT INTO times SELECT 1000 + g, ts, ts, ts, ts, tz, tz, tz, ts::time, ts::time, ts::time, ts::time, tz::timetz, tz::timetz, tz::timetz, ts::date,
+INSERT INTO times SELECT 1000 + g, ts, ts, ts, ts, tz, tz, tz, ts::time, ts::time, ts::time, ts::time, ts::time::timetz, ts::time::timetz, ts::time::timetz, ts::date,
     i, i, i FROM (SELECT g, timestamp '1500-01-01' + random() * interval '900 years' AS ts, timestamptz '1500-01-01' + random() * interval '900 years' AS tz,
         (random() - 0.5) * interval '20 years 7 mons 11 days 04:05:06.789' AS i FROM generate_series(1, 300) g) s;
 
