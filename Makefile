@@ -217,6 +217,7 @@ help:
 	@echo '  check-unit       files that need no server (cmocka)'
 	@echo '  check-fuzz       the fuzzers, a few seconds each'
 	@echo '  check-sql        regression and isolation tests (TESTS="name ..." for some of them)'
+	@echo '  check-debezium   the dialect debezium beside the connector itself, where there is Java (CASES="strings")'
 	@echo '  check-e2e        end to end, through pg_recvlogical (PYTEST_FLAGS="-k name")'
 	@echo '  check-asan       unit, regression and isolation tests under the address sanitizer'
 	@echo '  check-backfill-model  the rules of the backfill, in all orders of steps of small cases'

@@ -19,6 +19,7 @@
 #include "utils/geo_decls.h"
 #include "utils/lsyscache.h"
 #include "utils/numeric.h"
+#include "utils/syscache.h"
 #include "utils/varbit.h"
 #include "values.h"
 
@@ -31,8 +32,14 @@
 #define INFINITE_DAY (-2147472692)
 #define MINUS_INFINITE_DAY (-2147472691)
 
+/* The same in ISO 8601. */
+#define INFINITE_TIME_ISO "\"+294247-01-10T04:00:25.2Z\""
+#define MINUS_INFINITE_TIME_ISO "\"-290308-12-21T19:59:27.6Z\""
+#define INFINITE_DAY_ISO "\"-5877611-06-21Z\""
+#define MINUS_INFINITE_DAY_ISO "\"-5877611-06-22Z\""
+
 /* A month has a twelfth of 365.25 days. */
-#define MICROS_PER_MONTH (INT64CONST(2629800) * USECS_PER_SEC)
+#define DAYS_PER_AVERAGE_MONTH 30.4375
 
 #define DEFAULT_PRECISION 6		/* digits of fractions of a second */
 #define MONEY_SCALE 2
@@ -68,6 +75,12 @@ put_integer(Out *o, int64 value)
 	out_reserve(o, FORMAT_WIDTH);
 	o->p = format_int64(o->p, value);
 	return true;
+}
+
+static void
+put_json(Out *o, const char *json)
+{
+	append(o, json, strlen(json));
 }
 
 static bool
@@ -263,9 +276,17 @@ encode_decimal_text(Out *o, const Encoder *e, Datum value)
 {
 	const Detail *detail = e->detail;
 	Size		begin = out_tell(o);
+	char		sign;
 
-	return detail->plain->encode(o, detail->plain, value) &&
-		(*out_at(o, begin) == '"' || json_quote(o, begin));
+	if (!detail->plain->encode(o, detail->plain, value))
+		return false;
+	if (*out_at(o, begin) != '"')
+		return json_quote(o, begin);
+	sign = out_at(o, begin)[1];
+	out_rewind(o, begin);
+	put_json(o, sign == 'N' ? "\"NAN\"" :
+			 sign == '-' ? "\"NEGATIVE_INFINITY\"" : "\"POSITIVE_INFINITY\"");
+	return true;
 }
 
 static bool
@@ -418,6 +439,14 @@ encode_zoned_time(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
+static const char *
+infinity_iso(Oid type, bool negative)
+{
+	if (type == DATEOID)
+		return negative ? MINUS_INFINITE_DAY_ISO : INFINITE_DAY_ISO;
+	return negative ? MINUS_INFINITE_TIME_ISO : INFINITE_TIME_ISO;
+}
+
 /* What the plain encoder prints, which is a string, with a Z at its end. */
 static bool
 encode_iso(Out *o, const Encoder *e, Datum value)
@@ -428,11 +457,34 @@ encode_iso(Out *o, const Encoder *e, Datum value)
 	if (!detail->plain->encode(o, detail->plain, value))
 		return false;
 	if (memchr(out_at(o, begin), 'i', out_tell(o) - begin) != NULL)
-		return true;			/* an infinity */
+	{
+		bool		negative = out_at(o, begin)[1] == '-';
+
+		out_rewind(o, begin);
+		put_json(o, infinity_iso(e->type, negative));
+		return true;
+	}
 	out_reserve(o, 1);
 	o->p[-1] = 'Z';
 	put_char(o, '"');
 	return true;
+}
+
+/* The connector adds doubles, and cuts off what is left of a microsecond. */
+static int64
+duration(const Interval *interval)
+{
+	int64		minutes = interval->time / USECS_PER_MINUTE;
+	int64		rest = interval->time % USECS_PER_MINUTE;
+	double		seconds = (double) (rest / USECS_PER_SEC) + (double) (rest % USECS_PER_SEC) / USECS_PER_SEC;
+	double		days = interval->month * DAYS_PER_AVERAGE_MONTH + interval->day;
+	double		micros = ((days * 24 * 60 + (double) minutes) * 60 + seconds) * USECS_PER_SEC;
+
+	if (micros >= (double) PG_INT64_MAX)
+		return PG_INT64_MAX;
+	if (micros <= (double) PG_INT64_MIN)
+		return PG_INT64_MIN;
+	return (int64) micros;
 }
 
 static bool
@@ -444,10 +496,7 @@ encode_duration(Out *o, const Encoder *e, Datum value)
 		return put_integer(o, PG_INT64_MAX);
 	if (INTERVAL_IS_MINUS_INFINITY(interval))
 		return put_integer(o, PG_INT64_MIN);
-	/* unsigned, so that what is too large wraps and does not trap */
-	return put_integer(o, (int64) ((uint64) interval->month * (uint64) MICROS_PER_MONTH +
-								   (uint64) interval->day * (uint64) USECS_PER_DAY +
-								   (uint64) interval->time));
+	return put_integer(o, duration(interval));
 }
 
 static bool
@@ -541,6 +590,58 @@ encode_as_string(Out *o, const Encoder *e, Datum value)
 	done = detail->plain->encode(o, detail->plain, value);
 	o->depth = depth;
 	return done && (*out_at(o, begin) == '"' || json_quote(o, begin));
+}
+
+/* JSON from position begin on, without the spaces between its tokens. */
+static void
+remove_spaces(Out *o, Size begin)
+{
+	char	   *to = o->p - (out_tell(o) - begin);
+	bool		in_string = false;
+
+	for (const char *from = to; from < o->p; from++)
+	{
+		if (*from == ' ' && !in_string)
+			continue;
+		if (*from == '"')
+			in_string = !in_string;
+		*to++ = *from;
+		if (*from == '\\')
+			*to++ = *++from;
+	}
+	o->p = to;
+}
+
+/* A cast of its extension makes JSON of it. */
+static bool
+encode_hstore(Out *o, const Encoder *e, Datum value)
+{
+	const Detail *detail = e->detail;
+	Size		begin = out_tell(o);
+	int			depth = o->depth;
+	bool		done;
+
+	o->depth = JSON_IN_STRING;
+	done = detail->plain->encode(o, detail->plain, value);
+	o->depth = depth;
+	if (!done || *out_at(o, begin) == '"')
+		return done;
+	remove_spaces(o, begin);
+	return json_quote(o, begin);
+}
+
+/* The connector, too, knows it by its name. */
+static bool
+is_hstore(Oid type)
+{
+	HeapTuple	tuple = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	bool		is;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	is = strcmp(NameStr(((Form_pg_type) GETSTRUCT(tuple))->typname), "hstore") == 0;
+	ReleaseSysCache(tuple);
+	return is;
 }
 
 static int
@@ -674,7 +775,8 @@ debezium_encoder(Oid type, int32 modifier, const Encoder *plain, EncoderSet *mad
 		return array_encoder(type, element, modifier, made, options);
 	if (type_is_rowtype(type))
 		return plain_text_encoder(type, plain);
-	return make_guarded(with_detail(plain, encode_as_string, 0, 0), plain->calls);
+	return make_guarded(with_detail(plain, is_hstore(type) ? encode_hstore : encode_as_string, 0, 0),
+						plain->calls);
 }
 
 static char *
@@ -704,6 +806,15 @@ in_numbers(const char *placeholder)
 	return s.data;
 }
 
+/* An object with the placeholder as key and value, as a string. */
+static const char *
+in_hstore(const char *placeholder)
+{
+	const char *quoted = text_label("", placeholder, "");
+
+	return text_label("", psprintf("{%s:%s}", quoted, quoted), "");
+}
+
 const char *
 debezium_unavailable(Oid type, const char *placeholder)
 {
@@ -715,11 +826,21 @@ debezium_unavailable(Oid type, const char *placeholder)
 		case INT2ARRAYOID:
 		case INT4ARRAYOID:
 		case INT8ARRAYOID:
+		case DATEARRAYOID:
 			return in_numbers(placeholder);
 		default:
+			if (is_hstore(type))
+				return in_hstore(placeholder);
 			return OidIsValid(get_element_type(type)) ? text_label("[", placeholder, "]") :
 				text_label("", placeholder, "");
 	}
+}
+
+/* Zero with so many digits behind the point, as a string. */
+static const char *
+zero_text(int scale)
+{
+	return scale > 0 ? psprintf("\"0.%0*d\"", scale, 0) : "\"0\"";
 }
 
 const char *
@@ -739,13 +860,15 @@ debezium_fallback(Oid type, int32 modifier, const Options *options)
 		case INTERVALOID:
 			return "0";
 		case DATEOID:
+			return options->debezium.times == TIMES_ISO ? "\"1970-01-01Z\"" : "0";
 		case TIMEOID:
+			return options->debezium.times == TIMES_ISO ? "\"00:00:00Z\"" : "0";
 		case TIMESTAMPOID:
-			return options->debezium.times == TIMES_ISO ? "\"\"" : "0";
+			return options->debezium.times == TIMES_ISO ? "\"1970-01-01T00:00:00Z\"" : "0";
 		case NUMERICOID:
 		case CASHOID:
 			if (options->debezium.decimals == DECIMALS_STRING)
-				return "\"0\"";
+				return zero_text(type == CASHOID ? MONEY_SCALE : scale_of(modifier));
 			if (options->debezium.decimals == DECIMALS_DOUBLE)
 				return "0";
 			return type == NUMERICOID && scale_of(modifier) < 0 ?
@@ -754,7 +877,14 @@ debezium_fallback(Oid type, int32 modifier, const Options *options)
 			return "\"1970-01-01T00:00:00Z\"";
 		case TIMETZOID:
 			return "\"00:00:00Z\"";
+		case BITOID:
+		case VARBITOID:
+			return modifier == 1 ? "false" : "\"\"";
+		case POINTOID:
+			return "{\"x\":0,\"y\":0,\"wkb\":\"AQEAAAAAAAAAAAAAAAAAAAAAAAAA\",\"srid\":null}";
 		default:
+			if (is_hstore(type))
+				return "\"{}\"";
 			return OidIsValid(get_element_type(type)) ? "[]" : "\"\"";
 	}
 }

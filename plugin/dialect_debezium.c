@@ -152,6 +152,19 @@ events_of(Shared *shared, const CachedRelation *relation)
 	return table;
 }
 
+/* ,"transaction":{...}; collection: how many events its table has */
+static void
+write_block(Out *o, Shared *shared, uint64 collection)
+{
+	append_literal(o, ",\"transaction\":{\"id\":\"");
+	append_piece(o, &shared->id);
+	append_literal(o, "\",\"total_order\":");
+	parts_number(o, ++shared->events);
+	append_literal(o, ",\"data_collection_order\":");
+	parts_number(o, collection);
+	append_literal(o, "}");
+}
+
 /* ,"transaction":{...},"op":"c","ts_ms":...} */
 static void
 write_end(Out *o, const Transaction *txn, const CachedRelation *relation, char op)
@@ -159,15 +172,7 @@ write_end(Out *o, const Transaction *txn, const CachedRelation *relation, char o
 	Shared	   *shared = txn->detail;
 
 	if (shared->counts)
-	{
-		append_literal(o, ",\"transaction\":{\"id\":\"");
-		append_piece(o, &shared->id);
-		append_literal(o, "\",\"total_order\":");
-		parts_number(o, ++shared->events);
-		append_literal(o, ",\"data_collection_order\":");
-		parts_number(o, ++events_of(shared, relation)->events);
-		append_literal(o, "}");
-	}
+		write_block(o, shared, ++events_of(shared, relation)->events);
 	else
 		append_literal(o, ",\"transaction\":null");
 	append_literal(o, ",\"op\":\"");
@@ -259,11 +264,16 @@ write_message(Out *o, const Transaction *txn, const Options *options, uint64 ind
 			  const Message *message)
 {
 	Size		max = (Size) options->max_value_bytes;
+	Shared	   *shared = txn->detail;
 
 	append_literal(o, "{\"op\":\"m\",\"ts_ms\":");
 	parts_number(o, TransactionIdIsValid(txn->xid) ? (txn->commit_time + EPOCH_MICROS) / 1000 : 0);
 	write_source(o, txn, NULL);
-	append_literal(o, ",\"transaction\":null,\"message\":{\"prefix\":");
+	if (shared->counts)
+		write_block(o, shared, 1);
+	else
+		append_literal(o, ",\"transaction\":null");
+	append_literal(o, ",\"message\":{\"prefix\":");
 	if (!envelope_message_part(o, message, envelope_prefix, max))
 		append_literal(o, "null");
 	append_literal(o, ",\"content\":");

@@ -509,16 +509,6 @@ make_deformed(int natts)
 	return d;
 }
 
-/* What is not sent is not published. */
-static void
-skip_operations(Published *published)
-{
-	published->insert = published->insert && !(options->skipped & SKIP_INSERT);
-	published->update = published->update && !(options->skipped & SKIP_UPDATE);
-	published->delete = published->delete && !(options->skipped & SKIP_DELETE);
-	published->truncate = published->truncate && !(options->skipped & SKIP_TRUNCATE);
-}
-
 static void
 build(CachedRelation *entry, Relation relation)
 {
@@ -528,7 +518,8 @@ build(CachedRelation *entry, Relation relation)
 
 	entry->natts = natts;
 	filter_relation(relation, &entry->published);
-	skip_operations(&entry->published);
+	if (options->skipped & SKIP_TRUNCATE)
+		entry->published.truncate = false;
 	if (entry->published.insert || entry->published.update || entry->published.delete ||
 		entry->published.truncate)
 	{

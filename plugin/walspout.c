@@ -163,24 +163,51 @@ write_other_form(Walspout *w, Out *o, uint64 index, char op, Row *row)
 	output_told_event_end(&w->output, &w->txn, &event, &members);
 }
 
+static bool
+is_skipped(const Walspout *w, char op)
+{
+	int			skip = op == 'c' ? SKIP_INSERT : op == 'u' ? SKIP_UPDATE : SKIP_DELETE;
+
+	return (w->options.skipped & skip) != 0;
+}
+
+static void
+send_part(Walspout *w, uint64 index, char op, Row *row)
+{
+	if (unlikely(w->options.skipped != 0) && is_skipped(w, op))
+		return;
+	write_other_form(w, event_begin(w, row->relation, NULL), index, op, row);
+}
+
+/* Does the update change the key? Nothing of it is sent yet, and maybe nothing is. */
+static bool
+moves(Row *row)
+{
+	StringInfoData s;
+	Out			o;
+
+	if (row->old == NULL || row->new == NULL)
+		return false;
+	initStringInfo(&s);
+	out_open(&o, &s);
+	return row_moves(&o, row);
+}
+
 /* A document that has no key, before and after where frames tell of them. */
 static pg_noinline void
 send_other_form(Walspout *w, uint64 index, char op, Row *row)
 {
-	Out		   *o = event_begin(w, row->relation, NULL);
-
 	index = dialect_index(w->options.dialect, index);
-	if (w->options.dialect->splits_moves && op == 'u' && row_moves(o, row))
+	if (w->options.dialect->splits_moves && op == 'u' && moves(row))
 	{
 		Row			old = *row;
 
 		old.new = NULL;
-		write_other_form(w, o, index++, 'd', &old);
+		send_part(w, index++, 'd', &old);
 		op = 'c';
 		row->hide_old = true;
-		o = event_begin(w, row->relation, NULL);
 	}
-	write_other_form(w, o, index, op, row);
+	send_part(w, index, op, row);
 }
 
 static void

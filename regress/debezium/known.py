@@ -1,0 +1,106 @@
+"""What the documents of the dialect `debezium` have otherwise than the connector's. docs/dialects.md says why: each difference has
+the name of its row in the table there.
+
+Each rule looks at a compare.Difference. It names the members that it is about and what both sides have to have, as narrowly as
+it can, so that a mistake is not taken for what is known.
+"""
+
+import json
+import uuid
+
+from debezium.compare import EMPTY, KEYLESS, MISSING, table_of
+
+CLOCK = {("value", name) for name in ("ts_ms", "ts_us", "ts_ns")}
+
+# Columns of the table odd_types that the connector leaves out.
+LEFT_OUT = {"composite", "box", "circle", "line", "lseg", "path", "polygon", "int4multirange", "pg_lsn", "jsonpath", "regclass",
+            "composites", "points"}
+# What a column of the table odd_defaults has by default, and what stands for that here.
+DEFAULTS = {"n": (7, 0), "t": ("so", ""), "ok": (True, False)}
+
+
+def is_clock(d):
+    """The commit's time is never after the clock of who reads it. A message outside of transactions has no commit."""
+    return d.path in CLOCK and isinstance(d.theirs, int) and isinstance(d.ours, int) and d.theirs > d.ours
+
+
+def is_sequence(d):
+    """The second part is the same."""
+    return d.path == ("value", "source", "sequence") and json.loads(d.theirs)[1] == json.loads(d.ours)[1]
+
+
+def is_time_of_message(d):
+    return d.path[:2] == ("value", "source") and d.path[-1] in ("ts_ms", "ts_us", "ts_ns") and d.ours == 0 and \
+        d.context["value"]["op"] == "m" and d.context["value"]["source"]["txId"] is None
+
+
+def is_transaction(d):
+    """The number of the transaction before the colon is the same."""
+    return d.path in (("value", "id"), ("value", "transaction", "id")) and d.theirs.split(":")[0] == d.ours.split(":")[0]
+
+
+def is_key_of_no_row(d):
+    value = d.context["value"]
+    return d.path == ("key",) and d.ours is None and \
+        (value.get("op") == "m" or value.get("status") in ("BEGIN", "END"))
+
+
+def is_left_out(d):
+    return table_of((None, d.context["value"])) == "odd_types" and d.path[:2] == ("value", "after") and \
+        d.path[2] in LEFT_OUT and d.theirs is MISSING
+
+
+def is_name(d):
+    return d.path == ("value", "after", "name") and d.theirs is None and d.ours == "a name"
+
+
+def is_array_of_enums(d):
+    return d.path == ("value", "after", "e") and d.theirs is None and d.ours == ["sad", None]
+
+
+def is_default(d):
+    return table_of((None, d.context["value"])) == "odd_defaults" and d.path[:2] == ("value", "before") and \
+        DEFAULTS.get(d.path[2]) == (d.theirs, d.ours)
+
+
+def is_origin(d):
+    return d.path == ("value", "source", "origin_lsn") and d.theirs == 0xABCDEF and d.ours is None
+
+
+def is_messages_count(d):
+    """The connector lists each message as a table of its own, whose name is not the same twice. The sum is the same."""
+    return d.path == ("value", "data_collections") and isinstance(d.theirs, list) and isinstance(d.ours, list) and \
+        [one for one in d.theirs if "LogicalDecodingMessageId@" not in one["data_collection"]] == d.ours
+
+
+def is_array(d):
+    """Null says that the array is NULL, which is not true."""
+    return table_of((None, d.context["value"])) == "toasted" and d.path[:2] == ("value", "after") and len(d.path) == 3 and \
+        d.theirs is None and isinstance(d.ours, list)
+
+
+def is_uuids(d):
+    """Theirs is made of the placeholder."""
+    return d.path == ("value", "after", "ua", 0) and uuid.UUID(d.theirs).version == 3 and isinstance(d.ours, str)
+
+
+KNOWN = [
+    ("ts_ms, ts_us, ts_ns outside of source", is_clock),
+    ("first part of source.sequence", is_sequence),
+    ("second part of a transaction's id", is_transaction),
+    ("source.ts_ms, ts_us, ts_ns of a message outside of transactions", is_time_of_message),
+    ("keys of messages, BEGIN and END", is_key_of_no_row),
+    ("types that the connector does not know: composite, geometric but point, multirange, pg_lsn and so on", is_left_out),
+    ("columns of the type name", is_name),
+    ("arrays of enums", is_array_of_enums),
+    ("before of a delete where the WAL has the key only: columns that cannot be NULL, but have a default", is_default),
+    ("source.origin_lsn", is_origin),
+    ("an array of uuid that is not in the WAL", is_uuids),
+    ("an array of other types that is not in the WAL, such as double precision[]", is_array),
+    ("data_collections of an END with messages", is_messages_count),
+    (EMPTY, lambda _: False),
+    (KEYLESS, lambda _: False),
+]
+
+# Rows of that table of which no event can tell.
+UNTESTED = {"changes of rows without identity", "timetz with seconds in its zone, such as -03:30:52"}
