@@ -583,7 +583,7 @@ complete_debezium(const bool *given, Options *options)
 }
 
 static const OptionSpec *
-find_option(const char *name)
+find_spec(const char *name)
 {
 	const char *nearest;
 
@@ -616,7 +616,7 @@ options_parse(List *given, Options *options)
 	foreach(lc, given)
 	{
 		DefElem    *elem = lfirst_node(DefElem, lc);
-		const OptionSpec *spec = find_option(elem->defname);
+		const OptionSpec *spec = find_spec(elem->defname);
 
 		if (seen[spec - specs])
 			ereport(ERROR,
