@@ -15,7 +15,8 @@ import threading
 import time
 from typing import Callable, NamedTuple
 
-from harness.processes import freeze, signal_all, thaw
+from harness import processes
+from harness.processes import signal_all
 
 LONGEST = 3.0           # seconds
 # A server that is told to stop has to, whatever its readers do: a second or two, and a checkpoint; much more
@@ -140,8 +141,8 @@ def cut_transaction(scene, chance):
 
 
 def _freeze(pids):
-    freeze(*pids)
-    return lambda: thaw(*pids)
+    processes.freeze(*pids)
+    return lambda: processes.thaw(*pids)
 
 
 def freeze_forwarder(scene, chance):
