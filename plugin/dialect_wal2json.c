@@ -286,7 +286,7 @@ format_name(void *arg)
 
 /*
  * wal2json takes a name in double quotes for the JSON string that it mostly is.
- * Where it is none, the name becomes a string that holds it.
+ * A name that is no JSON string becomes a string that holds it.
  */
 static bool
 is_json_string(const char *name)

@@ -64,7 +64,7 @@ class Settler {
   };
   enum class Verdict { kEqual, kMissing, kExtra, kDifferent, kPending };
 
-  // Pure. A row of the source, then of the target, then of the source again; null: there is none.
+  // Pure. A row of the source, then of the target, then of the source again; null: no such row.
   // `reached`: the target's position has passed the first look.
   [[nodiscard]] static Verdict judge(const Seen* before, const Seen* there, const Seen* after,
                                      bool reached, Watched& watched);
