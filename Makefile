@@ -80,8 +80,8 @@ WARNINGS = \
 	-Wno-unused-parameter \
 	$(if $(WERROR),-Werror)
 
-# Nothing replaces one of our functions by one of the same name. So the compiler may inline
-# them, and calls between files need no table.
+# No library replaces our functions by others of the same name. So the compiler may inline them, and calls between files
+# need no table.
 PG_CPPFLAGS = -Iplugin -MMD -MP
 PG_CFLAGS = $(WARNINGS) -fno-semantic-interposition
 SHLIB_LINK = -Wl,-Bsymbolic
@@ -102,8 +102,8 @@ endif
 
 -include $(OBJS:.o=.d)
 
-# `all` and `install` are of PGXS, and do the plugin. They do the forwarder, too, where its libraries
-# are; a server for the plugin alone need not have them.
+# PGXS defines `all` and `install` for the plugin. Here they also build the forwarder, if its libraries are installed. A
+# server for the plugin alone does not need these.
 ifndef PLUGIN_ONLY
 ifeq ($(shell .ci/packages check forwarder 2>/dev/null && echo yes),yes)
 all: forwarder
@@ -131,7 +131,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 forwarder: configure-forwarder
 	@ninja -C $(FORWARDER_BUILD) -j $(JOBS) walspout
 
-# FORWARDER_FLAGS are cmake's. Tests and strictness are for those who develop.
+# FORWARDER_FLAGS are cmake's. Tests and strict warnings are for developers.
 configure-forwarder:
 	@command -v cmake >/dev/null && command -v ninja >/dev/null || \
 		{ echo "no cmake or no ninja: 'make deps' installs them" >&2; exit 1; }
@@ -184,7 +184,7 @@ demo:
 		{ tail -n 40 build/demo.log; exit 1; } >&2
 	@WALSPOUT=$(abspath $(DEMO_PROGRAM)) $(PYTHON) -B regress/demo $(DEMO_FLAGS)
 
-# A program that is there already is used. Else a program is made for the demo that is slower, and made in less time.
+# An existing program is used. Otherwise the demo builds a program that runs slower, and compiles faster.
 ifneq ($(wildcard $(FORWARDER_BUILD)/walspout),)
 DEMO_FORWARDER = forwarder
 DEMO_PROGRAM = $(FORWARDER_BUILD)/walspout
@@ -200,7 +200,7 @@ quick-forwarder:
 pictures: plugin forwarder
 	@$(PYTHON) -B regress/pictures $(PICTURES_FLAGS)
 
-# Some of them are folders, too.
+# Some of these targets are also names of folders.
 .PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
 .PHONY: help check-format check-boundaries format pages site deb deps deps-deb deps-test
 
@@ -278,7 +278,7 @@ pages: forwarder
 site:
 	$(PYTHON) .ci/site
 
-# Releases of clang-format lay out some lines in different ways. The sources follow one of them.
+# Releases of clang-format lay out some lines in different ways. The sources follow one release.
 CLANG_FORMAT_RELEASE = 14
 
 check-format:

@@ -2,9 +2,9 @@
  * asan_preload.c
  *		Makes a server start under the address sanitizer.
  *
- * With the sanitizer loaded first, libgcrypt's start-up leaves gettext's lock
- * taken, and the server waits for it for ever when it names its own message
- * catalog. Messages stay untranslated instead.
+ * With the sanitizer loaded first, libgcrypt's start-up leaves gettext's lock held. The server
+ * would wait for this lock without end when it opens its message catalog. So messages stay
+ * untranslated.
  */
 char *bindtextdomain(const char *domain, const char *directory);
 

@@ -12,9 +12,9 @@ update that leaves body alone calls body unchanged. A transaction locks rows, wr
 visible later. Between the last two steps it is decoded, and snapshots show it as running. A snapshot is an xmax and a
 set of running transactions. TRUNCATE and a rewriting ALTER TABLE lock the table, and snapshots do not save the old rows.
 
-The forwarder. It reads a chunk of rows, or the keys that it has to read again, under a snapshot. Then it commits a mark,
-which is a transaction of its own in the log. It places the chunk where the mark comes in the stream. Placed there, what
-is newer than the snapshot was delivered before, and is laid over the rows:
+The forwarder. It reads a chunk of rows, or the keys that it has to read again, under a snapshot. Then it commits a
+mark, which is a separate transaction in the WAL. It places the chunk where the mark comes in the stream. Changes that
+are newer than the snapshot were delivered before the mark, and are merged into the rows:
 
     insert, update with all columns     the receiver has the row: the row that was read is dropped
     delete, truncate, update of the key the row that was read is dropped
@@ -22,8 +22,8 @@ is newer than the snapshot was delivered before, and is laid over the rows:
     update of the key, or insert, with unchanged columns
                                         the new key is read again later
 
-Keys are read again between chunks, or at the end. Where they are too many, all of them are forgotten, and the backfill
-begins again behind another barrier. It has ended when all is read, and placed, and saved, and no key waits.
+Keys are read again between chunks, or at the end. If there are too many, all of them are dropped, and the backfill
+begins again after another barrier. The backfill has ended when all rows are read, placed and saved, and no key waits.
 
 The receiver ignores events whose id it has passed.
 
@@ -192,7 +192,7 @@ def do_op(s, case, rules, t):
 
 
 def merged(s, t, old, new):
-    """`old` with what a transaction has locked taken from `new`."""
+    """`old`, except that the values which a transaction has locked come from `new`."""
     if s.table_lock == t:
         return new
     return tuple(new[key] if s.locks[key] == t else row for key, row in enumerate(old))
@@ -234,7 +234,7 @@ def is_partial(event):
 
 
 def joins(event, rules):
-    """The key that an event adds to those that are read again; None: it adds no key."""
+    """The key that an event adds to the keys to read again, or None."""
     if not is_partial(event):
         return None
     if event[0] == "m" and rules["moved"]:
@@ -270,7 +270,7 @@ def do_deliver(s, rules):
 
 
 def do_overflow(s, rules):
-    """There are too many keys to read again: the backfill begins again."""
+    """Called when too many keys must be read again: the backfill begins again."""
     s.overflows -= 1
     s.again, s.pending, s.cursor, s.phase, s.begins_again = frozenset(), frozenset(), -1, IDLE, True
     forget_chunk(s)
@@ -324,7 +324,7 @@ def newer_events(s, rules):
 
 
 def lay_over(rows, events, rules):
-    """The rows that go out: {key: (n, body)}."""
+    """The rows to send: {key: (n, body)}."""
     out, have, dropped = dict(rows), set(), set()
     for event in events:
         name, key = event[0], event[1] if len(event) > 1 else None
@@ -380,7 +380,7 @@ def forget_chunk(s):
 
 
 def may_save(s, rules):
-    """Whether all of the chunk is durable, and all that came before it."""
+    """Whether the whole chunk is durable, and all events before it."""
     return not any(where[1] or (rules["save_all"] and where[0] <= s.boundary) for where, _ in s.queue)
 
 
@@ -424,7 +424,7 @@ def apply_events(rows, events):
 
 
 def do_apply(s, rules):
-    """The next event, or row, arrives. What is wrong then; None: nothing."""
+    """The next event, or row, arrives. Returns what is wrong then, or None."""
     (where, what), s.queue = s.queue[0], s.queue[1:]
     if not rules["forget_ids"]:
         if where <= s.passed:
@@ -446,7 +446,7 @@ def shown(rules, rows):
 
 
 def is_equal(s, row, source):
-    """Without a backfill, too, a row that enters a row filter lacks what is unchanged."""
+    """A row that enters a row filter lacks unchanged columns, also without a backfill."""
     return row == source or (s.late and row and source and row == (source[0], MISSING))
 
 

@@ -32,13 +32,13 @@ def read(database, table, query, key):
         cursor.execute(query, key)
         found = cursor.fetchone()
     row = found and dict(zip([column.name for column in cursor.description], found))
-    # NX: a change that came meanwhile left a hold, and this row may be older than that change.
+    # NX: a change may have set a hold meanwhile, and this row may be older than that change.
     store.set(name, json.dumps(row, default=str), nx=True, ex=LIFETIME)
     return row
 
 
 def forget(table, key):
-    """To be called for each change of the row. It is as good twice, and in any order."""
+    """Call this for each change of the row. Repeated calls, in any order, have the same effect."""
     if current := store.get(f"cache:{table}"):
         store.set(row_key(table, current, key), "", ex=HOLD)
 

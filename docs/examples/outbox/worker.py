@@ -12,7 +12,7 @@ def handle(cursor, message):
 
 
 def process(database, event):
-    # Messages come in the order of their commits, and ids grow. So the last one is all that has to be kept.
+    # Messages come in the order of their commits, and ids grow. So the last id is enough.
     # Ids have two numbers: as text, "9-10" comes before "9-9".
     lsn, number = event["id"].split("-")
     with database, database.cursor() as cursor:  # commits, or rolls back

@@ -28,8 +28,8 @@ def main():
     url = os.environ.get("AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")
     channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
     channel.exchange_declare(EXCHANGE, "topic", durable=True)
-    # Of several workers one gets the messages, in order, and the next one when it dies. Leave that argument
-    # out where the order does not matter: then they share the messages.
+    # One worker gets all messages, in order. When this worker dies, another one takes over. Leave that argument out if
+    # the order does not matter: then workers share the messages.
     channel.queue_declare(QUEUE, durable=True, arguments={"x-single-active-consumer": True})
     channel.queue_bind(QUEUE, EXCHANGE, ROUTING_KEY)
     channel.basic_qos(prefetch_count=100)

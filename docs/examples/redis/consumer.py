@@ -34,8 +34,8 @@ def consume(store, database, name):
             raise
     position = "0-0"
     while True:
-        # First what a consumer took and did not finish: it died, or failed. One at a time: an entry that
-        # always fails delays no other.
+        # First take entries that a dead or failed consumer did not finish. One at a time: an entry that always fails
+        # delays no other.
         position, entries = store.xautoclaim(STREAM, GROUP, name, CLAIM_AFTER_MS, position, count=1)[:2]
         if not entries:
             answer = store.xreadgroup(GROUP, name, {STREAM: ">"}, count=10, block=1000)

@@ -1,6 +1,5 @@
 /*
- * Posts one and the same body over and over, with libcurl and nothing else:
- * what a webhook sink cannot be faster than.
+ * Posts the same body over and over, with only libcurl: the upper bound for a webhook sink.
  *
  *     bare_http URL BYTES REQUESTS LANES
  *

@@ -1,6 +1,6 @@
 /*
- * Sends one and the same message over and over with librdkafka and nothing
- * else: what a Kafka sink cannot be faster than. Each message has a key, a
+ * Sends the same message over and over, with only librdkafka: the upper bound for a Kafka sink.
+ * Each message has a key, a
  * value and the headers that the sink writes; the producer is idempotent.
  *
  *     bare_kafka BROKER TOPIC BYTES MESSAGES WINDOW
@@ -47,7 +47,7 @@ add(rd_kafka_headers_t * headers, const char *name, const char *value)
 	rd_kafka_header_add(headers, name, strlen(name), value, strlen(value));
 }
 
-/* Takes in the reports that are there, and waits for the first: how many. */
+/* Waits for the first report, and takes all waiting reports; returns their number. */
 static uint64_t
 take_reports(rd_kafka_queue_t * queue)
 {

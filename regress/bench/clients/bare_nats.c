@@ -1,7 +1,7 @@
 /*
- * Publishes one and the same message over and over to a stream of JetStream,
- * waiting for its acknowledgements, with libnats and nothing else: what a
- * NATS sink cannot be faster than, unless it does without that library.
+ * Publishes the same message over and over to a stream of JetStream, and waits for
+ * acknowledgements, with only libnats. This is the upper bound for a NATS sink that uses this
+ * library.
  *
  *     bare_nats PORT STREAM BYTES MESSAGES WINDOW
  *

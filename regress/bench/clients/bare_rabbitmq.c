@@ -1,7 +1,6 @@
 /*
- * Publishes one and the same persistent message over and over, waiting for
- * the broker's confirms, with rabbitmq-c and nothing else: what a RabbitMQ
- * sink cannot be faster than.
+ * Publishes the same persistent message over and over, and waits for the broker's confirms, with
+ * only rabbitmq-c. This is the upper bound for a RabbitMQ sink.
  *
  *     bare_rabbitmq PORT NAME BYTES MESSAGES WINDOW
  *
@@ -58,7 +57,7 @@ confirm(uint64_t tag)
 	is_confirmed[tag] = 1;
 }
 
-/* Takes in the confirms that are there, and waits for the first. */
+/* Waits for the first confirm, and takes all waiting confirms. */
 static void
 await_confirms(amqp_connection_state_t state)
 {

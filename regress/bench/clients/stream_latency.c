@@ -1,12 +1,11 @@
 /*
- * Reads a Redis stream as its entries come, and prints for each the commit
- * time that its document names, in microseconds since 1970, and how many
- * microseconds later it was here.
+ * Reads a Redis stream as its entries come. For each entry it prints the commit time in its
+ * document, in microseconds since 1970, and how many microseconds later the entry arrived.
  *
  *     stream_latency SOCKET STREAM WARM_UP_SECONDS
  *
- * Starts with what is added from now on, and ends, printing all samples, at
- * the end of its standard input.  What arrives while it warms up is left out.
+ * Reads entries that are added from now on. At the end of its standard input it prints all samples
+ * and ends. Entries that arrive during the warm-up are left out.
  */
 #include <hiredis/hiredis.h>
 #include <poll.h>
