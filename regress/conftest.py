@@ -1,1 +1,1 @@
-"""Puts regress/ where pytest finds the package `harness`: pytest does so with the folder of each conftest.py."""
+"""Lets pytest find the package `harness`: pytest adds the folder of each conftest.py to its path."""

@@ -1,17 +1,17 @@
 """One-row transactions through the whole chain, into a Redis stream: latency, capacity, recovery.
 
-pgbench updates rows, each in a transaction of its own; `stream_latency` blocks in XREAD, and notes for each
-event when it was committed and when it was there.
+pgbench updates rows, each in a separate transaction. `stream_latency` blocks in XREAD, and notes when each event was
+committed and when it arrived.
 
-capacity() is the highest rate that pgbench reaches while the reader does not fall behind. What comes through
-when nothing holds pgbench back is tried as a rate first, then less, in steps: clients that commit as fast as
-they can wait for nothing, and reach more than is reached at any rate that is kept.
+capacity() is the highest rate that pgbench reaches while the reader does not fall behind. The search begins with the
+rate that arrives when pgbench is not limited, and goes down in steps. Unlimited clients never wait, so they reach more
+than any fixed rate.
 
-many_sinks() compares the forwarder's CPU with one sink and with many, which do nothing with an event: what a sink
-more costs the forwarder by itself.
+many_sinks() compares the forwarder's CPU with one sink and with many sinks that discard events: the cost of one more
+sink.
 
-recovery() kills the forwarder and starts it again at once, and takes the time until the first event is
-there that was committed after the kill: what was under way before may arrive after it.
+recovery() kills the forwarder and starts it again at once. It measures the time until the first event that was
+committed after the kill arrives. Events that were in flight before the kill may arrive after it.
 """
 
 import math
@@ -103,7 +103,7 @@ class OneRow:
                 forwarder.kill()
                 forwarder.start()
                 self._wait_delivering(forwarder)
-                # Not in step with anything that the forwarder does every second.
+                # Not in step with the forwarder's work of each second.
                 time.sleep(gaps.uniform(1, 2))
             load.terminate()
             load.wait()
@@ -150,7 +150,7 @@ class OneRow:
                 "buckets_ms": [bucket_of(buckets, q) * 1000 for q in QUANTILES.values()]}
 
     def _try(self, rate, clients):
-        """How far the reader falls behind, and what comes through."""
+        """How far the reader falls behind, and the rate that arrives."""
         run = self._run(rate, clients)
         latencies = [latency / 1e6 for _, latency in run["samples"]]
         tenth = max(1, len(latencies) // 10)
@@ -213,14 +213,14 @@ class OneRow:
         forwarder.wait(lambda: forwarder.sum_of("walspout_sink_events_total") > 0, 120, "event after a kill")
 
     def _check_complete(self):
-        """Every update that was committed is in the stream, once."""
+        """Checks that every committed update is in the stream, once."""
         committed = pg.wait_until(self._committed, what="end of pgbench's connections")
         pg.wait_until(lambda: self.redis.length() >= committed, 60, what="last event")
         if self.redis.length() != committed:
             sys.exit(f"{self.redis.length()} entries of {committed} transactions")
 
     def _committed(self):
-        """Transactions, when no more of them can come."""
+        """The number of transactions, once no more can come."""
         if self.cluster.value("SELECT count(*) FROM pg_stat_activity WHERE datname = 'bench' "
                               "AND application_name = 'pgbench'"):
             return None
@@ -253,7 +253,7 @@ class OneRow:
 
 
 def first_new(samples, moment):
-    """Seconds from a moment until the first event is there that was committed after it."""
+    """Seconds from a moment until the first event that was committed after it arrives."""
     return min((committed + latency for committed, latency in samples if committed > moment * 1e6),
                default=math.inf) / 1e6 - moment
 

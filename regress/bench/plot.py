@@ -1,7 +1,7 @@
 """Plots as plain SVG: bars and lines, with text that is text, readable on light and on dark.
 
-bars() and lines() return the document. Colours are classes, which a style sheet within gives: s0 is
-what the plot is about, the others are what it is compared with.
+bars() and lines() return the document. Colours are classes, which a style sheet within gives: s0 is the subject of the
+plot; the others are compared with it.
 """
 
 import math

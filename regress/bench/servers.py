@@ -1,7 +1,7 @@
-"""What a benchmark delivers to, and the forwarder that does it.
+"""The receivers of the benchmarks, and the forwarder that delivers to them.
 
-Each receiver says with sink() how the forwarder's configuration names it, and with bare() how fast a bare loop on the
-same client library is. All run in the work directory of the benchmark's cluster.
+Each receiver has sink(), its configuration in the forwarder, and bare(), the speed of a bare loop on the same client
+library. All run in the work directory of the benchmark's cluster.
 """
 
 import os
@@ -36,7 +36,7 @@ status:
 
 
 class RedisSink(redis.Redis):
-    """Keeps everything in memory. One connection is held, since much is asked."""
+    """Keeps everything in memory. One connection stays open, because there are many queries."""
 
     def start(self, timeout=None):
         super().start(timeout)
@@ -114,7 +114,7 @@ class NatsSink(nats.Nats):
         return self
 
     def clear(self):
-        """A stream that is purged would still know the ids."""
+        """A purged stream would still remember the ids."""
         with self.client(120) as client:
             client.ask(f"STREAM.DELETE.{STREAM}")
             client.add_stream(STREAM, f"{STREAM}.>")
@@ -131,7 +131,7 @@ class NatsSink(nats.Nats):
 
 
 class KafkaSink(kafka.Broker):
-    """A broker, and a topic with as many partitions as a small one has."""
+    """A broker, and a topic with as many partitions as a small topic has."""
 
     PARTITIONS = 3
     WINDOW = 32768
@@ -186,7 +186,7 @@ class Measured(Walspout):
         return self.process.pid
 
     def start(self):
-        """Does not wait: what follows is measured."""
+        """Does not wait, because the time that follows is measured."""
         if os.path.exists(self.log_path):
             os.unlink(self.log_path)
         self.launch()

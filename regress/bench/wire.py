@@ -1,7 +1,7 @@
 """Bytes on the wire: from the server to the reader of a slot, and from the forwarder to Redis.
 
-Readers connect through a proxy that counts, so that messages' headers, keepalives and the like are in it, as
-they are on a network. What goes to Redis is what Redis says that it has received.
+Readers connect through a proxy that counts all bytes, with headers, keepalives and the like, as on a network. Redis
+itself says how much it received.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ CONTENDERS = ("frames", "json", "pgoutput", "wal2json")
 
 
 def settled(proxy):
-    """What came from the server when nothing more comes."""
+    """Bytes from the server, once no more bytes come."""
     seen = -1
     while proxy.received != seen:
         seen = proxy.received

@@ -9,7 +9,7 @@ import json
 
 MISSING = object()
 
-# Names of known differences that are no rules: records that the connector has, and that are not here.
+# Names of known differences that are not rules: records that the connector writes and the dialect does not.
 KEYLESS = "tombstones of rows without a key"
 EMPTY = "BEGIN and END of a transaction without events"
 
@@ -18,7 +18,7 @@ Difference = collections.namedtuple("Difference", "path theirs ours context")
 
 
 def of_text(text):
-    """What a key or a value is; None also for what is no JSON, but a null."""
+    """A parsed key or value. None if it is missing, or a null."""
     return None if text is None or text == "null" else json.loads(text)
 
 
@@ -28,7 +28,7 @@ def table_of(event):
 
 
 def differences(theirs, ours, path=(), context=None):
-    """All of two values, depth first."""
+    """Compares two values completely, depth first."""
     context = theirs if context is None else context
     if isinstance(theirs, dict) and isinstance(ours, dict):
         for name in {**theirs, **ours}:
@@ -46,8 +46,8 @@ def differences(theirs, ours, path=(), context=None):
 def without_tombstones(events):
     """([those that have a value], [what is wrong with the others], how many deletes without a key have one).
 
-    Each delete has a tombstone with its key behind it, and nothing else has one. The sinks send those that have a key, which
-    their own tests check.
+    After each delete comes a tombstone with its key, and nowhere else. The sinks send tombstones for deletes with a
+    key, which their own tests check.
     """
     kept, faults, keyless = [], [], 0
     for number, event in enumerate(events):

@@ -1,8 +1,8 @@
-"""What the documents of the dialect `debezium` have otherwise than the connector's. docs/dialects.md says why: each difference has
-the name of its row in the table there.
+"""The known differences between documents of the dialect `debezium` and those of the connector. docs/dialects.md says
+why: each difference has the name of its row in the table there.
 
-Each rule looks at a compare.Difference. It names the members that it is about and what both sides have to have, as narrowly as
-it can, so that a mistake is not taken for what is known.
+Each rule looks at a compare.Difference. A rule names the members that it covers, and what both sides must have. It is
+as narrow as possible, so that it does not hide a mistake.
 """
 
 import json
@@ -15,12 +15,12 @@ CLOCK = {("value", name) for name in ("ts_ms", "ts_us", "ts_ns")}
 # Columns of the table odd_types that the connector leaves out.
 LEFT_OUT = {"composite", "box", "circle", "line", "lseg", "path", "polygon", "int4multirange", "pg_lsn", "jsonpath", "regclass",
             "composites", "points"}
-# What a column of the table odd_defaults has by default, and what stands for that here.
+# The default of each column of the table odd_defaults, and the dialect's value in its place.
 DEFAULTS = {"n": (7, 0), "t": ("so", ""), "ok": (True, False)}
 
 
 def is_clock(d):
-    """The commit's time is never after the clock of who reads it. A message outside of transactions has no commit."""
+    """The commit's time is never after the reader's clock. A message outside of transactions has no commit."""
     return d.path in CLOCK and isinstance(d.theirs, int) and isinstance(d.ours, int) and d.theirs > d.ours
 
 
@@ -68,7 +68,7 @@ def is_origin(d):
 
 
 def is_messages_count(d):
-    """The connector lists each message as a table of its own, whose name is not the same twice. The sum is the same."""
+    """The connector lists each message as a separate table, with a different name each time. The sum is the same."""
     return d.path == ("value", "data_collections") and isinstance(d.theirs, list) and isinstance(d.ours, list) and \
         [one for one in d.theirs if "LogicalDecodingMessageId@" not in one["data_collection"]] == d.ours
 
@@ -80,7 +80,7 @@ def is_array(d):
 
 
 def is_uuids(d):
-    """Theirs is made of the placeholder."""
+    """The connector's value is computed from the placeholder."""
     return d.path == ("value", "after", "ua", 0) and uuid.UUID(d.theirs).version == 3 and isinstance(d.ours, str)
 
 
@@ -102,5 +102,5 @@ KNOWN = [
     (KEYLESS, lambda _: False),
 ]
 
-# Rows of that table of which no event can tell.
+# Rows of that table that no event can show.
 UNTESTED = {"changes of rows without identity", "timetz with seconds in its zone, such as -03:30:52"}

@@ -6,7 +6,7 @@ The program says which keys there are: `walspout keys --json`. A key counts as t
   configuration with the key in that section was used.
 - A unit test of a sink says so, `SHOWS("redis.maxlen");`, and the test of the loader has the key.
 
-What is asserted no script can judge. These rules see to it that a test has the key in its hands.
+No script can judge what a test asserts. These rules ensure that a test uses the key.
 """
 
 import glob
@@ -31,7 +31,7 @@ def keys():
 
 
 def declared():
-    """{key: [tests]}: what tests of pytest say that they show."""
+    """{key: [tests]}: the keys that tests of pytest say they show."""
     found = {}
     for path in glob.glob(os.path.join(pg.TOP, "regress", "e2e", "test_*.py")):
         for match in re.finditer(r"@pytest\.mark\.effect\(([^)]*)\)(?:\s*@[^\n]*)*\s*def (\w+)",
@@ -42,7 +42,7 @@ def declared():
 
 
 def section_of(config, key):
-    """The lines of a configuration, as the tests write them, in which a key of a section can be."""
+    """The lines of a test's configuration in which a key of a section can be."""
     section = key.split(".")[0] if "." in key else ""
     source = re.search(r"^    source:\n(.*?)^    sinks:\n", config, re.M | re.S)
     sinks = re.split(r"^      - (?=type)", re.search(r"^    sinks:\n(.*?)^(?:    \w|status:)", config,

@@ -1,6 +1,6 @@
 """Fixtures: one private server for all tests, a fresh database for each.
 
-WALSPOUT_TEST_FULL=1 makes the tests of size as large as the promises they stand for.
+WALSPOUT_TEST_FULL=1 makes the tests of size as large as the documented promises.
 """
 
 import os
@@ -42,7 +42,7 @@ def server():
 
 @pytest.fixture
 def db(server, request):
-    """A database of the test's own. No server process may have crashed when the test is over."""
+    """A private database for the test. No server process may have crashed when the test is over."""
     server.databases = getattr(server, "databases", 0) + 1
     name = f"test_{server.databases}"
     server.createdb(name)
@@ -54,8 +54,8 @@ def db(server, request):
 
 @pytest.fixture
 def fwd(db, tmp_path, request):
-    """Makes forwarders; ends those that a test leaves. The keys that the test is said to show the
-    effect of have to be in their configurations."""
+    """Makes forwarders; ends those that a test leaves. The keys in the test's mark `effect` must be in their
+    configurations."""
     made, configs = [], []
 
     def make(**more):
@@ -73,7 +73,7 @@ def fwd(db, tmp_path, request):
 
 @pytest.fixture
 def alone():
-    """A database on a server of the test's own, which may be stopped, replaced and left as it is."""
+    """A database on the test's own server, which the test may stop, replace and leave as it is."""
     with pg.WorkDir() as work:
         yield pg.Alone(work)
 

@@ -1,6 +1,7 @@
-"""A receiver in tests: applies events to tables, as the documents tell receivers to, and compares them with the server.
+"""A receiver in tests: applies events to tables, as the documentation tells receivers to, and compares them with the
+server.
 
-Values are compared as texts: a number is not the same as another one that is written in another way.
+Values are compared as texts: a number differs from an equal number in another spelling.
 """
 
 import json
@@ -16,7 +17,7 @@ def event_id(event):
 
 
 class Receiver:
-    """Tables by name, each {key: row}. It passes over ids that it has passed."""
+    """Tables by name, each {key: row}. The receiver ignores ids that it has passed."""
 
     def __init__(self):
         self.tables = {}
@@ -88,7 +89,7 @@ def rows_of(db, table, where="true"):
 
 
 def differences(db, receiver, table, where="true"):
-    """What is different between a receiver's table and the server's, in words."""
+    """The differences between a receiver's table and the server's, in words."""
     def by_row(rows):
         return {json.dumps(row, sort_keys=True) for row in rows}
     here = by_row(receiver.tables.get(table, {}).values())

@@ -113,7 +113,7 @@ def test_a_client_that_is_killed_loses_nothing(db, tmp_path, language):
                 time.sleep(0.05)
             reader.kill()
         reader.start()
-        # A commit that begins where the confirmed one ends: a position that is one byte too far loses it.
+        # A commit begins where the confirmed commit ends: confirming one byte too far would lose it.
         first, second = (db.server.connect(db.name, autocommit=False) for _ in range(2))
         for _ in range(3):
             for session in (first, second):

@@ -1,7 +1,7 @@
 """The code blocks of the README and of the pages in docs/ do what they say: pasted in order, on fresh servers.
 
-A page is one shell script. A block `sh` is a part of it, `sql` goes to psql, the configuration in `yaml` to
-`walspout check`, `conf` to the server that it is for. A block `json` is parsed. A block `text` is for people.
+A page is one shell script. A block `sh` is a part of this script. A block `sql` goes to psql, the configuration in
+`yaml` to `walspout check`, and `conf` to its server. A block `json` is parsed. A block `text` is for people.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from test_documents import SECRETS, pages, read
 
 LANGUAGES = ["sh", "sql", "yaml", "conf", "json", "text"]
 
-# Commands that no page's test can run, by their beginning: what runs them, or stands in their place.
+# Commands that no page's test can run, by their beginning: what runs them, or replaces them.
 ELSEWHERE = {
     "make demo": "test_the_demo runs it, without the building",
     "make deps": "it installs to the system",
@@ -61,7 +61,7 @@ for i in $(seq 100); do ! curl -s http://127.0.0.1:8470/status | grep '"paused"'
 
 
 def blocks(page):
-    """[(language, text)]: no block is without a language."""
+    """[(language, text)]: each block has a language."""
     found = re.findall(r"^( *)```(\w*)\n(.*?)^\1```$", read(page), re.M | re.S)
     return [(language, re.sub(f"^{indent}", "", text, flags=re.M)) for indent, language, text in found]
 
@@ -72,7 +72,7 @@ PAGES = [page for page in pages() if page == "README.md"
 
 
 def filled(fragment):
-    """A part of a configuration becomes a whole one, in which it keeps its place."""
+    """Completes a part of a configuration, in which the part keeps its place."""
     whole = yaml.safe_load(fragment)
     if not whole:
         return None
@@ -132,7 +132,7 @@ nats() {
 
 @contextlib.contextmanager
 def kafka_acls(folder, use):
-    """A broker that knows rights, and the command of its distribution that changes them."""
+    """A broker with access rights, and the command of its distribution that changes them."""
     if not use:
         yield None
         return
@@ -153,7 +153,7 @@ def at_home(text, places):
 
 
 def paste(text, folder, environment):
-    """What a shell says of it. It ends at the first command that fails, and so does what it began."""
+    """The output of a shell. The shell ends at the first command that fails, with all that it started."""
     begin = FUNCTIONS + "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n"
     with open(folder / "output", "w+") as output:
         done = subprocess.run(["bash", "-e"], input=begin + text, stdout=output, stderr=subprocess.STDOUT, text=True,

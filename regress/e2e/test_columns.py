@@ -22,7 +22,7 @@ TALKATIVE = {
 
 @pytest.fixture
 def chatty(db):
-    """A server that logs all that it can; what it has logged since."""
+    """A server that logs everything; what it has logged since."""
     db.server.reload(TALKATIVE)
     before = len(db.server.log())
     yield lambda: db.server.log()[before:]

@@ -1,6 +1,6 @@
 """The dialect wal2json, beside wal2json on the same WAL: that of all regression tests of the plugin.
 
-wal2json is the oracle. Where it says nothing the documents have more: docs/dialects.md says what.
+wal2json is the oracle. Where wal2json writes nothing, the documents have more: docs/dialects.md says what.
 """
 
 import glob
@@ -15,16 +15,16 @@ from harness import postgres as pg
 
 TESTS = sorted(os.path.basename(path)[:-4] for path in glob.glob(os.path.join(pg.TOP, "sql", "*.sql")))
 
-# Of the reading session: those that our values are always rendered with.
+# Settings of the reading session: those with which the plugin always renders values.
 SETTINGS = {
     "TimeZone": "UTC", "DateStyle": "ISO", "IntervalStyle": "postgres", "bytea_output": "hex", "extra_float_digits": "1",
     "lc_monetary": "C", "search_path": "public", "client_min_messages": "error", "quote_all_identifiers": "off",
 }
 
-# wal2json raises, so that it says nothing of the rest of the WAL either.
+# Here wal2json raises an error, so it does not write the rest of the WAL.
 RAISES = {"output_functions_that_raise", "values_of_altered_types"}
 
-# Whose changes wal2json sends, and we do not, as no publication has them.
+# Relations whose changes wal2json sends, and the plugin does not, because no publication has them.
 MATERIALIZED_VIEWS = {"mv", "read_matview"}
 
 ALL = {"include-lsn": "true", "include-xids": "true", "include-timestamp": "true", "include-pk": "true",
@@ -59,7 +59,7 @@ def make_slots(cluster, database):
 
 
 def run(cluster, database, test):
-    """Runs a test of the plugin for the sake of its WAL. What it prints is checked elsewhere."""
+    """Runs a test of the plugin to get its WAL. Its output is checked elsewhere."""
     path = os.path.join(pg.TOP, "sql", f"{test}.sql")
     subprocess.run([cluster.installation.program("psql"), "-X", "-q", "-d", database, "-f", path],
                    env=cluster.client_env(PG_ABS_SRCDIR=pg.TOP), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
@@ -67,7 +67,7 @@ def run(cluster, database, test):
 
 
 def peek(cluster, database, slot, options):
-    """The lines. wal2json writes messages that are no text as they are, so that psql is asked for bytes."""
+    """The lines. wal2json writes messages that are not text unchanged, so psql must return bytes."""
     pairs = "".join(f", '{name}', '{value}'" for name, value in options.items())
     settings = "".join(f"SET {name} = '{value}';" for name, value in SETTINGS.items())
     done = subprocess.run([cluster.installation.program("psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", "-d", database, "-c",
@@ -86,31 +86,32 @@ def theirs(cluster, database, options):
 
 
 def is_of_one_side(line):
-    """Of the extension's tables and of materialized views, and marks: of these one of both says nothing."""
+    """Whether only one of both writes it: changes of the extension's tables and of materialized views, and marks."""
     table = re.search(r'"table":"([^"]*)"', line)
     return '"schema":"walspout"' in line or '"prefix":"walspout.mark"' in line or \
         table is not None and table[1] in MATERIALIZED_VIEWS
 
 
 def is_keyless(line):
-    """Of a row without identity, of which wal2json only warns."""
+    """Whether it is of a row without identity, for which wal2json only warns."""
     return re.match(r'\{"action":"[UD]"', line) is not None and '"identity":[' not in line
 
 
 def as_theirs(line):
-    """Without what wal2json does not say."""
+    """The document without what wal2json lacks."""
     return re.sub(r',"unchanged":\[[^]]*\]\}$', "}", line)
 
 
 def head_of_bytes(our, their):
-    """Of a message with bytes that are no text what precedes its content: wal2json ends at a zero byte, and copies others."""
+    """What precedes the content of a message with bytes that are not text: wal2json ends at a zero byte, and copies
+    others."""
     if our.startswith('{"action":"M"') and re.search(r"\ufffd|\\u0000", our):
         return our.split(',"content":')[0], their.split(',"content":')[0]
     return our, their
 
 
 def as_json(line):
-    """With names of types as strings where wal2json makes two of them: "type":"A"."B"."""
+    """The line with names of types as one string, where wal2json writes two: "type":"A"."B"."""
     line = re.sub(r'"type":"modified\(\d+\)', '"type":"modified', line)       # its modifiers are printed by code of users
     return re.sub(r'"type":("[^"\\]+"\.(?:"[^"]*"|\w+)|\w+\."[^"]*")(?=[,}])', lambda found: '"type":' + json.dumps(found[1], ensure_ascii=False), line)
 

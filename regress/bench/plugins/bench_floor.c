@@ -1,7 +1,7 @@
 /*
  * bench_floor.c
- *		An output plugin that writes dummy bytes: what decoding costs, and
- *		moving bytes of a size given, in batches.
+ *		An output plugin that writes dummy bytes: the cost of decoding, and of moving bytes of a
+ * given size, in batches.
  *
  * Looks at no row and formats nothing. For each change, `size` bytes are
  * appended to a message; it is written when `batch_bytes` are full, and at
