@@ -8,12 +8,12 @@
 
 ## Suites #######################################################################################
 
-# What a change needs at the least, in a quarter of an hour; and what takes longer. The first ones wait
-# more than they work, so two of them run side by side. The longest begins.
+# `check` is the minimum for a change, a quarter of an hour; `check-all` takes longer. The first suites mostly wait, so
+# two of them run side by side. The longest suite begins.
 SUITES = check-format check-boundaries check-forwarder-e2e check-e2e check-forwarder-unit check-sql check-unit \
 	check-backfill-model
 LONG_SUITES = check-forwarder-asan check-forwarder-long check-fuzz check-asan check-forwarder-tsan check-debezium
-# They use all of the machine.
+# These suites use the whole machine.
 LONE_SUITES = check-torture check-bench
 
 # PGXS has a recipe for check, which only says that it cannot: that recipe is run by a shell that does
@@ -31,7 +31,7 @@ check-all:
 
 UNIT_TESTS = $(patsubst plugin/test/%.c,build/unit/%,$(wildcard plugin/test/test_*.c))
 
-# All that the suites of `check` need, so that none of them builds beside another: they get BUILT=1.
+# Builds all that the suites of `check` need, so that suites do not build at the same time: they get BUILT=1.
 check-build: plugin test-modules bench-plugins $(UNIT_TESTS) forwarder-tests
 
 # The tests again, on other versions of the server: VERSIONS="16 18" says which.
@@ -126,8 +126,8 @@ check-forwarder-e2e: $(if $(BUILT),,plugin test-modules bench-plugins forwarder-
 check-forwarder-long: $(if $(BUILT),,plugin test-modules bench-plugins forwarder-tests)
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 3 -m long $(FORWARDER_TESTS) $(PYTEST_FLAGS)
 
-# Its tests again, instrumented: for addresses and undefined behaviour by g++, for threads by clang, so
-# that both compilers see all of it.
+# The forwarder's tests again, instrumented: for addresses and undefined behaviour by g++, for threads by clang, so that
+# both compilers see all code.
 check-forwarder-asan: SANITIZE = -DWALSPOUT_SANITIZE=address
 check-forwarder-tsan: SANITIZE = -DWALSPOUT_SANITIZE=thread -DCMAKE_CXX_COMPILER=clang++
 check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
@@ -138,8 +138,8 @@ check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
 	cd $(FORWARDER_BUILD)-$* && TSAN_OPTIONS='suppressions=$(CURDIR)/forwarder/test/tsan.suppressions' \
 		ctest -j4 --output-on-failure
 
-# Torture: the checker's own tests, then every kind of fault for a few seconds, sink by sink; and as
-# long as one likes.
+# Torture: the checker's own tests, then every kind of fault for a few seconds, sink by sink. `torture` runs as long as
+# you like.
 
 TORTURE = $(PYTHON) -B regress/torture/run
 TORTURE_BACKFILL = $(PYTHON) -B regress/torture/backfill/run
@@ -165,7 +165,7 @@ torture-backfill: plugin forwarder
 torture-postgres: plugin forwarder
 	$(TORTURE_POSTGRES) --runs $(RUNS) --seconds $(SECONDS) --seed $(SEED)
 
-# Whether the torture of the backfill finds mistakes that are planted: not part of check. Half an hour and more.
+# Whether the torture of the backfill finds planted mistakes: not part of check. Takes half an hour or more.
 check-planted: plugin
 	$(PYTHON) -B regress/torture/planted/run $(PLANTED_FLAGS)
 
@@ -197,8 +197,8 @@ build/asan/%: plugin/test/%.c $(PURE_SOURCES) $(PLUGIN_HEADERS) $(wildcard plugi
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -MMD -MP,$(CPPFLAGS)) $(CFLAGS) $(ASAN_FLAGS) -o $@ $< $(PURE_SOURCES) $(LDFLAGS) $(UNIT_LIBS)
 
-# Fuzzing: each fuzz_*.c is a program, linked with the pure files and with libFuzzer; where clang has
-# none, or is not there, with driver.c, which makes up random inputs without looking at coverage.
+# Fuzzing: each fuzz_*.c is a program, linked with the pure files and with libFuzzer. Without clang or its libFuzzer,
+# driver.c makes random inputs, without looking at coverage.
 
 FUZZERS = $(patsubst plugin/test/%.c,build/fuzz/%,$(wildcard plugin/test/fuzz_*.c))
 FUZZ_FLAGS = -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
@@ -227,7 +227,7 @@ fuzz-files: $(FUZZERS)
 		sed -n 's/^stat::number_of_executed_units: *\(.*\)/\1 inputs/p; /random inputs/p' $$fuzzer.log; \
 	done
 
-# The forwarder's, with inputs to begin with. They need libFuzzer, which clang brings along.
+# The forwarder's fuzzers, with first inputs. They need libFuzzer, which comes with clang.
 FORWARDER_FUZZERS = \
 	source/frames \
 	config/config \

@@ -1,4 +1,4 @@
-"""What every test, benchmark and demo here starts and waits for. Nothing else in regress/ starts a server.
+"""The servers that tests, benchmarks and the demo start, and how they wait. No other code in regress/ starts a server.
 
     from harness import postgres as pg
     from harness.redis import Redis

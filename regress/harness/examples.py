@@ -21,9 +21,9 @@ KEPT = os.path.join(TOP, "build", "examples")
 
 
 class Example:
-    """A copy of a folder of docs/examples, in which programs run. env: of all of them, beside ours.
+    """A copy of a folder of docs/examples, in which programs run. env: variables of all of them, in addition to ours.
 
-    places: {text: text} that the copy's files have replaced, such as addresses.
+    places: {text: text} to replace in the copy's files, such as addresses.
     """
 
     def __init__(self, name, folder, env, places):
@@ -101,7 +101,7 @@ class Program(Server):
         super().launch(cwd=self.work.path, **more)
 
     def pids(self):
-        """With the processes that it has started."""
+        """Stops the program and the processes that it has started."""
         return family(self.process.pid) if self.running() else []
 
 
@@ -114,7 +114,7 @@ def _locked(name):
 
 
 def _fetch(folder, files, fill):
-    """A folder that fill(path) made once for what these files have."""
+    """A folder that fill(path) makes once for the content of these files."""
     content = b"".join(open(os.path.join(folder, name), "rb").read() for name in files)
     kept = os.path.join(KEPT, f"{os.path.basename(folder)}-{files[0]}-{zlib.crc32(content):08x}")
     with _locked(os.path.basename(kept)):

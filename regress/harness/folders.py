@@ -1,4 +1,4 @@
-"""Folders that servers have their files in."""
+"""Folders for the files of servers."""
 
 import contextlib
 import os
@@ -14,19 +14,19 @@ LONGEST_SOCKET = ".s.PGSQL.65535.lock"
 
 
 def place(where):
-    """A folder that servers can be given: a path is that of a folder of the test's own."""
+    """A folder for a server. A path is that of the test's own folder."""
     return where if isinstance(where, Folder) else Folder(where)
 
 
 class Folder:
-    """A folder that is there, and stays. What is started in it runs as the user who runs the test."""
+    """An existing folder, which stays. Programs in it run as the user of the test."""
 
     def __init__(self, path):
         self.path = str(path)
         self.user = None
 
     def at_exit(self, function):
-        """Who owns the folder ends what runs in it."""
+        """The owner of the folder ends the programs in it."""
 
     def mkdir(self, name, mode=0o700):
         path = os.path.join(self.path, name)
@@ -86,7 +86,7 @@ class WorkDir(Folder):
         self._stack.callback(function)
 
     def copy(self, source, name):
-        """Copies a file or folder of the repository to where the servers' user can read it."""
+        """Copies a file or folder of the repository to a place that the servers' user can read."""
         path = os.path.join(self.path, name)
         if os.path.isdir(source):
             shutil.copytree(source, path)

@@ -132,7 +132,7 @@ class Forwarder(Walspout):
             pipeline=_indent(pipeline, 4), root=root), name)
 
     def events(self, path=None):
-        """All that was written, parsed; a line that is being written is left out."""
+        """All written lines, parsed; an incomplete line is left out."""
         try:
             with open(path or self.output) as f:
                 lines = f.read().split("\n")

@@ -55,9 +55,9 @@ unsecuredLoginStringClaim_sub="admin";
 
 
 class Broker(Server):
-    """advertised: the port that clients are sent to, as of a proxy. more: lines of its properties. auth: another port is
-    for those with a certificate (cert.pem and key.pem in the folder, and their own authority) and a login: user admin,
-    password kafka-pass-word, or a token without a signature."""
+    """advertised: the port that the broker names to clients, such as a proxy's. more: lines of its properties. auth: a
+    second port is for clients with a certificate (cert.pem and key.pem in the folder, which are their own authority)
+    and a login. The login is user admin and password kafka-pass-word, or a token without a signature."""
 
     patience = 120
     as_server = False       # the jars are in the repository, which the servers' user may not be able to read
@@ -239,7 +239,7 @@ class _Partitions(ctypes.Structure):
 
 
 def committed(address, group, topic, timeout=60):
-    """{partition: offset}: where a group is; partitions where it was never are left out."""
+    """{partition: offset}: the position of a group; partitions without a position are left out."""
     lib = _library()
     consumer = _handle(lib, 1, {"bootstrap.servers": address, "group.id": group, "log_level": "0"})
     try:
@@ -259,7 +259,7 @@ def committed(address, group, topic, timeout=60):
 
 
 def read(address, topic, timeout=60):
-    """[(partition, key, value, headers)]: all that is committed in a topic; keys and values are texts or None."""
+    """[(partition, key, value, headers)]: all committed messages of a topic; keys and values are texts or None."""
     return [(partition, *rest) for partition, _, *rest in read_with_offsets(address, topic, timeout)]
 
 
@@ -274,7 +274,7 @@ def _consumer(address, isolation="read_committed"):
 
 
 class Ends:
-    """Says how far the first partitions of topics are. What is committed readers may see a moment later."""
+    """Gives the ends of the first partitions of topics. Readers may see committed messages a moment later."""
 
     def __init__(self, address):
         self.consumer = _consumer(address, "read_uncommitted")
@@ -285,8 +285,8 @@ class Ends:
         place = lib.rd_kafka_topic_partition_list_add(places, topic.encode(), 0)
         place = ctypes.cast(place, ctypes.POINTER(_Partition)).contents
         place.offset = -1       # the end
-        # Not rd_kafka_query_watermark_offsets(): that asks for both ends, waits without an end for a broker that
-        # fails, and takes the first offset for the last one where only the question for the first one is answered.
+        # Not rd_kafka_query_watermark_offsets(), which asks for both ends. If a broker fails, that function waits
+        # without an end. If only the request for the first offset is answered, it returns that offset as the last one.
         error = lib.rd_kafka_offsets_for_times(self.consumer, places, int(timeout * 1000)) or place.err
         end = place.offset
         lib.rd_kafka_topic_partition_list_destroy(places)
@@ -308,7 +308,7 @@ def read_with_offsets(address, topic, timeout=60):
         places = ctypes.c_void_p(lib.rd_kafka_topic_partition_list_new(count))
         for partition in range(count):
             place = lib.rd_kafka_topic_partition_list_add(places, topic.encode(), partition)
-            # The offset is the third member, behind a pointer and a number: the beginning.
+            # Only the beginning of the struct: the offset is the third member, after a pointer and a number.
             ctypes.cast(place + 16, ctypes.POINTER(ctypes.c_int64)).contents.value = -2
         lib.rd_kafka_assign(consumer, places)
         lib.rd_kafka_topic_partition_list_destroy(places)
@@ -338,12 +338,12 @@ _LITERAL, _ALLOW = 3, 3
 
 
 def allow(address, user, kind, name, operation):
-    """Gives a user a right, where the broker has an authorizer."""
+    """Gives a user a right; the broker must have an authorizer."""
     _change_acl("Create", address, user, kind, name, operation)
 
 
 def forbid(address, user, kind, name, operation):
-    """Takes a right away that allow() gave."""
+    """Revokes a right that allow() gave."""
     _change_acl("Delete", address, user, kind, name, operation)
 
 

@@ -23,7 +23,7 @@ jetstream {{ store_dir: "{folder}/store", max_file_store: 20GB, max_memory_store
 
 
 class Nats(Server):
-    """What it has acknowledged a kill of the process does not take. more: lines of its configuration."""
+    """A kill of the process does not lose acknowledged messages. more: lines of its configuration."""
 
     def __init__(self, place, more=""):
         assert PROGRAM, "nats-server is not installed: apt-get install nats-server"
@@ -133,7 +133,7 @@ class Client:
         return self.ask(f"STREAM.INFO.{name}")["state"]["messages"]
 
     def messages(self, name):
-        """All that the stream has, which keeps it."""
+        """All messages of the stream, which keeps them."""
         left, inbox = self.count(name), self.listen()
         if left:
             self.ask(f"CONSUMER.CREATE.{name}", stream_name=name, config={

@@ -1,4 +1,4 @@
-"""nginx as a receiver that takes everything."""
+"""nginx as a receiver that accepts every request."""
 
 import os
 
@@ -46,5 +46,5 @@ class Nginx(Server):
         return [program(), "-c", self.config, "-p", self.folder]
 
     def pids(self):
-        """The workers' too, which the end of the first does not end."""
+        """The workers', too: they do not end with the first process."""
         return [pid for own in super().pids() for pid in (own, *children(own))]

@@ -5,7 +5,7 @@ import socket
 
 
 def free_port():
-    """A port that no program listens on, and that the system gives to no client."""
+    """A port without a listener, which the system does not give to clients."""
     with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
         first = int(f.read().split()[0])
     while True:

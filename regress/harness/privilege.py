@@ -1,11 +1,11 @@
-"""Started by root, tests run their servers as another user: Postgres refuses to be root's."""
+"""Tests that root starts run their servers as another user, because Postgres refuses to run as root."""
 
 import os
 import pwd
 
 
 def server_user():
-    """The user that servers run as; None if that is the one who runs the tests."""
+    """The user of the servers; None if that is the user of the tests."""
     if os.geteuid() != 0:
         return None
     names = {entry.pw_name: entry for entry in pwd.getpwall()}
@@ -21,6 +21,6 @@ def run_as(user):
 
 
 def give(path, user):
-    """Makes a file or a folder the user's."""
+    """Makes that user the owner of a file or a folder."""
     if user:
         os.chown(path, user.pw_uid, user.pw_gid, follow_symlinks=False)

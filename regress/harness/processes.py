@@ -1,4 +1,4 @@
-"""Processes: how they end with their test, and what the kernel says of them."""
+"""Processes: how they end with their test, and their figures in the kernel."""
 
 import contextlib
 import ctypes
@@ -24,7 +24,7 @@ def die_with_parent(number=signal.SIGKILL):
 def exit_on_sigterm():
     """Turns SIGTERM into an exception, so that servers are stopped and work directories removed.
 
-    A second SIGTERM changes nothing: make and the shell send it too, and the cleaning must not end half done.
+    A second SIGTERM changes nothing: make and the shell send it too, and it must not interrupt the cleanup.
     """
     def leave(*_):
         signal.signal(signal.SIGTERM, lambda *_: None)
@@ -33,7 +33,7 @@ def exit_on_sigterm():
 
 
 def find_program(name):
-    """The path of a program, also of one that only administrators have in their PATH; None if there is none."""
+    """The path of a program, also in the folders for administrators; None if there is none."""
     return shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
 
 
@@ -59,7 +59,7 @@ def family(pid):
 
 
 def is_gone(pid):
-    """Whether a process has ended, also if its parent has not asked for its status yet."""
+    """Whether a process has ended, even if its parent has not read its status yet."""
     try:
         with open(f"/proc/{pid}/stat") as f:
             return f.read().rsplit(")", 1)[1].split()[0] == "Z"
@@ -68,14 +68,14 @@ def is_gone(pid):
 
 
 def signal_all(pids, number):
-    """Sends a signal to those that are still there."""
+    """Sends a signal to the processes that still exist."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, number)
 
 
 def freeze(*pids):
-    """SIGSTOP; on return none of them runs. The kernel stops threads one by one, which takes a moment."""
+    """Sends SIGSTOP; on return no thread runs. The kernel stops threads one by one, which takes a moment."""
     signal_all(pids, signal.SIGSTOP)
     for pid in pids:
         wait_until(lambda pid=pid: all(state in "TtZX" for state in _thread_states(pid)), what=f"stop of {pid}")

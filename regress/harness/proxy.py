@@ -1,4 +1,4 @@
-"""A TCP proxy that misbehaves as it is told: what a bad network does to a connection.
+"""A TCP proxy that misbehaves on demand, as a bad network does.
 
     pass        hands on what comes
     delay       hands it on later
@@ -50,7 +50,7 @@ class Proxy:
         threading.Thread(target=self._accept, args=(self.listener,), daemon=True).start()
 
     def move(self, address):
-        """To another address, with the same port. Nothing is left where it was."""
+        """Moves the proxy to another address, with the same port. The old address refuses connections."""
         with self.lock:
             listener, self.listener = self.listener, None
         with contextlib.suppress(OSError):
@@ -87,8 +87,7 @@ class Proxy:
         self.mode = "ration"
 
     def heal(self, cut=False):
-        """Hands on again; with `cut`, both ends lose the connection instead, in the middle of what
-        waits to be handed on."""
+        """Forwards again. With `cut`, both ends lose the connection instead, in the middle of the waiting bytes."""
         if cut:
             self.mode = "ending"
             time.sleep(2 * PAUSE)
@@ -178,7 +177,7 @@ class Proxy:
                     raise OSError("it had its portion")
                 sink.sendall(data)
         except OSError:
-            # While nothing is handed on, neither is the end of a connection.
+            # While the proxy forwards nothing, it does not forward the end of a connection either.
             self._wait_while_black()
             for end in pair:
                 self._reset(end)

@@ -42,7 +42,7 @@ class RabbitMQ(Server):
                     "RABBITMQ_ENABLED_PLUGINS_FILE": f"{home}/plugins",
                     "RABBITMQ_MNESIA_BASE": f"{home}/data", "RABBITMQ_LOG_BASE": f"{home}/log",
                     "RABBITMQ_PID_FILE": f"{home}/pid",
-                    # The script becomes the broker: signals are for that.
+                    # The script executes the broker, so signals reach the broker.
                     "RABBITMQ_ALLOW_INPUT": "1",
                     "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"-noinput +sbwt none {erlang}"}
 
@@ -66,7 +66,7 @@ class RabbitMQ(Server):
         self._end_epmd()
 
     def _end_epmd(self):
-        """Of a killed broker its name is left for a moment."""
+        """The name of a killed broker stays registered for a moment."""
         if self.epmd:
             self.epmd.kill()
             self.epmd.wait()

@@ -10,7 +10,7 @@ from harness.server import Server
 
 
 class Connection:
-    """Commands and answers in the protocol's own words. Errors of the network are OSError.
+    """Commands and answers in the plain protocol. Errors of the network are OSError.
 
     address: a port of 127.0.0.1, or the path of a Unix socket.
     """
@@ -39,7 +39,7 @@ class Connection:
         self.sent += len(data)
 
     def answer(self):
-        """A number, a status or an error is bytes, too, without the sign before it."""
+        """A number, a status or an error is also bytes, without the sign before it."""
         line = self.file.readline()
         if not line:
             raise OSError("Redis is gone")
@@ -56,7 +56,7 @@ class Connection:
 
 
 class Redis(Server):
-    """It listens on a Unix socket, and on a port if there is one. By itself it keeps nothing on disk.
+    """It listens on a Unix socket, and on a port if one is given. By default it keeps nothing on disk.
 
     options: more of its command line.
     """
@@ -74,12 +74,12 @@ class Redis(Server):
                 "--save", "", "--dir", self.folder, "--daemonize", "no", *self.options]
 
     def is_up(self):
-        # The socket's file is there before Redis listens, and Redis listens before it has read what it kept.
+        # The socket's file exists before Redis listens, and Redis listens before it has read its data.
         with contextlib.suppress(OSError):
             return self.call("PING") == b"PONG"
 
     def restart(self):
-        """Killed, it comes back with what is on its disk."""
+        """After a kill it starts with the data on its disk."""
         self.kill()
         self.start()
 

@@ -11,15 +11,15 @@ from harness.waiting import wait_until
 
 
 class ServerError(Exception):
-    """A server program failed; says which, and what it printed."""
+    """A server program failed; the text has its name and its output."""
 
 
 class Server:
     """A program in a folder, and its log there. Use it in a `with`, which starts it and kills it.
 
     place: a WorkDir, which ends the server when the directory goes, or the path of a folder of the test's own.
-    A subclass says with command() what is run, and with is_up() when it can be used. A server that was ended can be
-    started again, with what it had on its disk.
+    A subclass defines command(), which starts the program, and is_up(), whether it can be used. A server that has ended
+    can be started again, with the data on its disk.
     """
 
     patience = 60           # seconds until it can be used
@@ -44,7 +44,7 @@ class Server:
         return accepts(self.port)
 
     def __enter__(self):
-        """Starts it, unless it runs."""
+        """Starts the server, unless it runs."""
         return self if self.running() else self.start()
 
     def __exit__(self, *_):
@@ -70,7 +70,7 @@ class Server:
                                    "preexec_fn": lambda: die_with_parent(self.death), **user, **more})
 
     def wait(self, condition, timeout, what):
-        """Waits until the condition is true, as long as the process is there."""
+        """Waits until the condition is true, while the process runs."""
         def met():
             if self.process.poll() is not None:
                 raise ServerError(f"no {what}: {self.name} ended with {self.process.returncode}:\n{self.log()[-4000:]}")
@@ -81,11 +81,11 @@ class Server:
         return self.process is not None and self.process.poll() is None
 
     def pids(self):
-        """Its processes that a fault concerns: itself first."""
+        """The processes that a fault affects: the server itself first."""
         return [self.process.pid] if self.running() else []
 
     def stop(self, timeout=20):
-        """SIGTERM, and after a while SIGKILL; whether the first was enough."""
+        """Sends SIGTERM, and after a while SIGKILL; whether SIGTERM was enough."""
         if self.running():
             self.process.terminate()
             try:
@@ -96,7 +96,7 @@ class Server:
         return True
 
     def kill(self):
-        """SIGKILL; what it promised to keep is on its disk, or it lied."""
+        """Sends SIGKILL. Data that the server confirmed as durable must be on its disk."""
         pids = self.pids()
         signal_all(pids, signal.SIGKILL)
         if self.process:
@@ -111,7 +111,7 @@ class Server:
         thaw(*self.pids())
 
     def log(self, start=0):
-        """What it said; from a position on, if one is given."""
+        """Its log, from a position on if one is given."""
         with open(self.log_path, errors="replace") as f:
             f.seek(start)
             return f.read()

@@ -1,10 +1,10 @@
-"""Waiting for what becomes true."""
+"""Waiting for a condition."""
 
 import time
 
 
 def wait_until(condition, timeout=30, every=0.02, what="condition"):
-    """The first true value of condition(), which is asked again until `timeout` seconds are over."""
+    """The first true value of condition(), which is called again until `timeout` seconds are over."""
     deadline = time.monotonic() + timeout
     while True:
         value = condition()

@@ -1,4 +1,5 @@
-"""Receivers of HTTP: one in this process that remembers, and one in its own that misbehaves as it is told."""
+"""HTTP receivers: one in this process that remembers requests, and one in a separate process that misbehaves on
+demand."""
 
 import http.server
 import json
@@ -16,10 +17,10 @@ MISBEHAVING = os.path.join(TOP, "forwarder", "test", "sink", "http", "http_serve
 
 
 class Webhook(http.server.ThreadingHTTPServer):
-    """A receiver that remembers the ids of what it took, and the requests, as (headers, body).
+    """A receiver that remembers the ids of accepted events, and the requests, as (headers, body).
 
-    answer(number, id) says with which status; by default everything is taken. judge(body), if set,
-    says so from the parsed body; `bodies` are the parsed ones that were taken then. Use it in a `with`.
+    answer(number, id) gives the status; by default every event is accepted. judge(body), if set, gives the status from
+    the parsed body; `bodies` then has the accepted parsed bodies. Use it in a `with`.
     """
 
     daemon_threads = True
@@ -50,7 +51,7 @@ class Webhook(http.server.ThreadingHTTPServer):
         self.server_close()
 
     def take(self, headers, body):
-        """A request; the status of the answer."""
+        """Handles a request; returns the status of the answer."""
         self.requests.append((headers, body))
         if self.judge:
             parsed = json.loads(body)
@@ -79,7 +80,7 @@ class _Hook(http.server.BaseHTTPRequestHandler):
 
 
 class MisbehavingWebhook(Server):
-    """http_server.py, over TLS. It writes a request down before it answers, and misbehaves as it is told.
+    """http_server.py, over TLS. It stores a request before it answers, and misbehaves on demand.
 
     A subclass writes certificate and key into `cert` and `key` of its folder before the start.
     """
@@ -96,7 +97,7 @@ class MisbehavingWebhook(Server):
                 os.path.join(self.folder, "cert"), os.path.join(self.folder, "key")]
 
     def control(self, message):
-        """How it is to behave; http_server.py says what there is."""
+        """Sets the behaviour; http_server.py lists them."""
         request = urllib.request.Request(f"https://127.0.0.1:{self.port}/_control",
                                          json.dumps(message).encode(), method="POST")
         context = ssl.create_default_context()

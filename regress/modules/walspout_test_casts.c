@@ -1,9 +1,8 @@
 /*
  * walspout_test_casts.c
- *		Casts to json in C, that do what such casts should not, for the tests.
+ *		Casts to json in C, for the tests, that do what such casts must not do.
  *
- * Each takes an enum. Those that read a table read public.notes, whose first
- * column is a text.
+ * Each cast takes an enum. Casts that read a table read public.notes, whose first column is a text.
  */
 #include "postgres.h"
 
@@ -78,7 +77,7 @@ cast_by_query(PG_FUNCTION_ARGS)
 	return ask(QUERY);
 }
 
-/* Other values are printed without a look into the table. */
+/* Other values are printed without reading the table. */
 Datum
 cast_by_query_of_red(PG_FUNCTION_ARGS)
 {
@@ -124,7 +123,7 @@ begin_scan(Relation rel)
 #endif
 }
 
-/* Past the executor. */
+/* Reads the table without the executor. */
 Datum
 cast_by_scan(PG_FUNCTION_ARGS)
 {

@@ -5,7 +5,7 @@ import re
 
 
 class Stage:
-    """What is between one FROM and the next."""
+    """The instructions from one FROM to the next."""
 
     def __init__(self, image, name):
         self.image, self.name = image, name
@@ -31,14 +31,14 @@ class Stage:
 
 
 def instructions(text):
-    """[(word, rest)]: lines that end with a backslash go on, and comments are left out."""
+    """[(word, rest)]: lines that end with a backslash continue, and comments are left out."""
     text = re.sub(r"^\s*#.*\n", "", text, flags=re.M)
     text = re.sub(r"\\\n\s*", " ", text)
     return [tuple(line.split(None, 1)) for line in text.splitlines() if line.strip()]
 
 
 def filled(text, arguments):
-    """With the values of ${NAME} that are known; a shell knows the others."""
+    """Inserts the known values of ${NAME}; a shell inserts the others."""
     return re.sub(r"\$\{(\w+)\}", lambda found: arguments.get(found[1], found[0]), text)
 
 

@@ -18,7 +18,7 @@ class Failure(Exception):
 
 
 class Release:
-    """A release of Debian. `log` has what the steps say."""
+    """A release of Debian. `log` has the output of the steps."""
 
     def __init__(self, number, log="log"):
         self.number, self.name = number, RELEASES[number]
@@ -41,7 +41,7 @@ class Release:
             raise Failure(f"{what} failed; the end of {self.log}:\n{tail}")
 
     def base(self):
-        """The system without anything, which stays."""
+        """The empty system, which is kept."""
         root = os.path.join(self.place, "base")
         if os.path.exists(os.path.join(self.place, "complete")):
             return root
@@ -87,7 +87,7 @@ def copy_sources(target):
 
 
 def version():
-    """Of the packages, and the commit: what a copy of the sources cannot know."""
+    """The version of the packages, and the commit, which a copy of the sources lacks."""
     said = subprocess.run([os.path.join(TOP, "forwarder", "packaging", "deb"), "version"], check=True, text=True,
                           stdout=subprocess.PIPE).stdout.strip()
     return said, said.rpartition(".g")[2] if ".g" in said else ""

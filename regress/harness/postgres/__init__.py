@@ -11,12 +11,11 @@ The server finds its files relative to its executable. So an `Installation` copi
 programs to the same path below the work directory, installs the extension beside them with
 `make install-plugin DESTDIR=...`, and links everything else to the system's files.
 
-The server refuses to run as root: started by root, it runs as `postgres` or `nobody`. That user
-may not be able to read the repository, so nothing that it needs stays there. Every run has a work
-directory and a socket directory of its own, and no TCP port but a free one where a test asks for
-TLS: runs never meet.
+The server refuses to run as root: started by root, it runs as `postgres` or `nobody`. That user may not be able to read
+the repository, so copies of all needed files are elsewhere. Every run has its own work directory and socket directory.
+It has no TCP port, except a free one if a test asks for TLS. So runs never disturb each other.
 
-What a test of a cluster needs besides is here, too, so that `from harness import postgres as pg` is enough.
+Other helpers for tests of a cluster are here, too, so that `from harness import postgres as pg` is enough.
 """
 
 from harness.folders import TOP, WorkDir

@@ -1,4 +1,4 @@
-"""A database cluster, which is a server like others, and what tests ask it."""
+"""A database cluster, which is a server like others, and the queries that tests need."""
 
 import json
 import os
@@ -24,7 +24,7 @@ BASE_CONF = {
     "jit": "off",
     "wal_level": "logical",
     "max_wal_senders": 20,
-    "max_replication_slots": 100,     # replication origins take places, too, and keep them
+    "max_replication_slots": 100,     # replication origins also use slots of this limit, and keep them
     "max_prepared_transactions": 10,
     "max_connections": 50,
     "log_line_prefix": "%m [%p] %b %d ",
@@ -34,7 +34,7 @@ BASE_CONF = {
 class Cluster(Server):
     """A database cluster of an installation: started, stopped and killed as a test likes.
 
-    conf: settings beside BASE_CONF. env: environment of the server processes. initdb: more of its options.
+    conf: settings in addition to BASE_CONF. env: environment of the server processes. initdb: its additional options.
     """
 
     death = signal.SIGQUIT
@@ -74,9 +74,9 @@ class Cluster(Server):
         return self
 
     def use_tls(self):
-        """Before the start: it takes TLS, too, at "localhost", on a port of its own.
+        """Call this before the start: the server then also accepts TLS at "localhost", on its own port.
 
-        The authority that a client may trust; nothing is encrypted on the socket.
+        Returns the authority for clients; nothing is encrypted on the socket.
         """
         self.port = free_port()
         folder = self.work.mkdir("tls")
@@ -122,11 +122,11 @@ class Cluster(Server):
         self.process.send_signal(signal.SIGHUP)
 
     def pids(self):
-        """The postmaster's, and that of every process that it has started."""
+        """The process ids of the postmaster and of every process that it has started."""
         return [pid for own in super().pids() for pid in (own, *processes.children(own))]
 
     def kill(self):
-        """Kills every process of the server at once: what a power failure leaves of it."""
+        """Kills every process of the server at once, as a power failure does."""
         super().kill()
         self.process = None
 
@@ -228,7 +228,7 @@ class Cluster(Server):
                 and lines[7].strip() == "ready")
 
     def _plugin_list(self):
-        """Newer servers load no output plugin that they were not told of; older ones know no list."""
+        """Newer servers load only listed output plugins; older servers have no such list."""
         described = self._run("postgres", "--describe-config", as_server=True)
         if not re.search(r"^output_plugin_libraries\t", described, re.M):
             return {}

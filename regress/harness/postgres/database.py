@@ -1,4 +1,4 @@
-"""A database as tests use one, in a server of many or in one of its own."""
+"""A database for tests, in a shared server or in its own server."""
 
 import json
 import os
@@ -33,13 +33,13 @@ class Database:
         return self.server.recvlogical(slot, self.name, options, args, **more)
 
     def lines(self, slot, options=None, timeout=60):
-        """All that pg_recvlogical prints up to the end of the WAL; it confirms it, too."""
+        """All that pg_recvlogical prints up to the end of the WAL, and confirms."""
         end = self.server.current_lsn()
         with self.stream(slot, options, [f"--endpos={end}"]) as receiver:
             return receiver.lines(timeout)
 
     def events(self, slot, options=None, timeout=60):
-        """The same as parsed documents."""
+        """The same, as parsed documents."""
         return [json.loads(line) for line in self.lines(slot, options, timeout)]
 
     def confirmed_lsn(self, slot):
@@ -50,7 +50,7 @@ class Database:
 
 
 class OnOwnServer(Database):
-    """Its server is the test's own, and may be stopped and replaced."""
+    """A database on the test's own server, which may be stopped and replaced."""
 
     def save(self):
         """A copy of the stopped server's files."""
@@ -59,7 +59,7 @@ class OnOwnServer(Database):
         self.server.start()
 
     def back_up(self):
-        """What pg_basebackup makes: it leaves slots out."""
+        """A copy by pg_basebackup, which leaves slots out."""
         folder = self.server.data + ".saved"
         self.server._run("pg_basebackup", "-D", folder, "-h", self.server.host,
                          "-p", str(self.server.port), "-U", SUPERUSER, "-c", "fast",
@@ -75,7 +75,7 @@ class OnOwnServer(Database):
         os.rename(self.server.data + ".saved", self.server.data)
 
     def replay(self, until=None, log=None):
-        """Restores as a standby, and replays the old log: to a restore point, or all of it."""
+        """Restores as a standby, and replays the old WAL: to a restore point, or all of it."""
         end = self.current_lsn()
         self.replace()
         self.start_as_standby(f'cp "{log or self.server.data + ".old/pg_wal"}/%f" "%p"',

@@ -1,4 +1,4 @@
-"""The server's programs in a tree of their own, with the extension."""
+"""The server's programs in a separate tree, with the extension."""
 
 import os
 import re
@@ -19,8 +19,8 @@ def server_version(pg_config=None):
 class Installation:
     """The server's programs and the extension, in a tree below the work directory.
 
-    modules: more shared libraries to put beside the extension's; one of the same name replaces it.
-    install: whether the extension is put there, or is what the system has. name: of the tree.
+    modules: more shared libraries beside the extension's; a library of the same name replaces it. install: whether to
+    install the extension there, or to use the system's. name: of the tree.
     """
 
     def __init__(self, work, pg_config=None, modules=(), install=True, name="pg"):
@@ -56,7 +56,7 @@ class Installation:
     def test_program(self, path):
         """A program of the server's test suite, such as "regress/pg_regress".
 
-        PG_TEST_PROGRAMS is a folder with those that the server's packages lack.
+        PG_TEST_PROGRAMS is a folder with such programs, if the server's packages lack them.
         """
         own = os.path.join(self.system_pkglibdir, "pgxs/src/test", path)
         if os.path.exists(own):
@@ -74,7 +74,7 @@ class Installation:
         return os.path.exists(os.path.join(self.pkglibdir, name + ".so"))
 
     def _install_extension(self):
-        # Variables given to an outer make stay in force; its job server is not ours to use.
+        # Variables given to an outer make stay in force, but its job server must not be used.
         env = dict(os.environ)
         env["MAKEFLAGS"] = re.sub(r"\s?(-j\d*|--jobserver-\S+)", "", env.get("MAKEFLAGS", ""))
         done = subprocess.run(["make", "-C", TOP, "-s", "--no-print-directory", "install-plugin",
