@@ -1,18 +1,17 @@
-"""Whether everything arrived: from what a sink was given, in order of arrival, and from what
-Postgres says, independently of the forwarder.
+"""Whether everything arrived: compares the events at a sink, in order of arrival, with what Postgres says,
+independently of the forwarder.
 
 The truth has three parts, each of which checks the others:
 
-- *documents*: what a second slot gives, read once, at the end, in one go, by pg_recvlogical: no fault
-  ever met it, and no byte of it passed the forwarder. Its documents are what every sink must have, byte
-  for byte and in this order.
-- *changes*: what test_decoding, which is not ours, says was committed: transaction by
-  transaction, table and operation. The documents must be these, one for one.
-- *rows*: the tables, read by SQL with row_to_json. The documents, and what arrived, applied to
-  empty tables (`replay.py`), must give them.
+- *documents*: the output of a second slot, which pg_recvlogical reads once, at the end. No fault affects that reading,
+and it does not use the forwarder. Every sink must have these documents, byte for byte and in this order.
+- *changes*: the committed changes by test_decoding, which is not ours: transaction by transaction, table and operation.
+The documents must match them, one for one.
+- *rows*: the tables, read by SQL with row_to_json. The documents, and the arrived events, must give these rows when
+they are applied to empty tables (`replay.py`).
 
-So an event that the plugin forgot is found by the second, a value that is wrong by the third, and whatever
-the forwarder lost, doubled, swapped or changed by the first. Pure: it is given lists.
+So the second part finds an event that the plugin forgot, and the third a wrong value. The first part finds all that the
+forwarder lost, doubled, swapped or changed. Pure: this module gets lists.
 """
 
 import collections
@@ -56,7 +55,7 @@ class Arrival(NamedTuple):
 
 
 class Look(NamedTuple):
-    """At a slot, and after that at a receiver."""
+    """A look at a slot, and after that at a receiver."""
     confirmed: int      # LSN
     there: int          # how much there was, as in Arrival.place; of several streams {stream: int}
     set_aside: int      # the same of the file of dead letters
@@ -83,7 +82,7 @@ class Sink(NamedTuple):
 
 
 class Findings:
-    """Collects; of each kind at each sink only the first few are kept, and all counted."""
+    """Collects findings. Of each kind at each sink it keeps only the first few, and counts all."""
 
     def __init__(self):
         self.list = []
@@ -107,13 +106,13 @@ def id_of(document):
 
 
 def position(text):
-    """An id as something that sorts."""
+    """An id as a value that sorts in the order of commits."""
     lsn, index = text.split("-")
     return int(lsn), int(index)
 
 
 class Truth:
-    """The documents, and what is known of each without asking who sent it."""
+    """The documents, and the facts about each that do not depend on a sink."""
 
     def __init__(self, documents):
         self.documents = documents
@@ -130,7 +129,7 @@ class Truth:
 
     @staticmethod
     def _lane(event):
-        """What an event may not overtake: those of its key, in its table."""
+        """The lane of an event: it may not overtake events of the same key in its table."""
         if event["op"] == "m":
             return ("message",)
         return event["schema"], event["table"], frozen(event.get("key"))
@@ -144,12 +143,12 @@ class Truth:
             name in before and frozen(before[name]) != frozen(key[name]) for name in key)
 
     def is_behind(self, i, confirmed):
-        """Whether a slot at this position sends the event no more. Ids have the LSN at which the record
-        begins that commits it."""
+        """Whether a slot at this position no longer sends the event. Ids have the LSN where the commit record
+        begins."""
         return position(self.ids[i])[0] < confirmed
 
     def name(self, i):
-        """An event, for a person."""
+        """An event as text for people."""
         event = self.events[i]
         where = event["prefix"] if event["op"] == "m" else f"{event['schema']}.{event['table']}"
         return f"{self.ids[i]} ({event['op']} {where} {event.get('key', '')})"
@@ -208,7 +207,7 @@ def check_ids(truth, findings):
 
 
 def file_arrivals(data):
-    """What a file of lines had. A last line that is not whole is no good line, and yet is there."""
+    """The lines of a file. An incomplete last line is not a good line, but it counts as present."""
     place, found = 0, []
     lines = data.split(b"\n")
     if not lines[-1]:
@@ -299,17 +298,17 @@ def check_once(truth, indexes, sink, findings):
 
 
 def without_redeliveries(indexes):
-    """Only what was not there yet.
+    """Only the first arrival of each event.
 
-    A receiver that hung, and a network that stalled, may hear what was sent on an old connection after
-    what came on a new one. No sender can prevent that, but all of it is a redelivery.
+    After a stall, a receiver may read data of an old connection after data of a new one. No sender can prevent that,
+    but all such data are redeliveries.
     """
     return list(dict.fromkeys(indexes))
 
 
 def check_total_order(truth, indexes, set_aside, sink, findings):
-    """After each event comes the next one, or a redelivery: a step back to what was there already,
-    from which it goes on in order again. `set_aside` are skipped by good right."""
+    """After each event comes the next event, or a redelivery: a step back to an earlier event, from which events
+    continue in order. Events in `set_aside` may be missing."""
     seen = set()
     before = -1
     for i in indexes:
@@ -334,7 +333,7 @@ def check_key_order(truth, indexes, set_aside, sink, findings):
         step = truth.previous[i]
         while step is not None and step in set_aside:
             step = truth.previous[step]
-        # Within the lane the one before has been there, and was the last, unless this steps back.
+        # The previous event of the lane arrived last in the lane, unless this is a step back.
         last = before.get(lane)
         if last is None:
             good = step is None
@@ -363,7 +362,7 @@ def check_key_order(truth, indexes, set_aside, sink, findings):
 
 
 def check_stale(truth, indexes, set_aside, sink, findings):
-    """A reader that takes the last it got of a key has the newest."""
+    """A reader that keeps the last arrived event of a key has the newest."""
     last = {}
     for i in indexes:
         last[truth.lanes[i]] = i
@@ -375,9 +374,9 @@ def check_stale(truth, indexes, set_aside, sink, findings):
 
 
 def check_confirmed(truth, sink, findings):
-    """At each look, what the slot had passed was there: after a crash it is not sent again.
+    """At each look, the receiver had all events that the slot had passed: after a crash they are not sent again.
 
-    An event's first look that has passed it decides, as there is more at every later one.
+    For each event the first look with a slot beyond it decides, because receivers only gain events.
     """
     def of_events(arrivals):
         found = collections.defaultdict(list)
@@ -409,7 +408,7 @@ def check_sink(truth, tables, sink, findings):
     order = check_total_order if sink.total else check_key_order
     streams = of_streams(truth, sink.arrivals)
     for stream, part in streams.items():
-        # What another stream has is not missing in this one.
+        # Events of another stream are not missing in this stream.
         elsewhere = set(indexes).difference(part)
         name = f"{sink.name} {stream}".rstrip()
         heard = without_redeliveries(part) if sink.late else part
@@ -418,8 +417,8 @@ def check_sink(truth, tables, sink, findings):
     for i in sorted(set(aside)):
         if sink.refused is None or sink.refused not in truth.documents[i]:
             findings.add(ASIDE, sink.name, f"{truth.name(i)} was never refused")
-    # In the order in which they came; bytes that differ have been found above. Between streams there
-    # is no such order. Of a table that events of were set aside no reader can have the rows.
+    # In the order of arrival; different bytes were found above. Between streams there is no such order. If events of a
+    # table were set aside, no reader can have its rows.
     came = dict.fromkeys(indexes) if len(streams) < 2 else sorted(set(indexes))
     without = {truth.lanes[i][:2] for i in set_aside}
     check_rows((truth.events[i] for i in came if truth.lanes[i][:2] not in without),
@@ -437,13 +436,13 @@ def of_streams(truth, arrivals):
 
 
 def of_source(arrivals, mine, others):
-    """The arrivals of one of several sources of a receiver. `mine` and `others` are sets of ids: what
-    is in neither was invented, and counts for all."""
+    """The arrivals of one of several sources of a receiver. `mine` and `others` are sets of ids: an id in neither set
+    was invented, and counts for all sources."""
     return [arrival for arrival in arrivals if arrival.id in mine or arrival.id not in others]
 
 
 def check(documents, changes, tables, sinks):
-    """All findings; an empty list is what was promised."""
+    """All findings; an empty list means that all promises hold."""
     findings = Findings()
     truth = Truth(documents)
     check_ids(truth, findings)

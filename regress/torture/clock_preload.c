@@ -1,12 +1,13 @@
 /*
- * Steps the wall clock of one process, for the torture: LD_PRELOAD this, with WALSPOUT_CLOCK naming
- * a file that holds two int64_t, first how many seconds the clock is wrong. The file is mapped:
- * a program that writes to it steps the clock. The monotonic clock is left alone, as a real step leaves
- * it. So is gettimeofday(): librdkafka adds to it the time that it waits, and the system knows of no
- * step when that is over.
+ * Steps the wall clock of one process, for the torture. LD_PRELOAD this library; WALSPOUT_CLOCK
+ * names a file of two int64_t. The first number is how many seconds the clock is wrong. The file is
+ * mapped:
+ * a program that writes to it steps the clock. The monotonic clock is not changed, as in a real
+ * step. gettimeofday() is not changed either: librdkafka adds a waiting time to it, and the system
+ * compares the sum with the real clock.
  *
- * While the second number is not 0, the process dies in the middle of a write to a file, as by a
- * kill -9 that could not be timed so well from outside. What it says to its standard streams is left whole.
+ * While the second number is not 0, the process dies in the middle of a write to a file. An outside
+ * kill -9 could not be timed so well. Writes to its standard streams stay complete.
  *
  * WALSPOUT_NAMES names a file with a line "name address" for each host that the test has made up.
  */
@@ -94,7 +95,7 @@ write(int fd, const void *bytes, size_t length)
 ssize_t
 writev(int fd, const struct iovec *pieces, int count)
 {
-	/* All but the last piece, which is a line's end, or the half of the only one. */
+	/* All pieces except the last one, which is a line's end; or half of the only piece. */
 	if (count == 1)
 		return write(fd, pieces->iov_base, pieces->iov_len);
 	if (tears(fd))

@@ -1,8 +1,8 @@
 """A place for files that can be filled up at will.
 
-As root a file system of its own in memory, filled by another file, so that a write fails with "no
-space left on device", and often in its middle. For others, or where mounting is not allowed, the limit
-of the process's file size: a write fails with "file too large".
+As root this is a separate file system in memory, which another file fills. A write then fails with "no space left on
+device", often in its middle. Without root or the right to mount, it is a limit of the process's file size: a write
+fails with "file too large".
 """
 
 import contextlib
@@ -26,9 +26,9 @@ def size(path):
 
 
 def keep_mounts_private():
-    """What this process and its children mount goes when the last of them ends, however it ends.
+    """Mounts of this process and its children disappear when the last of them ends, however it ends.
 
-    To be called while there is one thread. Where that is not allowed, mounting is not allowed either.
+    Call this while there is one thread. If it is not allowed, mounting is not allowed either.
     """
     libc = ctypes.CDLL(None, use_errno=True)
     return (libc.unshare(CLONE_NEWNS) == 0
@@ -73,7 +73,7 @@ class Disk:
 
     @staticmethod
     def _limit(pid, size):
-        # Started again, a process has no limit: this one may be gone.
+        # The process may have ended; a restarted process has no limit.
         with contextlib.suppress(ProcessLookupError):
             hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))

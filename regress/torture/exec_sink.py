@@ -1,6 +1,6 @@
-"""The program of the exec sink: exec_sink.py FILE. Appends what it gets to the file, and answers when that is on disk.
+"""The program of the exec sink: exec_sink.py FILE. Appends each line to the file, and answers when the line is on disk.
 
-A killed one leaves half a line at most; the next one cuts that off. Its process id is in FILE.pid.
+A killed program leaves at most half a line; the next program removes that. Its process id is in FILE.pid.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""What can go wrong, and a schedule of it that follows from a seed.
+"""The faults, and a schedule of faults that follows from a seed.
 
-A fault begins, lasts, and heals; healing leaves the thing as good as before. Faults of one target
+A fault begins, lasts, and heals; then its target works as before. Faults of one target
 wait for each other, those of different targets overlap.
 """
 
@@ -19,14 +19,14 @@ from harness import processes
 from harness.processes import signal_all
 
 LONGEST = 3.0           # seconds
-# A server that is told to stop has to, whatever its readers do: a second or two, and a checkpoint; much more
-# on a busy machine. One that waits for a receiver does not stop at all.
+# A server must stop when it is told to, whatever its readers do. That takes a second or two and a checkpoint; much more
+# on a busy machine. A server that waits for a receiver does not stop at all.
 STOP = 25.0
 PLENTY = 15             # connections of one pipeline to Postgres while its portion is never enough
 
 
 class Promise(Exception):
-    """What must hold during a fault did not."""
+    """A promise did not hold during a fault."""
 
 
 class Fault(NamedTuple):
@@ -57,7 +57,7 @@ def end_forwarder(scene, chance):
 
 
 def kill_walsender(scene, chance):
-    """The server takes the loss of a process for a crash, and starts all others again."""
+    """The server treats the loss of a process as a crash, and restarts all others."""
     signal_all(scene.walsenders(chance), signal.SIGKILL)
     return scene.wait_for_postgres
 
@@ -116,12 +116,12 @@ def _stop_without(name, called):
 
 
 def promote_postgres(scene, chance):
-    """The primary stops, and the standby that is read becomes one. The writers follow."""
+    """The primary stops, and the standby of the forwarder is promoted. The writers follow."""
     return _nothing if scene.promote() else None
 
 
 def cut_transaction(scene, chance):
-    """One long transaction, of which no connection gets more than a part, again and again."""
+    """One long transaction. Again and again, each connection gets only a part of it."""
     proxy = scene.proxies["postgres"]
     rows = scene.long
     source = chance.choice(scene.sources)
@@ -157,7 +157,7 @@ def freeze_postgres(scene, chance):
     return _freeze(scene.cluster.pids())
 
 
-# Those after which it goes on at once.
+# Faults after which it goes on at once.
 QUICK_BAD_ANSWERS = [
     {"status": 500}, {"status": 503}, {"status": 408}, {"status": 429},
     {"status": 503, "headers": {"Retry-After": "garbage"}}, {"status": 200, "body_bytes": 1 << 20},
@@ -168,7 +168,7 @@ BAD_ANSWERS = [
 
 
 def moods(chance):
-    """Answers of a webhook that is not well: of many one is bad."""
+    """A webhook with errors: one of many answers is bad."""
     return [chance.choice(QUICK_BAD_ANSWERS) if chance.random() < 0.04 else {} for _ in range(3000)]
 
 
@@ -224,10 +224,10 @@ def refuse(name):
 
 
 def alarm(scene, chance):
-    """RabbitMQ is short of memory: it reads nothing from those who publish, until that is over.
+    """RabbitMQ is short of memory: it reads nothing from publishers until the fault ends.
 
-    What a connection has sent is published then, also if its client has given it up. So a client that connects
-    again meanwhile makes copies.
+    At the end RabbitMQ publishes all that a connection has sent, even if its client has closed it. So a client that
+    reconnects meanwhile makes copies.
     """
     over = scene.servers["rabbitmq"].alarm()
     before, readers = scene.proxies["rabbitmq"].accepted, scene.readers_so_far()
@@ -235,8 +235,7 @@ def alarm(scene, chance):
     def heal():
         made = scene.proxies["rabbitmq"].accepted - before
         over()
-        # A forwarder that is started again has a right to another connection, as has one that lost its slot
-        # and got it back.
+        # A restarted forwarder may make another connection, and so may a forwarder that lost its slot and got it back.
         right = len(scene.sources) + scene.readers_so_far() - readers
         if made > right:
             raise Promise(f"{made} connections to RabbitMQ were made during an alarm, where "
@@ -254,7 +253,7 @@ def _deaths(name, called=None):
 
 
 def cut(proxy, chance):
-    """Once, at whatever it does, or again and again in the middle of something."""
+    """Cuts once, at any moment, or again and again in the middle of data."""
     if chance.random() < 0.3:
         proxy.cut()
         return _nothing
@@ -262,7 +261,7 @@ def cut(proxy, chance):
     return proxy.heal
 
 
-# These end with a cut half of the time: in the middle of something, as that is where it is then.
+# Half of these faults end with a cut, which then is in the middle of data.
 
 
 def delay(proxy, chance):
@@ -286,8 +285,8 @@ def half_open(proxy, chance):
 
 
 def _move(name):
-    """The server behind a name gets another address: a pod that is scheduled again, a failover by DNS. A client that
-    connects learns of it when the name says so, a moment before or after."""
+    """The server behind a name gets another address, as a rescheduled pod or a failover by DNS does. The name resolves
+    to the new address a moment before or after the move."""
     def begin(scene, chance):
         scene.move(name, chance)
         return _nothing
@@ -295,8 +294,8 @@ def _move(name):
 
 
 def replace_certificate(scene, chance):
-    """The webhook gets another certificate, of another authority. Its own file and the forwarder's are replaced
-    one after the other, so that for a while no client is trusted."""
+    """The webhook gets another certificate, of another authority. Its file and the forwarder's file are replaced one
+    after the other, so that for a while no connection is trusted."""
     return scene.servers["http"].replace_certificate(chance, scene.proxies["http"].cut)
 
 
@@ -306,7 +305,7 @@ def _network(name):
             for kind in (cut, delay, slow, blackhole, half_open)] + [_move(name)]
 
 
-# What each part can suffer: the parts that a run has give its faults.
+# The faults of each part: the parts of a run determine its faults.
 FAULTS = {
     "forwarder": [
         Fault("kill-forwarder", "forwarder", kill_forwarder),
@@ -326,10 +325,10 @@ FAULTS = {
               why="a standby cannot decode, so no forwarder reads the server that is promoted")],
     "redis": [*_deaths("redis"), Fault("redis-refuses", "redis", refuse("redis")), *_network("redis"),
               _stop_without("redis", "redis")],
-    # What is under way when it begins to refuse has to be there before it ends that, or is overtaken.
+    # Requests in flight when the rejection begins must arrive before it ends, or later requests overtake them.
     "rabbitmq": [*_deaths("rabbitmq"),
                  Fault("rabbitmq-refuses", "rabbitmq", refuse("rabbitmq"), ("proxy rabbitmq",)),
-                 # Longer than two heartbeats, and than any deliver_timeout.
+                 # Longer than two heartbeats, and longer than any deliver_timeout.
                  Fault("rabbitmq-alarm", "rabbitmq", alarm, ("proxy rabbitmq",), least=9),
                  *_network("rabbitmq"), _stop_without("rabbitmq", "rabbitmq")],
     "nats": [*_deaths("nats"), Fault("nats-refuses", "nats", refuse("nats"), ("proxy nats",)),
@@ -346,7 +345,7 @@ FAULTS = {
 
 
 def parts(sinks):
-    """What there is to break where these sinks are. Two sinks of Kafka have one broker."""
+    """The parts that can break with these sinks. Two sinks of Kafka share one broker."""
     return ["forwarder", "postgres", *dict.fromkeys(sink.removesuffix("-once") for sink in sinks)]
 
 
@@ -382,8 +381,8 @@ def _is_asked_for(fault, patterns):
 
 
 def chosen(of, patterns):
-    """The faults of some parts whose names match one of the patterns; all of them without any. Those that
-    have to be called are there by their full names only."""
+    """The faults of some parts whose names match one of the patterns; without patterns all faults. Faults that must be
+    requested match only by their full names."""
     return [fault for part in of for fault in FAULTS[part] if _is_asked_for(fault, patterns)]
 
 
@@ -395,8 +394,8 @@ def without_those_too_new(faults, version):
 
 
 def deal(faults, chance):
-    """Faults without end. Each target has its turn, and of each target each fault: a run is too
-    short for all, and what only one fault of one target shows is not to be rare."""
+    """Faults without end. Targets take turns, and so do the faults of each target. A run is too short for all, and a
+    mistake that only one fault of one target shows must not be rare."""
     of_target = collections.defaultdict(list)
     for fault in faults:
         of_target[fault.target].append(fault)
@@ -410,7 +409,7 @@ def deal(faults, chance):
 
 
 class Schedule:
-    """Lets faults happen at random moments of `seconds`. What failed to break or heal is in errors."""
+    """Runs faults at random moments of `seconds`. Faults that failed to begin or heal are in errors."""
 
     def __init__(self, scene, faults, chance, seconds):
         self.scene = scene
@@ -451,10 +450,10 @@ class Schedule:
 
     def _happen(self, fault, lasts, chance, note):
         with contextlib.ExitStack() as locks:
-            # Always in the same order, or two that wait for each other would wait for ever.
+            # Always in the same order; otherwise two threads could wait for each other without end.
             for target in sorted({fault.target, *fault.spares}):
                 locks.enter_context(self.locks[target])
-            # Others may have taken longer than planned: then there is time for what did not happen yet.
+            # Other faults may have taken longer than planned: then there is time for the remaining faults.
             late = time.monotonic() > self.end and self.count[fault.name]
             if self.errors or late:
                 return

@@ -1,8 +1,8 @@
-"""Applies documents, in their order, to an empty copy of the tables: what a reader would have.
+"""Applies documents, in their order, to an empty copy of the tables, as a reader would.
 
-A model, not a database: it must know nothing that a reader does not. What no document tells, that a
-column was added, dropped or renamed, the workload says in a message of the same transaction (prefix
-`ddl`), which comes at the right place of the stream.
+A model, not a database: it must know nothing that a reader does not know. No document says that a column was added,
+dropped or renamed. So the workload writes a message in the same transaction (prefix `ddl`), which comes at the right
+place of the stream.
 """
 
 import json
@@ -11,7 +11,7 @@ DDL_PREFIX = "ddl"
 
 
 class ReplayError(Exception):
-    """A document that does not fit the rows that those before it have made."""
+    """A document that contradicts the rows of the documents before it."""
 
 
 class Number(str):
@@ -127,7 +127,7 @@ class Model:
 
     @staticmethod
     def _take(table, event, key):
-        """Takes the row of a key away: what the event says of it must be so."""
+        """Removes the row of a key: the event's values must match the row."""
         old = table.rows.pop(key, None)
         if old is None:
             raise ReplayError("there is no row of its key")

@@ -1,7 +1,7 @@
 """A file that is rotated as logrotate does with `create` and `compress`, and without `delaycompress`.
 
-The file is renamed, another one is made, its writer gets a signal, and the old one is compressed at once and
-removed, whatever its writer still does with it.
+The file is renamed, a new file is created, and the writer gets a signal. The old file is compressed at once and
+removed, even if the writer still uses it.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ BLOCK = 64 << 10
 
 class Rotated:
     def __init__(self, path, folder):
-        """`folder` gets what is compressed. It may be on another disk, which is not full."""
+        """`folder` gets the compressed files. It may be on another disk, which is not full."""
         self.path = path
         self.folder = folder
         self.parts = []             # (compressed file, bytes of its whole lines), oldest first
@@ -31,7 +31,7 @@ class Rotated:
         time.sleep(chance.choice([0, 0, 0.002]))
         with contextlib.suppress(OSError):      # the disk is full
             os.close(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o640))
-        # A service manager that is asked to send it may do that later.
+        # A service manager may send the signal later.
         is_late = chance.random() < 0.3
         if not is_late:
             signal()
@@ -50,17 +50,17 @@ class Rotated:
                 if b"\n" in block:
                     whole = position + block.rindex(b"\n") + 1
                 position += len(block)
-        # What is written from here on is in no file.
+        # Lines that are written after this are in no file.
         time.sleep(chance.choice([0, 0.005, 0.05]))
         self.parts.append((name, whole))
 
     def size(self):
-        """How much arrived. For a moment of a rotation it may be too much, and never too little: the
-        order of these looks sees to that."""
+        """How much arrived. During a rotation the figure may be too large for a moment, never too small, because of the
+        order of these looks."""
         return size(self.path) + size(self._old) + sum(whole for _, whole in self.parts)
 
     def content(self):
-        """All of it. The end of a part may be a line that was being written: such a line is left out."""
+        """All lines. A part may end with an incomplete line, which is left out."""
         found = b""
         for name, whole in self.parts:
             with gzip.open(name) as f:

@@ -1,4 +1,4 @@
-"""One run: servers, proxies, the forwarder, a workload, faults, and the check in the end."""
+"""One run: servers, proxies, the forwarder, a workload, faults, and the check at the end."""
 
 import collections
 import concurrent.futures
@@ -34,7 +34,7 @@ CATCH_UP = 180          # seconds, after all has healed
 REJECTED = '"table":"named"'
 AFTER = 3               # failed attempts of one event until it is a dead letter, if that event is the cause
 
-# The server that stopped answering is to be found out within a short run.
+# The forwarder must detect a silent server within a short run.
 CONF = {"wal_sender_timeout": "5s", "max_wal_size": "4GB", "checkpoint_timeout": "30s",
         "autovacuum_naptime": "1s", "logical_decoding_work_mem": "1MB", "fsync": "on"}
 
@@ -45,7 +45,7 @@ def host_of(name):
 
 
 class Failure(Exception):
-    """The run did not end as it must; says how."""
+    """The run did not end as it must; the text says how."""
 
 
 class Stage:
@@ -115,7 +115,7 @@ class Tortured(Walspout):
             code = self.terminate(timeout)
         except subprocess.TimeoutExpired:
             raise Failure(f"the forwarder does not end on SIGTERM:\n{self.log_tail(15)}") from None
-        # Before it takes signals, they end it as they end any program.
+        # Before the program handles signals, they end it as they end any program.
         if code and not (code == -signal.SIGTERM and not self.log(self.begin)):
             raise Failure(f"the forwarder ended with {code} on SIGTERM:\n{self.log_tail(15)}")
 
@@ -177,8 +177,8 @@ class Scene:
         count = sources or (2 if seed // 5 % 3 == 2 else 1)
         self.sources = [Source(self.name if i == 0 else f"{self.name}_{i + 1}", i) for i in range(count)]
         self.files = {source.number: Rotated(self.file(source), self.folder) for source in self.sources}
-        # What differs between runs beside the faults. What decides whether some code runs at all
-        # differs between seeds that follow each other; six have all of lanes with all of pipelines.
+        # What differs between runs besides the faults. Settings that decide whether some code runs at all differ
+        # between consecutive seeds. Six seeds combine all lanes with all pipelines.
         self.lanes = [1, 4][seed % 2]
         self.pipelines = [1, 2, 4][seed % 3]
         # The disk under the dead letters fills up as well, where that is what a run is about.
@@ -439,7 +439,7 @@ class Scene:
         if name == "kafka":
             return made._replace(late=True, total=False)
         if name == "rabbitmq":
-            # Nothing holds back what is under way in a run whose only fault is an alarm.
+            # If an alarm is the only fault of a run, nothing delays data in flight.
             return made._replace(late=not self.is_only_about("rabbitmq-alarm"))
         if name == "http":
             return made._replace(late=True, total=self.lanes == 1,
@@ -447,10 +447,10 @@ class Scene:
         return made
 
     def budget(self):
-        """How many copies what happened explains. Where receivers die or connections to them break there is no
-        bound: a transaction may begin again at each restart."""
+        """How many copies the faults explain. If receivers die or connections to them break there is no bound: a
+        transaction may begin again at each restart."""
         if self.is_only_about("rabbitmq-alarm") or self.is_only_about("long-transaction-cut"):
-            # A receiver that the machine holds up for longer than a timeout gets a batch again.
+            # A receiver that the machine delays for longer than a timeout gets a batch again.
             return 1024
         return None
 
@@ -499,7 +499,7 @@ class Scene:
 {sinks}"""
 
     def sinks(self, source):
-        # Of one source a stream has all events, in the order of all. Two have the streams of the default.
+        # With one source, one stream has all events in order. With two sources, each uses the default streams.
         stream = f"        stream: {self.name}\n" if len(self.sources) == 1 else ""
         return {
             "redis": f"""\
@@ -590,12 +590,12 @@ class Scene:
         self.write_names()
 
     def readers_so_far(self):
-        """How often a pipeline got its slot."""
+        """How often a pipeline started to stream its slot."""
         return self.forwarder.log().count("msg=streaming")
 
     def promote(self):
-        """Once in a run of a standby, otherwise nothing; whether it was done. The stream goes on, and then the
-        forwarder has to connect again: to a server whose history has a turn."""
+        """Promotes the standby, once in a run of a standby; whether that happened. The stream goes on, and later the
+        forwarder must reconnect, to a server with a new timeline."""
         if self.cluster is self.leader.cluster:
             return False
         old = self.leader.cluster
@@ -612,7 +612,7 @@ class Scene:
         return True
 
     def wait_until_behind(self, position, timeout):
-        """Until all slots are confirmed up to there, or the time is over."""
+        """Waits until all slots are confirmed up to that LSN, or the time is over."""
         def behind():
             self.leader.query("SELECT pg_logical_emit_message(false, 'turn', '')", self.sources[0].db)
             return all(pg.lsn(self.cluster.slot(slot)["confirmed_flush_lsn"]) > pg.lsn(position)

@@ -1,5 +1,5 @@
-"""The receivers: private servers that can be killed, frozen, and started again with what they had, and what
-arrived at them, oldest first."""
+"""The receivers: private servers that can be killed, frozen, and restarted with their data; and what arrived at them,
+oldest first."""
 
 import json
 import os
@@ -75,7 +75,7 @@ class Redis(redis.Redis):
         super().__init__(work, "--appendonly", "yes", "--appendfsync", "always", port=free_port())
 
     def refuse(self, stream, chance):
-        """Refuses what adds to a stream; returns what ends that."""
+        """Rejects commands that add to a stream; returns a function that ends that."""
         name, value = chance.choice([("maxmemory", 1), ("min-replicas-to-write", 1)])
         self.configure(name, value)
         return lambda: self.configure(name, 0)
@@ -120,8 +120,8 @@ class Redis(redis.Redis):
 
 
 class RabbitMQ(rabbitmq.RabbitMQ):
-    # By default small messages are kept apart from large ones, and a broker that is killed may keep a small one
-    # that it has not confirmed, and lose a large one before it.
+    # By default the broker stores small messages apart from large ones. A killed broker may keep a small message that
+    # it has not confirmed, and lose a large one before it.
     CONF = "heartbeat = 4\nqueue_index_embed_msgs_below = 0\n"
 
     def __init__(self, work):
@@ -134,8 +134,8 @@ class RabbitMQ(rabbitmq.RabbitMQ):
         super().kill()
 
     def _changed(self):
-        """A queue or a binding. The broker says so at once, and writes it within two seconds: killed
-        before, it would come back without."""
+        """Declares a queue or a binding. The broker confirms that at once, and writes it within two seconds. If the
+        broker is killed before, it loses the declaration."""
         self.written = time.monotonic() + 2.5
 
     def declare(self, name):
@@ -148,8 +148,8 @@ class RabbitMQ(rabbitmq.RabbitMQ):
         self._changed()
 
     def refuse(self, name, chance):
-        """What is published goes to a queue that is full instead, and is nacked; returns what ends
-        that. There is always one of the queues: without any, messages would come back."""
+        """Routes messages to a full queue, so they are nacked; returns a function that ends that. One of the queues is
+        always bound: without a queue, messages would be returned."""
         full = name + ".full"
 
         def end():
@@ -169,7 +169,7 @@ class RabbitMQ(rabbitmq.RabbitMQ):
         return end
 
     def alarm(self):
-        """Runs out of memory, as it believes: connections that publish are blocked."""
+        """Sets a memory limit that the broker exceeds: connections that publish are blocked."""
         self.control("set_vm_memory_high_watermark", "absolute", "1")
         return lambda: self.control("set_vm_memory_high_watermark", "0.4")
 
@@ -209,8 +209,8 @@ class Nats(nats.Nats):
     """JetStream."""
 
     def refuse(self, name, chance):
-        """A stream that takes other subjects, or is full; returns what ends that. The server would drop what
-        is beyond a new limit, so nothing may arrive while the limit is set."""
+        """Gives the stream other subjects, or makes it full; returns a function that ends that. The server would drop
+        messages beyond a new limit, so no message may arrive while the limit is set."""
         with self.client() as client:
             client.change_stream(name, subjects=[f"{name}-elsewhere.>"])
             if chance.random() < 0.5:
@@ -277,7 +277,7 @@ transaction.abort.timed.out.transaction.cleanup.interval.ms=500
         super().launch(env={"LOG_DIR": self.folder}, **more)
 
     def reach(self, topic):
-        """How far the topic is. Of what is committed the broker may have yet to tell the topic."""
+        """The end of the topic. The broker may still have to write a commit to the topic."""
         if self.ends is None:
             self.ends = kafka.Ends(self.address)
         return self.ends.of(topic)
@@ -325,7 +325,7 @@ class Webhook(webhook.MisbehavingWebhook):
         self._replace("ca", made[1])
 
     def replace_certificate(self, chance, cut):
-        """Half of it now; returns what does the other half. Connections end each time."""
+        """Does one half now; returns a function that does the other half. Connections end each time."""
         made = self._make_certificate()
         first, second = chance.sample([self._show, self._trust], 2)
         first(made)
@@ -348,7 +348,7 @@ class Webhook(webhook.MisbehavingWebhook):
         self.control(message)
 
     def arrivals(self):
-        """The events that it said it took. An answer may be lost: they are taken all the same."""
+        """The events that it accepted. They count even if the answer was lost."""
         found, place = [], 0
         with open(self.requests, "rb") as f:
             for line in f:

@@ -1,5 +1,5 @@
-"""A database that is written, and what belongs to it: slots, writers, watches, and the truth. A run has one
-or two; two have the same tables, and the same receivers."""
+"""A database with its slots, writers, watches and the truth. A run has one or two sources; two sources have the same
+tables, and the same receivers."""
 
 from torture import checker
 from torture import truth

@@ -14,7 +14,7 @@ FIRST = 16      # version of Postgres that decodes on a standby
 
 def make(primary, name):
     """A running standby of the primary."""
-    # What the primary keeps for that slot, rows of catalogs too, the standby's slots do not lose.
+    # The primary keeps WAL and catalog rows for that slot, so the standby's slots do not lose them.
     primary.query("SELECT pg_create_physical_replication_slot(%s, true)", args=(name,))
     server = pg.Cluster(primary.installation, name)
     shutil.rmtree(server.data)

@@ -1,4 +1,4 @@
-"""The checker finds what it is for: each test plants one fault, and demands that it is named."""
+"""The checker finds faults: each test plants one fault, and requires that the checker names it."""
 
 import json
 import random
@@ -44,7 +44,7 @@ class Source:
         return {"op": "u", "key": {"id": new}, "before": {"id": key}, "after": self.rows[new]}
 
     def touch(self, key):
-        """An update that leaves the body out of the log."""
+        """An update whose WAL lacks the body."""
         return {"op": "u", "key": {"id": key}, "after": {"id": key}, "unchanged": ["body"]}
 
     def delete(self, key):
@@ -156,7 +156,7 @@ def test_an_event_that_is_skipped_after_a_redelivery_is_found(source):
     # 0..5, back to 4, and then 6 without 5: a reader that keeps the last has an old one for a while.
     skipped = arrivals[:6] + [arrivals[4]] + arrivals[6:]
     assert checker.ORDER in kinds(source.check(skipped))
-    # A connection that hung is heard late: nothing can prevent that.
+    # Data of a stalled connection arrive late: no sender can prevent that.
     assert source.check(skipped, late=True) == []
 
 
@@ -204,7 +204,7 @@ def test_dead_letters_count_as_there(source):
 
 
 def test_what_is_set_aside_and_never_was_refused_is_found(source):
-    """Else a forwarder that gives up events when its receiver is away would pass."""
+    """Otherwise a forwarder that drops events while its receiver is down would pass."""
     arrivals = source.arrivals()
     aside = [arrivals.pop(5)]
     for refused in (None, b"two"):
@@ -436,7 +436,7 @@ def test_test_decoding_is_understood():
 
 
 def test_a_thousand_random_faults_are_all_found(source):
-    """One random fault each: nothing that is not as promised goes by."""
+    """One random fault each: the checker finds every broken promise."""
     chance = random.Random(1)
     for _ in range(1000):
         arrivals = source.arrivals()

@@ -1,4 +1,4 @@
-"""What is to go wrong does: the dealing of faults, and what a proxy loses."""
+"""Faults happen as planned: the schedule of faults, and what a proxy loses."""
 
 import collections
 import concurrent.futures
@@ -49,7 +49,7 @@ def test_a_fault_that_this_server_cannot_have_is_named():
 
 
 class Nowhere:
-    """A scene in which faults do nothing but happen."""
+    """A scene in which faults have no effect."""
 
     patterns = ()
 
@@ -130,7 +130,7 @@ def test_a_connection_gets_its_portion_and_the_next_one_too():
                         client.sendall(b"x" * 1000)
                         sender = threading.Thread(target=send_all, args=(there, b"y" * 1_000_000))
                         sender.start()
-                        # A reset loses what is under way.
+                        # A reset loses data in flight.
                         assert len(everything(client)) < 500_000
                         sender.join()
             assert proxy.accepted == 3

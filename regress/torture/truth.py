@@ -1,7 +1,6 @@
 """The truth about what was committed, from Postgres alone: what `checker.py` compares with.
 
-The slots of it are made before the first row, and read once, at the very end, by a reader that was not part of
-what happened in between.
+Its slots are created before the first row, and read once, at the very end, by a separate reader that no fault affected.
 """
 
 from torture import checker
@@ -21,7 +20,7 @@ def make_slots(cluster, db):
 def documents(cluster, db):
     """All documents, as bytes, in order. Writes a message behind the last: to be read after changes()."""
     end = cluster.current_lsn()
-    # A keepalive has to pass the end, and nothing else may be written any more.
+    # A keepalive must pass the end, and nothing else may be written after that.
     cluster.query("SELECT pg_logical_emit_message(false, 'end', '')", db)
     with cluster.recvlogical(DOCUMENTS + db, db, args=[f"--endpos={end}"]) as receiver:
         lines = receiver.lines(timeout=300)

@@ -1,9 +1,8 @@
-"""What the slot says while everything happens, beside what a receiver has at that moment.
+"""Compares the slot's position with what a receiver has, all the time.
 
-A position that is confirmed before its events are delivered does no harm until the forwarder dies, at that
-moment and no other. So nothing waits for that: all the time, each receiver's slot is asked for its
-position, and the receiver, after that, how much it has. What the slot had passed by then must have been
-there; `checker.py` says whether it was.
+A position that is confirmed too early loses events only if the forwarder dies at that moment. The watch does not wait
+for such a death. It asks each slot for its position again and again, and after that the receiver how much it has. The
+receiver must have all events that the slot had passed; `checker.py` tests that.
 """
 
 import threading
@@ -19,12 +18,12 @@ EVERY = 0.02            # seconds between looks
 class Watch:
     """A thread that looks at one slot and one receiver until stop(): `looks`, oldest first.
 
-    What kept it from looking is in `error`: a watch that saw nothing must not pass for one that did.
+    `error` has the reason why it could not look: a watch that saw nothing must not count as a success.
     """
 
     def __init__(self, cluster, slot, there, set_aside=lambda: 0):
-        """`there` and `set_aside` give how far arrivals have come, in the measure of Arrival.place;
-        they raise an OSError while that cannot be known."""
+        """`there` and `set_aside` return how far arrivals have come, as Arrival.place measures it. They raise an
+        OSError while that is unknown."""
         self.cluster = cluster
         self.slot = slot
         self.there = there
@@ -47,7 +46,7 @@ class Watch:
                 confirmed = self._confirmed()
                 if confirmed is None or confirmed == last:
                     continue
-                # Of a receiver that is down, the first answer that it gives again is good enough.
+                # For a receiver that is down, its next answer is good enough.
                 reach = self._reach()
                 if reach:
                     self.looks.append(checker.Look(confirmed, *reach))

@@ -1,8 +1,7 @@
-"""What is written while things break: everything that decoding treats differently, side by side.
+"""The workload during faults: everything that decoding treats differently, side by side.
 
-Each writer has a connection and a random sequence of its own, which follows from the seed; beside
-them pgbench runs TPC-B. Whether a transaction was committed when the server went away nothing here
-needs to know: the server is asked in the end.
+Each writer has its own connection and random sequence, which follows from the seed. pgbench also runs TPC-B. If the
+server dies during a commit, the writer need not know the result: the server is asked at the end.
 """
 
 import json
@@ -73,7 +72,7 @@ class Undo(Exception):
 
 
 class Writer(threading.Thread):
-    """One connection that writes until it is told to stop. A server that is away is waited for."""
+    """One connection that writes until it is told to stop. It waits for a server that is down."""
 
     def __init__(self, cluster, db, seed, rows, stop):
         super().__init__(daemon=True)
@@ -317,7 +316,7 @@ class Workload:
             thread.start()
 
     def stop(self):
-        """Ends all; raises if a writer failed by its own fault."""
+        """Ends all writers; raises if a writer failed by its own fault."""
         self.ended.set()
         if self.process:
             self.process.terminate()

@@ -1,8 +1,8 @@
 """Servers of Debian's releases, each in a root directory with a system of its own.
 
 The release that has a version is installed by debootstrap, with the compiler that the tests need, and
-commands run in it by chroot. Both need root. What they mount is in a mount namespace of its own, so that
-nothing has to be unmounted.
+commands run in it by chroot. Both need root. Their mounts are in a separate mount namespace, so nothing has to be
+unmounted.
 """
 
 import glob
@@ -34,7 +34,7 @@ exec chroot "$root" /usr/bin/env -i HOME=/root TERM=dumb LANG=C.UTF-8 DEBIAN_FRO
 
 
 class Unavailable(Exception):
-    """Something that fetching or running needs is missing."""
+    """A program or right for fetching or running is missing."""
 
 
 def check_needs():
@@ -121,7 +121,7 @@ def sources(place):
 
 
 def transplant(root, folder, programs):
-    """Puts programs of this machine into a folder of the root, with the libraries that they were linked with."""
+    """Copies programs of this machine into a folder of the root, with their libraries."""
     target = root + folder
     shutil.rmtree(target, ignore_errors=True)
     os.makedirs(os.path.join(target, "lib"))
@@ -171,8 +171,8 @@ def prepare_sql(place, log):
 def prepare_e2e(place, program, log):
     """Puts the forwarder and the Redis of this machine into the root, and installs what the tests need.
 
-    They do not depend on the server's version; the Redis of an old release is not the one that tests
-    are written for. How the tests find both, as assignments of the shell.
+    Both do not depend on the server's version, and tests do not support the Redis of an old release. Returns shell
+    assignments with which the tests find both.
     """
     root = os.path.join(place, "root")
     redis = [shutil.which(name) for name in ("redis-server", "redis-cli")]

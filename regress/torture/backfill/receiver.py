@@ -1,7 +1,7 @@
-"""What a receiver has that applies the events of a backfill and of the stream beside it, and what is wrong with that.
+"""A receiver that applies the events of a backfill and of the stream, and finds what is wrong with them.
 
-Values are compared by the bytes that stand in the documents. So a number or a text that is only written in another way is a
-difference. A receiver passes over ids that it has passed, as the documents tell receivers to.
+Values are compared by their bytes in the documents. So another spelling of the same number or text is a difference. A
+receiver ignores ids that it has passed, as the documentation tells receivers to.
 """
 
 import collections
@@ -16,7 +16,7 @@ _decoder = json.JSONDecoder()
 
 
 def members(document):
-    """The members of an object, as {name: text as it is written}. The documents have no spaces between tokens."""
+    """The members of an object, as {name: raw text}. The documents have no spaces between tokens."""
     found, place = {}, 1
     while document[place] != "}":
         if document[place] == ",":
@@ -42,7 +42,7 @@ class Table:
 
 
 class Receiver:
-    """Tables by name. `findings` has what no receiver should see, as texts."""
+    """Tables by name. `findings` has, as texts, what no receiver should see."""
 
     def __init__(self, name, bags=()):
         self.name = name
@@ -138,7 +138,7 @@ class Receiver:
     # In the end
 
     def compare(self, name, rows):
-        """With the table as the server has it: rows as documents of row_to_json()."""
+        """Compares with the server's table: rows as documents of row_to_json()."""
         table = self.tables[name]
         if name in self.bags:
             here, there = +table.bag, collections.Counter(rows)

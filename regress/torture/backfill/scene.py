@@ -1,4 +1,4 @@
-"""One run: tables that are written and backfilled again and again, while all that takes part is killed and frozen."""
+"""One run: tables that are written and backfilled again and again, while all programs are killed and frozen."""
 
 import collections
 import contextlib
@@ -30,7 +30,7 @@ UNFINISHED = "state NOT IN ('done', 'canceled', 'failed')"
 CONF = {"wal_sender_timeout": "5s", "max_wal_size": "4GB", "checkpoint_timeout": "30s", "autovacuum_naptime": "1s",
         "restart_after_crash": "on"}
 
-# How tables come to be backfilled.
+# The ways to request backfills.
 PATTERNS, PUBLICATION, REQUESTS = "patterns", "publication", "requests"
 MODES = (PATTERNS, REQUESTS, PUBLICATION)
 
@@ -41,7 +41,7 @@ def commit(connection):
 
 
 class Failure(Exception):
-    """The run did not end as it must; says how."""
+    """The run did not end as it must; the text says how."""
 
 
 class Stage:
@@ -71,9 +71,9 @@ class Scene:
         os.mkdir(os.path.join(self.folder, "state"))
         self.memory = self.chance.choice(["1MiB", "4MiB", "64MiB"])
         self.rate = self.chance.choice([150, 400, 2000])
-        # Where the reading of tables without a key is not cut short, they have to be exact.
+        # If the reading of tables without a key is not interrupted, they must be exact.
         self.patient = seed // 3 % 2 == 0
-        # A backfill reads in other portions while the stream is idle. What comes next then meets many rows.
+        # A backfill reads larger portions while the stream is idle. The next changes then concern many of these rows.
         self.bursts = seed // 2 % 2 == 1
         self.gate = threading.Event()
         self.gate.set()
@@ -148,7 +148,8 @@ class Scene:
         return [f"public.{spec.name}"]
 
     def request(self, spec, cancel=False, rate=None):
-        """A backfill, of which the receivers have nothing before. A table whose backfill has not ended is left alone."""
+        """Requests a backfill, before which the receivers empty their table. A table whose backfill has not ended is
+        left alone."""
         sql, rate = "", rate or self.rate
         for name in self.names(spec):
             if cancel:
@@ -232,7 +233,7 @@ class Scene:
         return f"datname = '{self.name}' AND application_name ~ 'walspout' AND backend_type = 'client backend'"
 
     def kill_reader(self):
-        """The server process that reads rows. The server takes its loss for a crash."""
+        """Kills the server process that reads rows. The server treats that as a crash."""
         self._signal(self.reader, signal.SIGKILL)
 
     def terminate_reader(self):
@@ -247,7 +248,7 @@ class Scene:
         self.cluster.start()
 
     def _standby(self, name):
-        """Tells the server for which standby commits wait; until it knows."""
+        """Sets the standby that commits wait for; waits until the server uses the setting."""
         with contextlib.suppress(pg.ServerError, psycopg2.Error):
             self.cluster.psql(f"{LOCAL} ALTER SYSTEM SET synchronous_standby_names = '{name}'; SELECT pg_reload_conf()")
 
@@ -266,7 +267,7 @@ class Scene:
         threading.Thread(target=commit, daemon=True).start()
 
     def hold_commits(self):
-        """Commits are decoded, and no snapshot sees them, until they need not wait any more."""
+        """Commits are decoded, and no snapshot sees them, until they no longer wait."""
         self._standby(MISSING)
         try:
             for spec in self.chance.sample(tables.SPECS, 8):
@@ -294,7 +295,8 @@ class Scene:
             self._standby("")
 
     def restart_while_commits_wait(self):
-        """Another process goes on with a backfill. It has to get again what no snapshot sees yet, in all rows of a table."""
+        """Another process continues a backfill. It must receive again the changes that no snapshot sees yet, in all
+        rows of a table."""
         specs = self.chance.sample(self.free(), 3)
         for spec in specs:
             self.request(spec, cancel=True, rate=100)
@@ -315,7 +317,7 @@ class Scene:
             self._standby("")
 
     def hold_saves(self):
-        """What the backfills have to save waits, while the stream and its confirmation could go on."""
+        """The progress of backfills cannot be saved, while the stream and its confirmation could go on."""
         try:
             connection = self.cluster.connect(self.name, autocommit=False, options="-c lock_timeout=3s")
         except psycopg2.Error:
@@ -329,7 +331,7 @@ class Scene:
             self.forwarder.start(wait=False)
 
     def freeze_redis(self):
-        """A receiver has less than the other, and may get what is in the queue from another process only."""
+        """One receiver has less than the other, and may get the queued events only from another process."""
         self.redis.freeze()
         try:
             time.sleep(self.chance.uniform(0.5, 3))
@@ -460,7 +462,7 @@ class Scene:
             raise Failure(f"{error}: {last}\n{self.forwarder.log_tail(15)}") from None
 
     def wait_for_last(self):
-        """Until both receivers have what was written last."""
+        """Waits until both receivers have the last writes."""
         self.db.psql("SELECT pg_logical_emit_message(true, 'last', '')")
         last = b'"prefix":"last"'
 

@@ -1,4 +1,5 @@
-"""The tables that are backfilled while they are written: keys of all kinds, and a TOASTed column that updates leave alone.
+"""The tables that are backfilled while they are written: keys of all kinds, and a TOASTed column that updates do not
+change.
 
 Each has the columns v, which each change sets to a greater number, n, and body, which is TOASTed.
 """

@@ -1,4 +1,4 @@
-"""The receiver of the torture finds what it is for: each test plants one fault, and demands that it is named."""
+"""The receiver of the torture finds faults: each test plants one fault, and requires that the receiver names it."""
 
 import pytest
 

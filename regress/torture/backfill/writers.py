@@ -1,4 +1,4 @@
-"""Who writes into the tables: changes of rows and keys, TRUNCATE, rewrites, prepared and long transactions."""
+"""The writers of the tables: changes of rows and keys, TRUNCATE, rewrites, prepared and long transactions."""
 
 import random
 import threading
@@ -84,7 +84,7 @@ class Writer(threading.Thread):
         spec = self.chance.choice(self.tables)
         i, j = self.chance.randrange(1, ROWS), self.chance.randrange(1, ROWS)
         what = self.chance.random()
-        # Who takes a version has the key already, so that versions of a key grow.
+        # A writer locks the key before it takes a version, so that versions of a key grow.
         locks = "".join(f"SELECT pg_advisory_xact_lock(hashtext('{spec.name}'), {k});" for k in sorted({i, j}))
         row = spec.where(i)
         if what < 0.45:
@@ -106,7 +106,7 @@ class Writer(threading.Thread):
         if spec.again and self.chance.random() < 0.4:
             return f"UPDATE {spec.name} SET {spec.set} = {spec.again}, v = nextval('versions') WHERE {spec.where(i)}"
         if spec.outside and self.chance.random() < 0.5:
-            # Out of the filter, or back: its columns that do not change are not in the event then.
+            # Moves the row out of the filter, or back: the event then lacks the columns that do not change.
             away = i + spec.outside
             if self.chance.random() < 0.5:
                 i, away = away, i
@@ -123,7 +123,7 @@ class Writer(threading.Thread):
                 f"INSERT INTO bag SELECT {a}, 0, nextval('versions'), repeat('y', {TOASTED}) FROM generate_series(1, 2)")
 
     def rarely(self, spec):
-        # What is rewritten, or emptied, looks empty to an older snapshot. The lock is taken before a version is.
+        # A rewritten or emptied table looks empty to an older snapshot. Take the lock before the version.
         what = self.chance.random()
         lock = f"LOCK TABLE {spec.name} IN ACCESS EXCLUSIVE MODE;"
         if what < 0.35 or not spec.rewrites:

@@ -1,7 +1,7 @@
-"""What the target must have, made of what triggers of the source have noted, and of when that was committed.
+"""What the target must have, computed from the log of the source's triggers and from the commit times.
 
-Nothing here knows the stream. A change is a row of `truth.changes`: a number that grows in the order in which a row was
-changed, the transaction, the table, what was done, and the row before and after as text. Pure.
+This model does not use the stream. A change is a row of `truth.changes`: a number, the transaction, the table, the
+operation, and the row before and after as text. The number grows in the order of the changes of a row. Pure.
 """
 
 import collections

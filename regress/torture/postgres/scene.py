@@ -1,4 +1,4 @@
-"""One run: tables are written, and reach another Postgres in all three modes, while all that takes part is killed, frozen,
+"""One run: tables are written, and copied to another Postgres in all three modes, while programs are killed, frozen,
 cut off, and out of disk."""
 
 import collections
@@ -27,7 +27,7 @@ FAILED = os.path.join(pg.TOP, "build", "torture", "failed")
 CATCH_UP = 120          # seconds, after all has healed
 CONF = {"wal_sender_timeout": "5s", "max_wal_size": "4GB", "checkpoint_timeout": "30s", "track_commit_timestamp": "on",
         "timezone": "UTC"}
-# Little WAL is kept, so that what fills up is what the rows need.
+# Little WAL is kept, so that rows fill the disk.
 TARGET_CONF = {"max_wal_size": "16MB", "min_wal_size": "4MB", "wal_keep_size": "0", "timezone": "UTC", "autovacuum_naptime": "1s",
                "checkpoint_timeout": "30s", "deadlock_timeout": "100ms"}
 SEGMENT = 1             # MB of a file of the target's WAL
@@ -36,7 +36,7 @@ MODES = ("clone", "append", "history")
 SPECS = [spec for spec in tables.SPECS if not spec.outside and not spec.leaves]
 KEYS = {**{spec.name: spec.key for spec in SPECS}, "bag": ()}
 
-# What was done, by a way that the stream takes no part in. A long value is there as its hash.
+# The log of changes, written without the stream. A long value is stored as its hash.
 TRUTH = """
 CREATE SCHEMA truth;
 CREATE TABLE truth.changes (n bigserial PRIMARY KEY, xid xid8 NOT NULL DEFAULT pg_current_xact_id(), tbl text, op text,
@@ -64,7 +64,7 @@ ROW = "(to_jsonb(t) - 'body' - '{{{more}}}'::text[] || jsonb_build_object('body'
 
 
 class Failure(Exception):
-    """The run did not end as it must; says how."""
+    """The run did not end as it must; the text says how."""
 
 
 class Stage:
@@ -169,7 +169,7 @@ class Scene:
             self.forwarder.start(wait=False)
 
     def freeze_forwarder(self):
-        """Also for longer than the server keeps the slot for it."""
+        """Also for longer than the server keeps the slot for this reader."""
         self.forwarder.freeze()
         time.sleep(self.chance.choice([0.3, 1, 6]))
         self.forwarder.thaw()
@@ -219,7 +219,7 @@ class Scene:
         signal_all(pids, signal.SIGCONT)
 
     def kill_session(self):
-        """The target takes that for a crash."""
+        """The target treats that as a crash."""
         signal_all(self.sessions()[:1], signal.SIGKILL)
         self.wait_for(self.target)
 
@@ -239,13 +239,13 @@ class Scene:
         self.proxy.heal()
 
     def lose_target(self):
-        """Nothing is said of the end of connections."""
+        """No end of a connection is sent."""
         self.chance.choice([self.proxy.blackhole, self.proxy.half_open])()
         self.pause(0.5, 4)
         self.proxy.heal(cut=self.chance.random() < 0.7)
 
     def lock_target(self):
-        """Another session holds what the sinks want to change."""
+        """Another session locks the rows that the sinks change."""
         with contextlib.suppress(psycopg2.Error):
             connection = self.target.connect(self.name, autocommit=False, options="-c lock_timeout=1s")
             with contextlib.closing(connection), connection.cursor() as cursor:
@@ -257,7 +257,7 @@ class Scene:
                 self.pause(0.3, 3)
 
     def fill_disk(self):
-        """The target's files have no place, that of its WAL neither."""
+        """No space is left for the target's files and its WAL."""
         self.stage.disk.fill(None, self.chance.choice([0, 200_000, 1_000_000]))
         self.pause(0.5, 3)
         self.stage.disk.free(None)

@@ -1,4 +1,4 @@
-"""The checker of the torture finds what is wrong, and nothing else."""
+"""The checker of the torture finds all faults, and nothing else."""
 
 from torture.postgres.model import Change, Version, compare, gaps, replay
 
