@@ -3,10 +3,9 @@
 
     regress/fuzz_options.py [--seconds N] [--seed N]
 
-Random, mutated and good names and values go in through the SQL function and through
-START_REPLICATION. The server must answer with changes, or refuse and say what would have been
-right; it must never crash or report an internal error, and the session's settings must be the ones
-from before. The seed is printed: with it a run makes the same calls in the same order.
+Random, mutated and good names and values go in through the SQL function and through START_REPLICATION. The server must
+answer with changes, or reject them and say what would have been right. It must never crash or report an internal error,
+and the session's settings must not change. The seed is printed: with it a run makes the same calls in the same order.
 """
 
 import argparse
@@ -34,7 +33,7 @@ LISTS = ["publications", "message_prefixes", "columns", "set"]
 OPTIONS = [*WORDS, *BOOLEANS, *NUMBERS, *LISTS]
 PUBLICATIONS = ["p", "q", '"Odd, name"']
 
-# What must always be accepted, whatever else is refused.
+# Options that must always be accepted.
 GOOD_VALUES = {
     "format": ["json", "frames", "JSON"],
     "origin": ["any", "none"],
@@ -58,7 +57,7 @@ SPACE = r"[ \t\n\r\f]*"
 PREFIX = SPACE + r'(?:"(?:[^"]|"")*"|[^", \t\n\r\f][^,]*)' + SPACE
 PREFIXES = re.compile(f"{PREFIX}(?:,{PREFIX})*")
 
-# What a value may be made of: whatever a parser could stumble over.
+# Parts of values that could confuse a parser.
 PIECES = ["", " ", ",", ",,", '"', '""', "'", "\\", "\\n", "\n", "\r\n", "\t", "\x01", "\x7f",
           "\xa0", "%", "%s", "%n%n", "%*d", "$1", ";", "--", "/*", "NULL", "null", "{", "}", "=",
           "ä", "日本", "\U0001f418", "\u202e", "\ufeff", "e\u0301", "\uffff",
@@ -192,7 +191,7 @@ def good_values_shown(name, hint):
 
 
 def check_refusal(state, message, hint, options):
-    """Raises unless a refusal names the culprit and lists what is right."""
+    """Raises unless the error names the wrong option and lists what is right."""
     if state not in REFUSALS:
         raise Finding(f"SQLSTATE {state}")
     hint = hint or ""
@@ -311,21 +310,21 @@ class Fuzzer:
             self.refused(error, options)
             return
         self.accepted(options)
-        # It streams: only the end of the connection ends that.
+        # It streams, and only the end of the connection ends that.
         self.walsender.close()
         self.walsender = None
         pg.wait_until(lambda: not self.server.walsender("stream"), every=0.005,
                       what="end of the walsender")
 
     def check_log(self):
-        """Raises if a server process has failed in a way that no client was told of."""
+        """Raises if a server process has failed in a way that no client could see."""
         log = self.server.log()[self.log_size:]
         for bad in ("PANIC:", "FATAL:  ", "terminated by signal", "TRAP:", "XX000"):
             if bad in log:
                 raise Finding(f"{bad.strip()} in the server's log:\n{self.server.log_tail()}")
 
     def run(self, seconds):
-        """Calls until the time is over; how many that were."""
+        """Calls until the time is over; returns the number of calls."""
         end = time.monotonic() + seconds
         calls = 0
         while time.monotonic() < end:

@@ -21,7 +21,7 @@ def read(*path):
 
 
 def keys():
-    """The last part of each key that the program knows."""
+    """The last part of each key of the program."""
     return sorted({key.split(".")[-1] for key in config_keys.keys()})
 
 
@@ -74,7 +74,7 @@ def pages():
 
 
 def anchors(text):
-    """The places in a page that a link can name, as GitHub makes them of headings."""
+    """The anchors of a page, as GitHub makes them from headings."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"^    .*$", "", text, flags=re.M), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings} | \
         set(re.findall(r'<a id="([^"]+)"', text))

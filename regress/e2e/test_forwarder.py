@@ -72,7 +72,7 @@ def test_nothing_is_lost_when_the_forwarder_is_killed(db, fwd):
     events = forwarder.wait_for_events(total, timeout=60)
     assert [event["after"]["id"] for event in events] == list(range(total))
     assert len({event["id"] for event in events}) == total
-    # What comes again is the same, byte for byte.
+    # Repeated events are the same, byte for byte.
     with open(forwarder.output) as f:
         lines = f.read().splitlines()
     assert len(set(lines)) == total
@@ -149,7 +149,7 @@ def test_an_idle_and_a_filtered_database_move_the_slot(db, fwd):
 def test_a_full_queue_keeps_the_connection_and_the_memory(db, fwd):
     db.psql(TABLE)
     db.server.psql(f"ALTER DATABASE {db.name} SET wal_sender_timeout = '1s'")
-    # It takes connections and never says a word.
+    # A receiver that accepts connections and never answers.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         sinks = http_sink(silent.getsockname()[1], timeout="60s")
         with fwd(sinks=sinks, pipeline="memory: 4MiB", root="drain: 2s") as forwarder:
@@ -159,7 +159,7 @@ def test_a_full_queue_keeps_the_connection_and_the_memory(db, fwd):
             time.sleep(4)
             status = forwarder.status()
             assert status["state"] == "streaming" and status["connects"] == 1
-            # What cannot be read yet counts, too.
+            # Events that cannot be read yet count, too.
             db.psql("INSERT INTO t SELECT i, repeat('x', 900) FROM generate_series(200001, 220000) i")
             pg.wait_until(lambda: forwarder.status()["lag_bytes"] > status["lag_bytes"] + (18 << 20),
                           20, what="lag")
@@ -232,7 +232,7 @@ def test_a_limit_of_file_size_is_waited_for(db, fwd):
 
 
 def wait_for_last(forwarder, number):
-    """Of a new file: what was under way when the old one went may be in the new one, too."""
+    """Lines of a new file: events in flight when the old file was removed may be in the new file, too."""
     pg.wait_until(lambda: [event["after"]["id"] for event in forwarder.events()][-1:] == [number], 30,
                   what=f"event {number} at the end")
 

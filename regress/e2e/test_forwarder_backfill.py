@@ -38,7 +38,7 @@ def wait_for_end(db, f, table="public.t", timeout=100, end="done"):
 
 
 def wait_for_equal(db, f, table="public.t", timeout=120, where="true"):
-    """Until the receiver has what the server has; the receiver."""
+    """Waits until the receiver has what the server has; returns the receiver."""
     last = []
 
     def is_equal():
@@ -248,7 +248,7 @@ def test_a_commit_that_waits_for_a_standby_is_newer_than_the_rows(db, fwd, serve
                 env=server.client_env(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             f.wait_for_events(2)
             db.psql("SET synchronous_commit = local; SELECT walspout.backfill('t')")
-            # The barrier waits for the update, whose transaction is older.
+            # The barrier waits for the update, because its transaction is older.
             pg.wait_until(lambda: state(db) == "waiting", 30, what="backfill that waits")
             pg.wait_until(lambda: f.status()["backfills"][0]["held_up_by"], 30, what="name of the transaction")
             assert state(db) == "waiting"
@@ -310,7 +310,7 @@ def test_old_transactions_hold_up_the_begin_and_are_named(db, fwd, server):
 
 
 def test_a_locked_table_holds_up_nothing_else(db, fwd):
-    """Neither other tables, nor a stream that begins meanwhile."""
+    """A failed backfill stops neither other tables nor a stream that begins meanwhile."""
     db.psql(TABLE + "INSERT INTO t SELECT i, 0, 'b' FROM generate_series(1, 80) i")
     db.psql("CREATE TABLE public.other (id int PRIMARY KEY); INSERT INTO other SELECT generate_series(1, 80)")
     f = fwd()
@@ -331,7 +331,7 @@ def test_a_locked_table_holds_up_nothing_else(db, fwd):
 
 
 def test_a_hot_row_completes(db, fwd):
-    """Each chunk has an update of it that is newer and lacks the TOASTed column."""
+    """Each chunk has a newer update of the row that lacks the TOASTed column."""
     db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 400) i")
     f = fwd()
     db.create_slot("fwd")
@@ -568,7 +568,7 @@ def test_drop_says_what_the_role_may_not_remove(db, fwd):
 
 
 class Barred:
-    """The role of a forwarder cannot connect: what is connected for the stream stays."""
+    """The role of a forwarder can no longer connect: the connection of the stream stays."""
 
     def __init__(self, server, role):
         self.server, self.role = server, role
@@ -592,7 +592,7 @@ class Barred:
 
 @pytest.mark.long
 def test_a_slot_that_is_held_for_long_is_told_and_let_go(fwd, tmp_path):
-    """The reader cannot connect, and the stream goes on: the WAL that is kept for the backfill has a bound."""
+    """The reader cannot connect, and the stream goes on: the WAL for the backfill has a bound."""
     with pg.WorkDir() as work:
         server = pg.Cluster(pg.Installation(work), conf={"wal_init_zero": "off", "max_wal_size": "4GB"})
         server.start()
@@ -639,7 +639,7 @@ def test_a_slot_that_is_held_for_long_is_told_and_let_go(fwd, tmp_path):
 
 @pytest.mark.long
 def test_progress_that_cannot_be_written_is_told(db, fwd):
-    """The role can connect, and its right to write is gone: that holds the slot as well."""
+    """The role can connect, but has lost its right to write: that also holds the slot."""
     role = f"{db.name}_fills"
     db.psql(TABLE + f"""
         CREATE ROLE {role} LOGIN REPLICATION; GRANT USAGE ON SCHEMA walspout TO {role};

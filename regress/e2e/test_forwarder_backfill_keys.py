@@ -1,4 +1,4 @@
-"""Backfills of tables with keys of all kinds, and without one; which rights they need, and what they refuse."""
+"""Backfills of tables with keys of all kinds, and without keys; which rights they need, and what they reject."""
 
 import json
 
@@ -44,7 +44,7 @@ def test_keys_of_all_kinds(db, fwd, has_citext):
     db.psql("".join(make(name, *key) for name, key in keys.items()))
     changes = "".join(f"UPDATE {name} SET n = n + 1 WHERE ctid IN (SELECT ctid FROM {name} ORDER BY n, ctid DESC LIMIT 20);"
                       for name in keys)
-    # The same key in another text: 1.0 becomes 1.00, a letter another case.
+    # The same key with another text: 1.0 becomes 1.00, a letter changes its case.
     changes += "UPDATE numerics SET k = k + 0.000 - 0.00 WHERE k < 0; UPDATE numerics SET k = CASE WHEN scale(k) > 3 THEN trim_scale(k) ELSE k * 1.00 END WHERE k BETWEEN 1 AND 9;"
     if has_citext:
         changes += "UPDATE cases SET k = upper(k) WHERE n % 2 = 0; UPDATE cases SET k = lower(k) WHERE n % 2 = 1;"
@@ -82,7 +82,7 @@ KEYLESS = "CREATE EXTENSION walspout; CREATE TABLE k (a int, body text); ALTER T
 
 
 def multiset(f, table="k"):
-    """What a receiver has that keeps rows and not keys: rows, each as often as it is there."""
+    """The rows of a receiver that ignores keys, each as often as it is there."""
     rows = {}
     with open(f.output) as file:
         events = [parse(line) for line in file.read().split("\n")[:-1]]

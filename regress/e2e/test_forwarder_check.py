@@ -1,4 +1,4 @@
-"""`check` finds whatever `run` would fail at, and changes nothing; how `run` ends then."""
+"""`check` finds everything that makes `run` fail, and changes nothing; how `run` ends then."""
 
 import contextlib
 import fcntl
@@ -45,7 +45,7 @@ def files(folder):
 
 @contextlib.contextmanager
 def taken(host):
-    """A port that another program has, at all addresses of a name: of these the forwarder takes one that is free."""
+    """A port that another program uses, at all addresses of a name: the forwarder uses any free address."""
     places = {(family, place[0]) for family, *_, place in
               socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)}
     port = 0
@@ -212,7 +212,7 @@ def test_a_file_that_cannot_be_had_is_an_error_that_may_pass(db, fwd, tmp_path, 
     code, text = check(forwarder)
     assert code == 1 and why in text, text
     assert files(folder) == before
-    # A file system may be mounted later: the service manager is to try again.
+    # A file system may be mounted later, so the service manager must try again.
     done = run("run", forwarder.config)
     assert done.returncode == 1 and why in done.stderr, done.stderr
     assert done.stderr.startswith("time="), "it is a line of the log"
@@ -261,7 +261,7 @@ def test_a_file_sink_that_could_not_write_is_an_error(db, fwd, tmp_path, path, w
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="root can become another user")
 def test_check_as_another_user_sees_what_that_user_may_do(db, fwd, tmp_path):
-    """The program and its configuration are inherited: folders of the tests are closed to others."""
+    """The process inherits the program and its configuration, because other users cannot read folders of the tests."""
     os.chmod(tmp_path, 0o711)
     closed = tmp_path / "closed"
     closed.mkdir(0o755)
@@ -350,7 +350,7 @@ def test_a_secret_that_is_too_short_is_an_error(db, fwd, secret):
         assert run("run", forwarder.config).returncode == 2
 
 
-# What is wrong with a sink that the file alone shows: the sink, and a part of the message.
+# Errors of a sink that the file alone shows: the sink, and a part of the message.
 WRONG_SINKS = {
     "template": ("type: redis, url: redis://h, stream: '{nothing}'", "{nothing}"),
     "brace": ("type: rabbitmq, url: amqp://h, exchange: e, routing_key: '{table'", "routing_key"),
@@ -475,7 +475,7 @@ def test_tables_whose_updates_the_server_rejects_are_errors(db, fwd, root):
         assert named == [table for table in ALL
                          if rejects(db, table, "UPDATE {table} SET v = 'b'")] == BAD, text
         assert code == 1
-    # The statements that it names are right.
+    # The statements that `check` names are right.
     for line in [line for line in text.splitlines() if "-> ALTER TABLE" in line]:
         db.psql(line.split("-> ")[1].split(", or ")[0])
     code, text = check(fwd(source="publications: [p]", name="after"))
@@ -545,8 +545,8 @@ def test_columns_that_a_publication_leaves_out_are_errors(db, fwd):
                          if rejects(db, table, "UPDATE {table} SET a = 2")] == LEFT_OUT_BAD, text
         assert all(rejects(db, table, "DELETE FROM {table}") for table in named)
     assert "rejects each UPDATE and DELETE" in text
-    # The statements that it names fix it, one after the other. Where only a person can know what to
-    # choose, it leaves a gap for that.
+    # The statements that `check` names fix the problem, one after the other. Where only a person can choose, a
+    # statement has a gap.
     statement = re.compile(r"(BEGIN; .*?; COMMIT|ALTER TABLE \S+ REPLICA IDENTITY (?:FULL|DEFAULT))")
     for attempt in range(3):
         code, text = check(fwd(source="publications: [p]", name=f"after{attempt}"))
@@ -575,7 +575,7 @@ def test_columns_that_are_left_out_of_inserts_are_no_error(db, fwd):
     code, text = check(fwd(source="publications: [p]", name="other"))
     assert code == 1 and "ERROR table listed: the server rejects each DELETE" in text, text
     assert rejects(db, "listed", "DELETE FROM {table}")
-    # Of tables that the source does not read it says nothing.
+    # `check` says nothing about tables that the source does not read.
     db.psql("CREATE TABLE t (id int PRIMARY KEY); CREATE PUBLICATION r FOR TABLE t")
     code, text = check(fwd(source="publications: [r]", name="third"))
     assert code == 0 and "table listed" not in text, text
@@ -588,7 +588,7 @@ def test_many_tables_without_identity_are_counted(db, fwd):
 
 
 def test_a_signal_ends_run_well_after_check_said_so(db, fwd, tmp_path):
-    """What `check` finds good `run` starts with."""
+    """`run` starts with every configuration that `check` finds good."""
     db.psql(TABLE)
     forwarder = fwd(root=f"state: {tmp_path}", pipeline=f"dead_letter: {{path: {tmp_path}/dead}}")
     assert check(forwarder)[0] == 0

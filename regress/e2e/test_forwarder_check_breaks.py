@@ -1,4 +1,4 @@
-"""`check` while its connections break: it says so, and concludes nothing from answers that it did not get."""
+"""`check` while its connections break: it says so, and concludes nothing from missing answers."""
 
 import os
 import re
@@ -73,7 +73,7 @@ def terminate(db):
 
 
 def check(db, forwarder, number, happens):
-    """What check prints if this happens at that query, and how many queries it sent."""
+    """The output of `check` if this happens at that query, and how many queries it sent."""
     breaker = Breaker(os.path.join(db.server.host, f".s.PGSQL.{db.server.port}"), number, happens)
     try:
         with open(forwarder.config) as f:
@@ -97,7 +97,7 @@ def findings(output, port):
 
 @pytest.fixture
 def forwarder(db, fwd, tmp_path):
-    """One that `check` has much to ask for."""
+    """A configuration for which `check` sends many queries."""
     db.psql("""
         CREATE TABLE t (id int PRIMARY KEY);
         CREATE PUBLICATION p FOR TABLE t""")

@@ -1,4 +1,4 @@
-"""`walspout compare`: rows that differ between the source and the target of a Postgres sink are found, and only they,
+"""`walspout compare` finds the rows that differ between the source and the target of a Postgres sink, and only these,
 while both are written to."""
 
 import itertools
@@ -49,7 +49,7 @@ class Load(threading.Thread):
                     break
                 with connection.cursor() as cursor:
                     for _ in range(choices.randint(1, 3)):
-                        # One row of all changes all the time.
+                        # One of the rows changes all the time.
                         cursor.execute("UPDATE t SET body = %s WHERE id = 0", (str(number),))
                         cursor.execute(choices.choice([
                             "INSERT INTO t VALUES (%s, 'new') ON CONFLICT (id) DO UPDATE SET body = 'again'",
@@ -116,7 +116,7 @@ def test_each_kind_of_difference_is_found_and_nothing_else(db, fwd, target):
 
 
 def test_no_difference_is_said_while_both_are_written_to(db, fwd, target):
-    """The row 0 changes in each transaction. What is wrong in the target is found nevertheless."""
+    """Row 0 changes in each transaction. A difference in the target is still found."""
     copy_tables(db, target, TABLE)
     with fwd(sinks=sink(target)) as forwarder:
         db.psql("INSERT INTO t SELECT i, 'x' || i FROM generate_series(0, 20000) i")
@@ -156,7 +156,7 @@ def test_a_target_that_lags_behind_is_waited_for(db, fwd, target):
     forwarder.start()
     later.join()
     assert compared[0][0] == [] and compared[0][1]["public.t"]["result"] == "equal"
-    # No event comes any more: the slot tells that the target has all there is.
+    # No more events come: the slot shows that the target has everything.
     target.psql("DELETE FROM t WHERE id = 4")
     found, _ = differences(forwarder)
     assert [kind for kind, *_ in found] == ["missing"]

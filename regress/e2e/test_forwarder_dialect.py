@@ -1,4 +1,4 @@
-"""Documents in the forms of other programs, through the forwarder: what routes them is beside them."""
+"""Documents in the forms of other programs, through the forwarder: the routing uses data beside the documents."""
 
 import json
 import subprocess
@@ -13,7 +13,7 @@ def change(db):
 
 
 def documents(forwarder, count):
-    """The first documents, which have no id."""
+    """The first documents of the file; they have no id."""
     return wait_until(lambda: len(forwarder.events()) >= count and forwarder.events(), 120, what=f"{count} documents")[:count]
 
 

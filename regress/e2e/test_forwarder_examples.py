@@ -76,7 +76,7 @@ def prepare(cluster, example, consumer="notices"):
 
 
 class Orders:
-    """Orders that were made, and what a consumer made of them."""
+    """The created orders, and the consumer's results."""
 
     def __init__(self, cluster):
         self.cluster = cluster
@@ -122,7 +122,7 @@ class Orders:
             program.kill()
 
     def kill_before_it_acknowledges(self, program, server):
-        """The work is done, and the server does not hear that it is."""
+        """The work is done, but the server gets no acknowledgement."""
         with self.held_up():
             self.add(5)
             self.wait_until_it_waits()
@@ -134,7 +134,7 @@ class Orders:
 
 
 def has_go(language, version):
-    """Says so once where a language is too old or missing; CI has it."""
+    """Skips if a language is too old or missing; CI has all languages."""
     if language != "go":
         return True
     found = shutil.which("go") and re.search(r"go1\.(\d+)", subprocess.run(["go", "version"], capture_output=True, text=True).stdout)
@@ -341,7 +341,7 @@ def test_a_cache(databases, stage, tmp_path, monkeypatch):
 
 
 def a_slow_reader(databases, store, cached, change):
-    """A row that was read before a change does not get into the cache after it."""
+    """A row that was read before a change does not get into the cache after the change."""
     change("INSERT INTO orders VALUES (7, 'new')")
     store.call("FLUSHALL")
     assert cached(8) is None                # the table has a generation

@@ -60,7 +60,7 @@ class Program:
             return ""
 
     def wait_for(self, count, forwarder, timeout=60):
-        """So many different events, in the order of their first arrival."""
+        """Waits for this number of different events; returns them in the order of their first arrival."""
         def enough():
             unique = {event["id"]: event for event in self.events()}
             return list(unique.values()) if len(unique) >= count else None
@@ -190,7 +190,7 @@ def sink_test(*command, timeout=300):
 
 
 def missing(program, package):
-    """Says so once where a language is not installed; CI has it."""
+    """Skips if a language is not installed; CI has all languages."""
     if shutil.which(program):
         return False
     what = f"{program} is not installed, and its example is not tested: apt-get install {package}"

@@ -75,8 +75,8 @@ def test_rows_become_messages(db, fwd, broker):
 
 @pytest.mark.long
 def test_the_first_messages_of_a_topic_arrive(db, fwd, broker):
-    """A broker that rejects the first request for a topic that was just made, and takes the second one, would call the
-    first one a repeat when it comes again. With more than one request in flight, 1 of 20 topics lost a message."""
+    """A broker may reject the first request for a new topic, and accept the second. It would then treat the repeated
+    first request as a duplicate. With more than one request in flight, 1 of 20 topics lost a message."""
     db.psql(TABLE)
     for turn in range(30):
         topic = f"{db.name}.first.{turn}"
@@ -212,7 +212,7 @@ def test_exactly_once_whatever_is_killed(db, fwd, broker, victim):
 
 @pytest.mark.long
 def test_exactly_once_where_a_standby_takes_over(db, fwd, broker):
-    """The one that had the slot is frozen, and wakes up in the middle of what it was about."""
+    """The forwarder that had the slot is frozen, and continues in the middle of its work."""
     db.psql(TABLE)
     db.server.psql(f"ALTER DATABASE {db.name} SET wal_sender_timeout = '2s'")
     topic = f"{db.name}.standby"
@@ -235,7 +235,7 @@ def test_exactly_once_where_a_standby_takes_over(db, fwd, broker):
 
 
 def test_a_database_that_was_restored_is_noticed(db, fwd, broker):
-    """A position beyond the log of the database is not taken for one of its own."""
+    """A position beyond the WAL of the database does not count as its own."""
     db.psql(TABLE)
     config = dict(sinks=exactly_once(broker, topic=f"{db.name}.restored"), pipeline="retry: {max: 300ms}")
     with fwd(**config) as forwarder:

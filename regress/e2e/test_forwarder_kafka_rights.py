@@ -28,7 +28,7 @@ def broker(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def open_broker(tmp_path_factory):
-    """Who has which rights is of interest only where there is a rule."""
+    """Rights apply only to resources with a rule."""
     more = RIGHTS + "allow.everyone.if.no.acl.found=true\n"
     with kafka.Broker(str(tmp_path_factory.mktemp("kafka")), partitions=PARTITIONS, more=more, auth=True) as started:
         yield started
@@ -76,7 +76,7 @@ def test_rights_of_a_reader(reader, broker):
     second.wait_for_events(8, 120)
     pg.wait_until(lambda: second.get("/readyz")[0] == 200, 60, what="a reader that is ready")
 
-    # What comes while a right is missing arrives once it is back.
+    # Events from the time without the right arrive once the right is restored.
     for count, (kind, name) in enumerate(((kafka.GROUP, GROUP), (kafka.TOPIC, topic)), 1):
         begin = len(second.log())
         kafka.forbid(broker.address, USER, kind, name, kafka.READ)
@@ -95,7 +95,7 @@ def test_rights_of_a_reader(reader, broker):
 
 @pytest.mark.parametrize("what, once", [("topic", "false"), ("topic", "true"), ("positions", "true")])
 def test_a_writer_loses_a_right(db, fwd, open_broker, what, once):
-    """The log says which right is missing. With the right everything arrives, without a restart."""
+    """The log names the missing right. With this right everything arrives, without a restart."""
     broker = open_broker
     db.psql("CREATE TABLE t (id int PRIMARY KEY, n int)")
     topic, positions = f"{db.name}.{what}.{once}", f"{db.name}.{what}.{once}.positions"

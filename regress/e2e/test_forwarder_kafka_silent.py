@@ -1,4 +1,4 @@
-"""A broker that says nothing at a chosen moment: what the forwarder waits for has an end, and so has the forwarder."""
+"""A broker that is silent at a chosen moment: every wait of the forwarder ends, and the forwarder can stop."""
 
 import struct
 import threading
@@ -59,7 +59,7 @@ def healed(broker):
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_reader_outlives_a_silence_while_it_joins(db, writer, reader, broker, strategy):
-    """The group has given it partitions, and the broker does not say where the group is in them."""
+    """The group has assigned partitions, but the broker does not give the group's offsets."""
     db.psql(TABLE)
     topic = f"{db.name}.silent"
     fill(db, writer, topic, "INSERT INTO t SELECT i, 0 FROM generate_series(1, 100) i", 100)
@@ -92,7 +92,7 @@ def test_a_reader_ends_while_the_broker_is_silent(db, writer, reader, broker, mo
 
 @pytest.mark.parametrize("once", ["false", "true"])
 def test_a_forwarder_ends_while_the_broker_is_silent(db, writer, broker, once):
-    """What Kafka did not confirm comes again, and with exactly_once nothing is there twice."""
+    """Events that Kafka did not confirm come again, and with exactly_once no event is there twice."""
     db.psql(TABLE)
     topic = f"{db.name}.out"
     with writer(topic, exactly_once=once) as forwarder:
@@ -114,7 +114,7 @@ def test_a_forwarder_ends_while_the_broker_is_silent(db, writer, broker, once):
 
 
 def test_the_harness_asks_a_silent_broker_in_bounded_time(broker):
-    """The torture looks with this at what has arrived."""
+    """The torture uses this to look at what has arrived."""
     kafka.create(broker.address, "ends")
     kafka.send(broker.address, "ends", [b"x"] * 10)
     ends, said = kafka.Ends(broker.address), []

@@ -109,7 +109,7 @@ def unique(events):
 
 
 def in_order(events):
-    """Whether the events of each key came in their order, repetitions left out."""
+    """Whether the events of each key came in order, without repetitions."""
     last = {}
     for event in unique(events):
         key = (event.get("table"), json.dumps(event.get("key")))
@@ -125,7 +125,7 @@ def done(broker, group, topic, messages):
 
 
 def test_events_arrive_as_they_were(db, writer, reader, broker):
-    """All kinds of events, through two brokers' hops, are byte for byte those of the slot."""
+    """All kinds of events are byte for byte those of the slot, also through Kafka twice."""
     db.psql(TABLE + "; CREATE TABLE keyless (n int); ALTER TABLE keyless REPLICA IDENTITY FULL")
     slot = db.create_slot("twin")
     topic = f"{db.name}.all"
@@ -146,7 +146,7 @@ def test_events_arrive_as_they_were(db, writer, reader, broker):
         assert f'walspout_source_partitions{{pipeline="reader"}} {PARTITIONS}' in metrics
         assert second.get("/readyz")[0] == 200
         assert second.terminate() == 0
-    # What was committed is not read again.
+    # Committed messages are not read again.
     with reader([topic]) as again:
         pg.wait_until(lambda: again.status()["lag_messages"] == 0, 60, what="no lag")
         time.sleep(1)
@@ -185,7 +185,7 @@ def test_a_reader_that_is_killed_loses_nothing(db, writer, reader, broker):
             pg.wait_until(lambda: len(second.events()) > count, 120, what="some events")
             second.process.send_signal(signal.SIGKILL)
             second.process.wait()
-            # What is committed was in the file before.
+            # Committed events were in the file before.
             have = {event["id"] for event in second.events()}
             messages = {}
             for partition, _, _, headers in broker.messages(topic):
@@ -223,7 +223,7 @@ def test_two_readers_share_the_load_while_events_flow(db, writer, reader, broker
         events = unique(a.events() + b.events())
         assert len(events) == total
         assert a.events() and b.events()
-        # A partition was with one of them at a time: nothing came twice, as all of them ended well.
+        # Each partition had one owner at a time: no event came twice, because all members ended well.
         if strategy == "roundrobin":
             assert len(a.events() + b.events()) == total
         assert in_order(a.events()) and in_order(b.events())
@@ -232,7 +232,8 @@ def test_two_readers_share_the_load_while_events_flow(db, writer, reader, broker
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_reader_whose_sink_is_down_gives_partitions_away(db, writer, reader, broker, strategy):
-    """What it could not deliver the next one delivers, and it goes on with what it keeps."""
+    """The next owner delivers what this member could not deliver, and this member goes on with its remaining
+    partitions."""
     db.psql(TABLE)
     topic = f"{db.name}.down"
     fill(db, writer, topic, "INSERT INTO t SELECT i, 0 FROM generate_series(1, 400) i", 400)
@@ -281,7 +282,7 @@ def test_a_frozen_reader_delivers_nothing_old(db, writer, reader, broker):
         thaw(a.process.pid)
         pg.wait_until(lambda: a.status()["partitions"] > 0, 120, what="a share for the one that is back")
         time.sleep(1)
-        # What it had begun to send before it was frozen may still come.
+        # Events that it had begun to send before it was frozen may still arrive.
         late = hook.requests[before:]
         assert len(late) <= 8, len(late)
         assert first.terminate() == 0
@@ -451,7 +452,7 @@ def token():
 @pytest.mark.effect("source.kafka.sasl.mechanism", "source.kafka.sasl.user", "source.kafka.sasl.password",
                     "source.kafka.tls.ca_file", "source.kafka.tls.cert_file", "source.kafka.tls.key_file")
 def test_a_password_and_a_certificate(reader, broker, tmp_path):
-    """A password that is put right needs no restart."""
+    """A corrected password needs no restart."""
     topic = "with.password"
     kafka.create(broker.address, topic)
     kafka.send(broker.address, topic, [GOOD], b"k", HEADERS)

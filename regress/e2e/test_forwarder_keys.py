@@ -1,4 +1,4 @@
-"""What the keys of the configuration do, through the file: those that no other test shows."""
+"""What the keys of the configuration do: keys that no other test shows."""
 
 import copy
 import json
@@ -200,14 +200,14 @@ def test_the_slot_is_made_as_configured_or_not_at_all(db, fwd):
     db.server.drop_slot(forwarder.slot)
     with fwd(name="failover", source="failover: true") as forwarder:
         slot = db.server.slot(forwarder.slot)
-        # Servers that do not know it make an ordinary slot.
+        # Servers that do not know `failover` create an ordinary slot.
         assert slot.get("failover", True)
 
 
 # pipeline and root #################################################################################
 
 def test_a_request_is_as_large_as_configured(db, fwd):
-    """Also beyond what a sink is handed by default."""
+    """Also more than a sink gets at once by default."""
     db.psql(TABLE)
     port = free_port()
     sinks = http_sink(port, batch="{events: 100000, bytes: 9MiB}")
@@ -361,7 +361,7 @@ class TlsServer:
         context.load_cert_chain(self.file("localhost.pem"), self.file("localhost.key"))
         context.load_verify_locations(self.file("ca.pem"))
         context.verify_mode = ssl.CERT_REQUIRED
-        context.maximum_version = ssl.TLSVersion.TLSv1_2    # a refusal ends the handshake itself
+        context.maximum_version = ssl.TLSVersion.TLSv1_2    # a rejected certificate ends the handshake itself
         self.clients = []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
@@ -382,7 +382,7 @@ class TlsServer:
                 raw.close()
 
 
-# What the libraries say of a server that they do not trust.
+# The libraries' messages about a server that they do not trust.
 COMPLAINTS = ["verif", "certificate problem", "self-signed certificate", "self signed certificate"]
 
 

@@ -1,4 +1,4 @@
-"""The forwarder's memory is bounded by the configuration, whatever waits."""
+"""The configuration bounds the forwarder's memory, whatever waits."""
 
 import time
 
@@ -14,7 +14,7 @@ def peak(forwarder):
 
 
 def test_an_outage_of_every_sink_costs_bounded_memory_and_no_cpu(db, fwd, full):
-    """What waits beyond `memory` waits in the server's log."""
+    """Events beyond `memory` wait in the WAL."""
     megabytes, memory = (1024, 64) if full else (96, 16)
     db.psql("CREATE TABLE t (id int PRIMARY KEY, note text)")
     port = free_port()
@@ -40,7 +40,7 @@ def test_an_outage_of_every_sink_costs_bounded_memory_and_no_cpu(db, fwd, full):
 
 
 def test_a_huge_transaction_passes_through_bounded_memory(db, fwd, full):
-    """Of the smallest rows: so that what is kept beside the bytes counts most."""
+    """With the smallest rows, the memory beside the bytes counts most."""
     rows, memory = (10_000_000, 64) if full else (500_000, 8)
     db.psql("CREATE TABLE t (id int)")
     with fwd(sinks="      - type: 'null'\n", pipeline=f"memory: {memory}MiB",

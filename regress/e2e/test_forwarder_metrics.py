@@ -1,4 +1,4 @@
-"""What /metrics and /status say: the WAL that the slot keeps, times, buckets, and what promtool thinks of it."""
+"""/metrics and /status: the WAL that the slot keeps, times, buckets, and the check by promtool."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ MB = 1 << 20
 
 
 def value(forwarder, name):
-    """Of a metric of the pipeline; None if there is none."""
+    """The value of a metric of the pipeline, or None."""
     return forwarder.metrics().get(f'walspout_{name}{{pipeline="test"}}')
 
 

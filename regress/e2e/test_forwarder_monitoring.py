@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard: each metric that they ask for is there."""
+"""The alert rules and the dashboard: each of their metrics exists."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""`only`: which events a sink gets, and what becomes of all others."""
+"""`only`: which events a sink gets, and how all others are dropped."""
 
 import json
 import os
@@ -29,7 +29,7 @@ class Filtered:
         return self.forwarder.events(self.paths[name])
 
     def wait_handled(self, count):
-        """Until each sink has so many events or has dropped them."""
+        """Waits until each sink has delivered or dropped this number of events."""
         pg.wait_until(lambda: all(sink["events"] + sink["dropped"] >= count and sink["waiting"] == 0
                                   for sink in self.forwarder.status()["sinks"]), 60, what="events")
 
@@ -82,7 +82,7 @@ def test_sinks_get_what_they_want_and_the_rest_is_confirmed(db, fwd, tmp_path):
 
 
 def test_what_a_sink_does_not_want_does_not_wait_for_its_receiver(db, fwd, tmp_path):
-    """A sink that only gets other tables holds nothing up, also with its receiver down."""
+    """A sink for other tables holds up nothing, even with its receiver down."""
     db.psql(TABLES)
     sinks = http_sink(1, only='{tables: ["other.*"]}') + file_sink(tmp_path / "all.out")
     with fwd(sinks=sinks, pipeline="memory: 1MiB\nretry: {max: 200ms}") as forwarder:
@@ -96,7 +96,7 @@ def test_what_a_sink_does_not_want_does_not_wait_for_its_receiver(db, fwd, tmp_p
 
 
 def test_an_event_that_is_left_out_divides_no_batch(db, fwd):
-    """Truncates of other tables are barriers for the sinks that get them, and for no other."""
+    """Truncates of other tables are barriers only for the sinks that get them."""
     db.psql(TABLES)
     with Redis(os.path.dirname(fwd().config)) as redis:
         sinks = f"      - type: redis\n        url: {redis.url}\n        stream: s\n" \

@@ -1,4 +1,4 @@
-"""An item of a list in the configuration is what stands there, exactly: the plugin's options have commas."""
+"""An item of a list in the configuration is exact text, although the plugin's options use commas."""
 
 import json
 
@@ -57,7 +57,7 @@ def test_an_item_that_cannot_be_is_said_where_it_is(fwd, key):
 
 
 def test_an_option_that_the_server_rejects_is_not_tried_for_ever(server, fwd, db):
-    """What a database's encoding lacks no message there can have as its prefix."""
+    """A message's prefix cannot have characters that the database's encoding lacks."""
     db.server.dropdb(db.name)
     db.server.createdb(db.name, encoding="LATIN1")
     forwarder = fwd(source="message_prefixes: [\"\\u20ac\"]")
@@ -69,7 +69,7 @@ def test_an_option_that_the_server_rejects_is_not_tried_for_ever(server, fwd, db
     stops = [line for line in forwarder.log().splitlines() if "pipeline stops" in line]
     assert len(stops) == 1 and "the server rejects an option of `source`" in stops[0]
     assert "source failed" not in forwarder.log()
-    # A slot that nothing reads would keep the server's log. Only one that was there before stays.
+    # A slot without a reader would keep WAL. Only a slot that existed before stays.
     assert server.slot(forwarder.slot) is None, forwarder.log()
     server.create_slot(forwarder.slot, "walspout", db.name)
     forwarder.start(wait=False)

@@ -1,4 +1,4 @@
-"""What the container images, compose.yaml, the manifests of Kubernetes and the workflows say is what the product has.
+"""The container images, compose.yaml, the manifests of Kubernetes and the workflows match the product.
 
 No engine runs here. `make check-container` runs the steps of the images in systems of debootstrap, and
 `make check-deb` tests the Debian packages.
@@ -66,7 +66,7 @@ def secrets(name):
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_the_configuration_is_good(name, tmp_path):
-    """With the variables that it is given there, and no others."""
+    """Runs with only the variables that it gets there."""
     (tmp_path / "dsn").write_text("postgresql://walspout@postgres.invalid/shop")
     config = CONFIGURATIONS[name]()
     (tmp_path / "walspout.yaml").write_text(config.replace("/run/secrets/walspout/", f"{tmp_path}/"))
@@ -134,7 +134,7 @@ def test_one_replica_that_ends_before_the_next_begins():
 
 
 def test_probes_ask_what_the_program_answers(db, fwd):
-    """Alive while a receiver is down, and ready no longer; also on the address that a container has."""
+    """While a receiver is down, the program is alive and not ready; also on the address of a container."""
     probes = {kind: container()[f"{kind}Probe"]["httpGet"] for kind in ("liveness", "readiness")}
     assert all(probe["port"] == container()["ports"][0]["name"] for probe in probes.values())
     paths = {kind: probe["path"] for kind, probe in probes.items()}
@@ -171,7 +171,7 @@ def test_compose_names_what_is_there():
 
 
 def test_the_database_of_compose_is_made(alone):
-    """What the server is told on its command line is right, and so are the statements of shop.sql."""
+    """The server accepts its command line, and the statements of shop.sql."""
     words = compose()["services"]["postgres"]["command"]
     settings = dict(word.split("=", 1) for word in words if "=" in word)
     assert words[0] == "postgres" and settings["wal_level"] == "logical"

@@ -38,7 +38,7 @@ def url(forwarder, path="/"):
 
 
 def go(browser, forwarder):
-    """To its page. What the browser said of the page before is forgotten."""
+    """Opens the forwarder's page. The browser's earlier messages are dropped."""
     browser.get("about:blank")
     errors(browser)
     browser.get(url(forwarder))
@@ -116,7 +116,7 @@ def test_the_tap_shows_what_it_may(db, fwd, tap):
         assert json.loads(forwarder.get(path + "&table=public.ord")[1])["events"]
         assert not json.loads(forwarder.get(path + "&table=people")[1])["events"]
         assert not json.loads(forwarder.get(path.replace("after=0", f"after={events[0]['number']}"))[1])["events"]
-        # A site with a name of its own for this address gets nothing.
+        # A site with its own name for this address gets no data.
         asked = urllib.request.Request(url(forwarder, path), headers={"Host": "evil.example:80"})
         with pytest.raises(urllib.error.HTTPError) as refused:
             urllib.request.urlopen(asked, timeout=10)
@@ -181,7 +181,7 @@ def test_sinks_are_controlled_with_the_keyboard(db, fwd, browser):
 
 
 class Rejects(http.server.BaseHTTPRequestHandler):
-    """A receiver that takes nothing."""
+    """A receiver that accepts nothing."""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["content-length"]))

@@ -1,4 +1,4 @@
-"""Targets that are reached over TLS, that are several servers, that fail over, and that a pooler stands before."""
+"""Targets over TLS, of several servers, with a failover, and behind a pooler."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
 
 class Target(pg.OnOwnServer):
-    """A database that is there on each server of a family."""
+    """A database that exists on each server of a family."""
 
     def __init__(self, server):
         super().__init__(server, "copies")
@@ -86,7 +86,7 @@ def test_rows_go_over_tls(db, fwd, over_tls):
     for database in (db, over_tls):
         database.psql("CREATE TABLE tls (id int PRIMARY KEY, body text)")
     with fwd(sinks=tls_sink(over_tls)) as forwarder:
-        # Also more than the socket and a record of TLS take at once.
+        # Also more than the socket and a record of TLS hold at once.
         db.psql("INSERT INTO tls SELECT i, repeat('x', i % 3000) FROM generate_series(1, 20000) i; "
                 "UPDATE tls SET body = body || 'y' WHERE id % 3 = 0; INSERT INTO tls VALUES (0, repeat('z', 5000000))")
         wait_for_equal(db, over_tls, ["tls"])
@@ -135,7 +135,7 @@ def test_a_standby_is_named_with_the_remedy(db, fwd, family):
 # Failover ############################################################################################################
 
 def test_a_failover_of_the_target_loses_and_repeats_nothing(db, fwd, family):
-    """The standby has what the primary has committed, as commits wait for that. Rows are written meanwhile."""
+    """The standby has all commits of the primary, because commits wait for the standby. Rows are written meanwhile."""
     forwarder = fwd(sinks=family.sink(family.first, family.second, target_session_attrs="read-write"),
                     pipeline="retry: {max: 300ms}")
     done = []
@@ -150,7 +150,7 @@ def test_a_failover_of_the_target_loses_and_repeats_nothing(db, fwd, family):
             family.second.promote()
 
     class Both:
-        """The target, wherever that is by now. Before the failover the standby gets what is done in the primary."""
+        """Runs SQL in the current target. Before the failover the standby gets the changes of the primary."""
         server = family.first.server
 
         def __getattr__(self, name):
@@ -191,7 +191,7 @@ def test_what_a_failover_of_the_target_loses_is_reported(db, fwd, family):
 
 @pytest.mark.parametrize("rights", ["owner", "superuser"])
 def test_a_session_that_was_given_up_commits_nothing_later(db, fwd, target, rights):      # noqa: F811
-    """Its statements, with the commit, wait in the server for a lock. The network keeps its end from the server."""
+    """Its statements, with the commit, wait in the server for a lock. The network hides its end from the server."""
     db.psql("CREATE TABLE keyless (n int); ALTER TABLE keyless REPLICA IDENTITY FULL")
     target.psql(f'''CREATE TABLE keyless (n int); CREATE ROLE "{target.name}" LOGIN {"SUPERUSER" if rights == "superuser" else ""};
         ALTER TABLE keyless OWNER TO "{target.name}"; GRANT CREATE ON DATABASE "{target.name}" TO "{target.name}"''')
@@ -235,7 +235,8 @@ def taken_over(database, before):
 # Times of commits ####################################################################################################
 
 def test_commits_have_the_time_of_the_source(db, fwd, alone):
-    """As those of a subscription have, so that conflicts of two databases can be decided by them."""
+    """Commits have the source's times, as in a subscription, so that these times can resolve conflicts of two
+    databases."""
     db.psql(TABLE)
     alone.server.restart(conf={"track_commit_timestamp": "on"})
     alone.psql(TABLE)

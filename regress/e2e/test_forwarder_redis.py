@@ -1,4 +1,4 @@
-"""Redis Streams through the forwarder: whose a stream is, and what counts as delivered."""
+"""Redis Streams through the forwarder: which source owns a stream, and what counts as delivered."""
 
 import itertools
 import json
@@ -85,7 +85,7 @@ def test_a_stream_of_another_source_is_refused_and_nothing_is_confirmed(db, othe
     second.wait_for_log("is filled from another source")
     assert f"own_first {db.name}" in second.log() and "{database} or {pipeline}" in second.log()
     assert confirmed(db, second.slot) <= before and len(redis.entries("all")) == 1
-    # What `check` says, `run` does.
+    # `run` does what `check` says.
     checked = run("check", second.config)
     assert checked.returncode == 1 and "is filled from another source" in checked.stdout
     db.psql("INSERT INTO t VALUES (2, 'first')")
@@ -185,7 +185,7 @@ def test_what_redis_loses_is_said(db, fwd, redis, tmp_path):
         assert "walspout_sink_losses_total" in forwarder.get("/metrics")[1]
     checked = run("check", forwarder.config)
     assert "entries of stream" not in checked.stdout
-    # Who drops the slot is not told of a loss when all begins again.
+    # After `drop`, a new begin is not reported as a loss.
     assert len(list(state.glob("*.streams"))) == 1
     pg.wait_until(lambda: not db.server.slot(forwarder.slot)["active"], what="slot that is free")
     assert run("drop", "--yes", forwarder.config).returncode == 0

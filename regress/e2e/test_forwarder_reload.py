@@ -14,7 +14,7 @@ TABLE = "CREATE TABLE orders (id int PRIMARY KEY, note text)"
 
 
 def change(forwarder, *pairs):
-    """Replaces texts in its configuration; the text of before."""
+    """Replaces texts in its configuration; returns the old text."""
     with open(forwarder.config) as f:
         before = f.read()
     after = before

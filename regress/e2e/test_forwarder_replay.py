@@ -1,4 +1,4 @@
-"""Dead letters: what a sink refused is set aside, and sent again by `walspout replay`."""
+"""Dead letters: rejected events are set aside, and `walspout replay` sends them again."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def read(path):
 
 
 def set_aside(db, fwd, letters, count, sinks, **more):
-    """A forwarder, stopped, that has set aside events of `count` rows; their ids."""
+    """A stopped forwarder that has set aside events of `count` rows; and their ids."""
     forwarder = fwd(sinks=sinks, pipeline=dead_letter(letters), **more)
     with forwarder:
         db.psql(f"INSERT INTO t SELECT i, 'a \"b\"' FROM generate_series(1, {count}) i")
@@ -94,7 +94,7 @@ def test_each_goes_to_the_sink_that_refused_it(db, fwd, letters, tmp_path):
         assert other.ids == ids
         hook.answer = other.answer = lambda number, id: 204
         other.ids.clear()
-        # A line of a sink that there is no more, one that a crash cut short, one that is no JSON.
+        # A line of a sink that no longer exists, a line that a crash cut short, a line that is not JSON.
         lines = open(letters).read().splitlines()
         bad = [lines[0].replace('"sink":"one"', '"sink":"gone"'), lines[1][:-3], "junk"]
         with open(letters, "w") as f:

@@ -41,7 +41,7 @@ def test_a_schema_comes_before_the_rows_that_have_it(db, fwd, tmp_path):
         pg.wait_until(lambda: len(forwarder.events(paths["rows"])) == 5, what="rows")
         pg.wait_until(lambda: len(forwarder.events(paths["schemas"])) == 4, what="schemas")
         assert forwarder.events(paths["rows"]) == [event for event in events if event["op"] != "s"]
-        # All of it is confirmed: a restart brings no event again, and the schema before the next one.
+        # Everything is confirmed: after a restart no event comes again, and the schema comes before the next event.
         pg.wait_until(lambda: forwarder.status()["sinks"][0]["waiting"] == 0, what="delivery")
         assert forwarder.terminate() == 0
         db.psql("INSERT INTO orders VALUES (3, 'new')")
@@ -64,7 +64,7 @@ def test_redis_has_schemas_in_a_stream_of_their_own_once(db, fwd, tmp_path):
             forwarder.start()
             for i in range(3):
                 db.psql(f"INSERT INTO orders VALUES ({life * 100 + i}, 'x'); INSERT INTO items VALUES ({life * 100 + i})")
-                # The stream breaks: the schema comes again in the next connection, and is passed over.
+                # The stream breaks: the schema comes again in the next connection, and is ignored.
                 db.psql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE active "
                         f"AND slot_name = '{forwarder.slot}'")
                 forwarder.wait(lambda: count() == 3 * life + i + 1, 60, "row")
@@ -80,7 +80,7 @@ def test_redis_has_schemas_in_a_stream_of_their_own_once(db, fwd, tmp_path):
 
 @pytest.mark.effect("source.schema_format")
 def test_avro_holds_rows_of_the_table(db, fwd):
-    """The schema is accepted by the library of Apache Avro, and its names can be had back."""
+    """The library of Apache Avro accepts the schema, and the names can be restored."""
     import avro.io
     import avro.schema
     import io

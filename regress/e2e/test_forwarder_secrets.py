@@ -1,4 +1,4 @@
-"""Secrets in files are read again: where a login fails, and on SIGHUP. No restart is needed."""
+"""Secrets in files are read again after a failed login, and on SIGHUP. No restart is needed."""
 
 import base64
 import hashlib
@@ -20,7 +20,7 @@ SLOW = "retry: {initial: 1h, max: 1h}"
 
 
 def put(path, text):
-    """Replaces a file at once, as those do that hand out secrets."""
+    """Replaces a file atomically, as tools for secrets do."""
     with open(f"{path}.new", "w") as f:
         f.write(text)
     os.rename(f"{path}.new", path)
@@ -270,7 +270,7 @@ def test_a_key_that_signs_is_read_again_on_sighup(db, fwd, tmp_path):
             row(db, 1)
             pg.wait_until(lambda: len(receiver.requests) == 1, what="first event")
             assert signed_by(keys[0], *receiver.requests[0])
-            # What is no key changes nothing, and is said.
+            # An invalid key changes nothing, and the log says so.
             put(secret, "whsec_?\n")
             forwarder.process.send_signal(signal.SIGHUP)
             forwarder.wait_for_log("secret")

@@ -18,7 +18,7 @@ __all__ = ["target"]    # a fixture
 
 
 def sequences(forwarder, *args):
-    """By name: what became of it; and the exit code."""
+    """The result for each sequence by name; and the exit code."""
     done = run("sequences", forwarder.config, "--json", *args, timeout=120)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return {line["sequence"]: line for line in lines}, done.returncode, done.stderr
@@ -58,7 +58,7 @@ def test_sequences_are_copied_and_never_moved_back(db, fwd, target):
                       ("fresh_id_seq",) * 2):
         assert next_of(target, own) == next_of(db, name), name
     assert next_of(target, "ahead") == 91 and next_of(target, "only_here") == 4
-    # The target goes on by itself, and is left alone.
+    # The target's sequence is ahead, and stays as it is.
     target.psql("SELECT nextval('t_id_seq') FROM generate_series(1, 10); SELECT nextval('down_id_seq') FROM generate_series(1, 3)")
     found, code, _ = sequences(forwarder)
     assert code == 0 and {line["result"] for line in found.values()} == {"kept"}
@@ -154,7 +154,7 @@ def test_an_upgrade_by_a_clone(db, fwd, upgraded):
             assert sequences(forwarder, "--dry-run")[0]["public.log_at_seq"]["result"] == "would set"
         ended.set()
         writer.join()
-        # Nothing writes any more.
+        # No program writes from here on.
         done = compare(forwarder)
         assert done.returncode == 0, done
         assert sequences(forwarder)[1] == 0

@@ -1,4 +1,4 @@
-"""What the server has to allow a forwarder, and what is said where it does not."""
+"""What the server must allow a forwarder, and the messages if it does not."""
 
 import contextlib
 import os
@@ -29,14 +29,14 @@ def dsn_of(db, role):
 
 
 def line_with(text, sign):
-    """The one line of a text that has the sign."""
+    """The only line of a text that has the sign."""
     found = [line for line in text.splitlines() if sign in line]
     assert len(found) == 1, text
     return found[0]
 
 
 def test_a_role_without_rights_on_the_extension_streams(db, fwd, role):
-    """Nor does a mark of somebody else make it try again and again."""
+    """Another program's mark also does not make it try again and again."""
     db.psql(TABLE + "; CREATE EXTENSION walspout")
     with fwd(dsn=dsn_of(db, role)) as forwarder:
         for i in range(3):
@@ -225,7 +225,7 @@ def test_check_notices_that_no_process_is_left_for_a_stream(alone, alone_fwd):
         assert checked.returncode == 1, checked.stdout
         assert "requested standby connections exceeds" in checked.stdout
         assert "raise max_wal_senders" in checked.stdout
-        # Who streams has what it needs.
+        # A streaming connection has what it needs.
         checked = run("check", alone_fwd(name="again", slot="first").config)
         assert checked.returncode == 0, checked.stdout
         assert "  warn " in line_with(checked.stdout, "requested standby connections exceeds")
@@ -310,7 +310,7 @@ def goes_through_the_pooler(db, forwarder):
 
 @pytest.mark.parametrize("ignored", [None, "replication"])
 def test_a_pooler_is_named_at_once(db, fwd, ignored):
-    """It may reject what a replication connection asks for, or drop the word; or pass all of it on."""
+    """A pooler may reject the option of a replication connection, drop it, or forward it."""
     settings = [f"ignore_startup_parameters = {ignored}"] if ignored else []
     with pgbouncer(db.server, [db.name], *settings) as port:
         dsn = f"host=127.0.0.1 port={port} user={pg.SUPERUSER} dbname={db.name} sslmode=disable"
@@ -330,7 +330,7 @@ def test_a_pooler_is_named_at_once(db, fwd, ignored):
 
 
 def test_a_pooler_that_comes_later_is_waited_out(db, fwd):
-    """After events were streamed, the way to the server may be repaired without a restart."""
+    """After events were streamed, the route to the server can be repaired without a restart."""
     db.psql(TABLE)
     server = os.path.join(db.server.host, f".s.PGSQL.{db.server.port}")
     network = Proxy(server)

@@ -27,7 +27,7 @@ TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 
 
 class Manager:
-    """The socket of a service manager, and what it was told."""
+    """The socket of a service manager, and its received messages."""
 
     def __init__(self, folder):
         self.path = os.path.join(folder, "notify")
@@ -52,7 +52,7 @@ class Manager:
 
 @contextlib.contextmanager
 def stopped_thread(thread):
-    """Stops one thread of a child, by ptrace: it hangs, the others run."""
+    """Stops one thread of a child, by ptrace: this thread hangs, the others run."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     seize, interrupt, detach = 0x4206, 0x4207, 17
@@ -83,7 +83,7 @@ def test_the_service_manager_is_told(db, fwd, tmp_path):
     with Webhook() as hook:
         with fwd(sinks=http_sink(hook.port)).start(env=manager.env()) as forwarder:
             manager.wait_for("READY=1")
-            # Unwatched, it is told how things are every ten seconds.
+            # Without a watchdog, the service manager gets the status every ten seconds.
             manager.wait_for("STATUS=1 of 1 pipelines streaming, 0 of 1 sinks failing", 15)
             assert "WATCHDOG=1" not in manager.read()
             assert forwarder.terminate() == 0
@@ -95,7 +95,7 @@ def test_the_service_manager_is_told(db, fwd, tmp_path):
 def test_the_watchdog_is_told_as_long_as_no_thread_hangs(db, fwd, tmp_path):
     db.psql(TABLE)
     manager = Manager(str(tmp_path))
-    # A sink that is down is no reason: it is tried again.
+    # A sink that is down does not end the process: the sink tries again.
     with fwd(sinks=http_sink(1)).start(env=manager.env(WATCHDOG_USEC="2000000")) as forwarder:
         db.psql("INSERT INTO t VALUES (1)")
         forwarder.wait_for_log("will try again")
@@ -205,7 +205,7 @@ def test_it_ends_with_the_test_that_started_it(db, fwd):
 
 
 class Proxy:
-    """Passes connections on to the server; `cut()` makes it deaf and dumb without closing any."""
+    """Forwards connections to the server; after `cut()` it forwards nothing, and closes no connection."""
 
     def __init__(self, server):
         self.target = f"{server.host}/.s.PGSQL.{server.port}"
@@ -231,7 +231,7 @@ class Proxy:
             end.close()
 
     def cut(self):
-        """From now on nothing passes through the connections that there are."""
+        """From now on nothing passes through the existing connections."""
         self._cut = {end for pair in self._pairs for end in pair}
         self._waker.send(b"x")
 
@@ -356,7 +356,7 @@ def test_a_reader_that_has_gone_kills_no_command(db, fwd, tmp_path, command):
     try:
         deadline = time.monotonic() + 30
         while process.poll() is None and time.monotonic() < deadline:
-            # Something to write for those that wait for changes.
+            # Writes changes for programs that wait for them.
             db.psql("INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t")
             time.sleep(0.1)
         assert process.poll() is not None, "it waits for nothing"

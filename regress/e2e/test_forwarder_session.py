@@ -1,8 +1,7 @@
-"""What a database or a role sets for its sessions must not turn the forwarder's own queries against the server.
+"""Settings of a database or a role must not turn the forwarder's own queries against the server.
 
-The owner of a database sets the search path of all who connect to it, and any role's settings may
-have timeouts. Both are ordinary rights: neither may give a superuser's rights to their holder, nor
-keep changes from being delivered.
+The owner of a database sets the search path of all its sessions, and any role's settings may have timeouts. Both are
+ordinary rights. Neither may give its holder a superuser's rights, or stop the delivery of changes.
 """
 
 import json
@@ -134,13 +133,13 @@ def test_the_owner_of_a_database_does_not_become_superuser(db, fwd, owner, path,
     assert dropped.returncode == 0 and "dropped slot" in dropped.stdout, dropped.stderr
     tail(db)
     assert not is_superuser(db, owner)
-    # The traps are good: a query that does not take care falls into them.
+    # The traps work: a careless query falls into them.
     assert db.psql("SELECT evil.armed()") == "t"
     assert is_superuser(db, owner)
 
 
 def test_a_full_queue_asks_with_no_path_of_others(db, fwd, owner):
-    """What is asked on a connection of its own, while nothing is read."""
+    """Queries on a separate connection, while the stream is not read."""
     db.psql(TABLE)
     lay_traps(db, owner, 'ALTER DATABASE "{db}" SET search_path = evil, pg_catalog')
     sinks = ("      - type: http\n        url: http://127.0.0.1:9/\n"
@@ -149,7 +148,7 @@ def test_a_full_queue_asks_with_no_path_of_others(db, fwd, owner):
         db.psql("INSERT INTO public.t SELECT i, repeat('x', 1000) FROM generate_series(1, 30000) i")
         pg.wait_until(lambda: forwarder.status()["in_flight_bytes"] >= 1 << 20, 30,
                       what="full queue")
-        # Only that question tells how far the log has grown since.
+        # Only that query says how far the WAL has grown since.
         db.psql("CREATE TABLE public.w AS SELECT repeat('y', 1000) FROM generate_series(1, 30000)")
         end = db.current_lsn()
         pg.wait_until(lambda: forwarder.status()["lag_bytes"] >= end - db.confirmed_lsn(forwarder.slot),
@@ -204,7 +203,7 @@ def known(db, settings):
 
 
 def unharmed(db):
-    """A connection to which what is set for the database does nothing."""
+    """A connection that ignores the settings of the database."""
     harmless = {name: "0" if "timeout" in name else "off" for name in HARM
                 if "timeout" in name or "transaction_read_only" in name}
     options = " ".join(f"-c {name}={value}" for name, value in known(db, harmless).items())
@@ -214,7 +213,7 @@ def unharmed(db):
 @pytest.mark.parametrize("of", ["role", "database"])
 @pytest.mark.parametrize("settings", [TIMEOUTS, HARM], ids=["timeouts", "all"])
 def test_settings_for_sessions_do_no_harm(db, fwd, role, of, settings):
-    """They hold for all who connect, and are made for other programs."""
+    """The settings apply to all sessions, and are meant for other programs."""
     name = "p" if settings is TIMEOUTS else "It's \\ one"
     db.psql(TABLE + f"; INSERT INTO t VALUES (0, 'before'); CREATE PUBLICATION \"{name}\" FOR TABLE t")
     of = f'ROLE "{role}"' if of == "role" else f'DATABASE "{db.name}"'
@@ -264,7 +263,7 @@ def test_a_superuser_is_advised_against(db, fwd, role):
 
 
 def test_another_role_set_for_the_role_changes_nothing(db, fwd, role):
-    """A stream has the rights of the role that the DSN names, and so has all else."""
+    """The stream and all other connections have the rights of the DSN's role."""
     other = f"{role}_other"
     db.psql(f'CREATE ROLE "{other}"; GRANT "{other}" TO "{role}"; '
             f'ALTER ROLE "{role}" SET role = "{other}"')

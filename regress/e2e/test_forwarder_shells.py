@@ -1,4 +1,4 @@
-"""Completions of shells and the manual page: they know what the help knows."""
+"""Completions of shells and the manual page have everything that the help has."""
 
 import os
 import re

@@ -1,5 +1,4 @@
-"""The server's side of a forwarder: it can always stop, it is not overrun by reconnects, and a forwarder that has lost
-the slot delivers nothing."""
+"""The server can always stop, gets few reconnects, and a forwarder that has lost the slot delivers nothing."""
 
 import contextlib
 import os
@@ -21,7 +20,7 @@ STOP = 25       # seconds; while a sink is down a server that waits for it does 
 
 
 def stop(server, mode="fast"):
-    """It stops in time, although a sink is down."""
+    """The server stops in time, although a sink is down."""
     number = {"fast": signal.SIGINT, "smart": signal.SIGTERM}[mode]
     server.process.send_signal(number)
     try:
@@ -59,7 +58,7 @@ DEAD = {
 def test_a_server_can_stop_while_a_sink_is_down(alone, alone_fwd, sink, backlog, dead_port):
     alone.psql(TABLE)
     with contextlib.ExitStack() as stack:
-        if sink == "silent":    # it takes connections and never says a word
+        if sink == "silent":    # it accepts connections and never answers
             silent = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
             sinks = http_sink(silent.getsockname()[1])
         elif sink == "busy":
@@ -293,7 +292,7 @@ def test_retry_max_is_of_the_source_too(db, fwd):
 
 
 def test_cuts_within_transactions_repeat_nothing(db, fwd):
-    """Also what the queue held, and what was received in part."""
+    """Also the events in the queue, and those received in part."""
     db.psql(TABLE)
     network = Proxy(os.path.join(db.server.host, f".s.PGSQL.{db.server.port}"))
     try:
@@ -401,7 +400,7 @@ def test_a_full_queue_is_fenced_too(db, fwd):
 
 
 def test_a_forwarder_that_is_cut_off_stops_delivering(db, fwd):
-    """No end of the connection is seen: the lease runs out before the server gives the slot away."""
+    """The forwarder does not see the end of the connection: its lease ends before another reader gets the slot."""
     db.psql(TABLE)
     db.psql(f"ALTER DATABASE {db.name} SET wal_sender_timeout = '3s'")
     network = Proxy(os.path.join(db.server.host, f".s.PGSQL.{db.server.port}"))
@@ -435,7 +434,7 @@ def test_a_forwarder_that_is_cut_off_stops_delivering(db, fwd):
 
 
 def test_an_outage_of_the_server_holds_deliveries_back(alone, alone_fwd):
-    """And neither is anything lost by that, nor does the end wait for it."""
+    """No event is lost by that, and the end does not wait."""
     alone.psql(TABLE)
     busy = {"status": 503}
     with Webhook(answer=lambda *_: busy["status"]) as hook, \

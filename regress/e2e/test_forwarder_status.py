@@ -1,4 +1,4 @@
-"""The status server: whatever some of its clients do, the others are answered."""
+"""The status server answers each client, whatever other clients do."""
 
 import contextlib
 import http.client

@@ -63,7 +63,7 @@ def test_partitions_come_as_their_root(db, fwd):
         db.psql("INSERT INTO r VALUES (1); CREATE TABLE r2 PARTITION OF r FOR VALUES FROM (10) TO (20);"
                 "INSERT INTO r VALUES (11)")
         assert [(e["table"], e["after"]["id"]) for e in f.wait_for_events(2)] == [("r", 1), ("r", 11)]
-        # One that has left the table is a table of its own.
+        # A detached partition is an ordinary table.
         db.psql("ALTER TABLE r DETACH PARTITION r2")
         wait_for_tables(db, f, {"r", "r2"})
         db.psql("ALTER TABLE r ATTACH PARTITION r2 FOR VALUES FROM (10) TO (20)")
@@ -167,7 +167,7 @@ def test_privileges_are_named_with_statements(db, fwd, server):
 
 
 def statements(text):
-    """What `check` prints as remedies of errors, up to the first alternative."""
+    """The remedies of errors that `check` prints, up to the first alternative."""
     lines = text.split("\n")
     return [line.split("-> ")[1].split(";")[0] for i, line in enumerate(lines)
             if "-> " in line and lines[i - 1].strip().startswith("ERROR")]
@@ -211,7 +211,7 @@ def test_tables_that_match_later_are_backfilled(db, fwd):
 
 
 def test_a_slot_that_exists_knows_its_tables(db, fwd):
-    """Nothing is backfilled because the key is new in the configuration."""
+    """A new key in the configuration does not start a backfill."""
     db.psql("CREATE EXTENSION walspout;" + table("a") + ROWS.format("a", 5) + table("b") + ROWS.format("b", 5)
             + "CREATE PUBLICATION p FOR TABLE a")
     f = fwd(source=NEW)

@@ -28,7 +28,7 @@ def make_forwarder(alone_fwd, tmp_path):
 
 
 def later_installation(installation):
-    """What is upgraded to."""
+    """The server after the upgrade."""
     pg_config = os.environ.get("UPGRADE_PG_CONFIG")
     if not pg_config:
         return installation
@@ -39,7 +39,7 @@ def later_installation(installation):
 
 
 def upgrade(alone):
-    """What pg_upgrade makes of the stopped server: the new one takes its place."""
+    """Runs pg_upgrade on the stopped server; the new server replaces it."""
     old = alone.server
     old.stop()
     later = later_installation(old.installation)
@@ -72,7 +72,7 @@ def carry_slot_over(alone, forwarder):
 
 
 def stopped_after_all(alone, make_forwarder, **more):
-    """A forwarder that has delivered all there is, as pg_upgrade wants it."""
+    """A forwarder that has delivered everything, as pg_upgrade requires."""
     alone.psql(TABLE)
     forwarder = make_forwarder(**more)
     with forwarder:

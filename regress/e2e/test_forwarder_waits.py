@@ -1,4 +1,4 @@
-"""What a command waits for is said: `tail` and `run` while a slot is made; `drop` of nothing."""
+"""Commands say what they wait for: `tail` and `run` while a slot is created; `drop` of nothing."""
 
 import re
 import subprocess

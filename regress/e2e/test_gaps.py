@@ -1,6 +1,6 @@
-"""A gap is never passed over in silence: a slot that was lost or re-created, a server that was restored.
+"""Every gap is reported: a slot that was lost or re-created, a server that was restored.
 
-Each is noticed while the forwarder runs, and, with `state`, when it happened while no forwarder ran.
+The forwarder detects each gap while it runs and, with `state`, also gaps from times when no forwarder ran.
 """
 
 import json
@@ -43,14 +43,14 @@ def alone_fwd(alone_fwd, tmp_path):
 
 
 def deliver(db, forwarder, number):
-    """A row, and waits until the server was told that it was delivered."""
+    """Writes a row, and waits until its delivery is confirmed to the server."""
     db.psql(f"INSERT INTO t VALUES ({number}, 'delivered')")
     end = db.current_lsn()
     pg.wait_until(lambda: db.confirmed_lsn(forwarder.slot) >= end, 60, what="confirmation")
 
 
 def refused(forwarder, *texts):
-    """It ended with an error that has each of the texts."""
+    """Checks that the forwarder ended with an error that has each of the texts."""
     assert forwarder.process.wait(30) == 1, forwarder.log()
     error = [line for line in forwarder.log().splitlines() if "pipeline stops" in line][-1]
     for text in texts:
@@ -102,7 +102,7 @@ def test_a_slot_made_anew_while_it_was_down_is_refused(db, fwd):
 
 @pytest.mark.parametrize("how", ["stopped", "restarted"])
 def test_a_slot_that_is_being_made_anew_is_refused(db, fwd, how):
-    """A session that makes a slot holds it, for as long as transactions run: that is no reader."""
+    """A session that creates a slot holds it while older transactions run: it is not a reader."""
     db.psql(TABLE)
     forwarder = fwd()
     forwarder.start()
@@ -133,7 +133,7 @@ def test_a_slot_that_is_being_made_anew_is_refused(db, fwd, how):
 
 
 def test_a_slot_that_is_moved_in_sql_while_it_waits_is_refused(db, fwd):
-    """A query that takes changes from the slot is no other forwarder."""
+    """A query that takes changes from the slot does not count as another forwarder."""
     db.psql(TABLE)
     forwarder = fwd()
     forwarder.start()
@@ -227,7 +227,7 @@ def test_restarts_and_crashes_are_no_gap(db, fwd):
 
 def test_a_lost_slot_is_refused_while_it_runs(db, fwd):
     db.psql(TABLE)
-    # The receiver takes connections and never says a word: the slot stays where it is.
+    # The receiver accepts connections and never answers: the slot does not move.
     with socket.create_server(("127.0.0.1", 0)) as silent:
         sinks = (f"      - type: http\n        url: http://127.0.0.1:{silent.getsockname()[1]}/\n"
                  "        timeout: 3s\n")
@@ -248,8 +248,8 @@ def test_a_lost_slot_is_refused_while_it_runs(db, fwd):
 
 @pytest.mark.parametrize("how", ["checkpoint", "shutdown"])
 def test_a_full_queue_does_not_hold_up_the_server(db, fwd, how):
-    """A process of the server that has to end, and cannot say so as nothing reads, waits for ever: and a
-    checkpoint, or the end of the server, waits for that."""
+    """A server process that must end waits without end if nothing reads its message. A checkpoint, or the end of the
+    server, then waits for this process."""
     db.psql(TABLE)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         sinks = (f"      - type: http\n        url: http://127.0.0.1:{silent.getsockname()[1]}/\n"
@@ -299,8 +299,8 @@ def test_a_server_restored_to_an_earlier_point_is_refused(alone, alone_fwd, how,
 @pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it was down"])
 @pytest.mark.parametrize("how", ["save", "back_up"])
 def test_a_restored_server_whose_log_has_grown_past_it_is_refused(alone, alone_fwd, how, running):
-    """The same server, the same timeline, and positions that all look right: only what is at them is
-    something else. A backup without the slot is as bad, once somebody has made it."""
+    """The server, the timeline and all positions look right, but other changes are at these positions. A backup without
+    the slot is as bad, once the slot is re-created."""
     alone.psql(TABLE)
     forwarder = alone_fwd()
     forwarder.start()
@@ -335,7 +335,7 @@ def test_a_restored_server_whose_log_has_grown_past_it_is_refused(alone, alone_f
 
 
 def test_other_options_after_a_crash_are_no_gap(alone, alone_fwd):
-    """What was delivered comes no more, as no sink wants it any more."""
+    """Delivered events do not come again, because no sink gets them now."""
     alone.psql(TABLE + "; CREATE TABLE u (id int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE u")
     forwarder = alone_fwd()
     forwarder.start()
@@ -357,7 +357,7 @@ def test_other_options_after_a_crash_are_no_gap(alone, alone_fwd):
                                     "DROP PUBLICATION p; CREATE PUBLICATION p FOR TABLE u"])
 @pytest.mark.parametrize("how", ["running", "down"])
 def test_a_publication_that_changed_before_a_crash_is_no_gap(alone, alone_fwd, how, change):
-    """What was delivered is decoded as it was then."""
+    """Delivered events are decoded as before."""
     alone.psql(TABLE + "; CREATE TABLE u (id int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE t")
     forwarder = alone_fwd(source="publications: [p]")
     forwarder.start()
@@ -378,7 +378,7 @@ def test_a_publication_that_changed_before_a_crash_is_no_gap(alone, alone_fwd, h
 def delivered_then_saved(alone, forwarder, how):
     """A backup, then changes that are delivered: two before the point to recover to, one after."""
     alone.psql(TABLE)
-    # The old server's log is what is recovered from.
+    # The recovery uses the WAL of the old server.
     alone.server.reload({"wal_keep_size": "1GB"})
     forwarder.start()
     deliver(alone, forwarder, 1)
@@ -395,7 +395,7 @@ def delivered_then_saved(alone, forwarder, how):
 @pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it was down"])
 def test_a_server_recovered_to_before_what_was_delivered_is_refused(alone, alone_fwd, running, how,
                                                                     grown):
-    """On its new timeline positions mean other changes, however plausible they look."""
+    """On its new timeline positions mean other changes, although they look plausible."""
     forwarder = alone_fwd()
     end = delivered_then_saved(alone, forwarder, how)
     before = len(forwarder.events())
@@ -427,7 +427,7 @@ def test_a_server_recovered_to_before_what_was_delivered_is_refused(alone, alone
 
 
 def test_two_timelines_of_the_same_number_are_told_apart(alone, alone_fwd):
-    """Of two recoveries from one backup the second does not know of the first, and counts like it."""
+    """The second of two recoveries from one backup does not know the first, and gets the same timeline number."""
     forwarder = alone_fwd()
     delivered_then_saved(alone, forwarder, "save")
     data = alone.server.data
@@ -462,7 +462,7 @@ def test_a_server_that_is_recovered_to_before_what_was_delivered_is_waited_for(a
 
 @pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it was down"])
 def test_a_server_promoted_after_what_was_delivered_is_no_gap(alone, alone_fwd, running):
-    """Nothing is lost, and what is repeated, as the slot is an older one, is the same."""
+    """No event is lost. The older slot repeats events, and these are the same."""
     forwarder = alone_fwd()
     delivered_then_saved(alone, forwarder, "save")
     if not running:

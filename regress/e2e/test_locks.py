@@ -1,4 +1,4 @@
-"""A lock that somebody keeps does not keep the changes."""
+"""A lock of another session does not delay changes."""
 
 import contextlib
 

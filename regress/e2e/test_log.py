@@ -1,4 +1,4 @@
-"""What is said while values are rendered: not once for each row, neither in the log nor to the client."""
+"""Messages from rendering values do not repeat for each row, neither in the log nor at the client."""
 
 import pytest
 

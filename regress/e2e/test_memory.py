@@ -1,7 +1,7 @@
 """The walsender's memory does not grow with the transaction, and little with the tables.
 
-Compared with test_decoding over the same WAL, so that what the server itself keeps (its catalog
-caches, the reorder buffer) is not taken for ours.
+Compared with test_decoding over the same WAL, so that the server's own memory (its catalog caches, the reorder buffer)
+does not count.
 """
 
 import os
@@ -44,7 +44,7 @@ def peak_memory(db, slot, end, options=None, stdout=subprocess.DEVNULL):
 
 
 def growth(db, sql, output_format):
-    """By how many bytes our peak passes that of test_decoding over the WAL of some SQL."""
+    """By how many bytes our peak exceeds that of test_decoding over the WAL of some SQL."""
     ours = db.create_slot("ours")
     base = db.create_slot("base", "test_decoding")
     db.psql(sql)
@@ -67,7 +67,7 @@ def test_rows_of_a_transaction(db, full, output_format):
 
 @pytest.mark.slow
 def test_tables(db, full):
-    """What we keep is bounded; the server keeps an index of each table, too, that we looked at."""
+    """The plugin's memory is bounded; the server also keeps an index of each table that the plugin looked at."""
     tables = 10_000 if full else 2_000
     create = "\n".join(f"CREATE TABLE t{i} (id int PRIMARY KEY, body text, at timestamptz);"
                        for i in range(tables))
@@ -78,7 +78,7 @@ def test_tables(db, full):
 
 @pytest.mark.slow
 def test_tables_that_are_dropped(db):
-    """Of these the server keeps nothing: more of them than our cache could hold leave no trace."""
+    """The server keeps nothing of these: even more of them than our cache could hold leave no trace."""
     sql = "\n".join(f"CREATE TABLE t{i} (id int PRIMARY KEY, body text);"
                     f"INSERT INTO t{i} VALUES (1, 'x'); DROP TABLE t{i};" for i in range(3_000))
     assert growth(db, sql, "json") < CACHE + MARGIN
@@ -128,7 +128,7 @@ def create_large_rows(db, column_type, n):
 
 
 def large_update(db, options, tmp_path):
-    """By how many bytes our peak passes that of decoding, and the size of the messages."""
+    """By how many bytes our peak exceeds that of decoding, and the size of the messages."""
     ours = db.create_slot("ours")
     base = db.create_slot("base", "bench_null")
     db.psql("UPDATE t SET id = 2")
@@ -165,7 +165,7 @@ def test_values_that_have_no_room_in_the_document(db, tmp_path):
 
 
 def test_values_whose_cast_raises(db, tmp_path):
-    """What an error leaves behind, the decompressed value above all, goes before the next value."""
+    """Memory that an error leaves, above all the decompressed value, is freed before the next value."""
     db.psql("""
         CREATE TYPE blob;
         CREATE FUNCTION blob_in(cstring) RETURNS blob IMMUTABLE STRICT LANGUAGE internal AS 'textin';

@@ -1,7 +1,7 @@
 """The same bytes from a walsender and from the SQL functions, and an extension that can be dumped.
 
-A walsender has no transaction of its own, no snapshot and no portal; an SQL function has all three.
-Code that needs one of them works in one and fails, or crashes the server, in the other.
+A walsender has no transaction, no snapshot and no portal; an SQL function has all three. Code that needs one of the
+three works in the function and fails in the walsender, or crashes the server.
 """
 
 import json

@@ -90,7 +90,7 @@ def start(forwarder, writer):
 
 
 def deliver(writer, reader, forwarder, number):
-    """A row, and waits until its server was told that it was delivered."""
+    """Writes a row, and waits until its delivery is confirmed to the server."""
     writer.psql(f"INSERT INTO t VALUES ({number}, 'delivered')")
     end = pg.lsn(writer.server.current_lsn())
 
@@ -124,7 +124,7 @@ def refused(forwarder, *texts):
 
 
 def go_on(how, node, forwarder):
-    """Ends the connection in one of the ways that there are."""
+    """Ends the connection in one of several ways."""
     if how == "the connection is cut":
         start = os.path.getsize(forwarder.log_path)
         node.psql("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots "
@@ -216,7 +216,7 @@ def test_a_promotion_further_up_is_no_gap(family, fwd, how):
 
 @pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it was down"])
 def test_another_promotion_of_an_older_copy_is_refused(family, fwd, running):
-    """Its timeline has the same number, and has not what was delivered."""
+    """Its timeline has the same number, and lacks the delivered rows."""
     primary, standby = family.primary, family.standby_of(family.primary, "standby")
     forwarder = fwd(standby)
     start(forwarder, primary)
@@ -262,7 +262,7 @@ def test_what_cannot_be_followed_is_not_confirmed(family, fwd):
 
 @pytest.mark.long
 def test_an_older_copy_is_refused_if_its_standby_could_not_be_followed(family, fwd):
-    """What came last was not confirmed. It has to come again, and does not."""
+    """The last events were not confirmed. They must come again, and do not."""
     primary, standby = family.primary, family.standby_of(family.primary, "standby")
     forwarder = fwd(standby)
     start(forwarder, primary)
@@ -285,7 +285,7 @@ def test_an_older_copy_is_refused_if_its_standby_could_not_be_followed(family, f
     assert pg.lsn(standby.server.current_lsn()) > pg.lsn(end)
     thaw(forwarder.process.pid)
     refused(forwarder, "was delivered, and is not in this server's log")
-    # What both have may come again; of what only the copy has nothing is delivered.
+    # Events of both servers may come again; no event of the copy alone is delivered.
     assert {event["after"]["id"] for event in forwarder.events()} == {1, 2, 3}
 
 

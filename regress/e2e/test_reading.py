@@ -1,5 +1,5 @@
-"""Reading tables by walspout.read_rows(): what ends a reading early leaves nothing behind, memory does not
-grow with the table, and what changes meanwhile is told."""
+"""Reading tables by walspout.read_rows(): an early end leaves nothing behind, memory does not grow with the table, and
+changes meanwhile are reported."""
 
 import contextlib
 import os
@@ -141,7 +141,7 @@ def test_memory_does_not_grow_with_the_table(big, full):
 
 
 def own_memory(pid):
-    """Bytes that a process has for itself: shared buffers grow as they are touched."""
+    """Private bytes of a process: touched shared buffers would grow."""
     return pg.memory_bytes(pid)["RssAnon"]
 
 
@@ -191,7 +191,7 @@ def test_what_is_published_changes_between_two_rows(db, change, told):
 
 
 def test_keys_in_the_order_of_a_collation(db):
-    """Of ICU, which calls equal what has different bytes: the index decides which rows are equal."""
+    """An ICU collation, for which texts with different bytes are equal: the index decides which rows are equal."""
     db.psql("""CREATE EXTENSION walspout;
         CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
         CREATE COLLATION german (provider = icu, locale = 'de-u-kn-true');

@@ -1,4 +1,4 @@
-"""The plugin through pg_recvlogical: what a reader sees, and what becomes of the slot."""
+"""The plugin through pg_recvlogical: what a reader sees, and how the slot moves."""
 
 import json
 import time
@@ -80,12 +80,12 @@ def test_a_long_filtered_transaction_outlives_the_timeout(db, output_format):
     db.psql("SET logical_decoding_work_mem = '8MB'; SELECT count(*) FROM "
             f"pg_logical_slot_peek_binary_changes('{slots['bench_null']}', NULL, NULL)")
     timeout = max(1000, int((time.monotonic() - start) * 1000 / 5))
-    # A reader that says nothing by itself, but answers when it is asked. While the server spills
-    # changes to disk it asks no client, with any plugin: let it spill little at a time.
+    # A reader that only answers requests. While the server spills changes to disk it sends no requests, with any
+    # plugin: so let it spill little at a time.
     quiet = {"args": ["--status-interval=3600"],
              "settings": {"wal_sender_timeout": f"{timeout}ms", "logical_decoding_work_mem": "8MB"}}
 
-    # The transaction is long enough: a plugin that reports no progress is thrown out. From 16 on the
+    # The transaction is long enough: the server disconnects a plugin that reports no progress. From 16 on the
     # server reports progress itself, whatever the plugin is.
     if db.server.installation.major < 16:
         with db.stream(slots["bench_null"], **quiet) as receiver:

@@ -14,7 +14,7 @@ def table(db):
 
 
 def assert_moved_on(db, slot, events):
-    """The small row after the huge one came through, and nothing comes twice."""
+    """The small row after the huge row arrives, and no event comes twice."""
     assert events[-1]["after"] == {"id": 2, "a": "small", "b": None, "c": None}
     assert "elided" not in events[-1]
     assert db.events(slot) == []
