@@ -310,7 +310,7 @@ def test_old_transactions_hold_up_the_begin_and_are_named(db, fwd, server):
 
 
 def test_a_locked_table_holds_up_nothing_else(db, fwd):
-    """A failed backfill stops neither other tables nor a stream that begins meanwhile."""
+    """The lock delays neither other tables nor a stream that begins meanwhile."""
     db.psql(TABLE + "INSERT INTO t SELECT i, 0, 'b' FROM generate_series(1, 80) i")
     db.psql("CREATE TABLE public.other (id int PRIMARY KEY); INSERT INTO other SELECT generate_series(1, 80)")
     f = fwd()

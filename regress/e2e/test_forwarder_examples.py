@@ -134,7 +134,7 @@ class Orders:
 
 
 def has_go(language, version):
-    """Skips if a language is too old or missing; CI has all languages."""
+    """Whether the language is there. Warns if it is missing or too old; in CI that is an error."""
     if language != "go":
         return True
     found = shutil.which("go") and re.search(r"go1\.(\d+)", subprocess.run(["go", "version"], capture_output=True, text=True).stdout)

@@ -190,7 +190,7 @@ def sink_test(*command, timeout=300):
 
 
 def missing(program, package):
-    """Skips if a language is not installed; CI has all languages."""
+    """Whether the language is missing. Warns if so; in CI that is an error."""
     if shutil.which(program):
         return False
     what = f"{program} is not installed, and its example is not tested: apt-get install {package}"

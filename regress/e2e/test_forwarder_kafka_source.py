@@ -125,7 +125,7 @@ def done(broker, group, topic, messages):
 
 
 def test_events_arrive_as_they_were(db, writer, reader, broker):
-    """All kinds of events are byte for byte those of the slot, also through Kafka twice."""
+    """After Kafka and two forwarders, all kinds of events are byte for byte those of the slot."""
     db.psql(TABLE + "; CREATE TABLE keyless (n int); ALTER TABLE keyless REPLICA IDENTITY FULL")
     slot = db.create_slot("twin")
     topic = f"{db.name}.all"

@@ -212,7 +212,7 @@ def test_times_of_versions_are_those_of_the_commits(db, fwd, target):
                     "postgres.tables.truncate", "postgres.tables.missing", "postgres.tables.elided")
 def test_columns_of_a_history_have_names_of_choice(db, fwd, target):
     db.psql(TABLE + "; CREATE TABLE u (id int PRIMARY KEY); CREATE TABLE v (id int PRIMARY KEY)")
-    # As users of Kuvasz-streamer have it.
+    # The table of a user of Kuvasz-streamer.
     target.psql("CREATE TABLE t (kvsz_id bigserial, sid text, id int, body text, "
                 "kvsz_start timestamptz NOT NULL DEFAULT '1900-01-01', kvsz_end timestamptz NOT NULL DEFAULT '9999-01-01', "
                 "kvsz_deleted boolean NOT NULL DEFAULT false, PRIMARY KEY (sid, id, kvsz_id))")

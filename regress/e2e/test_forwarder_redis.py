@@ -185,7 +185,7 @@ def test_what_redis_loses_is_said(db, fwd, redis, tmp_path):
         assert "walspout_sink_losses_total" in forwarder.get("/metrics")[1]
     checked = run("check", forwarder.config)
     assert "entries of stream" not in checked.stdout
-    # After `drop`, a new begin is not reported as a loss.
+    # `drop` also removes the records, so a new begin is not reported as a loss.
     assert len(list(state.glob("*.streams"))) == 1
     pg.wait_until(lambda: not db.server.slot(forwarder.slot)["active"], what="slot that is free")
     assert run("drop", "--yes", forwarder.config).returncode == 0

@@ -36,7 +36,7 @@ def line_with(text, sign):
 
 
 def test_a_role_without_rights_on_the_extension_streams(db, fwd, role):
-    """Another program's mark also does not make it try again and again."""
+    """A mark of another program does not cause repeated attempts."""
     db.psql(TABLE + "; CREATE EXTENSION walspout")
     with fwd(dsn=dsn_of(db, role)) as forwarder:
         for i in range(3):

@@ -1,10 +1,9 @@
 /*
  * Steps the wall clock of one process, for the torture. LD_PRELOAD this library; WALSPOUT_CLOCK
  * names a file of two int64_t. The first number is how many seconds the clock is wrong. The file is
- * mapped:
- * a program that writes to it steps the clock. The monotonic clock is not changed, as in a real
- * step. gettimeofday() is not changed either: librdkafka adds a waiting time to it, and the system
- * compares the sum with the real clock.
+ * mapped: a program that writes to it steps the clock. The monotonic clock is not changed, as in a
+ * real step. gettimeofday() is not changed either: librdkafka adds a waiting time to it, and the
+ * system compares the sum with the real clock.
  *
  * While the second number is not 0, the process dies in the middle of a write to a file. An outside
  * kill -9 could not be timed so well. Writes to its standard streams stay complete.

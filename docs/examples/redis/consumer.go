@@ -56,8 +56,8 @@ func consume(ctx context.Context, store *redis.Client, database *pgx.Conn, name 
 		return err
 	}
 	for position := "0-0"; ; {
-		// First what a consumer took and did not finish: it died, or failed. One at a time: an entry that
-		// always fails delays no other.
+		// First take entries that a dead or failed consumer did not finish. One at a time: an entry that always fails
+		// delays no other.
 		var entries []redis.XMessage
 		entries, position, err = store.XAutoClaim(ctx, &redis.XAutoClaimArgs{
 			Stream: stream, Group: group, Consumer: name, MinIdle: claimAfter, Start: position, Count: 1}).Result()

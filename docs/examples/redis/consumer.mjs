@@ -25,8 +25,8 @@ async function consume(store, database, name) {
     if (!error.message.startsWith("BUSYGROUP")) throw error;
   });
   for (let position = "0-0"; ; ) {
-    // First what a consumer took and did not finish: it died, or failed. One at a time: an entry that
-    // always fails delays no other.
+    // First take entries that a dead or failed consumer did not finish. One at a time: an entry that always fails
+    // delays no other.
     const claimed = await store.xAutoClaim(STREAM, GROUP, name, CLAIM_AFTER_MS, position, { COUNT: 1 });
     position = claimed.nextId;
     let entries = claimed.messages;

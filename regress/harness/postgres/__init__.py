@@ -7,9 +7,9 @@ Nothing is installed in the system and nothing is configured beforehand:
         cluster.start({"wal_sender_timeout": "1s"})
         cluster.psql("SELECT 1")
 
-The server finds its files relative to its executable. So an `Installation` copies the server's
-programs to the same path below the work directory, installs the extension beside them with
-`make install-plugin DESTDIR=...`, and links everything else to the system's files.
+The server finds its files relative to its executable. So an `Installation` copies the server's programs to the same
+path below the work directory. It installs the extension beside them with `make install-plugin DESTDIR=...`, and links
+everything else to the system's files.
 
 The server refuses to run as root: started by root, it runs as `postgres` or `nobody`. That user may not be able to read
 the repository, so copies of all needed files are elsewhere. Every run has its own work directory and socket directory.

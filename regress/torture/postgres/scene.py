@@ -245,7 +245,7 @@ class Scene:
         self.proxy.heal(cut=self.chance.random() < 0.7)
 
     def lock_target(self):
-        """Another session locks the rows that the sinks change."""
+        """Another session locks tables that the sinks change."""
         with contextlib.suppress(psycopg2.Error):
             connection = self.target.connect(self.name, autocommit=False, options="-c lock_timeout=1s")
             with contextlib.closing(connection), connection.cursor() as cursor:
