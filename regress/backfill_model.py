@@ -46,32 +46,32 @@ MARK = 100                                              # in the log: MARK + num
 ROUNDS = 7
 
 RULES = {
-    "barrier": True,          # no snapshot while transactions run that are older than the start
+    "barrier": True,          # no snapshot while transactions run that began before the backfill
     "lock_first": True,       # the table is locked before the snapshot
-    "window": "visible",      # newer is what the snapshot does not see; "lsn": what came since the snapshot
+    "window": "visible",      # newer changes are those that the snapshot does not see; "lsn": those after the snapshot
     "keep": True,             # delivered transactions are kept until a snapshot sees them; False: since the chunk began
-    "place": "mark",          # "now": as soon as it was read
+    "place": "mark",          # "now": place a chunk as soon as it was read
     "nonce": True,            # marks of an earlier life mean nothing
-    "id": "mark",             # of the rows; "last": the id of the transaction before
-    "partial": "merge",       # "drop": rows that a partial event concerns are dropped; "row": they go out as read
-    "complete_stays": True,   # False: a partial event after a complete one lets the row that was read go out
+    "id": "mark",             # the rows' id; "last": the id of the previous transaction
+    "partial": "merge",       # "drop": rows with a partial event are dropped; "row": they are sent as read
+    "complete_stays": True,   # False: after a complete and a partial event the row is sent as read
     "truncate": True,         # an invisible TRUNCATE drops rows
     "moved": True,            # a key that changes with unchanged columns is read again
     "moved_after": True,      # ... after the scan: if the old key waits to be read again
     "entered": True,          # an insert with unchanged columns, which enters the row filter, likewise
     "until_end": True,        # ... until the backfill has ended; False: until all rows were read
     "early": True,            # keys may be read again before all rows were read, too
-    "new_barrier": True,      # where there are too many keys: the backfill begins again behind another barrier
-    "adds_at_once": True,     # from when that barrier is taken, keys are added again; False: from when it is passed
-    "saves_begin": True,      # nothing is confirmed before it is saved that the backfill begins again
-    "again_stays": True,      # a key that joins the keys to read again once more, while it is read, stays there
+    "new_barrier": True,      # too many keys: the backfill begins again after another barrier
+    "adds_at_once": True,     # keys are added again once that barrier is taken; False: once it is passed
+    "saves_begin": True,      # the new begin of the backfill is saved before anything is confirmed
+    "again_stays": True,      # a key that is added again while it is read stays among the keys to read again
     "save_keys": True,        # the keys to read again are saved with the cursor, and before confirming
     "save": "durable",        # the cursor; "placed": as soon as it was placed
     "save_all": True,         # ... and all events before the chunk, too
-    "hold": True,             # nothing is confirmed from the first delivered transaction on that is not visible
+    "hold": True,             # the first delivered transaction that is not visible, and later ones, are not confirmed
     "forget_ids": False,      # the receiver takes each event again
-    "filter": None,           # of the publication, by key
-    "filter_rows": True,      # the chunk's query applies it
+    "filter": None,           # the publication's row filter, by key
+    "filter_rows": True,      # the chunk's query applies the row filter
 }
 
 FIELDS = ("state", "op", "xid", "next_xid", "last_xid", "tip", "seen", "locks", "table_lock", "events", "log",

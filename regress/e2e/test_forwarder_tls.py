@@ -49,8 +49,8 @@ def test_everything_arrives_big_and_small(db, fwd):
 def test_what_the_library_has_decrypted_is_not_left_there(db, fwd):
     """A reader that is behind fills its buffer up to the middle of a TLS record. The rest of the record does not make
     the socket readable. No other data do so here: the server is frozen after two messages, while a third one waits for
-    a lock. Newer
-    libraries (15.20 at least) read such a rest themselves."""
+    a lock.
+    Newer libraries (15.20 at least) read such a rest themselves."""
     db.psql(TABLE + """;
         CREATE TYPE slow AS ENUM ('0', '3', '6');
         CREATE TABLE waits (s slow)""")

@@ -1,15 +1,15 @@
 """A TCP proxy that misbehaves on demand, as a bad network does.
 
-    pass        hands on what comes
-    delay       hands it on later
-    slow        little at a time
-    blackhole   takes connections and bytes, and hands nothing on, as a firewall that drops packets
+    pass        forwards all bytes
+    delay       forwards bytes later
+    slow        forwards few bytes at a time
+    blackhole   accepts connections and bytes, and forwards nothing, as a firewall that drops packets
 
-    sever       resets each connection after a few blocks, in the middle of one: what is under way
-                is lost, which it seldom is when a connection is cut at any moment
-    ration      resets each connection once it has had so many bytes from the server
+    sever       resets each connection after a few blocks, in the middle of a block: data in flight
+                are lost, which seldom happens when a connection is cut at any moment
+    ration      resets each connection after a number of bytes from the server
 
-cut() resets all connections; half_open() lets the server's ends go and tells the clients nothing
+cut() resets all connections; half_open() closes the server's ends and tells the clients nothing
 until heal(), as a server that lost its power.
 """
 
@@ -37,7 +37,7 @@ class Proxy:
         self.pairs = {}             # (client, server): how many directions are open
         self.received = 0           # bytes from the target, of all connections
         self.accepted = 0           # connections, so far
-        self.spy = None             # is shown what clients send, before it is handed on
+        self.spy = None             # a function that gets the clients' bytes before they are forwarded
         self.portion = 0            # bytes from the target that a connection gets in mode "ration"
         self.closed = False
         self.listener, self.port = None, 0

@@ -22,18 +22,18 @@ class Server:
     can be started again, with the data on its disk.
     """
 
-    patience = 60           # seconds until it can be used
-    as_server = True        # whether it runs as the work directory's user
-    session = True          # whether signals of the terminal pass it by
-    death = signal.SIGKILL  # the signal when the thread that started it ends
+    patience = 60           # seconds to wait until the server can be used
+    as_server = True        # whether the server runs as the work directory's user
+    session = True          # whether the terminal's signals do not reach the server
+    death = signal.SIGKILL  # the signal that the server gets when the thread that started it ends
 
     def __init__(self, place, name):
         self.work = folders.place(place)
         self.name = name
         self.port = None
-        self.env = {}       # of the process, beside ours
+        self.env = {}       # variables of the process, in addition to ours
         self.log_path = os.path.join(self.work.path, f"{name}.log")
-        self.begin = 0      # of what the process says in the log
+        self.begin = 0      # the position in the log where the process begins
         self.process = None
         self.work.at_exit(self.kill)
 

@@ -20,21 +20,21 @@ from typing import NamedTuple
 
 from torture.replay import DDL_PREFIX, Model, ReplayError, frozen, parse
 
-SHOWN = 5               # findings of one kind at one sink that are told in full
+SHOWN = 5               # findings of one kind at one sink that are printed
 
 # Kinds of findings.
-LOST = "lost"           # committed, and not there
+LOST = "lost"           # committed, and did not arrive
 TAIL = "missing tail"   # the same, up to the end
-INVENTED = "invented"   # there, and never committed
-DOUBLED = "doubled"     # twice where once was promised
-CHANGED = "changed"     # other bytes
-ORDER = "order"         # came before something that it follows
-EARLY = "early"         # not there when the slot had passed it
-STALE = "stale"         # the last that arrived of a key is not the last that was committed
+INVENTED = "invented"   # arrived, and was never committed
+DOUBLED = "doubled"     # arrived twice, although the sink promises once
+CHANGED = "changed"     # arrived with other bytes
+ORDER = "order"         # arrived before an event that it follows
+EARLY = "early"         # had not arrived when the slot had passed it
+STALE = "stale"         # the last arrived event of a key is not the last committed one
 ID = "id"               # sent under an id that is not the document's
 ROWS = "rows"           # applying the events does not give the table
-ASIDE = "set aside"     # a dead letter that its receiver never refused
-STORM = "storm"         # sent again more often than what happened explains
+ASIDE = "set aside"     # a dead letter that its receiver never rejected
+STORM = "storm"         # sent again more often than the faults explain
 TRUTH = "truth"         # the parts of the truth contradict each other
 
 
@@ -48,16 +48,16 @@ class Finding(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    id: str             # under which it was sent
+    id: str             # the id under which it was sent
     document: bytes
-    place: int = 0      # how much its receiver had with it: events, or bytes
-    stream: str = ""    # which of several places of its receiver has it; each counts for itself
+    place: int = 0      # how much its receiver had, with this event: events, or bytes
+    stream: str = ""    # which of the receiver's streams has it; each stream counts for itself
 
 
 class Look(NamedTuple):
     """A look at a slot, and after that at a receiver."""
     confirmed: int      # LSN
-    there: int          # how much there was, as in Arrival.place; of several streams {stream: int}
+    there: int          # how much the receiver had, as in Arrival.place; with several streams {stream: int}
     set_aside: int      # the same of the file of dead letters
 
     def has(self, arrival):
@@ -72,13 +72,13 @@ class Sink(NamedTuple):
     """What arrived at one sink, oldest first."""
     name: str
     arrivals: list
-    total: bool = True      # whether it promises the order of all, or only of each key
-    once: bool = False      # whether nothing may be there twice
-    late: bool = False      # whether a network was at work that may hold back what was sent again
-    again: int = None       # how many arrivals may be copies of earlier ones; any number without
-    set_aside: list = ()    # Arrivals in the file of dead letters instead
-    refused: bytes = None   # what a document has that it may be set aside for
-    looks: list = ()        # Looks at its slot and at it, oldest first
+    total: bool = True      # whether the sink promises the order of all events, or only of each key
+    once: bool = False      # whether no event may be there twice
+    late: bool = False      # whether a bad network may have delayed repeated events
+    again: int = None       # how many arrivals may be copies of earlier arrivals; None: any number
+    set_aside: list = ()    # Arrivals in the file of dead letters
+    refused: bytes = None   # a part of a document that allows a dead letter
+    looks: list = ()        # Looks at the slot and the receiver, oldest first
 
 
 class Findings:

@@ -32,12 +32,12 @@ class Promise(Exception):
 class Fault(NamedTuple):
     name: str
     target: str         # faults of one target take turns
-    begin: Callable     # begin(scene, chance): breaks it, and returns what heals it; None: there was nothing to do
-    spares: tuple = ()  # other targets that nothing happens to meanwhile
-    least: float = 0    # seconds that it lasts in a run that names it
-    since: int = 0      # the first version of Postgres that it applies to
+    begin: Callable     # begin(scene, chance) starts the fault and returns the function that heals it, or None if nothing was done
+    spares: tuple = ()  # other targets without faults meanwhile
+    least: float = 0    # seconds of the fault in a run that names it
+    since: int = 0      # the first version of Postgres that the fault applies to
     why: str = ""       # what older versions lack
-    called: bool = False    # happens only where its name is asked for
+    called: bool = False    # whether the fault happens only when its name is requested
 
 
 def _nothing():

@@ -1,7 +1,6 @@
 /*
  * Sends the same message over and over, with only librdkafka: the upper bound for a Kafka sink.
- * Each message has a key, a
- * value and the headers that the sink writes; the producer is idempotent.
+ * Each message has a key, a value and the headers that the sink writes; the producer is idempotent.
  *
  *     bare_kafka BROKER TOPIC BYTES MESSAGES WINDOW
  *

@@ -13,12 +13,12 @@ TOASTED = 2100          # bytes of body at the least: it is stored elsewhere the
 class Spec(NamedTuple):
     name: str
     columns: str
-    key: tuple          # names of its columns
-    value: str          # their values for the number {i}, as SQL
-    after: str = ""     # SQL behind CREATE TABLE
-    rewrites: bool = False      # whether ALTER TABLE may rewrite it
+    key: tuple          # names of the key's columns
+    value: str          # values of these columns for the number {i}, as SQL
+    after: str = ""     # SQL after CREATE TABLE
+    rewrites: bool = False      # whether ALTER TABLE may rewrite the table
     again: str = ""     # SQL that gives the key of number {i} another text of the same value
-    outside: int = 0    # what is added to a number to move its row out of the row filter
+    outside: int = 0    # the number to add to move a row out of the row filter
     leaves: tuple = ()  # its partitions, by id
 
     @property
