@@ -32,7 +32,7 @@ class Promise(Exception):
 class Fault(NamedTuple):
     name: str
     target: str         # faults of one target take turns
-    begin: Callable     # begin(scene, chance) starts the fault and returns the function that heals it, or None if nothing was done
+    begin: Callable     # begin(scene, chance) starts the fault; returns what heals it, or None if there was nothing to do
     spares: tuple = ()  # other targets without faults meanwhile
     least: float = 0    # seconds of the fault in a run that names it
     since: int = 0      # the first version of Postgres that the fault applies to
