@@ -50,6 +50,9 @@ Result<std::unique_ptr<KafkaLink>> KafkaLink::open(const KafkaConfig& config,
   if (use.reads) {
     extra.emplace_back("isolation.level", "read_committed");
     extra.emplace_back("enable.partition.eof", "true");
+    // A broker answers at the end of a partition after this time, and the first event waits for the
+    // answer. The library's default is 500 ms.
+    extra.emplace_back("fetch.wait.max.ms", "10");
   }
   const rd_kafka_type_t type = use.reads ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
   if (auto made = link->make(type, options, extra); !made) return tl::unexpected(made.error());
