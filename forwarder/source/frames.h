@@ -113,8 +113,7 @@ class FrameDecoder {
   static constexpr uint64_t kAnyIndex = UINT64_MAX;
   std::optional<uint64_t> due_;
   bool ending_ = false;
-  std::string_view
-      prefix_;  // prefix of the next logical message; a view of the message being decoded
+  std::string_view prefix_;  // of the next logical message; a view of the decoded message
 };
 
 }  // namespace walspout

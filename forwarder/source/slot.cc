@@ -15,8 +15,7 @@ namespace {
 constexpr std::string_view kObjectInUse = "55006";
 constexpr std::string_view kFirstTimeline = "1";  // has no history file
 constexpr size_t kUntold = 1000;
-constexpr Duration kFollow =
-    std::chrono::seconds(2);  // to answer on the connection beside the stream
+constexpr Duration kFollow = std::chrono::seconds(2);  // for an answer beside the stream
 
 uint64_t number(const std::string& text) {
   uint64_t value = 0;

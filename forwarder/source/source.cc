@@ -17,8 +17,7 @@ constexpr Duration kGoodbye = std::chrono::seconds(2);
 constexpr Duration kStale = std::chrono::milliseconds(400);  // shorter than a takeover
 constexpr Duration kWell = std::chrono::minutes(1);
 constexpr int kUnanswered = 3;
-constexpr Duration kResolve =
-    std::chrono::minutes(2);  // the longest that libc may take to resolve a name
+constexpr Duration kResolve = std::chrono::minutes(2);  // libc may take so long for a name
 
 // Small messages are handed over together, up to about this size. They are also freed together.
 constexpr size_t kChunkBytes = 64 * 1024;

@@ -45,8 +45,7 @@ struct SourceTiming {
   Duration unread = std::chrono::milliseconds(200);
   Duration full = std::chrono::seconds(5);
   Duration full_alone = std::chrono::seconds(1);
-  Duration aside =
-      std::chrono::minutes(1);  // that the second connection is kept after its last use.
+  Duration aside = std::chrono::minutes(1);        // to keep that connection after its last use.
   Duration sign = std::chrono::milliseconds(300);  // to wait for a reply on the stream.
   Duration first = std::chrono::milliseconds(10);  // between looks for rows that come first.
 };
