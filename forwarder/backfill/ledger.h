@@ -63,7 +63,7 @@ struct ReadRequest {
   uint64_t generation = 0;
   BackfillRecord table;             // current state; cursor: where the scan continues
   std::vector<std::string> keys{};  // kAgain
-  size_t most_bytes = SIZE_MAX;     // to read at once
+  size_t most_bytes = SIZE_MAX;     // of one read
 };
 
 // The rows read for a request.

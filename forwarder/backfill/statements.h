@@ -44,8 +44,8 @@ inline constexpr std::string_view kNoRights =
 // is written and decoded at once.
 inline constexpr std::string_view kLocalCommit = "SET LOCAL synchronous_commit = 'local'; ";
 
-// Whether the extension with all that a backfill needs exists, whether the server is a standby, and
-// whether the role may read and write the requests. Never raises for lack of rights.
+// Three answers: whether the extension exists with all that a backfill needs, whether the server is
+// a standby, and whether the role may write the requests. Never raises for lack of rights.
 std::string find_extension();
 
 // An expression on pg_class: whether a table has a key for reading in pieces.

@@ -11,8 +11,7 @@ namespace {
 
 constexpr size_t kOthers = 16;  // events that are tried, to tell a bad event from an outage
 constexpr Duration kPatience = std::chrono::seconds(1);
-constexpr Duration kRestPoll =
-    std::chrono::milliseconds(10);  // while waiting for the rest of a transaction
+constexpr Duration kRestPoll = std::chrono::milliseconds(10);  // for the rest of a transaction
 constexpr Duration kSourcePoll = std::chrono::milliseconds(100);
 
 }  // namespace

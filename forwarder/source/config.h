@@ -50,7 +50,7 @@ struct SourceConfig {
   uint64_t max_depth = kDefaultDepth;  // nesting levels of a document; 0: any number
   std::string numbers = "json";        // or string, or safe
   std::string dialect = kDefaultDialect;
-  TextMap dialect_options;                 // by the names of the plugin's options
+  TextMap dialect_options;                 // by the names of the plugin's options.
   bool user_casts = false;                 // the server calls casts to json in SQL or PL/pgSQL
   TextMaps columns;                        // change by table pattern and column pattern
   TextMap set;                             // constants that rows get.

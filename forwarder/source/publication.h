@@ -70,10 +70,10 @@ std::string not_usable(const PublicationView& view, const std::string& slot);
 
 // What was done, and what was not.
 struct PublicationChanges {
-  std::string role;                      // the role that makes the changes
-  std::vector<std::string> added;        // quoted names
-  std::vector<std::string> removed;      // likewise
-  std::vector<PatternTable> left_out;    // because of the owner or the replica identity
+  std::string role;                      // the role that makes the changes.
+  std::vector<std::string> added;        // quoted names.
+  std::vector<std::string> removed;      // likewise.
+  std::vector<PatternTable> left_out;    // because of the owner or the replica identity.
   std::vector<PatternTable> not_theirs;  // those of left_out that have other owners
   std::string failed;                    // why a table could not be added or removed now
 };
