@@ -80,7 +80,7 @@ struct Delivered {
     changes(builder);
     Chunk chunk;
     Result<void> decoded = decoder.decode(builder.message(), chunk);
-    // The commit is left out: the transactions are cut short.
+    // Leaves out the commit: the transactions are incomplete.
     EXPECT_TRUE(decoded) << decoded.error().what;
     decoder.reset();
     for (size_t i = 0, detail = 0; i < chunk.events.size(); i++) {
@@ -111,7 +111,7 @@ struct Delivered {
     });
   }
 
-  // The documents that go out for rows read with that snapshot.
+  // The documents that are sent for rows read with that snapshot.
   std::vector<std::string> lay_over(Chunk rows, const char* seen) {
     RowsPlace place{Lsn{900}, 7, 0};
     const Kept::Newer newer(kept, snapshot(seen));

@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace walspout;
   const std::string text(reinterpret_cast<const char*>(data), size);
-  // Those would be read, and not all of them end.
+  // The loader would read these files, and some never end.
   if (text.find("file:") != std::string::npos) return 0;
   const LoadedConfig loaded = parse_config(text);
   for (const ConfigProblem& problem : loaded.problems) {

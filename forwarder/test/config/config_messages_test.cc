@@ -161,7 +161,7 @@ TEST(ConfigMessages, OfPrograms) {
 }
 
 TEST(ConfigMessages, OfSinkTypes) {
-  // Whatever any type knows is known if the type cannot be told.
+  // If the type is unknown, the keys of all types are known.
   expect(with("type: file",
               "type: redys\n        url: x\n        lanes: 3\n        heartbeat: 3s\n"
               "        cloudevents: true\n        cloudevents_source: x\n        redirects: 1\n"
@@ -192,7 +192,7 @@ TEST(ConfigMessages, OfSinksThatCannotBeMade) {
       AllOf(HasSubstr("f:7:9: sink \"a\": url is not one of Redis"),
             HasSubstr("f:8:9: sink \"b\": secret 1 of 1"), HasSubstr("f:9:9: sink \"c\": stream: "),
             HasSubstr("f:10:9: sink \"d\": headers: \"Host\""), Not(HasSubstr("hush"))));
-  // One thing is said once.
+  // Each problem is reported once.
   EXPECT_EQ(sinks("      - {type: redis, url: redis://h/x, maxlen: 0}\n"),
             "f:7:49: \"maxlen\" must be a whole number of at least 1, not \"0\"\n");
 }
@@ -308,7 +308,7 @@ TEST(ConfigMessages, OfEncodings) {
   expect(with("host=x", "host=\xc3\xa9\xff"), "4:19: this is not UTF-8: save the file as UTF-8");
   expect(with("host=x", std::string("host=\0", 6)), "4:17: there is a NUL character here");
   EXPECT_EQ(problems(with("host=x", "host=\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80")), "");
-  // Overlong, a surrogate, beyond the last character, cut short.
+  // Overlong, a surrogate, beyond the last character, truncated.
   for (const char* bad : {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
     EXPECT_THAT(problems(with("host=x", bad)), HasSubstr("4:12: this is not UTF-8")) << bad;
   }

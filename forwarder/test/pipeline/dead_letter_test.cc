@@ -259,7 +259,7 @@ TEST_F(DeadLetterFileTest, WhatWasSentIsMarkedAndGoesAtTheEnd) {
   ASSERT_EQ(replay->next(line), true);
   EXPECT_TRUE(parse_dead_letter(line.text)->sent);
   ASSERT_EQ(replay->next(line), true);
-  put(*file, 40);  // is not among the lines there were
+  put(*file, 40);  // was not in the file at open()
   EXPECT_EQ(replay->next(line), false);
   ASSERT_TRUE(replay->remove_sent());
   EXPECT_THAT(ids(), ElementsAre("30-3", "40-3"));

@@ -76,7 +76,7 @@ class FakeSink : public Sink {
 
   std::deque<Result<void>> checks;
   std::deque<Step> script;
-  Step always;  // after the script; none: takes everything
+  Step always;  // after the script; empty: takes everything
   std::vector<std::string> taken;
   size_t calls = 0;
   size_t idles = 0;
@@ -133,7 +133,8 @@ class FakeLetters : public DeadLetters {
 
 class DelivererTest : public testing::Test {
  protected:
-  // Delivers transactions at 10, 20, ... of as many events as given, until `taken` were taken.
+  // Delivers transactions at 10, 20, ... with the given numbers of events, until `taken` were
+  // taken.
   Result<void> run(std::vector<size_t> sizes, size_t taken) {
     uint64_t lsn = 0;
     for (size_t size : sizes) queue.push(transaction(lsn += 10, size));
@@ -482,7 +483,7 @@ TEST_F(DelivererTest, AnOutageMakesNoDeadLetters) {
 TEST_F(DelivererTest, AnOutageThatEndsBetweenTwoAttemptsMakesNoDeadLetter) {
   letters = &dead_letters;
   config.dead_letter_after = 2;
-  // All events fail until the second one is tried to prove that the receiver takes others.
+  // All events fail until the second one is tried as proof that the receiver takes others.
   sink.always = [over = false](std::span<const Event> events, Progress&) mutable -> Delivery {
     over = over || (events.size() == 1 && EventId(events[0]).view() == "10-1");
     if (over) return {};

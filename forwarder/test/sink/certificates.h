@@ -26,8 +26,8 @@ struct TlsFault {
   std::string name = "localhost";
   int from_day = -1;
   int to_day = 2;
-  bool asks_for_client = false;  // and we have no certificate
-  bool other_ca = false;         // that we trust
+  bool asks_for_client = false;  // asks for a certificate; we have none
+  bool other_ca = false;         // we trust another CA
 };
 std::vector<TlsFault> tls_faults();
 
@@ -37,10 +37,10 @@ class TlsServer {
   explicit TlsServer(const TlsFault& fault);
 
   int port() const { return port_; }
-  // What the test's sink is told to trust.
+  // The CA that the test's sink trusts.
   std::string ca_file() const { return directory_.file(ca_); }
   std::string file(const std::string& name) const { return directory_.file(name); }
-  // Ends all connections: the server is started again.
+  // Restarts the server, which ends all connections.
   void cut();
 
  private:

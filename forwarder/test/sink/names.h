@@ -17,7 +17,7 @@ class SilentName {
   ~SilentName();
   SilentName(const SilentName&) = delete;
   SilentName& operator=(const SilentName&) = delete;
-  int asked() const;  // how many wait
+  int asked() const;  // number of lookups that wait
 
  private:
   const std::string name_;

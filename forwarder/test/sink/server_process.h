@@ -52,7 +52,7 @@ class Process {
   struct Command {
     std::vector<std::string> argv;
     std::vector<std::string> env;  // NAME=value, added to ours
-    std::string output;            // file that stdout and stderr are appended to
+    std::string output;            // file to which stdout and stderr are appended
     std::string package;           // what to install if argv[0] is missing
   };
 
@@ -64,7 +64,8 @@ class Process {
   // Fails the test, naming the package, if the program is not installed.
   [[nodiscard]] bool start(const Command& command);
 
-  // Sends the signal and waits for the end; kills after ten seconds. Nothing if it does not run.
+  // Sends the signal, waits for the end, and kills after ten seconds. Does nothing if it does not
+  // run.
   void stop(int signal);
   void signal(int signal) const;
   void freeze() const { test::freeze(pid_); }

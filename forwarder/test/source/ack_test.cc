@@ -107,7 +107,7 @@ TEST(AckTracker, ConfirmsNothingThatIsNotHandled) {
     AckTracker acks;
     std::vector<std::pair<size_t, uint64_t>> received;  // transaction and event of each number
     size_t next = 0;                                    // transaction to send
-    uint64_t event = 0;                                 // in it
+    uint64_t event = 0;                                 // index in that transaction
     uint64_t handled = 0;
     uint64_t confirmed = 0;
     auto first_unhandled = [&] {

@@ -249,7 +249,7 @@ TEST(FrameDecoder, ObjectsAreWithinTheirDocument) {
   EXPECT_TRUE(decoded(10, one + next));
   EXPECT_TRUE(decoded(0, one));  // bytes that a later version may know
   EXPECT_TRUE(decoded(2, one + "whatever"));
-  EXPECT_TRUE(decoded(2, "\x81" + std::string("\0", 1) + packed(2)));  // longer than it need be
+  EXPECT_TRUE(decoded(2, "\x81" + std::string("\0", 1) + packed(2)));  // longer than necessary
   for (const std::string& spans :
        {std::string(), packed(1), packed(1) + packed(0), packed(1) + packed(1),
         packed(1) + packed(3), packed(2) + packed(2), packed(0) + packed(2), packed(8) + packed(2),
@@ -539,7 +539,7 @@ TEST(FrameDecoder, TellsOfTheOldKey) {
   EXPECT_EQ(
       key(moved(R"({"a":1,"b":2})", {{1, 5}, {1, 5}}, MessageBuilder::members({5, 0, 0}), 0x51)),
       R"({"a":1,"b":2})");
-  // Not told.
+  // Without details.
   EXPECT_EQ(key(moved(R"({"a":1,"b":2})", {}, MessageBuilder::members({5, 0, 0}), 0x11)), "");
 }
 

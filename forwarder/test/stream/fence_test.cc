@@ -210,7 +210,7 @@ TEST_F(FencedTest, ABatchIsHaltedAndGoesOnWhenTheSlotIsOursAgain) {
   };
   push(10, 5);
   start();
-  wait([&] { return sink.idles > 0; });  // heartbeats go on meanwhile
+  wait([&] { return sink.idles > 0; });  // heartbeats continue meanwhile
   EXPECT_EQ(sink.taken, 2);
   EXPECT_EQ(stats.retries, 0u) << "it is not the receiver's fault";
   queue.fence().open(ends.fds[0], kLong);

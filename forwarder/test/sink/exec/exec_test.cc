@@ -70,7 +70,7 @@ class Program {
     config.grace = Milliseconds(500);
     return config;
   }
-  // Of all starts.
+  // The output of all starts.
   std::vector<pid_t> pids() const {
     std::vector<pid_t> pids;
     for (const std::string& line : lines_of(read_file(file("pids")))) pids.push_back(stoi(line));
@@ -145,8 +145,8 @@ class ExecSinkTest : public testing::Test {
   DeliveryError failure(Sink& sink, double seconds = 20) {
     return failure(sink, events_.span(), seconds);
   }
-  // What is said of a program that does not keep the contract. It is of the destination, and the
-  // program is started again.
+  // The error about a program that breaks the contract. Its scope is destination, and the program
+  // is started again.
   std::string complaint(const std::string& text) {
     const Program program(text);
     auto sink = sink_for(program.config());
@@ -359,7 +359,8 @@ while take():
 // Files and signals ///////////////////////////////////////////////////////////////////////////////
 
 TEST_F(ExecSinkTest, TheProgramGetsNothingOfOurs) {
-  const int open_file = open("/dev/null", O_RDONLY);  // not closed on exec, as of some libraries
+  const int open_file =
+      open("/dev/null", O_RDONLY);  // not closed on exec, as some libraries leave it
   sigset_t mask;
   sigemptyset(&mask);
   sigaddset(&mask, SIGTERM);
@@ -379,7 +380,7 @@ while got := take():
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   close(open_file);
   // Python itself ignores SIGPIPE and SIGXFSZ. The C library lets no program set signals 32 and 33,
-  // and what started the tests may ignore these.
+  // and the parent of the tests may ignore these.
   EXPECT_THAT(program.written(), ElementsAre("[0, 1, 2]", "0", "0", "True"));
 }
 
@@ -476,7 +477,7 @@ while got := take():
   Progress progress(5);
   const auto delivery = sink->deliver(events_.span().subspan(5), in_seconds(20), progress);
   EXPECT_TRUE(delivery) << delivery.error().error.message();
-  // A bad end is told, although no event was lost by it.
+  // A failed exit is reported, although no event was lost.
   write_file(program.file("status"), "7");
   ASSERT_TRUE(deliver_all(*sink, events_.span().first(5)));
   ASSERT_TRUE(wait_for(std::chrono::seconds(10), has_ended));

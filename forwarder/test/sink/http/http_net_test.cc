@@ -76,7 +76,7 @@ class HttpNetTest : public testing::Test {
     server_.behave("{\"default\": " + behaviour + "}");
     return failure(*sink_for(config_), count);
   }
-  // As a user of this proxy would write it.
+  // The URL that a user of this proxy would write.
   std::string proxy(const std::string& login = "") const {
     return "http://" + login + "127.0.0.1:" + std::to_string(server_.port());
   }
@@ -130,7 +130,7 @@ TEST_F(HttpNetTest, EachFaultOfTlsHasItsRemedy) {
     config_.url = "https://localhost:" + std::to_string(server.port()) + "/";
     config_.tls.ca_file = server.ca_file();
     auto sink = sink_for(config_);
-    // An alert can be lost when the connection is reset behind it.
+    // An alert can be lost when a reset of the connection follows.
     DeliveryError error;
     EXPECT_TRUE(wait_for(std::chrono::seconds(20), [&] {
       error = failure(*sink);
@@ -189,7 +189,7 @@ TEST_F(HttpNetTest, CaFileIsAllThatIsTrusted) {
   config_.tls.ca_file = server.ca_file();
   EXPECT_TRUE(deliver(*sink_for(config_)));
   EXPECT_THAT(trusted_folders(), IsEmpty());
-  // Without it the system decides: its folder shows that the test would see one.
+  // Without the setting the system decides: its folder shows that the test would see a certificate.
   config_.tls.ca_file.clear();
   EXPECT_FALSE(deliver(*sink_for(config_)));
   EXPECT_THAT(trusted_folders(), Not(IsEmpty()));
@@ -299,7 +299,7 @@ TEST_F(HttpNetTest, TheConfigurationSaysWhatCodesMean) {
   }
   EXPECT_EQ(verdict(503), std::pair(ErrorKind::kFatal, Scope::kConfiguration));
   EXPECT_EQ(verdict(301), std::pair(ErrorKind::kFatal, Scope::kConfiguration));
-  // An array's events are told apart as after any rejection.
+  // The events of an array are tried alone, as after any rejection.
   config_.batch_events = 3;
   EXPECT_EQ(failure_of("{\"status\": 404}", 3).error.scope(), Scope::kBatch);
 }

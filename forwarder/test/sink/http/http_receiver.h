@@ -67,7 +67,7 @@ class HttpServer {
   void freeze() { process_.freeze(); }
   void thaw() { process_.thaw(); }
 
-  // What to answer from now on, as JSON.
+  // Sets the answers from now on, as JSON.
   void behave(const std::string& control) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
@@ -90,7 +90,7 @@ class HttpServer {
     for (std::string line; std::getline(in, line);) lines.push_back(line);
     return lines;
   }
-  // Of those that were answered with 200.
+  // The requests that were answered with 200.
   std::vector<std::string> bodies() const {
     std::vector<std::string> found;
     for (const std::string& request : requests()) {

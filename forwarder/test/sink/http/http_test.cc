@@ -58,7 +58,7 @@ class HttpHarness final : public Harness {
         for (std::string& document : split_array(body)) documents.push_back(std::move(document));
       }
     }
-    // Of several lanes only the order of a key's events is known.
+    // With several lanes only the order within a key is known.
     if (config_.lanes > 1) std::sort(documents.begin(), documents.end(), by_id);
     return documents;
   }
@@ -108,7 +108,7 @@ class HttpSinkTest : public testing::Test {
     auto sink = sink_for(config_);
     const DeliveryError error = failure(*sink);
     EXPECT_EQ(progress_.durable_count(), 0u);
-    // The sink is not spoiled by it.
+    // The sink still works afterwards.
     server_.behave("{}");
     EXPECT_TRUE(deliver_all(*sink, events_.span().first(2)));
     return error;
@@ -429,16 +429,16 @@ TEST_F(HttpSinkTest, CompleteHeadersOfA2xxAcknowledge) {
     server_.behave("{\"default\": " + behaviour + "}");
     const size_t before = server_.requests().size();
     Progress progress(1);
-    // A new connection: the bytes behind an answer may look like the next one.
+    // A new connection, because the bytes behind an answer may look like the next answer.
     auto sink = sink_for(config_);
     const auto delivery = sink->deliver(events_.span().first(1), in_seconds(60), progress);
     EXPECT_TRUE(delivery) << behaviour << delivery.error().error.message();
     EXPECT_EQ(progress.durable_count(), 1u);
     EXPECT_EQ(server_.requests().size(), before + 1) << behaviour;
   }
-  // An encoding of the transfer is accepted and not asked for.
+  // A transfer encoding is accepted but not requested.
   EXPECT_THAT(server_.requests().back(), Not(HasSubstr("\"te\":")));
-  // None was waited for as long as the request's timeout.
+  // No wait took as long as the request's timeout.
   EXPECT_LT(Clock::now() - begin, config_.timeout * static_cast<int64_t>(behaviours.size()) / 4);
 }
 

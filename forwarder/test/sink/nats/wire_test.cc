@@ -152,7 +152,7 @@ TEST(NatsServerTest, UnderstandsUrls) {
 }
 
 TEST(NatsServerTest, SeedsHaveTheirPublicKeys) {
-  // Of the documentation of nkeys.
+  // From the documentation of nkeys.
   EXPECT_EQ(nats_public_key("SUAMLK2ZNL35WSMW37E7UD4VZ7ELPKW7DHC3BWBSD2GCZ7IUQQXZIORRBU").value(),
             "UCK5N7N66OBOINFXAYC2ACJQYFSOD4VYNU6APEJTAVFZB2SVHLKGEW7L");
   for (const char* bad : {"", "SUAM", "file.nk", "suamlk2znl35wsmw37e7ud4vz7elpkw7dhc3bwbsd2",

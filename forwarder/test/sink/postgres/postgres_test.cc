@@ -299,7 +299,7 @@ TEST_F(PostgresSinkTest, AnotherForwarderKeepsTheFirstOneOut) {
                        [&] { return deliver(*second, events.span().subspan(1, 3)).has_value(); }));
   // The session of the first one was ended, and the first one does not take over in its turn.
   std::string said;
-  for (int i = 0; i < 4; i++) {  // that the session was ended may be the first that is heard
+  for (int i = 0; i < 4; i++) {  // the first error may be the end of the session
     const Delivery late = deliver(*first, events.span().subspan(4, 1));
     ASSERT_FALSE(late);
     said = late.error().error.message();
@@ -307,14 +307,14 @@ TEST_F(PostgresSinkTest, AnotherForwarderKeepsTheFirstOneOut) {
   EXPECT_THAT(said, HasSubstr("has taken over"));
   EXPECT_EQ(value("SELECT pg_catalog.count(*) FROM public.orders"), "4");
   ASSERT_TRUE(deliver(*second, events.span().subspan(4, 1)));
-  // It got the slot again.
-  // The session that was ended may take a moment to give the origin back.
+  // The first forwarder got the slot again. The ended session may take a moment to release the
+  // origin.
   ASSERT_TRUE(wait_for(std::chrono::seconds(30), [&] {
     return deliver(*first, events.span().subspan(4, 2), 2).has_value();
   }));
   EXPECT_FALSE(deliver(*second, events.span().subspan(5, 1)));
   EXPECT_EQ(value("SELECT pg_catalog.count(*) FROM public.orders"), "6");
-  // Where the session could not be ended, the owner's name decides.
+  // If the session could not be ended, the owner's name decides.
   query("UPDATE walspout.positions SET owner = 'another'");
   events.add(6);
   const Delivery late = deliver(*first, events.span().subspan(6, 1), 2);

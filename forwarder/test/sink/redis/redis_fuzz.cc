@@ -96,7 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     events[i].op = 'c';
   }
   const TimePoint deadline = Clock::now() + std::chrono::milliseconds(500);
-  // Its own connection hears the same; with an identity, positions are read.
+  // The sink's own connection gets the same bytes; with an identity, it reads positions.
   if (size % 2 == 0) {
     static_cast<void>((*sink)->check(SourceState{Lsn{5000}, false, "1 slot db"}, deadline));
   }
@@ -104,7 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Delivery delivered = (*sink)->deliver(events, deadline, progress);
   if (Clock::now() > deadline + std::chrono::seconds(5)) std::abort();
   const std::string_view said(reinterpret_cast<const char*>(data), size);
-  // An entry's id, or that it is there already: an EXEC answers with an array in any case.
+  // An entry's id, or an error that it exists: EXEC answers with an array in any case.
   if (progress.durable_count() > 0 && said.find('*') == std::string_view::npos) std::abort();
   if (delivered && progress.durable_count() != 3) std::abort();
   return 0;

@@ -40,7 +40,7 @@ class RedisLossTest : public testing::Test {
   bool deliver(Sink& sink, size_t first, size_t count) {
     return deliver_all(sink, events_.span().subspan(first, count));
   }
-  // As the forwarder does it: until it passes. The losses that were said on the way.
+  // Like the forwarder: retries until it passes. Returns the losses reported meanwhile.
   std::vector<Error> losses_at_start(Sink& sink, const SourceState& source = kSource) {
     std::vector<Error> losses;
     for (int tries = 0; tries < 5; ++tries) {
@@ -56,7 +56,7 @@ class RedisLossTest : public testing::Test {
     server_.stop_hard();
     server_.start();
   }
-  // The other one's data take the place of the server's, while its connections stay.
+  // The other server's data replace those of this server, while its connections stay.
   void become_replica_and_primary_of(RedisServer& other) {
     server_.ask({"REPLICAOF", "127.0.0.1", std::to_string(other.port())});
     ASSERT_TRUE(wait_for(std::chrono::seconds(30), [&] {
@@ -64,7 +64,7 @@ class RedisLossTest : public testing::Test {
              std::string::npos;
     }));
     server_.ask({"REPLICAOF", "NO", "ONE"});
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a pause, as the sink sees it
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the sink counts this as a pause
   }
 
   TempDir directory_;
@@ -89,7 +89,7 @@ TEST_F(RedisLossTest, AnOlderFileAfterBothWereKilledIsNoticed) {
   EXPECT_THAT(losses[0].what, HasSubstr("ended with id 1000-6 and now ends with 1000-2"));
   EXPECT_THAT(losses[0].what, HasSubstr("appendonly"));
   EXPECT_TRUE(deliver(*sink, 7, 3));
-  // Said once, also to those that come later.
+  // Reported once, also to later sinks.
   EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty());
 }
 
@@ -102,7 +102,7 @@ TEST_F(RedisLossTest, StreamsOfATemplateAreRemembered) {
   const auto losses = losses_at_start(*sink);
   ASSERT_EQ(losses.size(), 1u);
   EXPECT_THAT(losses[0].what, HasSubstr("3 entries of stream \"all\nc\""));
-  // A restart before anything is delivered says it again: it may not have been read.
+  // A restart before any delivery reports the loss again, because it may not have been read.
   EXPECT_EQ(losses_at_start(*sink_for(config_)).size(), 1u);
   EXPECT_TRUE(deliver(*sink, 3, 1));
   EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty());
@@ -140,7 +140,7 @@ TEST_F(RedisLossTest, AnotherDatabaseOfTheServerHasLostNothing) {
     ASSERT_TRUE(deliver(*sink, next, 2)) << database;
     next += 2;
   }
-  // The first database has two forms in a url, and is the same one.
+  // A url has two forms for the first database; both are the same database.
   server_.ask({"FLUSHALL"});
   config_.url = Secret(url);
   EXPECT_EQ(losses_at_start(*sink_for(config_)).size(), 1u);
@@ -162,7 +162,7 @@ TEST_F(RedisLossTest, CheckAndReplayLeaveTheFileAlone) {
 }
 
 TEST_F(RedisLossTest, AFileThatCannotBeUsed) {
-  // Garbage is not believed, and half a line is none.
+  // Garbage is ignored, and so is half a line.
   for (const char* text : {"", "garbage", "walspout streams 1 redis"}) {
     write_file(config_.memory, text);
     EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty()) << text;
@@ -173,7 +173,7 @@ TEST_F(RedisLossTest, AFileThatCannotBeUsed) {
   write_file(config_.memory, good.substr(0, good.size() - 1));
   server_.ask({"FLUSHALL"});
   EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty());
-  // Delivery does not depend on it: here its folder is gone.
+  // Delivery does not depend on the file: here its folder is gone.
   config_.memory = directory_.file("none") + "/streams";
   EXPECT_TRUE(deliver(*sourced_sink(config_), 2, 2));
 }
@@ -301,7 +301,7 @@ TEST_F(RedisLossTest, ReplicasAreWaitedFor) {
   const DeliveryError error = failure(*sink, 5, 1);
   EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
   EXPECT_THAT(error.error.what, HasSubstr("0 of the 1 replicas"));
-  // It is in the stream, and still it does not count.
+  // The event is in the stream, but does not count.
   EXPECT_THAT(failure(*sink, 5, 1).error.what, HasSubstr("0 of the 1 replicas"));
   replica.thaw();
   ASSERT_TRUE(deliver(*sink, 5, 5));

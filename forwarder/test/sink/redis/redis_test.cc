@@ -98,7 +98,7 @@ TEST_F(RedisSinkTest, RedisMakesIdsByChoice) {
   config.own_ids = true;
   auto sink = sink_for(config);
   ASSERT_TRUE(sink->check(unordered, in_seconds(5)));
-  // Later events come first, and some come again.
+  // Later events are sent first, and some are repeated.
   ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(5)));
   ASSERT_TRUE(deliver_all(*sink, events_.span().first(6)));
   ASSERT_TRUE(deliver_all(*sink, events_.span().first(1)));
@@ -166,7 +166,7 @@ TEST_F(RedisSinkTest, StreamsAreTrimmedAbout) {
   EXPECT_GE(left.size(), 100u);
   EXPECT_LE(left.size(), 300u);
   EXPECT_EQ(left.back(), many.documents().back());
-  // What was trimmed away counts as delivered when it comes again.
+  // A repeated event whose entry was trimmed counts as delivered.
   ASSERT_TRUE(deliver_all(*sourced_sink(config), many.span()));
   EXPECT_EQ(documents(), left);
 }
@@ -287,7 +287,7 @@ TEST_F(RedisSinkTest, OutOfMemoryIsRetryAndLeavesNoHole) {
 TEST_F(RedisSinkTest, MemoryThatComesAndGoesLeavesNoHole) {
   SHOWS("redis.pipeline");
   RedisConfig config = config_for(server_.url());
-  config.pipeline = 100;  // so that one transaction is on its way while another is executed
+  config.pipeline = 100;  // so that one transaction is in flight while another is executed
   auto sink = sink_for(config);
   Events many;
   for (int i = 0; i < 20'000; ++i) many.add(i, 300);
@@ -358,7 +358,7 @@ TEST(RedisTroubleTest, AReplyThatClaimsBillionsOfElementsIsNotBelieved) {
 
 TEST(RedisTroubleTest, ADiskThatCannotBeSavedToIsRetry) {
   RedisServer server({"--save", "3600 1"});
-  // A directory where the dump is to be: saving fails, for root, too.
+  // A directory in place of the dump: saving fails, even for root.
   std::filesystem::create_directories(server.file("dump.rdb") + "/x");
   auto sink = sink_for(config_for(server.url()));
   Events events;
@@ -558,8 +558,8 @@ TEST_F(RedisSinkTest, ConsumersMayDeleteWhatTheyProcessed) {
   }
 }
 
-// Of two copies of one server that are live at the same time, both have the same identity, ids of
-// one lie between those of the other, and so do their times.
+// Two live copies of one server have the same identity. The ids and times of one lie between those
+// of the other.
 TEST_F(RedisSinkTest, AnEventThatNeverCameIsNotBelievedGone) {
   for (const size_t pipeline : {1000, 1}) {
     server_.ask({"FLUSHALL"});
@@ -574,7 +574,7 @@ TEST_F(RedisSinkTest, AnEventThatNeverCameIsNotBelievedGone) {
     EXPECT_THAT(error.error.what, HasSubstr(kStream));
     EXPECT_LE(progress_.durable_count(), 3u);
     EXPECT_EQ(documents().size(), 5u);
-    // What was deleted or trimmed before that id explains nothing.
+    // Entries deleted or trimmed before that id explain nothing.
     server_.ask({"XDEL", kStream, "1000-1"});
     server_.ask({"XTRIM", kStream, "MINID", "1000-1"});
     EXPECT_THAT(failure(*sourced_sink(config)).error.what, HasSubstr("never had it"));
@@ -631,13 +631,13 @@ TEST_F(RedisSinkTest, AStreamBelongsToOneSource) {
   EXPECT_THAT(error.error.what, HasSubstr("{database} or {pipeline}"));
   EXPECT_THAT(error.error.what, HasSubstr("HDEL walspout:positions"));
   EXPECT_EQ(documents().size(), 5u);
-  // `check` says so where the name is known.
+  // `check` reports it if the name is known.
   RedisConfig fixed = config_for(server_.url());
   fixed.stream.fallback = kStream;
   const auto checked = sink_for(fixed)->check(other, in_seconds(5));
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().kind, ErrorKind::kFatal);
-  // An operator gives the stream away.
+  // An operator lets another source have the stream.
   server_.ask({"HDEL", kPositions, kStream});
   ASSERT_TRUE(deliver_all(*stranger, later.span()));
   EXPECT_EQ(documents().size(), 6u);
@@ -773,7 +773,7 @@ TEST_F(RedisSinkTest, ADeadLetterBelowTheTopIsLookedForAndRejected) {
   ASSERT_TRUE(deliver_all(*sink_for(config_for(server_.url())), events_.span().subspan(3, 3)));
   auto sink = sink_for(config_for(server_.url()));
   ASSERT_TRUE(sink->check(SourceState{Lsn{}, true}, in_seconds(5)));
-  EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(4, 1)));  // is there
+  EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(4, 1)));  // in the stream already
   const DeliveryError error = failure(*sink, events_.span().subspan(2, 1));
   EXPECT_EQ(error.error.kind, ErrorKind::kReject);
   EXPECT_THAT(error.error.what, HasSubstr("--to"));
@@ -990,7 +990,7 @@ TEST(RedisTlsTest, TrustsWhomItIsTold) {
   RedisConfig missing = config;
   missing.tls.ca_file = directory.file("none");
   EXPECT_EQ(failure(missing).kind, ErrorKind::kFatal);
-  // A freeze in the middle of it.
+  // A freeze in the middle of the delivery.
   server.freeze();
   Progress progress(events.size());
   const TimePoint begin = Clock::now();

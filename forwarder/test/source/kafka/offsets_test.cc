@@ -31,7 +31,7 @@ TEST(KafkaOffsets, NothingIsCommittedThatIsNotDoneWith) {
   event(offsets, kA, 5, events);
   event(offsets, kB, 100, events);
   event(offsets, kA, 7, events);
-  // The group has never been in B: its first message is where it is.
+  // The group has no offset in B, so it begins at the first message.
   EXPECT_THAT(offsets.to_commit(), ElementsAre(Pair(kB, 100)));
   offsets.committed(kB, 100);
   offsets.handled(1);
@@ -79,7 +79,7 @@ TEST(KafkaOffsets, WhatIsForgottenIsReadAgain) {
   EXPECT_EQ(offsets.find(kA)->next, 1);
   EXPECT_TRUE(KafkaOffsets::is_new(*offsets.find(kA), 1));
   EXPECT_FALSE(KafkaOffsets::is_new(*offsets.find(kA), 0));
-  offsets.handled(2);  // discarded, and so handled as the queue counts
+  offsets.handled(2);  // discarded events count as handled
   EXPECT_THAT(offsets.to_commit(), ElementsAre(Pair(kA, 1)));
 }
 
