@@ -225,7 +225,7 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
   if (found) found = connection.query(forget_keys(config_.slot), deadline);
   if (found)
     found = connection.query(find_requests(config_.slot, reader_.nonce(), {}, 0), deadline);
-  if (!found) return in("could not read how far backfills are", std::move(found.error().error));
+  if (!found) return in("could not read the progress of backfills", std::move(found.error().error));
   std::vector<BackfillRecord> records;
   for (const Row& row : *found) {
     if (auto record = request_of(row)) records.push_back(std::move(*record));

@@ -117,7 +117,7 @@ void Reader::run() {
     failed(worked.error());
     const Milliseconds pause =
         std::min(backoff_.next(), std::chrono::duration_cast<Milliseconds>(kMostPause));
-    log(LogLevel::kWarn, "the backfill could not go on, will try again",
+    log(LogLevel::kWarn, "the backfill could not continue, will try again",
         {{"pipeline", pipeline_}, {"wait_ms", pause.count()}, {"error", worked.error().message()}});
     wait(pause);
   }
@@ -145,11 +145,11 @@ void Reader::failed(const Error& error) {
   const std::string remedy =
       restarts_.is_possible()
           ? "let the role connect and use walspout.backfills. Beyond 1 GiB the backfills begin "
-            "again, and the WAL is let go"
+            "again, and the WAL is released"
           : "let the role connect and use walspout.backfills, or end the backfills with walspout "
             "backfill --cancel. With `state`, backfills would begin again beyond 1 GiB, and the "
-            "WAL be let go";
-  log(LogLevel::kWarn, "the slot keeps WAL, as a backfill cannot save how far it is",
+            "WAL be released";
+  log(LogLevel::kWarn, "the slot keeps WAL, as a backfill cannot save its progress",
       {{"pipeline", pipeline_},
        {"slot", config_.slot},
        {"held_bytes", held},
@@ -164,12 +164,12 @@ void Reader::give_up() {
   const std::set<int64_t> ids = ledger_.holding();
   Result<void> written = restarts_.write(ids);
   if (!written) {
-    log(LogLevel::kWarn, "the slot goes on to keep WAL",
+    log(LogLevel::kWarn, "the slot continues to keep WAL",
         {{"pipeline", pipeline_}, {"error", written.error().message()}});
     return;
   }
   log(LogLevel::kWarn,
-      "backfills begin again, as the slot has kept 1 GiB of WAL for them: that WAL is let go",
+      "backfills begin again, as the slot has kept 1 GiB of WAL for them: that WAL is released",
       {{"pipeline", pipeline_}, {"backfills", ids.size()}});
   ledger_.give_up(ids);
 }
@@ -326,7 +326,7 @@ Result<void> Reader::save() {
          {"error", each.record.error}});
   }
   save_failed_ = !done;
-  if (!done) return in("could not save how far the backfill is", std::move(done.error()));
+  if (!done) return in("could not save the progress of the backfill", std::move(done.error()));
   if (had_wrong && !ledger_.any_wrong()) restarts_.remove();
   return {};
 }

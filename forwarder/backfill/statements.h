@@ -20,8 +20,8 @@ inline constexpr std::string_view kMarkPrefix = "walspout.mark";
 inline constexpr std::string_view kNotRewritten = "x";
 
 inline constexpr std::string_view kNoKey =
-    "the table has no key. Its rows can only be read all at once, with the snapshot of a slot that "
-    "is made. Give it a primary key that is not deferrable, or name a unique index with ALTER "
+    "the table has no key. Its rows can only be read all at once, with the snapshot of a new slot. "
+    "Give it a primary key that is not deferrable, or name a unique index with ALTER "
     "TABLE "
     "... REPLICA IDENTITY USING INDEX; or drop the slot (walspout drop), empty the receiver's "
     "table, and start again";

@@ -62,7 +62,7 @@ void Watcher::start() {
     try {
       run();
     } catch (const std::exception& error) {
-      log(LogLevel::kError, "tables are not looked for any more, a library threw",
+      log(LogLevel::kError, "new tables are no longer looked for: a library threw",
           {{"pipeline", pipeline_}, {"error", error.what()}});
     }
   });
@@ -127,7 +127,7 @@ void Watcher::tell(const PublicationChanges& changes) {
           backfills ? "are backfilled" : "are not sent: walspout backfill CONFIG TABLE"}});
   }
   if (!changes.removed.empty()) {
-    log(LogLevel::kInfo, "tables have left the publication, as no pattern matches them any more",
+    log(LogLevel::kInfo, "tables have left the publication, as no pattern matches them now",
         {{"pipeline", pipeline_}, {"publication", publication}, {"tables", list(changes.removed)}});
   }
   std::string left_out = changes.failed;
@@ -198,7 +198,7 @@ Result<void> Watcher::before_stream(Connection& stream) {
   auto made = make_publication(*connection, config_, Clock::now() + kAnswer);
   if (!made) return Failure(std::move(made.error()));
   log(LogLevel::kWarn,
-      "the publication was missing and is made now: changes that were committed before, and are "
+      "the publication was missing and is created now: changes that were committed before, and are "
       "not delivered yet, are not sent",
       {{"pipeline", pipeline_}, {"publication", own_publication(config_.slot)}});
   auto changes = fill_publication(*connection, config_, Clock::now() + kAnswer);

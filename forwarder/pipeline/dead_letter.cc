@@ -179,10 +179,10 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
       reader.optional_member("prefix", letter.prefix);
   if (!read) {
     return reject("no dead letter of this program: \"" + std::string(reader.failed_at()) +
-                  "\" is not where, or what, it should be");
+                  "\" is missing or invalid");
   }
   if (!reader.literal("\"document\":") || !reader.rest().ends_with('}')) {
-    return reject("the line ends before its document does");
+    return reject("the line is truncated within its document");
   }
   event.document = reader.rest().substr(0, reader.rest().size() - 1);
   const Span key = event.key_span;

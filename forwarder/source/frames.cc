@@ -234,7 +234,8 @@ Result<void> FrameDecoder::begin(Reader body) {
   repeated_ = lsn <= after_.lsn;
   if (!after_.complete && lsn >= after_.lsn) {
     other_log_ = lsn != after_.lsn || commit_time != after_.commit_time;
-    if (other_log_) return retry("a transaction of which a part was received does not come again");
+    if (other_log_)
+      return retry("the server does not repeat a transaction that was received in part");
     after_.complete = true;  // this is the expected transaction
   }
   open_ = true;

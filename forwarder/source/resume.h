@@ -175,7 +175,7 @@ inline std::string gap(const SlotRecord& record, Lsn reached, const ServerState&
                        bool shared) {
   if (record.system != server.system) {
     return "this is another server: its system identifier was " + record.system + " and is " +
-           server.system + ". What the old one had and this one lacks is not known";
+           server.system + ". Which changes of the old one this one lacks is not known";
   }
   const Lsn left = left_at(server, record.timeline);
   const Lsn began = began_at(server, record.timeline);
@@ -184,19 +184,20 @@ inline std::string gap(const SlotRecord& record, Lsn reached, const ServerState&
       began != record.began) {
     return "this server has another history: its timeline " + record.timeline + " began at " +
            to_string(began) + ", and the one that was delivered at " + to_string(record.began) +
-           ". Changes were delivered that it does not have";
+           ". It lacks changes that were delivered";
   }
   if (record.timeline != server.timeline && left < reached) {
     return "this server has another history: it left timeline " + record.timeline + " at " +
            (left ? to_string(left) : "a place that it does not know") +
            ", and what was delivered reaches " + to_string(reached) +
-           ". Changes were delivered that it does not have";
+           ". It lacks changes that were delivered";
   }
   if (server.wal_end < reached) {
     return "the server's WAL ends at " + to_string(server.wal_end) +
            ", before what was delivered from it (" + to_string(reached) +
-           "): it was restored from a backup, or lost its last changes in a crash. Changes were "
-           "delivered that it does not have";
+           "): it was restored from a backup, or lost its last changes in a crash. It lacks "
+           "changes "
+           "that were delivered";
   }
   if (!shared && server.slot_confirmed > record.told) {
     return "the slot was re-created or moved by somebody else: it was confirmed up "

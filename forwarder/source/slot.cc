@@ -121,8 +121,8 @@ Result<ServerState> Slot::look(Connection& connection) {
           connection.endpoint());
     }
     if (text(slot, 1) != text(slot, 2)) {
-      return fatal("slot \"" + config_.slot + "\" is one of database \"" + text(slot, 1) +
-                       "\": connect to that, or choose another name for `slot`",
+      return fatal("slot \"" + config_.slot + "\" belongs to database \"" + text(slot, 1) +
+                       "\": connect to that database, or choose another name for `slot`",
                    connection.endpoint());
     }
     if (text(slot, 3) == "lost") {
@@ -145,7 +145,7 @@ Result<ServerState> Slot::look(Connection& connection) {
     if (!identified) return Failure(std::move(identified.error()));
     return state;
   }
-  return retry("slot \"" + config_.slot + "\" is gone as soon as it was made");
+  return retry("slot \"" + config_.slot + "\" is gone right after it was created");
 }
 
 Result<void> Slot::identify(Connection& connection, ServerState& state, TimePoint deadline) {
@@ -187,7 +187,7 @@ Result<void> Slot::look_for_gap(Connection& connection, const ServerState& serve
   if (why.empty()) why = gap(here, reached, server, shared_);
   if (why.empty()) return {};
   if (server.system != record_->system) {
-    why += ". If pg_upgrade made it of the old one: walspout adopt CONFIG";
+    why += ". If pg_upgrade made it from the old one: walspout adopt CONFIG";
   }
   return fatal("slot \"" + config_.slot + "\": " + why + ". " + how_to_go_on(),
                connection.endpoint());
@@ -196,7 +196,7 @@ Result<void> Slot::look_for_gap(Connection& connection, const ServerState& serve
 std::string Slot::how_to_go_on() const {
   return "Bring the receivers in line with the database, then " +
          (state_ ? "remove " + state_->path() + " and start again" : std::string("start again")) +
-         ": it will go on where the slot is, or with a new one";
+         ": it will continue at the slot's position, or with a new slot";
 }
 
 void Slot::begin(const ServerState& server, Lsn start) {
@@ -274,7 +274,7 @@ Result<void> Slot::sent(Lsn sent) const {
 Failure Slot::other_log(Lsn lsn) const {
   return fatal("slot \"" + config_.slot + "\": the transaction at " + to_string(lsn) +
                " was delivered, and is not in this server's WAL: it was restored from a backup, "
-               "and has gone on since. Changes were delivered that it does not have. " +
+               "and has continued since. It lacks changes that were delivered. " +
                how_to_go_on());
 }
 

@@ -55,7 +55,7 @@ void SlotWatch::start() {
       try {
         run();
       } catch (const std::exception& error) {
-        log(LogLevel::kError, "the slot is not looked at any more, a library threw",
+        log(LogLevel::kError, "the slot is no longer watched: a library threw",
             {{"pipeline", pipeline_}, {"error", error.what()}});
       }
     });

@@ -391,8 +391,9 @@ Result<void> Source::watch(const Connection& connection) {
   look_at_ = Clock::now() + (aside_.socket() < 0 ? timing_.full_alone : timing_.full);
   if (!*slot) {
     if (++unanswered_ < kUnanswered) return {};
-    return retry("nothing is read, and the server does not answer elsewhere: releasing the slot",
-                 connection.endpoint());
+    return retry(
+        "nothing is read, and the server does not answer on another connection: releasing the slot",
+        connection.endpoint());
   }
   unanswered_ = 0;
   const std::string& status = (*slot)->wal_status;
@@ -432,7 +433,7 @@ Result<std::optional<SlotView>> Source::look_aside(const Connection& connection)
 
 Result<void> Source::is_ours(const Connection& connection, const SlotView& slot) {
   if (slot.user != streamed_by_) {
-    return retry("slot \"" + config_.slot + "\" is not ours any more", connection.endpoint());
+    return retry("slot \"" + config_.slot + "\" is no longer ours", connection.endpoint());
   }
   queue_.fence().heard(true);
   return {};

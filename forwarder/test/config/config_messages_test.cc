@@ -216,7 +216,7 @@ TEST(ConfigMessages, OfKafkaAsASource) {
             "f:3:20: \"omit\" cannot go with \"kafka\": take one of them out\n");
   EXPECT_EQ(source("kafka: {brokers: [a], topics: [], group: g}"),
             "f:3:32: \"brokers\" must name brokers as HOST:PORT\n"
-            "f:3:44: \"topics\" is an empty list: name what is to be read\n");
+            "f:3:44: \"topics\" is an empty list: name the topics to read\n");
   EXPECT_THAT(source("kafka: {}"), AllOf(HasSubstr("\"kafka\" needs \"brokers\""),
                                          HasSubstr("\"kafka\" needs \"topics\""),
                                          HasSubstr("\"kafka\" needs \"group\"")));

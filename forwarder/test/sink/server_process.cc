@@ -156,8 +156,7 @@ bool is_frozen(pid_t pid) {
   const std::filesystem::directory_iterator tasks("/proc/" + std::to_string(pid) + "/task", gone);
   return std::all_of(begin(tasks), end(tasks), [](const auto& task) {
     const std::string stat = read_file(task.path().string() + "/stat");
-    const size_t name_end =
-        stat.rfind(')');  // the state follows the name, which may contain anything
+    const size_t name_end = stat.rfind(')');  // the state follows the name, which may be anything
     return name_end == std::string::npos ||
            std::string_view("TtZX").find(stat[name_end + 2]) != std::string_view::npos;
   });

@@ -359,8 +359,7 @@ while take():
 // Files and signals ///////////////////////////////////////////////////////////////////////////////
 
 TEST_F(ExecSinkTest, TheProgramGetsNothingOfOurs) {
-  const int open_file =
-      open("/dev/null", O_RDONLY);  // not closed on exec, as some libraries leave it
+  const int open_file = open("/dev/null", O_RDONLY);  // not closed on exec, as of some libraries
   sigset_t mask;
   sigemptyset(&mask);
   sigaddset(&mask, SIGTERM);

@@ -1,5 +1,5 @@
-// A real Postgres for the tests of its sink. It refuses to run as root: started by root, it runs as
-// `nobody`.
+// A real Postgres for the tests of its sink. Postgres refuses to run as root, so with root it runs
+// as `nobody`.
 #pragma once
 
 #include <gtest/gtest.h>

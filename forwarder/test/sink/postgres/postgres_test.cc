@@ -247,7 +247,7 @@ TEST_F(PostgresSinkTest, ATransactionIsCommittedWhenAllOfItIsThere) {
   ASSERT_TRUE(attempt(4));
   EXPECT_EQ(progress_.durable_count(), 4u);
   EXPECT_EQ(value("SELECT pg_catalog.count(*) FROM public.orders"), "4");
-  // The same with a transaction behind it, of which it is not known whether it is whole.
+  // The same, followed by a transaction that may be incomplete.
   Events next(2000);
   next.add(10), next.add(11), next.next_transaction(), next.add(12);
   progress_ = Progress(3, {}, 1);
@@ -265,7 +265,7 @@ TEST_F(PostgresSinkTest, AnOpenTransactionIsUndoneWhenOtherEventsCome) {
   progress_.offer([] { return false; });
   progress_.offer_rest([] { return true; });
   ASSERT_TRUE(sink->deliver(events.span().first(2), in_seconds(30), progress_));
-  // The first event was taken away.
+  // The first event was removed.
   ASSERT_TRUE(deliver(*sink, events.span().subspan(1)));
   EXPECT_EQ(progress_.durable_count(), 3u);
   EXPECT_EQ(value("SELECT pg_catalog.min(id) FROM public.orders"), "1");
@@ -297,7 +297,7 @@ TEST_F(PostgresSinkTest, AnotherForwarderKeepsTheFirstOneOut) {
   auto second = make();
   ASSERT_TRUE(wait_for(std::chrono::seconds(30),
                        [&] { return deliver(*second, events.span().subspan(1, 3)).has_value(); }));
-  // The session of the first one was ended, and the first one does not take over in its turn.
+  // The first sink's session was ended, and the first sink does not take over again.
   std::string said;
   for (int i = 0; i < 4; i++) {  // the first error may be the end of the session
     const Delivery late = deliver(*first, events.span().subspan(4, 1));
@@ -307,8 +307,7 @@ TEST_F(PostgresSinkTest, AnotherForwarderKeepsTheFirstOneOut) {
   EXPECT_THAT(said, HasSubstr("has taken over"));
   EXPECT_EQ(value("SELECT pg_catalog.count(*) FROM public.orders"), "4");
   ASSERT_TRUE(deliver(*second, events.span().subspan(4, 1)));
-  // The first forwarder got the slot again. The ended session may take a moment to release the
-  // origin.
+  // The first sink got the slot again. The ended session may take a moment to release the origin.
   ASSERT_TRUE(wait_for(std::chrono::seconds(30), [&] {
     return deliver(*first, events.span().subspan(4, 2), 2).has_value();
   }));
