@@ -24,7 +24,7 @@ std::string key_of(int id) {
   return R"({"id":)" + std::to_string(id) + "}";
 }
 
-// A ledger with one backfill of the table public.t, and what the two threads do.
+// A ledger with one backfill of the table public.t, and the calls of the two threads.
 class LedgerTest : public testing::Test {
  protected:
   LedgerTest() {

@@ -26,7 +26,7 @@ std::string member(std::string_view name, std::string_view value) {
   return value.empty() ? "" : "\"" + std::string(name) + "\":" + std::string(value);
 }
 
-// An object with id, n and body, and the numbers of its members. Empty: not there; "-7": elided.
+// An object with id, n and body, and the numbers of its members. Empty: absent; "-7": elided.
 std::pair<std::string, std::string> object(int id, std::string_view n, std::string_view body) {
   std::string text = "{" + member("id", std::to_string(id));
   std::vector<int64_t> sizes = {static_cast<int64_t>(text.size()) - 1};

@@ -1,5 +1,5 @@
-// libFuzzer: the input is a configuration file. With any content it is loaded, or what is wrong
-// with it is said; and what was loaded keeps to its limits.
+// libFuzzer: the input is a configuration file. Any content is loaded or yields an error, and
+// loaded values are within their limits.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

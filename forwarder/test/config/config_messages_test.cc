@@ -1,4 +1,4 @@
-// What people who are new to the configuration get wrong, and what they are told.
+// Mistakes of people who are new to the configuration, and the messages.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -38,12 +38,12 @@ std::string with(const std::string& from, const std::string& to) {
   return text.replace(at, from.size(), to);
 }
 
-// ... with lines of the pipeline added.
+// The same, with lines added to the pipeline.
 std::string plus(const std::string& lines) {
   return kGood + lines;
 }
 
-// What one problem alone says.
+// The message of a single problem.
 void expect(const std::string& text, const std::string& says) {
   EXPECT_EQ(problems(text), "f:" + says + "\n") << text;
 }
@@ -179,7 +179,7 @@ TEST(ConfigMessages, OfSinkTypes) {
   expect(with("type: file", "type:"), "7:9: \"type\" has no value");
 }
 
-// What a sink's own code knows to be wrong is said with all the rest, and where it is.
+// Errors from a sink's own code are reported with the others, with their place.
 TEST(ConfigMessages, OfSinksThatCannotBeMade) {
   const auto sinks = [](const std::string& list) {
     return problems(with("      - type: file\n        path: /tmp/x\n", list));

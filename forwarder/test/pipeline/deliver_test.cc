@@ -15,7 +15,7 @@ using test::transaction;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// A clock that only moves when somebody sleeps.
+// A clock that only sleep() moves.
 class FakeTime : public Timekeeper {
  public:
   TimePoint now() override { return now_; }
@@ -35,7 +35,7 @@ class FakeTime : public Timekeeper {
   TimePoint now_{};
 };
 
-// A sink that follows a script, one step a call; after its end it takes everything.
+// A sink that follows a script, one step a call, and then takes everything.
 class FakeSink : public Sink {
  public:
   using Step = std::function<Delivery(std::span<const Event>, Progress&)>;
@@ -87,8 +87,8 @@ class FakeSink : public Sink {
   Lsn position;
 };
 
-// A receiver that fails as long as `broken` says so of one event of an attempt. As a webhook does,
-// it answers an attempt of several events without saying which one is bad.
+// A receiver that fails while `broken` is true for an event of the attempt. Like a webhook, it does
+// not say which of several events is bad.
 FakeSink::Step requests(std::function<bool(const Event&)> broken, ErrorKind kind) {
   return [=](std::span<const Event> events, Progress&) -> Delivery {
     if (std::none_of(events.begin(), events.end(), broken)) return {};
@@ -271,7 +271,7 @@ TEST_F(DelivererTest, ABarrierStaysAloneWhereASinkGetsMore) {
   EXPECT_EQ(queue.handled(), 5u);
 }
 
-// A receiver that is away does not seem to be back because the sink asks for more.
+// A sink that asks for more events must not make a lost receiver look as if it were back.
 TEST_F(DelivererTest, APauseWithoutProgressIsNoSuccess) {
   sink.script = {fail(ErrorKind::kRetry),
                  [&](std::span<const Event>, Progress& progress) -> Delivery {
@@ -564,7 +564,7 @@ TEST_F(DelivererTest, BadEventsOneBehindTheOtherAreSetAside) {
   EXPECT_THAT(dead_letters.ids, testing::UnorderedElementsAre("10-0", "10-1"));
 }
 
-// The attempts of an event that has no other behind it decide.
+// For an event without later events, the number of attempts decides.
 TEST_F(DelivererTest, AnEventAloneIsSetAside) {
   letters = &dead_letters;
   config.dead_letter_after = 3;

@@ -8,8 +8,8 @@
 
 namespace walspout::test {
 
-// A self-signed certificate and its key, as PEM files. Its names are localhost or another; it is
-// valid from and until so many days from now.
+// A self-signed certificate and its key, as PEM files. The certificate names localhost or another
+// host, and is valid between the two days, counted from now.
 struct Certificate {
   std::string cert_file;
   std::string key_file;
@@ -19,7 +19,7 @@ struct Certificate {
 };
 void make_certificate(const Certificate& certificate);
 
-// What can be wrong with TLS, and what an error has to say then.
+// A fault of TLS, and the text that the error must contain.
 struct TlsFault {
   std::string what;
   std::string remedy;
@@ -31,7 +31,7 @@ struct TlsFault {
 };
 std::vector<TlsFault> tls_faults();
 
-// A webhook that has that fault.
+// A webhook with that fault.
 class TlsServer {
  public:
   explicit TlsServer(const TlsFault& fault);

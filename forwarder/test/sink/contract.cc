@@ -99,7 +99,7 @@ bool deliver_all(Sink& sink, std::span<const Event> events, double seconds) {
 
 namespace {
 
-// Without the repeats: each document where it was first received.
+// Without repeats: each document at its first place.
 std::vector<std::string> first_times(const std::vector<std::string>& documents) {
   std::vector<std::string> unique;
   for (const std::string& document : documents) {

@@ -1,4 +1,4 @@
-// What every sink promises, as tests: one suite, run for each sink against its real receiver.
+// Tests of the contract of every sink: one suite, run for each sink against its real receiver.
 //
 // A sink's test file describes its receiver as a Harness and instantiates the suite:
 //
@@ -75,8 +75,8 @@ class Events {
 
 TimePoint in_seconds(double seconds);
 
-// Delivers as the forwarder does: again and again what is not done, until all is or time is over.
-// False, and a test failure, if it was not all done.
+// Delivers like the forwarder: repeats events that are not done, until all are done or time is
+// over. False, with a test failure: not all are done.
 [[nodiscard]] bool deliver_all(Sink& sink, std::span<const Event> events, double seconds = 30);
 
 class SinkContract : public testing::TestWithParam<MakeHarness> {

@@ -105,7 +105,7 @@ bool accepts(const std::string& unix_socket) {
 
 namespace {
 
-// The program's file, as execvp would find it; empty if there is none.
+// The program's file, found like execvp does; empty: none.
 std::string find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return access(name.c_str(), X_OK) == 0 ? name : "";
   const char* path = getenv("PATH");

@@ -12,7 +12,7 @@
 
 namespace walspout::test {
 
-// A directory under $TMPDIR, readable by its owner only, removed with all that is in it.
+// A directory under $TMPDIR, readable by its owner only, and removed with its contents.
 class TempDir {
  public:
   TempDir();
@@ -30,14 +30,14 @@ class TempDir {
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, std::string_view text);
 
-// A TCP port of 127.0.0.1 that nothing listens on at the moment.
+// A TCP port of 127.0.0.1 that is free at the moment.
 int free_port();
 
-// Polls until the condition holds; false when the time is over.
+// Polls until the condition is true; false: the time is over.
 [[nodiscard]] bool wait_for(std::chrono::milliseconds limit,
                             const std::function<bool()>& condition);
 
-// Whether somebody accepts connections there.
+// Whether a server accepts connections there.
 bool accepts(int port);
 bool accepts(const std::string& unix_socket);
 

@@ -36,7 +36,7 @@ TEST(Dsn, IsRefusedWithoutRepeatingIt) {
   }
 }
 
-// libpq would wait for the first one until the time is over.
+// libpq would wait for the first server until the time is over.
 TEST(Dsn, EachAddressOfANameIsTried) {
   const test::Listener listener;
   const test::SilentPort silent("127.0.0.2", listener.port());

@@ -19,7 +19,7 @@ using std::chrono::seconds;
 
 constexpr Duration kLong = seconds(1'000);
 
-// Two ends of a connection.
+// The two ends of a connection.
 struct Ends {
   Ends() { EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0); }
   ~Ends() {
@@ -150,7 +150,7 @@ class NoTime : public Timekeeper {
   void sleep(Duration) override { std::this_thread::yield(); }
 };
 
-// Takes events one by one, and asks before each.
+// Takes events one by one, and asks the fence before each.
 class CarefulSink : public Sink {
  public:
   std::string_view type() const override { return "careful"; }

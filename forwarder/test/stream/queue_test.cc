@@ -357,8 +357,8 @@ TEST(EventQueue, NoCallPassesOverALotAtOnce) {
   EXPECT_EQ(queue.handled(), 100'000u);
 }
 
-// Many sinks do not hear of each event at once where events come close together. No event may be
-// forgotten, and a full queue is no reason to wait.
+// With many sinks and events close together, not every event wakes the sinks at once. No event may
+// be forgotten, and a full queue must not wait.
 TEST(EventQueue, ManySinksHearOfEventsInTime) {
   constexpr size_t kSinks = 200;
   EventQueue queue(kSinks, 1 << 20, [] {});

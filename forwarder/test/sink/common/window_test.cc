@@ -1,4 +1,4 @@
-// The window with a client that says what the test tells it to say.
+// Tests the window with a scripted client.
 
 #include "sink/common/window.h"
 
@@ -21,7 +21,7 @@ using testing::IsEmpty;
 const Error kFull{ErrorKind::kRetry, "full", "here"};
 const Error kBad{ErrorKind::kReject, "bad", "here"};
 
-// Answers every message at once, unless it is told otherwise.
+// Answers every message at once by default.
 class FakeClient : public WindowClient {
  public:
   Result<Connection> connect(TimePoint) override {

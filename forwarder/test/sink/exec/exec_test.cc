@@ -28,7 +28,7 @@ using testing::Not;
 
 constexpr const char* kPython = "/usr/bin/python3";
 
-// What programs of the tests begin with: take() gives the next id and line, or nothing at the end;
+// The begin of the tests' programs. take() returns the next id and line, or nothing at the end;
 // done() and say() answer.
 constexpr const char* kBegin = R"(
 import json, os, signal, sys, time
@@ -53,7 +53,7 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-// A program in a directory of its own.
+// A program in its own directory.
 class Program {
  public:
   explicit Program(const std::string& text) {
@@ -95,7 +95,7 @@ std::unique_ptr<Sink> sink_for(const ExecConfig& config) {
   return made ? std::move(*made) : nullptr;
 }
 
-// Appends what it gets to a file, and answers.
+// Appends its input to a file, and answers.
 constexpr const char* kAppend = R"(
 if os.path.exists(os.path.join(here, "down")):
     sys.exit(1)
@@ -226,7 +226,7 @@ while got := take():
   EXPECT_EQ(program.pids().size(), 1u);
 }
 
-// Event 0 fails. What comes again behind it is as configured.
+// Event 0 fails. The configuration decides which later events are repeated.
 TEST_F(ExecSinkTest, OrderSaysWhatComesAgainBehindAFailure) {
   SHOWS("exec.order");
   Events events;

@@ -83,8 +83,8 @@ TEST_F(FileSinkTest, ReopensAfterRotation) {
   }
 }
 
-// Renames the file, makes another one, reads the old one to its end, and removes it: as logrotate
-// and gzip do. Returns what was read.
+// Acts like logrotate and gzip: renames the file, creates another, reads the old file to its end,
+// and removes it. Returns the content.
 std::string rotate(const std::string& path) {
   std::filesystem::rename(path, path + ".1");
   std::ofstream(path, std::ios::app).close();

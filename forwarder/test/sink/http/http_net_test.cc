@@ -1,4 +1,4 @@
-// The way to a webhook: names, proxies, trust; and what the configuration says of answers.
+// The path to a webhook: names, proxies, trust. And the configuration's rules for answers.
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <openssl/ssl.h>
@@ -16,7 +16,7 @@
 
 namespace walspout::test {
 
-// The folders of certificates that any library was told to trust.
+// The certificate folders that any library was set to trust.
 std::vector<std::string>& trusted_folders() {
   static std::vector<std::string> folders;
   return folders;
@@ -24,7 +24,7 @@ std::vector<std::string>& trusted_folders() {
 
 }  // namespace walspout::test
 
-// In the place of OpenSSL's functions: versions of curl call different ones.
+// Replaces OpenSSL's functions: versions of curl call different ones.
 extern "C" __attribute__((visibility("default"))) int X509_STORE_load_path(X509_STORE* store,
                                                                            const char* folder) {
   using Load = int (*)(X509_STORE*, const char*);
@@ -102,7 +102,7 @@ TEST_F(HttpNetTest, EachAddressOfANameIsTried) {
   EXPECT_TRUE(deliver(*sink_for(config_)));
 }
 
-// curl would wait for the thread that asks, beyond all limits.
+// curl would wait for the resolving thread beyond all limits.
 TEST_F(HttpNetTest, ASilentNameServerHoldsUpNothing) {
   auto silent = std::make_unique<SilentName>("silent.test");
   set_addresses("silent.test", {"127.0.0.1"});
@@ -158,7 +158,7 @@ TEST_F(HttpNetTest, AClientCertificateIsShown) {
   EXPECT_TRUE(deliver(*sink));
 }
 
-// One after the other, as a program that replaces them does it.
+// Replaces the files one after the other, like a renewal program.
 TEST_F(HttpNetTest, FilesOfTlsAreReadAgain) {
   TlsServer server(TlsFault{});
   config_.url = "https://localhost:" + std::to_string(server.port()) + "/";
@@ -195,7 +195,7 @@ TEST_F(HttpNetTest, CaFileIsAllThatIsTrusted) {
   EXPECT_THAT(trusted_folders(), Not(IsEmpty()));
 }
 
-// Of the environment.
+// A proxy from the environment.
 class Variables {
  public:
   Variables(const std::vector<const char*>& names, const std::string& value) : names_(names) {

@@ -17,7 +17,7 @@
 
 namespace walspout::test {
 
-// Just enough of a reader for the lines that http_server.py writes: the value of a member, decoded.
+// Reads the decoded value of a member in the lines that http_server.py writes.
 inline std::string member(const std::string& line, const std::string& name) {
   const std::string sign = "\"" + name + "\": ";
   size_t at = line.find(sign);

@@ -155,7 +155,7 @@ TEST_F(KafkaOnceTest, WhatWasDeliveredIsNotSentAgain) {
   EXPECT_EQ(values_in(topic_), events_.documents());
 }
 
-// The position behind a schema is not that of the event which the schema precedes.
+// The position after a schema differs from that of the event that the schema precedes.
 TEST_F(KafkaOnceTest, AnEventBehindASchemaIsNotPassedOver) {
   Events events;
   events.add(1);
@@ -376,7 +376,7 @@ TEST_F(KafkaOnceTest, ABrokerThatDiesHasEverythingOnce) {
   EXPECT_TRUE(values_in(topic_) == events.documents());
 }
 
-// Nothing says whether a transaction is there that was to be committed when the broker froze.
+// When the broker freezes during a commit, nothing says whether the transaction was committed.
 TEST_F(KafkaOnceTest, AnOutcomeThatIsUnknownIsFoundOut) {
   for (int round = 0; round < 6; ++round) {
     Events events(static_cast<uint64_t>(2000 + 1000 * round));
@@ -428,7 +428,7 @@ TEST_F(KafkaOnceTest, ATransactionThatLastsTooLongIsNobodysFence) {
   EXPECT_EQ(values_in(topic_), events_.documents());
 }
 
-// Readers of what is committed get no further than the first transaction that is open.
+// Readers of committed messages stop at the first open transaction.
 TEST_F(KafkaOnceTest, APositionBehindAnothersTransactionIsFound) {
   auto sink = make();
   ASSERT_TRUE(deliver(*sink, events_.span().first(5)));

@@ -1,5 +1,5 @@
-// A private Kafka broker and a client of the tests' own. One broker serves all tests, because it
-// takes seconds to start. Each test has topics of its own.
+// A private Kafka broker and a client for the tests. One broker serves all tests, because it takes
+// seconds to start. Each test has its own topics.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -71,7 +71,7 @@ struct KafkaMessage {
   int partition = 0;
 };
 
-// A connection that sets things up and looks at them.
+// A connection for setup and checks.
 class KafkaClient {
  public:
   using Config = std::map<std::string, std::string>;

@@ -225,7 +225,7 @@ TEST_F(KafkaSinkTest, TombstonesFollowDeletes) {
   EXPECT_EQ(messages[11].headers.at("id"), "1000-10");
 }
 
-// An update of a row whose key was another one: `before` as the WAL has it.
+// An update that changed the key: `before` as in the WAL.
 Event update(Events& events, const std::string& before, const std::string& key) {
   Event event;
   event.lsn = Lsn{2000};
@@ -367,7 +367,7 @@ TEST_F(KafkaSinkTest, ATopicThatIsRemovedIsMadeAgain) {
   EXPECT_EQ(values_in(topic_).size(), 5u);
 }
 
-// The library learns of it by itself, and then takes no message for the topic.
+// The library notices that itself, and then takes no message for the topic.
 TEST_F(KafkaSinkTest, ATopicThatTheLibraryMissesIsMadeAgain) {
   config_.create_topics.emplace();
   config_.librdkafka = {{"topic.metadata.refresh.interval.ms", Secret("50")}};
@@ -663,8 +663,8 @@ TEST_F(KafkaSinkTest, OtherEventsEndWhatWasUnderWay) {
   }
 }
 
-// The broker takes a repetition for what it is, also after a death: there are none, but for those
-// of a producer that was stuck and was replaced.
+// The broker detects repeats, also after a crash. The only duplicates are those of a stuck producer
+// that was replaced.
 TEST_F(KafkaSinkTest, ABrokerThatDiesLosesNothing) {
   client_.create(topic_);
   auto sink = sink_for(config_);

@@ -1,4 +1,4 @@
-// A private nats-server with JetStream, and a client of libnats to set things up and look at them.
+// A private nats-server with JetStream, and a client of libnats for setup and checks.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -66,7 +66,7 @@ class NatsProcess {
   Process process_;
 };
 
-// A connection of the test's own.
+// The test's own connection.
 class NatsClient {
  public:
   struct Message {

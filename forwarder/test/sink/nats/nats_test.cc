@@ -803,7 +803,7 @@ TEST_F(NatsSinkTest, ChecksWarnOfStreamsThatLoseOrRepeat) {
   EXPECT_TRUE(safe->warnings().empty());
 }
 
-// What is sent while the server does not read is there once, in order, without another connection.
+// Events sent while the server does not read arrive once, in order, on the same connection.
 TEST_F(NatsSinkTest, AServerThatDoesNotReadGetsTheRestLater) {
   start();
   auto sink = sink_for(config_);

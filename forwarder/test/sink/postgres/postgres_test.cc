@@ -1,4 +1,5 @@
-// The sink against a real server: the contract, and what is easier shown here than end to end.
+// The sink against a real server: the contract, and cases that are easier to test here than end to
+// end.
 
 #include "sink/postgres/postgres.h"
 
@@ -15,7 +16,7 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// As the contract's events, with columns.
+// Like the contract's events, with columns.
 const Table kOrders{
     "public",
     "orders",
@@ -65,8 +66,8 @@ class WithColumns final : public Sink {
   const Table& table_;
 };
 
-// Rows are appended, so that the order in which they came can be seen, and each repetition. A
-// document is made of its row again.
+// Rows are appended, so that their order and each repeat can be seen. Documents are rebuilt from
+// rows.
 class PostgresHarness final : public Harness {
  public:
   PostgresHarness() {
@@ -370,7 +371,7 @@ TEST_F(PostgresSinkTest, SourcesThatItCannotServeAreRejected) {
   EXPECT_THAT(sink->check(source, in_seconds(30)).error().message(), HasSubstr("slot"));
 }
 
-// What a table of the target has to be like, and what may be done to it.
+// What a target table needs, and which changes of the table are allowed.
 class PostgresShapeTest : public PostgresSinkTest {
  protected:
   PostgresShapeTest() { query("DROP TABLE public.orders"); }

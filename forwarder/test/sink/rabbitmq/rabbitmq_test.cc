@@ -31,8 +31,8 @@ using testing::Not;
 
 constexpr const char* kPrograms = "/usr/lib/rabbitmq/bin/";
 
-// A private broker: one for all tests, because it takes seconds to start. Each test has exchanges
-// and queues of its own.
+// A private broker: one for all tests, because it takes seconds to start. Each test has its own
+// exchanges and queues.
 class Broker {
  public:
   static Broker& get() {
@@ -156,7 +156,7 @@ struct CloseConnection {
   void operator()(amqp_connection_state_t_* state) const { amqp_destroy_connection(state); }
 };
 
-// A connection of the test's own, to set things up and to look at them.
+// The test's own connection, for setup and checks.
 class Client {
  public:
   Client() : state_(amqp_new_connection()) {
@@ -465,7 +465,7 @@ TEST_F(RabbitmqSinkTest, ValuesOfKeysAreNotPrinted) {
   EXPECT_THAT(too_long.error.what, Not(HasSubstr("geheim")));
 }
 
-// The broker repeats the routing key, and cuts its text after 255 bytes.
+// The broker repeats the routing key, and truncates its text after 255 bytes.
 TEST_F(RabbitmqSinkTest, ValuesOfKeysAreNotRepeated) {
   Broker& broker = Broker::get();
   broker.control({"add_user", "narrow", "narrow"});
@@ -498,7 +498,7 @@ TEST_F(RabbitmqSinkTest, AFullQueueIsRetry) {
   EXPECT_TRUE(sink->deliver(events_.span().subspan(done, 1), in_seconds(5), progress));
 }
 
-// A queue that is emptied while a batch is under way takes its end, and not its beginning.
+// A queue that is emptied while a batch is in flight takes the batch's end, not its begin.
 TEST_F(RabbitmqSinkTest, NothingOvertakesWhatIsSentAgainAfterARefusal) {
   const std::string key = "public.orders.c";
   client_.queue(name_ + "full", name_, key, 1);
@@ -547,7 +547,7 @@ TEST_F(RabbitmqSinkTest, AnExchangeThatGoesAwayIsNoticed) {
   EXPECT_THAT(error.error.what, HasSubstr("404"));
 }
 
-// `declare` says that we make it.
+// With `declare` we create it.
 TEST_F(RabbitmqSinkTest, AnExchangeOfOursThatGoesAwayIsDeclaredAgain) {
   config_.declare = "topic";
   auto sink = sink_for(config_);
@@ -711,7 +711,7 @@ TEST_F(RabbitmqSinkTest, ABrokerThatBlocksIsWaitedForUpToTheDeadline) {
   ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(1)));
 }
 
-// Delivers as the forwarder does, by calls of this length, while the alarm lasts.
+// Delivers like the forwarder, with calls of this length, while the alarm lasts.
 class RabbitmqAlarmTest : public RabbitmqSinkTest {
  protected:
   // For a moment the broker still lists a closed connection of the test before.
@@ -790,7 +790,7 @@ TEST_F(RabbitmqAlarmTest, AnAlarmKeepsTheConnectionAndItsMessages) {
   expect_each_once(events);
 }
 
-// More than the buffers of both kernels: frames are cut in two.
+// More than the socket buffers hold: frames are split.
 TEST_F(RabbitmqAlarmTest, ABrokerThatDoesNotReadGetsTheRestLater) {
   SHOWS("rabbitmq.url");
   for (const bool tls : {false, true}) {
@@ -907,7 +907,7 @@ TEST_F(RabbitmqAlarmTest, OtherEventsEndTheConnection) {
   EXPECT_TRUE(wait_for(std::chrono::seconds(20), [] { return Broker::get().connections() == 1; }));
 }
 
-// A part of what is under way may come first, as after a failure of a batch.
+// The next call may begin with a part of the events in flight, as after a batch failed.
 TEST_F(RabbitmqAlarmTest, PartsOfWhatIsUnderWayAreWaitedFor) {
   sink_ = sink_for(config_);
   take(events_);
@@ -923,7 +923,7 @@ TEST_F(RabbitmqAlarmTest, PartsOfWhatIsUnderWayAreWaitedFor) {
   expect_each_once(events_);
 }
 
-// The broker takes in one message, and returns it, before it blocks.
+// The broker takes and returns one message before it blocks.
 TEST_F(RabbitmqAlarmTest, WhatComesBackBeforeTheDeadlineIsNotDone) {
   client_.unbind(name_, name_, "public.orders.*");
   sink_ = sink_for(config_);

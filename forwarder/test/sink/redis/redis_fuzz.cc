@@ -1,6 +1,6 @@
-// libFuzzer: the input is all that a server of Redis ever says, on every connection, whatever it is
-// asked. The sink must come back, in time, and may only call an event delivered if the server said
-// so.
+// libFuzzer: the input is all that a Redis server ever sends, on every connection, whatever the
+// requests. The sink must return in time. It may report an event as delivered only if the server
+// said so.
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ namespace {
 
 using namespace walspout;
 
-// Sends its bytes to each client, and listens until the client goes.
+// Sends its bytes to each client, and reads until the client leaves.
 class Server {
  public:
   Server() {

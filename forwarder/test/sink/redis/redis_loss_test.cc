@@ -1,4 +1,4 @@
-// What Redis loses after it has confirmed it: that is noticed, and can be avoided.
+// Redis can lose confirmed entries: the sink detects that, and settings can prevent it.
 #include <gmock/gmock.h>
 
 #include <thread>
@@ -16,7 +16,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-// Redis as it is without an append-only file: what it has on disk is what SAVE wrote last.
+// Redis without an append-only file: its disk has what SAVE wrote last.
 const std::vector<std::string> kSnapshots = {"--appendonly", "no", "--repl-diskless-sync-delay",
                                              "0"};
 
@@ -197,7 +197,7 @@ TEST_F(RedisLossTest, ADemotionAndPromotionOnOneConnectionIsNoticed) {
   }
 }
 
-// On another connection, of streams that nothing is added to now.
+// On another connection, for streams that get no entries now.
 TEST_F(RedisLossTest, EveryStreamIsLookedAtOnANewConnection) {
   config_.stream.tables = {{"public.orders", "orders"}};
   config_.stream.fallback = "others";
@@ -222,7 +222,7 @@ TEST_F(RedisLossTest, EveryStreamIsLookedAtOnANewConnection) {
   EXPECT_TRUE(deliver_all(*sink, other.span().subspan(1)));
 }
 
-// A password in a file changes in the outage that loses entries: then another sink goes on.
+// A password file changes during the outage that loses entries: then another sink continues.
 TEST_F(RedisLossTest, ASinkWithANewPasswordKnowsWhatTheOldOneKnew) {
   const std::string secret = directory_.file("password");
   const auto rule = [&](const std::string& password) {
@@ -261,7 +261,7 @@ TEST_F(RedisLossTest, ASinkWithANewPasswordKnowsWhatTheOldOneKnew) {
   }
 }
 
-// Another server, or another database of it, has lost nothing.
+// Another server, or another database of the server, has lost nothing.
 TEST_F(RedisLossTest, ANewUrlOfAnotherDatabaseIsNoLoss) {
   const std::string secret = directory_.file("url");
   const std::string url = "redis://127.0.0.1:" + std::to_string(server_.port());

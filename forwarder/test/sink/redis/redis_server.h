@@ -137,7 +137,7 @@ inline std::unique_ptr<Sink> sink_for(const RedisConfig& config) {
 
 inline const SourceState kSource{Lsn{}, false, "7000000000000000001 walspout_orders shop"};
 
-// A sink that knows its source, as the forwarder's do.
+// A sink that knows its source, like the forwarder's sinks.
 inline std::unique_ptr<Sink> sourced_sink(const RedisConfig& config,
                                           const SourceState& source = kSource) {
   auto sink = sink_for(config);

@@ -246,7 +246,7 @@ TEST_F(RedisSinkTest, SchemasHaveAStreamOfTheirOwn) {
   ASSERT_TRUE(deliver_all(*sink_for(config), again.span()));
 }
 
-// Where no record begins there is room for an entry.
+// Positions without a WAL record leave room for an entry.
 TEST_F(RedisSinkTest, TheEndsOfATransactionHaveIdsAroundItsChanges) {
   Events events;
   Event end;
@@ -329,7 +329,7 @@ TEST_F(RedisSinkTest, TooFewReplicasAreRetry) {
   EXPECT_THAT(error.error.what, HasSubstr("min-replicas-to-write"));
 }
 
-// hiredis would make room for all of them.
+// hiredis would allocate memory for all of them.
 TEST(RedisTroubleTest, AReplyThatClaimsBillionsOfElementsIsNotBelieved) {
   TempDir directory;
   sockaddr_un address{};
@@ -469,7 +469,7 @@ TEST_F(RedisSinkTest, AWriterThatComesLaterIsNoticedWhileTheNextTransactionWaits
   EXPECT_EQ(documents().size(), 2u);
 }
 
-// A database that was restored to an earlier point writes the same positions again, later.
+// A database restored to an earlier point writes the same positions again later.
 TEST_F(RedisSinkTest, AnotherHistoryOfTheDatabaseIsNoticed) {
   Events lost(1050), events(1000);
   for (int i = 0; i < 3; ++i) lost.add(i), lost.next_transaction();
@@ -516,7 +516,7 @@ TEST_F(RedisSinkTest, AnEntryWithTheSameIdAndOtherBytesIsAFault) {
   }
 }
 
-// Its field may stand anywhere, and the entry may have others.
+// The field may stand anywhere, and the entry may have other fields.
 TEST_F(RedisSinkTest, AnEntryIsKnownByItsDocument) {
   RedisConfig config = config_for(server_.url());
   config.fields = {"op", "data"};
@@ -537,7 +537,7 @@ TEST_F(RedisSinkTest, AMissingEntryIsNotBelievedWithoutAPosition) {
   EXPECT_EQ(progress_.durable_count(), 0u);
 }
 
-// What deletes entries once they are processed does so at any time, and in any order.
+// Programs that delete processed entries do so at any time and in any order.
 TEST_F(RedisSinkTest, ConsumersMayDeleteWhatTheyProcessed) {
   Events events;
   for (int i = 0; i < 30; ++i) {
@@ -584,8 +584,8 @@ TEST_F(RedisSinkTest, AnEventThatNeverCameIsNotBelievedGone) {
   }
 }
 
-// A position may say more than is there, if the transaction that wrote it was partly refused, and
-// the process died before it saw that.
+// A position may be ahead of the entries if its transaction was partly rejected, and the process
+// died before it saw that.
 TEST_F(RedisSinkTest, APositionIsNotBelievedWhereAnotherProgramAddedAfterIt) {
   ASSERT_TRUE(deliver_all(*sourced_sink(config_for(server_.url())), events_.span().first(5)));
   server_.ask({"XADD", kStream, "*", "a", "b"});
@@ -597,7 +597,8 @@ TEST_F(RedisSinkTest, APositionIsNotBelievedWhereAnotherProgramAddedAfterIt) {
   EXPECT_EQ(progress_.durable_count(), 0u);
 }
 
-// The one entry between ours is gone when it is looked for, and ours after it were added.
+// The foreign entry between ours is gone when the sink looks for it, and later ones of ours were
+// added.
 TEST_F(RedisSinkTest, APositionIsTakenBackWhereTheTransactionWasPartlyRefused) {
   for (const size_t pipeline : {1000, 2}) {
     server_.ask({"FLUSHALL"});
@@ -768,7 +769,8 @@ TEST_F(RedisSinkTest, WithoutTransactionsNothingIsAdded) {
   EXPECT_TRUE(documents().empty());
 }
 
-// What a stream went on without stays away from it; that is no reason to believe that it is there.
+// If a stream has continued without an event, the event cannot be added. That does not prove that
+// it is there.
 TEST_F(RedisSinkTest, ADeadLetterBelowTheTopIsLookedForAndRejected) {
   ASSERT_TRUE(deliver_all(*sink_for(config_for(server_.url())), events_.span().subspan(3, 3)));
   auto sink = sink_for(config_for(server_.url()));
@@ -834,7 +836,7 @@ TEST_F(RedisSinkTest, UsersAndTheirRights) {
   EXPECT_THAT(wrong.error.message(), testing::Not(HasSubstr("geheim")));
 }
 
-// Of a stream whose name depends on the event, too.
+// Also for a stream whose name depends on the event.
 TEST_F(RedisSinkTest, CheckFindsTheRightsThatAreMissing) {
   const std::vector<std::string> needed = {"+multi", "+exec",   "+xadd",  "+xrange", "+xinfo",
                                            "+hset",  "+hsetnx", "+hmget", "+select"};
@@ -908,7 +910,7 @@ TEST_F(RedisSinkTest, EachAddressOfANameIsTried) {
   EXPECT_THAT(error.error.what, HasSubstr("127.0.0.3: Connection refused"));
 }
 
-// Users without a password are let in by any; the others have to be told that theirs is missing.
+// Users without a password may use any password. For others the error says that theirs is missing.
 TEST_F(RedisSinkTest, AUserWithoutAPasswordIsThatUser) {
   server_.ask({"ACL", "SETUSER", "spout", "on", "nopass", "~*", "+@all"});
   server_.ask({"ACL", "SETUSER", "default", "off"});

@@ -15,7 +15,7 @@ using testing::Pair;
 const KafkaOffsets::Key kA{"a", 0};
 const KafkaOffsets::Key kB{"a", 1};
 
-// One message of the partition, which is handed over at once as an event.
+// One message of the partition, handed over at once as an event.
 void event(KafkaOffsets& offsets, const KafkaOffsets::Key& key, int64_t offset, uint64_t& events) {
   KafkaOffsets::Place* place = offsets.find(key);
   ASSERT_NE(place, nullptr);
