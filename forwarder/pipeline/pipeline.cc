@@ -93,7 +93,7 @@ void Pipeline::start() {
   }
 }
 
-// The top of each thread.
+// The main function of each thread.
 void Pipeline::run(std::function<Result<void>()> body, const std::string& name) {
   // For top -H and debuggers.
   pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
@@ -109,7 +109,7 @@ void Pipeline::run(std::function<Result<void>()> body, const std::string& name) 
     log(LogLevel::kError, "pipeline stops",
         {{"pipeline", config_.name}, {"at", name}, {"error", result.error().message()}});
     input_->stop(Clock::now());
-    // The source's thread may be the one that has just ended.
+    // If the source's thread has ended, only this thread can close the queue.
     if (name == "source") close();
   }
   if (--running_ == 0) ended_();

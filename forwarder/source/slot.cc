@@ -13,7 +13,7 @@ namespace walspout {
 namespace {
 
 constexpr std::string_view kObjectInUse = "55006";
-constexpr std::string_view kFirstTimeline = "1";  // which has no history
+constexpr std::string_view kFirstTimeline = "1";  // has no history file
 constexpr size_t kUntold = 1000;
 constexpr Duration kFollow = std::chrono::seconds(2);  // for an answer beside the stream
 
@@ -23,7 +23,7 @@ uint64_t number(const std::string& text) {
   return value;
 }
 
-// Whether two configurations ask for the same transactions.
+// Equal for two configurations that request the same transactions.
 std::string options(const SourceConfig& config) {
   std::string all = config.messages ? "messages " : "";
   for (const auto* list : {&config.publications, &config.message_prefixes}) {
@@ -52,7 +52,7 @@ Result<void> Slot::recall() {
   Result<std::optional<SlotRecord>> known = state_->read(config_.slot);
   if (!known) return Failure(std::move(known.error()));
   record_ = *known;
-  // What came with other options need not come again.
+  // With other options the server need not send that transaction again.
   if (record_ && record_->options != options_) record_->last = {};
   return {};
 }
@@ -84,7 +84,7 @@ Result<ServerState> Slot::look(Connection& connection) {
         "pg_catalog.pg_is_in_recovery(), EXISTS (SELECT FROM pg_catalog.pg_stat_replication "
         "WHERE pid = active_pid AND state IS DISTINCT FROM 'startup'), "
         "pg_catalog.pg_postmaster_start_time(), "
-        // Columns that older servers do not have.
+        // Older servers lack these columns.
         "pg_catalog.to_jsonb(s) ->> 'failover', pg_catalog.to_jsonb(s) ->> 'invalidation_reason', "
         "pg_catalog.to_jsonb(s) ->> 'conflicting' "
         "FROM pg_catalog.pg_replication_slots s WHERE slot_name = " +
@@ -121,8 +121,8 @@ Result<ServerState> Slot::look(Connection& connection) {
           connection.endpoint());
     }
     if (text(slot, 1) != text(slot, 2)) {
-      return fatal("slot \"" + config_.slot + "\" is one of database \"" + text(slot, 1) +
-                       "\": connect to that, or choose another name for `slot`",
+      return fatal("slot \"" + config_.slot + "\" belongs to database \"" + text(slot, 1) +
+                       "\": connect to that database, or choose another name for `slot`",
                    connection.endpoint());
     }
     if (text(slot, 3) == "lost") {
@@ -139,13 +139,13 @@ Result<ServerState> Slot::look(Connection& connection) {
     state.in_recovery = text(slot, 6) == "t";
     state.slot_streamed = text(slot, 7) == "t";
     state.started = text(slot, 8);
-    // Asked after the slot was seen free: whatever another reader has delivered is before this
+    // Asked after the slot was seen free, so all that another reader delivered is before this
     // position.
     Result<void> identified = identify(connection, state, deadline);
     if (!identified) return Failure(std::move(identified.error()));
     return state;
   }
-  return retry("slot \"" + config_.slot + "\" is gone as soon as it was made");
+  return retry("slot \"" + config_.slot + "\" is gone right after it was created");
 }
 
 Result<void> Slot::identify(Connection& connection, ServerState& state, TimePoint deadline) {
@@ -158,7 +158,7 @@ Result<void> Slot::identify(Connection& connection, ServerState& state, TimePoin
   }
   if (state.timeline == kFirstTimeline) return {};
   auto history = connection.query("TIMELINE_HISTORY " + state.timeline, deadline);
-  // The server may have lost it.
+  // The server may have lost the file.
   if (!history && !connection.is_usable()) {
     return Failure(std::move(history.error().error));
   }
@@ -180,14 +180,14 @@ Result<void> Slot::look_for_gap(Connection& connection, const ServerState& serve
   here.began = began_at(server, server.timeline);
   std::string why;
   if (!still_runs(server, record_->system, record_->timeline, started_)) {
-    // Of what a standby sent last the timeline is not known.
+    // The timeline of a standby's last data is not known.
     const Lsn known = std::max(record_->told, std::min(received, followed()));
     why = gap(*record_, known, server, shared_);
   }
   if (why.empty()) why = gap(here, reached, server, shared_);
   if (why.empty()) return {};
   if (server.system != record_->system) {
-    why += ". If pg_upgrade made it of the old one: walspout adopt CONFIG";
+    why += ". If pg_upgrade made it from the old one: walspout adopt CONFIG";
   }
   return fatal("slot \"" + config_.slot + "\": " + why + ". " + how_to_go_on(),
                connection.endpoint());
@@ -196,7 +196,7 @@ Result<void> Slot::look_for_gap(Connection& connection, const ServerState& serve
 std::string Slot::how_to_go_on() const {
   return "Bring the receivers in line with the database, then " +
          (state_ ? "remove " + state_->path() + " and start again" : std::string("start again")) +
-         ": it will go on where the slot is, or with a new one";
+         ": it will continue at the slot's position, or with a new slot";
 }
 
 void Slot::begin(const ServerState& server, Lsn start) {
@@ -222,7 +222,7 @@ void Slot::begin(const ServerState& server, Lsn start) {
 
 Result<void> Slot::follow(Connection& beside, int process, Lsn received) {
   const TimePoint deadline = Clock::now() + kFollow;
-  // In this order: a server that is no standby any more stays on the timeline that it is on.
+  // The order matters: a server that is no longer a standby stays on its timeline.
   auto asked = beside.query(
       "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_postmaster_start_time(), "
       "(SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
@@ -257,10 +257,10 @@ Result<void> Slot::comes(Lsn commit) const {
 Result<void> Slot::came(const Commit& commit) {
   const Received transaction{commit.lsn, commit.end_lsn, commit.time};
   if (!expected_.came(transaction)) return other_log(expected_.lsn());
-  if (!commit.time) return {};  // a message of its own
+  if (!commit.time) return {};  // a non-transactional message
   last_ = transaction;
   while (!untold_.empty() && untold_.back().lsn >= last_.lsn) untold_.pop_back();
-  // Of very many the oldest will do for now, and the last.
+  // If there are very many, the oldest and the last are enough.
   if (untold_.size() >= kUntold) untold_.pop_back();
   untold_.push_back(last_);
   return {};
@@ -273,8 +273,8 @@ Result<void> Slot::sent(Lsn sent) const {
 
 Failure Slot::other_log(Lsn lsn) const {
   return fatal("slot \"" + config_.slot + "\": the transaction at " + to_string(lsn) +
-               " was delivered, and is not in this server's log: it was restored from a backup, "
-               "and has gone on since. Changes were delivered that it does not have. " +
+               " was delivered, and is not in this server's WAL: it was restored from a backup, "
+               "and has continued since. It lacks changes that were delivered. " +
                how_to_go_on());
 }
 
@@ -315,7 +315,7 @@ Result<void> Slot::keep_on_standbys(Connection& connection, const ServerState& s
       return {};
     }
     if (!connection.is_usable()) return Failure(std::move(altered.error().error));
-    // The attempt to stream will say so.
+    // The attempt to stream will report that.
     if (altered.error().sqlstate == kObjectInUse) return {};
     why = altered.error().error.message();
   }
@@ -326,10 +326,10 @@ Result<void> Slot::keep_on_standbys(Connection& connection, const ServerState& s
   return {};
 }
 
-// The plugin rejects to stream without them, and then the slot would keep the server's log.
+// Without them the plugin refuses to stream, and the slot would retain WAL.
 Result<void> Slot::find_publications(Connection& connection) {
   std::string wanted;
-  if (!config_.tables.empty()) return {};  // it is made before the slot
+  if (!config_.tables.empty()) return {};  // it is created before the slot
   for (const std::string& name : config_.publications) {
     wanted += (wanted.empty() ? "" : ", ") + Connection::quote_literal(name);
   }
@@ -357,7 +357,7 @@ void Slot::remove_unread(Connection& connection) {
         {{"pipeline", pipeline_}, {"slot", config_.slot}});
     return;
   }
-  log(LogLevel::kWarn, "the slot that was just made stays, and keeps the server's log",
+  log(LogLevel::kWarn, "the slot that was just made stays, and retains WAL",
       {{"pipeline", pipeline_},
        {"slot", config_.slot},
        {"error", dropped.error().error.message()}});

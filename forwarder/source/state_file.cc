@@ -24,7 +24,7 @@ Failure could_not(std::string_view what, const std::string& path) {
   return fatal("could not " + std::string(what) + ": " + std::strerror(errno), path);
 }
 
-// "lsn end time", as written below.
+// Parses "lsn end time", as written below.
 Received received(const std::string& text) {
   std::istringstream words(text);
   std::string lsn, end;
@@ -33,7 +33,7 @@ Received received(const std::string& text) {
   return {parse_lsn(lsn).value_or(Lsn{}), parse_lsn(end).value_or(Lsn{}), time};
 }
 
-// "name value" lines.
+// Parses lines of "name value".
 std::map<std::string, std::string, std::less<>> fields(std::string_view text) {
   std::map<std::string, std::string, std::less<>> found;
   while (!text.empty()) {
@@ -100,7 +100,7 @@ Result<void> StateFile::write(std::string_view slot, const SlotRecord& record) c
                      to_string(latest.told) + "\nbegan " + to_string(latest.began) + "\nlast " +
                      to_string(latest.last.lsn) + " " + to_string(latest.last.end) + " " +
                      std::to_string(latest.last.time) + "\noptions " + latest.options + "\n";
-  // Of its own for each process: two may take turns.
+  // One for each process: two may take turns.
   const std::string temporary = path_ + "." + std::to_string(getpid());
   int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   bool written = fd >= 0 && write_synced(fd, text);

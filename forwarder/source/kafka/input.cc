@@ -22,7 +22,7 @@ constexpr Duration kTick = std::chrono::seconds(1);
 constexpr Duration kCommit = std::chrono::milliseconds(500);
 constexpr Duration kProof = std::chrono::milliseconds(300);
 constexpr Duration kAnswer = std::chrono::seconds(5);
-// While the queue is full for less, what the library has read ahead is kept.
+// If the queue is full for a shorter time, the library keeps what it has read ahead.
 constexpr Duration kFull = std::chrono::seconds(2);
 
 }  // namespace
@@ -122,7 +122,7 @@ Result<void> KafkaInput::consume_once() {
   if (!options) return tl::unexpected(options.error());
   auto opened = KafkaConsumer::open(config_, *options, wake_, until);
   if (!opened) {
-    // What is wrong there can be put right without a restart.
+    // An operator can fix the cause without a restart.
     Error error = std::move(opened.error());
     if (error.kind == ErrorKind::kFatal) error.blamed = Scope::kConfiguration;
     error.kind = ErrorKind::kRetry;
@@ -148,8 +148,8 @@ Result<void> KafkaInput::consume() {
     stats_.pulse.back_by(Clock::now() + kAnswer);
     const bool room = queue_.has_room();
     make_room(room);
-    // A queue that is full for a moment is waited for. If that takes longer, the library reads
-    // nothing, and only what the group says is listened to.
+    // We wait if the queue is full for a moment. After kFull we pause the library's reading, and
+    // handle only the events of the group.
     const bool listens = room || paused_;
     if (listens) {
       if (Result<void> received = receive(); !received) return received;
@@ -177,7 +177,7 @@ void KafkaInput::wait(TimePoint until) {
   if (left > 0) poll(&fd, 1, static_cast<int>(left));
 }
 
-// Sleeps, unless it is to stop, or to try again at once.
+// Sleeps until stop() or renew() is called.
 void KafkaInput::pause(Duration time) {
   const TimePoint until = Clock::now() + time;
   stats_.pulse.back_by(until);
@@ -187,7 +187,7 @@ void KafkaInput::pause(Duration time) {
   }
 }
 
-// Lets the library read, or not.
+// Resumes or pauses the library's reading.
 void KafkaInput::make_room(bool room) {
   if (room) {
     full_since_.reset();
@@ -203,7 +203,7 @@ void KafkaInput::make_room(bool room) {
   paused_ = true;
 }
 
-// Takes in what the library has, up to a chunk.
+// Takes the library's events, up to a chunk.
 Result<void> KafkaInput::receive() {
   more_ = true;
   for (size_t i = 0; i < kChunkEvents && taken_bytes_ < kChunkBytes && !stopping(); i++) {
@@ -233,7 +233,7 @@ Result<void> KafkaInput::hear(KafkaConsumer::Event event) {
   }
 }
 
-// Messages of a partition mostly come in a row.
+// Most messages have the partition of the message before.
 KafkaOffsets::Place* KafkaInput::place_of(const rd_kafka_message_t& message) {
   if (message.rkt == last_topic_ && message.partition == last_partition_) return last_place_;
   last_topic_ = message.rkt;
@@ -268,7 +268,7 @@ Result<void> KafkaInput::take(KafkaConsumer::Event event) {
   return {};
 }
 
-// A message that is no event.
+// Handles a message that is no event.
 Result<void> KafkaInput::foreign(const rd_kafka_message_t& message, const Error& why) {
   using Foreign = KafkaSourceConfig::Foreign;
   if (why.kind != ErrorKind::kReject || config_.foreign == Foreign::kError) {
@@ -309,8 +309,8 @@ std::shared_ptr<const Table> KafkaInput::table_of(const KafkaEvent& found) {
   return last_table_ = table;
 }
 
-// Puts what was received into the queue. The bytes are copied: the library's messages keep all that
-// came with them in memory.
+// Puts the received events into the queue. The bytes are copied, because a message of the library
+// keeps its whole batch in memory.
 void KafkaInput::hand_over() {
   if (!taken_.empty()) {
     size_t size = 0;
@@ -359,7 +359,7 @@ Result<void> KafkaInput::hear_error(rd_kafka_event_t* event) {
   }
   switch (code) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF: {
-      // Where transactions end there are offsets without a message.
+      // The markers at the ends of transactions have offsets, but no message.
       KafkaOffsets::Place* place = offsets_.find(key);
       if (place != nullptr && offset >= place->next) offsets_.take(*place, offset, offset);
       return {};
@@ -378,7 +378,7 @@ Result<void> KafkaInput::hear_error(rd_kafka_event_t* event) {
   return consumer_->hear(event);
 }
 
-// Something that keeps some messages from coming, and may pass.
+// An error that keeps some messages from coming, and may pass.
 void KafkaInput::note_trouble(const Error& error) {
   const std::string text = error.message();
   stats_.last_error.set(text);
@@ -390,7 +390,7 @@ void KafkaInput::take_stock() {
   offsets_.handled(queue_.handled());
 }
 
-// Tells sinks that the partitions are still ours.
+// Shows sinks that the partitions are still ours.
 void KafkaInput::show_life() {
   if (offsets_.all().empty() || consumer_->is_lost()) return;
   Fence& fence = queue_.fence();
@@ -431,14 +431,14 @@ void KafkaInput::hear_commit(rd_kafka_event_t* event) {
     return;
   }
   commit_at_ = Clock::now() + kTick;
-  if (code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS) return;  // it is tried again
+  if (code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS) return;  // it is retried
   note_trouble({ErrorKind::kRetry,
                 std::string("offsets are not committed: ") + rd_kafka_err2str(code),
                 consumer_->where()});
 }
 
-// Once a second: how far the partitions reach, and whether brokers that were away are back. Error:
-// the brokers do not let us in any more.
+// Once a second: the ends of the partitions, and whether lost brokers are back. Error: the brokers
+// no longer accept us.
 Result<void> KafkaInput::look() {
   if (Clock::now() < look_at_) return {};
   look_at_ = Clock::now() + kTick;
@@ -446,7 +446,7 @@ Result<void> KafkaInput::look() {
     offsets_.ends(key, consumer_->limits(key).second);
   }
   lag_ = offsets_.lag();
-  // The library does not always say that all brokers are down.
+  // The library does not always report that all brokers are down.
   const bool was_down = consumer_->is_down();
   if (was_down || consumer_->trouble()) {
     stats_.pulse.back_by(Clock::now() + kAnswer);
@@ -474,7 +474,7 @@ Result<void> KafkaInput::stay_down() {
   return {};
 }
 
-// No more is read; the sinks finish what they have.
+// Reads nothing more, and waits while the sinks finish what they have.
 void KafkaInput::drain() {
   log(LogLevel::kInfo, "draining",
       {{"pipeline", pipeline_}, {"events", queue_.pushed() - queue_.handled()}});

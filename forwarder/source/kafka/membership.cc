@@ -1,4 +1,4 @@
-// What a KafkaInput does when the group gives it partitions, and takes them away.
+// What a KafkaInput does when the group gives it partitions or takes them away.
 #include <algorithm>
 #include <utility>
 
@@ -12,11 +12,11 @@ namespace {
 constexpr Duration kAnswer = std::chrono::seconds(5);
 constexpr Duration kAsk = std::chrono::seconds(30);
 constexpr Duration kStep = std::chrono::milliseconds(20);
-// How long events of a partition are waited for that another member gets. The group waits longer:
-// for max.poll.interval.ms.
+// How long to wait for the delivery of a partition's events before another member gets the
+// partition. The group waits longer: max.poll.interval.ms.
 constexpr Duration kRevoke = std::chrono::seconds(10);
 constexpr Duration kStuck = std::chrono::seconds(3);  // without any progress
-// Less than the least time after which brokers give up a member, 6 s by default.
+// Less than the shortest time after which brokers drop a member, 6 s by default.
 constexpr Duration kLease = std::chrono::seconds(3);
 
 // "orders-0, orders-3", and how many more.
@@ -98,7 +98,7 @@ Result<void> KafkaInput::revoke(const std::vector<Key>& partitions) {
   return kept ? given : kept;
 }
 
-// Waits a while until the sinks are done with all events of these partitions.
+// Waits for a limited time until the sinks are done with all events of these partitions.
 void KafkaInput::settle(const std::vector<Key>& partitions) {
   uint64_t events = 0;
   for (const Key& key : partitions) {
@@ -122,7 +122,7 @@ void KafkaInput::settle(const std::vector<Key>& partitions) {
   }
 }
 
-// What is queued is delivered no more. What was read of partitions that stay is read again.
+// Discards what is queued. Events of partitions that stay are read again.
 Result<void> KafkaInput::abandon(const std::vector<Key>& gone) {
   const uint64_t events = queue_.discard();
   offsets_.forget();
@@ -151,7 +151,7 @@ void KafkaInput::commit_last(const std::vector<Key>& partitions) {
   for (const auto& [key, offset] : last) offsets_.committed(key, offset);
 }
 
-// The end of a consumer. What is not delivered comes again.
+// Ends the consumer. Events that were not delivered are read again later.
 void KafkaInput::leave() {
   take_stock();
   if (queue_.handled() < queue_.pushed() && !stopping()) queue_.discard();

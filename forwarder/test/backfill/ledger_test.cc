@@ -24,7 +24,7 @@ std::string key_of(int id) {
   return R"({"id":)" + std::to_string(id) + "}";
 }
 
-// A ledger with one backfill of the table public.t, and what the two threads do.
+// A ledger with one backfill of the table public.t, and the calls of the two threads.
 class LedgerTest : public testing::Test {
  protected:
   LedgerTest() {
@@ -47,7 +47,7 @@ class LedgerTest : public testing::Test {
     return requests.empty() ? ReadRequest{} : requests.front();
   }
 
-  // Reads rows with these keys; the number of the round.
+  // Reads rows with these keys. Returns the number of the round.
   uint64_t bring(const ReadRequest& request, const std::vector<int>& ids, bool end,
                  const char* snapshot) {
     MessageBuilder builder;
@@ -77,7 +77,7 @@ class LedgerTest : public testing::Test {
     return rounds;
   }
 
-  // The ids in the documents that are placed when the mark comes.
+  // The ids in the documents that are placed at the mark.
   std::vector<std::string> mark(uint64_t number, uint64_t lsn) {
     Mark mark;
     mark.lsn = Lsn{lsn};
@@ -90,7 +90,7 @@ class LedgerTest : public testing::Test {
     return documents;
   }
 
-  // A change is delivered. partial: it lacks n.
+  // A change is delivered. `partial`: it lacks the column n.
   void change(uint32_t xid, uint64_t lsn, char op, int id, bool partial = false, int old = 0) {
     MessageBuilder builder;
     const std::string n = partial ? "" : R"(,"n":1)";
@@ -116,7 +116,7 @@ class LedgerTest : public testing::Test {
 
   BackfillRecord record() const { return ledger.records().front(); }
 
-  // Saves what is unsaved: the keys to read again that are saved.
+  // Saves unsaved state. Returns the saved keys to read again.
   std::set<std::string> save() {
     for (const Ledger::Unsaved& unsaved : ledger.unsaved()) {
       save(unsaved);
@@ -143,7 +143,7 @@ class LedgerTest : public testing::Test {
   FrameDecoder rows;
   uint64_t rounds = 0;
   uint64_t pushed = 0;
-  std::vector<std::string> cursor;  // what is saved, as what follows
+  std::vector<std::string> cursor;  // saved, like the members below
   std::map<uint64_t, std::string> database;
   BackfillState state = BackfillState::kRequested;
 };
@@ -198,7 +198,7 @@ TEST_F(LedgerTest, HoldsWhatNoSnapshotHasShown) {
   ledger.saw(see("21:22:21"));
   EXPECT_EQ(ledger.hold(), Lsn{60});
   const uint64_t number = bring(next(), {1, 2, 3}, true, "21:22:21");
-  // A later snapshot does not take away what a chunk that waits has to know.
+  // A later snapshot does not remove changes that a waiting chunk needs.
   ledger.saw(see("30:30:"));
   EXPECT_EQ(ledger.hold(), Lsn{60});
   EXPECT_EQ(mark(number, 100).size(), 2u);
@@ -239,7 +239,7 @@ TEST_F(LedgerTest, ARowThatEntersTheFilterIsReadAgainUntilTheEndIsSaved) {
   ASSERT_EQ(check.kind, Kind::kCheck);
   mark(bring(check, {}, true, "21:21:"), 300);
   ledger.handled(pushed);
-  // While the end is saved another one comes.
+  // Another key comes while the end is saved.
   const std::vector<Ledger::Unsaved> unsaved = ledger.unsaved();
   ASSERT_EQ(unsaved.size(), 1u);
   EXPECT_EQ(unsaved.front().record.state, BackfillState::kDone);
@@ -291,10 +291,10 @@ TEST_F(LedgerTest, BeginsAgainWhereTooManyKeysAreToBeReadAgain) {
     change(21, 200 + static_cast<uint64_t>(i), 'u', 200 + i, true, 50 + i);
   EXPECT_EQ(record().state, BackfillState::kRequested);
   EXPECT_EQ(ledger.begun_again().size(), 1u);
-  // Until that is saved, what is not saved has to come again.
+  // Until that is saved, unsaved keys must be sent again.
   ASSERT_TRUE(ledger.hold());
   EXPECT_LE(ledger.hold(), Lsn{200});
-  // A barrier that was taken before does not count.
+  // An earlier barrier does not count.
   ledger.set_barrier(1, 10);
   ledger.saw(see("60:60:"));
   EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
@@ -323,7 +323,7 @@ TEST_F(LedgerTest, GivesUpWhatTheDatabaseCannotBeTold) {
   ledger.give_up({1});
   EXPECT_EQ(ledger.hold(), Lsn{});
   EXPECT_TRUE(ledger.any_wrong());
-  // Nothing is held for what comes until there is a barrier.
+  // Until there is a barrier, no change holds the slot.
   change(22, 170, 'u', 101, true, 50);
   EXPECT_EQ(ledger.hold(), Lsn{});
   EXPECT_THAT(ledger.holding(), ElementsAre(1));
@@ -359,7 +359,7 @@ TEST_F(LedgerTest, ASaveNamesWhatHasChanged) {
   for (int i = 0; i < 5; i++) change(20, 150, 'u', 100 + i, true, 50 + i);
   std::vector<Ledger::Unsaved> unsaved = ledger.unsaved();
   EXPECT_EQ(unsaved.front().keys.add.size(), 5u);
-  // It fails, and its answer may be all that was lost.
+  // The save fails; perhaps only its answer was lost.
   save(unsaved.front());
   ledger.saved(1, unsaved.front().version, false);
   EXPECT_EQ(ledger.hold(), Lsn{150});

@@ -26,7 +26,7 @@ std::string member(std::string_view name, std::string_view value) {
   return value.empty() ? "" : "\"" + std::string(name) + "\":" + std::string(value);
 }
 
-// An object with id, n and body, and the numbers of its members. Empty: not there; "-7": elided.
+// An object with id, n and body, and the numbers of its members. Empty: absent; "-7": elided.
 std::pair<std::string, std::string> object(int id, std::string_view n, std::string_view body) {
   std::string text = "{" + member("id", std::to_string(id));
   std::vector<int64_t> sizes = {static_cast<int64_t>(text.size()) - 1};
@@ -80,7 +80,7 @@ struct Delivered {
     changes(builder);
     Chunk chunk;
     Result<void> decoded = decoder.decode(builder.message(), chunk);
-    // The commit is left out: the transactions are cut short.
+    // Leaves out the commit: the transactions are incomplete.
     EXPECT_TRUE(decoded) << decoded.error().what;
     decoder.reset();
     for (size_t i = 0, detail = 0; i < chunk.events.size(); i++) {
@@ -111,7 +111,7 @@ struct Delivered {
     });
   }
 
-  // The documents that go out for rows read with that snapshot.
+  // The documents that are sent for rows read with that snapshot.
   std::vector<std::string> lay_over(Chunk rows, const char* seen) {
     RowsPlace place{Lsn{900}, 7, 0};
     const Kept::Newer newer(kept, snapshot(seen));

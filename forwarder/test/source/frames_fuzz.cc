@@ -11,7 +11,7 @@ namespace {
 
 using namespace walspout;
 
-// The message as one of the function that reads rows, placed in the stream.
+// Decodes the message as one of the function that reads rows, placed in the stream.
 void read_rows(std::string_view bytes) {
   FrameDecoder decoder;
   Chunk chunk;

@@ -44,7 +44,7 @@ TEST_F(StateFileTest, WhatIsWrittenIsRead) {
   EXPECT_EQ((*record)->began, kRecord.began);
   EXPECT_EQ((*record)->last, kRecord.last);
   EXPECT_EQ((*record)->options, kRecord.options);
-  // Nothing but the file is left.
+  // Only the file is left.
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1);
 }
 
@@ -89,7 +89,7 @@ TEST_F(StateFileTest, WhatIsNoRecordIsRefused) {
 TEST_F(StateFileTest, ARecordThatCannotBeWrittenIsNotLeftOld) {
   StateFile file(folder_, "orders");
   ASSERT_TRUE(file.write("s", kRecord));
-  // In the way of the temporary file, for whichever user.
+  // Blocks the temporary file, for every user.
   std::filesystem::create_directory(file.path() + "." + std::to_string(getpid()));
   EXPECT_FALSE(file.write("s", kRecord));
   EXPECT_FALSE(std::filesystem::exists(file.path()));

@@ -357,8 +357,8 @@ TEST(EventQueue, NoCallPassesOverALotAtOnce) {
   EXPECT_EQ(queue.handled(), 100'000u);
 }
 
-// Many sinks do not hear of each event at once where events come close together. No event may be
-// forgotten, and a full queue is no reason to wait.
+// With many sinks and events close together, not every event wakes the sinks at once. No event may
+// be forgotten, and a full queue must not wait.
 TEST(EventQueue, ManySinksHearOfEventsInTime) {
   constexpr size_t kSinks = 200;
   EventQueue queue(kSinks, 1 << 20, [] {});
@@ -419,7 +419,7 @@ TEST(EventQueue, GivesASchemaOnceWhereThatIsWanted) {
   EventQueue queue(2, 1 << 20, [] {});
   queue.only(0, {{}, {}, true});
   for (const uint64_t fingerprint : {1, 1, 2, 1}) queue.push(schema(10, fingerprint));
-  // One event at a time, so that each is looked at more than once.
+  // One event at a time, so that each is checked more than once.
   EXPECT_EQ(ops(queue, 0, {1, 1 << 20, true}), "sccscc");
   EXPECT_EQ(ops(queue, 1, kAll), "scscscsc");
   EXPECT_EQ(queue.handled(), 8u);
