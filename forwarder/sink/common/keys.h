@@ -14,8 +14,8 @@ namespace walspout {
 template <typename T>
 using RouteOf = Route T::*;
 
-// The key `name` with the templates, and "unmapped"; where rows are no documents, without a place
-// for schemas.
+// Adds the key `name` with the templates, "unmapped", and, unless `with_schemas` is false,
+// "schemas_to".
 template <typename T>
 void add_route(KeyTable<T>& table, const std::string& name, RouteOf<T> route, std::string help,
                bool with_schemas = true) {
