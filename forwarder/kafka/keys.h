@@ -11,7 +11,7 @@ namespace walspout {
 
 [[nodiscard]] KeyTable<KafkaSasl> kafka_sasl_table();
 
-// What is wrong with HOST:PORT; an empty text: nothing.
+// What is wrong with HOST:PORT; empty: nothing.
 [[nodiscard]] std::string kafka_broker_problem(const std::string& broker);
 
 // T is a KafkaAccess.

@@ -96,8 +96,7 @@ KeyTable<HttpConfig> table() {
   return table;
 }
 
-// A request that the deadline of its delivery cuts is sent again, although the receiver may have
-// taken it.
+// A request that deliver_timeout cuts is sent again, although the receiver may have taken it.
 std::optional<KeyProblem> fit_timeout(SinkConfig& sink, const Section::Has& has) {
   auto& http = std::any_cast<HttpConfig&>(sink.options);
   if (http.timeout <= sink.deliver_timeout) return std::nullopt;
