@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kLongestLine = 64 * 1024;  // bytes of an answer
 constexpr size_t kInput = 64 * 1024;        // bytes read at once
-constexpr size_t kRounds = 16;          // reads at once, so that writes and the deadline do not wait
+constexpr size_t kRounds = 16;          // reads in a row, so that writes do not wait
 constexpr size_t kExcerpt = 120;        // bytes of a line, in errors
 constexpr size_t kLongestError = 1000;  // bytes of a program's error about an event
 constexpr size_t kLeastSecret = 8;      // bytes; shorter variables are hidden only if from a file

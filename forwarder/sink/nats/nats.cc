@@ -107,7 +107,7 @@ std::optional<std::string> NatsSink::common_place(const NatsConfig& a, const Nat
   return "subject \"" + *subject + "\" of the same server";
 }
 
-// Of the connection: any message may be meant.
+// For an error of the connection: mask the keys of all messages.
 Error NatsSink::masked(Error error) const {
   error.what = mask_.apply(keys_.apply(std::move(error.what)));
   return error;
@@ -118,7 +118,7 @@ Error NatsSink::masked(uint64_t number, Error error) const {
   return error;
 }
 
-// Each server gets its share of the time that is left, beginning with the one that was good last.
+// Each server gets a share of the remaining time. The last good server is the first.
 Result<void> NatsSink::open(TimePoint deadline) {
   const TimePoint end = std::min(deadline, Clock::now() + config_.connect_timeout);
   std::optional<Error> first;
@@ -135,7 +135,7 @@ Result<void> NatsSink::open(TimePoint deadline) {
       return {};
     }
     Error error = std::move(opened.error());
-    // What an operator has to change comes first, unless another server may come back.
+    // Report first what an operator must change, unless another server may come back.
     if (!first || (first->kind == ErrorKind::kFatal && error.kind == ErrorKind::kRetry)) {
       if (first) others += "; " + first->message();
       first = std::move(error);
@@ -175,7 +175,7 @@ void NatsSink::abandon() {
 }
 
 Result<void> NatsSink::check(const SourceState&, TimePoint deadline) {
-  // What is there now counts, and not what was there when we connected.
+  // Look at the streams of now, not at those of the time of connecting.
   if (window_.flight().empty()) renew_ = true;
   if (auto connected = window_.connect(deadline); !connected) return connected;
   Flight& flight = window_.flight();
@@ -236,7 +236,7 @@ void NatsSink::take_answer(uint64_t number, const NatsFrame& answer, Flight& fli
     homeless_.push_back(number);
     return;
   }
-  // {"stream":"S","seq":7}, and perhaps "duplicate":true, which is as good
+  // {"stream":"S","seq":7}, also with "duplicate":true, is success
   if (answer.body.find("\"error\"") == std::string_view::npos &&
       answer.body.find("\"seq\":") != std::string_view::npos) {
     flight.done(number);
@@ -258,7 +258,7 @@ void NatsSink::take_answer(uint64_t number, const NatsFrame& answer, Flight& fli
                       link_->name()}));
 }
 
-// One look tells for all messages with that subject.
+// One query serves all messages with the same subject.
 tl::expected<void, Broken> NatsSink::judge_homeless(Flight& flight) {
   std::map<std::string, Error> reasons;
   while (!homeless_.empty()) {

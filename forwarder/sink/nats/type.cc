@@ -38,7 +38,7 @@ KeyTable<NatsStreamConfig> stream_table() {
   return table;
 }
 
-// What the server allows in a name of a stream.
+// What the server forbids in a stream's name.
 std::optional<KeyProblem> stream_problem(NatsStreamConfig& stream, const Section::Has&) {
   if (stream.name.find_first_of(".*>/\\ \t\r\n") != std::string::npos) {
     return KeyProblem{"name", "\"name\" of a stream has no dots, wildcards, slashes and spaces"};
