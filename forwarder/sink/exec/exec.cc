@@ -8,11 +8,11 @@ namespace {
 
 constexpr size_t kLongestLine = 64 * 1024;  // bytes of an answer
 constexpr size_t kInput = 64 * 1024;        // bytes read at once
-constexpr size_t kRounds = 16;          // reads in a row, so that writes do not wait
-constexpr size_t kExcerpt = 120;        // bytes of a line, in errors
-constexpr size_t kLongestError = 1000;  // bytes of a program's error about an event
-constexpr size_t kLeastSecret = 8;      // bytes; shorter variables are hidden only if from a file
-constexpr size_t kRemembered = 4096;    // answered events
+constexpr size_t kRounds = 16;              // reads in a row, so that writes do not wait
+constexpr size_t kExcerpt = 120;            // bytes of a line, in errors
+constexpr size_t kLongestError = 1000;      // bytes of a program's error about an event
+constexpr size_t kLeastSecret = 8;    // bytes; shorter variables are hidden only if from a file
+constexpr size_t kRemembered = 4096;  // answered events
 constexpr std::chrono::seconds kHalfClosed{1};  // from closing a pipe to the program's end
 constexpr std::string_view kIdFirst = R"({"id":")";
 
@@ -89,7 +89,7 @@ void ExecSink::idle() {
 Result<WindowClient::Connection> ExecSink::connect(TimePoint deadline) {
   if (process_ != nullptr) return Connection::kSame;
   if (ending_ != nullptr && !ending_->end(config_.grace, deadline)) {
-    return retry("the program was told to end and has not ended yet. The next program starts then",
+    return retry("the program was told to end and has not ended yet. It is started again after its end",
                  name_);
   }
   ending_.reset();

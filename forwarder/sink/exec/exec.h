@@ -89,7 +89,7 @@ class ExecSink final : public Sink, private WindowClient {
   std::unique_ptr<ExecProcess> ending_;  // the previous program, until it has ended
   ExecOutbox outbox_;
   ExecLines lines_;
-  std::vector<char> input_;  // kept for its memory
+  std::vector<char> input_;  // reused, to save allocations
   uint64_t expected_ = 1;    // the number of the next answer, if in order
   std::deque<Id> answered_;  // the latest
   TimePoint waiting_since_;  // since when an event waits for an answer

@@ -5,7 +5,7 @@
 // of a key arrive in order.
 //
 // Requests are signed as Standard Webhooks specifies. `webhook-id` is the event's id. For an array
-// of several events it is made of all their ids, so a receiver that drops known ids never drops an
+// of several events it is made of all their ids. So a receiver that drops known ids never drops an
 // array with other events.
 //
 // answer.h says what each answer means.

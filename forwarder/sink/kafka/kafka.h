@@ -102,13 +102,12 @@ class KafkaSink final : public Sink, private WindowClient {
   KafkaExactlyOnce once_;
   std::unique_ptr<KafkaLink> link_;
   std::vector<std::string> warnings_;
-  TimePoint deadline_;            // of the current call
-  Progress* progress_ = nullptr;  // of deliver(), during the call
-  std::unordered_map<uint64_t, size_t>
-      several_;                     // pending reports of events with several messages
+  TimePoint deadline_;                            // of the current call
+  Progress* progress_ = nullptr;                  // of deliver(), during the call
+  std::unordered_map<uint64_t, size_t> several_;  // pending reports of events with several messages
   std::optional<Error> half_sent_;  // an event with several messages was sent in part,
                                     // or a transaction did not begin
-  std::string topic_name_;          // kept for its memory
+  std::string topic_name_;          // reused, to save allocations
 };
 
 }  // namespace walspout

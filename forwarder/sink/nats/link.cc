@@ -157,7 +157,7 @@ void NatsLink::move_body() {
   answer_ping();
 }
 
-// Behind what is not sent of the last message.
+// A PONG must follow the last message's body.
 void NatsLink::answer_ping() {
   if (pong_due_ && body_.empty()) output_ += "PONG\r\n";
   pong_due_ = pong_due_ && !body_.empty();
@@ -294,7 +294,7 @@ Result<void> NatsLink::listen(TimePoint until, const Answered& answered) {
 
 Result<NatsReply> NatsLink::ask(const std::string& question, const std::string& text,
                                 TimePoint deadline, const Answered& answered) {
-  // Behind what is not sent of the last message.
+  // The question must follow the last message's body.
   while (!body_.empty()) {
     if (Clock::now() >= deadline) return NatsReply{};
     if (auto heard = listen(deadline, answered); !heard) return tl::unexpected(heard.error());

@@ -117,13 +117,13 @@ class NatsLink {
   std::string who_;          // the user, for messages
   std::unique_ptr<Socket> socket_;
   NatsFrameReader reader_;
-  std::vector<char> input_;  // kept for its memory
+  std::vector<char> input_;  // reused, to save allocations
 
   std::string output_;     // unsent bytes; the first message may be sent in part
   size_t sent_ = 0;        // bytes of output_
   std::string_view body_;  // the part of the last body not yet in output_
   std::string kept_body_;
-  std::string reply_;  // kept for its memory
+  std::string reply_;  // reused, to save allocations
 
   std::string asked_;                // the subject of the open question
   std::optional<NatsReply> answer_;  // the answer to that question

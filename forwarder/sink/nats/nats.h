@@ -113,7 +113,7 @@ class NatsSink final : public Sink, private WindowClient {
   TimePoint heard_;     // the last acknowledgement, or the first message in flight
   Subjects subjects_;
   std::vector<uint64_t> homeless_;  // numbers of messages that no stream took
-  std::string subject_;             // a member to reuse its memory, as headers_
+  std::string subject_;             // reused, to save allocations; also headers_
   std::string headers_;
 };
 

@@ -12,10 +12,10 @@ std::string quoted(const std::string& name) {
   return "\"" + name + "\"";
 }
 
-// Which key fills a column of the target; two may not fill the same one.
+// Which key fills a column of the target; two keys may not fill the same column.
 class Filled {
  public:
-  // What is wrong; nothing: the column was not filled yet.
+  // Returns what is wrong; nothing: no other key fills the column.
   std::optional<KeyProblem> add(const std::string& key, const std::string& column,
                                 const std::string& from) {
     if (column.empty()) {

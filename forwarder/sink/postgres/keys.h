@@ -1,5 +1,4 @@
-// The keys that say how rows are written, with their rules: of the sink, and of an item of
-// `tables`.
+// The keys that say how rows are written, and their rules, for the sink and for items of `tables`.
 #pragma once
 
 #include <optional>
@@ -10,17 +9,17 @@
 
 namespace walspout {
 
-// The table of an item of `tables`.
+// The keys of an item of `tables`.
 KeyTable<TablesConfig> postgres_tables_table();
 
-// What is wrong with settings as a whole; nothing: they are good.
+// What is wrong with the combination of settings; nothing: they are good.
 std::optional<KeyProblem> rows_problem(const RowsConfig& rows);
 
 KeyTable<ColumnsConfig> columns_table();
 KeyTable<HistoryConfig> history_table();
 
-// The keys of `rows`, a member of T. `initial`: what is said of their defaults; empty: the defaults
-// themselves.
+// Adds the keys of `rows`, a member of T. `initial`: the text for their defaults; empty: the
+// defaults.
 template <typename T>
 void add_rows_keys(KeyTable<T>& table, RowsConfig T::*rows, const std::string& initial = "") {
   const auto with_initial = [&initial](auto inner) {

@@ -133,10 +133,10 @@ class RabbitmqLink {
   std::unique_ptr<Socket> socket_;
   RabbitmqFrameReader reader_;
   std::unique_ptr<amqp_pool_t, EmptyPool> pool_;  // memory of the last decoded method
-  std::vector<char> input_;                       // kept for its memory
+  std::vector<char> input_;                       // reused, to save allocations
 
-  std::string output_;  // unsent frames; the first may be sent in part
-  size_t sent_ = 0;     // bytes of output_
+  std::string output_;     // unsent frames; the first may be sent in part
+  size_t sent_ = 0;        // bytes of output_
   std::string_view body_;  // the part of the last body not yet in output_
   std::string kept_body_;
   uint64_t published_ = 0;

@@ -74,9 +74,8 @@ class RabbitmqSink final : public Sink, private WindowClient {
   Window window_;
   std::unique_ptr<RabbitmqLink> link_;
   std::optional<std::string> blocked_;  // why the broker takes no messages now
-  std::map<uint64_t, Error>
-      returned_;             // by tag: messages without a queue; the confirm follows
-  std::string routing_key_;  // kept for its memory
+  std::map<uint64_t, Error> returned_;  // by tag: messages without a queue; the confirm follows
+  std::string routing_key_;             // reused, to save allocations
 };
 
 }  // namespace walspout

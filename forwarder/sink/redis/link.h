@@ -120,7 +120,7 @@ class RedisLink {
   TlsConfig tls_;                                 // for the remedy in TLS errors
   redisReplyObjectFunctions* objects_ = nullptr;  // hiredis' own
   std::deque<RedisTransaction*> expected_;        // in the order of their replies
-  RedisTransaction* transaction_ = nullptr;  // the first of them; hiredis has its address
+  RedisTransaction* transaction_ = nullptr;       // the first of them; hiredis has its address
 };
 
 }  // namespace walspout

@@ -155,7 +155,7 @@ class RedisSink final : public Sink {
   std::vector<std::string> warnings_;  // of the last check
   uint64_t batch_ = 0;                 // number of the last batch that was queued
 
-  // For the current call; members only to reuse their memory.
+  // For the current call; reused, to save allocations.
   std::vector<RedisStream*> targets_;  // of each event; null: dropped
   std::array<Batch, 2> batches_;
   std::string buffer_;

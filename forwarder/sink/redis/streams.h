@@ -166,7 +166,7 @@ class RedisStreams {
   std::vector<std::pair<std::string, RedisEnd>> unnoted_;  // ends of streams that have lost entries
   std::unordered_map<std::string, std::unique_ptr<RedisStream>> streams_;
 
-  // For the current call; members only to reuse their memory.
+  // For the current call; reused, to save allocations.
   std::vector<RedisStream*> unseen_;
   std::vector<RedisStream*> others_;
   std::vector<RedisClaim> doubts_;

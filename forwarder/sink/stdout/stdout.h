@@ -34,7 +34,7 @@ class StdoutSink final : public Sink {
 
   int fd_;
   std::string unfinished_;  // the rest of a line whose beginning was written
-  std::string buffer_;      // lines of the call under way; kept for its memory
+  std::string buffer_;      // lines of the current call; reused, to save allocations
 };
 
 }  // namespace walspout
