@@ -38,8 +38,7 @@ KeyTable<KafkaConfig> table() {
                      "How batches are compressed")
       .key("linger", &KafkaConfig::linger, "How long a batch waits for more messages")
       .initially("not at all")
-      .key("unconfirmed", &KafkaConfig::unconfirmed,
-           "Messages sent before their confirms are awaited")
+      .key("unconfirmed", &KafkaConfig::unconfirmed, "Messages without a confirm, at most")
       .between(1, 1'000'000)
       .key("exactly_once", &KafkaConfig::exactly_once,
            "Readers of what is committed (`read_committed`) get each event once: events go in "

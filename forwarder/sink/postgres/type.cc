@@ -37,7 +37,8 @@ KeyTable<PostgresConfig> table() {
   KeyTable<PostgresConfig> table;
   table
       .key("dsn", &PostgresConfig::dsn,
-           "Whatever libpq understands; several hosts with `target_session_attrs=read-write`; TLS "
+           "Any connection string of libpq; several hosts with `target_session_attrs=read-write`; "
+           "TLS "
            "by `sslmode=verify-full sslrootcert=/etc/ssl/ca.pem`")
       .required();
   add_route(table, "target", &PostgresConfig::target,
