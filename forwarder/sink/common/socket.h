@@ -19,7 +19,7 @@ namespace walspout {
 struct SocketAddress {
   std::string host;
   int port = 0;
-  std::string name;              // for people: without user and password
+  std::string name;              // for messages: without user and password
   std::string peer{"receiver"};  // what messages call it
 };
 

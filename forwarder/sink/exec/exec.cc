@@ -89,8 +89,9 @@ void ExecSink::idle() {
 Result<WindowClient::Connection> ExecSink::connect(TimePoint deadline) {
   if (process_ != nullptr) return Connection::kSame;
   if (ending_ != nullptr && !ending_->end(config_.grace, deadline)) {
-    return retry("the program was told to end and has not ended yet. It is started again after its end",
-                 name_);
+    return retry(
+        "the program was told to end and has not ended yet. The next program starts after that",
+        name_);
   }
   ending_.reset();
   if (untold_) return Failure(*std::exchange(untold_, std::nullopt));

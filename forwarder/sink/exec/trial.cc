@@ -284,7 +284,7 @@ class Trial {
     const auto& [id, answer] = *dialogue.errors().begin();
     say_({false, what + ": it refused event " + id + ": " + printable(*answer.error, 200),
           "A document like that can come at any time. An event that is refused with kind retry "
-          "comes again for ever"});
+          "comes again forever"});
     return false;
   }
 

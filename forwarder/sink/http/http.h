@@ -71,7 +71,7 @@ class HttpSink final : public Sink, private WindowClient {
   [[nodiscard]] Result<bool> submit(uint64_t number, const Event& event) override;
   [[nodiscard]] tl::expected<void, Broken> poll(TimePoint until, Flight& flight) override;
   void withdraw(Flight& flight) override;
-  // Closes the connections of requests under way.
+  // Closes the connections of requests in flight.
   void abandon() override;
   Error late(const Flight& flight) const override;
 
@@ -98,7 +98,7 @@ class HttpSink final : public Sink, private WindowClient {
 
   std::unique_ptr<CURLM, FreeMulti> multi_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // freed before multi_
-  size_t busy_ = 0;                           // requests under way
+  size_t busy_ = 0;                           // requests in flight
   TimePoint deadline_;                        // of the current call
   Window window_;
 };

@@ -96,7 +96,7 @@ Result<bool> KafkaExactlyOnce::has(const Event& event) {
     if (event.commit_time <= position_->time) return true;
     return Failure(another_history("is " + to_string(position_->lsn) + ", and event " +
                                    std::string(EventId(event).view()) +
-                                   " before it was committed after all that was delivered"));
+                                   " before it was committed later than all delivered events"));
   }
   latest_ = std::max(latest_, event.commit_time);
   return false;

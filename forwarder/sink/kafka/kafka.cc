@@ -341,7 +341,8 @@ tl::expected<void, Broken> KafkaSink::hear(rd_kafka_event_t* reports, Flight& fl
 
 // The next producer looks for the topic, and makes it if create_topics is set.
 Error KafkaSink::gone(const std::string& topic) const {
-  return {ErrorKind::kRetry, "topic \"" + topic + "\" is gone, and is looked for", name_};
+  return {ErrorKind::kRetry, "topic \"" + topic + "\" is gone: the next producer looks for it",
+          name_};
 }
 
 // Messages of one batch fail together, so another one may be at fault.
@@ -386,7 +387,7 @@ void KafkaSink::blame(Error error, uint64_t number, size_t together, Flight& fli
 
 Error KafkaSink::late(const Flight& flight) const {
   const std::string kept =
-      std::to_string(flight.pending()) + " messages stay under way with the same producer";
+      std::to_string(flight.pending()) + " messages stay in flight with the same producer";
   if (link_->trouble()) {
     Error error = *link_->trouble();
     error.what += ". " + kept;

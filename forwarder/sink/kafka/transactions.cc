@@ -148,7 +148,7 @@ Error KafkaTransactions::judge(rd_kafka_error_t* failed, const char* what) {
 Error KafkaTransactions::fenced() const {
   return {ErrorKind::kFatal,
           "another producer with the transactional id \"" + id_ +
-              "\" has taken over, and this one writes nothing any more: another forwarder, perhaps "
+              "\" has taken over, so this one no longer writes: another forwarder, perhaps "
               "of a copy of the server. Stop that one, or give this sink another `name`. This "
               "forwarder takes over when it gets the slot again, is reloaded (SIGHUP) or started "
               "again",

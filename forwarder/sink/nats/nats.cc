@@ -288,7 +288,7 @@ tl::expected<void, Broken> NatsSink::poll(TimePoint until, Flight& flight) {
   if (flight.pending() > 0 && Clock::now() >= heard_ + config_.ack_timeout) {
     return tl::unexpected(Broken{Error{
         ErrorKind::kRetry,
-        "JetStream has acknowledged nothing for ack_timeout: what was under way is sent again "
+        "JetStream has acknowledged nothing for ack_timeout: messages in flight are sent again "
         "on another connection",
         link_->name()}});
   }
@@ -301,7 +301,7 @@ Error NatsSink::late(const Flight& flight) const {
                          : "JetStream did not acknowledge in time (deliver_timeout)";
   if (!flight.empty()) {
     what += ". " + std::to_string(flight.next() - flight.first()) +
-            " messages stay under way on the same connection";
+            " messages stay in flight on the same connection";
   }
   return {ErrorKind::kRetry, what, link_->name()};
 }

@@ -216,7 +216,7 @@ Result<bool> PostgresPositions::has(const Event& event, const std::string& where
   if (event.commit_time <= position_->time) return true;
   return Failure(another_history("is " + to_string(position_->lsn) + ", and event " +
                                      std::string(EventId(event).view()) +
-                                     " before it was committed after all that was delivered",
+                                     " before it was committed later than all delivered events",
                                  where));
 }
 

@@ -50,7 +50,7 @@ std::string name_of(const Event& event) {
 
 Failure too_old(const Event& event) {
   return reject(
-      "the event is of the past, and the target may have a newer row: backfill the table, or, if "
+      "the event is old, and the target may have a newer row: backfill the table, or, if "
       "nothing has changed since, replay with --overwrite",
       name_of(event));
 }

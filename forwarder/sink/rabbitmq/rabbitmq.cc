@@ -245,7 +245,7 @@ Broken RabbitmqSink::closed(const RabbitmqNews& news, const Flight& flight) cons
 Error RabbitmqSink::late(const Flight& flight) const {
   const std::string kept = flight.empty() ? ""
                                           : ". " + std::to_string(flight.next() - flight.first()) +
-                                                " messages stay under way on the same connection";
+                                                " messages stay in flight on the same connection";
   if (blocked_) {
     return {ErrorKind::kRetry,
             "RabbitMQ blocks publishers (" + *blocked_ +

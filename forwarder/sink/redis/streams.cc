@@ -380,8 +380,8 @@ Delivery RedisStreams::explain(RedisLink& link, std::span<const Event> events,
     const RedisId id = RedisId::of(events[stream->absent]);
     if (may_have_lost(**reply, id) || !outcome) continue;
     outcome = failed(unproven(*stream, "refuses id " + id.text() +
-                                           " as too small, never had it, and has lost nothing so "
-                                           "late")
+                                           " as too small, never had it, and has lost no entry "
+                                           "at or beyond that id")
                          .value(),
                      stream->absent);
   }
@@ -423,8 +423,8 @@ Result<void> RedisStreams::judge_entry(const redisReply& reply, const Event& eve
   }
   if (replay_) {
     return reject("stream \"" + stream.name +
-                      "\" has later entries, and not this one: Redis adds " + id.text() +
-                      " behind them no more. Replay with --to NAME puts it into another stream",
+                      "\" has later entries, and not this one: Redis cannot add " + id.text() +
+                      " behind these. Replay with --to NAME puts the event into another stream",
                   where_);
   }
   if (id <= stream.delivered.id && time <= stream.delivered.time) return {};
