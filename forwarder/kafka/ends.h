@@ -1,4 +1,4 @@
-// The first and last offsets of a partition.
+// The first and end offsets of a partition.
 #pragma once
 
 #include <librdkafka/rdkafka.h>

@@ -384,7 +384,7 @@ tl::expected<void, Broken> HttpSink::poll(TimePoint until, Flight& flight) {
   return {};
 }
 
-// Reads answers. Returns whether a request is in flight.
+// Sends and reads what is possible now. Returns whether a request is in flight.
 bool HttpSink::take_in(Flight& flight) {
   int running = 0;
   curl_multi_perform(multi_.get(), &running);

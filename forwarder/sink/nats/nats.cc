@@ -135,7 +135,7 @@ Result<void> NatsSink::open(TimePoint deadline) {
       return {};
     }
     Error error = std::move(opened.error());
-    // Report first what an operator must change, unless another server may come back.
+    // An error that may pass comes before one that an operator must fix.
     if (!first || (first->kind == ErrorKind::kFatal && error.kind == ErrorKind::kRetry)) {
       if (first) others += "; " + first->message();
       first = std::move(error);
