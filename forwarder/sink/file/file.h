@@ -1,7 +1,7 @@
 // Events as lines of a file: one document a line, on disk before they count as delivered.
 //
-// A file has only whole lines. A rest of a failed write is cut off at once; a rest of a crash, when
-// the file is next opened. So a file has one writer at a time, which holds a lock.
+// A file has only whole lines. Bytes that a failed write left are cut off at once; bytes that a
+// crash left, when the file is next opened. So a file has one writer at a time, which holds a lock.
 //
 // The sink leaves a renamed file at once, also without reopen(). Events count as delivered only in
 // a file that still has its name after the sync. So a program may compress a renamed file at once.

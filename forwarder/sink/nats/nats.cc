@@ -175,7 +175,7 @@ void NatsSink::abandon() {
 }
 
 Result<void> NatsSink::check(const SourceState&, TimePoint deadline) {
-  // Look at the streams of now, not at those of the time of connecting.
+  // Inspect the current streams, not those of the time of connecting.
   if (window_.flight().empty()) renew_ = true;
   if (auto connected = window_.connect(deadline); !connected) return connected;
   Flight& flight = window_.flight();
