@@ -11,11 +11,11 @@ namespace walspout {
 namespace {
 
 constexpr Milliseconds kFirstWait{50};
-// A host may have several addresses, of which the library tries one after the other.
+// A host may have several addresses, which the library tries one after the other.
 constexpr Milliseconds kDownFor{1'000};
 constexpr Milliseconds kTellingFor{10'000};
 constexpr std::chrono::minutes kTokenFor{5};
-constexpr int kWarning = 4;  // of syslog's levels
+constexpr int kWarning = 4;  // a level of syslog
 
 }  // namespace
 
@@ -93,7 +93,7 @@ Result<void> KafkaHandle::hear(rd_kafka_event_t* event) {
   return {};
 }
 
-// The library asks again before the time is over that it is told here.
+// The library asks for the next token before the lifetime given here ends.
 void KafkaHandle::give_token() {
   Secret token = access_.sasl->token;
   if (auto changed = token.reread(); !changed) {
@@ -116,7 +116,7 @@ void KafkaHandle::hear_log(rd_kafka_event_t* event) {
   const char* text = nullptr;
   int level = 0;
   if (rd_kafka_event_log(event, &facility, &text, &level) != 0 || level > kWarning) return;
-  // Errors come as such, too, and say more of what they are.
+  // Errors also arrive as error events, which say more.
   if (!trouble_) trouble_ = Error{ErrorKind::kRetry, mask_.apply(text), where_};
 }
 
@@ -136,7 +136,7 @@ Result<void> KafkaHandle::hear_error(rd_kafka_event_t* event) {
     note_down();
     if (trouble_) return {};
   }
-  // A host has several addresses, of which one may say what is wrong, and the next one refuse.
+  // A host may have several addresses: one may say what is wrong, and the next one just refuse.
   const bool telling = code != RD_KAFKA_RESP_ERR__TRANSPORT;
   if (!telling && telling_until_ && Clock::now() < *telling_until_) return {};
   if (telling) telling_until_ = Clock::now() + kTellingFor;

@@ -52,7 +52,7 @@ void ExecTalk::line(TimePoint now) {
   cut_ = false;
 }
 
-// A secret that is cut at the end is known by the dots behind it.
+// The mask finds a cut secret by the dots behind it.
 std::string ExecTalk::show(std::string_view text, size_t most) const {
   if (text.size() <= kLongest + kCut.size()) return printable(mask_.apply(std::string(text)), most);
   return printable(mask_.apply(std::string(text.substr(0, kLongest)).append(kCut)), most);

@@ -78,11 +78,11 @@ KeyTable<HttpConfig> table() {
            "environment's proxy is ignored")
       .initially("none")
       .section("codes", &HttpConfig::codes, codes_table(),
-               "What codes of answers mean where the default does not fit: codes, "
-               "such as `404`, and classes, such as `4xx`")
+               "What status codes mean if the default does not fit: codes, such as `404`, and "
+               "classes, such as `4xx`")
       .key("retry_after_max", &HttpConfig::retry_after_max,
            "The longest pause that `Retry-After` may ask for")
-      .section("tls", &HttpConfig::tls, tls_table(), "TLS; whether it is used the URL says")
+      .section("tls", &HttpConfig::tls, tls_table(), "TLS; the URL says whether it is used")
       .key("connect_timeout", &HttpConfig::connect_timeout, "Time limit of connecting")
       .key("timeout", &HttpConfig::timeout,
            "Time limit of a request, at most `deliver_timeout`. No request starts that "
@@ -96,8 +96,7 @@ KeyTable<HttpConfig> table() {
   return table;
 }
 
-// A request that the deadline of its delivery cuts is sent again, although the receiver may have
-// taken it.
+// A request that deliver_timeout cuts is sent again, although the receiver may have taken it.
 std::optional<KeyProblem> fit_timeout(SinkConfig& sink, const Section::Has& has) {
   auto& http = std::any_cast<HttpConfig&>(sink.options);
   if (http.timeout <= sink.deliver_timeout) return std::nullopt;

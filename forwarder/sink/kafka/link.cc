@@ -33,7 +33,7 @@ std::string kafka_create_command(const KafkaConfig& config, const std::string& n
   if (how.replication_factor > 0) {
     command += " --replication-factor " + std::to_string(how.replication_factor);
   }
-  // Whether a topic of events is compacted is for its owner to say.
+  // Of the options, show only the policy, which the topic's owner decides.
   for (const auto& [option, value] : how.config) {
     if (option == "cleanup.policy") command += " --config " + option + "=" + value.reveal();
   }
@@ -145,7 +145,7 @@ Result<void> KafkaLink::find_topic(const std::string& name, const KafkaTopics& h
         }
         break;
       case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
-        break;  // as of a topic that was just made
+        break;  // a topic that was just made has none
       default:
         return tl::unexpected(kafka_error(state, name, where()));
     }

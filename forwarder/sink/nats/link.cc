@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kInput = 64 * 1024;
 
-// A subject that no other connection has, with a dot behind.
+// A subject unique to this connection, with a dot at its end.
 std::string new_inbox(const std::string& prefix) {
   constexpr std::string_view kDigits =
       "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -73,7 +73,7 @@ Result<void> NatsLink::login(const NatsServer& server, const NatsConfig& config,
   }
   const bool tls = server.tls || wanted;
   if (tls) {
-    // What came before the handshake may be another's word.
+    // Bytes before the handshake may be an attacker's.
     if (!reader_.is_empty()) return retry("more than INFO came before TLS", name_);
     if (auto started = socket_->start_tls(config.tls, deadline); !started) return started;
   }
@@ -157,7 +157,7 @@ void NatsLink::move_body() {
   answer_ping();
 }
 
-// Behind what is not sent of the last message.
+// A PONG must follow the last message's body.
 void NatsLink::answer_ping() {
   if (pong_due_ && body_.empty()) output_ += "PONG\r\n";
   pong_due_ = pong_due_ && !body_.empty();
@@ -184,7 +184,7 @@ Result<void> NatsLink::flush() {
   }
 }
 
-// False: there was nothing.
+// Receives bytes. False: there were none.
 Result<bool> NatsLink::receive() {
   const auto got = socket_->receive(input_.data(), input_.size());
   if (!got) return tl::unexpected(got.error());
@@ -194,7 +194,7 @@ Result<bool> NatsLink::receive() {
   return true;
 }
 
-// Whether there was an answer.
+// Handles received frames. Returns whether there was an answer.
 Result<bool> NatsLink::take_frames(const Answered& answered) {
   bool any = false;
   for (;;) {
@@ -256,7 +256,7 @@ TimePoint NatsLink::next_beat() const {
   return std::min(heard_ + 2 * heartbeat_, std::max(heard_, pinged_) + heartbeat_ / 2);
 }
 
-// All that has come was received.
+// Sends and expects pings. All available bytes must have been received.
 Result<void> NatsLink::beat() {
   const TimePoint now = Clock::now();
   if (now < next_beat()) return {};
@@ -266,7 +266,7 @@ Result<void> NatsLink::beat() {
                  name_);
   }
   pinged_ = now;
-  // A server that does not read what is there will not read this, either.
+  // A server that does not read earlier bytes will not read a ping, either.
   if (!has_unsent()) output_ += "PING\r\n";
   return {};
 }
@@ -275,7 +275,7 @@ Result<void> NatsLink::listen(TimePoint until, const Answered& answered) {
   const bool had_room = has_room();
   for (;;) {
     const auto flushed = flush();
-    // The server may have said why before it closed the connection.
+    // The server may have sent the reason before it closed the connection.
     const auto received = receive();
     const auto taken = take_frames(answered);
     if (!taken) return tl::unexpected(taken.error());
@@ -294,7 +294,7 @@ Result<void> NatsLink::listen(TimePoint until, const Answered& answered) {
 
 Result<NatsReply> NatsLink::ask(const std::string& question, const std::string& text,
                                 TimePoint deadline, const Answered& answered) {
-  // Behind what is not sent of the last message.
+  // The question must follow the last message's body.
   while (!body_.empty()) {
     if (Clock::now() >= deadline) return NatsReply{};
     if (auto heard = listen(deadline, answered); !heard) return tl::unexpected(heard.error());

@@ -38,7 +38,7 @@ KeyTable<NatsStreamConfig> stream_table() {
   return table;
 }
 
-// What the server allows in a name of a stream.
+// What the server forbids in a stream's name.
 std::optional<KeyProblem> stream_problem(NatsStreamConfig& stream, const Section::Has&) {
   if (stream.name.find_first_of(".*>/\\ \t\r\n") != std::string::npos) {
     return KeyProblem{"name", "\"name\" of a stream has no dots, wildcards, slashes and spaces"};
@@ -51,20 +51,20 @@ KeyTable<NatsConfig> table() {
   stream.rule(stream_problem);
   KeyTable<NatsConfig> table;
   table
-      .key(
-          "servers", &NatsConfig::servers,
-          "`nats://[user:password@|token@]host[:port]`, or `tls://…` to insist on TLS; of several, "
-          "the next one is taken when one fails")
+      .key("servers", &NatsConfig::servers,
+           "`nats://[user:password@|token@]host[:port]`, or `tls://…` to require TLS; if one "
+           "server fails, the sink takes the next")
       .required();
   add_route(table, "subject", &NatsConfig::subject,
             "Template of the subject. In names that replace a placeholder, `%`, `.`, `*`, `>`, "
             "spaces and control characters become `%25`, `%2E` and so on");
   table.key("id_prefix", &NatsConfig::id_prefix,
-            "Stands before the event's id in `Nats-Msg-Id`: sources that share a stream need "
-            "different ones");
+            "Precedes the event's id in `Nats-Msg-Id`: sources that share a stream need different "
+            "prefixes");
   table
       .section("create_stream", &NatsConfig::create_stream, stream,
-               "Makes this stream if it is missing; without, a stream must take the subjects")
+               "Makes this stream if it is missing; without this section, a stream must take the "
+               "subjects")
       .key("user", &NatsConfig::user, "User")
       .initially("the URL's")
       .key("password", &NatsConfig::password, "Password")
@@ -78,14 +78,13 @@ KeyTable<NatsConfig> table() {
       .initially("the server's")
       .key("inbox_prefix", &NatsConfig::inbox_prefix,
            "What the subjects of acknowledgements begin with")
-      .key("unconfirmed", &NatsConfig::unconfirmed,
-           "Messages published before their acknowledgements are awaited")
+      .key("unconfirmed", &NatsConfig::unconfirmed, "Messages without an acknowledgement, at most")
       .between(1, 65'535)
       .key("ack_timeout", &NatsConfig::ack_timeout,
-           "After so long without any acknowledgement, what is under way is sent again")
+           "After this long without any acknowledgement, messages in flight are sent again")
       .key("heartbeat", &NatsConfig::heartbeat,
-           "A server that is silent for twice this long, pings included, is given up")
-      .section("tls", &NatsConfig::tls, tls_table(), "TLS; whether it is used URL and server say")
+           "A server that is silent for twice this long, also to pings, is given up")
+      .section("tls", &NatsConfig::tls, tls_table(), "TLS; URL and server say whether it is used")
       .key("connect_timeout", &NatsConfig::connect_timeout, "Time limit of connecting");
   return table;
 }

@@ -12,10 +12,10 @@ std::string quoted(const std::string& name) {
   return "\"" + name + "\"";
 }
 
-// Which key fills a column of the target; two may not fill the same one.
+// Which key fills a column of the target; two keys may not fill the same column.
 class Filled {
  public:
-  // What is wrong; nothing: the column was not filled yet.
+  // Returns what is wrong; nothing: no other key fills the column.
   std::optional<KeyProblem> add(const std::string& key, const std::string& column,
                                 const std::string& from) {
     if (column.empty()) {
@@ -76,9 +76,9 @@ KeyTable<HistoryConfig> history_table() {
       .choice<bool>("preset", &HistoryConfig::kuvasz, {{"walspout", false}, {"kuvasz", true}},
                     "`kuvasz`: `kvsz_id`, `kvsz_start`, `kvsz_end` and `kvsz_deleted`, where they "
                     "are not given, and 9999-01-01 in place of infinity")
-      .key("id", &HistoryConfig::id, "Number of the version, which the target gives")
-      .key("start", &HistoryConfig::start, "When the version became the row")
-      .key("end", &HistoryConfig::end, "When the version ceased to be the row")
+      .key("id", &HistoryConfig::id, "Number of the version, given by the target")
+      .key("start", &HistoryConfig::start, "When the version became current")
+      .key("end", &HistoryConfig::end, "When the version stopped being current")
       .key("deleted", &HistoryConfig::deleted, "Whether the row was deleted then")
       .rule([](HistoryConfig& history, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("preset")) return std::nullopt;

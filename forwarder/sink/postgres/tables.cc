@@ -61,7 +61,7 @@ Result<PostgresTable*> PostgresTables::find(Connection& connection, const Event&
     return known->second;
   }
   auto found = look_up(connection, event, deadline);
-  // Rows of a table without columns that are known may have different ones.
+  // If a table's columns are unknown, its rows may have different columns.
   if (!found || event.table->columns.empty()) return found;
   latest_ = {event.table, event.op, *found};
   known_[{event.table, event.op}] = *found;
@@ -116,7 +116,7 @@ Result<PostgresTable*> PostgresTables::look_up(Connection& connection, const Eve
   return &entries.back()->table;
 }
 
-// Of a dead letter only the document is known: the server says which columns it has.
+// A dead letter is only a document, so the server finds the columns in it.
 Result<Table> PostgresTables::described(Connection& connection, const Event& event,
                                         TimePoint deadline) const {
   Table made{event.table->schema, event.table->name, {}};

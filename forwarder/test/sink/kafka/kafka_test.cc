@@ -641,7 +641,7 @@ TEST_F(KafkaSinkTest, AFrozenBrokerIsWaitedForWithTheSameMessages) {
   for (int i = 0; i < 3; ++i) {
     const DeliveryError error = failure(*sink, events_.span().subspan(1), 0.3);
     EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
-    EXPECT_THAT(error.error.what, HasSubstr("3 messages stay under way"));
+    EXPECT_THAT(error.error.what, HasSubstr("3 messages stay in flight"));
   }
   KafkaBroker::get().thaw();
   ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(1)));

@@ -358,7 +358,7 @@ TEST_F(PostgresSinkTest, AnotherHistoryIsNoticed) {
   later.commit_time++;
   const Delivery delivery = deliver(*sink, std::span(&later, 1));
   ASSERT_FALSE(delivery);
-  EXPECT_THAT(delivery.error().error.message(), HasSubstr("was committed after all"));
+  EXPECT_THAT(delivery.error().error.message(), HasSubstr("was committed later than all"));
 }
 
 TEST_F(PostgresSinkTest, SourcesThatItCannotServeAreRejected) {
