@@ -25,8 +25,8 @@ const std::vector<std::string> kShells{"bash", "zsh", "fish"};
 using walspout::kClean;
 using walspout::kUsage;
 
-// Takes the command of `sink-test` out of the arguments: all from the first one on that is no
-// option of ours, or from behind "--".
+// Takes the command of `sink-test` out of the arguments: everything after "--", or from the first
+// argument that is not our option.
 std::vector<std::string> take_command(int& argc, char** argv) {
   constexpr std::string_view kSinkTest = "sink-test";
   if (argc < 2 || argv[1] != kSinkTest) return {};
@@ -46,7 +46,7 @@ int print_version() {
   return kClean;
 }
 
-// As the help says them, those of groups too.
+// The options as the help shows them, also those of groups.
 void add_options(const CLI::App* app, std::vector<walspout::OptionHelp>& options) {
   for (const CLI::Option* option : app->get_options()) {
     walspout::OptionHelp help;
@@ -86,7 +86,7 @@ class Line {
       return kUsage;
     }
     if (words.front() == "-V" || words.front() == "--version") return print_version();
-    if (words.front() == "help") {  // of a command, if it names one
+    if (words.front() == "help") {  // perhaps followed by a command
       words.erase(words.begin());
       words.emplace_back("--help");
     }
@@ -190,7 +190,7 @@ class Line {
   walspout::StatusOptions status_;
 };
 
-// What delivers, and what is needed before and after.
+// The commands that deliver, and those for before and after.
 void Line::add_commands() {
   CLI::App* init = add("init", "write a commented configuration to begin with",
                        [this] { return walspout::init_command(start_); });
@@ -259,7 +259,7 @@ void Line::add_sink(CLI::App* command, walspout::CopiesOptions& copies) {
   command->add_option("--sink", copies.sink, "this one, where there are several");
 }
 
-// What looks at the tables that a sink of the type postgres fills.
+// The commands that look at the tables of a Postgres sink.
 void Line::add_copies() {
   CLI::App* compare =
       add("compare", "compare the rows of the source with those of its Postgres sink",
@@ -347,7 +347,7 @@ void Line::add_lists() {
 
 }  // namespace
 
-// Threads of a library that does not end would use what exit() takes away.
+// Threads of a library that does not end would use what exit() destroys.
 int ended(int code) {
   if (walspout::farewells() == 0) return code;
   std::fflush(nullptr);
@@ -355,7 +355,7 @@ int ended(int code) {
 }
 
 int main(int argc, char** argv) {
-  // A reader that has gone, of a socket or a pipe, is an error like others.
+  // Without the signal, a closed socket or pipe is an error like others.
   std::signal(SIGPIPE, SIG_IGN);
   try {
     return ended(Line().run(argc, argv));

@@ -73,7 +73,7 @@ std::vector<std::pair<std::string, std::string>> dialect_words() {
   return words;
 }
 
-// What depends on the envelope cannot go with documents of another form.
+// Rejects keys that need the envelope if the dialect has documents of another form.
 std::optional<KeyProblem> dialect_rule(SourceConfig& source, const Section::Has& has) {
   if (source.has_envelope()) {
     if (!has("dialect_options")) return std::nullopt;
