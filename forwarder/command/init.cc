@@ -12,7 +12,7 @@
 namespace walspout {
 namespace {
 
-// Commented, and good as it is where a database and Redis are on this machine.
+// Commented, and valid as it is if a database and Redis run on this machine.
 constexpr std::string_view kStart =
     R"(# Configuration of walspout. `walspout check FILE` says whether it would work, `walspout keys` lists
 # all keys, and `walspout schema` prints a JSON Schema for editors.

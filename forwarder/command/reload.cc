@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kMostNamed = 20;
 
-// The items of a list that is shorter now differ already in its length.
+// For an item of a list that became shorter: the list's length already counts as the difference.
 bool is_inside(const std::string& key, const std::string& outer) {
   return key.size() > outer.size() && key.starts_with(outer) &&
          (key[outer.size()] == '.' || key[outer.size()] == '[');
