@@ -1,4 +1,4 @@
-// Ends an object that may take longer to end than the caller can wait, such as a library's client
+// Ends an object that may take longer than the caller can wait. An example is a library's client
 // with threads of its own and a silent server.
 #pragma once
 
