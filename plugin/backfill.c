@@ -86,8 +86,8 @@ parse_options(ArrayType *array, Options *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("rows are not read in dialect %s", options->dialect->name),
-				 errhint("A reader lays changes over the rows that it reads, and needs the "
-						 "documents of dialect %s for that.", dialect_walspout.name)));
+				 errhint("A reader merges these rows with changes, and needs documents of "
+						 "dialect %s for that.", dialect_walspout.name)));
 	options->format = FORMAT_FRAMES;
 }
 

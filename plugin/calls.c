@@ -107,7 +107,7 @@ run_confined(CallRun *run)
 	run_call(run);
 	sandbox_leave();
 	if (call->sandbox == SANDBOX_LIBRARY && sandbox_refused())
-		elog(ERROR, "function %u went on without what it was refused", call->function.fn_oid);
+		elog(ERROR, "function %u continued after a rejected access", call->function.fn_oid);
 	if (call->conduct != NULL)
 		budget_note(call->conduct, false);
 }

@@ -108,9 +108,9 @@ quiet_report(void)
 	held_back = 0;
 	reported_at = now;
 	ereport(LOG_SERVER_ONLY,
-			(errmsg("walspout rendered a value, and this message came of it: %s", example),
+			(errmsg("a message appeared while walspout rendered a value: %s", example),
 			 others == 0 ? 0 :
-			 errdetail("Since the last line like this one, " UINT64_FORMAT " more messages came.",
+			 errdetail("Since the last such line, " UINT64_FORMAT " more messages appeared.",
 					   others),
 			 errhint("Such messages may come for each row. One in %d minutes is logged.",
 					 REPORT_MINUTES)));

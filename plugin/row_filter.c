@@ -192,7 +192,7 @@ prepare(void *arg)
 	foreach(lc, p->quals)
 		exprs = lappend(exprs, stringToNode(lfirst(lc)));
 	if (find_unfit((Node *) exprs, NULL))
-		elog(ERROR, "a row filter has what no publication accepts");
+		elog(ERROR, "a row filter has a node that no publication accepts");
 	expr = list_length(exprs) == 1 ? linitial(exprs) : make_orclause(exprs);
 	pull_varattnos((Node *) expr, 1, &p->filter->used[p->action]);
 	old = MemoryContextSwitchTo(p->filter->estate->es_query_cxt);

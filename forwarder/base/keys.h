@@ -61,9 +61,9 @@ struct Key {
   // A key that replaces this one. If this one is required, exactly one of both must be present,
   // else at most one. Empty: no such key.
   std::string unless{};
-  uint64_t least = 0;         // kNumber, kSize
-  uint64_t most = INT64_MAX;  // likewise
-  TextList words{};           // kChoice; kTexts: the allowed words, empty: all
+  uint64_t least = 0;                        // kNumber, kSize
+  uint64_t most = INT64_MAX;                 // likewise
+  TextList words{};                          // kChoice; kTexts: the allowed words, empty: all
   std::shared_ptr<const Section> section{};  // kSection, kSections
 
   // kTexts: what is wrong with an item; empty: nothing.

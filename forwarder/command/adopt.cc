@@ -127,7 +127,7 @@ std::string Adoption::against(const Row& slot, const Row& read) const {
   }
   const std::string transactions = text(read, 0);
   if (!transactions.empty() && transactions != "0") {
-    return transactions + " transactions were read from it since it was made, by somebody else";
+    return transactions + " transactions were read from it by another program since it was created";
   }
   if (server_version_ < kCarriesSlots) {
     return "pg_upgrade carries no slots over to a server before PostgreSQL 17, so the slot was "

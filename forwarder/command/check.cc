@@ -201,7 +201,7 @@ void Doctor::server() {
             ", walspout; SELECT pg_catalog.pg_reload_conf()");
   }
   if (setting("max_slot_wal_keep_size") == "-1") {
-    warn("max_slot_wal_keep_size is not set: while a sink is down the log fills the disk",
+    warn("max_slot_wal_keep_size is not set: while a sink is down, WAL fills the disk",
          "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_catalog.pg_reload_conf()");
   }
   if (value("SELECT count(*) FROM pg_catalog.pg_available_extensions WHERE name = 'walspout'") ==
@@ -429,7 +429,7 @@ void Doctor::slot() {
   std::string drop =
       "SELECT pg_catalog.pg_drop_replication_slot(" + Connection::quote_literal(name) + ")";
   if (text(slot, 8) == "physical") {
-    bad("slot \"" + name + "\" is a physical one: it keeps the log for a standby or an archive",
+    bad("slot \"" + name + "\" is a physical one: it keeps WAL for a standby or an archive",
         "choose another name for `slot`");
   } else if (text(slot, 0).empty()) {
     warn("slot \"" + name + "\" is being made just now, by process " + text(slot, 2),

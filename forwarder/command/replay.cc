@@ -163,7 +163,7 @@ void Replay::list(const DeadLetterReplay::Line& line, const Result<DeadLetter>& 
   Target* target = target_of(*letter);
   if (!target) return keep(line, "the configuration has no such pipeline and sink");
   if (!target->broken.empty()) return keep(line, target->broken);
-  std::printf("line %llu: %s %s %s.%s to pipeline %s, sink %s; was refused: %s\n",
+  std::printf("line %llu: %s %s %s.%s to pipeline %s, sink %s; was rejected: %s\n",
               static_cast<unsigned long long>(line.number), letter->id.c_str(),
               std::string(1, letter->event.op).c_str(), letter->table.schema.c_str(),
               letter->table.name.c_str(), letter->pipeline.c_str(), letter->sink.c_str(),
@@ -177,7 +177,7 @@ Result<void> Replay::send(const DeadLetterReplay::Line& line, const Result<DeadL
   }
   if (letter->sent) return {};
   if (letter->sink == kOfTheSource) {
-    keep(line, "it is a message that walspout had not written, and no event: remove the line");
+    keep(line, "it is a message that walspout did not write, and not an event: remove the line");
     return {};
   }
   Target* target = target_of(*letter);

@@ -276,7 +276,7 @@ void Runner::apply(Config next) {
     if (!then) {
       log(LogLevel::kWarn,
           "the pipeline is not in the configuration any more, and ends; a slot of it stays, and "
-          "keeps the server's log: walspout drop",
+          "keeps WAL: walspout drop",
           {{"pipeline", now.name}, {"slot", now.source.slot}});
     } else if (!changed.empty()) {
       log(LogLevel::kInfo, "the pipeline has changed, and begins again",

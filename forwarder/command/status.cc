@@ -209,7 +209,8 @@ int status_command(const StatusOptions& options) {
         ready = screen.show(*answer, Clock::now());
         out = screen.out();
       } catch (const YAML::Exception&) {
-        std::fprintf(stderr, "walspout: %s does not say what walspout does\n", options.url.c_str());
+        std::fprintf(stderr, "walspout: %s is not a status server of walspout\n",
+                     options.url.c_str());
         return kFailed;
       }
     }

@@ -60,7 +60,7 @@ void place_schemas(YamlMap& map, const SourceConfig& source, SinkConfig& sink) {
   if (route == nullptr) return;
   if (route->schemas && !source.schemas && !source.kafka) {
     map.problem("sinks", "\"schemas_to\" of sink \"" + sink.name +
-                             "\" says nothing while the source sends no schemas: set \"schemas: "
+                             "\" has no effect while the source sends no schemas: set \"schemas: "
                              "true\" there, or leave the key out");
   }
   if (route->schemas || !source.schemas || route->initial_schemas.empty()) return;
