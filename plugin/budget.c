@@ -1,6 +1,6 @@
 /*
  * budget.c
- *		How long code of users may run, and which of it is no longer called.
+ *		How long users' code may run, and which functions are switched off.
  *
  * The limit is CPU time, so an honest function loses none while the machine
  * stands still. A timer checks the time every few milliseconds. After a
@@ -168,7 +168,7 @@ budget_note(Conduct *conduct, bool failed)
 	conduct->off = true;
 	name = get_func_name(conduct->function);
 	ereport(LOG,
-			(errmsg("walspout does not call function \"%s\" (OID %u) any more in this session",
+			(errmsg("walspout no longer calls function \"%s\" (OID %u) in this session",
 					name ? name : "", conduct->function),
 			 conduct->timeouts < TIMEOUTS ?
 			 errdetail("It raised an error %d times in a row.", FAILURES) :

@@ -1,6 +1,6 @@
 /*
  * budget.h
- *		How long code of users may run, and which of it is called no more.
+ *		How long users' code may run, and which functions are switched off.
  */
 #ifndef WALSPOUT_BUDGET_H
 #define WALSPOUT_BUDGET_H

@@ -55,7 +55,7 @@ typedef struct Dialect
 	const Encoder *(*encoder) (Form_pg_attribute att, const Encoder *plain, EncoderSet *made,
 							   const Options *options);
 
-	bool		other_form;		/* the document has no key, before and after as frames describe them */
+	bool		other_form;		/* has no key, before and after as frames describe them */
 	bool		tells_host;		/* the document names where the database is */
 	bool		own_values;		/* options about values have no effect */
 	bool		transactions;	/* documents around a transaction, unless the options say no */

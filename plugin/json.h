@@ -117,7 +117,7 @@ out_room(Out *o, Size n)
 
 /*
  * Begin a value whose JSON has at most max bytes. Returns the argument for
- * out_end_value(). Until then out_room() refuses what is certainly too much; a
+ * out_end_value(). Until then out_room() rejects what is certainly too much; a
  * request for the worst case may pass the limit.
  */
 extern Size out_begin_value(Out *o, Size max);

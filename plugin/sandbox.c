@@ -397,6 +397,6 @@ sandbox_objection(Oid function)
 	objection = objection_to((Form_pg_proc) GETSTRUCT(tuple));
 	ReleaseSysCache(tuple);
 	if (objection == NULL && !present_executable(function))
-		objection = "PUBLIC may not execute it any more";
+		objection = "PUBLIC may no longer execute it";
 	return objection;
 }

@@ -162,10 +162,10 @@ CREATE TABLE walspout.backfill_keys (
 );
 
 COMMENT ON TABLE walspout.backfill_keys IS
-  'keys of rows that a backfill has to read again, as they were moved with columns that did not change';
+  'keys of rows that a backfill must read again, as they were moved with unchanged columns';
 
 COMMENT ON TABLE walspout.backfills IS
-  'requests to send the rows that tables have already, and how far they are; made by walspout.backfill()';
+  'requests to send existing rows of tables, and their progress; made by walspout.backfill()';
 
 -- Which tables the forwarder knows to be published for a slot, if it backfills tables that
 -- join later. A table without any of its entries left the publications, even if it has
@@ -180,7 +180,7 @@ CREATE TABLE walspout.tables (
 );
 
 COMMENT ON TABLE walspout.tables IS
-  'tables that are known to be published for a slot: others are backfilled when they join; kept by the forwarder';
+  'tables that are known to be published for a slot, as others are backfilled when they join; kept by the forwarder';
 
 -- The functions that read tables, for the forwarder. Both return messages of the
 -- format "frames" with events "r". read_rows() reads in the order of the key, from
@@ -324,10 +324,10 @@ CREATE FUNCTION walspout.backfill_resume(id bigint) RETURNS void LANGUAGE sql VO
 $$ SELECT walspout.backfill_change($1, 'resumed', '{paused}', 'requested') $$;
 
 COMMENT ON FUNCTION walspout.backfill(regclass, name, text, integer) IS
-  'request that the rows which the table has now are sent beside the stream, as events "r"; returns the id of the request';
-COMMENT ON FUNCTION walspout.backfill_cancel(bigint) IS 'end a backfill; what was sent is not taken back';
+  'request that the existing rows of a table are sent beside the stream, as events "r"; returns the id of the request';
+COMMENT ON FUNCTION walspout.backfill_cancel(bigint) IS 'end a backfill; rows that were sent stay sent';
 COMMENT ON FUNCTION walspout.backfill_pause(bigint) IS 'stop a backfill until walspout.backfill_resume()';
-COMMENT ON FUNCTION walspout.backfill_resume(bigint) IS 'let a backfill that was paused go on';
+COMMENT ON FUNCTION walspout.backfill_resume(bigint) IS 'continue a paused backfill';
 
 -- Statements that change definitions become messages in the stream of changes. These are
 -- the functions of event triggers, which track_ddl() creates. They run with the rights and the
@@ -438,7 +438,7 @@ $$;
 
 COMMENT ON FUNCTION walspout.track_ddl() IS
   'from now on, statements that change definitions are messages with the prefix walspout.ddl in the stream of changes';
-COMMENT ON FUNCTION walspout.untrack_ddl() IS 'end what walspout.track_ddl() began';
+COMMENT ON FUNCTION walspout.untrack_ddl() IS 'end the effect of walspout.track_ddl()';
 
 -- PUBLIC gets nothing. Slots show how the server is run, peek() shows rows whatever
 -- the privileges on their tables are, and emit() writes to what other systems read.

@@ -1,6 +1,6 @@
 /*
  * watch.h
- *		What cached relations depend on beside themselves: roots of partitions,
+ *		What else cached relations depend on: roots of partitions,
  *		composite types, types and functions of users.
  *
  * A change of any of these is rare and makes the whole cache stale. So it is

@@ -13,7 +13,7 @@ using TimePoint = Clock::time_point;
 using Duration = Clock::duration;
 using Milliseconds = std::chrono::milliseconds;
 
-// Like Clock, but goes on while the machine is suspended.
+// Like Clock, but includes the time while the machine is suspended.
 inline TimePoint boot_time() {
   timespec time{};
   clock_gettime(CLOCK_BOOTTIME, &time);

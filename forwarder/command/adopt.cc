@@ -56,7 +56,7 @@ bool Adoption::examine() {
   Result<std::optional<SlotRecord>> record = file_.read(config_.source.slot);
   if (!record) return refuse(record.error().message());
   if (!*record) {
-    std::printf("pipeline \"%s\": nothing is recorded of slot \"%s\", `run` goes on where it is\n",
+    std::printf("pipeline \"%s\": slot \"%s\" has no record, `run` continues at its position\n",
                 config_.name.c_str(), config_.source.slot.c_str());
     return true;
   }
@@ -68,7 +68,7 @@ bool Adoption::examine() {
                   ". Bring the receivers in line with the database, then remove " + file_.path());
   }
   if (server_.system == record_.system) {
-    std::printf("pipeline \"%s\": it is the server that is recorded, there is nothing to adopt\n",
+    std::printf("pipeline \"%s\": the server is the recorded one, there is nothing to adopt\n",
                 config_.name.c_str());
     return true;
   }

@@ -578,7 +578,7 @@ void Doctor::sinks() {
     source.max_depth = config_.source.kafka ? 0 : config_.source.max_depth;
     Result<void> checked = (*sink)->check(source, Clock::now() + kPatience);
     if (!checked && checked.error().loss) {
-      // `run` says it, too, and goes on.
+      // `run` reports it, too, and continues.
       warn(name + ": " + checked.error().message(), "");
       checked = (*sink)->check(source, Clock::now() + kPatience);
     }

@@ -92,16 +92,16 @@ void judge_table_rights(const std::vector<Row>& rows, Findings& findings) {
     shown++;
     if (text(row, 1) == "t" && schemas.find(" " + schema + " ") == std::string::npos) {
       schemas += " " + schema + " ";
-      findings.bad("the role may not use schema " + schema + ", whose tables are to be backfilled",
+      findings.bad("the role may not use schema " + schema + ", whose tables will be backfilled",
                    "GRANT USAGE ON SCHEMA " + schema + " TO " + role);
     }
     if (text(row, 2) == "t") {
-      findings.bad(table + " is to be backfilled, and the role may not read it",
+      findings.bad(table + " will be backfilled, but the role may not read it",
                    "GRANT SELECT ON " + text(row, 0) + " TO " + role);
     }
     if (text(row, 3) == "t") {
       findings.bad(
-          table + " is to be backfilled, and row level security would hide rows from the role",
+          table + " will be backfilled, but row level security would hide rows from the role",
           text(row, 6) == "t" ? "ALTER TABLE " + text(row, 0) + " NO FORCE ROW LEVEL SECURITY"
                               : "ALTER ROLE " + role + " BYPASSRLS");
     }

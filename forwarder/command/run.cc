@@ -239,7 +239,7 @@ void Runner::reload() {
     if (problem.line > 0) {
       where += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
     }
-    log(LogLevel::kError, "the configuration is wrong, and nothing of it is applied",
+    log(LogLevel::kError, "the configuration is wrong, and none of it is applied",
         {{"at", where}, {"error", problem.what}});
   }
   if (!loaded.problems.empty()) {
@@ -275,8 +275,9 @@ void Runner::apply(Config next) {
     const std::string changed = then ? changed_keys(now, *then) : "";
     if (!then) {
       log(LogLevel::kWarn,
-          "the pipeline is not in the configuration any more, and ends; a slot of it stays, and "
-          "keeps WAL: walspout drop",
+          "the pipeline is no longer in the configuration, and ends; its slot stays, and keeps "
+          "WAL: "
+          "walspout drop",
           {{"pipeline", now.name}, {"slot", now.source.slot}});
     } else if (!changed.empty()) {
       log(LogLevel::kInfo, "the pipeline has changed, and begins again",
@@ -301,7 +302,7 @@ TimePoint Runner::go_on() {
   if (!ended) {
     if (Clock::now() < change_->late_at) return change_->late_at;
     if (!std::exchange(change_->late_said, true)) {
-      log(LogLevel::kWarn, "a pipeline that has changed does not end in time, and is waited for");
+      log(LogLevel::kWarn, "a changed pipeline does not end in time; still waiting");
     }
     return TimePoint::max();
   }
@@ -369,7 +370,7 @@ void Runner::start(const PipelineConfig& config, const PipelineConfig* before, c
       start_at_ = Clock::now() + kStartAgain;
       return;
     }
-    log(LogLevel::kWarn, "the pipeline goes on as it was before the change",
+    log(LogLevel::kWarn, "the pipeline continues as it was before the change",
         {{"pipeline", config.name}});
   }
   auto missing = pipelines_.missing();

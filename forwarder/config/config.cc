@@ -105,7 +105,7 @@ PipelineConfig read_pipeline(YamlMap& map) {
     if (!sink.type || !sink.type->batch_bytes) continue;
     if (sink.type->batch_bytes(sink.options) <= pipeline.memory) continue;
     map.problem("sinks", "\"bytes\" of the batch of sink \"" + sink.name +
-                             "\" is more than \"memory\", which bounds what there is to send: "
+                             "\" is more than \"memory\", which limits the events to send: "
                              "raise memory, or lower bytes");
   }
   return pipeline;

@@ -69,7 +69,7 @@ check_string(const char *s, Size n, int byte, Size position)
 
 	open_room(&o, &buffer, n <= CHUNK ? WORST_STRING(n) : n * 6 + 64);
 	if (!json_string(&o, s, n))
-		fail_msg("refused %zu bytes", n);
+		fail_msg("rejected %zu bytes", n);
 	out_close(&o);
 	if (buffer.data != memory)
 		fail_msg("%zu bytes took more room than the worst case", n);

@@ -37,7 +37,7 @@ what_is_json(void **state)
 {
 	for (int i = 0; i < lengthof(valid); i++)
 		if (!is_json(valid[i], strlen(valid[i])))
-			fail_msg("refused: %s", valid[i]);
+			fail_msg("rejected: %s", valid[i]);
 }
 
 static void
