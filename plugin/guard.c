@@ -119,8 +119,8 @@ set(const char *name, const char *value)
 }
 
 /*
- * Set the settings that are not a variable, or that users' code may look at
- * and change. The returned nest level takes them back.
+ * Set the settings that are not a variable, or that users' code may read or
+ * set. The returned nest level restores them.
  */
 static int
 set_settings(GuardLevel level)

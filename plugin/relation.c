@@ -180,8 +180,9 @@ is_primary_key(Oid index)
 }
 
 /*
- * The primary key's index, even if the key is deferrable. Relations omit
- * deferrable ones, and differ in that between versions of the server.
+ * The primary key's index, even if the key is deferrable. The relation's own
+ * record of it omits deferrable keys, and differs between versions of the
+ * server.
  */
 Oid
 relation_primary_key(Relation relation)

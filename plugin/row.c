@@ -150,7 +150,7 @@ member_told(Out *o, Size begin, const Field *field, Datum value)
 
 /*
  * The same, with the data for frames about the members. Most updates of a
- * table change the same columns, so the next one is told in advance.
+ * table change the same columns, so the next update comes here at once.
  */
 static pg_noinline void
 write_told_columns(Out *o, Row *row)

@@ -25,8 +25,8 @@
 
 /*
  * The longest text or name, in bytes, and the most constants. These are
- * appended whatever the document's limit is. So all of a row's must fit into
- * what a message may have beyond that limit.
+ * appended whatever the document's limit is. So all those of a row must fit
+ * into the bytes that a message may have beyond that limit.
  */
 #define LONGEST_TEXT 500
 #define MOST_CONSTANTS 100

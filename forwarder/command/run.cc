@@ -276,8 +276,7 @@ void Runner::apply(Config next) {
     if (!then) {
       log(LogLevel::kWarn,
           "the pipeline is no longer in the configuration, and ends; its slot stays, and keeps "
-          "WAL: "
-          "walspout drop",
+          "WAL: walspout drop",
           {{"pipeline", now.name}, {"slot", now.source.slot}});
     } else if (!changed.empty()) {
       log(LogLevel::kInfo, "the pipeline has changed, and begins again",
