@@ -167,7 +167,7 @@ list_of_words(const Word *words)
 	return s.data;
 }
 
-/* Except the options of one dialect only. */
+/* All options except those of a single dialect. */
 static char *
 list_of_options(void)
 {
@@ -526,7 +526,7 @@ refuse_schemas(const bool *given, const Dialect *dialect)
 							 "the two options out.", dialect->name, dialect_walspout.name)));
 }
 
-/* Apply the dialect to the other options; given are the options that the client set. */
+/* Check the other options against the dialect; given says which options the client set. */
 static void
 check_dialect(const bool *given, Options *options)
 {
