@@ -36,8 +36,8 @@ constexpr size_t kTablesShown = 20;
 
 // The first minor release of each major version without known defects of logical decoding: those of
 // 2025-08-14. Before, a decoding session may wait for ever after a crash, for the rest of a
-// half-written record. It may also run out of memory. Before the first attempt to fix that, it
-// loses changes of a table that is added to a publication while transactions run.
+// half-written record. Some releases lose changes of a table that is added to a publication while
+// transactions run. The first fix of that makes the session run out of memory.
 const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, {17, 6}};
 
 class Doctor : private Findings {

@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kMostNamed = 20;
 
-// For an item of a list that became shorter: the list's length already counts as the difference.
+// Whether `key` is below `outer`. If a list became shorter, its length already counts as changed.
 bool is_inside(const std::string& key, const std::string& outer) {
   return key.size() > outer.size() && key.starts_with(outer) &&
          (key[outer.size()] == '.' || key[outer.size()] == '[');

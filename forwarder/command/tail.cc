@@ -192,8 +192,8 @@ Result<bool> Tail::flush(Connection& connection) {
   return true;
 }
 
-// Waits until standard output is writable. Meanwhile the connection is not read, so another query
-// asks whether the server stops.
+// Waits until standard output is writable. Meanwhile the connection is not read, so a second
+// connection asks whether the server stops.
 Result<void> Tail::wait_for_reader(Connection& connection) {
   while (!interrupted) {
     pollfd fds[3] = {
