@@ -92,7 +92,7 @@ bool drop_slot(const PipelineConfig& pipeline) {
                  dropped.error().error.message().c_str());
     return false;
   }
-  // No record may miss the slot.
+  // Remove all records of the dropped slot.
   if (!pipeline.state.empty()) {
     std::remove(StateFile(pipeline.state, pipeline.name).path().c_str());
     RestartFile(pipeline.state, pipeline.name, pipeline.source.slot).remove();

@@ -186,7 +186,7 @@ KeyTable<SourceConfig> source_table() {
                            "Form of schemas: data of the catalogs, or a record of Apache Avro")
       .key("create_slot", &SourceConfig::create_slot, "Create the slot if it is missing")
       .key("failover", &SourceConfig::failover,
-           "Create a slot that standbys keep (PostgreSQL 17 and later)")
+           "Standbys keep the slot, too (PostgreSQL 17 and later)")
       .section("backfill", &SourceConfig::backfill, backfill_table(),
                "Send the existing rows of tables, once, when the slot is created")
       .all_unless("kafka")
