@@ -34,7 +34,7 @@ bool farewell(std::function<void()> end, Duration patience) {
   try {
     std::thread(run).detach();
   } catch (const std::system_error&) {
-    run();  // no thread can be had
+    run();  // no thread is available
     return true;
   }
   std::unique_lock lock(shared->mutex);

@@ -22,7 +22,8 @@ Notifier::Notifier() : interval_(kStatusInterval) {
   uint64_t micros = 0;
   if (sd_watchdog_enabled(0, &micros) > 0) {
     watchdog_ = std::chrono::microseconds(micros);
-    // Half of the time, as sd_watchdog_enabled(3) advises; half of it is what a thread may be late.
+    // Half of the time, as sd_watchdog_enabled(3) advises; half of that is how late a thread may
+    // be.
     interval_ = std::min(interval_, watchdog_ / 2);
   }
   next_ = Clock::now();
