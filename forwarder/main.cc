@@ -348,7 +348,7 @@ void Line::add_lists() {
 
 // Threads of a library that does not end would use what exit() destroys.
 int ended(int code) {
-  if (walspout::farewells() == 0) return code;
+  if (walspout::threads_still_ending() == 0) return code;
   std::fflush(nullptr);
   std::_Exit(code);
 }

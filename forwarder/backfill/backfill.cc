@@ -73,9 +73,9 @@ Result<void> Backfill::find_first_tables(Connection& connection) {
     BackfillRecord table = first_of(row);
     auto tried = aside->query(try_to_read(table), deadline);
     if (!tried) {
-      return in("slot \"" + config_.slot + "\" is not made, as table " + table.schema + "." +
-                    table.name + ", which has no key, cannot be read",
-                std::move(tried.error().error));
+      return with_prefix("slot \"" + config_.slot + "\" is not made, as table " + table.schema +
+                             "." + table.name + ", which has no key, cannot be read",
+                         std::move(tried.error().error));
     }
     first_tables_.push_back(std::move(table));
   }
@@ -165,7 +165,7 @@ Result<void> Backfill::request_what_is_configured(Connection& connection) {
   }
   Result<void> requested = request_published(connection);
   if (requested || !config_.backfill) return {};
-  return in(not_made, std::move(requested.error()));
+  return with_prefix(not_made, std::move(requested.error()));
 }
 
 Result<void> Backfill::request_published(Connection& connection) {
@@ -225,7 +225,8 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
   if (found) found = connection.query(forget_keys(config_.slot), deadline);
   if (found)
     found = connection.query(find_requests(config_.slot, reader_.nonce(), {}, 0), deadline);
-  if (!found) return in("could not read the progress of backfills", std::move(found.error().error));
+  if (!found)
+    return with_prefix("could not read the progress of backfills", std::move(found.error().error));
   std::vector<BackfillRecord> records;
   for (const Row& row : *found) {
     if (auto record = request_of(row)) records.push_back(std::move(*record));

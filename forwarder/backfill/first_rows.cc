@@ -90,7 +90,7 @@ Result<void> FirstRows::take(size_t copy, Message message, std::vector<FrameDeco
   const Kept::Newer nothing(kept, Snapshot());
   // No WAL record begins there, so no other event has these ids.
   RowsPlace place{Lsn{at_.value - 1}, time_, index_};
-  lay_over(part.rows, nothing, place);
+  apply_newer(part.rows, nothing, place);
   index_ = place.index;
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return bytes_ < kMostBytes || leave_; });

@@ -263,7 +263,7 @@ void Ledger::place(ReadResult& result, const Snapshot& snapshot, const Mark& mar
   RowsPlace place{mark.lsn, mark.time, index};
   std::set<std::string> again;
   for (Chunk& rows : result.rows) {
-    std::optional<std::vector<std::string>> changed = lay_over(rows, newer, place);
+    std::optional<std::vector<std::string>> changed = apply_newer(rows, newer, place);
     if (!changed) {
       read_less(*target);
       return;
@@ -484,7 +484,7 @@ void Ledger::set_held_up(int64_t id, std::string by) {
   if (Target* target = find(id)) target->record.held_up_by = std::move(by);
 }
 
-void Ledger::saw(const Snapshot& snapshot) {
+void Ledger::use_snapshot(const Snapshot& snapshot) {
   std::lock_guard lock(mutex_);
   for (auto& [id, target] : targets_) {
     // Rounds that wait for their mark were read earlier, and may not see what this snapshot sees.
@@ -537,7 +537,7 @@ std::vector<ReadRequest> Ledger::next(size_t tables, size_t large, TimePoint now
   return requests;
 }
 
-void Ledger::bring(Round round) {
+void Ledger::add_round(Round round) {
   std::lock_guard lock(mutex_);
   for (const ReadResult& result : round.reads) {
     Target* target = find(result.request.id);

@@ -128,7 +128,7 @@ class Ledger {
   void set_held_up(int64_t id, std::string by);
 
   // A snapshot was just taken. Backfills whose barrier the snapshot has passed begin to run.
-  void saw(const Snapshot& snapshot);
+  void use_snapshot(const Snapshot& snapshot);
 
   // What to read next: at most `tables` tables, of which at most `large` are large.
   std::vector<ReadRequest> next(size_t tables, size_t large, TimePoint now);
@@ -137,7 +137,7 @@ class Ledger {
   void rest(int64_t id, TimePoint until);
 
   // The round was read. Its mark may come at any time from now on.
-  void bring(Round round);
+  void add_round(Round round);
 
   // These requests could not be read.
   void give_back(const std::vector<ReadRequest>& requests);

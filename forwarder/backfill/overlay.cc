@@ -167,8 +167,8 @@ std::optional<std::vector<std::string>> lay(Chunk& rows, const Kept::Newer& newe
 
 }  // namespace
 
-std::optional<std::vector<std::string>> lay_over(Chunk& rows, const Kept::Newer& newer,
-                                                 RowsPlace& place, Allocate allocate) {
+std::optional<std::vector<std::string>> apply_newer(Chunk& rows, const Kept::Newer& newer,
+                                                    RowsPlace& place, Allocate allocate) {
   try {
     return lay(rows, newer, place, allocate);
   } catch (const std::bad_alloc&) {

@@ -31,7 +31,8 @@ struct RowsPlace {
 // again because the table's columns have changed. Nothing: not enough memory; then chunk and place
 // are unusable. `allocate` works like malloc().
 using Allocate = void* (*)(size_t);
-std::optional<std::vector<std::string>> lay_over(Chunk& rows, const Kept::Newer& newer,
-                                                 RowsPlace& place, Allocate allocate = std::malloc);
+std::optional<std::vector<std::string>> apply_newer(Chunk& rows, const Kept::Newer& newer,
+                                                    RowsPlace& place,
+                                                    Allocate allocate = std::malloc);
 
 }  // namespace walspout

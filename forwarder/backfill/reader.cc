@@ -206,7 +206,7 @@ Result<void> Reader::work() {
   Result<void> passed = pass_barrier();
   if (passed && now >= saved_at_ + kSave) passed = save();
   if (!passed) return passed;
-  tell();
+  log_progress();
   bool has_read = false;
   if (has_room()) {
     Result<bool> done = read();
@@ -326,7 +326,8 @@ Result<void> Reader::save() {
          {"error", each.record.error}});
   }
   save_failed_ = !done;
-  if (!done) return in("could not save the progress of the backfill", std::move(done.error()));
+  if (!done)
+    return with_prefix("could not save the progress of the backfill", std::move(done.error()));
   if (had_wrong && !ledger_.any_wrong()) restarts_.remove();
   return {};
 }
@@ -374,7 +375,7 @@ Result<void> Reader::see() {
   if (!seen) return Failure(std::move(seen.error()));
   const auto snapshot = Snapshot::parse(seen->empty() ? "" : text(seen->front(), 0));
   if (!snapshot) return retry("the server has a snapshot that is not understood");
-  ledger_.saw(*snapshot);
+  ledger_.use_snapshot(*snapshot);
   return {};
 }
 
@@ -411,7 +412,7 @@ Result<bool> Reader::read() {
   // The mark may arrive before its statement returns.
   const uint64_t number = round.number;
   const size_t bytes = round.bytes;
-  ledger_.bring(std::move(round));
+  ledger_.add_round(std::move(round));
   auto marked = ask(emit_mark(nonce_ + " " + std::to_string(number)));
   if (!marked) {
     ledger_.give_back(requests);
@@ -573,7 +574,7 @@ Result<void> Reader::fail(const std::vector<ReadRequest>& requests, ServerError 
   return {};
 }
 
-void Reader::tell() {
+void Reader::log_progress() {
   const TimePoint now = Clock::now();
   if (now < told_at_ + kTell) return;
   const bool first = told_at_ == TimePoint{};

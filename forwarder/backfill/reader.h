@@ -74,7 +74,7 @@ class Reader {
   Result<void> begin_again(const ReadRequest& request);
   void failed(const Error& error);
   void give_up();
-  void tell();
+  void log_progress();
   void wait(Duration time);
 
   const std::string& pipeline_;

@@ -110,12 +110,12 @@ Result<void> Watcher::look() {
   if (!config_.tables.empty()) {
     auto changes = fill_publication(*connection, config_, Clock::now() + kAnswer);
     if (!changes) return Failure(std::move(changes.error()));
-    tell(*changes);
+    log_changes(*changes);
   }
   return look_for_new(*connection);
 }
 
-void Watcher::tell(const PublicationChanges& changes) {
+void Watcher::log_changes(const PublicationChanges& changes) {
   const std::string publication = own_publication(config_.slot);
   const bool backfills = config_.backfill && config_.backfill->new_tables;
   if (!changes.added.empty()) {
@@ -162,13 +162,13 @@ Result<void> Watcher::before_slot(Connection& stream) {
   if (!is_wanted(config_)) return {};
   const std::string not_made = "slot \"" + config_.slot + "\" is not made";
   auto connection = beside(stream);
-  if (!connection) return in(not_made, std::move(connection.error()));
+  if (!connection) return with_prefix(not_made, std::move(connection.error()));
   if (!config_.tables.empty()) {
     auto made = make_publication(*connection, config_, Clock::now() + kAnswer);
-    if (!made) return in(not_made, std::move(made.error()));
+    if (!made) return with_prefix(not_made, std::move(made.error()));
     auto changes = fill_publication(*connection, config_, Clock::now() + kMake);
-    if (!changes) return in(not_made, std::move(changes.error()));
-    tell(*changes);
+    if (!changes) return with_prefix(not_made, std::move(changes.error()));
+    log_changes(*changes);
     if (!changes->not_theirs.empty()) {
       const PatternTable& table = changes->not_theirs.front();
       return retry(
@@ -181,7 +181,7 @@ Result<void> Watcher::before_slot(Connection& stream) {
     }
   }
   Result<void> known = know(*connection, true);
-  if (!known) return in(not_made, std::move(known.error()));
+  if (!known) return with_prefix(not_made, std::move(known.error()));
   return {};
 }
 
@@ -203,7 +203,7 @@ Result<void> Watcher::before_stream(Connection& stream) {
       {{"pipeline", pipeline_}, {"publication", own_publication(config_.slot)}});
   auto changes = fill_publication(*connection, config_, Clock::now() + kAnswer);
   if (!changes) return Failure(std::move(changes.error()));
-  tell(*changes);
+  log_changes(*changes);
   return {};
 }
 

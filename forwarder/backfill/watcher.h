@@ -52,7 +52,7 @@ class Watcher {
   Result<std::string> system_of(Connection& connection);
   Result<void> know(Connection& connection, bool slot_is_new);
   Result<Connection> beside(Connection& stream);
-  void tell(const PublicationChanges& changes);
+  void log_changes(const PublicationChanges& changes);
   void wait(Duration time);
 
   const std::string& pipeline_;

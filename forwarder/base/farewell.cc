@@ -21,7 +21,7 @@ struct Shared {
 
 }  // namespace
 
-bool farewell(std::function<void()> end, Duration patience) {
+bool end_within(std::function<void()> end, Duration patience) {
   const auto shared = std::make_shared<Shared>();
   going_on++;
   const auto run = [shared, end = std::move(end)] {
@@ -41,7 +41,7 @@ bool farewell(std::function<void()> end, Duration patience) {
   return shared->changed.wait_until(lock, Clock::now() + patience, [&] { return shared->over; });
 }
 
-size_t farewells() {
+size_t threads_still_ending() {
   return going_on;
 }
 

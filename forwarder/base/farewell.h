@@ -11,10 +11,10 @@ namespace walspout {
 
 // Calls `end` on a thread of its own, and waits at most `patience` until `end` returns. False: the
 // thread still runs, and goes on alone. So `end` must not refer to anything of the caller's.
-bool farewell(std::function<void()> end, Duration patience);
+bool end_within(std::function<void()> end, Duration patience);
 
 // How many such threads run now. They may use what exit() destroys: while any runs, a program ends
 // with _Exit().
-[[nodiscard]] size_t farewells();
+[[nodiscard]] size_t threads_still_ending();
 
 }  // namespace walspout

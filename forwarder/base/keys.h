@@ -302,16 +302,16 @@ class KeyTable {
     return *this;
   }
   // For all keys so far.
-  KeyTable& all_unless(const std::string& other) {
+  KeyTable& set_alternative_for_all(const std::string& other) {
     for (Key& key : section_.keys) key.unless = other;
     return *this;
   }
-  KeyTable& initially(std::string text) {
+  KeyTable& set_default(std::string text) {
     last().initial = std::move(text);
     return *this;
   }
   // The same, for all keys after the first `behind`.
-  KeyTable& all_initially(const std::string& text, size_t behind) {
+  KeyTable& set_default_after(const std::string& text, size_t behind) {
     for (size_t i = behind; i < section_.keys.size(); i++) section_.keys[i].initial = text;
     return *this;
   }

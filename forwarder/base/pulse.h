@@ -11,12 +11,12 @@ namespace walspout {
 class Pulse {
  public:
   // Called by the thread itself.
-  void back_by(TimePoint time) {
+  void set_return_time(TimePoint time) {
     back_by_.store(time.time_since_epoch().count(), std::memory_order_relaxed);
   }
 
   // The thread waits for something that may never happen, or has ended.
-  void away() { back_by(TimePoint::max()); }
+  void away() { set_return_time(TimePoint::max()); }
 
   // Whether the thread should have been back `grace` ago. Any thread may call it.
   bool is_late(TimePoint now, Duration grace) const {

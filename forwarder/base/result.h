@@ -1,7 +1,7 @@
 // Errors as values. Every function that can fail returns a Result; our code does not throw.
 //
 // The kind of an error decides what happens next; its text does not. An error is logged once, where
-// it is handled. A caller that passes it on may add where it happened, with in().
+// it is handled. A caller that passes it on may add where it happened, with with_prefix().
 #pragma once
 
 #include <optional>
@@ -75,7 +75,7 @@ inline Failure gone(std::string what, std::string where = {}) {
 }
 
 // The error for the caller, with `prefix` before its text.
-inline Failure in(std::string_view prefix, Error error) {
+inline Failure with_prefix(std::string_view prefix, Error error) {
   error.what.insert(0, std::string(prefix) + ": ");
   return Failure(std::move(error));
 }

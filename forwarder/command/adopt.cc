@@ -121,9 +121,9 @@ std::string Adoption::against(const Row& slot, const Row& read) const {
   if (!text(slot, 3).empty()) return "process " + text(slot, 3) + " uses it";
   if (server_.in_recovery) return "the server is a standby, which pg_upgrade never makes";
   // pg_upgrade begins the new WAL after the end of the old WAL.
-  if (server_.slot_confirmed < record_.told) {
+  if (server_.slot_confirmed < record_.reported) {
     return "it is at " + to_string(server_.slot_confirmed) + ", before what was delivered (" +
-           to_string(record_.told) + "), so pg_upgrade did not make it";
+           to_string(record_.reported) + "), so pg_upgrade did not make it";
   }
   const std::string transactions = text(read, 0);
   if (!transactions.empty() && transactions != "0") {
@@ -146,7 +146,7 @@ void Adoption::show() const {
       "  position             %-20s  %s\n",
       config_.name.c_str(), config_.source.slot.c_str(), record_.system.c_str(),
       server_.system.c_str(), record_.timeline.c_str(), server_.timeline.c_str(),
-      to_string(record_.told).c_str(), to_string(server_.slot_confirmed).c_str());
+      to_string(record_.reported).c_str(), to_string(server_.slot_confirmed).c_str());
   for (const SinkConfig& sink : config_.sinks) {
     if (sink.type->tie.empty()) continue;
     std::printf("  sink \"%s\": %s\n", sink.name.c_str(), sink.type->tie.c_str());

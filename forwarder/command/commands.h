@@ -106,8 +106,8 @@ int adopt_command(const AdoptOptions& options);
 
 // Loads a configuration, with all problems that can be found without a connection. If `state` is
 // given, the pipelines use it instead of the file's.
-LoadedConfig whole_configuration(const std::string& path,
-                                 const std::optional<std::string>& state = std::nullopt);
+LoadedConfig load_whole_configuration(const std::string& path,
+                                      const std::optional<std::string>& state = std::nullopt);
 // The same; prints the problems, and returns no value if there are any.
 std::optional<Config> configuration(const std::string& path);
 

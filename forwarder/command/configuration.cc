@@ -86,7 +86,8 @@ void find_shared_slots(const Config& config, std::vector<ConfigProblem>& problem
 
 }  // namespace
 
-LoadedConfig whole_configuration(const std::string& path, const std::optional<std::string>& kept) {
+LoadedConfig load_whole_configuration(const std::string& path,
+                                      const std::optional<std::string>& kept) {
   LoadedConfig loaded = load_config(path);
   if (loaded.problems.empty()) {
     for (const PipelineConfig& pipeline : loaded.config.pipelines) {
@@ -124,7 +125,7 @@ LoadedConfig whole_configuration(const std::string& path, const std::optional<st
 }
 
 std::optional<Config> configuration(const std::string& path) {
-  LoadedConfig loaded = whole_configuration(path);
+  LoadedConfig loaded = load_whole_configuration(path);
   if (loaded.problems.empty()) return std::move(loaded.config);
   std::fputs(describe(path, loaded).c_str(), stderr);
   return std::nullopt;

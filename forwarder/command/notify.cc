@@ -54,13 +54,13 @@ void Notifier::tick(const Pipelines::List& pipelines, TimePoint now) {
   for (const auto& pipeline : pipelines) {
     const std::string thread = pipeline->late_thread(now, watchdog_ / 2);
     if (thread.empty()) continue;
-    if (!std::exchange(said_, true)) {
+    if (!std::exchange(hang_reported_, true)) {
       log(LogLevel::kError, "a thread hangs, the watchdog will end this",
           {{"pipeline", pipeline->config().name}, {"at", thread}});
     }
     return;
   }
-  said_ = false;
+  hang_reported_ = false;
   sd_notify(0, "WATCHDOG=1");
 }
 

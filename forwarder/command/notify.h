@@ -33,7 +33,7 @@ class Notifier {
   TimePoint next_ = TimePoint::max();
   std::string status_;  // the last status that was sent
   bool stopping_ = false;
-  bool said_ = false;  // a hanging thread was reported
+  bool hang_reported_ = false;  // a hanging thread was reported
 };
 
 }  // namespace walspout

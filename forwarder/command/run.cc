@@ -31,7 +31,7 @@ namespace {
 // after the drain, to close the connection to the server
 constexpr Duration kGrace = std::chrono::seconds(4);
 constexpr Duration kSameSignal = std::chrono::milliseconds(200);
-constexpr Duration kLookedAt = std::chrono::milliseconds(10);  // by the status server
+constexpr Duration kStatusReadTime = std::chrono::milliseconds(10);  // by the status server
 constexpr Duration kStartAgain = std::chrono::seconds(5);
 
 // Names of held sinks, by pipeline.
@@ -233,7 +233,7 @@ void Runner::reload() {
     notifier_.ready();
     return;
   }
-  LoadedConfig loaded = whole_configuration(path_, config_.state);
+  LoadedConfig loaded = load_whole_configuration(path_, config_.state);
   for (const ConfigProblem& problem : loaded.problems) {
     std::string where = path_;
     if (problem.line > 0) {
@@ -316,7 +316,7 @@ TimePoint Runner::go_on() {
   // A pipeline keeps its files until it is gone, and the status server may still look at it.
   for (const auto& pipeline : change_->leaving) {
     pipeline->join();
-    if (pipeline.use_count() > 1) return Clock::now() + kLookedAt;
+    if (pipeline.use_count() > 1) return Clock::now() + kStatusReadTime;
   }
   finish();
   return Clock::now();

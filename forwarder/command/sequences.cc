@@ -371,7 +371,7 @@ Result<Line> SequencesCommand::copy(Sequence sequence) {
   const std::string to = quoted(found->schema, found->name);
   auto rows = ask(servers_->target, move_sequence(sequence, to, options_.dry_run),
                   "GRANT SELECT, UPDATE ON SEQUENCE " + to);
-  if (!rows) return in("sequence " + line.target, rows.error());
+  if (!rows) return with_prefix("sequence " + line.target, rows.error());
   const Row& row = rows->front();
   line.target_value = text(row, 0);
   const bool is_behind = text(row, 1) == "t";

@@ -87,7 +87,8 @@ Result<void> Tail::run() {
                             " TEMPORARY LOGICAL walspout NOEXPORT_SNAPSHOT",
                         TimePoint::max());
   waits.reset();
-  if (!created) return in("could not make a temporary slot", std::move(created.error().error));
+  if (!created)
+    return with_prefix("could not make a temporary slot", std::move(created.error().error));
   auto started = connection->start_streaming(start_replication(source_, Lsn{}),
                                              Clock::now() + std::chrono::seconds(30));
   if (!started) return Failure(std::move(started.error().error));
@@ -204,7 +205,8 @@ Result<void> Tail::wait_for_reader(Connection& connection) {
     if (!sent) return sent;
     if (aside_.socket() >= 0 && !aside_.is_lost()) continue;
     auto slot = aside_.look(connection, kBlocked, [] { return interrupted.load(); });
-    if (!slot) return in("the server may be stopping, as it rejects connections", slot.error());
+    if (!slot)
+      return with_prefix("the server may be stopping, as it rejects connections", slot.error());
   }
   return {};
 }

@@ -53,7 +53,9 @@ Comparison::Comparison(Connection& source, Connection& target, ComparePosition& 
       settler_(source, target, position, pair, settings.settle) {}
 
 Result<TableOutcome> Comparison::run() {
-  auto done = pair_.key.empty() ? as_a_whole() : pair_.has_order ? by_key() : by_bucket();
+  auto done = pair_.key.empty() ? compare_as_whole()
+              : pair_.has_order ? by_key()
+                                : compare_buckets();
   if (!done) return Failure(done.error());
   return outcome_;
 }
@@ -209,7 +211,7 @@ Result<std::map<int, Comparison::Sum>> Comparison::buckets(Connection& connectio
 }
 
 // For servers that sort keys differently: a range of keys has different rows in each of them.
-Result<void> Comparison::by_bucket() {
+Result<void> Comparison::compare_buckets() {
   auto there = std::async(std::launch::async, [this] { return buckets(target_, pair_.target); });
   auto here = buckets(source_, pair_.source);
   auto others = there.get();
@@ -240,7 +242,7 @@ Result<void> Comparison::by_bucket() {
 }
 
 // Rows without a key cannot be told apart.
-Result<void> Comparison::as_a_whole() {
+Result<void> Comparison::compare_as_whole() {
   const TimePoint until = Clock::now() + settings_.settle;
   while (true) {
     const auto before = sum(source_, pair_.source);

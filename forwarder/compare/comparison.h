@@ -68,8 +68,8 @@ class Comparison {
   };
 
   [[nodiscard]] Result<void> by_key();
-  [[nodiscard]] Result<void> by_bucket();
-  [[nodiscard]] Result<void> as_a_whole();
+  [[nodiscard]] Result<void> compare_buckets();
+  [[nodiscard]] Result<void> compare_as_whole();
   // Of all rows.
   [[nodiscard]] Result<Sum> sum(Connection& connection, const TableSide& side);
   [[nodiscard]] Result<Sums> sums(const Piece& piece);

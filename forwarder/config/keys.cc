@@ -32,13 +32,13 @@ KeyTable<BackfillConfig> backfill_table() {
       .key("tables", &BackfillConfig::tables,
            "`all`, or patterns of tables, such as `public.*`; `!` in front excludes")
       .each(TablePattern::problem)
-      .initially("all")
+      .set_default("all")
       .key("where", &BackfillConfig::where,
            "Only rows for which a condition in SQL is true: `{SCHEMA.TABLE: CONDITION}`")
-      .initially("all rows")
+      .set_default("all rows")
       .key("rate", &BackfillConfig::rate, "Rows a second of each table at most")
       .between(1, INT32_MAX)
-      .initially("no limit")
+      .set_default("no limit")
       .key("workers", &BackfillConfig::workers, "Large tables to read in parallel")
       .between(1, 64)
       .key("new_tables", &BackfillConfig::new_tables,
@@ -127,22 +127,22 @@ KeyTable<SourceConfig> source_table() {
       .required()
       .key("publications", &SourceConfig::publications, "Publications whose changes are sent")
       .each(wrong_publication)
-      .initially("every table")
+      .set_default("every table")
       .key("tables", &SourceConfig::tables,
            "Patterns of tables, such as `public.*`, in place of `publications`: walspout makes a "
            "publication, and keeps it up to date")
       .each(TablePattern::problem)
-      .initially("as `publications` says")
+      .set_default("as `publications` says")
       .key("messages", &SourceConfig::messages, "Send logical messages")
       .key("message_prefixes", &SourceConfig::message_prefixes,
            "Only messages with one of these prefixes. Write them exactly as they are, without the "
            "plugin's quotes")
-      .initially("all")
+      .set_default("all")
       .choice<std::string>("origin", &SourceConfig::origin, {{"any", "any"}, {"none", "none"}},
                            "`none`: leave out changes that were replicated from elsewhere")
       .key("omit", &SourceConfig::omit, "Fields of the envelope to leave out")
       .words({"id", "op", "schema", "table", "ts", "xid", "origin"})
-      .initially("none")
+      .set_default("none")
       .key("batch_bytes", &SourceConfig::batch_bytes,
            "Size at which the server sends a message within a transaction")
       .bytes(1, 16u << 20)
@@ -161,7 +161,7 @@ KeyTable<SourceConfig> source_table() {
                            "Form of the documents: walspout's own, or that of another program")
       .key("dialect_options", &SourceConfig::dialect_options,
            "Options of the other program, by their names there: `{include-lsn: true}`")
-      .initially("none")
+      .set_default("none")
       .key("user_casts", &SourceConfig::user_casts,
            "Call casts to json that are written in SQL or PL/pgSQL; users' code then runs in the "
            "server")
@@ -170,11 +170,11 @@ KeyTable<SourceConfig> source_table() {
           "Changes to columns, by patterns of tables and of columns: `{public.users: {mail: "
           "hash, ssn: omit}}`. Changes are `omit`, `hash`, `mask TEXT`, `keep N` and `truncate N`; "
           "then, or alone, `as NAME`. The last pattern that matches decides")
-      .initially("all columns as they are")
+      .set_default("all columns as they are")
       .key("set", &SourceConfig::set, "Constants that `before` and `after` get: `{NAME: TEXT}`")
-      .initially("none")
+      .set_default("none")
       .key("hash_key", &SourceConfig::hash_key, "Key of the hashes, HMAC-SHA256")
-      .initially("as `walspout.hash_key_file` on the server says")
+      .set_default("as `walspout.hash_key_file` on the server says")
       .key("transactions", &SourceConfig::transactions,
            "Send an event at the begin and at the end of each transaction, `op` `begin` and "
            "`commit`; the latter has the number of changes of each table")
@@ -189,7 +189,7 @@ KeyTable<SourceConfig> source_table() {
            "Standbys keep the slot, too (PostgreSQL 17 and later)")
       .section("backfill", &SourceConfig::backfill, backfill_table(),
                "Send the existing rows of tables, once, when the slot is created")
-      .all_unless("kafka")
+      .set_alternative_for_all("kafka")
       .section("kafka", &SourceConfig::kafka, kafka_source_table(),
                "Topics that walspout fills, in place of a slot")
       .rule(own_publication_rule)
@@ -238,7 +238,7 @@ KeyTable<DeadLetterConfig> dead_letter_table() {
       .key("after", &DeadLetterConfig::after,
            "Failed attempts of an event, while the receiver accepts others")
       .between(1, INT64_MAX)
-      .initially("only rejected events");
+      .set_default("only rejected events");
   return table;
 }
 
@@ -255,10 +255,10 @@ KeyTable<StatusConfig> status_table() {
           "tap", &StatusConfig::tap,
           {{"off", TapLevel::kOff}, {"keys", TapLevel::kKeys}, {"rows", TapLevel::kRows}},
           "What the page shows of the last events: nothing, their keys, or whole documents")
-      .initially("keys where `listen` is a loopback address, else off")
+      .set_default("keys where `listen` is a loopback address, else off")
       .key("control", &StatusConfig::control,
            "Token that lets people pause, resume and retry sinks, on the page and by POST")
-      .initially("none: nothing can be changed")
+      .set_default("none: nothing can be changed")
       .rule([](StatusConfig& status, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("control") || status.control.reveal().size() >= kShortestToken) {
           return std::nullopt;
@@ -299,14 +299,14 @@ KeyTable<OnlyConfig> only_table() {
            "Patterns of tables, such as `public.*`; `!` in front excludes. The last match decides. "
            "Without `!` in the first pattern, tables without a match are left out")
       .each(TablePattern::problem)
-      .initially("all")
+      .set_default("all")
       .key("ops", &OnlyConfig::ops,
            "Values of `op` in the envelope; `s` are schemas of tables, `b` and `e` the begin and "
            "the end of transactions. Logical messages, `m`, have "
            "no "
            "table: only this key leaves them out")
       .words(ops)
-      .initially("all")
+      .set_default("all")
       .rule([empty](OnlyConfig& only, const Section::Has& has) -> std::optional<KeyProblem> {
         return has("tables") && only.tables.empty() ? empty("tables") : std::nullopt;
       })
@@ -334,7 +334,7 @@ const Section& sink_keys() {
   static const KeyTable<SinkConfig> kTable = [] {
     KeyTable<SinkConfig> table;
     table.key("name", &SinkConfig::name, "Name in logs and metrics")
-        .initially("the type")
+        .set_default("the type")
         .key("deliver_timeout", &SinkConfig::deliver_timeout,
              "Time limit of a batch; the batch is then tried again")
         .section("only", &SinkConfig::only, only_table(),
@@ -382,7 +382,7 @@ const Section& root_keys() {
         .section("status", &Config::status, status_table(), "The status server")
         .section("log", &Config::log, log_table(), "What is logged, and how")
         .key("state", &Config::state, "Directory for the record of each slot's confirmed LSN")
-        .initially("`$STATE_DIRECTORY`, else none")
+        .set_default("`$STATE_DIRECTORY`, else none")
         .key("drain", &Config::drain,
              "How long SIGTERM waits for the sinks; a second signal ends at once");
     return table;

@@ -49,7 +49,7 @@ void KafkaHandle::end(int flags, Goodbye goodbye, Milliseconds patience) {
     if (handle != nullptr) rd_kafka_destroy_flags(handle, flags);
   };
   if (handle != nullptr) {
-    farewell(all, patience);
+    end_within(all, patience);
   } else {
     all();
   }
@@ -67,7 +67,7 @@ Result<void> KafkaHandle::reach(TimePoint deadline) {
     }
     while (KafkaOwned<rd_kafka_event_t> event{rd_kafka_queue_poll(queue_.get(), 0)}) {
       if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_DR) continue;
-      if (auto heard = hear(event.get()); !heard) return heard;
+      if (auto heard = handle_event(event.get()); !heard) return heard;
     }
     if (trouble_ && trouble_->kind == ErrorKind::kFatal) return tl::unexpected(*trouble_);
     const bool down = down_since_ && Clock::now() - *down_since_ >= kDownFor;
@@ -77,12 +77,12 @@ Result<void> KafkaHandle::reach(TimePoint deadline) {
   }
 }
 
-Result<void> KafkaHandle::hear(rd_kafka_event_t* event) {
+Result<void> KafkaHandle::handle_event(rd_kafka_event_t* event) {
   switch (rd_kafka_event_type(event)) {
     case RD_KAFKA_EVENT_ERROR:
-      return hear_error(event);
+      return handle_error(event);
     case RD_KAFKA_EVENT_LOG:
-      hear_log(event);
+      handle_log(event);
       break;
     case RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH:
       give_token();
@@ -111,7 +111,7 @@ void KafkaHandle::give_token() {
   rd_kafka_oauthbearer_set_token_failure(handle(), said.data());
 }
 
-void KafkaHandle::hear_log(rd_kafka_event_t* event) {
+void KafkaHandle::handle_log(rd_kafka_event_t* event) {
   const char* facility = nullptr;
   const char* text = nullptr;
   int level = 0;
@@ -120,7 +120,7 @@ void KafkaHandle::hear_log(rd_kafka_event_t* event) {
   if (!trouble_) trouble_ = Error{ErrorKind::kRetry, mask_.apply(text), where_};
 }
 
-Result<void> KafkaHandle::hear_error(rd_kafka_event_t* event) {
+Result<void> KafkaHandle::handle_error(rd_kafka_event_t* event) {
   const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
   std::string text = mask_.apply(rd_kafka_event_error_string(event));
   if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(event)) {

@@ -56,7 +56,7 @@ class KafkaHandle {
 
   // Handles events that are not for the caller: errors, log lines, requests for a token. Error: the
   // client can no longer be used.
-  [[nodiscard]] Result<void> hear(rd_kafka_event_t* event);
+  [[nodiscard]] Result<void> handle_event(rd_kafka_event_t* event);
 
   rd_kafka_t* handle() const { return handle_; }
   rd_kafka_queue_t* queue() const { return queue_.get(); }
@@ -90,8 +90,8 @@ class KafkaHandle {
   static constexpr Milliseconds kPatience{2'000};
 
   void give_token();
-  void hear_log(rd_kafka_event_t* event);
-  [[nodiscard]] Result<void> hear_error(rd_kafka_event_t* event);
+  void handle_log(rd_kafka_event_t* event);
+  [[nodiscard]] Result<void> handle_error(rd_kafka_event_t* event);
 
   const KafkaAccess& access_;
   const std::string where_;

@@ -201,7 +201,7 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
   }
   Event named = event;
   if (!EventId::parse(letter.id, named)) return reject("\"" + letter.id + "\" is not an id");
-  if (op.size() != 1 || named.op != (is_told(op.front()) ? op.front() : 0) ||
+  if (op.size() != 1 || named.op != (is_no_change(op.front()) ? op.front() : 0) ||
       named.key_hash != event.key_hash || sent < 0 || sent > 1 || barrier < 0 || barrier > 1) {
     return reject("its parts do not fit together");
   }

@@ -39,9 +39,9 @@ Result<void> Deliverer::run() {
   Result<void> result = connect();
   std::vector<Event> batch;
   while (result && !queue_.closed()) {
-    while_held();
+    wait_while_held();
     if (queue_.closed()) break;
-    stats_.pulse.back_by(time_.now() + kPatience);
+    stats_.pulse.set_return_time(time_.now() + kPatience);
     const size_t left_out = queue_.take(cursor_, sink_.limits(), kPatience, batch);
     leave_out(left_out);
     if (batch.empty()) {
@@ -64,11 +64,11 @@ Result<void> Deliverer::run() {
 
 // Waits while the sink is held. The sink keeps its connection, and skips events that it does not
 // want.
-void Deliverer::while_held() {
+void Deliverer::wait_while_held() {
   if (!held_) return;
   const SinkState before = stats_.state.exchange(SinkState::kHeld);
   while (held_ && !queue_.closed()) {
-    stats_.pulse.back_by(time_.now() + kPatience);
+    stats_.pulse.set_return_time(time_.now() + kPatience);
     sink_.idle();
     leave_out(queue_.pass_over(cursor_));
     time_.sleep(kRestPoll * 10);
@@ -86,16 +86,16 @@ void Deliverer::leave_out(size_t events) {
 
 Result<void> Deliverer::connect() {
   while (!queue_.closed()) {
-    while_held();
+    wait_while_held();
     std::optional<SourceState> source = source_();
     if (!source) {
-      stats_.pulse.back_by(time_.now() + kSourcePoll);
+      stats_.pulse.set_return_time(time_.now() + kSourcePoll);
       time_.sleep(kSourcePoll);
       continue;
     }
     if (reopen_) reopen_files();
     const TimePoint until = deadline();
-    stats_.pulse.back_by(until);
+    stats_.pulse.set_return_time(until);
     Result<void> checked = sink_.check(*source, until);
     if (checked) {
       log(LogLevel::kInfo, "sink is ready",
@@ -117,9 +117,9 @@ Result<void> Deliverer::connect() {
 
 Result<void> Deliverer::deliver(std::vector<Event>& pending) {
   while (!pending.empty() && !queue_.closed()) {
-    while_held();
+    wait_while_held();
     if (queue_.closed()) break;
-    stats_.pulse.back_by(time_.now() + kPatience);
+    stats_.pulse.set_return_time(time_.now() + kPatience);
     const bool ours = queue_.fence().wait(kPatience);
     if (queue_.is_discarded(cursor_)) pending.clear();
     if (pending.empty()) break;
@@ -128,15 +128,15 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
       continue;
     }
     const size_t attempted = attempt_size(pending);
-    const auto may_go_on = [this] { return queue_.may_deliver(cursor_); };
-    Progress progress(attempted, may_go_on, queue_.fence().term());
+    const auto may_continue = [this] { return queue_.may_deliver(cursor_); };
+    Progress progress(attempted, may_continue, queue_.fence().term());
     const bool may_grow = attempted == pending.size() && attempted < sink_.limits().events;
     if (may_grow) {
       progress.offer([this] { return queue_.has_more(cursor_); });
-      progress.offer_rest([this] { return queue_.goes_on(cursor_); });
+      progress.offer_rest([this] { return queue_.transaction_continues(cursor_); });
     }
     const TimePoint until = deadline();
-    stats_.pulse.back_by(until);
+    stats_.pulse.set_return_time(until);
     // Data written after the signal belongs in the new file.
     if (reopen_) reopen_files();
     Delivery delivery = sink_.deliver(std::span(pending).first(attempted), until, progress);
@@ -154,7 +154,7 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
       if (paused && may_grow && !pending.empty()) {
         BatchLimits limits = sink_.limits();
         limits.events -= pending.size();
-        extend(pending, limits, progress.goes_on() ? kRestPoll : Duration::zero());
+        extend(pending, limits, progress.transaction_continues() ? kRestPoll : Duration::zero());
       }
       continue;
     }
@@ -307,7 +307,7 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
   }
   if (error.error.kind == ErrorKind::kReject) {
     stats_.rejects.fetch_add(1, std::memory_order_relaxed);
-    if (dead_letters_) return bury(pending, troubled, error.error);
+    if (dead_letters_) return write_dead_letter(pending, troubled, error.error);
     Error stop = error.error;
     stop.what = "event " + std::string(EventId(event)) + " was rejected: " + stop.what +
                 ". Fix what rejects the event, or configure dead_letter to set such events aside";
@@ -316,7 +316,7 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
   if (dead_letters_ && config_.dead_letter_after && troubled_times_ >= config_.dead_letter_after) {
     switch (fault(pending, troubled, others_passed)) {
       case Fault::kOfTheEvent:
-        return bury(pending, troubled, error.error);
+        return write_dead_letter(pending, troubled, error.error);
       case Fault::kOver:
         return {};
       case Fault::kOfTheReceiver:
@@ -353,7 +353,7 @@ Deliverer::Fault Deliverer::fault(std::vector<Event>& pending, size_t troubled,
 bool Deliverer::passes(std::vector<Event>& pending, size_t other) {
   if (!queue_.may_deliver(cursor_)) return false;
   const TimePoint until = deadline();
-  stats_.pulse.back_by(until);
+  stats_.pulse.set_return_time(until);
   Progress one(1, {}, queue_.fence().term());
   const Delivery delivery = sink_.deliver(std::span(pending).subspan(other, 1), until, one);
   stats_.batches.fetch_add(1, std::memory_order_relaxed);
@@ -367,7 +367,8 @@ bool Deliverer::passes(std::vector<Event>& pending, size_t other) {
 }
 
 // Sets an event aside. It counts as handled once it is on disk.
-Result<void> Deliverer::bury(std::vector<Event>& pending, size_t event, const Error& reason) {
+Result<void> Deliverer::write_dead_letter(std::vector<Event>& pending, size_t event,
+                                          const Error& reason) {
   Result<void> put = dead_letters_->put(pending[event], config_.sink, reason);
   if (!put) {
     back_off(put.error(), std::nullopt);
@@ -436,7 +437,7 @@ void Deliverer::wait(SinkState state, Milliseconds time, const Error& error) {
 void Deliverer::pause(Duration time) {
   const TimePoint end = time_.now() + time;
   retry_ = false;
-  stats_.pulse.back_by(end);
+  stats_.pulse.set_return_time(end);
   const auto is_over = [&] {
     return time_.now() >= end || queue_.closed() || reopen_ || retry_ || held_;
   };

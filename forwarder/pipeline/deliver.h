@@ -83,7 +83,7 @@ class Deliverer {
   bool is_held() const { return held_; }
 
  private:
-  void while_held();
+  void wait_while_held();
   void leave_out(size_t events);
   Result<void> failed(std::vector<Event>& pending, const DeliveryError& error, bool others_passed);
   Result<void> event_failed(std::vector<Event>& pending, const DeliveryError& error,
@@ -93,7 +93,7 @@ class Deliverer {
   enum class Fault { kOfTheEvent, kOfTheReceiver, kOver };  // kOver: the event is delivered now
   Fault fault(std::vector<Event>& pending, size_t troubled, bool others_passed);
   bool passes(std::vector<Event>& pending, size_t other);
-  Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);
+  Result<void> write_dead_letter(std::vector<Event>& pending, size_t event, const Error& reason);
   void extend(std::vector<Event>& pending, const BatchLimits& limits, Duration patience);
   void settle(std::vector<Event>& pending, const Progress& progress);
   void set_aside(std::vector<Event>& pending, size_t event);

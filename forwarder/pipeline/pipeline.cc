@@ -43,7 +43,7 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
   }
   for (const SinkConfig& sink_config : config.sinks) {
     Result<std::unique_ptr<Sink>> sink = make_sink(sink_config);
-    if (!sink) return in("sink \"" + sink_config.name + "\"", std::move(sink.error()));
+    if (!sink) return with_prefix("sink \"" + sink_config.name + "\"", std::move(sink.error()));
     auto lane = std::make_unique<Lane>();
     lane->sink = std::move(*sink);
     lane->endpoint = lane->sink->endpoint();

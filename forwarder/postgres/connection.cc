@@ -349,7 +349,7 @@ Result<void> Connection::set_up(Mode mode, TimePoint deadline) {
       return misconfigured("this is no replication connection" + remedy(kNoReplication),
                            endpoint());
     }
-    return in("could not set up the session", std::move(set.error().error));
+    return with_prefix("could not set up the session", std::move(set.error().error));
   }
   return {};
 }

@@ -29,8 +29,8 @@ Result<bool> RenewedSink::renew() {
   }
   if (changed) {
     Result<std::unique_ptr<Sink>> made = make_(fresh);
-    if (!made) return in("the new secret cannot be used, the old one stays", made.error());
-    (*made)->succeed(*sink_);
+    if (!made) return with_prefix("the new secret cannot be used, the old one stays", made.error());
+    (*made)->take_over_from(*sink_);
     sink_ = std::move(*made);
     if (listener_) sink_->listen(listener_);
     config_ = std::move(fresh);

@@ -57,7 +57,7 @@ class Feedback {
   void forget() { sent_ = Lsn{}; }
 
   // The position last reported to the server.
-  Lsn told() const { return sent_; }
+  Lsn reported() const { return sent_; }
 
  private:
   FeedbackConfig config_;

@@ -412,8 +412,8 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
   event.commit_time = read_ ? 0 : commit_time_;
   prefix_ = {};
   event.barrier = flags & kBarrier;
-  next_index_ = read_ ? 0 : event.index + !event.is_told();
-  if (!read_ && !event.is_told()) events_++;
+  next_index_ = read_ ? 0 : event.index + !event.is_no_change();
+  if (!read_ && !event.is_no_change()) events_++;
   if (!read_ && repeated_ && (lsn_ < after_.lsn || event.index <= after_.index)) return {};
   if (flags & (kMembers | kOpenId | kOldKey)) {
     detail.event = chunk.events.size();

@@ -252,8 +252,8 @@ Result<bool> make_publication(Connection& connection, const SourceConfig& config
                                    comment_publication(config.slot),
                                deadline);
   if (made) return true;
-  return in("could not make publication \"" + own_publication(config.slot) + "\"",
-            std::move(made.error().error));
+  return with_prefix("could not make publication \"" + own_publication(config.slot) + "\"",
+                     std::move(made.error().error));
 }
 
 Result<PublicationChanges> fill_publication(Connection& connection, const SourceConfig& config,

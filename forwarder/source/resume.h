@@ -52,7 +52,7 @@ struct Received {
 struct SlotRecord {
   std::string system;
   std::string timeline;
-  Lsn told;               // saved before the server gets it
+  Lsn reported;           // saved before the server gets it
   Lsn began{};            // first position of the timeline; 0: timeline 1, or unknown
   Received last{};        // one of the last transactions before `told`
   std::string options{};  // that `last` was received with
@@ -65,8 +65,8 @@ struct ReceivedState {
   std::string timeline;
   Lsn end;  // all transactions that end up to here were received completely
   std::string started{};
-  Lsn last{};  // the last of these transactions
-  Lsn told{};  // the highest position reported to the server
+  Lsn last{};      // the last of these transactions
+  Lsn reported{};  // the highest position reported to the server
 };
 
 struct Resume {
@@ -128,7 +128,7 @@ inline Resume resume(const ReceivedState& received, const ServerState& server) {
   if (!received.any) return {};
   const bool running = still_runs(server, received.system, received.timeline, received.started);
   if (received.system != server.system || (received.timeline != server.timeline && !running) ||
-      server.wal_end < received.end || server.slot_confirmed > received.told) {
+      server.wal_end < received.end || server.slot_confirmed > received.reported) {
     return {{}, true};
   }
   if (received.last && received.started != server.started) return {received.last, false};
@@ -149,7 +149,7 @@ class ExpectedTransaction {
   }
 
   // A transaction was received. False: it is not the expected one.
-  bool came(const Received& transaction) {
+  bool matches(const Received& transaction) {
     if (!expected_.lsn || transaction.lsn < expected_.lsn) return true;
     if (transaction != expected_) return false;
     expected_ = {};
@@ -199,10 +199,10 @@ inline std::string gap(const SlotRecord& record, Lsn reached, const ServerState&
            "changes "
            "that were delivered";
   }
-  if (!shared && server.slot_confirmed > record.told) {
+  if (!shared && server.slot_confirmed > record.reported) {
     return "the slot was re-created or moved by somebody else: it was confirmed up "
            "to " +
-           to_string(record.told) + ", and is at " + to_string(server.slot_confirmed) +
+           to_string(record.reported) + ", and is at " + to_string(server.slot_confirmed) +
            ". Changes between these are not kept for this pipeline";
   }
   return {};

@@ -47,7 +47,7 @@ Slot::Slot(const std::string& pipeline, const SourceConfig& config, std::optiona
       pulse_(pulse),
       options_(options(config)) {}
 
-Result<void> Slot::recall() {
+Result<void> Slot::read_record() {
   if (!state_) return {};
   Result<std::optional<SlotRecord>> known = state_->read(config_.slot);
   if (!known) return Failure(std::move(known.error()));
@@ -57,9 +57,9 @@ Result<void> Slot::recall() {
   return {};
 }
 
-Result<ServerState> Slot::meet(Connection& connection) const {
+Result<ServerState> Slot::identify_server(Connection& connection) const {
   const TimePoint deadline = Clock::now() + answer_;
-  pulse_.back_by(deadline);
+  pulse_.set_return_time(deadline);
   ServerState state;
   auto started = connection.query("SELECT pg_catalog.pg_postmaster_start_time()", deadline);
   if (!started) return Failure(std::move(started.error().error));
@@ -71,7 +71,7 @@ Result<ServerState> Slot::meet(Connection& connection) const {
 
 Result<ServerState> Slot::look(Connection& connection) {
   TimePoint deadline = Clock::now() + answer_;
-  pulse_.back_by(deadline);
+  pulse_.set_return_time(deadline);
   ServerState state;
   auto timeout = connection.query(
       "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'", deadline);
@@ -96,7 +96,7 @@ Result<ServerState> Slot::look(Connection& connection) {
         return fatal("slot \"" + config_.slot +
                          "\" is gone: somebody dropped it, or the server was restored or upgraded "
                          "without it. What was delivered reaches " +
-                         to_string(record_->told) +
+                         to_string(record_->reported) +
                          "; changes after that are not kept for this pipeline. " + how_to_go_on(),
                      connection.endpoint());
       }
@@ -109,7 +109,7 @@ Result<ServerState> Slot::look(Connection& connection) {
     const bool being_made = !text(slot, 1).empty() && text(slot, 3) != "lost" && !slot[4];
     if (being_made && record_) {
       return fatal("slot \"" + config_.slot + "\" is being re-created by process " + text(slot, 5) +
-                       ": it was confirmed up to " + to_string(record_->told) +
+                       ": it was confirmed up to " + to_string(record_->reported) +
                        "; changes after that are not kept for this pipeline. " + how_to_go_on(),
                    connection.endpoint());
     }
@@ -169,7 +169,7 @@ Result<void> Slot::identify(Connection& connection, ServerState& state, TimePoin
 Result<void> Slot::look_for_gap(Connection& connection, const ServerState& server,
                                 Lsn received) const {
   if (!record_) return {};
-  const Lsn reached = std::max(record_->told, received);
+  const Lsn reached = std::max(record_->reported, received);
   if (server.in_recovery && server.system == record_->system && server.wal_end < reached) {
     return retry("the standby has not replayed yet what was delivered: it is at " +
                      to_string(server.wal_end) + ", and that reaches " + to_string(reached),
@@ -181,7 +181,7 @@ Result<void> Slot::look_for_gap(Connection& connection, const ServerState& serve
   std::string why;
   if (!still_runs(server, record_->system, record_->timeline, started_)) {
     // The timeline of a standby's last data is not known.
-    const Lsn known = std::max(record_->told, std::min(received, followed()));
+    const Lsn known = std::max(record_->reported, std::min(received, followed()));
     why = gap(*record_, known, server, shared_);
   }
   if (why.empty()) why = gap(here, reached, server, shared_);
@@ -202,13 +202,13 @@ std::string Slot::how_to_go_on() const {
 void Slot::begin(const ServerState& server, Lsn start) {
   const Received last = last_.lsn ? last_ : record_ ? record_->last : Received{};
   expected_ = ExpectedTransaction(last, start, server.slot_confirmed);
-  Lsn told = server.slot_confirmed;
+  Lsn reported = server.slot_confirmed;
   if (record_ && record_->system == server.system && record_->timeline == server.timeline) {
-    told = std::max(told, record_->told);
+    reported = std::max(reported, record_->reported);
   }
   record_ = SlotRecord{server.system,
                        server.timeline,
-                       told,
+                       reported,
                        began_at(server, server.timeline),
                        record_ ? record_->last : Received{},
                        options_};
@@ -216,7 +216,7 @@ void Slot::begin(const ServerState& server, Lsn start) {
   made_ = false;
   started_ = server.started;
   standby_ = server.in_recovery;
-  followed_ = told;
+  followed_ = reported;
   keep();
 }
 
@@ -249,25 +249,25 @@ Result<void> Slot::follow(Connection& beside, int process, Lsn received) {
   return {};
 }
 
-Result<void> Slot::comes(Lsn commit) const {
+Result<void> Slot::check_partial(Lsn commit) const {
   if (expected_.lsn() && commit > expected_.lsn()) return other_log(expected_.lsn());
   return {};
 }
 
-Result<void> Slot::came(const Commit& commit) {
+Result<void> Slot::check_complete(const Commit& commit) {
   const Received transaction{commit.lsn, commit.end_lsn, commit.time};
-  if (!expected_.came(transaction)) return other_log(expected_.lsn());
+  if (!expected_.check_complete(transaction)) return other_log(expected_.lsn());
   if (!commit.time) return {};  // a non-transactional message
   last_ = transaction;
-  while (!untold_.empty() && untold_.back().lsn >= last_.lsn) untold_.pop_back();
+  while (!unreported_.empty() && unreported_.back().lsn >= last_.lsn) unreported_.pop_back();
   // If there are very many, the oldest and the last are enough.
-  if (untold_.size() >= kUntold) untold_.pop_back();
-  untold_.push_back(last_);
+  if (unreported_.size() >= kUntold) unreported_.pop_back();
+  unreported_.push_back(last_);
   return {};
 }
 
-Result<void> Slot::sent(Lsn sent) const {
-  if (!expected_.sent(sent)) return other_log(expected_.lsn());
+Result<void> Slot::check_sent(Lsn sent) const {
+  if (!expected_.check_sent(sent)) return other_log(expected_.lsn());
   return {};
 }
 
@@ -278,11 +278,11 @@ Failure Slot::other_log(Lsn lsn) const {
                how_to_go_on());
 }
 
-void Slot::tell(Lsn confirmed) {
-  if (confirmed <= record_->told) return;
-  record_->told = confirmed;
-  for (; !untold_.empty() && untold_.front().end <= confirmed; untold_.pop_front()) {
-    record_->last = untold_.front();
+void Slot::save_reported(Lsn confirmed) {
+  if (confirmed <= record_->reported) return;
+  record_->reported = confirmed;
+  for (; !unreported_.empty() && unreported_.front().end <= confirmed; unreported_.pop_front()) {
+    record_->last = unreported_.front();
   }
   keep();
 }
@@ -384,14 +384,14 @@ Result<void> Slot::create(Connection& connection) {
                            " LOGICAL walspout " + (exports ? "" : "NO") + "EXPORT_SNAPSHOT",
                        TimePoint::max());
   waits.reset();
-  if (!created) return in("could not make the slot", std::move(created.error().error));
+  if (!created) return with_prefix("could not make the slot", std::move(created.error().error));
   made_ = true;
   if (exports) {
     const Row row = created->empty() ? Row{} : created->front();
     Result<void> used = use_snapshot_(text(row, 2), parse_lsn(text(row, 1)).value_or(Lsn{}));
     if (!used) {
       remove_unread(connection);
-      return in("the snapshot of the slot could not be used", std::move(used.error()));
+      return with_prefix("the snapshot of the slot could not be used", std::move(used.error()));
     }
   }
   log(LogLevel::kInfo, "made the slot", {{"pipeline", pipeline_}, {"slot", config_.slot}});

@@ -48,10 +48,10 @@ class Slot {
   }
 
   // Reads the saved record. Call it once, before everything else.
-  Result<void> recall();
+  Result<void> read_record();
 
   // Asks the server about itself, not about the slot.
-  Result<ServerState> meet(Connection& connection) const;
+  Result<ServerState> identify_server(Connection& connection) const;
 
   // Asks the server about itself and the slot. Creates the slot if it is missing and never existed.
   // kFatal: the slot is lost, gone, or not ours.
@@ -69,7 +69,7 @@ class Slot {
 
   // Fails if this server's stream would not follow what was delivered. `received`: the end of what
   // this process received completely. For what a standby sent since follow() succeeded, received
-  // transactions are checked instead: see came().
+  // transactions are checked instead: see check_complete().
   Result<void> look_for_gap(Connection& connection, const ServerState& server, Lsn received) const;
 
   // Another process streamed the slot, so the slot may rightly be ahead of the record.
@@ -94,20 +94,20 @@ class Slot {
 
   // A part of the transaction committed at `commit` was received. Fails if another transaction
   // should have come first.
-  Result<void> comes(Lsn commit) const;
+  Result<void> check_partial(Lsn commit) const;
 
   // A complete transaction was received. Fails if another transaction was expected.
-  Result<void> came(const Commit& commit);
+  Result<void> check_complete(const Commit& commit);
 
   // Everything before this position was received. Fails if the expected transaction was not among
   // it.
-  Result<void> sent(Lsn sent) const;
+  Result<void> check_sent(Lsn sent) const;
 
   // Whether the expected transaction was received, or none is expected.
   bool settled() const { return !expected_.lsn(); }
 
   // The highest position reported to the server, by this or an earlier process. 0: unknown.
-  Lsn told() const { return record_ ? record_->told : Lsn{}; }
+  Lsn reported() const { return record_ ? record_->reported : Lsn{}; }
 
   // The error: at this position the WAL is not the one that was received.
   Failure other_log(Lsn lsn) const;
@@ -116,7 +116,7 @@ class Slot {
   Lsn last() const { return last_.lsn; }
 
   // Saves a position that is about to be reported to the server. Returns when it is on disk.
-  void tell(Lsn confirmed);
+  void save_reported(Lsn confirmed);
 
  private:
   Result<void> create(Connection& connection);
@@ -135,7 +135,7 @@ class Slot {
   std::function<Result<void>(const std::string&, Lsn)> use_snapshot_;
   std::optional<SlotRecord> record_;  // none: the slot is trusted
   Received last_;
-  std::deque<Received> untold_;  // some transactions behind the reported position, oldest first
+  std::deque<Received> unreported_;  // some transactions behind the reported position, oldest first
   ExpectedTransaction expected_;
   std::string started_;   // start time of the last server that streamed
   bool standby_ = false;  // whether that server was a standby at the last answer

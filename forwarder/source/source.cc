@@ -71,7 +71,7 @@ Result<void> Source::run() {
 }
 
 Result<void> Source::run_until_stopped() {
-  if (Result<void> recalled = slot_.recall(); !recalled) {
+  if (Result<void> recalled = slot_.read_record(); !recalled) {
     stats_.last_error.set(recalled.error().message());
     return recalled;
   }
@@ -132,7 +132,7 @@ Result<void> Source::stream_once() {
 
   // Claim before the slot is created: another pipeline that finds it half created would wait for
   // it.
-  const Result<ServerState> met = slot_.meet(*connection);
+  const Result<ServerState> met = slot_.identify_server(*connection);
   if (!met) return Failure(met.error());
   if (Result<void> claimed = claim(*connection, *met); !claimed) return claimed;
 
@@ -153,7 +153,7 @@ Result<void> Source::stream_once() {
     received_.end = acks_.received_end();
     received_.last = slot_.last();
     if (received_.any) received_.timeline = slot_.timeline();
-    received_.told = slot_.told();
+    received_.reported = slot_.reported();
     from = resume(received_, server);
     // A failing attempt would put an error into the server's log each time.
     if (server.slot_user.empty()) {
@@ -267,7 +267,7 @@ void Source::renew_dsn() {
   Result<std::optional<Secret>> again = config_.dsn.reread();
   if (again && *again) {
     Result<void> good = Connection::check_dsn(**again);
-    if (!good) again = in("the new DSN cannot be used, the old one stays", good.error());
+    if (!good) again = with_prefix("the new DSN cannot be used, the old one stays", good.error());
     if (!good) again.error().where = config_.dsn.file();
   }
   if (!again) {
@@ -285,14 +285,14 @@ void Source::renew_dsn() {
 
 Result<Connection> Source::connect() {
   renew_dsn();
-  stats_.pulse.back_by(Clock::now() + kResolve + timing_.connect);
+  stats_.pulse.set_return_time(Clock::now() + kResolve + timing_.connect);
   return Connection::open(rendering_dsn(config_), Connection::Mode::kReplication,
                           Clock::now() + timing_.connect, wake_, [this] { return stopping(); });
 }
 
 Result<void> Source::start(Connection& connection, Lsn from, bool& in_use) {
   const TimePoint deadline = Clock::now() + timing_.answer;
-  stats_.pulse.back_by(deadline);
+  stats_.pulse.set_return_time(deadline);
   auto started = connection.start_streaming(start_replication(config_, from), deadline);
   if (started) return {};
   const std::string& sqlstate = started.error().sqlstate;
@@ -355,7 +355,7 @@ Result<void> Source::stream(Connection& connection) {
     if (nap > Duration::zero()) {
       if (!connection.readable()) connection.wait(false, now + nap);
     } else {
-      TimePoint until = feedback_.wait_until(to_tell(), acks_.in_flight(), now);
+      TimePoint until = feedback_.wait_until(reportable_lsn(), acks_.in_flight(), now);
       if (must_follow()) until = std::min(until, follow_at_);
       if (asked_for_life_) until = std::min(until, *asked_for_life_ + timing_.sign);
       if (!room) until = std::min(until, look_at_);
@@ -383,7 +383,7 @@ Result<void> Source::watch(const Connection& connection) {
   if (!due) return {};
   auto slot = look_aside(connection);
   if (!slot) {
-    return in(
+    return with_prefix(
         "nothing is read, as the sinks are behind, and the server may be stopping, as it rejects "
         "connections: releasing the slot",
         std::move(slot.error()));
@@ -424,7 +424,7 @@ Result<void> Source::show_life(const Connection& connection) {
 Result<std::optional<SlotView>> Source::look_aside(const Connection& connection) {
   if (aside_.socket() < 0) renew_dsn();
   const Duration patience = timing_.full / 2;
-  stats_.pulse.back_by(Clock::now() + 2 * patience);
+  stats_.pulse.set_return_time(Clock::now() + 2 * patience);
   auto slot = aside_.look(connection, patience, [this] { return queue_.closed(); });
   aside_until_ = Clock::now() + timing_.aside;
   if (slot && *slot) stats_.server_lsn = std::max(stats_.server_lsn.load(), (*slot)->end.value);
@@ -481,7 +481,7 @@ Result<bool> Source::receive(Connection& connection) {
     stats_.server_lsn.store(
         std::max(stats_.server_lsn.load(std::memory_order_relaxed), message->server_lsn.value),
         std::memory_order_relaxed);
-    if (feedback_.due(to_tell()) <= Clock::now()) {
+    if (feedback_.due(reportable_lsn()) <= Clock::now()) {
       Result<void> answered = answer(connection, false);
       if (!answered) return Failure(std::move(answered.error()));
     }
@@ -496,14 +496,14 @@ Result<void> Source::take(Message message) {
   if (!decoded && decoder_.is_other_log()) return slot_.other_log(last_event_.lsn);
   if (!decoded) return decoded;
   for (size_t i = before; i < chunk_.commits.size(); i++) {
-    Result<void> whole = slot_.came(chunk_.commits[i]);
+    Result<void> whole = slot_.check_complete(chunk_.commits[i]);
     if (whole) continue;
     chunk_ = {};  // the chunk is not delivered
     return whole;
   }
   // A large transaction is handed over before its commit arrives.
   if (!chunk_.events.empty()) {
-    Result<void> due = slot_.comes(chunk_.events.back().lsn);
+    Result<void> due = slot_.check_partial(chunk_.events.back().lsn);
     if (!due) {
       chunk_ = {};
       return due;
@@ -586,15 +586,15 @@ void Source::hand_over() {
 
 // Sends a status update if it is due, or if `now` is set.
 Result<void> Source::answer(Connection& connection, bool now) {
-  take_stock();
+  update_handled();
   TimePoint time = Clock::now();
   // This function is called again when the next update is due, or earlier.
-  stats_.pulse.back_by(time + timing_.feedback.silence);
+  stats_.pulse.set_return_time(time + timing_.feedback.silence);
   const bool ask = silence_.should_ask(time);
   const bool ask_life = reading_ && queue_.fence().wanted() && !asked_for_life_;
   if (must_follow() && (now || follow_at_ <= time)) follow(connection);
-  if (!now && !ask && !ask_life && feedback_.due(to_tell()) > time) return {};
-  const Lsn confirmed = to_tell();
+  if (!now && !ask && !ask_life && feedback_.due(reportable_lsn()) > time) return {};
+  const Lsn confirmed = reportable_lsn();
   slot_.tell(confirmed);
   Result<void> sent = connection.send_status(acks_.received_end(), confirmed, ask || ask_life);
   if (!sent) return sent;
@@ -607,7 +607,7 @@ Result<void> Source::answer(Connection& connection, bool now) {
 
 // The position that may be reported. If the server may be another one, the slot must not move: its
 // old position is the proof.
-Lsn Source::to_tell() const {
+Lsn Source::reportable_lsn() const {
   if (!slot_.settled()) return {};
   const Lsn hold = observer_ ? observer_->hold() : Lsn{};
   return std::min({acks_.confirmed(), slot_.followed(), hold ? hold : Lsn{UINT64_MAX}});
@@ -622,7 +622,7 @@ bool Source::must_follow() const {
 // is not confirmed before. Without an answer the slot does not move.
 void Source::follow(Connection& connection) {
   const TimePoint began = Clock::now();
-  stats_.pulse.back_by(began + 3 * kGoodbye);
+  stats_.pulse.set_return_time(began + 3 * kGoodbye);
   const Lsn received = std::max(acks_.received_end(), acks_.confirmed());
   Result<void> followed;
   if (!beside_) {
@@ -648,7 +648,7 @@ void Source::follow(Connection& connection) {
   unfollowed_said_ = !followed;
 }
 
-void Source::take_stock() {
+void Source::update_handled() {
   acks_.handled(queue_.handled());
   if (observer_) observer_->handled(queue_.handled());
   stats_.received_lsn.store(acks_.received_end().value, std::memory_order_relaxed);
@@ -678,7 +678,7 @@ void Source::drain(Connection& connection) {
   if (!answer(connection, true)) return;
   log(LogLevel::kInfo, "stopped",
       {{"pipeline", pipeline_},
-       {"confirmed", to_string(feedback_.told())},
+       {"confirmed", to_string(feedback_.reported())},
        {"left", queue_.pushed() - queue_.handled()}});
   connection.finish_streaming(Clock::now() + kGoodbye);
 }
@@ -686,7 +686,7 @@ void Source::drain(Connection& connection) {
 // Sleeps until stop() or renew() is called.
 void Source::pause(Duration time) {
   TimePoint until = Clock::now() + time;
-  stats_.pulse.back_by(until);
+  stats_.pulse.set_return_time(until);
   while (!stopping() && !renew_.exchange(false) && Clock::now() < until) {
     pollfd fd{wake_.fd(), POLLIN, 0};
     auto left = std::chrono::ceil<Milliseconds>(until - Clock::now()).count();

@@ -95,8 +95,8 @@ class Source {
   bool must_follow() const;
   void follow(Connection& connection);
   void drain(Connection& connection);
-  Lsn to_tell() const;
-  void take_stock();
+  Lsn reportable_lsn() const;
+  void update_handled();
   void pause(Duration time);
   bool stopping() const { return stop_.load(); }
   bool has_gone_well(TimePoint since) const;

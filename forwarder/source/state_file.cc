@@ -77,15 +77,18 @@ Result<std::optional<SlotRecord>> StateFile::read(std::string_view slot) const {
   ::close(fd);
   if (length < 0) return could_not("read the state file", path_);
   auto found = fields({buffer.data(), static_cast<size_t>(length)});
-  std::optional<Lsn> told = parse_lsn(found["told"]);
-  if (found["walspout"] != kVersion || !told || found["system"].empty() ||
+  std::optional<Lsn> reported = parse_lsn(found["told"]);
+  if (found["walspout"] != kVersion || !reported || found["system"].empty() ||
       found["timeline"].empty()) {
     return fatal("the state file is not one of this program's. Remove it, and start again", path_);
   }
   if (found["slot"] != slot) return std::nullopt;
-  return SlotRecord{
-      found["system"],         found["timeline"], *told, parse_lsn(found["began"]).value_or(Lsn{}),
-      received(found["last"]), found["options"]};
+  return SlotRecord{found["system"],
+                    found["timeline"],
+                    *reported,
+                    parse_lsn(found["began"]).value_or(Lsn{}),
+                    received(found["last"]),
+                    found["options"]};
 }
 
 Result<void> StateFile::write(std::string_view slot, const SlotRecord& record) const {
@@ -93,11 +96,11 @@ Result<void> StateFile::write(std::string_view slot, const SlotRecord& record) c
   Result<std::optional<SlotRecord>> there = read(slot);
   if (there && *there && (*there)->system == record.system &&
       (*there)->timeline == record.timeline && (*there)->began == record.began) {
-    if (latest.told < (*there)->told) latest = **there;
+    if (latest.reported < (*there)->reported) latest = **there;
   }
   std::string text = "walspout " + std::string(kVersion) + "\nslot " + std::string(slot) +
                      "\nsystem " + latest.system + "\ntimeline " + latest.timeline + "\ntold " +
-                     to_string(latest.told) + "\nbegan " + to_string(latest.began) + "\nlast " +
+                     to_string(latest.reported) + "\nbegan " + to_string(latest.began) + "\nlast " +
                      to_string(latest.last.lsn) + " " + to_string(latest.last.end) + " " +
                      std::to_string(latest.last.time) + "\noptions " + latest.options + "\n";
   // One for each process: two may take turns.

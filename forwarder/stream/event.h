@@ -61,7 +61,7 @@ constexpr bool has_table(char op) {
 }
 
 // Whether the event is no change, but describes changes. The server does not count such events.
-constexpr bool is_told(char op) {
+constexpr bool is_no_change(char op) {
   return op == kSchemaOp || op == kBeginOp || op == kEndOp;
 }
 
@@ -77,7 +77,7 @@ struct Event {
   bool barrier = false;          // must not overtake or be overtaken by any event
 
   bool is_schema() const { return op == kSchemaOp; }
-  bool is_told() const { return walspout::is_told(op); }
+  bool is_no_change() const { return walspout::is_no_change(op); }
 
   std::string_view schema() const { return table ? std::string_view(table->schema) : ""; }
   std::string_view table_name() const { return table ? std::string_view(table->name) : ""; }
@@ -168,7 +168,7 @@ class EventId {
     char* end = buffer_.data() + buffer_.size();
     char* p = std::to_chars(buffer_.data(), end, event.lsn.value).ptr;
     *p++ = '-';
-    p = event.is_told() ? append_name(p, event) : std::to_chars(p, end, event.index).ptr;
+    p = event.is_no_change() ? append_name(p, event) : std::to_chars(p, end, event.index).ptr;
     size_ = static_cast<size_t>(p - buffer_.data());
   }
 

@@ -139,7 +139,7 @@ bool EventQueue::has_more(size_t sink) const {
   return !closed_ && cursor.taken < pushed_ && !holds_discarded(cursor);
 }
 
-bool EventQueue::goes_on(size_t sink) const {
+bool EventQueue::transaction_continues(size_t sink) const {
   std::lock_guard lock(mutex_);
   return open_ && !closed_ && bytes_ < capacity_ && !holds_discarded(cursors_[sink]);
 }

@@ -78,7 +78,7 @@ class EventQueue {
   bool has_more(size_t sink) const;
 
   // Whether the last event's transaction continues, and the reader has room for the rest.
-  bool goes_on(size_t sink) const;
+  bool transaction_continues(size_t sink) const;
 
   // The sink is done with all that it took.
   void done(size_t sink);

@@ -30,16 +30,16 @@ namespace walspout {
 // Which events of a batch are done. Unmarked events are passed again, in the same order.
 class Progress {
  public:
-  // `may_go_on`: whether the slot is still known to be ours; empty: always. `term`: how many times
-  // this process has got the slot.
-  explicit Progress(size_t events, std::function<bool()> may_go_on = {}, uint64_t term = 0)
-      : done_(events, false), may_go_on_(std::move(may_go_on)), term_(term) {}
+  // `may_continue`: whether the slot is still known to be ours; empty: always. `term`: how many
+  // times this process has got the slot.
+  explicit Progress(size_t events, std::function<bool()> may_continue = {}, uint64_t term = 0)
+      : done_(events, false), may_continue_(std::move(may_continue)), term_(term) {}
 
   // A sink that delivers a batch in several steps asks before each step. False: another process may
   // have the slot, so the sink must begin nothing more. deliver() then returns soon, with all done
   // events marked and any error.
-  bool may_go_on() {
-    if (!halted_ && may_go_on_ && !may_go_on_()) halted_ = true;
+  bool may_continue() {
+    if (!halted_ && may_continue_ && !may_continue_()) halted_ = true;
     return !halted_;
   }
   bool is_halted() const { return halted_; }
@@ -53,8 +53,10 @@ class Progress {
 
   // `goes_on` says whether more events of the last event's transaction will follow. Then a sink
   // that keeps transactions together may also return with pause().
-  void offer_rest(std::function<bool()> goes_on) { goes_on_ = std::move(goes_on); }
-  bool goes_on() const { return goes_on_ && goes_on_(); }
+  void offer_rest(std::function<bool()> transaction_continues) {
+    goes_on_ = std::move(transaction_continues);
+  }
+  bool transaction_continues() const { return goes_on_ && goes_on_(); }
 
   // The receiver has taken responsibility for event i, now or earlier.
   void durable(size_t i) {
@@ -89,7 +91,7 @@ class Progress {
 
  private:
   std::vector<bool> done_;
-  std::function<bool()> may_go_on_;
+  std::function<bool()> may_continue_;
   uint64_t term_;
   std::function<bool()> has_more_;
   std::function<bool()> goes_on_;
@@ -109,7 +111,7 @@ struct DeliveryError {
 
 using Delivery = tl::expected<void, DeliveryError>;
 
-// The error after may_go_on() returned false.
+// The error after may_continue() returned false.
 inline tl::unexpected<DeliveryError> halted() {
   return tl::unexpected(DeliveryError{
       Error{ErrorKind::kRetry, "the stream from the server is lost", ""}, 0, std::nullopt});
@@ -204,7 +206,7 @@ class Sink {
 
   // This new sink replaces `old`. Both have the same configuration except for secrets. Takes over
   // what `old` knows about the receiver, except the connection. Afterwards `old` is unusable.
-  virtual void succeed(Sink& old) { static_cast<void>(old); }
+  virtual void take_over_from(Sink& old) { static_cast<void>(old); }
 };
 
 }  // namespace walspout

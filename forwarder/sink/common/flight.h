@@ -75,7 +75,7 @@ class Flight {
   bool empty() const { return messages_.empty(); }
 
   // Whether something new may be begun; see Progress.
-  bool may_go_on() const { return !progress_ || progress_->may_go_on(); }
+  bool may_continue() const { return !progress_ || progress_->may_continue(); }
 
   // For the window /////////////////////////////////////////////////////////////////////////////
 

@@ -34,7 +34,7 @@ void add_route(KeyTable<T>& table, const std::string& name, RouteOf<T> route, st
           "A template like `" + name +
               "`, for schemas of tables. Each schema is then sent once. Needs `schemas` in the "
               "source")
-      .initially(initial.empty() ? "with the events of the table" : initial);
+      .set_default(initial.empty() ? "with the events of the table" : initial);
 }
 
 }  // namespace walspout

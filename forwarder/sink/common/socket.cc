@@ -198,7 +198,7 @@ Result<bool> Socket::receive_sealed() {
 }
 
 // The receiver may have sent the reason in an alert before it closed the connection.
-Failure Socket::last_words(Error error) {
+Failure Socket::prefer_alert(Error error) {
   char byte = 0;
   const auto got = receive(&byte, 1);
   const bool alert = !got && got.error().what.find(" alert ") != std::string::npos;
@@ -207,13 +207,13 @@ Failure Socket::last_words(Error error) {
 
 Result<size_t> Socket::send(std::string_view bytes) {
   if (ssl_ == nullptr) return bytes.empty() ? 0 : send_plain(bytes);
-  if (auto sent = send_sealed(); !sent) return last_words(sent.error());
+  if (auto sent = send_sealed(); !sent) return prefer_alert(sent.error());
   if (bytes.empty() || has_sealed()) return 0;
   ERR_clear_error();
   const size_t most = std::min(bytes.size(), kSealAtOnce);
   const int taken = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(most));
   if (taken <= 0) return broken_tls();
-  if (auto sent = send_sealed(); !sent) return last_words(sent.error());
+  if (auto sent = send_sealed(); !sent) return prefer_alert(sent.error());
   return static_cast<size_t>(taken);
 }
 

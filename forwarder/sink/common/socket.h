@@ -71,7 +71,7 @@ class Socket {
   [[nodiscard]] Result<bool> receive_sealed();
   Failure broken(std::string_view why) const;
   Failure broken_tls() const;
-  Failure last_words(Error error);
+  Failure prefer_alert(Error error);
 
   const SocketAddress address_;
   int fd_ = -1;

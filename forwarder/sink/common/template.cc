@@ -234,7 +234,7 @@ Result<Router> Router::create(const Route& config) {
   }
   if (config.schemas) {
     auto made = parse(*config.schemas, config);
-    if (!made) return in("schemas_to", made.error());
+    if (!made) return with_prefix("schemas_to", made.error());
     router.schemas_ = std::move(*made);
   }
   return router;

@@ -60,7 +60,7 @@ Delivery Window::run(Call& call, size_t begin) {
 // do not return for a few free places in the window.
 bool Window::wants_more(const Call& call) const {
   const bool plenty = 4 * flight_.pending() <= 3 * limits_.messages;
-  return limits_.keeps && plenty && alone_ == 0 && flight_.failures() == 0 && !call.unfit &&
+  return limits_.keeps && plenty && one_at_a_time_ == 0 && flight_.failures() == 0 && !call.unfit &&
          !call.stopped && has_room() && call.progress.has_more();
 }
 
@@ -77,7 +77,7 @@ bool Window::is_over() const {
 bool Window::has_room() const {
   if (flight_.failures() > 0) return true;
   if (!client_.has_room()) return false;
-  return flight_.pending() < (alone_ > 0 ? 1 : limits_.messages) &&
+  return flight_.pending() < (one_at_a_time_ > 0 ? 1 : limits_.messages) &&
          (flight_.pending() == 0 || flight_.pending_bytes() < limits_.bytes);
 }
 
@@ -94,7 +94,7 @@ Delivery Window::submit_all(Call& call, size_t begin) {
       ask = true;
     }
     if (flight_.failures() > 0) return {};
-    if (ask && !call.progress.may_go_on()) {
+    if (ask && !call.progress.may_continue()) {
       if (limits_.keeps) return halted();
       stop(call);
       return {};
@@ -123,7 +123,7 @@ bool Window::submit(Call& call, size_t event) {
     return false;
   }
   flight_.add(call.events[event], event);
-  if (alone_ > 0) --alone_;
+  if (one_at_a_time_ > 0) --one_at_a_time_;
   return true;
 }
 
@@ -162,7 +162,7 @@ Delivery Window::conclude(Call& call, Delivery outcome) {
   const bool failed = flight_.failures() > 0;
   const bool rejected = !outcome && outcome.error().error.kind == ErrorKind::kReject;
   // Messages behind the failed one may have arrived, and come again.
-  if (limits_.pipelined && (failed || call.unfit || rejected)) alone_ = limits_.messages;
+  if (limits_.pipelined && (failed || call.unfit || rejected)) one_at_a_time_ = limits_.messages;
   if (failed && (outcome || !limits_.keeps)) {
     if (auto failure = flight_.failure(limits_.order != Order::kAll)) {
       outcome = tl::unexpected(std::move(*failure));

@@ -127,7 +127,7 @@ class Window {
   WindowClient& client_;
   WindowLimits limits_;
   Flight flight_;
-  size_t alone_ = 0;  // messages that go one at a time
+  size_t one_at_a_time_ = 0;  // messages that go one at a time
 };
 
 }  // namespace walspout

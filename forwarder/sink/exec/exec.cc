@@ -272,7 +272,7 @@ Failure ExecSink::ended(const Flight& flight) {
   if (!lines_.rest().empty()) {
     what += "; its last line of output has no end: " + quoted(lines_.rest());
   }
-  return retry(what + talk_.last_words(), name_);
+  return retry(what + talk_.last_lines(), name_);
 }
 
 std::string ExecSink::quoted(std::string_view text) const {
@@ -280,7 +280,7 @@ std::string ExecSink::quoted(std::string_view text) const {
 }
 
 Failure ExecSink::wrong(std::string what) const {
-  return retry("the program " + std::move(what) + ". It is started again" + talk_.last_words(),
+  return retry("the program " + std::move(what) + ". It is started again" + talk_.last_lines(),
                name_);
 }
 

@@ -50,7 +50,7 @@ class ExecSink final : public Sink, private WindowClient {
     uint64_t number = 0;  // index, or fingerprint
     char told = 0;        // the op, unless the event is a change
     static Id of(const Event& event) {
-      if (!event.is_told()) return {event.lsn, event.index};
+      if (!event.is_no_change()) return {event.lsn, event.index};
       return {event.lsn, event.is_schema() ? event.key_hash : 0, event.op};
     }
     bool operator==(const Id&) const = default;

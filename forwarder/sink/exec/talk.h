@@ -27,7 +27,7 @@ class ExecTalk {
   // The program has ended: also takes an unfinished last line.
   void end(TimePoint now);
   // The last lines since the start: `; it said: "...", "..."`. Empty: it said nothing.
-  std::string last_words() const;
+  std::string last_lines() const;
   // The beginning of any text of the program, printable and masked.
   std::string show(std::string_view text, size_t most) const;
   // A new program starts.

@@ -174,7 +174,7 @@ class Dialogue {
   const std::string& problem() const { return problem_; }
   // What to do about the problem, if the problem alone shows that.
   const std::string& remedy() const { return remedy_; }
-  std::string words() const { return talk_.last_words(); }
+  std::string words() const { return talk_.last_lines(); }
   const std::set<std::string>& open() const { return open_; }
   const std::map<std::string, ExecAnswer>& errors() const { return errors_; }
   bool has_ended() const { return has_ended_; }

@@ -30,7 +30,7 @@ KeyTable<ExecConfig> table() {
            "`PATH`")
       .required()
       .key("directory", &ExecConfig::directory, "Where the program is started")
-      .initially("where walspout was started")
+      .set_default("where walspout was started")
       .key("env", &ExecConfig::env, "Variables besides walspout's own")
       .choice<Order>("order", &ExecConfig::order,
                      {{"all", Order::kAll}, {"key", Order::kKey}, {"none", Order::kNone}},

@@ -342,7 +342,7 @@ void HttpSink::cut(Flight& flight) {
   const TimePoint now = Clock::now();
   for (const auto& lane : lanes_) {
     if (lane->under_way.empty()) continue;
-    const TimePoint enough = lane->http.enough_at();
+    const TimePoint enough = lane->http.stop_reading_at();
     if (enough <= now || (enough != TimePoint::max() && deadline_ <= now)) {
       finish(*lane, CURLE_OPERATION_TIMEDOUT, flight);
     }
@@ -352,7 +352,7 @@ void HttpSink::cut(Flight& flight) {
 TimePoint HttpSink::wait_until(TimePoint until) const {
   until = std::min(until, Clock::now() + kLongestPoll);
   for (const auto& lane : lanes_) {
-    if (!lane->under_way.empty()) until = std::min(until, lane->http.enough_at());
+    if (!lane->under_way.empty()) until = std::min(until, lane->http.stop_reading_at());
   }
   return until;
 }
@@ -368,24 +368,24 @@ void HttpSink::abandon() {
 
 tl::expected<void, Broken> HttpSink::poll(TimePoint until, Flight& flight) {
   for (const auto& lane : lanes_) {
-    if (may_start(*lane) && flight.may_go_on()) start(*lane);
+    if (may_start(*lane) && flight.may_continue()) start(*lane);
   }
   if (busy_ == 0) {
     withdraw(flight);
     return {};
   }
   const size_t pending = flight.pending();
-  const bool running = take_in(flight);
+  const bool running = transfer(flight);
   if (flight.pending() < pending || !running || busy_ == 0) return {};
   const auto wait = std::chrono::ceil<Milliseconds>(wait_until(until) - Clock::now()).count();
   if (wait <= 0) return {};
   curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(wait), nullptr);
-  take_in(flight);
+  transfer(flight);
   return {};
 }
 
 // Sends and reads what is possible now. Returns whether a request is in flight.
-bool HttpSink::take_in(Flight& flight) {
+bool HttpSink::transfer(Flight& flight) {
   int running = 0;
   curl_multi_perform(multi_.get(), &running);
   collect(flight);

@@ -81,7 +81,7 @@ class HttpSink final : public Sink, private WindowClient {
   std::vector<std::string> headers_for(const Batch& batch,
                                        const std::vector<std::string_view>& body) const;
   void add_cloudevent(const Event& event, std::vector<std::string>& headers) const;
-  bool take_in(Flight& flight);
+  bool transfer(Flight& flight);
   void collect(Flight& flight);
   // Ends requests whose answer counts but continues; at the deadline, all requests.
   void cut(Flight& flight);

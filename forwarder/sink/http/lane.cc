@@ -204,7 +204,7 @@ Delivery HttpLane::look(TimePoint deadline, int64_t now) {
 }
 
 // Where the answer redirects; empty: nowhere. curl reports that only for complete answers.
-std::string HttpLane::elsewhere() const {
+std::string HttpLane::redirect_target() const {
   if (!answered_ || answer_.status / 100 != 3 || answer_.location.empty()) return "";
   char* here = nullptr;
   curl_easy_getinfo(handle_.get(), CURLINFO_EFFECTIVE_URL, &here);
@@ -220,7 +220,7 @@ std::string HttpLane::elsewhere() const {
 bool HttpLane::follow(CURLcode code, TimePoint deadline) {
   answered_ = answered_ || is_refused(code);
   if (redirects_ >= config_.redirects) return false;
-  const std::string url = elsewhere();
+  const std::string url = redirect_target();
   if (url.empty() || origin_of(url) != origin_of(config_.url)) return false;
   ++redirects_;
   set(handle_.get(), CURLOPT_URL, url.c_str());
@@ -307,7 +307,7 @@ bool HttpLane::counts() const {
   return answered_ && (answer_.status / 100 != 2 || is_sent());
 }
 
-TimePoint HttpLane::enough_at() {
+TimePoint HttpLane::stop_reading_at() {
   if (!counts()) return TimePoint::max();
   if (counts_since_ == TimePoint{}) counts_since_ = Clock::now();
   return counts_since_ + kBodyTime;

@@ -38,7 +38,7 @@ class HttpLane {
 
   // When to stop reading the answer's body; never, before the answer counts. At that time, remove
   // the handle from curl: the request is over.
-  TimePoint enough_at();
+  TimePoint stop_reading_at();
 
   // The result of a request that is over. Success: a 2xx with complete headers, if the whole
   // request was sent; the body does not matter. Headers that curl refuses count as complete. Error:
@@ -64,7 +64,7 @@ class HttpLane {
   bool counts() const;
   bool is_refused(CURLcode code) const;
   bool is_sent() const;
-  std::string elsewhere() const;
+  std::string redirect_target() const;
   std::string why_late() const;
 
   const HttpConfig& config_;

@@ -58,7 +58,7 @@ KeyTable<HttpConfig> table() {
       .key("secret", &HttpConfig::secrets,
            "`whsec_…`: signs each request, as Standard Webhooks "
            "says; a list while keys change")
-      .initially("unsigned")
+      .set_default("unsigned")
       .key("headers", &HttpConfig::headers, "Headers of each request, by name")
       .section(
           "batch", [](HttpConfig& http) -> HttpConfig& { return http; }, batch_table(),
@@ -68,7 +68,7 @@ KeyTable<HttpConfig> table() {
       .key("cloudevents", &HttpConfig::cloudevents, "Attributes of CloudEvents as `ce-` headers")
       .key("cloudevents_source", &HttpConfig::cloudevents_source,
            "Attribute `source` of CloudEvents")
-      .initially("/walspout/DATABASE")
+      .set_default("/walspout/DATABASE")
       .key("redirects", &HttpConfig::redirects,
            "How many redirects are followed, to the same host only")
       .between(0, 10)
@@ -76,7 +76,7 @@ KeyTable<HttpConfig> table() {
       .key("proxy", &HttpConfig::proxy,
            "`[http|https|socks4|socks4a|socks5|socks5h]://[user:password@]host[:port]`. The "
            "environment's proxy is ignored")
-      .initially("none")
+      .set_default("none")
       .section("codes", &HttpConfig::codes, codes_table(),
                "What status codes mean if the default does not fit: codes, such as `404`, and "
                "classes, such as `4xx`")

@@ -65,7 +65,7 @@ Result<void> KafkaExactlyOnce::prepare(KafkaLink& link, Progress& progress, Time
   auto topic = positions_.topic(link, deadline);
   if (!topic) return Failure(topic.error());
   auto transactions = std::make_unique<KafkaTransactions>(link, transactional_id(), where_);
-  if (auto ready = transactions->init([&] { return progress.may_go_on(); }, deadline); !ready) {
+  if (auto ready = transactions->init([&] { return progress.may_continue(); }, deadline); !ready) {
     return ready;
   }
   auto position = positions_.last(key(), true, deadline);

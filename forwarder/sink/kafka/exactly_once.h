@@ -37,7 +37,7 @@ class KafkaExactlyOnce {
   [[nodiscard]] Result<void> check(KafkaLink& link, TimePoint deadline) const;
 
   // Why there must be no producer in this term of the slot. Null: there may be one.
-  const Error* barred(uint64_t term) const {
+  const Error* fence_error(uint64_t term) const {
     return fenced_ && term_ == term ? &*fenced_ : nullptr;
   }
   // Takes over the id and reads the position. Call it before events are sent through the link.

@@ -69,7 +69,7 @@ Result<std::unique_ptr<Sink>> KafkaSink::create(const KafkaConfig& config) {
   if (config.brokers.empty()) return misconfigured("brokers names no broker");
   if (config.unconfirmed == 0) return fatal("unconfirmed must be at least 1");
   auto router = Router::create(config.topic);
-  if (!router) return in("topic", router.error());
+  if (!router) return with_prefix("topic", router.error());
   auto options = kafka_options(config);
   if (!options) return tl::unexpected(options.error());
   return std::unique_ptr<Sink>(new KafkaSink(config, std::move(*options), std::move(*router)));
@@ -80,7 +80,7 @@ Result<WindowClient::Connection> KafkaSink::connect(TimePoint deadline) {
   if (window_.flight().pending() == 0) heard_ = Clock::now();
   const bool delivers = progress_ != nullptr && once_.is_used();
   if (delivers) {
-    if (const Error* why = once_.barred(progress_->term())) return tl::unexpected(*why);
+    if (const Error* why = once_.fence_error(progress_->term())) return tl::unexpected(*why);
   }
   auto connection = Connection::kSame;
   if (link_ == nullptr) {
@@ -109,7 +109,7 @@ void KafkaSink::drop_link(Milliseconds patience) {
 
 void KafkaSink::abandon() {
   drop_link(kAbort);
-  several_.clear();
+  pending_reports_.clear();
   half_sent_.reset();
 }
 
@@ -187,7 +187,7 @@ Result<bool> KafkaSink::submit(uint64_t number, const Event& event) {
   if (once) {
     once_.sent(event, messages.all().size());
   } else if (messages.all().size() > 1) {
-    several_[number] = messages.all().size();
+    pending_reports_[number] = messages.all().size();
   }
   return true;
 }
@@ -294,7 +294,7 @@ tl::expected<void, Broken> KafkaSink::take_reports(TimePoint until, Flight& flig
     if (*reports != nullptr || link_->is_down()) heard_ = Clock::now();
     if (Clock::now() - heard_ > kStuck) return tl::unexpected(stuck(flight));
     if (*reports != nullptr) {
-      if (auto heard = hear(reports->get(), flight); !heard) return heard;
+      if (auto heard = take_events(reports->get(), flight); !heard) return heard;
       until = TimePoint();  // also take the reports that are already there
     } else if (Clock::now() >= until) {
       return {};
@@ -315,7 +315,7 @@ Broken KafkaSink::stuck(const Flight& flight) const {
            name_}};
 }
 
-tl::expected<void, Broken> KafkaSink::hear(rd_kafka_event_t* reports, Flight& flight) {
+tl::expected<void, Broken> KafkaSink::take_events(rd_kafka_event_t* reports, Flight& flight) {
   const size_t count = rd_kafka_event_message_count(reports);
   bool confirmed = false;
   while (const rd_kafka_message_t* message = rd_kafka_event_message_next(reports)) {
@@ -326,10 +326,10 @@ tl::expected<void, Broken> KafkaSink::hear(rd_kafka_event_t* reports, Flight& fl
       continue;
     }
     if (once_.is_used()) continue;  // done only when committed
-    if (!several_.empty()) {
-      if (auto waiting = several_.find(number); waiting != several_.end()) {
+    if (!pending_reports_.empty()) {
+      if (auto waiting = pending_reports_.find(number); waiting != pending_reports_.end()) {
         if (--waiting->second > 0) continue;
-        several_.erase(waiting);
+        pending_reports_.erase(waiting);
       }
     }
     flight.done(number);
@@ -349,7 +349,7 @@ Error KafkaSink::gone(const std::string& topic) const {
 tl::expected<void, Broken> KafkaSink::fail(const rd_kafka_message_t& message, uint64_t number,
                                            size_t together, Flight& flight) {
   const std::string topic = message.rkt != nullptr ? rd_kafka_topic_name(message.rkt) : "";
-  several_.erase(number);
+  pending_reports_.erase(number);
   switch (message.err) {
     case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
     case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:

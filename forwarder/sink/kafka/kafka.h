@@ -87,7 +87,7 @@ class KafkaSink final : public Sink, private WindowClient {
   void undo(Flight& flight);
   tl::unexpected<Broken> broken(Error error);
   Broken stuck(const Flight& flight) const;
-  [[nodiscard]] tl::expected<void, Broken> hear(rd_kafka_event_t* reports, Flight& flight);
+  [[nodiscard]] tl::expected<void, Broken> take_events(rd_kafka_event_t* reports, Flight& flight);
   [[nodiscard]] tl::expected<void, Broken> fail(const rd_kafka_message_t& message, uint64_t number,
                                                 size_t together, Flight& flight);
   Error gone(const std::string& topic) const;
@@ -102,9 +102,10 @@ class KafkaSink final : public Sink, private WindowClient {
   KafkaExactlyOnce once_;
   std::unique_ptr<KafkaLink> link_;
   std::vector<std::string> warnings_;
-  TimePoint deadline_;                            // of the current call
-  Progress* progress_ = nullptr;                  // of deliver(), during the call
-  std::unordered_map<uint64_t, size_t> several_;  // pending reports of events with several messages
+  TimePoint deadline_;            // of the current call
+  Progress* progress_ = nullptr;  // of deliver(), during the call
+  std::unordered_map<uint64_t, size_t>
+      pending_reports_;             // pending reports of events with several messages
   std::optional<Error> half_sent_;  // an event with several messages was sent in part,
                                     // or a transaction did not begin
   std::string topic_name_;          // reused, to save allocations

@@ -78,7 +78,7 @@ Result<KafkaOwned<rd_kafka_event_t>> KafkaLink::next(TimePoint until) {
       continue;
     }
     if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_DR) return event;
-    if (auto heard = hear(event.get()); !heard) return tl::unexpected(heard.error());
+    if (auto heard = handle_event(event.get()); !heard) return tl::unexpected(heard.error());
   }
 }
 

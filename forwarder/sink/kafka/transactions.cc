@@ -30,8 +30,9 @@ KafkaTransactions::KafkaTransactions(KafkaLink& link, std::string id, std::strin
       where_(std::move(where)),
       timeout_(timeout_of(link.handle())) {}
 
-Result<void> KafkaTransactions::init(const std::function<bool()>& may_go_on, TimePoint deadline) {
-  if (!may_go_on()) return retry("the stream from the server is lost", where_);
+Result<void> KafkaTransactions::init(const std::function<bool()>& may_continue,
+                                     TimePoint deadline) {
+  if (!may_continue()) return retry("the stream from the server is lost", where_);
   const TimePoint until = std::min(deadline, Clock::now() + kLongest);
   rd_kafka_error_t* failed = rd_kafka_init_transactions(link_.handle(), kafka_timeout(until));
   if (failed == nullptr) return {};

@@ -20,9 +20,9 @@ class KafkaTransactions {
   // `id`: the transactional id, for errors. The link must outlive this.
   KafkaTransactions(KafkaLink& link, std::string id, std::string where);
 
-  // Fences other producers of the id, and ends their open transactions. Stops when `may_go_on`
+  // Fences other producers of the id, and ends their open transactions. Stops when `may_continue`
   // returns false.
-  [[nodiscard]] Result<void> init(const std::function<bool()>& may_go_on, TimePoint deadline);
+  [[nodiscard]] Result<void> init(const std::function<bool()>& may_continue, TimePoint deadline);
 
   [[nodiscard]] Result<void> begin();
   bool is_open() const { return open_; }

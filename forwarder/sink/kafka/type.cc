@@ -10,10 +10,10 @@ KeyTable<KafkaTopics> topics_table() {
   KeyTable<KafkaTopics> table;
   table.key("partitions", &KafkaTopics::partitions, "Partitions of a topic that is made")
       .between(1, 100'000)
-      .initially("the broker's")
+      .set_default("the broker's")
       .key("replication_factor", &KafkaTopics::replication_factor, "Replicas of its partitions")
       .between(1, 1'000)
-      .initially("the broker's")
+      .set_default("the broker's")
       .key("config", &KafkaTopics::config, "Options of the topic, such as `retention.ms`");
   return table;
 }
@@ -37,7 +37,7 @@ KeyTable<KafkaConfig> table() {
                       {"zstd", "zstd"}},
                      "How batches are compressed")
       .key("linger", &KafkaConfig::linger, "How long a batch waits for more messages")
-      .initially("not at all")
+      .set_default("not at all")
       .key("unconfirmed", &KafkaConfig::unconfirmed, "Messages without a confirm, at most")
       .between(1, 1'000'000)
       .key("exactly_once", &KafkaConfig::exactly_once,

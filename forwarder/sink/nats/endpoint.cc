@@ -220,12 +220,12 @@ Result<NatsLogin> NatsLogin::create(const NatsConfig& config) {
           ".creds. Name that as file:PATH");
     }
     if (auto key = nats_public_key(login.seed_.reveal()); !key) {
-      return in("the seed in credentials", key.error());
+      return with_prefix("the seed in credentials", key.error());
     }
   }
   if (!config.nkey.empty()) {
     auto key = nats_public_key(config.nkey.reveal());
-    if (!key) return in("nkey", key.error());
+    if (!key) return with_prefix("nkey", key.error());
     login.public_key_ = std::move(*key);
     login.seed_ = config.nkey;
   }

@@ -41,8 +41,8 @@ NatsLink::NatsLink(std::string name, std::string api, std::string inbox,
       inbox_(std::move(inbox)),
       socket_(std::move(socket)),
       input_(kInput),
-      heard_(Clock::now()),
-      pinged_(heard_) {}
+      received_at_(Clock::now()),
+      pinged_(received_at_) {}
 
 Result<std::unique_ptr<NatsLink>> NatsLink::open(const NatsServer& server, const NatsConfig& config,
                                                  const NatsLogin& login, TimePoint deadline) {
@@ -78,7 +78,7 @@ Result<void> NatsLink::login(const NatsServer& server, const NatsConfig& config,
     if (auto started = socket_->start_tls(config.tls, deadline); !started) return started;
   }
   const auto hello = login.connect(server, json_text(*info, "nonce"), tls);
-  if (!hello) return in("could not log in", hello.error());
+  if (!hello) return with_prefix("could not log in", hello.error());
   output_ += "CONNECT " + *hello + "\r\nSUB " + inbox_ + "* 1\r\nPING\r\n";
   return await_pong(deadline);
 }
@@ -86,7 +86,8 @@ Result<void> NatsLink::login(const NatsServer& server, const NatsConfig& config,
 Result<std::string> NatsLink::await_info(TimePoint deadline) {
   for (;;) {
     const auto frame = reader_.next();
-    if (!frame) return in("could not log in", Error{frame.error().kind, frame.error().what, name_});
+    if (!frame)
+      return with_prefix("could not log in", Error{frame.error().kind, frame.error().what, name_});
     if (*frame && (*frame)->kind == NatsFrame::Kind::kInfo) {
       std::string info((*frame)->text);
       take_info(info);
@@ -97,7 +98,7 @@ Result<std::string> NatsLink::await_info(TimePoint deadline) {
     }
     if (*frame) continue;
     const auto received = receive();
-    if (!received) return in("could not log in", received.error());
+    if (!received) return with_prefix("could not log in", received.error());
     if (*received) continue;
     if (Clock::now() >= deadline) {
       return retry(
@@ -114,7 +115,7 @@ Result<void> NatsLink::await_pong(TimePoint deadline) {
   while (pongs_ == 0) {
     if (auto heard = listen(deadline, ignored); !heard) {
       Error error = heard.error();
-      if (error.kind == ErrorKind::kRetry) return in("could not log in", std::move(error));
+      if (error.kind == ErrorKind::kRetry) return with_prefix("could not log in", std::move(error));
       return tl::unexpected(std::move(error));
     }
     if (pongs_ == 0 && Clock::now() >= deadline) {
@@ -189,7 +190,7 @@ Result<bool> NatsLink::receive() {
   const auto got = socket_->receive(input_.data(), input_.size());
   if (!got) return tl::unexpected(got.error());
   if (*got == 0) return false;
-  heard_ = Clock::now();
+  received_at_ = Clock::now();
   reader_.feed({input_.data(), *got});
   return true;
 }
@@ -253,14 +254,14 @@ bool NatsLink::take_message(const NatsFrame& frame, const Answered& answered) {
 
 TimePoint NatsLink::next_beat() const {
   if (heartbeat_ == Duration::zero()) return TimePoint::max();
-  return std::min(heard_ + 2 * heartbeat_, std::max(heard_, pinged_) + heartbeat_ / 2);
+  return std::min(received_at_ + 2 * heartbeat_, std::max(received_at_, pinged_) + heartbeat_ / 2);
 }
 
 // Sends and expects pings. All available bytes must have been received.
-Result<void> NatsLink::beat() {
+Result<void> NatsLink::check_heartbeat() {
   const TimePoint now = Clock::now();
   if (now < next_beat()) return {};
-  if (now >= heard_ + 2 * heartbeat_) {
+  if (now >= received_at_ + 2 * heartbeat_) {
     return retry("the server has not answered pings for " +
                      std::to_string(2 * heartbeat_ / std::chrono::seconds(1)) + " s",
                  name_);
@@ -283,7 +284,7 @@ Result<void> NatsLink::listen(TimePoint until, const Answered& answered) {
     if (!flushed) return flushed;
     if (*taken || (!had_room && has_room())) return *received ? flush() : flushed;
     if (*received) continue;
-    if (auto beaten = beat(); !beaten) return beaten;
+    if (auto beaten = check_heartbeat(); !beaten) return beaten;
     if (Clock::now() >= until) return flush();
     if (has_unsent()) {
       if (auto again = flush(); !again) return again;

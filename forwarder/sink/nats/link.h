@@ -108,7 +108,7 @@ class NatsLink {
   void move_body();
   void answer_ping();
   [[nodiscard]] Result<bool> receive();
-  [[nodiscard]] Result<void> beat();
+  [[nodiscard]] Result<void> check_heartbeat();
   TimePoint next_beat() const;
 
   const std::string name_;
@@ -134,8 +134,8 @@ class NatsLink {
   size_t max_payload_ = 1 << 20;
   bool leaving_ = false;
   bool clustered_ = false;
-  Duration heartbeat_{0};     // zero: none
-  TimePoint heard_, pinged_;  // last bytes from the server; our last ping
+  Duration heartbeat_{0};           // zero: none
+  TimePoint received_at_, pinged_;  // last bytes from the server; our last ping
 };
 
 }  // namespace walspout

@@ -71,7 +71,7 @@ Result<std::unique_ptr<Sink>> NatsSink::create(const NatsConfig& config) {
   auto login = NatsLogin::create(config);
   if (!login) return tl::unexpected(login.error());
   auto router = Router::create(config.subject);
-  if (!router) return in("subject", router.error());
+  if (!router) return with_prefix("subject", router.error());
   if (config.unconfirmed == 0) return fatal("unconfirmed must be at least 1");
   std::vector<std::string> filters;
   if (config.id_prefix.find_first_of(" \t\r\n") != std::string::npos) {
@@ -159,7 +159,7 @@ Result<WindowClient::Connection> NatsSink::connect(TimePoint deadline) {
   if (auto opened = open(deadline); !opened) return tl::unexpected(opened.error());
   const TimePoint until = std::min(deadline, Clock::now() + config_.connect_timeout);
   const auto nothing = [](uint64_t, const NatsFrame&) {};
-  if (auto seen = streams_.see_to(*link_, until, nothing); !seen) {
+  if (auto seen = streams_.ensure(*link_, until, nothing); !seen) {
     abandon();
     return tl::unexpected(masked(seen.error()));
   }
@@ -171,7 +171,7 @@ void NatsSink::abandon() {
   link_.reset();
   subjects_.clear();
   keys_.clear();
-  homeless_.clear();
+  unplaced_.clear();
 }
 
 Result<void> NatsSink::check(const SourceState&, TimePoint deadline) {
@@ -233,7 +233,7 @@ void NatsSink::take_answer(uint64_t number, const NatsFrame& answer, Flight& fli
   if (!flight.is_pending(number)) return;
   heard_ = Clock::now();
   if (answer.status() != 0) {
-    homeless_.push_back(number);
+    unplaced_.push_back(number);
     return;
   }
   // {"stream":"S","seq":7}, also with "duplicate":true, is success
@@ -259,10 +259,10 @@ void NatsSink::take_answer(uint64_t number, const NatsFrame& answer, Flight& fli
 }
 
 // One query serves all messages with the same subject.
-tl::expected<void, Broken> NatsSink::judge_homeless(Flight& flight) {
+tl::expected<void, Broken> NatsSink::judge_unplaced(Flight& flight) {
   std::map<std::string, Error> reasons;
-  while (!homeless_.empty()) {
-    std::vector<uint64_t> numbers = std::exchange(homeless_, {});
+  while (!unplaced_.empty()) {
+    std::vector<uint64_t> numbers = std::exchange(unplaced_, {});
     for (const uint64_t number : numbers) {
       const std::string& subject = subjects_.of(number);
       auto reason = reasons.find(subject);
@@ -284,7 +284,7 @@ tl::expected<void, Broken> NatsSink::poll(TimePoint until, Flight& flight) {
   const TimePoint patience = flight.pending() > 0 ? heard_ + config_.ack_timeout : TimePoint::max();
   auto listened = link_->listen(std::min(until, patience), answered(flight));
   if (!listened) return tl::unexpected(Broken{masked(listened.error())});
-  if (auto judged = judge_homeless(flight); !judged) return judged;
+  if (auto judged = judge_unplaced(flight); !judged) return judged;
   if (flight.pending() > 0 && Clock::now() >= heard_ + config_.ack_timeout) {
     return tl::unexpected(Broken{Error{
         ErrorKind::kRetry,

@@ -95,7 +95,7 @@ class NatsSink final : public Sink, private WindowClient {
   Error masked(uint64_t number, Error error) const;
   NatsLink::Answered answered(Flight& flight);
   void take_answer(uint64_t number, const NatsFrame& answer, Flight& flight);
-  [[nodiscard]] tl::expected<void, Broken> judge_homeless(Flight& flight);
+  [[nodiscard]] tl::expected<void, Broken> judge_unplaced(Flight& flight);
 
   const NatsConfig config_;
   const std::vector<NatsServer> servers_;
@@ -112,7 +112,7 @@ class NatsSink final : public Sink, private WindowClient {
   bool renew_ = false;  // connect again and look for the streams again
   TimePoint heard_;     // the last acknowledgement, or the first message in flight
   Subjects subjects_;
-  std::vector<uint64_t> homeless_;  // numbers of messages that no stream took
+  std::vector<uint64_t> unplaced_;  // numbers of messages that no stream took
   std::string subject_;             // reused, to save allocations; also headers_
   std::string headers_;
 };

@@ -213,7 +213,7 @@ Result<void> NatsStreams::make(NatsLink& link, TimePoint deadline,
   return retry("could not " + doing + ": JetStream did not answer in time", link.name());
 }
 
-Result<void> NatsStreams::see_to(NatsLink& link, TimePoint deadline,
+Result<void> NatsStreams::ensure(NatsLink& link, TimePoint deadline,
                                  const NatsLink::Answered& answered) {
   found_.clear();
   warnings_.clear();
@@ -302,9 +302,9 @@ Result<void> NatsStreams::judge(const std::string& name, std::string_view config
 }
 
 // The error if no stream has the subject. The next connection re-creates our deleted stream.
-Result<Error> NatsStreams::nowhere(NatsLink& link, const std::string& what,
-                                   const std::string& subject, TimePoint deadline,
-                                   const NatsLink::Answered& answered) {
+Result<Error> NatsStreams::no_stream_error(NatsLink& link, const std::string& what,
+                                           const std::string& subject, TimePoint deadline,
+                                           const NatsLink::Answered& answered) {
   if (config_.create_stream) {
     const std::string& name = config_.create_stream->name;
     const auto there = link.ask("STREAM.INFO." + name, "", deadline, answered);
@@ -330,7 +330,7 @@ Result<Error> NatsStreams::missing(NatsLink& link, const std::string& subject, T
   if (reply->kind == NatsReply::Kind::kAnswer && code == 0) {
     const auto listed = json_member(reply->text, "streams");
     if (json_items(listed.value_or(std::string_view())).empty()) {
-      return nowhere(link, what, subject, deadline, answered);
+      return no_stream_error(link, what, subject, deadline, answered);
     }
     return Error{ErrorKind::kRetry,
                  what + ": its stream has no leader now. This passes once most of its servers run",

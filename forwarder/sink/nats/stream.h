@@ -29,10 +29,10 @@ class NatsStreams {
 
   // Makes the stream if it is configured and missing, and checks that each filter has a stream. A
   // user without the right to ask passes. Error: kFatal, there is no stream; names the command.
-  [[nodiscard]] Result<void> see_to(NatsLink& link, TimePoint deadline,
+  [[nodiscard]] Result<void> ensure(NatsLink& link, TimePoint deadline,
                                     const NatsLink::Answered& answered);
 
-  // Inspects the streams that see_to() found. Error: kFatal, a stream takes no messages, or does
+  // Inspects the streams that ensure() found. Error: kFatal, a stream takes no messages, or does
   // not acknowledge them.
   [[nodiscard]] Result<void> inspect(NatsLink& link, TimePoint deadline,
                                      const NatsLink::Answered& answered);
@@ -48,9 +48,9 @@ class NatsStreams {
   [[nodiscard]] Result<NatsReply> names(NatsLink& link, const std::string& filter,
                                         TimePoint deadline,
                                         const NatsLink::Answered& answered) const;
-  [[nodiscard]] Result<Error> nowhere(NatsLink& link, const std::string& what,
-                                      const std::string& subject, TimePoint deadline,
-                                      const NatsLink::Answered& answered);
+  [[nodiscard]] Result<Error> no_stream_error(NatsLink& link, const std::string& what,
+                                              const std::string& subject, TimePoint deadline,
+                                              const NatsLink::Answered& answered);
   [[nodiscard]] Result<void> judge(const std::string& name, std::string_view config,
                                    const NatsLink& link);
   std::string definition() const;

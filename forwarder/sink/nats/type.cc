@@ -10,7 +10,7 @@ KeyTable<NatsStreamConfig> stream_table() {
   table.key("name", &NatsStreamConfig::name, "Name of the stream")
       .required()
       .key("subjects", &NatsStreamConfig::subjects, "Subjects that it takes")
-      .initially("all that `subject` can make")
+      .set_default("all that `subject` can make")
       .choice<std::string>("storage", &NatsStreamConfig::storage,
                            {{"file", "file"}, {"memory", "memory"}}, "Where messages are kept")
       .key("replicas", &NatsStreamConfig::replicas, "Servers of the cluster that have a copy")
@@ -24,15 +24,15 @@ KeyTable<NatsStreamConfig> stream_table() {
                            "wait")
       .key("max_bytes", &NatsStreamConfig::max_bytes, "Bytes that are kept")
       .bytes(1, INT64_MAX)
-      .initially("no limit")
+      .set_default("no limit")
       .key("max_messages", &NatsStreamConfig::max_messages, "Messages that are kept")
       .between(1, INT64_MAX)
-      .initially("no limit")
+      .set_default("no limit")
       .key("max_message_size", &NatsStreamConfig::max_message_size, "Largest message")
       .bytes(1, INT32_MAX)
-      .initially("no limit")
+      .set_default("no limit")
       .key("max_age", &NatsStreamConfig::max_age, "How long messages are kept")
-      .initially("no limit")
+      .set_default("no limit")
       .key("duplicate_window", &NatsStreamConfig::duplicate_window,
            "How long the stream knows repeats, at most `max_age`");
   return table;
@@ -66,16 +66,16 @@ KeyTable<NatsConfig> table() {
                "Makes this stream if it is missing; without this section, a stream must take the "
                "subjects")
       .key("user", &NatsConfig::user, "User")
-      .initially("the URL's")
+      .set_default("the URL's")
       .key("password", &NatsConfig::password, "Password")
-      .initially("the URL's")
+      .set_default("the URL's")
       .key("token", &NatsConfig::token, "Token")
-      .initially("the URL's")
+      .set_default("the URL's")
       .key("credentials", &NatsConfig::credentials,
            "A JWT and its seed, as in `file:PATH` of a `.creds` file")
       .key("nkey", &NatsConfig::nkey, "Seed of an nkey, `SU…`, as in `file:PATH`")
       .key("domain", &NatsConfig::domain, "Domain of JetStream")
-      .initially("the server's")
+      .set_default("the server's")
       .key("inbox_prefix", &NatsConfig::inbox_prefix,
            "What the subjects of acknowledgements begin with")
       .key("unconfirmed", &NatsConfig::unconfirmed, "Messages without an acknowledgement, at most")

@@ -53,7 +53,7 @@ struct RowsConfig {
   std::string deleted_at;  // kAppend: the column with the time of the delete; empty: none
 
   // Whether events with this op change nothing.
-  bool passes_over(char op) const {
+  bool ignores(char op) const {
     const bool keeps = mode == PostgresMode::kAppend && deleted_at.empty();
     return !has_table(op) || op == kSchemaOp || (op == 'd' && keeps) ||
            (op == 't' && (keeps || truncate == Truncates::kIgnore));

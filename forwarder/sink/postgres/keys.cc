@@ -61,9 +61,9 @@ KeyTable<ColumnsConfig> columns_table() {
       .key("rename", &ColumnsConfig::rename,
            "Other names in the target, such as `{id: order_id}`; a table that lacks the column is "
            "not affected")
-      .initially("none")
+      .set_default("none")
       .key("leave_out", &ColumnsConfig::leave_out, "Columns that are not written")
-      .initially("none")
+      .set_default("none")
       .each([](const std::string& name) {
         return name.empty() ? std::string("has an empty name") : std::string();
       });
@@ -126,7 +126,7 @@ KeyTable<TablesConfig> postgres_tables_table() {
       .key("target", &TablesConfig::target, "Template of the table, SCHEMA.TABLE");
   const std::string initial = "as for the sink";
   add_rows_keys(table, &TablesConfig::rows, initial);
-  table.all_initially(initial, 1)
+  table.set_default_after(initial, 1)
       .rule([](TablesConfig& item, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("table")) return std::nullopt;
         if (item.table.starts_with('!')) {

@@ -23,7 +23,7 @@ KeyTable<HistoryConfig> history_table();
 template <typename T>
 void add_rows_keys(KeyTable<T>& table, RowsConfig T::*rows, const std::string& initial = "") {
   const auto with_initial = [&initial](auto inner) {
-    if (!initial.empty()) inner.all_initially(initial, 0);
+    if (!initial.empty()) inner.set_default_after(initial, 0);
     return inner;
   };
   const auto of = [rows](auto member) {
@@ -57,12 +57,12 @@ void add_rows_keys(KeyTable<T>& table, RowsConfig T::*rows, const std::string& i
                "What happens to the columns of the source")
       .key("set", of(&RowsConfig::constants),
            "Constants of columns that only the target has, such as `{sid: eu-1}`")
-      .initially("none")
+      .set_default("none")
       .section("history", of(&RowsConfig::history), with_initial(history_table()),
                "The columns that `mode: history` adds to a table")
       .key("deleted_at", of(&RowsConfig::deleted_at),
            "`mode: append`: a column that gets the time at which the source deleted the row")
-      .initially("none");
+      .set_default("none");
 }
 
 }  // namespace walspout

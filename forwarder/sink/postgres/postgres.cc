@@ -22,7 +22,7 @@ size_t transaction_begin(std::span<const Event> events, size_t event) {
 
 // How many of the first events form whole transactions.
 size_t whole(std::span<const Event> events, const Progress& progress) {
-  const bool more = progress.has_more() || progress.goes_on();
+  const bool more = progress.has_more() || progress.transaction_continues();
   return more ? transaction_begin(events, events.size() - 1) : events.size();
 }
 
@@ -42,7 +42,7 @@ PostgresSink::PostgresSink(const PostgresConfig& config, PostgresTables::Routers
 
 Result<std::unique_ptr<Sink>> PostgresSink::create(const PostgresConfig& config) {
   if (config.dsn.empty()) return misconfigured("dsn is empty");
-  if (auto good = Connection::check_dsn(config.dsn); !good) return in("dsn", good.error());
+  if (auto good = Connection::check_dsn(config.dsn); !good) return with_prefix("dsn", good.error());
   auto routers = PostgresTables::routers(config);
   if (!routers) return Failure(routers.error());
   return std::unique_ptr<Sink>(new PostgresSink(config, std::move(*routers), place_name(config)));
@@ -148,7 +148,7 @@ void PostgresSink::idle() {
 Delivery PostgresSink::deliver(std::span<const Event> events, TimePoint deadline,
                                Progress& progress) {
   if (events.empty()) return {};
-  if (!progress.may_go_on()) return halted();
+  if (!progress.may_continue()) return halted();
   if (auto ready = prepare(progress, deadline); !ready) {
     return failure(std::move(ready.error()));
   }
@@ -260,7 +260,7 @@ Delivery PostgresSink::apply_carefully(Call& call, Part part) {
     Delivery done = conclude(call, one, plan);
     if (!done || one.stays_open || one.end == part.end) return done;
     part.begin = one.end;
-    if (!call.progress.may_go_on()) return halted();
+    if (!call.progress.may_continue()) return halted();
   }
 }
 

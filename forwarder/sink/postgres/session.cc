@@ -73,7 +73,7 @@ Result<void> set_up(Connection& connection, TimePoint deadline) {
       "pg_catalog.current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE "
       "pg_catalog.current_setting('synchronous_commit') END, false)";
   if (auto set = connection.query(statement, deadline); !set) {
-    return in("could not set up the session", postgres_error(set.error()));
+    return with_prefix("could not set up the session", postgres_error(set.error()));
   }
   return {};
 }
@@ -165,7 +165,7 @@ Result<void> set_postgres_origin(PostgresSession& session, const std::string& or
   }
   if (set) return {};
   const bool is_full = set.error().sqlstate == kNoPlace;
-  return in(
+  return with_prefix(
       "could not set replication origin \"" + origin + "\"" +
           (is_full ? ", which each source keeps for itself in the target's server: raise "
                      "max_replication_slots there, or drop origins that are not used any more "

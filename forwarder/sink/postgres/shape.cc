@@ -299,7 +299,7 @@ Result<void> change(Connection& connection, const std::string& statement, TimePo
     Error error = postgres_error(done.error());
     // Here another sink made the same at the same time.
     if (error.scope() == Scope::kEvent) error = done.error().error;
-    return in("`" + statement + "`", error);
+    return with_prefix("`" + statement + "`", error);
   }
   return {};
 }
@@ -497,7 +497,7 @@ Result<PostgresName> PostgresName::parse(std::string_view text) {
 Result<Shape> load_shape(Connection& connection, const Table& source, const PostgresName& target,
                          const RowsConfig& rows, ShapeChanges changes, TimePoint deadline) {
   const auto layout = laid_out(source, target, rows);
-  if (!layout) return in(connection.endpoint(), layout.error());
+  if (!layout) return with_prefix(connection.endpoint(), layout.error());
   auto found = fitting_target(connection, *layout, changes, deadline);
   if (!found) return Failure(found.error());
   if (found->kind != 'r' && found->kind != 'p') {

@@ -80,7 +80,7 @@ Plan Planner::plan(std::span<const Event> events, size_t begin, size_t end) {
 
 Result<void> Planner::add(std::span<const Event> events, size_t i, Plan& plan) {
   const Event& event = events[i];
-  if (event.op == 'm' || event.is_told()) {
+  if (event.op == 'm' || event.is_no_change()) {
     plan.dropped.push_back(i);
     return {};
   }

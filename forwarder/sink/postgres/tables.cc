@@ -21,7 +21,7 @@ Result<Router> usable(const Route& route) {
 
 Result<PostgresTables::Routers> PostgresTables::routers(const PostgresConfig& config) {
   auto all = usable(config.target);
-  if (!all) return in("target", all.error());
+  if (!all) return with_prefix("target", all.error());
   Routers made{std::move(*all), {}};
   for (const TablesConfig& item : config.tables) {
     std::optional<Router>& its = made.some.emplace_back();
@@ -30,7 +30,7 @@ Result<PostgresTables::Routers> PostgresTables::routers(const PostgresConfig& co
     route.tables.clear();
     route.fallback = item.target;
     auto router = usable(route);
-    if (!router) return in("tables: the target of \"" + item.table + "\"", router.error());
+    if (!router) return with_prefix("tables: the target of \"" + item.table + "\"", router.error());
     its = std::move(*router);
   }
   return made;
@@ -78,7 +78,7 @@ Result<std::optional<PostgresPlace>> PostgresTables::place(const Event& event) {
     rows = one->rows;
     if (one->router) router = &*one->router;
   }
-  if (rows->passes_over(event.op)) return std::nullopt;
+  if (rows->ignores(event.op)) return std::nullopt;
   auto routed = router->route(event, name_);
   if (!routed) return Failure(routed.error());
   if (!*routed) return std::nullopt;

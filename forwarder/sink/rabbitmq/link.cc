@@ -60,8 +60,8 @@ RabbitmqLink::RabbitmqLink(std::string name, std::unique_ptr<Socket> socket)
       pool_(new amqp_pool_t),
       input_(kInput),
       frame_(kFrameMax - 8),
-      heard_(Clock::now()),
-      said_(heard_) {
+      received_at_(Clock::now()),
+      sent_at_(received_at_) {
   init_amqp_pool(pool_.get(), 4096);
 }
 
@@ -218,7 +218,7 @@ Result<void> RabbitmqLink::flush() {
   for (;;) {
     const auto sent = socket_->send(std::string_view(output_).substr(sent_));
     if (!sent) return tl::unexpected(sent.error());
-    if (*sent > 0) said_ = Clock::now();
+    if (*sent > 0) sent_at_ = Clock::now();
     sent_ += *sent;
     const bool full = sent_ < output_.size();
     if (full && *sent > 0) continue;
@@ -235,7 +235,7 @@ Result<bool> RabbitmqLink::receive() {
   const auto got = socket_->receive(input_.data(), input_.size());
   if (!got) return tl::unexpected(got.error());
   if (*got == 0) return false;
-  heard_ = Clock::now();
+  received_at_ = Clock::now();
   reader_.feed({input_.data(), *got});
   return true;
 }
@@ -365,21 +365,21 @@ void RabbitmqLink::take_content(const RabbitmqFrame& frame) {
 
 TimePoint RabbitmqLink::next_beat() const {
   if (heartbeat_ == Duration::zero()) return TimePoint::max();
-  const TimePoint given_up = heard_ + 2 * heartbeat_;
-  return has_unsent() ? given_up : std::min(given_up, said_ + heartbeat_ / 2);
+  const TimePoint given_up = received_at_ + 2 * heartbeat_;
+  return has_unsent() ? given_up : std::min(given_up, sent_at_ + heartbeat_ / 2);
 }
 
 // Sends and expects heartbeats. All available bytes must have been received.
-Result<void> RabbitmqLink::beat() {
+Result<void> RabbitmqLink::check_heartbeat() {
   if (heartbeat_ == Duration::zero()) return {};
   const TimePoint now = Clock::now();
-  if (now >= heard_ + 2 * heartbeat_) {
+  if (now >= received_at_ + 2 * heartbeat_) {
     return retry("the broker has sent no heartbeat for " +
                      std::to_string(2 * heartbeat_ / std::chrono::seconds(1)) + " s",
                  name_);
   }
   // A broker that does not read earlier bytes will not read a heartbeat, either.
-  if (now >= said_ + heartbeat_ / 2 && !has_unsent()) {
+  if (now >= sent_at_ + heartbeat_ / 2 && !has_unsent()) {
     append_frame(output_, AMQP_FRAME_HEARTBEAT, 0, "");
     return flush();
   }
@@ -403,7 +403,7 @@ Result<std::optional<RabbitmqNews>> RabbitmqLink::listen(TimePoint until) {
     if (received && *received) continue;
     if (!flushed) return tl::unexpected(flushed.error());
     if (!received) return tl::unexpected(received.error());
-    if (auto alive = beat(); !alive) return tl::unexpected(alive.error());
+    if (auto alive = check_heartbeat(); !alive) return tl::unexpected(alive.error());
     if (!had_room && has_room()) return std::nullopt;
     if (Clock::now() >= until) return std::nullopt;
     socket_->wait(has_unsent(), std::min(until, next_beat()));

@@ -119,7 +119,7 @@ class RabbitmqLink {
   void take_confirm(amqp_channel_t channel, RabbitmqNews::Kind kind, uint64_t tag, bool multiple);
   void take_content(const RabbitmqFrame& frame);
   void say(RabbitmqNews news) { news_.push_back(std::move(news)); }
-  [[nodiscard]] Result<void> beat();
+  [[nodiscard]] Result<void> check_heartbeat();
   TimePoint next_beat() const;
 
   struct EmptyPool {
@@ -147,9 +147,9 @@ class RabbitmqLink {
   bool probing_ = false;
   bool probe_channel_ = false;  // the probe's channel is open
   uint16_t channels_ = 1;
-  size_t frame_ = 0;        // the largest payload of a frame
-  Duration heartbeat_{0};   // zero: none
-  TimePoint heard_, said_;  // last bytes from and to the broker
+  size_t frame_ = 0;                 // the largest payload of a frame
+  Duration heartbeat_{0};            // zero: none
+  TimePoint received_at_, sent_at_;  // last bytes from and to the broker
 };
 
 }  // namespace walspout

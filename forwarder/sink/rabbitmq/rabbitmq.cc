@@ -55,7 +55,7 @@ Result<std::unique_ptr<Sink>> RabbitmqSink::create(const RabbitmqConfig& config)
   auto endpoint = RabbitmqEndpoint::parse(config.url.reveal());
   if (!endpoint) return tl::unexpected(endpoint.error());
   auto router = Router::create(config.routing_key);
-  if (!router) return in("routing_key", router.error());
+  if (!router) return with_prefix("routing_key", router.error());
   if (config.unconfirmed == 0) return fatal("unconfirmed must be at least 1");
   if (config.exchange.size() > kShortText) {
     return fatal("the name of exchange is longer than AMQP's 255 bytes");
@@ -158,10 +158,10 @@ tl::expected<void, Broken> RabbitmqSink::hear(const RabbitmqNews& news, Flight& 
   switch (news.kind) {
     case RabbitmqNews::Kind::kAck:
     case RabbitmqNews::Kind::kNack:
-      hear_confirm(news, flight);
+      handle_confirm(news, flight);
       break;
     case RabbitmqNews::Kind::kReturn:
-      hear_return(news, flight);
+      handle_return(news, flight);
       break;
     case RabbitmqNews::Kind::kBlocked:
       blocked_ = news.text;
@@ -177,7 +177,7 @@ tl::expected<void, Broken> RabbitmqSink::hear(const RabbitmqNews& news, Flight& 
   return {};
 }
 
-void RabbitmqSink::hear_return(const RabbitmqNews& news, const Flight& flight) {
+void RabbitmqSink::handle_return(const RabbitmqNews& news, const Flight& flight) {
   for (uint64_t tag = flight.first(); tag < flight.next(); ++tag) {
     const Flight::Message& message = *flight.find(tag);
     if (!flight.is_pending(tag) || returned_.contains(tag) ||
@@ -196,7 +196,7 @@ void RabbitmqSink::hear_return(const RabbitmqNews& news, const Flight& flight) {
 }
 
 // The broker also confirms a returned message.
-void RabbitmqSink::hear_confirm(const RabbitmqNews& news, Flight& flight) {
+void RabbitmqSink::handle_confirm(const RabbitmqNews& news, Flight& flight) {
   for (uint64_t tag = news.multiple ? flight.first() : news.tag; tag <= news.tag; ++tag) {
     if (!flight.is_pending(tag)) continue;
     if (auto returned = returned_.find(tag); returned != returned_.end()) {

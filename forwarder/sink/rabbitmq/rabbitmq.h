@@ -61,8 +61,8 @@ class RabbitmqSink final : public Sink, private WindowClient {
   Error late(const Flight& flight) const override;
 
   [[nodiscard]] tl::expected<void, Broken> hear(const RabbitmqNews& news, Flight& flight);
-  void hear_confirm(const RabbitmqNews& news, Flight& flight);
-  void hear_return(const RabbitmqNews& news, const Flight& flight);
+  void handle_confirm(const RabbitmqNews& news, Flight& flight);
+  void handle_return(const RabbitmqNews& news, const Flight& flight);
   Broken closed(const RabbitmqNews& news, const Flight& flight) const;
 
   RabbitmqEndpoint endpoint_;

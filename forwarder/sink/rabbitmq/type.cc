@@ -20,7 +20,7 @@ KeyTable<RabbitmqConfig> table() {
                      {"fanout", Kind("fanout")},
                      {"headers", Kind("headers")}},
                     "Makes the exchange of this kind, durable, if it is missing")
-      .initially("it must exist");
+      .set_default("it must exist");
   add_route(table, "routing_key", &RabbitmqConfig::routing_key, "Template of the routing key");
   table.key("persistent", &RabbitmqConfig::persistent, "Messages survive a restart of the broker")
       .key("mandatory", &RabbitmqConfig::mandatory,

@@ -33,7 +33,7 @@ bool is_redis_without_key(const redisReply& reply) {
 
 // A new connection may reach another server. A stream that gets no events now can have lost
 // entries, too.
-Result<void> RedisStreams::revisit(RedisLink& link, TimePoint deadline) {
+Result<void> RedisStreams::find_losses_on_connection(RedisLink& link, TimePoint deadline) {
   if (std::exchange(revisited_in_, connection_) == connection_ || replay_) return {};
   std::vector<Known> known;
   for (const auto& [name, stream] : streams_) {
@@ -42,7 +42,7 @@ Result<void> RedisStreams::revisit(RedisLink& link, TimePoint deadline) {
   return find_losses(link, known, deadline);
 }
 
-Result<void> RedisStreams::look_back(RedisLink& link, TimePoint deadline) {
+Result<void> RedisStreams::find_old_losses(RedisLink& link, TimePoint deadline) {
   if (looked_back_ || !keeps_positions()) return {};
   std::vector<Known> known;
   for (const std::string& name : memory_.streams()) {

@@ -60,7 +60,7 @@ Result<std::unique_ptr<Sink>> RedisSink::create(const RedisConfig& config) {
   auto endpoint = RedisEndpoint::parse(config.url.reveal());
   if (!endpoint) return tl::unexpected(endpoint.error());
   auto router = Router::create(config.stream);
-  if (!router) return in("stream", router.error());
+  if (!router) return with_prefix("stream", router.error());
   if (const auto name = router->name_of_both(); name && !config.own_ids) {
     return fatal("\"schemas_to\" and \"stream\" can both make \"" + *name +
                  "\", and a stream of rows has no place for a schema, as ids of entries have to "
@@ -89,7 +89,7 @@ std::optional<std::string> RedisSink::common_stream(const RedisConfig& a, const 
 }
 
 // The old sink's knowledge counts only for the same server and database.
-void RedisSink::succeed(Sink& old) {
+void RedisSink::take_over_from(Sink& old) {
   auto* redis = dynamic_cast<RedisSink*>(&old);
   if (redis == nullptr || redis->name_ != name_ || !same_database(redis->endpoint_, endpoint_)) {
     return;
@@ -135,17 +135,17 @@ Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
   std::vector<RedisStream*> streams;
   for (const std::string& name : router_.fixed_names()) streams.push_back(&streams_->named(name));
   Result<void> checked;
-  if (!config_.own_ids) checked = streams_->look_back(*link_, deadline);
+  if (!config_.own_ids) checked = streams_->find_old_losses(*link_, deadline);
   if (checked && !config_.own_ids) {
     checked = streams_->look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
   }
-  if (checked) checked = look_around(deadline);
+  if (checked) checked = check_settings(deadline);
   if (!checked) link_.reset();
   return checked;
 }
 
 // Looks whether the server's settings endanger streams.
-Result<void> RedisSink::look_around(TimePoint deadline) {
+Result<void> RedisSink::check_settings(TimePoint deadline) {
   const auto memory = link_->command({"INFO", "memory"}, deadline);
   if (!memory) return tl::unexpected(memory.error());
   if (auto warning = redis_eviction_warning(text_of(**memory)); !warning.empty()) {
@@ -209,7 +209,7 @@ Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, P
 Result<void> RedisSink::encode(const Event& event, const RedisStream& stream, TimePoint deadline) {
   const EventId id(event);
   buffer_ += stream.command;
-  if (event.is_told() && !config_.own_ids) {
+  if (event.is_no_change() && !config_.own_ids) {
     append_word(buffer_, RedisId::of(event).text());
   } else {
     append_word(buffer_, config_.own_ids ? std::string_view("*") : id.view());
@@ -306,7 +306,7 @@ Delivery RedisSink::transact(std::span<const Event> events, TimePoint deadline,
   Batch* next = &batches_[1];
   choose(events, chosen, *batch, progress);
   while (!batch->empty()) {
-    if (!progress.may_go_on()) return halted();
+    if (!progress.may_continue()) return halted();
     if (auto there = verify_old(events, *batch, deadline, progress); !there) return there;
     choose(events, chosen, *next, progress);
     if (!batch->events.empty()) {

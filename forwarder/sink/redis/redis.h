@@ -87,7 +87,7 @@ class RedisSink final : public Sink {
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
   void idle() override { streams_->idle(); }
-  void succeed(Sink& old) override;
+  void take_over_from(Sink& old) override;
 
  private:
   // Events with one common result.
@@ -107,7 +107,7 @@ class RedisSink final : public Sink {
             std::vector<RedisField> fields);
 
   [[nodiscard]] Result<void> connect(TimePoint deadline);
-  [[nodiscard]] Result<void> look_around(TimePoint deadline);
+  [[nodiscard]] Result<void> check_settings(TimePoint deadline);
   // Asks how many replicas have the writes of this connection, and judges the answer.
   void append_wait(std::string& out) const;
   [[nodiscard]] Result<void> judge_wait(const RedisTransaction& waited) const;

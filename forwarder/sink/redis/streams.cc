@@ -93,7 +93,7 @@ Result<void> RedisStreams::look(RedisLink& link, std::span<RedisStream* const> s
   used_at_ = now;
   if (purpose == Purpose::kDeliver) {
     for (const auto& [name, end] : std::exchange(unnoted_, {})) memory_.note(name, end);
-    if (auto known = revisit(link, deadline); !known) return known;
+    if (auto known = find_losses_on_connection(link, deadline); !known) return known;
   }
   if (auto compared = compare(link, streams, deadline); !compared) return compared;
   unseen_.clear();

@@ -95,7 +95,7 @@ class RedisStreams {
 
   // Looks, once, whether streams have lost entries that were confirmed to an earlier process. After
   // an error, give up the connection.
-  [[nodiscard]] Result<void> look_back(RedisLink& link, TimePoint deadline);
+  [[nodiscard]] Result<void> find_old_losses(RedisLink& link, TimePoint deadline);
 
   // Whether the events `which`, whose ids their streams refuse, are all delivered. Error: the first
   // event that is not. `targets`: the streams of all events.
@@ -133,7 +133,7 @@ class RedisStreams {
                                          TimePoint deadline);
   void note_loss(const RedisStream& stream, const RedisEnd& was, const RedisEnd& end);
   [[nodiscard]] Result<void> look_at(RedisLink& link, Purpose purpose, TimePoint deadline);
-  [[nodiscard]] Result<void> revisit(RedisLink& link, TimePoint deadline);
+  [[nodiscard]] Result<void> find_losses_on_connection(RedisLink& link, TimePoint deadline);
   [[nodiscard]] Failure loss();
   [[nodiscard]] Result<void> take_record(RedisStream& stream, const std::string& record) const;
   [[nodiscard]] Result<void> claim(RedisLink& link, TimePoint deadline);

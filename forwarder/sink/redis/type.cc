@@ -35,7 +35,7 @@ KeyTable<RedisConfig> table() {
   });
   table.key("maxlen", &RedisConfig::maxlen, "About how many entries to keep")
       .between(1, INT64_MAX)
-      .initially("never trimmed")
+      .set_default("never trimmed")
       .key("fields", &RedisConfig::fields, "Fields of an entry")
       .words({"data", "id", "op", "schema", "table", "key"})
       .choice<bool>(
@@ -43,9 +43,9 @@ KeyTable<RedisConfig> table() {
           "Ids of the entries: `event`, the event's id, so that no event is there twice; `redis`, "
           "made by Redis, for events whose ids do not grow, such as those from Kafka")
       .key("username", &RedisConfig::username, "User of an ACL")
-      .initially("the URL's")
+      .set_default("the URL's")
       .key("password", &RedisConfig::password, "Password")
-      .initially("the URL's")
+      .set_default("the URL's")
       .section("tls", &RedisConfig::tls, tls_table(), "TLS; the URL says whether it is used")
       .key("pipeline", &RedisConfig::pipeline,
            "Events in one transaction, at most; the sink sends the next transaction meanwhile")

@@ -116,7 +116,7 @@ void KafkaInput::renew_secrets() {
 Result<void> KafkaInput::consume_once() {
   stats_.state = SourcePhase::kConnecting;
   const TimePoint until = Clock::now() + config_.connect_timeout;
-  stats_.pulse.back_by(until + kAnswer);
+  stats_.pulse.set_return_time(until + kAnswer);
   renew_secrets();
   const Result<KafkaOptions> options = kafka_source_options(config_);
   if (!options) return tl::unexpected(options.error());
@@ -145,9 +145,9 @@ Result<void> KafkaInput::consume_once() {
 Result<void> KafkaInput::consume() {
   while (!stopping()) {
     wake_.clear();
-    stats_.pulse.back_by(Clock::now() + kAnswer);
+    stats_.pulse.set_return_time(Clock::now() + kAnswer);
     const bool room = queue_.has_room();
-    make_room(room);
+    pause_or_resume(room);
     // We wait if the queue is full for a moment. After kFull we pause the library's reading, and
     // handle only the events of the group.
     const bool listens = room || paused_;
@@ -156,7 +156,7 @@ Result<void> KafkaInput::consume() {
     }
     hand_over();
     announce_at_ = queue_.announce();
-    take_stock();
+    update_handled();
     show_life();
     commit();
     if (Result<void> there = look(); !there) return there;
@@ -180,7 +180,7 @@ void KafkaInput::wait(TimePoint until) {
 // Sleeps until stop() or renew() is called.
 void KafkaInput::pause(Duration time) {
   const TimePoint until = Clock::now() + time;
-  stats_.pulse.back_by(until);
+  stats_.pulse.set_return_time(until);
   while (!stopping() && !renew_.exchange(false) && Clock::now() < until) {
     wait(until);
     wake_.clear();
@@ -188,7 +188,7 @@ void KafkaInput::pause(Duration time) {
 }
 
 // Resumes or pauses the library's reading.
-void KafkaInput::make_room(bool room) {
+void KafkaInput::pause_or_resume(bool room) {
   if (room) {
     full_since_.reset();
     if (std::exchange(paused_, false)) consumer_->resume(ours());
@@ -212,24 +212,24 @@ Result<void> KafkaInput::receive() {
       more_ = false;
       break;
     }
-    if (Result<void> heard = hear(std::move(event)); !heard) return heard;
+    if (Result<void> heard = handle_event(std::move(event)); !heard) return heard;
   }
   return {};
 }
 
-Result<void> KafkaInput::hear(KafkaConsumer::Event event) {
+Result<void> KafkaInput::handle_event(KafkaConsumer::Event event) {
   switch (rd_kafka_event_type(event.get())) {
     case RD_KAFKA_EVENT_FETCH:
       return take(std::move(event));
     case RD_KAFKA_EVENT_REBALANCE:
       return rebalance(event.get());
     case RD_KAFKA_EVENT_OFFSET_COMMIT:
-      hear_commit(event.get());
+      handle_commit(event.get());
       return {};
     case RD_KAFKA_EVENT_ERROR:
-      return hear_error(event.get());
+      return handle_error(event.get());
     default:
-      return consumer_->hear(event.get());
+      return consumer_->handle_event(event.get());
   }
 }
 
@@ -348,7 +348,7 @@ void KafkaInput::hand_over() {
   offsets_.pushed(queue_.pushed());
 }
 
-Result<void> KafkaInput::hear_error(rd_kafka_event_t* event) {
+Result<void> KafkaInput::handle_error(rd_kafka_event_t* event) {
   const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
   Key key;
   int64_t offset = -1;
@@ -375,7 +375,7 @@ Result<void> KafkaInput::hear_error(rd_kafka_event_t* event) {
     note_trouble(*trouble);
     return {};
   }
-  return consumer_->hear(event);
+  return consumer_->handle_event(event);
 }
 
 // An error that keeps some messages from coming, and may pass.
@@ -386,7 +386,7 @@ void KafkaInput::note_trouble(const Error& error) {
   log(LogLevel::kWarn, "source has trouble", {{"pipeline", pipeline_}, {"error", text}});
 }
 
-void KafkaInput::take_stock() {
+void KafkaInput::update_handled() {
   offsets_.handled(queue_.handled());
 }
 
@@ -414,7 +414,7 @@ void KafkaInput::commit() {
   committing_ = true;
 }
 
-void KafkaInput::hear_commit(rd_kafka_event_t* event) {
+void KafkaInput::handle_commit(rd_kafka_event_t* event) {
   committing_ = false;
   const auto* list = rd_kafka_event_topic_partition_list(event);
   rd_kafka_resp_err_t code = rd_kafka_event_error(event);
@@ -449,7 +449,7 @@ Result<void> KafkaInput::look() {
   // The library does not always report that all brokers are down.
   const bool was_down = consumer_->is_down();
   if (was_down || consumer_->trouble()) {
-    stats_.pulse.back_by(Clock::now() + kAnswer);
+    stats_.pulse.set_return_time(Clock::now() + kAnswer);
     if (consumer_->answers(Milliseconds(1000))) {
       consumer_->forget_trouble();
       if (was_down) log(LogLevel::kInfo, "brokers answer again", {{"pipeline", pipeline_}});
@@ -480,7 +480,7 @@ void KafkaInput::drain() {
       {{"pipeline", pipeline_}, {"events", queue_.pushed() - queue_.handled()}});
   while (queue_.handled() < queue_.pushed() && !queue_.closed() && Clock::now() < drain_until()) {
     wake_.clear();
-    stats_.pulse.back_by(Clock::now() + kAnswer);
+    stats_.pulse.set_return_time(Clock::now() + kAnswer);
     show_life();
     wait(std::min(drain_until(), Clock::now() + kTick / 5));
   }

@@ -70,10 +70,10 @@ class KafkaInput final : public Input {
   Result<void> consume_once();
   Result<void> consume();
   Result<void> receive();
-  Result<void> hear(KafkaConsumer::Event event);
+  Result<void> handle_event(KafkaConsumer::Event event);
   Result<void> take(KafkaConsumer::Event event);
   Result<void> foreign(const rd_kafka_message_t& message, const Error& why);
-  Result<void> hear_error(rd_kafka_event_t* event);
+  Result<void> handle_error(rd_kafka_event_t* event);
   void note_trouble(const Error& error);
   void hand_over();
   std::shared_ptr<const Table> table_of(const KafkaEvent& found);
@@ -88,13 +88,13 @@ class KafkaInput final : public Input {
   void leave();
   void update_phase();
 
-  void make_room(bool room);
+  void pause_or_resume(bool room);
   void commit();
-  void hear_commit(rd_kafka_event_t* event);
+  void handle_commit(rd_kafka_event_t* event);
   void show_life();
   Result<void> look();
   Result<void> stay_down();
-  void take_stock();
+  void update_handled();
   void drain();
   void wait(TimePoint until);
   void pause(Duration time);

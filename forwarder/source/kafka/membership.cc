@@ -50,7 +50,7 @@ Result<void> KafkaInput::rebalance(rd_kafka_event_t* event) {
 }
 
 Result<void> KafkaInput::assign(const std::vector<Key>& partitions) {
-  stats_.pulse.back_by(Clock::now() + kAsk);
+  stats_.pulse.set_return_time(Clock::now() + kAsk);
   const auto begin = consumer_->committed(partitions, Clock::now() + kAsk);
   if (!begin) return tl::unexpected(begin.error());
   if (Result<void> assigned = consumer_->assign(*begin); !assigned) return assigned;
@@ -77,7 +77,7 @@ Result<void> KafkaInput::assign(const std::vector<Key>& partitions) {
 Result<void> KafkaInput::revoke(const std::vector<Key>& partitions) {
   const bool lost = consumer_->is_lost();
   if (!lost) settle(partitions);
-  take_stock();
+  update_handled();
   const uint64_t handled = queue_.handled();
   const bool done = std::all_of(partitions.begin(), partitions.end(), [&](const Key& key) {
     const KafkaOffsets::Place* place = offsets_.find(key);
@@ -107,7 +107,7 @@ void KafkaInput::settle(const std::vector<Key>& partitions) {
     }
   }
   TimePoint until = Clock::now() + kRevoke;
-  stats_.pulse.back_by(until + kAnswer);
+  stats_.pulse.set_return_time(until + kAnswer);
   uint64_t handled = queue_.handled();
   TimePoint moved = Clock::now();
   while (handled < events && !queue_.closed() && Clock::now() < std::min(until, moved + kStuck)) {
@@ -133,7 +133,7 @@ Result<void> KafkaInput::abandon(const std::vector<Key>& gone) {
   for (const auto& [key, place] : offsets_.all()) {
     if (std::find(gone.begin(), gone.end(), key) == gone.end()) stay.emplace_back(key, place.next);
   }
-  stats_.pulse.back_by(Clock::now() + 2 * kAnswer);
+  stats_.pulse.set_return_time(Clock::now() + 2 * kAnswer);
   return consumer_->seek(stay, Clock::now() + kAnswer);
 }
 
@@ -145,7 +145,7 @@ void KafkaInput::commit_last(const std::vector<Key>& partitions) {
     }
   }
   if (last.empty()) return;
-  stats_.pulse.back_by(Clock::now() + 2 * kAnswer);
+  stats_.pulse.set_return_time(Clock::now() + 2 * kAnswer);
   const Result<void> committed = consumer_->commit_now(last, Clock::now() + kAnswer);
   if (!committed) return note_trouble(committed.error());
   for (const auto& [key, offset] : last) offsets_.committed(key, offset);
@@ -153,7 +153,7 @@ void KafkaInput::commit_last(const std::vector<Key>& partitions) {
 
 // Ends the consumer. Events that were not delivered are read again later.
 void KafkaInput::leave() {
-  take_stock();
+  update_handled();
   if (queue_.handled() < queue_.pushed() && !stopping()) queue_.discard();
   if (!consumer_->is_lost()) commit_last(ours());
   queue_.fence().close();
@@ -161,7 +161,7 @@ void KafkaInput::leave() {
   last_topic_ = nullptr;
   taken_.clear();
   taken_bytes_ = 0;
-  stats_.pulse.back_by(Clock::now() + 2 * kAnswer);
+  stats_.pulse.set_return_time(Clock::now() + 2 * kAnswer);
   joined_ = false;
   partitions_ = lag_ = 0;
   consumer_.reset();

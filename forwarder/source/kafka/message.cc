@@ -140,7 +140,7 @@ Result<std::optional<KafkaEvent>> kafka_event(std::optional<std::string_view> va
   if (!EventId::parse(*values[kId], found.event)) return broken("id");
   if (values[kOp]->size() != 1 || kOps.find(values[kOp]->front()) == kOps.npos) return broken("op");
   const char op = values[kOp]->front();
-  if (found.event.op != (is_told(op) ? op : 0)) return broken("op");
+  if (found.event.op != (is_no_change(op) ? op : 0)) return broken("op");
   found.event.op = op;
   if (!value) return std::nullopt;
   if (!values[kHash]) {

@@ -154,13 +154,13 @@ bool Probe::topics() {
 std::optional<Error> Probe::trouble_of_group() {
   while (const KafkaConsumer::Event event{rd_kafka_queue_poll(queue(), 0)}) {
     if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_ERROR) {
-      static_cast<void>(hear(event.get()));
+      static_cast<void>(handle_event(event.get()));
       continue;
     }
     const std::string said = mask().apply(rd_kafka_event_error_string(event.get()));
     auto found = kafka_source_trouble(rd_kafka_event_error(event.get()), said, config_, where());
     if (found) return found;
-    static_cast<void>(hear(event.get()));
+    static_cast<void>(handle_event(event.get()));
   }
   return trouble() && trouble()->kind == ErrorKind::kFatal ? trouble() : std::nullopt;
 }
@@ -233,7 +233,7 @@ void Probe::sample() {
       continue;
     }
     if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_ERROR) {
-      static_cast<void>(hear(event.get()));
+      static_cast<void>(handle_event(event.get()));
       continue;
     }
     Key key;

@@ -76,12 +76,12 @@ TEST(StillRuns, IsOnlySaidOfTheSameServerAndItsOwnTimelines) {
 TEST(Expected, TheTransactionThatWasReceivedHasToComeAgain) {
   const Received last{Lsn{90}, Lsn{99}, 7};
   ExpectedTransaction expected(last, Lsn{0}, Lsn{50});
-  EXPECT_TRUE(expected.came({Lsn{60}, Lsn{70}, 5}));
+  EXPECT_TRUE(expected.matches({Lsn{60}, Lsn{70}, 5}));
   EXPECT_TRUE(expected.sent(Lsn{98}));
   EXPECT_FALSE(expected.sent(Lsn{99}));
-  EXPECT_TRUE(expected.came(last));
+  EXPECT_TRUE(expected.matches(last));
   EXPECT_TRUE(expected.sent(Lsn{200}));
-  EXPECT_TRUE(expected.came({Lsn{91}, Lsn{95}, 5}));
+  EXPECT_TRUE(expected.matches({Lsn{91}, Lsn{95}, 5}));
 }
 
 TEST(Expected, AnotherOneInItsPlaceOrBehindItIsFound) {
@@ -89,15 +89,15 @@ TEST(Expected, AnotherOneInItsPlaceOrBehindItIsFound) {
   for (const Received& other : {Received{Lsn{90}, Lsn{99}, 8}, Received{Lsn{90}, Lsn{98}, 7},
                                 Received{Lsn{91}, Lsn{99}, 7}, Received{Lsn{300}, Lsn{310}, 9}}) {
     ExpectedTransaction expected(last, Lsn{90}, Lsn{50});
-    EXPECT_FALSE(expected.came(other));
+    EXPECT_FALSE(expected.matches(other));
   }
 }
 
 TEST(Expected, NothingIsWhereTheStreamBeginsBehindIt) {
   const Received last{Lsn{90}, Lsn{99}, 7};
-  EXPECT_TRUE(ExpectedTransaction(last, Lsn{99}, Lsn{50}).came({Lsn{300}, Lsn{310}, 9}));
+  EXPECT_TRUE(ExpectedTransaction(last, Lsn{99}, Lsn{50}).matches({Lsn{300}, Lsn{310}, 9}));
   EXPECT_TRUE(ExpectedTransaction(last, Lsn{0}, Lsn{99}).sent(Lsn{300}));
-  EXPECT_TRUE(ExpectedTransaction({}, Lsn{0}, Lsn{0}).came({Lsn{300}, Lsn{310}, 9}));
+  EXPECT_TRUE(ExpectedTransaction({}, Lsn{0}, Lsn{0}).matches({Lsn{300}, Lsn{310}, 9}));
   EXPECT_FALSE(ExpectedTransaction(last, Lsn{0}, Lsn{90}).sent(Lsn{300}));
 }
 

@@ -159,7 +159,7 @@ class CarefulSink : public Sink {
   void idle() override { idles++; }
   Delivery deliver(std::span<const Event> events, TimePoint, Progress& progress) override {
     for (size_t i = 0; i < events.size(); i++) {
-      if (!progress.may_go_on()) return halted();
+      if (!progress.may_continue()) return halted();
       before_event(taken);
       progress.durable(i);
       taken++;

@@ -37,23 +37,23 @@ TEST(EventQueue, GivesWhatIsThere) {
 
 TEST(EventQueue, KnowsWhetherATransactionGoesOn) {
   EventQueue queue(1, 1 << 20, [] {});
-  EXPECT_FALSE(queue.goes_on(0));
+  EXPECT_FALSE(queue.transaction_continues(0));
   queue.push(transaction(10, 3), true);
-  EXPECT_TRUE(queue.goes_on(0));
+  EXPECT_TRUE(queue.transaction_continues(0));
   queue.transaction_ended();
-  EXPECT_FALSE(queue.goes_on(0));
+  EXPECT_FALSE(queue.transaction_continues(0));
   queue.push(transaction(20, 3), true);
   queue.push(transaction(20, 3));
-  EXPECT_FALSE(queue.goes_on(0));
+  EXPECT_FALSE(queue.transaction_continues(0));
   queue.push(transaction(30, 3), true);
   queue.discard();
-  EXPECT_FALSE(queue.goes_on(0)) << "the rest is not to be delivered, either";
+  EXPECT_FALSE(queue.transaction_continues(0)) << "the rest is not to be delivered, either";
   queue.push(transaction(40, 3), true);
   queue.close();
-  EXPECT_FALSE(queue.goes_on(0));
+  EXPECT_FALSE(queue.transaction_continues(0));
   EventQueue full(1, 1, [] {});
   full.push(transaction(10, 3), true);
-  EXPECT_FALSE(full.goes_on(0)) << "the reader has no room for the rest";
+  EXPECT_FALSE(full.transaction_continues(0)) << "the reader has no room for the rest";
 }
 
 TEST(EventQueue, KnowsTheOldestEventAlsoIfItHasNoCommitTime) {

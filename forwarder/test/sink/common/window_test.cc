@@ -108,7 +108,7 @@ class WindowTest : public testing::Test {
       batch.push_back(events_.span()[i]);
       positions.push_back(i);
     }
-    Progress progress(batch.size(), [this] { return may_go_on_; });
+    Progress progress(batch.size(), [this] { return may_continue_; });
     progress.offer([this] { return has_more_; });
     const Delivery outcome = window().deliver(batch, in_seconds(seconds), progress);
     for (size_t i = 0; i < batch.size(); ++i) {
@@ -132,7 +132,7 @@ class WindowTest : public testing::Test {
   Events events_;
   std::set<size_t> done_;
   size_t failed_event_ = 0;
-  bool may_go_on_ = true, is_paused_ = false, has_more_ = false;
+  bool may_continue_ = true, is_paused_ = false, has_more_ = false;
 
  private:
   std::optional<Window> window_;
@@ -365,7 +365,7 @@ TEST_F(WindowTest, AReceiverThatIsDownIsAnError) {
 
 TEST_F(WindowTest, NothingIsBegunWhereTheSlotMayBeAnothers) {
   keys({1, 2});
-  may_go_on_ = false;
+  may_continue_ = false;
   EXPECT_THAT(deliver(), HasSubstr("lost"));
   EXPECT_THAT(client_.sent, IsEmpty());
 }
