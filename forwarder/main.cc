@@ -25,8 +25,8 @@ const std::vector<std::string> kShells{"bash", "zsh", "fish"};
 using walspout::kClean;
 using walspout::kUsage;
 
-// Takes the command of `sink-test` out of the arguments: all from the first one on that is no
-// option of ours, or from behind "--".
+// Takes the command of `sink-test` out of the arguments: everything after "--", or from the first
+// argument that is not our option.
 std::vector<std::string> take_command(int& argc, char** argv) {
   constexpr std::string_view kSinkTest = "sink-test";
   if (argc < 2 || argv[1] != kSinkTest) return {};
@@ -46,7 +46,7 @@ int print_version() {
   return kClean;
 }
 
-// As the help says them, those of groups too.
+// The options as the help shows them, also those of groups.
 void add_options(const CLI::App* app, std::vector<walspout::OptionHelp>& options) {
   for (const CLI::Option* option : app->get_options()) {
     walspout::OptionHelp help;
@@ -86,7 +86,7 @@ class Line {
       return kUsage;
     }
     if (words.front() == "-V" || words.front() == "--version") return print_version();
-    if (words.front() == "help") {  // of a command, if it names one
+    if (words.front() == "help") {  // perhaps followed by a command
       words.erase(words.begin());
       words.emplace_back("--help");
     }
@@ -190,7 +190,7 @@ class Line {
   walspout::StatusOptions status_;
 };
 
-// What delivers, and what is needed before and after.
+// The commands that deliver, and those for before and after.
 void Line::add_commands() {
   CLI::App* init = add("init", "write a commented configuration to begin with",
                        [this] { return walspout::init_command(start_); });
@@ -214,7 +214,7 @@ void Line::add_commands() {
   });
   tail->add_option("DSN", tail_.dsn, "postgresql://user@host/database")->required();
   tail->add_option("-p,--publication", tail_.publications,
-                   "only what this publication has; may be repeated");
+                   "only changes of this publication; may be repeated");
   tail->add_flag("--schemas", tail_.schemas, "the schemas of tables, too, before their first row");
   tail->add_option("-d,--dialect", tail_.dialect, "form of the documents")->capture_default_str();
   add_no_color(tail);
@@ -223,8 +223,8 @@ void Line::add_commands() {
     status_.color = !plain_;
     return walspout::status_command(status_);
   });
-  status->add_option("URL", status_.url, "of its status server")->capture_default_str();
-  status->add_flag("--watch", status_.watch, "again each second, with rates");
+  status->add_option("URL", status_.url, "address of its status server")->capture_default_str();
+  status->add_flag("--watch", status_.watch, "repeat each second, with rates");
   add_no_color(status);
 
   add_backfill();
@@ -238,28 +238,29 @@ void Line::add_commands() {
 
 void Line::add_backfill() {
   CLI::App* backfill =
-      add("backfill", "request that rows which tables have already are sent, while `run` runs",
+      add("backfill", "request that existing rows of tables are sent, while `run` runs",
           [this] { return walspout::backfill_command(backfill_); });
   add_file(backfill, backfill_.config, "CONFIG");
   backfill->add_option("TABLE", backfill_.tables, "SCHEMA.TABLE; several are possible");
-  backfill->add_option("--pipeline", backfill_.pipeline, "this one, where there are several");
+  backfill->add_option("--pipeline", backfill_.pipeline,
+                       "name of the pipeline, if there are several");
   backfill->add_option("--where", backfill_.where, "only rows for which this SQL is true");
   backfill->add_option("--rate", backfill_.rate, "rows a second at most")
       ->check(CLI::PositiveNumber);
   auto* action = backfill->add_option_group("instead of a request");
-  action->add_flag("--status", backfill_.status, "say how far backfills are");
+  action->add_flag("--status", backfill_.status, "show the progress of backfills");
   action->add_flag("--cancel", backfill_.cancel, "end backfills");
   action->add_flag("--pause", backfill_.pause, "stop backfills until they are resumed");
-  action->add_flag("--resume", backfill_.resume, "let paused backfills go on");
+  action->add_flag("--resume", backfill_.resume, "continue paused backfills");
   action->require_option(0, 1);
 }
 
 void Line::add_sink(CLI::App* command, walspout::CopiesOptions& copies) {
-  command->add_option("--pipeline", copies.pipeline, "this one, where there are several");
-  command->add_option("--sink", copies.sink, "this one, where there are several");
+  command->add_option("--pipeline", copies.pipeline, "name of the pipeline, if there are several");
+  command->add_option("--sink", copies.sink, "name of the sink, if there are several");
 }
 
-// What looks at the tables that a sink of the type postgres fills.
+// The commands that look at the tables of a Postgres sink.
 void Line::add_copies() {
   CLI::App* compare =
       add("compare", "compare the rows of the source with those of its Postgres sink",
@@ -268,12 +269,10 @@ void Line::add_copies() {
   compare->add_option("TABLE", compare_.tables,
                       "SCHEMA.TABLE of the source, or a pattern; several are possible");
   add_sink(compare, compare_.copies);
-  compare
-      ->add_option("--wait", compare_.wait,
-                   "seconds that rows which differ have to become equal, as changes arrive")
+  compare->add_option("--wait", compare_.wait, "seconds in which differing rows may become equal")
       ->capture_default_str()
       ->check(CLI::NonNegativeNumber);
-  compare->add_option("--limit", compare_.limit, "end a table after so many rows that differ")
+  compare->add_option("--limit", compare_.limit, "end a table after so many differing rows")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
   compare->add_flag("--json", compare_.json, "a line of JSON for each row and each table");
@@ -285,7 +284,7 @@ void Line::add_copies() {
   add_file(sequences, sequences_.copies.config, "CONFIG");
   add_sink(sequences, sequences_.copies);
   sequences->add_flag("--owned", sequences_.owned,
-                      "only those of columns of the tables that are sent");
+                      "only those that columns of the sent tables own");
   sequences->add_flag("--dry-run", sequences_.dry_run, "say what would be done, change nothing");
   sequences->add_flag("--json", sequences_.json, "a line of JSON for each sequence");
   sequences->footer("No sequence of the target is moved back.");
@@ -300,14 +299,14 @@ void Line::add_tools() {
       ->required();
   replay->add_flag("--dry-run", replay_.dry_run, "list them, send nothing");
   replay->add_flag("--overwrite", replay_.overwrite,
-                   "of Postgres: also rows that the target may have a newer version of");
+                   "in Postgres: also replace rows that may be newer in the target");
   replay->add_option("--to", replay_.to,
                      "template of another stream or routing key to send them to");
 
-  CLI::App* adopt = add("adopt", "after pg_upgrade: go on with the slots that the new server has",
+  CLI::App* adopt = add("adopt", "after pg_upgrade: continue with the slots of the new server",
                         [this] { return walspout::adopt_command(adopt_); });
   add_file(adopt, adopt_.config);
-  adopt->add_option("--pipeline", adopt_.pipeline, "only this one");
+  adopt->add_option("--pipeline", adopt_.pipeline, "only the pipeline of this name");
   adopt->add_flag("--yes", adopt_.yes, "do not ask");
 
   CLI::App* sink_test = add(
@@ -347,15 +346,15 @@ void Line::add_lists() {
 
 }  // namespace
 
-// Threads of a library that does not end would use what exit() takes away.
+// Threads of a library that does not end would use what exit() destroys.
 int ended(int code) {
-  if (walspout::farewells() == 0) return code;
+  if (walspout::threads_still_ending() == 0) return code;
   std::fflush(nullptr);
   std::_Exit(code);
 }
 
 int main(int argc, char** argv) {
-  // A reader that has gone, of a socket or a pipe, is an error like others.
+  // Without the signal, a closed socket or pipe is an error like others.
   std::signal(SIGPIPE, SIG_IGN);
   try {
     return ended(Line().run(argc, argv));

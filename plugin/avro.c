@@ -3,9 +3,9 @@
  *		A table's schema as a schema of Apache Avro.
  *
  * Names of Avro have letters, digits and underscores of ASCII only, and no
- * digit in front. So each other byte of a name in UTF-8 is written as _x and
- * two hexadecimal digits. An underscore before an x is written so, too: a
- * reader that replaces what looks like that has the name back.
+ * digit in front. So any other byte of a name in UTF-8 is written as _x and
+ * two hexadecimal digits. An underscore before an x is escaped the same way,
+ * so that a reader can restore the name.
  */
 #include "postgres.h"
 
@@ -14,10 +14,10 @@
 #include "catalog/pg_type.h"
 #include "nodes/pg_list.h"
 
-/* What stands for no name at all: a label of an enum may be empty. */
+/* Replaces an empty name: a label of an enum may be empty. */
 #define EMPTY_NAME "_x"
 
-/* Arrays of domains of arrays and so on. */
+/* Limits arrays of domains of arrays and so on. */
 #define DEEPEST_TYPE 16
 
 typedef struct Avro
@@ -99,7 +99,7 @@ append_enum(Avro *avro, const SchemaType *t)
 	append_literal(o, "\"]}");
 }
 
-/* A decimal of Avro has digits behind the point, and not more of them than digits. */
+/* Avro rejects a decimal with more digits behind the point than digits. */
 static void
 append_numeric(Out *o, int32 modifier)
 {
@@ -116,7 +116,7 @@ append_numeric(Out *o, int32 modifier)
 							 "\"precision\":%d,\"scale\":%d}", precision, scale));
 }
 
-/* What values of the server's types are in Avro; of all others, their text. */
+/* The Avro type of the server's types; of all other types, a string. */
 static const char *
 plain_type(Oid type)
 {

@@ -1,16 +1,16 @@
 /*
  * backfill.c
- *		Functions that read the rows that a table has, as events "r" in frames.
+ *		Functions that read a table's existing rows, as events "r" in frames.
  *
  * walspout.read_rows() reads a piece of a table in the order of its key,
- * walspout.read_keys() the rows of some keys. Both return messages as the
- * stream has them, one value each, when they are asked for the next one: a
- * message is filled by running the scan until it is full. Rows are rendered by
- * the same files as changes, so that they have the same bytes. The last frame
- * of the last message is the cursor.
+ * walspout.read_keys() the rows of some keys. Both return messages in the
+ * stream's format, one value each. A call for the next message runs the scan
+ * until a message is full. The files that render changes render rows, too, so
+ * that both have the same bytes. The last frame of the last message is the
+ * cursor.
  *
- * The state is in the memory of the call. A call that is not run to its end is
- * closed by a callback of the query, or goes with its transaction.
+ * The state is in the memory of the call. If a call is not run to its end, a
+ * callback of the query closes it, or the transaction's end frees it.
  */
 #include "postgres.h"
 
@@ -33,13 +33,13 @@
 #include "utils/memutils.h"
 #include "values.h"
 
-/* The clock is looked at after so many rows, or bytes of their documents. */
+/* Look at the clock after so many rows, or bytes of their documents. */
 #define ROWS_PER_LOOK 16
 #define BYTES_PER_LOOK (16 * 1024)
 
 #define KEYS_AT_ONCE 1000
 
-/* A buffer that one huge row made larger than this is not kept. */
+/* A buffer that one huge row made larger than this is freed. */
 #define KEEP_BUFFER (4 * 1024 * 1024)
 
 PG_FUNCTION_INFO_V1(walspout_read_rows);
@@ -86,8 +86,8 @@ parse_options(ArrayType *array, Options *options)
 		ereport(ERROR,
 				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				 errmsg("rows are not read in dialect %s", options->dialect->name),
-				 errhint("A reader lays changes over the rows that it reads, and needs the "
-						 "documents of dialect %s for that.", dialect_walspout.name)));
+				 errhint("A reader merges these rows with changes, and needs documents of "
+						 "dialect %s for that.", dialect_walspout.name)));
 	options->format = FORMAT_FRAMES;
 }
 
@@ -111,7 +111,7 @@ table_argument(FunctionCallInfo fcinfo)
 	return PG_GETARG_OID(0);
 }
 
-/* What both functions have in common; allocates in the current context. */
+/* The start that both functions share; allocates in the current context. */
 static Reading *
 begin_reading(FunctionCallInfo fcinfo)
 {
@@ -141,7 +141,7 @@ begin_reading(FunctionCallInfo fcinfo)
 	return r;
 }
 
-/* End it, whether or not it is complete. */
+/* End the call, complete or not. */
 static void
 end_reading(Datum arg)
 {
@@ -289,7 +289,7 @@ read_key(Reading *r, const Datum *values)
 	r->scan = NULL;
 }
 
-/* The values of the next key; so many keys are made values of at a time. */
+/* The values of the next key; keys are converted to values in batches. */
 static const Datum *
 next_key(Reading *r)
 {
@@ -370,7 +370,7 @@ next_message(Reading *r)
 	return PointerGetDatum(r->message.data);
 }
 
-/* The values to begin behind, or NULL. */
+/* The values to begin after, or NULL. */
 static Datum *
 after_argument(FunctionCallInfo fcinfo, const Reading *r)
 {
@@ -432,7 +432,7 @@ begin_rows(FunctionCallInfo fcinfo)
 	return r;
 }
 
-/* What a key was before it was hashed is not known: all rows are read, and their keys compared. */
+/* A hash does not reveal the key: so read all rows, and compare their keys. */
 static void
 begin_search(Reading *r)
 {
@@ -480,7 +480,7 @@ begin_keys(FunctionCallInfo fcinfo)
 	return r;
 }
 
-/* The next message of a call, or its end. */
+/* The next message of a call, or the end of the call. */
 static Datum
 go_on(FunctionCallInfo fcinfo, Reading *(*begin) (FunctionCallInfo fcinfo))
 {
@@ -524,7 +524,7 @@ walspout_read_keys(PG_FUNCTION_ARGS)
 	return go_on(fcinfo, begin_keys);
 }
 
-/* What can be said of the table and the condition without the slot's options. */
+/* Check the table and the condition as far as possible without the slot's options. */
 Datum
 walspout_check_rows(PG_FUNCTION_ARGS)
 {

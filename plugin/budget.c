@@ -1,10 +1,10 @@
 /*
  * budget.c
- *		How long code of users may run, and which of it is called no more.
+ *		How long users' code may run, and which functions are switched off.
  *
- * Time is the CPU's, which an honest function does not lose to a machine that
- * stands still. A timer looks at it every few milliseconds: after a standstill
- * it comes once, however long that was, so its ticks measure waiting.
+ * The limit is CPU time, so an honest function loses none while the machine
+ * stands still. A timer checks the time every few milliseconds. After a
+ * standstill the timer fires only once, so its ticks measure waiting.
  */
 #include "postgres.h"
 
@@ -24,10 +24,10 @@
 static MemoryContext conducts_context = NULL;
 static HTAB *conducts = NULL;
 
-/* In microseconds of CPU time. Below zero: code that could not be interrupted went on. */
+/* In microseconds of CPU time. Negative if code could not be interrupted in time. */
 static volatile int64 balance;
 
-/* What runs now; the timer's handler reads it. */
+/* The call that runs now; the timer's handler reads these. */
 static volatile int64 began;
 static volatile int64 calls;
 static volatile int ticks;
@@ -95,7 +95,7 @@ cpu_time(void)
 
 static void tick(void);
 
-/* Of a timer that this process has. */
+/* A timer of this process. */
 static TimeoutId
 clock_id(void)
 {
@@ -108,7 +108,7 @@ clock_id(void)
 	return id;
 }
 
-/* Runs in a signal handler. Goes on asking for as long as the code goes on. */
+/* Runs in a signal handler. Asks again as long as the code runs. */
 static void
 tick(void)
 {
@@ -144,7 +144,7 @@ budget_stop(void)
 {
 	disable_timeout(clock_id(), false);
 	balance = Min(balance + calls * CALL_US - (cpu_time() - began), BUDGET_MS * INT64CONST(1000));
-	/* it may have come when the code had just ended: do not cancel what is next */
+	/* the interrupt may have come when the code had just ended: do not cancel what is next */
 	if (exceeded)
 		QueryCancelPending = false;
 }
@@ -168,7 +168,7 @@ budget_note(Conduct *conduct, bool failed)
 	conduct->off = true;
 	name = get_func_name(conduct->function);
 	ereport(LOG,
-			(errmsg("walspout does not call function \"%s\" (OID %u) any more in this session",
+			(errmsg("walspout no longer calls function \"%s\" (OID %u) in this session",
 					name ? name : "", conduct->function),
 			 conduct->timeouts < TIMEOUTS ?
 			 errdetail("It raised an error %d times in a row.", FAILURES) :

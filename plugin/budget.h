@@ -1,6 +1,6 @@
 /*
  * budget.h
- *		How long code of users may run, and which of it is called no more.
+ *		How long users' code may run, and which functions are switched off.
  */
 #ifndef WALSPOUT_BUDGET_H
 #define WALSPOUT_BUDGET_H
@@ -8,49 +8,49 @@
 #include "postgres.h"
 
 /*
- * A session has BUDGET_MS milliseconds of CPU time for code of users; each call
- * adds CALL_US microseconds, up to BUDGET_MS. When it is used up, a call is
- * interrupted as by pg_cancel_backend(), at the first tick of a clock. So is a
- * call that has waited for WAIT_MS. Time in which the process or the machine
- * stood still does not count.
+ * A session has BUDGET_MS milliseconds of CPU time for users' code; each call
+ * adds CALL_US microseconds, up to BUDGET_MS. When the budget is used up, the
+ * next tick of a clock interrupts the call like pg_cancel_backend(). The same
+ * happens to a call that has waited for WAIT_MS. Time in which the process or
+ * the machine stood still does not count.
  */
 #define BUDGET_MS 1000
 #define CALL_US 200
 #define WAIT_MS 10000
 
 /*
- * After so many calls that did not end in time, or that failed in a row, a
- * function is off for the session: the rows behind must go on, and PL/pgSQL
- * leaves memory behind for good whenever it fails to compile a function.
+ * A function is off for the session after so many calls that timed out, or
+ * that failed in a row. The rows behind must not wait, and PL/pgSQL leaks
+ * memory whenever it fails to compile a function.
  */
 #define TIMEOUTS 3
 #define FAILURES 1000
 
-/* What is known of a function; lives as long as the session's decoding. */
+/* A function's record; lives as long as the session's decoding. */
 typedef struct Conduct
 {
 	Oid			function;		/* with version: the key */
-	TransactionId version;		/* that made its entry in pg_proc */
+	TransactionId version;		/* the transaction that made its entry in pg_proc */
 	int			timeouts;
 	int			failures;		/* in a row */
-	bool		off;			/* is not called any more */
+	bool		off;			/* is no longer called */
 } Conduct;
 
-/* A new session of decoding, whose memory is context. */
+/* Begin a new session of decoding; its memory is in context. */
 extern void budget_startup(MemoryContext context);
 
-/* NULL if no session of decoding goes on. */
+/* NULL if no session of decoding runs. */
 extern Conduct *budget_conduct(Oid function, TransactionId version);
 
-/* Start and stop the clock. Between them each call is counted. */
+/* Start and stop the clock. Each call between them is counted. */
 extern void budget_start(void);
 extern void budget_count_call(void);
 extern void budget_stop(void);
 
-/* Was, or is, what runs since the last start interrupted for its time? */
+/* Was the code that ran since the last start interrupted for its time? */
 extern bool budget_exceeded(void);
 
-/* How the call of a function ended; says so in the log if it is off from now on. */
+/* Note how the call of a function ended. Logs if the function is off from now on. */
 extern void budget_note(Conduct *conduct, bool failed);
 
 #endif

@@ -3,12 +3,12 @@
  *		Encoders of types that are rendered by calling a function.
  *
  * The functions are looked up once, when an encoder is made, and called in a
- * guard. One guard, and so one subtransaction, holds a column's whole value,
- * however many elements an array has: their number in a transaction is limited.
+ * guard. One guard, and so one subtransaction, renders a column's whole value,
+ * however many elements an array has: a transaction can have a limited number
+ * of subtransactions.
  *
- * A cast in C that wants to read a table does not get it, and its value is
- * printed as if there were no cast. So is all of the column's value: the parts
- * of an array look alike.
+ * A cast in C cannot read a table. If it tries, the column's whole value is
+ * printed as if there were no cast, so that all parts of an array look alike.
  */
 #include "postgres.h"
 
@@ -40,17 +40,17 @@ typedef struct Call
 	GuardLevel	level;
 	Sandbox		sandbox;
 	bool		is_cast;		/* to json; else it is an output function */
-	bool		as_text;		/* while a value is printed again, without the cast */
-	bool		impatient;		/* it failed last time: a lock that somebody keeps, perhaps */
+	bool		as_text;		/* true while a value is printed again, without the cast */
+	bool		impatient;		/* it failed last time: another session may hold a lock */
 	const Encoder *plain;		/* of a cast: the type's encoder without it */
-	Conduct    *conduct;		/* of code of users, else NULL */
+	Conduct    *conduct;		/* of users' code, else NULL */
 	FmgrInfo	function;
 } Call;
 
-/* The call that the open guard made last, or NULL. */
+/* The last call of the open guard, or NULL. */
 static Call *running;
 
-/* One run of such a function. */
+/* One call of such a function. */
 typedef struct CallRun
 {
 	Call	   *call;
@@ -59,7 +59,7 @@ typedef struct CallRun
 	Size		size;
 } CallRun;
 
-/* A cast may also take the target's type modifier, and whether it is explicit. */
+/* A cast may also take the target's type modifier, and whether the cast is explicit. */
 static Datum
 call_cast(FmgrInfo *function, Datum value)
 {
@@ -93,7 +93,7 @@ run_call(void *arg)
 	}
 }
 
-/* The same for code that is not the server's own, in the guard that is open. */
+/* The same for code that is not the server's own, in the open guard. */
 static void
 run_confined(CallRun *run)
 {
@@ -102,12 +102,12 @@ run_confined(CallRun *run)
 	running = call;
 	if (call->level == GUARD_USER)
 		budget_count_call();
-	/* the server locks composite types, which somebody may keep locked for ever */
+	/* the server locks composite types, and another session may lock them for ever */
 	sandbox_enter(call->sandbox, call->sandbox == SANDBOX_SERVER && !call->impatient);
 	run_call(run);
 	sandbox_leave();
 	if (call->sandbox == SANDBOX_LIBRARY && sandbox_refused())
-		elog(ERROR, "function %u went on without what it was refused", call->function.fn_oid);
+		elog(ERROR, "function %u continued after a rejected access", call->function.fn_oid);
 	if (call->conduct != NULL)
 		budget_note(call->conduct, false);
 }
@@ -148,7 +148,7 @@ render(void *arg)
 	v->rendered = v->e->whole(v->o, v->e, v->value);
 }
 
-/* A cast of what failed that wanted a table is left aside: then try again. */
+/* The failed cast that tried to read a table is disabled: then try again. */
 static Call *
 leave_cast_aside(void)
 {
@@ -162,9 +162,9 @@ leave_cast_aside(void)
 }
 
 /*
- * Render the value in a guard of its own, without the casts that want tables.
- * Code that raises leaves behind what it allocated, a gigabyte perhaps: that
- * goes before the next try, and before the next value.
+ * Render the value in a guard of its own, without the casts that read tables.
+ * Code that raises leaves memory allocated, perhaps a gigabyte: free it before
+ * the next try, and before the next value.
  */
 static bool
 encode_in_guard(Out *o, const Encoder *e, Datum value)
@@ -205,7 +205,7 @@ encode_in_guard(Out *o, const Encoder *e, Datum value)
 	return done && v.rendered;
 }
 
-/* The outermost value opens the guard, its parts use it. */
+/* The outermost value opens the guard, and its parts use it. */
 static bool
 encode_guarded(Out *o, const Encoder *e, Datum value)
 {
@@ -230,7 +230,7 @@ encode_by_call(Out *o, const Encoder *e, Datum value)
 			return encode_toasted(o, e, value);
 		value = PointerGetDatum(v);
 	}
-	/* an array may hold a million values: what one leaves behind goes before the next */
+	/* an array may hold a million values: free what one leaves before the next */
 	context = AllocSetContextCreate(CurrentMemoryContext, "walspout call",
 									ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(context);
@@ -251,7 +251,7 @@ make_guarded(Encoder *e, int calls)
 	return e;
 }
 
-/* Output functions of the server's own that look at the search path. */
+/* The server's own output functions that look at the search path. */
 static bool
 prints_names(Oid type)
 {
@@ -277,13 +277,14 @@ typedef struct LookUp
 	Oid			type;
 	Oid			function;		/* of the cast, or InvalidOid */
 	bool		user_casts;
-	bool		refused;		/* it is not to be called */
+	bool		refused;		/* must not be called */
 	Call	   *call;
 } LookUp;
 
 /*
- * May this cast in SQL or a procedural language be called? Only by consent of
- * today: a cast that was dropped, or that PUBLIC may not execute, is not called.
+ * May this cast in SQL or a procedural language be called? The present
+ * catalogs decide: a dropped cast, or one that PUBLIC may not execute, is not
+ * called.
  */
 static bool
 may_call_user_cast(Oid type, Oid function)
@@ -305,7 +306,7 @@ function_version(Oid function)
 	return version;
 }
 
-/* How much the function is to be trusted. */
+/* How far the function is trusted. */
 static void
 judge_function(LookUp *l)
 {
@@ -350,7 +351,7 @@ look_up_function(void *arg)
 		fmgr_info_cxt(l->function, &l->call->function, GetMemoryChunkContext(l->call));
 }
 
-/* Fills in call; false if the function cannot or must not be called. */
+/* Fill in call; false if the function cannot or must not be called. */
 static bool
 look_up(LookUp *l)
 {

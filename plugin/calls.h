@@ -8,21 +8,22 @@
 #include "encoder.h"
 
 /*
- * An encoder that calls the type's output function; one that always fails if
- * that is missing, or in a language of users. Allocates in the current context.
+ * An encoder that calls the type's output function. It always fails if the
+ * function is missing, or in a users' language. Allocates in the current
+ * context.
  */
 extern Encoder *make_output_call(Oid type);
 
 /*
- * An encoder that calls a cast to json, or NULL if the function is not to be
- * called: code of users is only if the operator wants it. plain renders what
- * the cast may not, by reading a table, or does not any more.
+ * An encoder that calls a cast to json, or NULL if the function must not be
+ * called: users' code needs the operator's consent. plain renders the values
+ * for which the cast tries to read a table, or is off.
  */
 extern Encoder *make_cast_call(Oid type, Oid function, bool user_casts, Encoder *plain);
 
 /*
- * Make the encoder of an array or composite, whose parts' encoders make calls
- * at this level, one that runs as a whole in one guard.
+ * Turn e, the encoder of an array or composite whose parts make calls at this
+ * level, into one that runs in a single guard.
  */
 extern Encoder *make_guarded(Encoder *e, int calls);
 

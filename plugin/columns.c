@@ -2,10 +2,10 @@
  * columns.c
  *		What rules and constants make of a table's columns.
  *
- * Rules are looked for when a relation is first seen. What they make of a
- * column is its label and its encoder: a row costs nothing more. An encoder
- * that masks lets the type's own one render the value, and works on its text
- * where that stands in the document, so that no value is copied.
+ * Rules are looked for when a relation is first seen. They change a column's
+ * label and encoder, so that a row costs nothing more. A masking encoder lets
+ * the type's own encoder render the value, and then changes the text in the
+ * document. So no value is copied.
  */
 #include "postgres.h"
 
@@ -16,10 +16,10 @@
 #include "text.h"
 #include "values.h"
 
-/* Stands for what is not kept. */
+/* Stands for the removed rest of a text. */
 #define REST "***"
 
-/* Bytes that a character has at most, in any encoding of the server. */
+/* The most bytes of a character, in any encoding of the server. */
 #define WIDEST 4
 
 /* Encoder.detail of a column that has a rule. */
@@ -31,7 +31,7 @@ typedef struct Mask
 	bool		marks_rest;
 } Mask;
 
-/* Encoder.detail of what is always the same. */
+/* Encoder.detail of a constant. */
 typedef struct Fixed
 {
 	const char *json;
@@ -47,7 +47,10 @@ is_taken(const char *name, int by, const char **names, int natts)
 	return false;
 }
 
-/* Take back the names that two columns would have; a name that is taken back may be taken, too. */
+/*
+ * Cancel new names that two columns would share. A cancelled name may be free
+ * for another column.
+ */
 static void
 take_back(TableColumns *columns, TupleDesc desc)
 {
@@ -130,7 +133,7 @@ encode_hash(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-/* The JSON from position begin on becomes a string of the first characters of its text. */
+/* Turn the JSON from position begin on into a string of its text's first characters. */
 static bool
 cut(Out *o, const Mask *mask, Size begin)
 {
@@ -150,7 +153,7 @@ encode_cut(Out *o, const Encoder *e, Datum value)
 	return mask->plain->encode(o, mask->plain, value) && cut(o, mask, begin);
 }
 
-/* The same for text, of which only so many bytes are looked at as the characters may have. */
+/* The same for text. Looks only at the bytes that so many characters can have. */
 static bool
 encode_cut_text(Out *o, const Encoder *e, Datum value)
 {

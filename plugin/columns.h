@@ -11,7 +11,7 @@
 #include "rules.h"
 #include "shape.h"
 
-/* The rules for a table's attributes, and their names; NULL where no rule is about the table. */
+/* The rules for a table's attributes, and their names; NULL if no rule is about the table. */
 typedef struct TableColumns
 {
 	const ColumnRule **rules;	/* NULL: no rule is about the attribute */
@@ -19,9 +19,9 @@ typedef struct TableColumns
 } TableColumns;
 
 /*
- * Find the rules. published says which attributes are published at all. Two
- * columns never have one name: those that would keep their own. Allocates in
- * the current context.
+ * Find the rules. published says which attributes are published at all.
+ * Columns whose new names would clash keep their own. Allocates in the current
+ * context.
  */
 extern TableColumns columns_find(const Options *options, const char *schema, const char *table,
 								 TupleDesc desc, const bool *published);
@@ -46,10 +46,10 @@ columns_has(const TableColumns *columns, int i)
 extern const Encoder *columns_encoder(const Options *options, const ColumnRule *rule,
 									  const Encoder *plain);
 
-/* Of a constant; the same for any value. */
+/* The encoder of a constant; it ignores the value. */
 extern const Encoder *columns_constant(const Constant *constant);
 
-/* What frames tell of a column that has the rule, and this name; and of a constant. */
+/* What frames tell of a column with this rule and this name; and of a constant. */
 extern ColumnShape columns_shape(ColumnShape plain, const ColumnRule *rule, const char *name);
 extern ColumnShape columns_constant_shape(const Constant *constant);
 

@@ -43,7 +43,7 @@
 #define HAVE_CONVERSION_WITHOUT_ERROR 1
 #endif
 
-/* The server reports progress on changes that a plugin leaves out. */
+/* The server itself reports progress on changes that a plugin leaves out. */
 #if PG_VERSION_NUM >= 160000
 #define HAVE_PROGRESS_BY_SERVER 1
 #endif
@@ -99,7 +99,7 @@ extern Datum sha256_bytea(PG_FUNCTION_ARGS);
 #define PG_SHA256_BLOCK_LENGTH 64
 #define PG_SHA256_DIGEST_LENGTH 32
 
-/* Of a block and bytes behind it. The digest may be these bytes. */
+/* The hash of a block and the bytes after it. The digest may overlap these bytes. */
 static inline void
 sha256(uint8 *digest, const uint8 *block, Size block_size, const void *bytes, Size n)
 {
@@ -140,7 +140,7 @@ hmac_sha256(uint8 *digest, const char *key, Size key_size, const char *bytes, Si
 }
 #endif
 
-/* The older name of the type. */
+/* The type's older name. */
 #if PG_VERSION_NUM >= 190000
 typedef ReplOriginId RepOriginId;
 #define InvalidRepOriginId InvalidReplOriginId
@@ -160,7 +160,7 @@ find_setting(const char *name)
 }
 #endif
 
-/* Until 15 they declare functions without parameters. */
+/* Until 15 these headers declare functions without parameters. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wstrict-prototypes"
 #include "nodes/nodeFuncs.h"
@@ -196,10 +196,10 @@ find_setting(const char *name)
 #endif
 
 /*
- * Since 14 the server raises when a table is scanned past the functions for
- * catalogs while it decodes a transaction that may abort under its feet. Any
- * transaction will do; this one never aborts. The end of a subtransaction
- * resets it.
+ * Since 14 the server raises when a table is scanned without the functions for
+ * catalogs while it decodes a transaction that may abort. This variable names
+ * that transaction. Set it to any transaction that never aborts. The end of a
+ * subtransaction resets it.
  */
 #if PG_VERSION_NUM >= 140000
 #define forbid_table_scans() (CheckXidAlive = FrozenTransactionId)
@@ -216,7 +216,7 @@ find_setting(const char *name)
 #define attribute_is_virtual(att) false
 #endif
 
-/* A query as the parser gives it; without parameters. */
+/* The parser's result for a query without parameters. */
 #if PG_VERSION_NUM >= 150000
 #define analyze_and_rewrite(raw, text) \
 	pg_analyze_and_rewrite_fixedparams((raw), (text), NULL, 0, NULL)
@@ -230,7 +230,7 @@ find_setting(const char *name)
 #define plan_query(query, text) pg_plan_query((query), (text), 0, NULL)
 #endif
 
-/* Run a query until its receiver wants no more. */
+/* Run a query until its receiver stops it. */
 #if PG_VERSION_NUM >= 180000
 #define executor_run(query) ExecutorRun((query), ForwardScanDirection, 0)
 #define set_row_is_greater(comparison) ((comparison)->cmptype = COMPARE_GT)

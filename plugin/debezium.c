@@ -26,7 +26,7 @@
 #define EPOCH_DAYS (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE)
 #define EPOCH_MICROS ((int64) EPOCH_DAYS * USECS_PER_DAY)
 
-/* What the connector has for infinite times, in microseconds, and for infinite dates. */
+/* The connector's value for infinite times, in microseconds, and for infinite dates. */
 #define INFINITE_TIME INT64CONST(9223372036825200000)
 #define MINUS_INFINITE_TIME (-INT64CONST(9223372036832400000))
 #define INFINITE_DAY (-2147472692)
@@ -94,7 +94,10 @@ put_base64(Out *o, const unsigned char *bytes, Size n)
 	return true;
 }
 
-/* The bytes of a number of at most 38 digits, the highest one first, as few as hold its sign. */
+/*
+ * The bytes of a number of at most 38 digits, the highest first. As few bytes
+ * as hold the number with its sign.
+ */
 static Size
 short_bytes(unsigned char *bytes, const char *digits, Size n, bool negative)
 {
@@ -112,7 +115,7 @@ short_bytes(unsigned char *bytes, const char *digits, Size n, bool negative)
 	return size;
 }
 
-/* limbs *= factor; limbs += more. Returns how many there are then, the lowest first. */
+/* limbs *= factor; limbs += more. Returns the new number of limbs; the lowest is first. */
 static Size
 multiply(uint32 *limbs, Size n, uint32 factor, uint32 more)
 {
@@ -142,7 +145,10 @@ negate(uint32 *limbs, Size n)
 	}
 }
 
-/* The same for any number of digits; in memory of its own, bytes of which it returns. */
+/*
+ * Like short_bytes(), for any number of digits. Sets bytes to new memory, and
+ * returns their size.
+ */
 static Size
 long_bytes(unsigned char **bytes, const char *digits, Size n, bool negative)
 {
@@ -202,7 +208,7 @@ typedef struct Digits
 	bool		negative;
 } Digits;
 
-/* Take the number back that was written from position begin on. The digits are in scratch, or in memory of their own. */
+/* Take the number back that was written from position begin on. The digits are in scratch, or in new memory. */
 static Digits
 take_digits(Out *o, Size begin, int more, char *scratch, Size room)
 {
@@ -227,7 +233,7 @@ take_digits(Out *o, Size begin, int more, char *scratch, Size room)
 	return d;
 }
 
-/* A number without declared digits: its scale, without zeros at the end, and its bytes. */
+/* A number without a declared scale: its own scale, without zeros at the end, and its bytes. */
 static bool
 put_own_scale(Out *o, Digits *d)
 {
@@ -318,7 +324,7 @@ encode_money(Out *o, const Encoder *e, Datum value)
 	return put_unscaled(o, digits, end - digits, cents < 0);
 }
 
-/* 12.34 of 1234 */
+/* 12.34 from 1234 */
 static void
 put_cents(Out *o, int64 cents)
 {
@@ -368,7 +374,7 @@ encode_day(Out *o, const Encoder *e, Datum value)
 	return put_integer(o, (int64) date + EPOCH_DAYS);
 }
 
-/* Milliseconds where the type has no more digits, else microseconds. */
+/* Milliseconds if the type has no more digits, else microseconds. */
 static int64
 in_unit(const Encoder *e, int64 micros)
 {
@@ -423,7 +429,7 @@ encode_zoned(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-/* In UTC; the end of the day stays what it is. */
+/* In UTC; the end of the day stays 24:00. */
 static bool
 encode_zoned_time(Out *o, const Encoder *e, Datum value)
 {
@@ -447,7 +453,7 @@ infinity_iso(Oid type, bool negative)
 	return negative ? MINUS_INFINITE_TIME_ISO : INFINITE_TIME_ISO;
 }
 
-/* What the plain encoder prints, which is a string, with a Z at its end. */
+/* The plain encoder's string, with a Z at its end. */
 static bool
 encode_iso(Out *o, const Encoder *e, Datum value)
 {
@@ -470,7 +476,7 @@ encode_iso(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-/* The connector adds doubles, and cuts off what is left of a microsecond. */
+/* The connector adds doubles, and cuts off fractions of a microsecond. */
 static int64
 duration(const Interval *interval)
 {
@@ -550,7 +556,7 @@ encode_one_bit(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-/* Coordinates, and the same as well-known bytes, in the order of small machines. */
+/* Coordinates, and the same as well-known bytes in little-endian order. */
 static bool
 encode_point(Out *o, const Encoder *e, Datum value)
 {
@@ -577,7 +583,7 @@ encode_point(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-/* What a cast to JSON gives, as a string. */
+/* The result of a cast to JSON, as a string. */
 static bool
 encode_as_string(Out *o, const Encoder *e, Datum value)
 {
@@ -592,7 +598,7 @@ encode_as_string(Out *o, const Encoder *e, Datum value)
 	return done && (*out_at(o, begin) == '"' || json_quote(o, begin));
 }
 
-/* JSON from position begin on, without the spaces between its tokens. */
+/* Remove the spaces between tokens from the JSON from position begin on. */
 static void
 remove_spaces(Out *o, Size begin)
 {
@@ -612,7 +618,7 @@ remove_spaces(Out *o, Size begin)
 	o->p = to;
 }
 
-/* A cast of its extension makes JSON of it. */
+/* A cast of its extension turns it into JSON. */
 static bool
 encode_hstore(Out *o, const Encoder *e, Datum value)
 {
@@ -630,7 +636,7 @@ encode_hstore(Out *o, const Encoder *e, Datum value)
 	return json_quote(o, begin);
 }
 
-/* The connector, too, knows it by its name. */
+/* The connector, too, finds this type by name. */
 static bool
 is_hstore(Oid type)
 {
@@ -650,7 +656,7 @@ zoned_precision(int32 modifier)
 	return modifier >= 0 && modifier < DEFAULT_PRECISION ? modifier : DEFAULT_PRECISION;
 }
 
-/* Digits of the seconds' fractions that the type has, or the option says. */
+/* Digits of fractions of a second that the type has, or the option gives. */
 static int
 precision_of(Oid type, int32 modifier, const Options *options)
 {
@@ -662,7 +668,7 @@ precision_of(Oid type, int32 modifier, const Options *options)
 }
 
 
-/* Digits behind the point as the type declares them; -1: it does not. */
+/* Digits behind the point as the type declares them; -1: none declared. */
 static int
 scale_of(int32 modifier)
 {
@@ -713,7 +719,7 @@ array_encoder(Oid type, Oid element, int32 modifier, EncoderSet *made, const Opt
 	return make_guarded(make_encoder(type, encode_array, elements), elements->encoder->calls);
 }
 
-/* Of the types whose JSON is another one than that of row_to_json(); NULL: of no such type. */
+/* The encoder of types whose JSON differs from row_to_json(); NULL for other types. */
 static const Encoder *
 other_encoder(Oid type, int32 modifier, const Encoder *plain, const Options *options)
 {

@@ -18,7 +18,7 @@ extern const Encoder *debezium_encoder(Oid type, int32 modifier, const Encoder *
 /* JSON that stands for a value of the type that is not in the WAL. */
 extern const char *debezium_unavailable(Oid type, const char *placeholder);
 
-/* JSON that stands for NULL where the column may not be NULL: in old rows of which only the key is known. */
+/* JSON that stands for NULL if the column is NOT NULL: in old rows of which only the key is known. */
 extern const char *debezium_fallback(Oid type, int32 modifier, const Options *options);
 
 #endif

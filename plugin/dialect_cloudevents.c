@@ -90,7 +90,7 @@ write_row(Out *o, const Transaction *txn, const Options *options, uint64 index, 
 	row_write_parts(o, row);
 	close_object(o, data);
 	append_literal(o, "}");
-	/* frames tell of no objects but the key behind the document */
+	/* frames describe no object but the key behind the document */
 	row->before.size = row->after.size = 0;
 }
 

@@ -5,7 +5,7 @@
  *
  * An update that changes the key is a delete of the old row and an insert of
  * the new one. ts_ms is the time of the commit, and not of the clock, so that
- * an event that comes again is the same.
+ * a resent event is the same.
  */
 #include "postgres.h"
 
@@ -30,8 +30,8 @@ typedef struct Shared
 	Piece		id;				/* N:N of a transaction, for its block */
 	Piece		end;			/* ,"ts_ms":N,"ts_us":N,"ts_ns":N} */
 	bool		counts;			/* events are counted */
-	MemoryContext context;		/* of what follows */
-	List	   *tables;			/* of TableEvents *, in the order in which they came */
+	MemoryContext context;		/* for the following */
+	List	   *tables;			/* of TableEvents *, in order of appearance */
 	uint64		events;
 } Shared;
 
@@ -47,8 +47,8 @@ typedef struct TableEvents
 typedef struct TableDetail
 {
 	Piece		names;			/* ,"schema":"s","table":"t" */
-	Piece	   *unavailable;	/* of each column, where it is not in the WAL */
-	Piece	   *unknown;		/* of each column, in an old row that has only its key */
+	Piece	   *unavailable;	/* of each column, if its value is not in the WAL */
+	Piece	   *unknown;		/* of each column, if an old row has only the key */
 } TableDetail;
 
 /* The name of the replication origin. */
@@ -131,7 +131,7 @@ write_source(Out *o, const Transaction *txn, const CachedRelation *relation)
 	append_piece(o, &shared->origin);
 }
 
-/* Transactions have few tables, and the last one is the likeliest. */
+/* Transactions have few tables, and the last one is the most likely. */
 static TableEvents *
 events_of(Shared *shared, const CachedRelation *relation)
 {
@@ -152,7 +152,7 @@ events_of(Shared *shared, const CachedRelation *relation)
 	return table;
 }
 
-/* ,"transaction":{...}; collection: how many events its table has */
+/* ,"transaction":{...}; collection: the number of its table's events */
 static void
 write_block(Out *o, Shared *shared, uint64 collection)
 {
@@ -181,7 +181,7 @@ write_end(Out *o, const Transaction *txn, const CachedRelation *relation, char o
 	append_piece(o, &shared->end);
 }
 
-/* A member that is never missing: what is left out has a placeholder. */
+/* A member that is never missing: a left-out value has a placeholder. */
 static inline void
 write_column(Out *o, Row *row, int i, bool known, Datum value, bool isnull)
 {

@@ -39,7 +39,7 @@ append_text(Out *o, const char *s)
 
 extern void parts_number(Out *o, uint64 number);
 
-/* "2026-01-31T11:22:33.123456Z", or null where a message is in no transaction. */
+/* "2026-01-31T11:22:33.123456Z", or null if a message has no transaction. */
 extern char *parts_time(const Transaction *txn);
 
 /* "label":{"prefix":..., "transactional":..., "content":...} without label. */

@@ -2,8 +2,8 @@
  * dialect_psql_streamer.c
  *		Documents as psql-streamer sends them.
  *
- * Its Timestamp is the clock's when the event is read; ours is the commit's, so
- * that a document that comes again is the same.
+ * Its Timestamp is the time of reading; ours is the time of the commit, so
+ * that a resent document is the same.
  */
 #include "postgres.h"
 

@@ -1,9 +1,10 @@
 /*
  * dialect_row.c
- *		The bare row: what happened to it is told beside the document.
+ *		The bare row: the operation is told outside of the document.
  *
- * A deleted row is the old one, as far as the WAL has it. A truncate is an
- * empty row. Values that are not in the WAL, or cannot be rendered, are missing.
+ * A deleted row is the old row, as far as the WAL has it. A truncate is an
+ * empty row. Values that are not in the WAL, or cannot be rendered, are
+ * missing.
  */
 #include "postgres.h"
 

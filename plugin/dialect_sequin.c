@@ -2,8 +2,8 @@
  * dialect_sequin.c
  *		Messages as Sequin sends them: record, changes, action, metadata.
  *
- * Metadata has what the server knows. What Sequin knows of itself, such as the
- * consumer, is not among it.
+ * Metadata has what the server knows. It lacks what only Sequin knows, such as
+ * the consumer.
  */
 #include "postgres.h"
 
@@ -41,7 +41,7 @@ make_detail(CachedRelation *relation, Relation own, const Options *options)
 	relation->detail = piece;
 }
 
-/* The old value of a column whose JSON is not that of the new one. */
+/* The old value of a column if its JSON differs from the new value's. */
 static void
 write_if_changed(Out *o, Row *row, const Column *column)
 {
@@ -51,7 +51,7 @@ write_if_changed(Out *o, Row *row, const Column *column)
 	Datum		value;
 	bool		isnull;
 
-	/* a value that is not in the WAL did not change; nor does a constant */
+	/* a value that is not in the WAL did not change; nor did a constant */
 	if (!row_new_value(row, column, &value, &isnull))
 		return;
 	if (!row_member(o, row, &column->field, row->old->values[i], row->old->nulls[i]))
@@ -77,7 +77,7 @@ write_changes(Out *o, Row *row)
 	close_object(o, begin);
 }
 
-/* ,"action":"insert","metadata":{... without what is at the end of it */
+/* ,"action":"insert","metadata":{... without its end */
 static void
 write_metadata(Out *o, const Transaction *txn, const CachedRelation *relation, uint64 index, char op)
 {

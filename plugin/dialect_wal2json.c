@@ -3,9 +3,9 @@
  *		Documents as wal2json writes them in its format version 2.
  *
  * They are the same byte for byte, in a session with the settings that all of
- * our values are rendered with. Where wal2json says nothing, or leaves a change
- * out with a warning, its document has members more, or comes at all:
- * docs/dialects.md has the list.
+ * our values are rendered with. If wal2json omits a member, or leaves a change
+ * out with a warning, we send the member or the document: docs/dialects.md has
+ * the list.
  */
 #include "postgres.h"
 
@@ -20,7 +20,7 @@
 #include "utils/relcache.h"
 #include "values.h"
 
-/* What precedes a column's value: ,{"name":"a","type":"t","value": for put_label(). */
+/* The text before a column's value: ,{"name":"a","type":"t","value": for put_label(). */
 typedef struct Label
 {
 	const char *text;
@@ -51,7 +51,7 @@ put_text(char *p, const char *s)
 	return p + n;
 }
 
-/* As output functions print it, and not to_json(). */
+/* As output functions print it, unlike to_json(). */
 static char *
 put_timestamp(char *p, TimestampTz ts)
 {
@@ -112,7 +112,7 @@ write_names(Out *o, const CachedRelation *relation)
 	append(o, relation->names, relation->names_size);
 }
 
-/* Append the column's object. False, and nothing, if the value is left out. */
+/* Append the column's object. False, and nothing is appended, if the value is left out. */
 static inline bool
 write_column(Out *o, Row *row, int i, Datum value, bool isnull)
 {
@@ -156,7 +156,7 @@ write_columns(Out *o, Row *row)
 		Datum		value = row->new->values[r->columns[i].field.index];
 		bool		isnull = row->new->nulls[r->columns[i].field.index];
 
-		/* wal2json has nothing for it, even where the old row has the value */
+		/* wal2json sends nothing here, even if the old row has the value */
 		if (unlikely(!isnull && value_is_unchanged_toast(value, r->columns[i].field.encoder->typlen)))
 			row_note_unchanged(row, &r->columns[i].field);
 		else
@@ -165,7 +165,7 @@ write_columns(Out *o, Row *row)
 	close_array(o, begin);
 }
 
-/* The old row, or what the new row has of the identity, which did not change then. */
+/* The old row. Without one, the new row's identity columns: they did not change. */
 static void
 write_identity(Out *o, Row *row)
 {
@@ -285,8 +285,8 @@ format_name(void *arg)
 }
 
 /*
- * wal2json takes a name in double quotes for the JSON string that it mostly is.
- * A name that is no JSON string becomes a string that holds it.
+ * wal2json takes a name in double quotes for JSON, which it mostly is. Any
+ * other name becomes a JSON string.
  */
 static bool
 is_json_string(const char *name)
@@ -301,7 +301,7 @@ is_json_string(const char *name)
 	return true;
 }
 
-/* The type's name as format_type() prints it, as JSON behind before. */
+/* The type's name as format_type() prints it, as JSON after before. */
 static char *
 type_member(const ColumnShape *shape, const char *before)
 {
@@ -315,7 +315,7 @@ type_member(const ColumnShape *shape, const char *before)
 	return text_label(before, t.name + 1, "");
 }
 
-/* The columns of the primary key that rows are checked by at once. */
+/* The columns of the primary key whose uniqueness is checked at once. */
 static Bitmapset *
 primary_key(Relation relation)
 {

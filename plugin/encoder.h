@@ -1,6 +1,6 @@
 /*
  * encoder.h
- *		How a value of one type becomes JSON: chosen once for a column, when its
+ *		How a value of one type becomes JSON. Chosen once for a column, when its
  *		relation is first seen, and called for each row.
  */
 #ifndef WALSPOUT_ENCODER_H
@@ -12,9 +12,9 @@ typedef struct Encoder Encoder;
 
 /*
  * Append the value, which is not NULL, exactly as row_to_json() prints it.
- * False, with an unknown number of bytes appended, if it cannot be: it has no
- * room in the document, its output function raised, it is not in the WAL.
- * May allocate in the current context; the caller resets that after each
+ * False, with an unknown number of bytes appended, if that fails: no room in
+ * the document, an output function that raised, a value that is not in the
+ * WAL. May allocate in the current context; the caller resets that after each
  * change.
  */
 typedef bool (*Encode) (Out *o, const Encoder *e, Datum value);
@@ -26,11 +26,11 @@ struct Encoder
 	int16		typlen;
 	bool		typbyval;
 	char		typalign;
-	void	   *detail;			/* what encode needs beside; owned with the encoder */
-	int			calls;			/* GuardLevel of the code of others in it, or 0 */
-	Encode		whole;			/* if calls: what encode runs in a guard */
+	void	   *detail;			/* further data for encode; owned with the encoder */
+	int			calls;			/* highest GuardLevel of others' code in it, or 0 */
+	Encode		whole;			/* if calls: the encoder that runs in a guard */
 	bool		fixed;			/* encode does not look at the value */
-	bool		cuts;			/* it looks at the begin only, however long the value is */
+	bool		cuts;			/* it looks only at the value's begin */
 };
 
 #endif

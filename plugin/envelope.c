@@ -131,7 +131,7 @@ write_row(Out *o, const Transaction *txn, const Options *options, uint64 index, 
 	close_object(o, 0);
 }
 
-/* What a reader puts in the place of this is not longer. */
+/* A reader's replacement for this is not longer. */
 #define OPEN_ID ",\"id\":\"00000000000000000000-00000000000000000000\""
 
 void
@@ -150,7 +150,7 @@ envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *r
 	close_object(o, 0);
 }
 
-/* Before a table's row, whose index is no part of the id: the schema counts nothing. */
+/* Stands before a table's row. Its id needs no index: schemas are not counted. */
 void
 envelope_schema(Out *o, const Transaction *txn, const Options *options,
 				const CachedRelation *relation)
@@ -197,8 +197,8 @@ write_truncate(Out *o, const Transaction *txn, const Options *options, uint64 in
 }
 
 /*
- * The position to confirm, in the form that clients take: a decimal number would
- * be taken for the part before the slash, far beyond the WAL.
+ * The position to confirm, in the form that clients take. They would read a
+ * decimal number as the part before the slash, far beyond the WAL.
  */
 static void
 write_end(Out *o, const Transaction *txn)
@@ -212,7 +212,7 @@ write_end(Out *o, const Transaction *txn)
 bool
 envelope_is_text(const Message *message)
 {
-	/* in SQL_ASCII anything goes: take for text what is text */
+	/* SQL_ASCII has no encoding: take valid UTF-8 for text */
 	int			encoding = GetDatabaseEncoding() == PG_SQL_ASCII ? PG_UTF8 : GetDatabaseEncoding();
 
 	return pg_verify_mbstr(encoding, message->content, (int) message->size, true);
@@ -250,7 +250,7 @@ envelope_text(Out *o, const Message *message)
 	return text_string_unchecked(o, message->content, message->size);
 }
 
-/* 0: any number of bytes. False if it is left out. */
+/* max 0: no limit. False if the part is left out. */
 bool
 envelope_message_part(Out *o, const Message *message, WritePart write, Size max)
 {

@@ -12,40 +12,40 @@
 #include "utils/hsearch.h"
 
 /*
- * A transaction as far as its documents tell about it. A non-transactional
+ * A transaction as far as its documents describe it. A non-transactional
  * message is a transaction of one event with xid 0, its own LSN and no time.
  */
 typedef struct Transaction
 {
 	XLogRecPtr	lsn;			/* of the commit record, or of the message */
-	XLogRecPtr	end_lsn;		/* the position to confirm when all of it is durable */
+	XLogRecPtr	end_lsn;		/* the LSN to confirm when all of it is durable */
 	TransactionId xid;			/* top-level */
 	TimestampTz commit_time;	/* meaningless if xid is 0 */
 	RepOriginId origin;
 
-	XLogRecPtr	change_lsn;		/* of the change that is being decoded */
+	XLogRecPtr	change_lsn;		/* of the change being decoded */
 	uint64		next_index;		/* of the next change, sent or not */
 	uint64		events;			/* sent so far */
-	bool		begun;			/* something of it was sent, events or not */
-	bool		has_begin;		/* a document of its begin was sent, and one of its end will be */
+	bool		begun;			/* something was sent, events or not */
+	bool		has_begin;		/* a begin document was sent, so an end document will be */
 	HTAB	   *counts;			/* of TableCount, see Dialect.count */
 	List	   *counted;		/* of TableCount *, in the order of their first events */
-	struct TableCount *last_count;	/* the one of the last event */
+	struct TableCount *last_count;	/* that of the last event */
 
-	/* what all documents have in common, set by envelope_begin() */
+	/* the part that all documents share, set by envelope_begin() */
 	char		id[32];			/* ,"id":"LSN- */
 	int			id_size;
 	char		stamp[64];		/* ,"ts":"...","xid":N */
 	int			stamp_size;
 	char	   *source;			/* ,"origin":"name" */
 	int			source_size;
-	void	   *detail;			/* of other dialects */
+	void	   *detail;			/* for other dialects */
 } Transaction;
 
 /* How many events of a table a transaction had. */
 typedef struct TableCount
 {
-	Oid			relid;			/* hash key: must be first. As which it is published */
+	Oid			relid;			/* hash key: must be first. The table as published */
 	char	   *names;			/* "schema":"s","table":"t" as they were first */
 	uint64		events;
 } TableCount;
@@ -60,25 +60,29 @@ typedef struct Message
 } Message;
 
 /*
- * Rows that are read from their tables: what their documents share, where
- * commit_time is when, and all else is not used; and one document. Changes have
- * dialect_walspout.
+ * Rows that are read from their tables. Their transaction has only
+ * commit_time, the time of the reading. envelope_begin_reading() prepares what
+ * documents share, the other function appends one document. For
+ * dialect_walspout only.
  */
 extern void envelope_begin_reading(Transaction *txn, const Options *options);
 extern void envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *row);
 
-/* The document of a table's schema, as relation->schema_told has it. dialect_walspout has prepared. */
+/*
+ * The document of a table's schema, from relation->schema_told.
+ * dialect_walspout must have prepared.
+ */
 extern void envelope_schema(Out *o, const Transaction *txn, const Options *options,
 							const CachedRelation *relation);
 
 /*
- * Append ,"prefix":... to ,"elided":... of a message, within so many objects;
+ * Append ,"prefix":... to ,"elided":... of a message, inside so many objects;
  * close_object() makes the first comma a brace.
  */
 extern void envelope_message_members(Out *o, const Transaction *txn, const Options *options,
 									 const Message *message, int depth);
 
-/* What other dialects have of a message: is its content text, and ,"elided":{...} if there is any. */
+/* For other dialects: is the message's content text, and ,"elided":{...} if there is any. */
 extern bool envelope_is_text(const Message *message);
 
 /* Append a part of a message with the functions below, if it has at most max bytes as JSON. */

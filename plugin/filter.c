@@ -3,8 +3,8 @@
  *		Which tables, operations and columns: what publications say.
  *
  * The same answers as pgoutput's, which CREATE PUBLICATION documents, with one
- * exception where that raises and so stops the slot: column lists that differ
- * between publications are united.
+ * exception. Where column lists differ between publications, pgoutput raises
+ * and so stops the slot; we unite them.
  */
 #include "postgres.h"
 
@@ -39,7 +39,7 @@ static const Options *options;
 static MemoryContext publications_context;
 static List *publications;		/* of Publication *, those that exist */
 static MemoryContext run_context;	/* lives as long as the plugin's run */
-static List *warned;			/* of char *: names that were said to be missing, once a run */
+static List *warned;			/* of char *: names reported as missing, once a run */
 static bool publications_valid;
 
 static void
@@ -53,9 +53,9 @@ refuse_missing(const char *name)
 }
 
 /*
- * Does the publication exist now, whatever it was at this place in the WAL? Not
- * asked of the system cache, which would keep today's answer for the rows of
- * yesterday: nothing empties it before the first change is decoded.
+ * Does the publication exist now, whatever it was at this LSN? Does not ask
+ * the system cache: it would keep today's answer for older rows, because
+ * nothing empties it before the first change is decoded.
  */
 static bool
 exists_now(const char *name)
@@ -77,9 +77,9 @@ exists_now(const char *name)
 }
 
 /*
- * At the start the publications are looked for as they are now, whatever the
- * position in the WAL: a name that is misspelt should be told at once. A
- * walsender is in no transaction then.
+ * Look for the publications as they are now, at the start, whatever the LSN: a
+ * misspelt name should be reported at once. A walsender is in no transaction
+ * then.
  */
 void
 filter_startup(const Options *given, MemoryContext context)
@@ -119,10 +119,10 @@ filter_invalidate(void)
 }
 
 /*
- * A publication that did not exist at this place in the WAL publishes nothing
- * there. Raising would stop the slot before a place that no CREATE PUBLICATION
- * can change any more. One that is gone for good is an error, so that no user
- * misses rows without a word.
+ * A publication that did not exist at this LSN publishes nothing there.
+ * Raising would stop the slot at a place that no CREATE PUBLICATION can change
+ * any longer. A publication that no longer exists is an error, so that users
+ * do not lose rows silently.
  */
 static void
 publication_is_missing(const char *name)
@@ -183,8 +183,8 @@ names_table(const Publication *p, Oid relid)
 }
 
 /*
- * Does the publication publish all tables, and this one too? EXCEPT names whole
- * partition trees: what it says of the topmost ancestor decides.
+ * Does the publication publish all tables, including this one? EXCEPT excludes
+ * whole partition trees: the entry of the topmost ancestor decides.
  */
 static bool
 publishes_all(const Publication *p, Oid relid, List *ancestors)
@@ -199,8 +199,8 @@ publishes_all(const Publication *p, Oid relid, List *ancestors)
 }
 
 /*
- * Does the publication publish the table? Then *as is the table it publishes
- * it as, and *level how many levels that is above the table itself.
+ * Does the publication publish the table? Then *as is the table as which it is
+ * published, and *level how many levels *as is above the table.
  */
 static bool
 publishes(const Publication *p, Oid relid, List *ancestors, Oid *as, int *level)
@@ -229,7 +229,7 @@ publishes(const Publication *p, Oid relid, List *ancestors, Oid *as, int *level)
 
 #ifdef HAVE_PUBLICATION_FILTERS
 
-/* Unite the publication's column list, if it has one, with what there is. */
+/* Unite the publication's column list, if it has one, with the columns so far. */
 static void
 add_columns(const Publication *p, Oid relid, Published *published)
 {
@@ -266,7 +266,7 @@ add_columns(const Publication *p, Oid relid, Published *published)
 
 #endif
 
-/* A schema that somebody else calls walspout is not meant. */
+/* Another schema that is called walspout does not count. */
 bool
 filter_is_own(Relation relation)
 {
@@ -312,7 +312,7 @@ filter_relation(Relation relation, Published *published)
 		ancestors = get_partition_ancestors(relid);
 	foreach(lc, ancestors)
 		watch_relation(lfirst_oid(lc));
-	/* one that moves to another schema may be published from then on, or no more */
+	/* a table that moves to another schema may join or leave a publication */
 	foreach(lc, ancestors)
 		watch_relation(lfirst_oid(lc));
 	foreach(lc, publications)

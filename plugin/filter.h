@@ -15,13 +15,13 @@
 /* What is published of a table. */
 typedef struct Published
 {
-	Oid			relid;			/* of the table it is published as: itself or an ancestor */
+	Oid			relid;			/* of the table as published: itself or an ancestor */
 	bool		insert;
 	bool		update;
 	bool		delete;
 	bool		truncate;
 	bool		by_publications;	/* false: because every table is */
-	bool		all_columns;	/* but generated ones, unless .generated */
+	bool		all_columns;	/* except generated ones, unless .generated */
 	bool		generated;		/* stored generated columns, too */
 	Bitmapset  *columns;		/* attribute numbers in relid, if not all_columns */
 	RowFilter  *filter;			/* NULL: all rows */
@@ -37,14 +37,14 @@ extern void filter_startup(const Options *options, MemoryContext context);
 extern void filter_invalidate(void);
 
 /*
- * Is it a table of the extension's own? Those are never sent: they hold the
- * progress of programs that read the slot. Reads catalogs.
+ * Is it a table of the extension's own? Such tables are never sent: they hold
+ * the progress of programs that read the slot. Reads catalogs.
  */
 extern bool filter_is_own(Relation relation);
 
 /*
- * Find out what is published of the relation. Reads catalogs; allocates in
- * the current context, which must live as long as the result.
+ * Find what is published of the relation. Reads catalogs; allocates in the
+ * current context, which must live as long as the result.
  */
 extern void filter_relation(Relation relation, Published *published);
 

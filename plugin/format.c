@@ -3,8 +3,8 @@
  *		Fixed-size values as the server's output functions print them.
  *
  * The server's own functions allocate a string for each value and read the
- * session's settings; these write digits into the message and know no setting.
- * What they print is compared with the server's in the regression tests.
+ * session's settings. These write digits into the message and read no setting.
+ * The regression tests compare their output with the server's.
  */
 #include "postgres.h"
 
@@ -60,7 +60,7 @@ count_digits(uint64 value)
 	return guess + (value >= powers[guess] || guess == 0);
 }
 
-/* The digits are written where they belong, from the last one to the first. */
+/* Write the digits in place, from the last one to the first. */
 char *
 format_uint64(char *p, uint64 value)
 {
@@ -118,7 +118,7 @@ is_number(const char *p)
 	return p[0] == '-' ? p[1] <= '9' : p[0] <= '9';
 }
 
-/* Quote what stands from p to end unless JSON takes it for a number. */
+/* Quote the text from p to end unless JSON accepts it as a number. */
 static inline char *
 quote_unless_number(char *p, char *end)
 {
@@ -143,10 +143,10 @@ format_float8(char *p, float8 value)
 }
 
 /*
- * The stored form of a numeric: two bytes of header, of which the two top
- * bits tell the form, two more bytes of weight in the long form, then digits
- * in base 10000. The form is part of the data directory's format and so does
- * not change between releases that pg_upgrade can bridge.
+ * The stored form of a numeric: two bytes of header, then digits in base
+ * 10000. The top two bits of the header tell the form; the long form has two
+ * more bytes of weight. The form is part of the data directory's format, so it
+ * does not change between releases that pg_upgrade can bridge.
  */
 typedef struct NumericParts
 {
@@ -257,8 +257,8 @@ static CivilDay
 civil_day(int64 day_number)
 {
 	/*
-	 * Years that begin on the first of March put the leap day last. 400 of
-	 * them have 146097 days, whichever they are.
+	 * Years that begin on the first of March put the leap day last. Any 400 of
+	 * them have 146097 days.
 	 */
 	int64		since = day_number + 730425;	/* from 0000-03-01 */
 	int64		era = (since >= 0 ? since : since - 146096) / 146097;
@@ -304,8 +304,8 @@ fill_day(DayText *day, int64 number)
 }
 
 /*
- * YYYY-MM-DD; *bc tells that " BC" belongs after what follows. Rows that are
- * written together often carry the same few days, so these are kept.
+ * YYYY-MM-DD; *bc says that " BC" must follow later. Rows that are written
+ * together often carry the same few days, so these are cached.
  */
 static char *
 year_month_day(char *p, int64 number, bool *bc)
@@ -459,7 +459,7 @@ format_timetz(char *p, const TimeTzADT *time)
 
 /*
  * One part of an interval, with the sign rule of the postgres style: a plus
- * is written where the part before it was negative.
+ * after a negative part.
  */
 static char *
 interval_part(char *p, int value, const char *unit, bool *first, bool *negative)
@@ -540,8 +540,8 @@ format_money(char *p, int64 cents)
 }
 
 /*
- * Four bytes to eight digits at once: each half of a byte gets a byte, and
- * those from ten on are moved from behind '9' to 'a'.
+ * Convert four bytes to eight digits at once: each half of a byte gets a byte,
+ * and values from ten on are moved to the letters from 'a' on.
  */
 static inline void
 eight_hex_digits(char *p, const unsigned char *bytes)

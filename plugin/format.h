@@ -16,7 +16,7 @@
 #include "utils/date.h"
 #include "utils/timestamp.h"
 
-/* No value formatted here is longer: an interval with every part is 87. */
+/* The longest formatted value, an interval with every part, has 87 bytes. */
 #define FORMAT_WIDTH 128
 
 extern char *format_uint64(char *p, uint64 value);
@@ -25,13 +25,13 @@ extern char *format_int64(char *p, int64 value);
 /* A position in the WAL as clients write it, without leading zeros: 0/1956AF0. */
 extern char *format_lsn(char *p, uint64 lsn);
 
-/* Shortest digits that read back the same; not-numbers come in quotes. */
+/* The fewest digits that read back the same; values that are not numbers come in quotes. */
 extern char *format_float4(char *p, float4 value);
 extern char *format_float8(char *p, float8 value);
 
 /*
- * The payload of a numeric, digits being n bytes as stored (no length word,
- * any alignment). NaN and infinities come in quotes.
+ * The payload of a numeric: digits has n bytes as stored (no length word, any
+ * alignment). NaN and infinities come in quotes.
  */
 extern Size numeric_room(const char *digits, Size n);
 extern char *format_numeric(char *p, const char *digits, Size n);

@@ -4,9 +4,9 @@
  *
  * Every frame begins with eight bytes: kind, flags, sixteen bits whose meaning
  * depends on the kind, and the number of bytes that follow. Events have 20
- * more bytes of header, then their document, then where its objects are. That
- * comes last because it is known last, and has no size of its own: documents
- * are written in place.
+ * more bytes of header, then their document, then the positions of its
+ * objects. These come last, and without a size, because they are known only
+ * when the document is written.
  */
 #include "postgres.h"
 
@@ -23,7 +23,10 @@
 #define EVENT_HEADER_SIZE 28
 #define COLUMN_HEADER_SIZE 13
 
-/* A number of 32 bits, seven of them in each byte; and two of these for each object. */
+/*
+ * Room for a number of 32 bits, seven of them in each byte; and for two of
+ * these for each object.
+ */
 #define NUMBER_ROOM 5
 #define SPANS_ROOM (3 * 2 * NUMBER_ROOM)
 
@@ -192,7 +195,7 @@ frames_cursor(StringInfo s, const FrameCursor *cursor)
 	put16(p, (uint16) cursor->nvalues);
 }
 
-/* There nearly always is some. */
+/* Most events have one. */
 static inline void
 make_room(StringInfo s, int n)
 {
@@ -211,8 +214,9 @@ frames_event_begin(StringInfo s)
 }
 
 /*
- * Where an object begins, counted from the end of the one before it, and its
- * size. Nothing if the document does not have it; else *flags gets the flag.
+ * Where an object begins, counted from the end of the previous object, and its
+ * size. Nothing if the document does not have the object; else *flags gets the
+ * flag.
  */
 static inline char *
 put_span(char *p, Size *end, const Span *span, uint8 flag, uint8 *flags)
@@ -226,7 +230,7 @@ put_span(char *p, Size *end, const Span *span, uint8 flag, uint8 *flags)
 	return p;
 }
 
-/* What few events tell: where the members of the new row are, and those of the old key. */
+/* For few events: where the members of the new row are, and those of the old key. */
 static char *
 put_members(char *p, const FrameMembers *members, uint8 *flags)
 {
@@ -249,12 +253,12 @@ put_members(char *p, const FrameMembers *members, uint8 *flags)
 	return p;
 }
 
-/* Inlined twice: events without members are not to pay for them. */
+/* Inlined twice, so that events without members do not pay for them. */
 static pg_attribute_always_inline void
 end_event(StringInfo s, int begin, const FrameEvent *event, const FrameMembers *members)
 {
 	uint8		flags = event->barrier ? FRAME_BARRIER : 0;
-	Size		end = 0;		/* of the object written last */
+	Size		end = 0;		/* of the last written object */
 	char	   *spans;
 	char	   *p;
 

@@ -31,16 +31,16 @@
 #define FRAME_BEFORE 0x04
 #define FRAME_AFTER 0x08
 
-/* Flag of an event: the sizes of the members of "after" are told. */
+/* Flag of an event: the sizes of the members of "after" follow. */
 #define FRAME_MEMBERS 0x10
 
 /* Flag of an event: the document begins with OPEN_ID, which the reader replaces. */
 #define FRAME_OPEN_ID 0x20
 
-/* Flag of an event: where the members of the old key are in "before" is told. */
+/* Flag of an event: the positions of the old key's members in "before" follow. */
 #define FRAME_OLD_KEY 0x40
 
-/* Flag of an event: the key is no part of the document, and stands behind it. */
+/* Flag of an event: the key is not in the document, but behind it. */
 #define FRAME_KEY_ASIDE 0x80
 
 /* Flag of a cursor: the table has no more rows. */
@@ -50,27 +50,27 @@
 #define FRAME_COLUMN_IN_KEY 0x01
 #define FRAME_COLUMN_NOT_NULL 0x02
 
-/* What a reader is told of an event, beside its document. */
+/* What a reader learns of an event outside of its document. */
 typedef struct FrameEvent
 {
 	char		op;
 	bool		barrier;
 	uint64		index;			/* in the transaction */
-	Oid			relation;		/* id that a relation frame named; 0: none */
+	Oid			relation;		/* id from a relation frame; 0: none */
 	uint64		hash;			/* equal for equal keys of a relation */
-	Span		key;			/* in this order in the document */
+	Span		key;			/* in document order */
 	Span		before;
 	Span		after;
 } FrameEvent;
 
-/* What few events tell beside. */
+/* Further data of a few events. */
 typedef struct FrameMembers
 {
-	const uint32 *numbers;		/* for each column, as the specification has them; NULL: not told */
+	const uint32 *numbers;		/* for each column, as the specification says; NULL: none */
 	int			n;
 	const uint32 *old_key;		/* two for each column of the key */
-	int			nold_key;		/* columns; 0: not told */
-	bool		open_id;		/* the document begins with an id that is to be replaced */
+	int			nold_key;		/* columns; 0: none */
+	bool		open_id;		/* the document begins with an id that the reader replaces */
 	bool		key_aside;		/* the key is behind the document */
 } FrameMembers;
 
@@ -79,7 +79,7 @@ typedef struct FrameCursor
 {
 	bool		at_end;
 	uint64		rows;			/* that were read */
-	int			nvalues;		/* of the key of the last one of them; 0: no row was read */
+	int			nvalues;		/* of the last row's key; 0: no row was read */
 	const char *const *values;	/* as text, in UTF-8 */
 } FrameCursor;
 
@@ -87,10 +87,10 @@ extern void frames_header(StringInfo s);
 extern void frames_begin(StringInfo s, const Transaction *txn);
 extern void frames_commit(StringInfo s, const Transaction *txn);
 
-/* The relation's names and columns; its shape must be there. */
+/* The relation's names and columns; its shape must exist. */
 extern void frames_relation(StringInfo s, const CachedRelation *relation);
 
-/* The prefix, in UTF-8, of the message whose frame comes next. */
+/* The prefix, in UTF-8, of the message in the next frame. */
 extern void frames_prefix(StringInfo s, const char *prefix);
 
 /* What a mark holds. */

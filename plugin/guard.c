@@ -1,14 +1,14 @@
 /*
  * guard.c
- *		Calls into code that may raise, without being taken down by it.
+ *		Calls code that may raise, and survives its errors.
  *
- * An error in a callback would end the walsender, come again with the same
- * record after each reconnect, and so keep the slot where it is until the disk
- * is full. Whatever can raise because of data runs in here.
+ * An error in a callback would end the walsender, and come again with the same
+ * record after each reconnect. The slot would stay where it is until the disk
+ * is full. So all code that can raise because of data runs in a guard.
  *
- * Pure code of the server's own holds nothing but memory when it raises, and
- * the transaction that decoding runs in is always aborted in the end: catching
- * the error is enough. Anything else runs in a subtransaction, which cleans up.
+ * For pure code of the server's own, catching the error is enough: it holds
+ * only memory when it raises, and the transaction of decoding is aborted
+ * anyway. Anything else runs in a subtransaction, which cleans up.
  */
 #include "postgres.h"
 
@@ -42,11 +42,11 @@ typedef struct Settings
 	int			bytea_output;
 	int			extra_float_digits;
 	bool		quote_all_identifiers;
-	bool		exit_on_error;	/* an error would end the session, and nothing would catch it */
+	bool		exit_on_error;	/* an error would end the session uncaught */
 	pg_tz	   *timezone;
 } Settings;
 
-/* Of the call of others' code that goes on; GUARD_BUILTIN: no such call. */
+/* The level of the running call of others' code; GUARD_BUILTIN: no such call. */
 static GuardLevel open_level = GUARD_BUILTIN;
 
 static Settings
@@ -71,9 +71,9 @@ apply_settings(Settings s)
 }
 
 /*
- * The settings that values are rendered with, whatever the session says.
- * Assigned past the GUC machinery: that would cost more than the value does,
- * and they are put back before anyone else can look.
+ * The settings that values are rendered with, whatever the session has.
+ * Assigned directly, because the GUC machinery would cost more than the value
+ * does. They are restored before other code can see them.
  */
 static Settings
 pinned_settings(void)
@@ -82,16 +82,16 @@ pinned_settings(void)
 	Settings	s = {USE_ISO_DATES, INTSTYLE_POSTGRES, BYTEA_OUTPUT_HEX, 1, false, false, NULL};
 
 	if (utc == NULL)
-		utc = pg_tzset("GMT");	/* the one zone that needs no file */
+		utc = pg_tzset("GMT");	/* the only zone that needs no file */
 	s.timezone = utc;
 	return s;
 }
 
 /*
- * Did the error come from outside, so that the change will do when it comes
- * again? That is what the server says of interrupts, whatever the SQLSTATE:
- * cancel, shutdown, conflict with recovery. Beside that, what the SQLSTATE
- * says, but not from code of users: it can raise any, and stop the slot so.
+ * Did the error come from outside, so that the change will succeed when it
+ * comes again? That is true of interrupts (cancel, shutdown, conflict with
+ * recovery), whatever their SQLSTATE. Otherwise the SQLSTATE decides, but not
+ * for users' code: it can raise any SQLSTATE, and so could stop the slot.
  */
 static bool
 comes_from_without(const ErrorData *error, GuardLevel level)
@@ -101,7 +101,7 @@ comes_from_without(const ErrorData *error, GuardLevel level)
 	/* while code of others runs, the time limit for locks is ours */
 	if (level >= GUARD_LIBRARY && error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE)
 		return false;
-	/* ProcessInterrupts() and what it calls; a deadlock is somebody else's doing, too */
+	/* ProcessInterrupts() and what it calls; a deadlock has its cause outside, too */
 	if ((strcmp(error->filename, "postgres.c") == 0 && strncmp(error->funcname, "Process", 7) == 0) ||
 		strcmp(error->filename, "deadlock.c") == 0)
 		return true;
@@ -119,8 +119,8 @@ set(const char *name, const char *value)
 }
 
 /*
- * Settings that are not a variable, or that code of users may look at, set
- * and set back by itself. Taken back with the nest level that is returned.
+ * Set the settings that are not a variable, or that users' code may read or
+ * set. The returned nest level restores them.
  */
 static int
 set_settings(GuardLevel level)
@@ -128,12 +128,12 @@ set_settings(GuardLevel level)
 	int			nest_level = NewGUCNestLevel();
 
 	/*
-	 * Temporary objects come last: they are the session's. Code of others may
-	 * find nothing that a third party could have put in its way; a function
-	 * that needs more has a SET clause.
+	 * Temporary objects come last: they are the session's. Code of others must
+	 * not find objects that a third party planted; a function that needs more
+	 * schemas has a SET clause.
 	 */
 	set("search_path", level == GUARD_NAMES ? "pg_catalog, public, pg_temp" : "pg_catalog, pg_temp");
-	/* the server prints ranges of money; a look at the setting costs less than to set it */
+	/* the server prints ranges of money; to look at the setting costs less than to set it */
 	if (level >= GUARD_LIBRARY && strcmp(GetConfigOption("lc_monetary", false, false), "C") != 0)
 		set("lc_monetary", "C");
 	if (level == GUARD_USER)
@@ -149,12 +149,12 @@ set_settings(GuardLevel level)
 }
 
 /*
- * Code of others sees what decoding sees, the catalogs as of the change: in a
- * walsender it would have no snapshot at all, in an SQL function that of the
- * query. It runs as no role, so with no more privileges than its owner, the
- * table's owner and the session's user have. Parallel mode forbids what would
- * leave a trace, a transaction id above all. The end of the subtransaction
- * takes all of it back.
+ * Code of others sees what decoding sees: the catalogs as of the change.
+ * Otherwise it would have no snapshot in a walsender, and the query's snapshot
+ * in an SQL function. It runs as no role, so it has only the privileges that
+ * its owner, the table's owner and the session's user all have. Parallel mode
+ * forbids lasting effects, above all a transaction id. The end of the
+ * subtransaction restores everything.
  */
 static void
 confine(GuardLevel level, int security)
@@ -169,7 +169,7 @@ confine(GuardLevel level, int security)
 		budget_start();
 }
 
-/* The same for how the call ended; what it did to the transaction is undone later. */
+/* The call has ended. Its effects on the transaction are undone later. */
 static void
 release(void)
 {
@@ -186,8 +186,8 @@ guard_is_open(void)
 }
 
 /*
- * A function of a role that may use slots could use one, which ends the
- * decoding that it is called from. There is no way back to where that was.
+ * A function of a role with the REPLICATION attribute could use a slot, which
+ * ends the decoding that called it. Decoding could not continue.
  */
 static void
 check_slot(ReplicationSlot *slot, bool historic)
@@ -209,7 +209,7 @@ guarded(GuardLevel level, GuardedCall call, void *arg)
 	MemoryContext context = CurrentMemoryContext;
 	ResourceOwner owner = CurrentResourceOwner;
 	ReplicationSlot *slot = MyReplicationSlot;
-	bool		historic = HistoricSnapshotActive();	/* not where a table is read */
+	bool		historic = HistoricSnapshotActive();	/* false where a table is read */
 	Settings	settings = current_settings();
 	bool		in_subtransaction = level >= GUARD_LOADING;
 	bool		confined = level >= GUARD_LIBRARY;
@@ -253,8 +253,8 @@ guarded(GuardLevel level, GuardedCall call, void *arg)
 		quiet_leave(outer_quiet);
 
 	/*
-	 * Rolled back even if all went well: settings, locks and cursors of the
-	 * code that ran must not outlive it. Its result is in our context.
+	 * Roll back even after success: settings, locks and cursors of the code
+	 * must not outlive it. The result is in our context.
 	 */
 	if (in_subtransaction)
 		RollbackAndReleaseCurrentSubTransaction();
@@ -280,7 +280,7 @@ guarded(GuardLevel level, GuardedCall call, void *arg)
 		  error->sqlerrcode == ERRCODE_QUERY_CANCELED) &&
 		comes_from_without(error, level))
 	{
-		/* it was raised where nothing reaches the client */
+		/* the error was raised while the client got nothing */
 		error->output_to_client = whereToSendOutput == DestRemote;
 		ReThrowError(error);
 	}

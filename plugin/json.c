@@ -2,11 +2,11 @@
  * json.c
  *		The bytes of JSON: a growing output buffer and string escaping.
  *
- * Strings are scanned sixteen bytes at a time and copied as they are scanned;
- * only a byte that needs an escape is looked at alone. Every routine writes
- * into room made for the worst case, six bytes for one, so that the inner
- * loops check nothing. Long strings go in chunks, so that the worst case of a
- * 400 MB value is never asked for at once.
+ * Strings are scanned and copied sixteen bytes at a time; only a byte that
+ * needs an escape is handled alone. Every routine reserves room for the worst
+ * case, six bytes for one, so that the inner loops check nothing. Long strings
+ * go in chunks, so that the worst case of a 400 MB value is never reserved at
+ * once.
  */
 #include "postgres.h"
 
@@ -28,12 +28,12 @@
 #define HIGHS (ONES * 0x80)
 
 /*
- * More than any caller asks out_room() for beyond what it then uses: a number's
- * worst case is 147 kB, an escaped chunk's 48 kB.
+ * More than any caller requests from out_room() and then leaves unused: a
+ * number's worst case is 147 kB, an escaped chunk's 48 kB.
  */
 #define REQUEST_SLACK ((Size) 256 * 1024)
 
-/* A string's quotes, or what else is around a value, do not count. */
+/* A string's quotes, or other bytes around a value, do not count. */
 #define AROUND_VALUE ((Size) 2)
 
 Size		document_limit = DOCUMENT_LIMIT;
@@ -109,9 +109,9 @@ escape_byte(char *p, unsigned char c)
 }
 
 /*
- * Most strings are short and have nothing to escape: up to sixteen bytes, two
- * words that overlap hold all of it. Copies the string and returns true, or
- * returns false and the copy is of no use.
+ * Most strings are short and have nothing to escape: up to sixteen bytes fit
+ * two words that overlap. Copies the string and returns true. False: the copy
+ * is invalid.
  */
 static inline bool
 copy_clean_short(char *p, const char *s, Size n)
@@ -300,7 +300,7 @@ hex_digit(unsigned char c)
 	return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) - 'a' + 10;
 }
 
-/* What the four digits at s say. */
+/* The value of the four digits at s. */
 static uint32
 hex_unit(const char *s)
 {
@@ -349,13 +349,13 @@ is_low_surrogate(uint32 unit)
 	return unit >= 0xDC00 && unit < 0xE000;
 }
 
-/* The character of the escape \uXXXX at *s, which moves behind the escape, or behind a pair of surrogates. */
+/* The character of the escape \uXXXX at *s. Moves *s behind the escape, or behind a pair of surrogates. */
 static uint32
 unescape_unit(const char **s, const char *end)
 {
 	uint32		unit;
 
-	if (end - *s < 6)			/* JSON has none that is shorter */
+	if (end - *s < 6)			/* valid JSON has no shorter one */
 	{
 		*s = end;
 		return 0xFFFD;
@@ -391,7 +391,7 @@ unescape_letter(char c)
 	}
 }
 
-/* Text is never longer than the string that it is in, so that no copy is needed. */
+/* Text is never longer than its JSON string, so no copy is needed. */
 void
 json_unquote(Out *o, Size begin)
 {

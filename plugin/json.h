@@ -2,9 +2,9 @@
  * json.h
  *		The bytes of JSON: a growing output buffer and string escaping.
  *
- * Knows no type, no catalog and no encoding but UTF-8. Never raises: a caller that
- * appends data of a user first asks out_room(), which says no when the
- * document would pass its limit, and then leaves the value out.
+ * Knows no type, no catalog and no encoding but UTF-8. Never raises. A caller
+ * that appends data of a user first calls out_room(). It returns false if the
+ * document would pass its limit, and the caller then leaves the value out.
  */
 #ifndef WALSPOUT_JSON_H
 #define WALSPOUT_JSON_H
@@ -15,19 +15,19 @@
 
 /*
  * The largest document, in bytes. The server limits one message to
- * MaxAllocSize (1 GB - 1): what is left is for the batch that the document
- * is appended to (at most 16 MB), for names, and for the message's row on its
- * way through a tuplestore and the protocol.
+ * MaxAllocSize (1 GB - 1). The rest is for the batch that gets the document
+ * (at most 16 MB), and for names. The message's row in a tuplestore and in the
+ * protocol needs room, too.
  */
 #define DOCUMENT_LIMIT ((Size) 1000 * 1000 * 1000)
 
-/* The limit in force: lower where a document grows once more before it is sent. */
+/* The limit in force: lower if a document grows once more before it is sent. */
 extern Size document_limit;
 
-/* Levels of arrays and objects that a document may nest, its own included. */
+/* Levels of arrays and objects that a document may nest, itself included. */
 extern int	depth_limit;
 
-/* JSON that is no longer passes whatever the limit of a value is. */
+/* A value with at most so many bytes of JSON always passes the limit of values. */
 #define VALUE_ALWAYS ((Size) 512)
 
 /*
@@ -37,11 +37,11 @@ extern int	depth_limit;
 typedef struct Out
 {
 	char	   *p;				/* next byte to write */
-	char	   *end;			/* end of what is allocated */
+	char	   *end;			/* end of the allocated memory */
 	StringInfo	s;
 	Size		start;			/* offset in s of the document's first byte */
 	Size		limit;			/* position in the document that no user's byte may pass */
-	int			depth;			/* arrays and objects that are open; JSON_IN_STRING: do not count */
+	int			depth;			/* open arrays and objects; JSON_IN_STRING: not counted */
 } Out;
 
 extern void out_grow(Out *o, Size n);
@@ -86,8 +86,8 @@ out_at(const Out *o, Size pos)
 }
 
 /*
- * Make room for n bytes of our own making (names, digits, punctuation: small
- * and bounded). Bytes of a user go through out_room().
+ * Make room for n bytes of our own (names, digits, punctuation: small and
+ * bounded). Bytes of a user go through out_room().
  */
 static inline void
 out_reserve(Out *o, Size n)
@@ -96,14 +96,14 @@ out_reserve(Out *o, Size n)
 		out_grow(o, n);
 }
 
-/* Whether n bytes more would fit the document; makes no room for them. */
+/* Would n more bytes fit the document? Makes no room for them. */
 static inline bool
 out_has_room(const Out *o, Size n)
 {
 	return n <= o->limit && out_tell(o) + n <= o->limit;
 }
 
-/* Make room for n bytes, or say that the document has none for them. */
+/* Make room for n bytes. False if the document has none. */
 static inline bool
 out_room(Out *o, Size n)
 {
@@ -116,13 +116,13 @@ out_room(Out *o, Size n)
 }
 
 /*
- * A value whose JSON is to have at most max bytes begins here. Returns what
- * out_end_value() needs. Until then out_room() refuses what is certainly too
- * much; a request for the worst case may pass the limit.
+ * Begin a value whose JSON has at most max bytes. Returns the argument for
+ * out_end_value(). Until then out_room() rejects what is certainly too much; a
+ * request for the worst case may pass the limit.
  */
 extern Size out_begin_value(Out *o, Size max);
 
-/* The value has ended. False if it is too long, and then it is to be taken back. */
+/* End the value. False if it is too long: the caller must take it back. */
 extern bool out_end_value(Out *o, Size most);
 
 /* Append; the room must have been made. */
@@ -142,9 +142,9 @@ put_char(Out *o, char c)
 #define put_literal(o, literal) put((o), (literal), sizeof(literal) - 1)
 
 /*
- * Labels stand before every value and are nearly always short. They are kept
- * in memory of LABEL_ROOM(size) bytes, so that whole words can be copied; room
- * for that many must have been made.
+ * Labels stand before every value and are nearly always short. Their memory
+ * has LABEL_ROOM(size) bytes, so that whole words can be copied; the same room
+ * must be made in the output.
  */
 #define LABEL_ROOM(size) ((Size) (size) + 32)
 
@@ -183,40 +183,40 @@ close_object(Out *o, Size begin)
 }
 
 /*
- * Append s, n bytes of valid UTF-8 (or at least of text in which no byte
- * below 0x80 is part of a longer character), as a JSON string in quotes,
- * escaped as escape_json() of the server does it. False, with an unknown
- * number of bytes appended, if the document has no room.
+ * Append s as a JSON string in quotes, with the escapes of the server's
+ * escape_json(). s is n bytes of valid UTF-8, or of text in which no byte
+ * below 0x80 is part of a longer character. False, with an unknown number of
+ * bytes appended, if the document has no room.
  */
 extern bool json_string(Out *o, const char *s, Size n);
 
-/* The same without the quotes; for a string that comes in pieces. */
+/* The same without the quotes, for a string that comes in pieces. */
 extern bool json_escape(Out *o, const char *s, Size n);
 
 /*
- * Append n bytes that are JSON already, line breaks replaced by spaces: in
+ * Append n bytes that are JSON already. Replaces line breaks by spaces: in
  * valid JSON they stand only between tokens. False if there is no room.
  */
 extern bool json_raw(Out *o, const char *s, Size n);
 
 /*
- * Make a string of the JSON that was appended from position begin on: it holds
- * that JSON. False, with nothing changed, if the document has no room.
+ * Turn the JSON from position begin on into a string that holds it. False,
+ * with nothing changed, if the document has no room.
  */
 extern bool json_quote(Out *o, Size begin);
 
 /*
- * If the JSON that was appended from position begin on is a string, make its
- * text of it, without quotes and escapes. Half of a surrogate pair becomes
- * U+FFFD. Other JSON stays as it is.
+ * If the JSON from position begin on is a string, replace it by its text,
+ * without quotes and escapes. Half of a surrogate pair becomes U+FFFD. Other
+ * JSON stays as it is.
  */
 extern void json_unquote(Out *o, Size begin);
 
-/* Leave so many characters, or as many as there are, of the UTF-8 from position begin on. */
+/* Keep at most so many characters of the UTF-8 from position begin on. */
 extern void json_cut(Out *o, Size begin, Size characters);
 
 /*
- * An array or object of so many levels begins, and ends. One that would nest
+ * Begin and end an array or object with so many levels. One that would nest
  * the document deeper than depth_limit becomes a string that holds it.
  */
 typedef struct Nest
@@ -226,7 +226,7 @@ typedef struct Nest
 	bool		too_deep;
 } Nest;
 
-/* Levels that are within a string, and of no concern. */
+/* Levels within a string do not count. */
 #define JSON_IN_STRING (-(1 << 30))
 
 /* Levels that may still be opened. */
@@ -245,7 +245,7 @@ nest_enter(Out *o, int levels)
 	return nest;
 }
 
-/* done: it was rendered. False if it was not, or cannot be made a string. */
+/* done: the value was rendered. False if it was not, or cannot become a string. */
 static inline bool
 nest_leave(Out *o, const Nest *nest, bool done)
 {

@@ -2,9 +2,9 @@
  * key.c
  *		The key by which a table is read: its order, and its values as text.
  *
- * Everything here goes by the index that makes the key unique: by its
- * operators, whatever the search path finds, and by its collations. In another
- * order two rows might be equal, and the second one would be passed over.
+ * Everything here uses the operators and collations of the index that makes
+ * the key unique, whatever the search path has. By other ones two different
+ * rows might be equal, and the second row would be skipped.
  */
 #include "postgres.h"
 
@@ -44,7 +44,7 @@ operator_of(const KeyColumn *column, int16 strategy)
 	return get_opfamily_member(column->family, column->operand, column->operand, strategy);
 }
 
-/* Of an index that is not a B-tree: the default order of the type. */
+/* For an index that is not a B-tree: the default order of the type. */
 static void
 default_order(KeyColumn *column)
 {
@@ -133,8 +133,8 @@ constant(const KeyColumn *column, Datum value)
 }
 
 /*
- * The target of the column is what is sorted by, unless the order has a
- * collation that is not the column's.
+ * The sort key is the column's own target, unless the order has another
+ * collation than the column.
  */
 static TargetEntry *
 sort_target(const KeyColumn *column, Query *query)
@@ -182,7 +182,7 @@ compare(const KeyColumn *column, int16 strategy, Expr *with)
 	return (Node *) op;
 }
 
-/* Rows are compared, and not column by column: an index can begin at a row. */
+/* Compares rows, not column by column: so an index scan can start at a row. */
 Node *
 key_after(const Key *key, const Datum *values)
 {
@@ -234,8 +234,8 @@ set(const char *name, const char *value)
 }
 
 /*
- * Settings that text is printed and read with. An error leaves them to the end
- * of the transaction, which takes them back.
+ * Settings for printing and reading text. After an error, the transaction's
+ * end restores them.
  */
 static int
 pin_settings(void)
@@ -299,7 +299,7 @@ key_from_text(const Key *key, Relation relation, char **texts)
 	return values;
 }
 
-/* As "key" of the documents has the column. */
+/* The column's name in "key" of the documents. */
 static const char *
 name_in_documents(const Key *key, Relation relation, int i)
 {
@@ -309,8 +309,9 @@ name_in_documents(const Key *key, Relation relation, int i)
 }
 
 /*
- * The server reads its own JSON: arrays, composites, whatever a type's text is.
- * A type modifier would cut what is too long, and the base type has no checks.
+ * The server reads its own JSON: arrays, composites, and the text of any type.
+ * Without a type modifier, which would cut long values, and with the base
+ * type, which has no checks.
  */
 static char *
 query_of_json(const Key *key, Relation relation)
@@ -329,7 +330,7 @@ query_of_json(const Key *key, Relation relation)
 	return s.data;
 }
 
-/* A value of the query's row, in this context. */
+/* A value of the query's row, in the current context. */
 static Datum
 value_of_json(const Key *key, Relation relation, int row, int i, const char *json,
 			  MemoryContext context)

@@ -11,7 +11,7 @@
 #include "nodes/parsenodes.h"
 #include "utils/rel.h"
 
-/* A column of the key. Its order is that of the index, or the default one of its type. */
+/* A column of the key. Its order is the index's, or the default order of its type. */
 typedef struct KeyColumn
 {
 	AttrNumber	attribute;
@@ -21,10 +21,10 @@ typedef struct KeyColumn
 	Oid			base_type;		/* never a domain */
 	int16		typlen;
 	bool		typbyval;
-	Oid			family;			/* of operators for a B-tree */
-	Oid			operand;		/* type that these take */
-	Oid			collation;		/* of the order */
-	const char *document_name;	/* NULL: that of the column */
+	Oid			family;			/* operator family for a B-tree */
+	Oid			operand;		/* type of these operators' operands */
+	Oid			collation;		/* collation of the order */
+	const char *document_name;	/* NULL: the column's own */
 } KeyColumn;
 
 typedef struct Key
@@ -34,12 +34,12 @@ typedef struct Key
 	bool		deferrable;		/* not unique at all times */
 } Key;
 
-/* Which key tells the table's rows apart; see relation_key_index(). */
+/* The key that tells the table's rows apart; see relation_key_index(). */
 extern Key *key_of(Relation relation);
 
 /*
- * Let the query, whose only table this is and whose targets are the table's
- * columns in their order, give its rows in the order of the key.
+ * Make the query give its rows in the order of the key. The query has only
+ * this table, and its targets are the table's columns in their order.
  */
 extern void key_order(const Key *key, Query *query);
 
@@ -50,8 +50,8 @@ extern Node *key_after(const Key *key, const Datum *values);
 extern Node *key_equals(const Key *key);
 
 /*
- * The values as text and back, whatever the session's settings. Raises if the
- * text is none of the type. Text is in the database's encoding.
+ * Convert values to text and back, whatever the session's settings. Raises if
+ * the text is not valid for the type. Text is in the database's encoding.
  */
 extern char **key_to_text(const Key *key, const Datum *values);
 extern Datum *key_from_text(const Key *key, Relation relation, char **texts);
@@ -60,9 +60,9 @@ extern Datum *key_from_text(const Key *key, Relation relation, char **texts);
 extern const char *key_column_name(Relation relation, const KeyColumn *column);
 
 /*
- * The values in n JSON objects that have the key's columns as members, as "key"
- * has them in the envelope, those of one key after the other. Calls SPI. Raises
- * if a member is not there.
+ * The values in n JSON objects, key after key. Each object has the key's
+ * columns as members, like "key" in the envelope. Calls SPI. Raises if a
+ * member is missing.
  */
 extern Datum *key_from_json(const Key *key, Relation relation, char **jsons, int n);
 

@@ -2,10 +2,9 @@
  * key_rules.c
  *		Which rules for columns a key does not allow.
  *
- * A key tells rows apart, and is not to give a secret away: it may be hashed or
- * renamed. The start of the plugin rejects other rules. A table
- * that gets such a key later makes no error, which would stop the slot: see
- * build_key() of relation.c.
+ * A key tells rows apart, so its columns may only be hashed or renamed. The
+ * start of the plugin rejects other rules. A table that gets such a key later
+ * causes no error, which would stop the slot: see build_key() of relation.c.
  */
 #include "postgres.h"
 
@@ -94,7 +93,7 @@ check_table(const Options *options, Oid relid)
 	Published	published = {0};
 
 	if (!RelationIsValid(relation))
-		return;					/* it is gone meanwhile */
+		return;					/* dropped meanwhile */
 	if (!filter_is_own(relation))
 	{
 		filter_relation(relation, &published);
@@ -127,7 +126,7 @@ is_any_unsuited(List *rules)
 	return false;
 }
 
-/* A walsender is in no transaction at the start; what is allocated goes with its own. */
+/* A walsender is in no transaction at the start, so this opens one. Its end frees the memory. */
 void
 key_rules_startup(const Options *options)
 {
@@ -144,7 +143,7 @@ key_rules_startup(const Options *options)
 									ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(context);
 	check_tables(options);
-	filter_invalidate();		/* it read publications as they are now */
+	filter_invalidate();		/* forget what the publications are now */
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(context);
 	if (transaction)

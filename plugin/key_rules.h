@@ -10,9 +10,9 @@
 #include "options.h"
 
 /*
- * Look at the keys of all tables that are published, as they are now. Raises if
- * a rule of the options leaves out or masks a column of one of them without
- * hashing it. After filter_startup().
+ * Check the present keys of all published tables. Raises if a rule leaves out
+ * or masks a column of a key without hashing it. Call it after
+ * filter_startup().
  */
 extern void key_rules_startup(const Options *options);
 

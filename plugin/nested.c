@@ -2,8 +2,8 @@
  * nested.c
  *		Encoders of types that hold values: arrays, composites, jsonb.
  *
- * They walk the stored form and allocate nothing. A part that cannot be
- * rendered makes the whole value one: half an array would be a lie.
+ * They walk the stored form and allocate nothing. If a part cannot be
+ * rendered, neither can the whole value: half an array would be wrong.
  */
 #include "postgres.h"
 
@@ -26,7 +26,7 @@ typedef struct Walk
 {
 	const Encoder *element;
 	const char *p;				/* the next element that is not NULL */
-	const uint8 *nulls;			/* NULL if no element is */
+	const uint8 *nulls;			/* NULL if no element is NULL */
 	int			item;			/* number of the next element */
 } Walk;
 
@@ -37,7 +37,7 @@ encode_element(Out *o, Walk *w)
 	int			item = w->item++;
 	const char *at;
 
-	/* scalars reserve their room without asking: ask for them */
+	/* scalars write into reserved room without a check: reserve it here */
 	if (!out_room(o, FORMAT_WIDTH))
 		return false;
 	if (w->nulls != NULL && att_isnull(item, w->nulls))
@@ -87,7 +87,7 @@ encode_array(Out *o, const Encoder *e, Datum value)
 	}
 	if (unlikely(ARR_ELEMTYPE(array) != elements->type))
 	{
-		/* cannot be, but an array says itself what is in it */
+		/* should not happen, but an array names its own element type */
 		w.element = types_encoder(ARR_ELEMTYPE(array), &made);
 	}
 	w.p = ARR_DATA_PTR(array);
@@ -118,15 +118,15 @@ encode_fields(Out *o, const Composite *c)
 }
 
 /*
- * Newer minor releases put the version of its type into a composite value, and
- * mark that in the offset of ctid. heap_deform_tuple() raises there if the type
- * was altered since in a way that the value does not fit. ALTER TYPE rejects
- * that while a column has the type; a value that a variable held meanwhile, in
- * an array, gets into a table all the same.
+ * Newer minor releases store the version of its type in a composite value, and
+ * mark that in the offset of ctid. There heap_deform_tuple() raises if ALTER
+ * TYPE made the type incompatible with the value. ALTER TYPE rejects that
+ * while a column has the type. But a value that a variable held meanwhile, in
+ * an array, can still get into a table.
  */
 #define MARKS_VERSION 0xfffc
 
-/* The version of its type that a tuple was made with; 0: it says none. */
+/* The type's version that a tuple was made with; 0: not stored. */
 static uint64
 version_of(HeapTupleHeader header)
 {
@@ -157,7 +157,7 @@ deformed(HeapTuple tuple, const Composite *c)
 	uint64		version = version_of(tuple->t_data);
 	Deforming	d = {tuple, c};
 
-	/* what one of a version fits all of that version fit */
+	/* if one value of a version fits, all of that version do */
 	if (likely(version == *c->version || version == 0))
 	{
 		deform(&d);
@@ -185,7 +185,7 @@ encode_composite(Out *o, const Encoder *e, Datum value)
 		return false;
 	if (unlikely(HeapTupleHeaderGetTypeId(header) != e->type))
 	{
-		/* cannot be, but a tuple says itself what it is */
+		/* should not happen, but a tuple names its own type */
 		e = types_encoder(HeapTupleHeaderGetTypeId(header), &made);
 		if ((e->whole ? e->whole : e->encode) != encode_composite)
 			return false;
@@ -234,20 +234,20 @@ typedef struct Level
 	const JsonbContainer *c;
 	const char *base;			/* where offsets count from */
 	uint32		count;			/* of elements or members */
-	uint32		next;			/* the one to be written next */
+	uint32		next;			/* the next one to write */
 	uint32		key_end;		/* offsets of where the last ones ended */
 	uint32		value_end;
 } Level;
 
 /*
- * jsonb nests as deep as the session that stored it had stack: levels are kept
- * here and not by recursion, so that it can always be printed.
+ * jsonb may nest as deep as the stack of the session that stored it. Levels
+ * are kept here, without recursion, so that any value can be printed.
  */
 typedef struct Levels
 {
 	Level	   *levels;
 	int			depth;
-	int			deepest;		/* depth that was reached, scalars not counted */
+	int			deepest;		/* greatest depth so far, without scalars */
 	int			room;
 	Level		first[16];
 } Levels;
@@ -299,7 +299,7 @@ leave_container(Out *o, Levels *l)
 		append_literal(o, "]");
 }
 
-/* The length of entry je that begins at offset, which moves to its end. */
+/* The length of entry je that begins at *offset. Moves *offset to the entry's end. */
 static inline uint32
 next_entry(JEntry je, uint32 *offset)
 {
@@ -309,7 +309,7 @@ next_entry(JEntry je, uint32 *offset)
 	return *offset - begin;
 }
 
-/* Write the level's next element or member; a container is only entered. */
+/* Write the level's next element or member; only enter a container. */
 static bool
 encode_next(Out *o, Levels *l, Level *level)
 {

@@ -26,7 +26,7 @@ typedef struct Composite
 	bool	   *nulls;
 	int			nfields;
 	Field	   *fields;
-	uint64	   *version;		/* of the last tuples that fitted desc; 0: none yet */
+	uint64	   *version;		/* of the last tuple that fitted desc; 0: none yet */
 } Composite;
 
 /* Encoder.detail of encode_array. */

@@ -41,7 +41,7 @@ static const Word metadata[] = {
 	{"ts", OMIT_TS}, {"xid", OMIT_XID}, {"origin", OMIT_ORIGIN}, {NULL, 0}
 };
 
-/* What an option is about that other dialects than the default one may not have. */
+/* The subject of an option that other dialects than the default one may lack. */
 typedef enum About
 {
 	ABOUT_ANY,
@@ -72,12 +72,12 @@ struct OptionSpec
 	const char *name;
 	Parse		parse;
 	Size		field;			/* offset in Options of where the value goes */
-	Size		given;			/* of the flag that tells a list was given */
+	Size		given;			/* of the flag that a list was given */
 	const Word *words;
 	int64		min;
 	int64		max;
 	int			unit;			/* of GUC_UNIT, or 0 */
-	const Dialect *dialect;		/* the one that knows it; NULL: all */
+	const Dialect *dialect;		/* the only dialect with this option; NULL: all */
 	About		about;
 };
 
@@ -97,11 +97,11 @@ static void parse_format_version(const OptionSpec *spec, const char *value, Opti
 static void parse_text(const OptionSpec *spec, const char *value, Options *options);
 static void parse_skipped(const OptionSpec *spec, const char *value, Options *options);
 
-/* A document has an object for the row's values, whatever these are. */
+/* The row's values are in an object of the document, whatever they are. */
 #define LEAST_DEPTH 2
 
 /*
- * What the parsers in common use accept as they come: the strictest of them,
+ * Common parsers accept this depth with their defaults: the strictest of them,
  * System.Text.Json and Json.NET, stop at 64 levels.
  */
 #define DEFAULT_DEPTH 64
@@ -132,7 +132,7 @@ static const OptionSpec specs[] = {
 	{"dialect", parse_dialect},
 	{"host", parse_text, FIELD(host), .about = ABOUT_HOST},
 
-	/* by the names that they have in the other programs */
+	/* under their names in the other programs */
 	{"format-version", parse_format_version, .dialect = &dialect_wal2json},
 	{"include-lsn", parse_boolean, FIELD(wal2json.lsn), .dialect = &dialect_wal2json},
 	{"include-pk", parse_boolean, FIELD(wal2json.pk), .dialect = &dialect_wal2json},
@@ -167,7 +167,7 @@ list_of_words(const Word *words)
 	return s.data;
 }
 
-/* But for those that one dialect has. */
+/* All options except those of a single dialect. */
 static char *
 list_of_options(void)
 {
@@ -316,7 +316,7 @@ skip_spaces(const char *p)
 	return p;
 }
 
-/* What is between the quotes at *p, which moves behind them. NULL if they are not closed. */
+/* The text between the quotes at *p. Moves *p behind them. NULL if they are not closed. */
 static char *
 read_quoted(const char **p)
 {
@@ -336,7 +336,7 @@ read_quoted(const char **p)
 	return NULL;
 }
 
-/* What is before the next comma, without the spaces behind it. */
+/* The text before the next comma, without the spaces before that. */
 static char *
 read_unquoted(const char **p)
 {
@@ -358,8 +358,8 @@ refuse_prefixes(const OptionSpec *spec, const char *value, const char *what)
 }
 
 /*
- * Prefixes are compared byte for byte, so that they are not folded to lower
- * case as names are. In double quotes a prefix may hold anything, or nothing.
+ * Prefixes are compared byte for byte, so they are not folded to lower case as
+ * names are. In double quotes a prefix may hold anything, or be empty.
  */
 static void
 parse_prefixes(const OptionSpec *spec, const char *value, Options *options)
@@ -403,7 +403,7 @@ parse_number(const OptionSpec *spec, const char *value, Options *options)
 	*field_of(int64, options, spec->field) = number;
 }
 
-/* Raises unless value is a number of levels; 0 means that there is no limit. */
+/* Raises unless value is a number of levels; 0 means no limit. */
 static void
 parse_depth(const OptionSpec *spec, const char *value, Options *options)
 {
@@ -416,7 +416,7 @@ parse_depth(const OptionSpec *spec, const char *value, Options *options)
 	*field_of(int64, options, spec->field) = depth == 0 ? spec->max : depth;
 }
 
-/* The reader's version of the frames is ours, or one of the two programs is too old. */
+/* The reader's version of the frames must be ours; else one of the two programs is too old. */
 static void
 parse_version(const OptionSpec *spec, const char *value, Options *options)
 {
@@ -431,7 +431,7 @@ parse_version(const OptionSpec *spec, const char *value, Options *options)
 							  "the program that reads them" : "the plugin on the server"));
 }
 
-/* Raises unless value is rules, and there is a key if one of them hashes. */
+/* Raises unless value has valid rules, and there is a key if any of them hashes. */
 static void
 parse_columns(const OptionSpec *spec, const char *value, Options *options)
 {
@@ -496,7 +496,7 @@ parse_text(const OptionSpec *spec, const char *value, Options *options)
 	*field_of(const char *, options, spec->field) = pstrdup(value);
 }
 
-/* The list takes the place of the default one. */
+/* The list replaces the default list. */
 static void
 parse_skipped(const OptionSpec *spec, const char *value, Options *options)
 {
@@ -504,7 +504,7 @@ parse_skipped(const OptionSpec *spec, const char *value, Options *options)
 	parse_words(spec, value, options);
 }
 
-/* Documents of version 1 hold a whole transaction, which may be larger than a message. */
+/* A document of version 1 holds a whole transaction, which may be larger than a message. */
 static void
 parse_format_version(const OptionSpec *spec, const char *value, Options *options)
 {
@@ -512,7 +512,7 @@ parse_format_version(const OptionSpec *spec, const char *value, Options *options
 		refuse_value(spec, value, "Version 2 is the one that walspout writes.");
 }
 
-/* Other dialects have no form for the schema of a table. */
+/* Other dialects have no form for a table's schema. */
 static void
 refuse_schemas(const bool *given, const Dialect *dialect)
 {
@@ -526,7 +526,7 @@ refuse_schemas(const bool *given, const Dialect *dialect)
 							 "the two options out.", dialect->name, dialect_walspout.name)));
 }
 
-/* What the dialect makes of the other options; given says which of them there are. */
+/* Check the other options against the dialect; given says which options the client set. */
 static void
 check_dialect(const bool *given, Options *options)
 {

@@ -9,13 +9,13 @@
 
 #include "nodes/pg_list.h"
 
-/* Of the frames: frames.h. */
+/* Of the frames: see frames.h. */
 #define PROTO_VERSION 2
 
 typedef enum Format
 {
 	FORMAT_JSON,				/* one message, one document */
-	FORMAT_FRAMES				/* many documents in a message: frames.h */
+	FORMAT_FRAMES				/* many documents in a message: see frames.h */
 } Format;
 
 /* How numbers are printed. */
@@ -23,14 +23,14 @@ typedef enum Numbers
 {
 	NUMBERS_JSON,				/* as row_to_json() does */
 	NUMBERS_STRING,				/* as strings */
-	NUMBERS_SAFE				/* as strings where a double may not hold them */
+	NUMBERS_SAFE				/* as strings if a double may not hold them */
 } Numbers;
 
 /* What a document of a table's schema holds. */
 typedef enum SchemaFormat
 {
 	SCHEMA_WALSPOUT,			/* what the catalogs say */
-	SCHEMA_AVRO					/* a record of Apache Avro */
+	SCHEMA_AVRO					/* The content of a document of a table's schema. */
 } SchemaFormat;
 
 /* Metadata of the envelope that can be left out. */
@@ -55,7 +55,7 @@ typedef struct Wal2jsonOptions
 	bool		types;
 } Wal2jsonOptions;
 
-/* Of the dialect debezium, as options of these names have it. */
+/* Of the dialect debezium, as its options of these names. */
 typedef enum Decimals
 {
 	DECIMALS_PRECISE,			/* bytes in base 64 */
@@ -65,8 +65,8 @@ typedef enum Decimals
 
 typedef enum Times
 {
-	TIMES_ADAPTIVE,				/* milliseconds or microseconds, as the type has digits */
-	TIMES_MICROS,				/* the same, and of a day always microseconds */
+	TIMES_ADAPTIVE,				/* milliseconds or microseconds, by the type's digits */
+	TIMES_MICROS,				/* the same, but always microseconds for times of day */
 	TIMES_CONNECT,				/* milliseconds */
 	TIMES_ISO					/* strings */
 } Times;
@@ -77,7 +77,7 @@ typedef struct DebeziumOptions
 	int			times;			/* a Times */
 	const char *prefix;			/* NULL: the name of the database */
 	const char *placeholder;	/* of values that are not in the WAL */
-	bool		metadata;		/* of transactions */
+	bool		metadata;		/* documents about transactions */
 } DebeziumOptions;
 
 /* Operations that are not sent. */
@@ -97,7 +97,7 @@ typedef struct Options
 	Wal2jsonOptions wal2json;
 	DebeziumOptions debezium;
 	int			skipped;		/* of Skip */
-	const char *host;			/* of dialects that tell it; NULL: not given */
+	const char *host;			/* for dialects that name it; NULL: not given */
 	int			format;			/* a Format */
 	bool		has_publications;	/* false: every table */
 	List	   *publications;	/* of char *, in the order given, none twice */
@@ -107,22 +107,21 @@ typedef struct Options
 	bool		local_origin_only;
 	bool		transactions;
 	int			omit;			/* of Omit */
-	int64		batch_bytes;	/* a batch is written when it has grown past this */
+	int64		batch_bytes;	/* a batch is sent when it is larger than this */
 	int64		max_value_bytes;	/* 0: no limit but the document's */
 	int64		max_depth;		/* levels that a document may nest */
 	int			numbers;		/* a Numbers */
-	bool		user_casts;		/* casts to json in SQL or PL/pgSQL are called */
+	bool		user_casts;		/* call casts to json in SQL or PL/pgSQL */
 	List	   *columns;		/* of ColumnRule * */
-	List	   *constants;		/* of Constant *: what rows get */
-	const char *hash_key;		/* NULL, unless a rule hashes */
-	bool		schemas;		/* tables' schemas have documents, too */
+	List	   *constants;		/* of Constant *: further members of rows */
+	const char *hash_key;		/* NULL if no rule hashes */
+	bool		schemas;		/* send documents of tables' schemas, too */
 	int			schema_format;	/* a SchemaFormat */
 } Options;
 
 /*
- * Read the DefElems that the client gave. Raises, and names what would have
- * been right, on a name or value that is none. Allocates in the current
- * context.
+ * Read the DefElems that the client gave. Raises on a wrong name or value, and
+ * names valid ones. Allocates in the current context.
  */
 extern void options_parse(List *given, Options *options);
 

@@ -2,9 +2,9 @@
  * output.c
  *		Documents to messages: one message each, or frames in batches.
  *
- * Documents are written where the server sends them from, ctx->out, and not
- * copied. A batch is a message that stays open over several callbacks; it is
- * sent when it has grown past batch_bytes, and at commit at the latest, so
+ * Documents are written directly to ctx->out, from which the server sends, and
+ * not copied. A batch is a message that stays open over several callbacks. It
+ * is sent when it is larger than batch_bytes, and at commit at the latest, so
  * that it delays nothing.
  */
 #include "postgres.h"
@@ -16,19 +16,19 @@
 #include "text.h"
 #include "utils/memutils.h"
 
-/* Changes between two reports of progress, as pgoutput has it. */
+/* Changes between two reports of progress, as in pgoutput. */
 #define REPORT_EVERY 100
 
 /*
- * Microseconds of commit time between two reports of commits: the server takes
- * one a second for its figures of lag, and asks the clock each time.
+ * Microseconds of commit time between two reports of commits. The server takes
+ * one report a second for its lag figures, and reads the clock each time.
  */
 #define REPORT_COMMITS_EVERY (100 * 1000)
 
-/* A message's prefix, in bytes, that frames tell. */
+/* The longest prefix of a message, in bytes, that frames tell. */
 #define LONGEST_PREFIX 1024
 
-/* A buffer that one huge row made larger than this is not kept. */
+/* A buffer that one huge row made larger than this is freed. */
 #define KEEP_BUFFER (4 * 1024 * 1024)
 
 void
@@ -103,7 +103,7 @@ begin_transaction(Output *output, Transaction *txn)
 	}
 }
 
-/* Are there documents around the transaction? A message of its own has none. */
+/* Are there documents around the transaction? A transaction that is only a message has none. */
 static bool
 has_ends(const Output *output, const Transaction *txn)
 {
@@ -168,10 +168,10 @@ typedef struct SentSchema
 	uint64		fingerprint;
 } SentSchema;
 
-/* Schemas of more tables are forgotten, all at once, and sent again. */
+/* With more tables, all schemas are forgotten at once, and sent again. */
 #define MOST_SCHEMAS 65536
 
-/* Has the table, as it is published, another schema than when it was asked last? */
+/* Does the schema of the table, as published, differ from the last call's? */
 static bool
 has_new_schema(Output *output, const CachedRelation *relation)
 {
@@ -221,7 +221,7 @@ send_schema(Output *output, const Transaction *txn, const CachedRelation *relati
 	frames_event_end(s, begin, &event);
 }
 
-/* What a reader is told of a table before its first event, which is in the same message. */
+/* Data about a table for the reader, before its first event and in the same message. */
 static pg_noinline void
 announce_relation(Output *output, const Transaction *txn, CachedRelation *relation)
 {

@@ -14,11 +14,11 @@ typedef struct Output
 	LogicalDecodingContext *ctx;
 	const Options *options;
 	bool		batch_open;		/* frames: a message has been begun */
-	int			event_begin;	/* where the frame or document being written begins */
+	int			event_begin;	/* begin of the frame or document being written */
 	Out			out;			/* its cursor */
 	int			unreported;		/* changes since progress was last reported */
-	TimestampTz reported;		/* commit time that was last reported */
-	HTAB	   *schemas;		/* of each table, the schema that was sent last; NULL: none */
+	TimestampTz reported;		/* last reported commit time */
+	HTAB	   *schemas;		/* the last sent schema of each table; NULL: none */
 } Output;
 
 extern void output_startup(Output *output, LogicalDecodingContext *ctx, const Options *options);
@@ -27,30 +27,30 @@ extern void output_startup(Output *output, LogicalDecodingContext *ctx, const Op
 extern void output_begin(Output *output, Transaction *txn);
 
 /*
- * Begin the document of an event: of a relation's, or of a message's with this
- * prefix; the other one is NULL. Append to the cursor that is returned, then
- * call output_event_end().
+ * Begin the document of an event of a relation, or of a message with this
+ * prefix; the other argument is NULL. Append to the returned cursor, then call
+ * output_event_end().
  */
 extern Out *output_event_begin(Output *output, Transaction *txn, CachedRelation *relation,
 							   const char *prefix);
 extern void output_event_end(Output *output, Transaction *txn, const FrameEvent *event);
 
-/* The same for an event that tells its members; in the format "frames" only. */
+/* The same for an event with its members' positions; in the format "frames" only. */
 extern void output_told_event_end(Output *output, Transaction *txn, const FrameEvent *event,
 								  const FrameMembers *members);
 
 /*
- * A mark of a reader of tables: where it stands, and is no event. Only in the
- * format "frames".
+ * Send the mark of a reader of tables: its position. A mark is no event. Only
+ * in the format "frames".
  */
 extern void output_mark(Output *output, Transaction *txn, const char *content, Size n);
 
-/* The transaction is over: send what is left of it, and report progress. */
+/* The transaction is over: send the rest of it, and report progress. */
 extern void output_commit(Output *output, Transaction *txn);
 
 /*
- * Call it for each change, sent or not, before anything else: keeps the
- * connection alive while a long transaction yields no output.
+ * Call it for each change, sent or not, before anything else. Keeps the
+ * connection alive while a long transaction has no output.
  */
 extern void output_tick(Output *output);
 

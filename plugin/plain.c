@@ -2,10 +2,10 @@
  * plain.c
  *		Values as the server's output functions print them.
  *
- * Most of what the encoders of row_to_json() print is what the output functions
- * print, in quotes or not. The encoders here call those, and change what is
- * different where it stands in the document. Output functions are called where
- * nothing else is left: a call costs more than most values do.
+ * Most encoders of row_to_json() print the output functions' text, in quotes
+ * or not. The encoders here call those, and change the differences in the
+ * document. They call output functions only as a last resort: a call costs
+ * more than most values do.
  */
 #include "postgres.h"
 
@@ -28,7 +28,7 @@ typedef struct PlainElements
 	const Encoder *call;		/* of the array's output function */
 } PlainElements;
 
-/* A number was written from position begin on. Not-numbers are in quotes. */
+/* A number was written from position begin on. Other values than numbers are in quotes. */
 static bool
 encode_number_or_null(Out *o, const Encoder *e, Datum value)
 {
@@ -45,7 +45,7 @@ encode_number_or_null(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-/* Put the JSON from position begin on in quotes, if it is not a string. It has nothing to escape. */
+/* Put the JSON from position begin on in quotes, unless it is a string. It needs no escapes. */
 static void
 in_quotes(Out *o, Size begin)
 {
@@ -92,14 +92,14 @@ encode_bool_as_text(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-/* 2026-01-31T11:22:33+00:00 becomes 2026-01-31 11:22:33+00, which may have an era behind it. */
+/* Turns 2026-01-31T11:22:33+00:00 into 2026-01-31 11:22:33+00. An era may follow. */
 char *
 plain_timestamp(char *begin, char *end)
 {
 	char	   *separator = begin[10] == 'T' ? begin + 10 : memchr(begin, 'T', end - begin);
 	char	   *zone;
 
-	if (separator == NULL)		/* an infinity */
+	if (separator == NULL)		/* infinity */
 		return end;
 	*separator = ' ';
 	zone = memchr(separator, '+', end - separator);
@@ -152,7 +152,7 @@ encode_digits(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-/* jsonb is printed with the same spaces, whatever becomes of it. */
+/* jsonb is printed with the same spaces in any case. */
 static bool
 encode_jsonb_as_text(Out *o, const Encoder *e, Datum value)
 {
@@ -166,7 +166,7 @@ encode_jsonb_as_text(Out *o, const Encoder *e, Datum value)
 	return done && json_quote(o, begin);
 }
 
-/* The value may be toasted, and then comes again without that. */
+/* A toasted value comes to this encoder again once it is decompressed. */
 static bool
 encode_jsonb_plain(Out *o, const Encoder *e, Datum value)
 {
@@ -174,7 +174,7 @@ encode_jsonb_plain(Out *o, const Encoder *e, Datum value)
 		encode_jsonb_as_text(o, e, value);
 }
 
-/* Take the quotes away that the value has which was written from position begin on. */
+/* Remove the quotes of the value from position begin on. */
 static void
 without_quotes(Out *o, Size begin)
 {
@@ -187,7 +187,7 @@ without_quotes(Out *o, Size begin)
 	o->p -= 2;
 }
 
-/* The elements of an array: where the next one is, and its number. */
+/* The elements of an array: position and number of the next one. */
 typedef struct Place
 {
 	const char *p;
@@ -267,7 +267,7 @@ encode_array_plain(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-/* Elements of these types have no character that would put them in quotes. */
+/* Elements of these types have no character that needs quotes. */
 static bool
 is_bare_element(Oid type)
 {
@@ -336,7 +336,7 @@ plain_text_encoder(Oid type, const Encoder *plain)
 		default:
 			break;
 	}
-	/* strings already */
+	/* these are strings already */
 	if (scalar_encoder(type) != NULL)
 		return plain;
 	if (type_is_enum(type))

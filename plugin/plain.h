@@ -9,22 +9,22 @@
 #include "types.h"
 
 /*
- * The encoder of a column of this type, which may be a domain: numbers and
- * booleans are JSON of their own, NaN and infinities are null, the digits of
- * bytea have no prefix, and all else is a string of what the output function
- * prints. plain is that of row_to_json(). Allocates in the current context.
+ * The encoder of a column of this type, which may be a domain. Numbers and
+ * booleans are plain JSON, NaN and infinities are null, and the digits of
+ * bytea have no prefix. All else is a string of the output function's text.
+ * plain is that of row_to_json(). Allocates in the current context.
  */
 extern const Encoder *plain_encoder(Oid type, const Encoder *plain);
 
 /*
- * Of a type whose values are always a string of what the output function
- * prints.
+ * The same for a type whose values always become a string of the output
+ * function's text.
  */
 extern const Encoder *plain_text_encoder(Oid type, const Encoder *plain);
 
 /*
- * A timestamp as to_json() prints it stands from begin to end: make of it what
- * the output function prints. Returns the new end.
+ * Convert a timestamp from begin to end, as to_json() prints it, to the output
+ * function's text. Returns the new end.
  */
 extern char *plain_timestamp(char *begin, char *end);
 

@@ -32,7 +32,7 @@ typedef struct Answer
 #define ANSWERS 64
 
 static Answer answers[ANSWERS]; /* by the function's OID's last bits */
-static uint64 changes;			/* of functions, that this process heard of */
+static uint64 changes;			/* number of changes of functions that this process heard of */
 
 static void
 forget(Datum arg, int cacheid, uint32 hash)
@@ -63,7 +63,7 @@ static HeapTuple
 begin_reading(Reading *r, Oid catalog, Oid index, ScanKey keys, int nkeys)
 {
 	r->catalog = table_open(catalog, AccessShareLock);
-	InvalidateCatalogSnapshot();	/* it may be older than now */
+	InvalidateCatalogSnapshot();	/* it may be outdated */
 	r->snapshot = RegisterSnapshot(GetNonHistoricCatalogSnapshot(catalog));
 	r->scan = systable_beginscan(r->catalog, index, true, r->snapshot, nkeys, keys);
 	return systable_getnext(r->scan);
@@ -79,11 +79,11 @@ end_reading(Reading *r)
 }
 
 /*
- * No ACL is the default, and that lets everybody execute.
+ * Without an ACL the default applies: everybody may execute.
  *
- * fastgetattr() does for a tuple of a catalog, which has all columns. Newer
- * minor releases have a function in heap_getattr() that older ones lack: a
- * library that calls the function would not load there.
+ * fastgetattr() suffices for a catalog tuple, which has all columns. In newer
+ * minor releases heap_getattr() calls a function that older ones lack: a
+ * library with that call would not load there.
  */
 static bool
 public_may_execute(HeapTuple tuple, TupleDesc desc)
@@ -133,7 +133,7 @@ present_executable(Oid function)
 		return answer->executable;
 	before = changes;
 	executable = look_up(function);
-	/* an answer that a change overtook is not kept */
+	/* do not keep an answer that a change overtook */
 	if (before == changes)
 	{
 		answer->function = function;

@@ -8,9 +8,9 @@
 #include "postgres.h"
 
 /*
- * While a change is decoded catalogs are as of that change. These look at what
- * is committed now, so that DROP and REVOKE count at once. Call them in a
- * transaction. They raise as any look into catalogs does.
+ * While a change is decoded, catalogs are as of that change. These functions
+ * look at what is committed now, so that DROP and REVOKE count at once. Call
+ * them in a transaction. They raise as any look into catalogs does.
  */
 
 /* Does the function exist, and may PUBLIC execute it? */

@@ -1,11 +1,11 @@
 /*
  * quiet.c
- *		What the server and libraries say while a value is rendered.
+ *		Messages of the server and libraries while a value is rendered.
  *
- * They would say it for each row. A table of a million rows would put a million
- * lines into the server's log, and send as many notices to the client. So
- * the client gets nothing, and the log gets one message in a while, with the
- * number of those that were left out.
+ * They would log each row's message. A table of a million rows would put a
+ * million lines into the server's log, and send as many notices to the client.
+ * So the client gets nothing, and the log gets a message now and then, with
+ * the number of messages left out.
  */
 #include "postgres.h"
 
@@ -19,7 +19,7 @@
 #define REPORT_MINUTES 10
 
 static Quiet current = QUIET_NOT;
-static CommandDest destination; /* of the client, while it gets nothing */
+static CommandDest destination; /* the client's, while it gets nothing */
 
 /* Since the last report. */
 static uint64 held_back = 0;
@@ -108,9 +108,9 @@ quiet_report(void)
 	held_back = 0;
 	reported_at = now;
 	ereport(LOG_SERVER_ONLY,
-			(errmsg("walspout rendered a value, and this message came of it: %s", example),
+			(errmsg("a message appeared while walspout rendered a value: %s", example),
 			 others == 0 ? 0 :
-			 errdetail("Since the last line like this one, " UINT64_FORMAT " more messages came.",
+			 errdetail("Since the last such line, " UINT64_FORMAT " more messages appeared.",
 					   others),
 			 errhint("Such messages may come for each row. One in %d minutes is logged.",
 					 REPORT_MINUTES)));

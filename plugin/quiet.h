@@ -1,6 +1,6 @@
 /*
  * quiet.h
- *		What the server and libraries say while a value is rendered.
+ *		Messages of the server and libraries while a value is rendered.
  */
 #ifndef WALSPOUT_QUIET_H
 #define WALSPOUT_QUIET_H
@@ -9,16 +9,16 @@
 
 typedef enum Quiet
 {
-	QUIET_NOT,					/* everything is said */
-	QUIET_MOSTLY,				/* nothing to the client, one message now and then to the log */
-	QUIET_WHOLLY				/* nothing; it comes from code of users */
+	QUIET_NOT,					/* all messages pass */
+	QUIET_MOSTLY,				/* nothing to the client, a message now and then to the log */
+	QUIET_WHOLLY				/* nothing at all: the messages come from users' code */
 } Quiet;
 
 /*
  * Be quiet until quiet_leave(), which gets the result of this call. Errors are
- * raised as ever, and FATAL ones reach log and client. Debug messages are
- * logged, unless they come from code of users. After a quiet_enter() whose end
- * did not come because of an error, an outer quiet_leave() is enough.
+ * raised as usual, and FATAL ones reach log and client. Debug messages are
+ * logged, unless they come from users' code. If an error skips a
+ * quiet_leave(), an outer quiet_leave() is enough.
  */
 extern Quiet quiet_enter(Quiet quiet);
 extern void quiet_leave(Quiet outer);

@@ -1,6 +1,6 @@
 /*
  * readable.c
- *		Which tables a backfill can read, and what to do about those that it cannot.
+ *		Which tables a backfill can read, and remedies for the others.
  */
 #include "postgres.h"
 
@@ -225,7 +225,7 @@ readable_hint(const char *hint)
 	MemoryContext old;
 	ErrorData  *error;
 
-	/* what comes from outside is not about what was given */
+	/* errors from outside are not about the condition */
 	if (geterrcode() == ERRCODE_OUT_OF_MEMORY || geterrcode() == ERRCODE_LOCK_NOT_AVAILABLE ||
 		ERRCODE_TO_CATEGORY(geterrcode()) == ERRCODE_OPERATOR_INTERVENTION)
 		return;

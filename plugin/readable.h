@@ -1,8 +1,8 @@
 /*
  * readable.h
- *		Which tables a backfill can read, and what to do about those that it cannot.
+ *		Which tables a backfill can read, and remedies for the others.
  *
- * Each routine raises, with the remedy as a hint, where it finds an objection.
+ * Each routine raises an objection, with the remedy as a hint.
  */
 #ifndef WALSPOUT_READABLE_H
 #define WALSPOUT_READABLE_H
@@ -12,10 +12,13 @@
 #include "key.h"
 #include "relation.h"
 
-/* Open the relation, which stays locked until the transaction ends. It is a logged table. */
+/*
+ * Open the relation. Raises unless it is a logged table. It stays locked until
+ * the transaction ends.
+ */
 extern Relation readable_open(Oid relid);
 
-/* Is it published as itself, and in which columns? entry is the relation's. */
+/* Is it published as itself, and with which columns? entry is the relation's. */
 extern void readable_published(Relation relation, const CachedRelation *entry);
 
 /* Does the key tell rows apart at all times, and is it published? */
@@ -27,7 +30,7 @@ extern void readable_in_pieces(Relation relation, const Key *key);
 /* May the current user read these columns, given as attribute numbers, of all rows? */
 extern void readable_by_user(Relation relation, const Bitmapset *columns);
 
-/* For callbacks: the error that is being raised gets the hint, unless it has one. */
+/* For error context callbacks: add the hint to the current error, unless it has one. */
 extern void readable_hint(const char *hint);
 
 #endif

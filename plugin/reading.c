@@ -2,9 +2,8 @@
  * reading.c
  *		A table that is being read: its rows become events in a message.
  *
- * The same entries of the cache and the same encoders as for changes. In a
- * partitioned table each row has the entry of its partition, as it has in the
- * stream.
+ * Uses the same cache entries and encoders as changes do. In a partitioned
+ * table each row has the entry of its partition, as in the stream.
  */
 #include "postgres.h"
 
@@ -17,7 +16,7 @@
 #include "utils/relcache.h"
 #include "values.h"
 
-/* Is the attribute of the table that is published, i counted from 0, needed for its rows? */
+/* Do rows need attribute i, from 0, of the table as published? */
 static bool
 is_needed(const CachedRelation *entry, int i)
 {
@@ -46,7 +45,7 @@ reading_columns(Relation relation, const CachedRelation *entry, const Key *key)
 	return columns;
 }
 
-/* The published column of that attribute of the table, i counted from 0, or -1. */
+/* The published column of attribute i, from 0, of that table; or -1. */
 static int
 column_of(const CachedRelation *entry, int i)
 {
@@ -99,7 +98,7 @@ refuse_partition(const Reading *r, Relation partition)
 			 errhint("Give both the same, with ALTER TABLE ... REPLICA IDENTITY.")));
 }
 
-/* Has the partition the same columns in its key as the table that is read? */
+/* Does the partition's key have the same columns as the key of the read table? */
 static void
 check_key_of_partition(const Reading *r, Relation partition, const CachedRelation *entry)
 {
@@ -118,8 +117,8 @@ check_key_of_partition(const Reading *r, Relation partition, const CachedRelatio
 }
 
 /*
- * Look at an entry before it is used the first time. Between two rows the
- * catalogs may have changed so that columns are published which are not read.
+ * Check an entry before its first use. Between two rows the catalogs may have
+ * changed so that more columns are published than are read.
  */
 static void
 look_at_entry(const Reading *r, Relation relation, CachedRelation *entry)
@@ -140,7 +139,7 @@ look_at_entry(const Reading *r, Relation relation, CachedRelation *entry)
 	entry->readable = true;
 }
 
-/* A value of the filter's that is stored elsewhere is fetched, outside of its guard. */
+/* Fetch a TOASTed value of the filter outside of its guard. */
 static void
 fetch_for_filter(const CachedRelation *entry, const Deformed *row, TupleDesc desc)
 {
@@ -170,7 +169,7 @@ passes_filter(const CachedRelation *entry, Relation relation, const Deformed *ro
 	return row_filter_passes(entry->published.filter, entry->attributes, &op, NULL, row);
 }
 
-/* A key that is not whole is none: rows of the stream would not meet this one. */
+/* An incomplete key counts as none: it could not match rows of the stream. */
 static void
 check_elided(const Reading *r, const Row *row)
 {
@@ -222,7 +221,7 @@ reading_sort_keys(Reading *r)
 	qsort(r->wanted, r->nkeys, sizeof(char *), compare_keys);
 }
 
-/* Has the row one of the keys that are wanted, if any are? */
+/* Does the row have one of the wanted keys, if any are wanted? */
 static bool
 is_wanted(const Reading *r, CachedRelation *entry, const Deformed *values)
 {
@@ -244,7 +243,7 @@ is_wanted(const Reading *r, CachedRelation *entry, const Deformed *values)
 		bsearch(&key, r->wanted, r->nkeys, sizeof(char *), compare_keys) != NULL;
 }
 
-/* The row, and the value of constants behind it. */
+/* The row, followed by the value of constants. */
 static Deformed
 with_constants(CachedRelation *entry, const TupleTableSlot *slot)
 {
@@ -282,7 +281,7 @@ render(Reading *r, Relation relation, TupleTableSlot *slot)
 		send_row(r, entry, &values);
 }
 
-/* The row's own relation: in a partitioned table the row says which. */
+/* The row's own relation; in a partitioned table the row names it. */
 void
 reading_render(Reading *r, TupleTableSlot *slot)
 {

@@ -16,7 +16,7 @@
 typedef struct LastValue
 {
 	Datum		value;
-	void	   *copy;			/* of a value that is not passed by value */
+	void	   *copy;			/* of a value passed by reference */
 	Size		room;
 } LastValue;
 
@@ -27,30 +27,30 @@ typedef struct Reading
 	bool		partitioned;
 	Key		   *key;
 	Bitmapset  *columns;		/* attribute numbers that are read */
-	Transaction txn;			/* of which documents have the time only */
-	ExprContext *caller;		/* whose end ends the reading; NULL: it has ended */
+	Transaction txn;			/* its documents use only the time */
+	ExprContext *caller;		/* its end ends the reading; NULL: it has ended */
 	MemoryContext per_row;		/* reset after each row */
 
 	PlannedStmt *plan;
-	TableScan  *scan;			/* NULL: there is none now */
+	TableScan  *scan;			/* NULL: no scan is open */
 	int			condition;		/* the condition's index in a row, or -1 */
 
 	/* read_rows() */
 	uint64		max_rows;
 	uint64		max_bytes;
 	TimestampTz deadline;		/* 0: none */
-	int			rows_to_look;	/* until the clock is looked at */
-	int			looked_at;		/* size of the message then */
+	int			rows_to_look;	/* rows until the next look at the clock */
+	int			looked_at;		/* size of the message at the last look */
 	LastValue  *last;
 
 	/* read_keys() */
 	int			nkeys;
 	char	  **keys;			/* NULL: it is read_rows() */
 	int			next_key;
-	Datum	   *values;			/* of some keys; in per_keys */
+	Datum	   *values;			/* of a batch of keys; in per_keys */
 	MemoryContext per_keys;
 	ParamListInfo parameters;
-	char	  **wanted;			/* keys in order, in UTF-8; NULL: keys are looked up */
+	char	  **wanted;			/* sorted keys, in UTF-8; NULL: keys are looked up */
 
 	StringInfoData message;		/* a bytea */
 	uint64		sent;			/* bytes of the messages before */
@@ -63,22 +63,22 @@ typedef struct Reading
 /* Attribute numbers that rows of the relation need, and its key. */
 extern Bitmapset *reading_columns(Relation relation, const CachedRelation *entry, const Key *key);
 
-/* Is a column of the key hashed, so that rows are not found by the key that documents have? */
+/* Is a column of the key hashed, so that the documents' key does not find rows? */
 extern bool reading_key_is_hashed(const CachedRelation *entry);
 
-/* Let the key know which names its columns have in documents. */
+/* Set the key's column names as documents have them. */
 extern void reading_name_key(const CachedRelation *entry, Key *key);
 
-/* Bring the keys that are wanted into order. */
+/* Sort the wanted keys. */
 extern void reading_sort_keys(Reading *r);
 
-/* Append the frame of a relation that has not been told yet. */
+/* Append the frame of a relation that was not announced yet. */
 extern void reading_announce(Reading *r, CachedRelation *entry);
 
 /*
- * Append the event of a row, if the row is published. The slot has the columns
- * of the relation, and behind them the row's partition if there is one. Raises
- * if the row cannot be sent, or if what is published is not what is read.
+ * Append the event of a row, if the row is published. The slot has the
+ * relation's columns, and then the row's partition if there is one. Raises if
+ * the row cannot be sent, or if a published column is not read.
  */
 extern void reading_render(Reading *r, TupleTableSlot *slot);
 

@@ -1,12 +1,13 @@
 /*
  * relation.c
- *		The cache of what each relation needs to be rendered.
+ *		The cache of the data that rendering needs for each relation.
  *
- * An entry is built when a relation is first seen and holds all that depends
+ * An entry is built when a relation is first seen. It holds all that depends
  * on catalogs, so that a row costs no look-up. Callbacks only mark entries as
- * stale: they may come in the middle of a row, while the entry is in use.
- * An entry's memory is one context, which goes when the entry is rebuilt or
- * evicted: the least recently used ones go when all together hold too much.
+ * stale: they may come in the middle of a row, while the entry is in use. An
+ * entry's memory is one context, which is freed when the entry is rebuilt or
+ * evicted. If all entries together hold too much, the least recently used ones
+ * are evicted.
  */
 #include "postgres.h"
 
@@ -28,12 +29,12 @@
 #include "utils/syscache.h"
 #include "watch.h"
 
-/* Some thousand tables of ordinary width. */
+/* Enough for some thousand tables of ordinary width. */
 #define CACHE_BYTES ((Size) 8 * 1024 * 1024)
 
 /*
- * The callbacks below stay registered for the life of the process, so what
- * they read is static, and cleared when the memory behind it goes.
+ * The callbacks below stay registered for the life of the process. So the data
+ * that they read is static, and cleared when its memory is freed.
  */
 static const Options *options;
 static MemoryContext cache_context = NULL;
@@ -63,7 +64,7 @@ syscache_changed(Datum arg, int cacheid, uint32 hash)
 		all_stale = true;
 }
 
-/* Casts, labels of enums, names of schemas: seldom enough to start afresh. */
+/* Casts, labels of enums, names of schemas change so rarely that all entries may be rebuilt. */
 static void
 anything_changed(Datum arg, int cacheid, uint32 hash)
 {
@@ -98,7 +99,7 @@ register_callbacks(void)
 #endif
 }
 
-/* The cache's memory goes, at the end or because of an error. */
+/* The cache's memory is freed, at the end or because of an error. */
 static void
 cache_is_gone(void *arg)
 {
@@ -153,7 +154,7 @@ index_attributes(Oid index)
 	return attributes;
 }
 
-/* What is in an old tuple when the replica identity is not FULL. */
+/* The columns in an old tuple when the replica identity is not FULL. */
 static Bitmapset *
 identity_attributes(Relation relation)
 {
@@ -179,8 +180,9 @@ is_primary_key(Oid index)
 }
 
 /*
- * The primary key's index, whether or not the key is deferrable. What relations
- * say of it differs between versions of the server, and leaves deferrable ones out.
+ * The primary key's index, even if the key is deferrable. The relation's own
+ * record of it omits deferrable keys, and differs between versions of the
+ * server.
  */
 Oid
 relation_primary_key(Relation relation)
@@ -232,7 +234,7 @@ index_by_name(TupleDesc desc, const char *name)
 	return -1;
 }
 
-/* Is the attribute of the table published as published? attributes[i] is known. */
+/* Is the attribute of the table as published sent? attributes[i] is set. */
 static bool
 publishes(const CachedRelation *entry, int i, TupleDesc desc)
 {
@@ -247,7 +249,7 @@ has_column(const CachedRelation *entry, int i, TupleDesc desc, const TableColumn
 }
 
 /*
- * The table published as may be an ancestor: its columns give the order, the
+ * The table as published may be an ancestor: its columns give the order, the
  * relation's own tuples the values.
  */
 static void
@@ -267,7 +269,7 @@ build_attributes(CachedRelation *entry, Relation relation, Relation as)
 	}
 }
 
-/* Schemas that are dropped under our feet have no name; there is no row to come then. */
+/* A schema that was dropped meanwhile has no name; no row can follow then. */
 static const char *
 schema_of(Relation relation)
 {
@@ -276,7 +278,7 @@ schema_of(Relation relation)
 	return schema != NULL ? schema : "";
 }
 
-/* What rules make of the columns; they are those of the table published as. */
+/* Apply the rules to the columns of the table as published. */
 static TableColumns
 find_columns(const CachedRelation *entry, Relation as)
 {
@@ -294,7 +296,7 @@ find_columns(const CachedRelation *entry, Relation as)
 	return columns;
 }
 
-/* A name that the column has in its table is in its label already. */
+/* The label already has the column's name in its table. */
 static void
 rename_field(Field *field, const char *name)
 {
@@ -349,7 +351,7 @@ build_columns(CachedRelation *entry, Relation relation, Relation as, const Table
 		pfree(made.encoders);
 }
 
-/* Has one of the columns the label? */
+/* Does one of the columns have the label? */
 static bool
 has_label(const CachedRelation *entry, const char *label)
 {
@@ -359,7 +361,7 @@ has_label(const CachedRelation *entry, const char *label)
 	return false;
 }
 
-/* Constants are columns whose value is never null. A column of the same name stays. */
+/* Constants are columns whose value is never null. A real column of the same name wins. */
 static void
 build_constants(CachedRelation *entry)
 {
@@ -387,8 +389,8 @@ build_constants(CachedRelation *entry)
 }
 
 /*
- * No key is better than one that lacks a column, because that is not published
- * or left out, or that is masked, so that rows of two keys look alike.
+ * Omit a key of which a column is not published, left out or masked: rows of
+ * two keys would look alike.
  */
 static void
 build_key(CachedRelation *entry, Relation relation)
@@ -414,7 +416,7 @@ is_key(const CachedRelation *entry, const Field *field)
 	return false;
 }
 
-/* Is the column the constant? Not all of them are columns. */
+/* Is the column the constant? Not every constant became a column. */
 static bool
 is_constant(const Column *column, const Constant *constant)
 {
@@ -425,7 +427,7 @@ is_constant(const Column *column, const Constant *constant)
 	return same;
 }
 
-/* A column as a document of the schema tells it. att: NULL for a constant. */
+/* A column as a schema document describes it. att: NULL for a constant. */
 static SchemaColumn
 schema_column(const ColumnShape *shape, Form_pg_attribute att, const ColumnRule *rule)
 {
@@ -434,7 +436,7 @@ schema_column(const ColumnShape *shape, Form_pg_attribute att, const ColumnRule 
 	return column;
 }
 
-/* What readers are told of the columns. Told once, so that it is not kept. */
+/* The description of the columns for readers. Sent once, so its memory is not kept. */
 static void
 build_shape(CachedRelation *entry, Relation relation, Relation as, const TableColumns *columns)
 {
@@ -560,7 +562,7 @@ build(CachedRelation *entry, Relation relation)
 	MemoryContextSwitchTo(old);
 }
 
-/* Empty the entry; only its key and its place in the lists stay. */
+/* Empty the entry, except its key and its place in the lists. */
 static void
 clear(CachedRelation *entry)
 {
@@ -648,8 +650,8 @@ relation_get(Relation relation)
 											   ALLOCSET_SMALL_SIZES);
 
 		/*
-		 * Said before the catalogs are read: what changes while they are being
-		 * read makes it stale again. If reading raises, the cache goes, too.
+		 * Set this before the catalogs are read: a change meanwhile makes the
+		 * entry stale again. If reading raises, the cache is freed, too.
 		 */
 		entry->valid = true;
 		build(entry, relation);

@@ -2,8 +2,8 @@
  * row.c
  *		One changed row: its key, its old and its new values.
  *
- * A value that cannot be rendered, for whatever reason, is taken back byte
- * for byte and named in "elided": the row always goes out.
+ * A value that cannot be rendered, for whatever reason, is removed completely
+ * and named in "elided": the row is always sent.
  */
 #include "postgres.h"
 
@@ -43,8 +43,8 @@ note_unchanged(Row *row, const Field *field)
 }
 
 /*
- * The same as e->encode(), for a value that has at most max bytes, here and as
- * JSON. What is made of the options is not limited by others of them.
+ * Like e->encode(), for a value that has at most max bytes, stored and as
+ * JSON. Constants and other results of options have no limit.
  */
 static bool
 encode_bounded(Out *o, const Encoder *e, Datum value, Size max)
@@ -85,8 +85,8 @@ write_member(Out *o, Row *row, const Field *field, Datum value, bool isnull)
 }
 
 /*
- * The new row's value, or the old row's where the new one did not change and
- * is not in the WAL. False if neither is there.
+ * The new row's value. If it did not change and is not in the WAL, the old
+ * row's value. False if neither exists.
  */
 static inline bool
 new_value(const Row *row, const Column *column, Datum *value, bool *isnull)
@@ -116,7 +116,7 @@ close_span(Out *o, Size begin)
 	return span;
 }
 
-/* The columns of the new row. False, and stopped, if their members are to be noted. */
+/* The columns of the new row. False, and stopped, if the caller must record the members. */
 static inline bool
 write_columns(Out *o, Row *row)
 {
@@ -138,19 +138,19 @@ write_columns(Out *o, Row *row)
 	return true;
 }
 
-/* What frames tell of a column's member, which was written from position begin on. */
+/* The data for frames about a column's member, which was written from position begin on. */
 static inline uint32
 member_told(Out *o, Size begin, const Field *field, Datum value)
 {
-	/* it begins with a comma that is not its own */
+	/* do not count the comma before the member */
 	if (likely(out_tell(o) > begin))
 		return (uint32) (out_tell(o) - begin - 1) << 1;
 	return (uint32) value_size(value, field->encoder->typlen) << 1 | 1;
 }
 
 /*
- * The same, and what frames tell of the members. Most updates of a table look
- * alike in what they change, so the next one is told in advance.
+ * The same, with the data for frames about the members. Most updates of a
+ * table change the same columns, so the next update comes here at once.
  */
 static pg_noinline void
 write_told_columns(Out *o, Row *row)
@@ -173,7 +173,7 @@ write_told_columns(Out *o, Row *row)
 		else
 			note_unchanged(row, &column->field);
 	}
-	/* an insert says nothing about the next update */
+	/* an insert does not predict the next update */
 	if (!row->hide_old || row->nunchanged > 0)
 		r->lacking = row->nunchanged > 0;
 }
@@ -194,14 +194,14 @@ write_after(Out *o, Row *row)
 }
 
 /*
- * The old row of an update that changed the key, and where the key's members
- * are in it. Where one of them is left out, that is not told.
+ * The old row of an update that changed the key, and the positions of the
+ * key's members in it. If one of them is left out, there are no positions.
  */
 static pg_noinline void
 write_told_before(Out *o, Row *row)
 {
 	CachedRelation *r = row->relation;
-	Size		end = out_tell(o);	/* of the member before, or where the object begins */
+	Size		end = out_tell(o);	/* of the previous member, or where the object begins */
 	int			nkey = 0;
 
 	row->old_key_told = true;
@@ -218,7 +218,7 @@ write_told_before(Out *o, Row *row)
 			continue;
 		if (out_tell(o) == begin)
 			row->old_key_told = false;
-		/* it begins with a comma, or brace, that is not its own */
+		/* do not count the comma, or brace, before the member */
 		r->old_key[2 * nkey] = (uint32) (begin + 1 - end);
 		r->old_key[2 * nkey + 1] = (uint32) (out_tell(o) - begin - 1);
 		end = out_tell(o);
@@ -275,7 +275,7 @@ write_key_object(Out *o, Row *row, bool of_new)
 	return close_span(o, begin);
 }
 
-/* An update may have moved the row to another key: only then is the order of two keys at stake. */
+/* Did an update change the key? Only then does the order of two keys matter. */
 static bool
 old_key_differs(Out *o, Row *row)
 {
@@ -365,8 +365,8 @@ row_write_parts(Out *o, Row *row)
 }
 
 /*
- * A member of a row that is read from its table. What is stored elsewhere is
- * fetched, outside of a guard: a table that cannot be read is an error.
+ * A member of a row that is read from its table. Fetches a TOASTed value
+ * outside of a guard: a table that cannot be read is an error.
  */
 static void
 write_stored(Out *o, Row *row, const Field *field, Datum value, bool isnull)

@@ -22,17 +22,17 @@ typedef struct Span
 	Size		size;			/* 0: the document does not have the part */
 } Span;
 
-/* A changed row and what was noted while it was rendered. */
+/* A changed row, and the notes of its rendering. */
 typedef struct Row
 {
 	CachedRelation *relation;
 	const Deformed *new;		/* NULL: the change has none */
 	const Deformed *old;		/* NULL: the WAL has none */
-	bool		hide_old;		/* old only serves to complete new: an update seen as insert */
-	int			deeper;			/* levels around its objects, beside the document */
-	Size		max_value;		/* values that are longer, here or as JSON, are left out; 0: none */
+	bool		hide_old;		/* old only completes new: an update seen as insert */
+	int			deeper;			/* levels around its objects, inside the document */
+	Size		max_value;		/* longer values, stored or as JSON, are left out; 0: no limit */
 
-	Span		key;			/* the objects that were written */
+	Span		key;			/* the written objects */
 	Span		before;
 	Span		after;
 	bool		key_changed;
@@ -40,56 +40,54 @@ typedef struct Row
 
 	int			nelided;
 	Elided	   *elided;
-	int			nunchanged;		/* if there are any, relation->members is filled in */
+	int			nunchanged;		/* if above 0, relation->members is filled in */
 	const Field **unchanged;
 } Row;
 
 /*
  * Append ,"key":... ,"before":... ,"after":... ,"unchanged":... ,"elided":...
- * as far as the row has them. Never fails: what has no room is elided.
+ * as far as the row has them. Never fails: values without room are elided.
  */
 extern void row_write(Out *o, Row *row);
 
-/* The same where row_begin() has said that objects are around these. */
+/* The same after row_begin(), with objects around these members. */
 extern void row_write_parts(Out *o, Row *row);
 
 /*
- * The same for a row that is read from its table, as new: values that are
- * stored elsewhere are fetched. Raises if they cannot be. relation->members is
- * filled in.
+ * The same for a row that is read from its table, as new: fetches TOASTed
+ * values. Raises if that fails. Fills relation->members in.
  */
 extern void row_write_stored(Out *o, Row *row);
 
-/* Only ,"key":... of such a row, if it has one. */
+/* Only ,"key":... of such a row, if it has a key. */
 extern void row_write_stored_key(Out *o, Row *row);
 
 /*
- * Parts of rows, for documents of another form. Begin with row_begin(), which
- * is told how many levels are around the row's objects, the document's not
- * counted.
+ * Parts of rows, for documents of another form. Begin with row_begin(): deeper
+ * is the number of levels around the row's objects, without the document's.
  */
 extern void row_begin(Out *o, Row *row, int deeper);
 
-/* Append the value. False, and nothing is appended, if it is left out; it is noted then. */
+/* Append the value. If it is left out: false, appends nothing, and notes it. */
 extern bool row_value(Out *o, Row *row, const Field *field, Datum value, bool isnull);
 
 /*
- * The new row's value, or the old row's where the new one did not change and
- * is not in the WAL. False if neither is there.
+ * The new row's value. If it did not change and is not in the WAL, the old
+ * row's value. False if neither exists.
  */
 extern bool row_new_value(const Row *row, const Column *column, Datum *value, bool *isnull);
 
-/* The value did not change and is not in the WAL: note that. */
+/* Note that the value did not change and is not in the WAL. */
 extern void row_note_unchanged(Row *row, const Field *field);
 
-/* Append ,"name":value, or nothing if the value is left out, and then false. */
+/* Append ,"name":value. If the value is left out: false, and appends nothing. */
 extern bool row_member(Out *o, Row *row, const Field *field, Datum value, bool isnull);
 
 /* Append {...}: the new row, and the old one as far as the WAL has it. */
 extern void row_write_new(Out *o, Row *row);
 extern void row_write_old(Out *o, Row *row);
 
-/* Only the key, if there is one: {...}, of the new row where there is one. */
+/* Append only the key, {...}, if there is one: of the new row if it exists. */
 extern void row_write_key(Out *o, Row *row);
 
 /* Does the update change the key? Appends nothing. */

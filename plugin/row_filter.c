@@ -2,8 +2,8 @@
  * row_filter.c
  *		Which rows: the WHERE clauses of publications.
  *
- * The same answers as pgoutput's, with one exception, where that raises and so
- * stops the slot: a row whose filter raises is sent.
+ * The same answers as pgoutput's, with one exception. If a row's filter
+ * raises, pgoutput stops the slot; we send the row.
  */
 #include "postgres.h"
 
@@ -35,12 +35,12 @@ typedef enum Action
 } Action;
 
 /*
- * A filter, taken apart at AND, OR and NOT: what one condition decompressed is
- * freed before the next one is evaluated.
+ * A filter, split at AND, OR and NOT, so that the memory of one condition's
+ * decompressed values is freed before the next condition.
  */
 typedef struct Condition
 {
-	BoolExprType op;			/* of the parts, if there are any */
+	BoolExprType op;			/* how the parts are joined, if there are any */
 	List	   *parts;			/* of Condition * */
 	ExprState  *expr;			/* if there are no parts */
 } Condition;
@@ -55,8 +55,8 @@ typedef enum Truth
 struct RowFilter
 {
 	EState	   *estate;
-	bool		active[ACTIONS];	/* false: every row */
-	Condition  *condition[ACTIONS]; /* NULL: it raises whatever the row */
+	bool		active[ACTIONS];	/* false: every row passes */
+	Condition  *condition[ACTIONS]; /* NULL: it raises for any row */
 	Bitmapset  *used[ACTIONS];	/* attributes that expr reads, by pull_varattnos() */
 	TupleTableSlot *old;
 	TupleTableSlot *new;
@@ -65,9 +65,9 @@ struct RowFilter
 #ifdef HAVE_PUBLICATION_FILTERS
 
 /*
- * An attribute of the publication's entry for the table, NULL if it has no
- * entry or the attribute is not set. Publications of all tables and of the
- * table's schema win over the entry.
+ * An attribute of the publication's entry for the table. NULL if there is no
+ * entry or the attribute is not set. A publication of all tables, or of the
+ * table's schema, overrides the entry.
  */
 static char *
 row_filter_text(const Publication *p, Oid relid)
@@ -101,7 +101,7 @@ make_slot(Relation relation)
 									&TTSOpsVirtual);
 }
 
-/* A filter that is being prepared for one operation. */
+/* A filter in preparation for one operation. */
 typedef struct Preparation
 {
 	RowFilter  *filter;
@@ -136,9 +136,9 @@ is_unfit(Oid function, void *context)
 }
 
 /*
- * CREATE PUBLICATION accepts these nodes only, of types and functions that come
- * with the server. A filter that was written into the catalog past that check
- * runs no code of users here.
+ * Only these nodes, types and functions are accepted by CREATE PUBLICATION,
+ * and all come with the server. A filter that was written into the catalog
+ * past that check runs no users' code here.
  */
 static bool
 find_unfit(Node *node, void *context)
@@ -179,7 +179,7 @@ find_unfit(Node *node, void *context)
 	return expression_tree_walker(node, find_unfit, context);
 }
 
-/* Constants are folded here, so that a filter may raise without any row. */
+/* This folds constants, so a filter may raise even before there is a row. */
 static void
 prepare(void *arg)
 {
@@ -192,7 +192,7 @@ prepare(void *arg)
 	foreach(lc, p->quals)
 		exprs = lappend(exprs, stringToNode(lfirst(lc)));
 	if (find_unfit((Node *) exprs, NULL))
-		elog(ERROR, "a row filter has what no publication accepts");
+		elog(ERROR, "a row filter has a node that no publication accepts");
 	expr = list_length(exprs) == 1 ? linitial(exprs) : make_orclause(exprs);
 	pull_varattnos((Node *) expr, 1, &p->filter->used[p->action]);
 	old = MemoryContextSwitchTo(p->filter->estate->es_query_cxt);
@@ -201,8 +201,8 @@ prepare(void *arg)
 }
 
 /*
- * The filters of several publications are united for each operation; one that
- * has none for it lets every row pass.
+ * Unite the filters of several publications for each operation. A publication
+ * without a filter for the operation lets every row pass.
  */
 RowFilter *
 row_filter_make(List *pubs, Oid relid)
@@ -282,8 +282,8 @@ slot_value_is_unchanged_toast(TupleTableSlot *slot, int i)
 }
 
 /*
- * The new row has no value where a TOASTed one did not change; the old row
- * has it if it belongs to the replica identity.
+ * The new row lacks an unchanged TOASTed value. The old row has it if it
+ * belongs to the replica identity.
  */
 static void
 take_unchanged(TupleTableSlot *new, TupleTableSlot *old)
@@ -321,7 +321,7 @@ truth(const Condition *condition, ExprContext *context)
 
 		if (condition->op == NOT_EXPR)
 			return part == TRUTH_UNKNOWN ? part : part == TRUTH_YES ? TRUTH_NO : TRUTH_YES;
-		/* the value that decides, whatever the other parts say */
+		/* this value decides, whatever the other parts are */
 		if (part == (condition->op == AND_EXPR ? TRUTH_NO : TRUTH_YES))
 			return part;
 		if (part == TRUTH_UNKNOWN)
@@ -341,8 +341,8 @@ evaluate(void *arg)
 }
 
 /*
- * Does the row pass? If that cannot be known, because the filter raises or
- * reads a value that is not in the WAL, it does: nothing may be lost.
+ * Does the row pass? If the filter raises, or reads a value that is not in the
+ * WAL, the row passes: nothing may be lost.
  */
 static bool
 passes(RowFilter *filter, Action action, TupleTableSlot *slot)
@@ -361,7 +361,7 @@ passes(RowFilter *filter, Action action, TupleTableSlot *slot)
 	}
 	known = filter->condition[action] != NULL &&
 		guarded(GUARD_BUILTIN, evaluate, &e);
-	/* what an error left behind goes, too */
+	/* also free what an error left behind */
 	ResetPerTupleExprContext(filter->estate);
 	if (known)
 		return e.passes;
@@ -395,7 +395,7 @@ row_filter_passes(RowFilter *filter, const int *attributes, char *op, const Defo
 		fill_slot(filter->new, attributes, new);
 	if (old == NULL || new == NULL)
 	{
-		/* with neither there is nothing to look at: a delete with no identity */
+		/* without both there is nothing to check: a delete with no identity */
 		if (old == NULL && new == NULL)
 			return true;
 		return passes(filter, action, new != NULL ? filter->new : filter->old);

@@ -20,9 +20,9 @@ typedef struct Deformed
 typedef struct RowFilter RowFilter;
 
 /*
- * The filter that these publications (a list of Publication *) together have
- * for the table, or NULL if all rows pass. Reads catalogs; allocates in the
- * current context, which must live as long as the filter.
+ * The combined filter of these publications (a list of Publication *) for the
+ * table, or NULL if all rows pass. Reads catalogs; allocates in the current
+ * context, which must live as long as the filter.
  */
 extern RowFilter *row_filter_make(List *pubs, Oid relid);
 
@@ -31,9 +31,10 @@ extern const Bitmapset *row_filter_reads(const RowFilter *filter);
 
 /*
  * Is the row published? An update whose old row passes and whose new row does
- * not is a delete, and the other way round an insert: *op changes accordingly.
- * old or new is NULL where the change has no such tuple. attributes[i] is the
- * index in their arrays of attribute i of the table that the filter is for.
+ * not is a delete. The other way round it is an insert. *op changes
+ * accordingly. old or new is NULL if the change has no such tuple.
+ * attributes[i] is the index in their arrays of attribute i of the filter's
+ * table.
  */
 extern bool row_filter_passes(RowFilter *filter, const int *attributes, char *op,
 							  const Deformed *old, const Deformed *new);

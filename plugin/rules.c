@@ -6,8 +6,8 @@
  *		columns		rule ; rule ...			rule		pattern : part , part ...
  *		set			name = value , ...		part		pattern change as name
  *
- * Words that hold spaces or one of , ; : = are in double quotes, which are
- * doubled within. Patterns are those of the forwarder's key "tables": case
+ * Words that hold spaces or one of , ; : = are in double quotes; a quote
+ * inside is doubled. Patterns are those of the forwarder's key "tables": case
  * counts, * and ? stand for characters unless they are in quotes.
  */
 #include "postgres.h"
@@ -18,20 +18,20 @@
 #include "mb/pg_wchar.h"
 #include "parser/scansup.h"
 
-/* Signs of a pattern that are no bytes. */
+/* Wildcards of a pattern, outside of the range of bytes. */
 #define ANY_CHARACTERS 0x100
 #define ANY_CHARACTER 0x101
 #define DOT 0x102
 
 /*
- * Of texts and names, in bytes, and how many constants there may be. They are
- * appended whatever the document's limit is, and in all columns of a row they
- * have to fit what a message may have beyond that.
+ * The longest text or name, in bytes, and the most constants. These are
+ * appended whatever the document's limit is. So all those of a row must fit
+ * into the bytes that a message may have beyond that limit.
  */
 #define LONGEST_TEXT 500
 #define MOST_CONSTANTS 100
 
-/* What is left of a text, and what is wrong with it. */
+/* The rest of a text, and what is wrong with it. */
 typedef struct Scanner
 {
 	const char *p;
@@ -52,9 +52,9 @@ is_stop(char c, const char *stops)
 }
 
 /*
- * What is before the next of the stops that is not in quotes, with its quotes
- * and without the spaces at its end. Stops that begin with a space are all
- * kinds of white space, too. Empty at the end, and if a quote is not closed.
+ * The text before the next unquoted stop, with its quotes and without the
+ * spaces at its end. Stops that begin with a space include all white space.
+ * Empty at the end, and if a quote is not closed.
  */
 static char *
 scan(Scanner *s, const char *stops)
@@ -151,8 +151,8 @@ character(const char *s)
 static bool
 is_like(const char *name, const uint16 *signs, int n)
 {
-	int			star = -1;		/* the last one passed */
-	const char *resume = NULL;	/* where the name goes on behind what that took */
+	int			star = -1;		/* the last star so far */
+	const char *resume = NULL;	/* where the name continues after the bytes of that star */
 	int			i = 0;
 
 	while (*name != '\0')
@@ -205,7 +205,7 @@ limited(Scanner *s, const char *word)
 	return word;
 }
 
-/* A word that has to be there. */
+/* A required word. */
 static const char *
 scan_argument(Scanner *s, const char *missing)
 {
@@ -229,7 +229,7 @@ scan_count(Scanner *s, const char *change)
 	return s->problem == NULL ? atoi(word) : 0;
 }
 
-/* What is to become of the column. False if the word says none of that. */
+/* The change to the column. False if the word is not a change. */
 static bool
 scan_change(Scanner *s, const char *word, ColumnRule *rule)
 {
@@ -289,7 +289,7 @@ scan_part(Scanner *s, Pattern table)
 	return rule;
 }
 
-/* Go over the separator. False if there is none. */
+/* Skip the separator. False if there is none. */
 static bool
 scan_separator(Scanner *s, char separator)
 {

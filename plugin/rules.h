@@ -11,8 +11,8 @@
 #include "nodes/pg_list.h"
 
 /*
- * Bytes that stand for themselves, and signs for any characters, for one, and
- * for the dot between schema and table.
+ * Bytes that stand for themselves, and codes: any characters, any one
+ * character, and the dot between schema and table.
  */
 typedef struct Pattern
 {
@@ -22,7 +22,7 @@ typedef struct Pattern
 
 typedef enum ColumnChange
 {
-	CHANGE_NONE,				/* the column is as it is; perhaps it is renamed */
+	CHANGE_NONE,				/* the column is unchanged; perhaps it is renamed */
 	CHANGE_OMIT,				/* documents do not have it */
 	CHANGE_MASK,				/* its value is a fixed text */
 	CHANGE_KEEP,				/* the first characters, and *** */
@@ -35,12 +35,12 @@ typedef struct ColumnRule
 	Pattern		table;
 	Pattern		column;
 	ColumnChange change;
-	int			characters;		/* that are kept */
+	int			characters;		/* number of characters to keep */
 	const char *mask;
-	const char *name;			/* that the column gets; NULL: its own */
+	const char *name;			/* new name of the column; NULL: its own */
 } ColumnRule;
 
-/* A member that rows get. */
+/* A constant member of rows. */
 typedef struct Constant
 {
 	const char *name;
@@ -48,13 +48,13 @@ typedef struct Constant
 } Constant;
 
 /*
- * Read the text of an option, in the database's encoding. *problem says what is
- * wrong with it, as a sentence, or is NULL. Allocate in the current context.
+ * Read the text of an option, in the database's encoding. *problem is a
+ * sentence about the error, or NULL. Allocate in the current context.
  */
 extern List *rules_parse(const char *given, const char **problem);
 extern List *rules_parse_constants(const char *given, const char **problem);
 
-/* Those of the rules that are about the table, in the order given; allocates. */
+/* The rules about the table, in the order given; allocates. */
 extern List *rules_of_table(List *rules, const char *schema, const char *table);
 
 /* The rule for a column: the last of those of its table that names it, or NULL. */
@@ -63,7 +63,7 @@ extern const ColumnRule *rules_of_column(List *of_table, const char *column);
 /* Does one of the rules hash a column? */
 extern bool rules_hash(List *rules);
 
-/* Can a column of the key have the rule, which may be NULL? Rows of two keys have to differ. */
+/* Can a column of the key have the rule, which may be NULL? Rows of two keys must differ. */
 static inline bool
 rule_suits_key(const ColumnRule *rule)
 {

@@ -1,12 +1,12 @@
 /*
  * sandbox.c
- *		What code that is not the server's own may not do while it is called.
+ *		What code that is not the server's own may not do.
  *
- * Tables are never read: their rows are not kept for the snapshot that decoding
- * has, so bytes would depend on when a change is decoded, and on who holds
- * which lock. Code in C has no need for queries at all; code of users may ask
- * the catalogs. Hooks of the server see what is about to happen, and refuse it.
- * They are installed once a process, and idle unless such code runs.
+ * It never reads tables: their rows are not kept for the snapshot of decoding.
+ * The result would depend on when a change is decoded, and on locks. Code in C
+ * needs no queries at all; users' code may query the catalogs. Hooks of the
+ * server see what is about to happen, and reject it. They are installed once a
+ * process, and idle unless such code runs.
  */
 #include "postgres.h"
 
@@ -36,14 +36,14 @@
 #include "utils/syscache.h"
 #include "utils/timeout.h"
 
-/* In milliseconds; 1 is the shortest that the server knows. */
+/* In milliseconds; 1 is the least that the server accepts. */
 #define LOCK_WAIT_MS 1
 #define PATIENT_LOCK_WAIT_MS 2000
 
 static Sandbox current = SANDBOX_NONE;
 static bool refused;
 
-/* What the call's end puts back. */
+/* The end of the call restores these. */
 static int	outer_lock_timeout;
 static int	outer_parallel_workers;
 static bool outer_jit;
@@ -73,8 +73,8 @@ runs_c(void)
 }
 
 /*
- * Before the planner opens tables: the file of one that was rewritten since is
- * not there any more.
+ * Runs before the planner opens tables: the file of a table that was rewritten
+ * since no longer exists.
  */
 static PlannedStmt *
 plan(PLANNER_PARAMETERS)
@@ -84,7 +84,7 @@ plan(PLANNER_PARAMETERS)
 	return next_planner ? next_planner(PLANNER_ARGUMENTS) : standard_planner(PLANNER_ARGUMENTS);
 }
 
-/* What a query reads: by a plan of before, too. */
+/* Checks what a query reads, also by a plan made earlier. */
 static void
 start_executor(QueryDesc *query, int flags)
 {
@@ -121,7 +121,7 @@ process_utility(UTILITY_PARAMETERS)
 		standard_ProcessUtility(UTILITY_ARGUMENTS);
 }
 
-/* A function of a query, before it is called the first time. */
+/* A function of a query, before its first call. */
 static void
 access_object(ObjectAccessType access, Oid class_id, Oid object_id, int sub_id, void *arg)
 {
@@ -145,8 +145,8 @@ needs_fmgr(Oid function)
 }
 
 /*
- * C code calls functions by their OIDs: none of users' may be among them. And
- * code of users has no privileges, whatever SECURITY DEFINER says.
+ * C code calls functions by their OIDs: reject users' functions. Users' code
+ * gets no privileges, whatever SECURITY DEFINER says.
  */
 static void
 call_function(FmgrHookEventType event, FmgrInfo *function, Datum *private)
@@ -188,11 +188,10 @@ install(void)
 }
 
 /*
- * A function's SET clause is let through even in parallel mode, and some
- * settings turn an error into the end of the session, or into an interrupt, or
- * give way to what the sandbox is to keep out. While users' code runs they
- * cannot be set: it runs in a security-restricted operation, and they are
- * marked as not to be set in one.
+ * A function's SET clause works even in parallel mode. Some settings turn an
+ * error into the end of the session, or into an interrupt, or weaken the
+ * sandbox. Users' code runs in a security-restricted operation, and these
+ * settings are marked as forbidden in one. So it cannot set them.
  */
 static void
 protect_settings(bool protect)
@@ -218,8 +217,8 @@ protect_settings(bool protect)
 }
 
 /*
- * Users' code gets neither parallel workers, which have no place in decoding,
- * nor a compiler that cannot be interrupted.
+ * Disable parallel workers, which cannot work in decoding, and the compiler,
+ * which cannot be interrupted.
  */
 static void
 enter_user(void)
@@ -245,17 +244,17 @@ says(const ErrorData *error, const char *words)
 	return error->message != NULL && strstr(error->message, words) != NULL;
 }
 
-/* Is the error one of those that the sandbox makes? */
+/* Is the error one of the sandbox's? */
 static bool
 comes_from_sandbox(const ErrorData *error)
 {
 	int			category = ERRCODE_TO_CATEGORY(error->sqlerrcode);
 
 	/*
-	 * What else a sandbox without privileges makes of a query: a lock that is
-	 * not to be had, a name that is not found, a command where none can be
-	 * started. Two of the texts are the server's for a scan of a table past the
-	 * functions for catalogs, and for what parallel mode forbids.
+	 * Other errors of a query in a sandbox without privileges: an unavailable
+	 * lock, a name that is not found, a command that cannot be started. Two of
+	 * the texts are the server's: for a table scan without the functions for
+	 * catalogs, and for what parallel mode forbids.
 	 */
 	return error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE ||
 		category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
@@ -265,8 +264,8 @@ comes_from_sandbox(const ErrorData *error)
 }
 
 /*
- * The server calls this for each error that is raised in a library, and so for
- * those that the library catches.
+ * The server calls this for each error that is raised in a library, and so
+ * also for errors that the library catches.
  */
 static void
 look_at_error(void *arg)
@@ -307,7 +306,7 @@ sandbox_enter(Sandbox sandbox, bool patient)
 	refused = false;
 	current = sandbox;
 	outer_quiet = quiet_enter(sandbox == SANDBOX_USER ? QUIET_WHOLLY : QUIET_MOSTLY);
-	/* a query locks its tables before anyone can refuse it */
+	/* a query locks its tables before a hook can reject it */
 	outer_lock_timeout = LockTimeout;
 	LockTimeout = patient ? PATIENT_LOCK_WAIT_MS : LOCK_WAIT_MS;
 	if (sandbox == SANDBOX_LIBRARY)
@@ -379,7 +378,7 @@ objection_to(Form_pg_proc proc)
 			return "its language cannot be interrupted";
 		return NULL;
 	}
-	/* writes WAL, sends signals, waits, or says something else each time */
+	/* writes WAL, sends signals, waits, or gives another result each time */
 	if (proc->provolatile == PROVOLATILE_VOLATILE)
 		return "it is volatile";
 	if (takes_xml(proc))
@@ -398,6 +397,6 @@ sandbox_objection(Oid function)
 	objection = objection_to((Form_pg_proc) GETSTRUCT(tuple));
 	ReleaseSysCache(tuple);
 	if (objection == NULL && !present_executable(function))
-		objection = "PUBLIC may not execute it any more";
+		objection = "PUBLIC may no longer execute it";
 	return objection;
 }

@@ -1,13 +1,13 @@
 /*
  * scan.c
- *		The query that reads a table, and rows from it as they are wanted.
+ *		The query that reads a table, and delivers rows on demand.
  *
- * The executor is run as functions in SQL run it, until the receiver of its
- * rows has enough, and later again. So rows are taken where the scan has them,
- * in the buffer, and nothing is copied.
+ * The executor runs as in SQL functions: until the receiver of its rows has
+ * enough, and later again. So rows are read in the scan's buffer, and nothing
+ * is copied.
  *
- * The condition is not left to the scan: it would go on for as long as it finds
- * no row, whatever the limits are. So it is one more column.
+ * The condition is a column and not part of the scan: a scan that finds no row
+ * would run on past all limits.
  */
 #include "postgres.h"
 
@@ -64,13 +64,13 @@ query_text(const ScanSpec *spec)
 	appendStringInfo(&s, " FROM %s%s", is_partitioned(spec) ? "" : "ONLY ",
 					 quote_qualified_identifier(get_namespace_name(RelationGetNamespace(spec->relation)),
 												RelationGetRelationName(spec->relation)));
-	/* behind a comment there is a line break, so that it does not hide the parenthesis */
+	/* the line break ends a comment that would hide the parenthesis */
 	if (spec->condition != NULL)
 		appendStringInfo(&s, " WHERE (%s\n)", spec->condition);
 	return s.data;
 }
 
-/* The server's words are about the query that the condition is in. */
+/* The server's message is about the query that contains the condition. */
 static void
 explain_error(void *arg)
 {
@@ -86,7 +86,7 @@ explain_error(void *arg)
 	errcontext("condition of a backfill");
 }
 
-/* The condition may close the parenthesis, and go on: then it is more than a condition. */
+/* If the condition closes the parenthesis and continues, it is more than a condition. */
 static bool
 is_one_condition(List *parsed)
 {
@@ -129,8 +129,8 @@ set(const char *name, const char *value)
 }
 
 /*
- * The index of the key gives the first row at once, and the next one when it is
- * wanted. For a while of rows the planner would rather read and sort all of them.
+ * The key's index returns the first row at once, and the next one on demand.
+ * For many rows the planner would rather read and sort all of them.
  */
 static PlannedStmt *
 plan_by_index(Query *query, char *sql)

@@ -1,6 +1,6 @@
 /*
  * scan.h
- *		The query that reads a table, and rows from it as they are wanted.
+ *		The query that reads a table, and delivers rows on demand.
  */
 #ifndef WALSPOUT_SCAN_H
 #define WALSPOUT_SCAN_H
@@ -16,7 +16,7 @@
 typedef struct ScanSpec
 {
 	Relation	relation;		/* partitioned: with all partitions; else alone */
-	const Bitmapset *columns;	/* attribute numbers that are read; others are null */
+	const Bitmapset *columns;	/* attribute numbers to read; others are null */
 	const Key  *key;
 	const Datum *after;			/* begin behind this key, or NULL */
 	const char *condition;		/* an expression as in WHERE, or NULL */
@@ -24,14 +24,14 @@ typedef struct ScanSpec
 } ScanSpec;
 
 /*
- * Plan it. The rows have the columns of the relation, then the OID of the row's
- * partition if the relation is partitioned, then what the condition says if
- * there is one: rows that do not meet it are among them. Raises with a hint if
- * the condition is wrong.
+ * Plan it. The rows have the columns of the relation. The OID of the row's
+ * partition follows if the relation is partitioned. The condition's result
+ * follows if there is a condition: rows that do not meet it are included.
+ * Raises with a hint if the condition is wrong.
  */
 extern PlannedStmt *scan_plan(const ScanSpec *spec);
 
-/* Takes a row. False: that is enough for now. */
+/* Take a row. False: enough for now. */
 typedef bool (*TakeRow) (void *arg, TupleTableSlot *row);
 
 typedef struct TableScan TableScan;
@@ -39,7 +39,7 @@ typedef struct TableScan TableScan;
 /* Begin, in the current context and for the active snapshot. */
 extern TableScan *scan_begin(PlannedStmt *plan, ParamListInfo parameters, TakeRow take, void *arg);
 
-/* Give rows away until that is enough. False: there are no more. */
+/* Deliver rows until the receiver has enough. False: there are no more. */
 extern bool scan_run(TableScan *scan);
 
 extern void scan_end(TableScan *scan);

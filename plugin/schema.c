@@ -1,11 +1,11 @@
 /*
  * schema.c
- *		What a document of a table's schema says.
+ *		The content of a schema document.
  *
- * All of it is of the catalogs, as of the change that comes next. It is made
- * when a relation is first seen, and not for each row. Rules for columns have
- * been applied: of a column that a rule changes the document tells as much as
- * of text, because labels and modifiers would give values away.
+ * It comes from the catalogs, as of the next change. It is made when a
+ * relation is first seen, and not for each row. Rules for columns are applied:
+ * the document describes a changed column as text, because labels and
+ * modifiers could reveal values.
  */
 #include "postgres.h"
 
@@ -26,16 +26,16 @@
 #include "utils/syscache.h"
 #include "watch.h"
 
-/* Bytes of the labels of an enum that are told; a table has up to 1,600 columns of enums. */
+/* The most bytes of an enum's labels; a table may have 1,600 columns of enums. */
 #define LABELS_ROOM ((Size) 64 * 1024)
 
-/* Types within types: arrays of domains of arrays and so on. */
+/* The limit for types within types: arrays of domains of arrays and so on. */
 #define DEEPEST_TYPE 16
 
 static void
 append_text(Out *o, const char *utf8)
 {
-	/* names: a document has room for all of them */
+	/* always succeeds: a document has room for all names */
 	(void) json_string(o, utf8, strlen(utf8));
 }
 
@@ -180,8 +180,8 @@ append_inner(Out *o, const char *label, Oid type, int32 modifier, bool with_oids
 }
 
 /*
- * What is told of a type, beside flags of the column. OIDs of users' types
- * differ between databases: the fingerprint is made without any.
+ * The description of a type, without flags of the column. The fingerprint
+ * contains no OIDs, because those of users' types differ between databases.
  */
 static void
 append_type(Out *o, Oid type, int32 modifier, bool with_oids, int depth)
@@ -231,7 +231,7 @@ append_columns(Out *o, const TableShape *table, bool with_oids)
 	append_literal(o, "]");
 }
 
-/* The column of the attribute, or NULL if documents do not have it as it is, or hashed. */
+/* The column of the attribute. NULL unless documents have its values unchanged or hashed. */
 static const SchemaColumn *
 column_of(const TableShape *table, AttrNumber attribute)
 {
@@ -241,7 +241,7 @@ column_of(const TableShape *table, AttrNumber attribute)
 	return NULL;
 }
 
-/* Nothing is said of a primary key of which a column is left out, or of a table without one. */
+/* Omits the primary key if a column of it is left out, or the table has none. */
 static void
 append_primary_key(Out *o, const TableShape *table)
 {
@@ -294,7 +294,7 @@ append_shape(Out *o, const TableShape *table, bool with_oids)
 	append_member(o, ",\"identity\":", identity_of(table->relation));
 }
 
-/* FNV-1a, which is the same everywhere, and easy to make elsewhere. */
+/* FNV-1a, which is the same everywhere, and easy to compute elsewhere. */
 static uint64
 fingerprint_of(const char *bytes, Size n)
 {

@@ -1,6 +1,6 @@
 /*
  * schema.h
- *		What a document of a table's schema says.
+ *		The content of a schema document.
  */
 #ifndef WALSPOUT_SCHEMA_H
 #define WALSPOUT_SCHEMA_H
@@ -16,16 +16,16 @@ typedef struct SchemaColumn
 {
 	const ColumnShape *shape;
 	Form_pg_attribute att;		/* NULL: a constant */
-	bool		changed;		/* a rule makes text of its values */
+	bool		changed;		/* a rule turns its values into text */
 } SchemaColumn;
 
 /* A table as its documents show it. */
 typedef struct TableShape
 {
-	const char *schema;			/* in UTF-8, as the next one */
+	const char *schema;			/* in UTF-8, like the next */
 	const char *table;
-	Relation	relation;		/* whose rows they are: its replica identity counts */
-	Relation	as;				/* as which it is published: its primary key counts */
+	Relation	relation;		/* whose rows they are: for its replica identity */
+	Relation	as;				/* the table as published: for its primary key */
 	int			ncolumns;
 	const SchemaColumn *columns;
 } TableShape;
@@ -38,26 +38,26 @@ typedef struct TableSchema
 } TableSchema;
 
 /*
- * Describe the table, in the form that the options ask for. Reads catalogs;
- * allocates in the current context. A change of what is told makes cached
+ * Describe the table, in the form of the options. Reads catalogs; allocates in
+ * the current context. A later change of the described data makes cached
  * relations stale.
  */
 extern TableSchema schema_make(const Options *options, const TableShape *table);
 
-/* What a reader of another form needs to know of a type: its base, if it is a domain. */
+/* A type as other forms of schemas need it: its base type, if it is a domain. */
 typedef struct SchemaType
 {
 	Oid			type;			/* never a domain */
 	int32		modifier;
 	Oid			element;		/* of an array; else InvalidOid */
 	bool		is_enum;
-	const char *schema;			/* in UTF-8, as the next one */
+	const char *schema;			/* in UTF-8, like the next */
 	const char *name;
 } SchemaType;
 
 extern SchemaType schema_type(Oid type, int32 modifier);
 
-/* The labels of an enum in their order, in UTF-8. NULL, and none, where there are too many. */
+/* The labels of an enum in their order, in UTF-8. NULL, with *n = 0, if there are too many. */
 extern char **schema_labels(Oid type, int *n);
 
 #endif

@@ -2,10 +2,11 @@
  * secret.c
  *		The key of hashes, and hashes with it.
  *
- * The key is no option of the slot: options are part of START_REPLICATION, which
- * the server logs if log_replication_commands is on. A setting that comes in the
- * startup packet of a connection is in no log. It is not shown to other roles,
- * and never printed here: a message that refuses it does not repeat it.
+ * The key is not an option of the slot: options are part of START_REPLICATION,
+ * which the server logs if log_replication_commands is on. A setting in the
+ * startup packet of a connection is not logged. Other roles cannot see it.
+ * This code never prints it: a message that rejects the key does not repeat
+ * it.
  */
 #include "postgres.h"
 
@@ -15,7 +16,7 @@
 #include "format.h"
 #include "storage/fd.h"
 
-/* Longer ones do not make better hashes. */
+/* Longer keys do not make better hashes. */
 #define LONGEST_KEY 1024
 
 static char *key_setting;

@@ -1,11 +1,11 @@
 /*
  * shape.c
- *		What a reader of frames is told of a column.
+ *		A column's description in frames.
  *
- * The name of a type is what format_type() prints, but for two things, which
- * would depend on the session or run code of others: every type that is not of
- * pg_catalog has its schema before it, and modifiers are printed by functions
- * of the server only.
+ * The name of a type is format_type()'s, with two differences. Every type
+ * outside of pg_catalog has its schema in front, so that the name does not
+ * depend on the session. Only the server's functions print modifiers, so that
+ * no code of others runs.
  */
 #include "postgres.h"
 
@@ -23,7 +23,7 @@
 
 #define SERVER_SCHEMA "pg_catalog."
 
-/* A name that is longer is told without the modifier, and at last not at all. */
+/* A longer name is sent without the modifier, or else not at all. */
 #define LONGEST_NAME 4096
 
 typedef struct NamedType
@@ -78,7 +78,7 @@ shape_type_name(Oid type, int32 modifier)
 	return text_plain_unchecked(t.name);
 }
 
-/* The name of an array is made of that of its elements. */
+/* The name of an array is built from that of its elements. */
 static void
 watch_type(Oid type)
 {

@@ -1,6 +1,6 @@
 /*
  * shape.h
- *		What a reader of frames is told of a column.
+ *		A column's description in frames.
  */
 #ifndef WALSPOUT_SHAPE_H
 #define WALSPOUT_SHAPE_H
@@ -11,7 +11,7 @@
 
 typedef struct ColumnShape
 {
-	const char *name;			/* in UTF-8, as the next one */
+	const char *name;			/* in UTF-8, like the next */
 	const char *type_name;		/* with the type's modifier */
 	Oid			type;			/* as declared: perhaps a domain */
 	int32		type_modifier;	/* -1: none */
@@ -20,13 +20,13 @@ typedef struct ColumnShape
 } ColumnShape;
 
 /*
- * The shape of a column, without in_key, which is not the column's own. Reads
- * catalogs; allocates in the current context. A change of what the names are
- * made of makes cached relations stale.
+ * The description of a column, without in_key, which is not the column's own.
+ * Reads catalogs; allocates in the current context. A change of the types
+ * behind the names makes cached relations stale.
  */
 extern ColumnShape shape_make(Form_pg_attribute att);
 
-/* The name of a type, as shape_make() gives it. Nothing is watched. */
+/* The name of a type, as in shape_make(). Does not watch the type for changes. */
 extern const char *shape_type_name(Oid type, int32 modifier);
 
 /* Is the function that prints the type's modifiers one of the server's? Reads catalogs. */

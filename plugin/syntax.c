@@ -2,8 +2,8 @@
  * syntax.c
  *		Is it JSON, how deep does it nest, and which numbers are in it?
  *
- * One pass without recursion. Inside an array or object the only thing to
- * remember of each level is which of the two it is: a bit.
+ * One pass without recursion. Each level needs one bit of memory: array or
+ * object.
  */
 #include "postgres.h"
 
@@ -78,7 +78,7 @@ scan_number(Scan *s)
 	return true;
 }
 
-/* What follows a backslash. */
+/* The character after a backslash. */
 static bool
 scan_escape(Scan *s)
 {
@@ -131,7 +131,7 @@ in_object(const Scan *s)
 	return s->levels[(s->depth - 1) / 8] >> (s->depth - 1) % 8 & 1;
 }
 
-/* The name of a member and the colon, where the level is an object. */
+/* The name of a member and the colon, if the level is an object. */
 static bool
 scan_name(Scan *s)
 {
@@ -145,8 +145,8 @@ scan_name(Scan *s)
 }
 
 /*
- * A value, or the begin of one: an array or object that is not empty is
- * entered, and its first value comes next.
+ * A value, or its begin: this enters an array or object that is not empty, and
+ * its first value comes next.
  */
 static bool
 scan_value(Scan *s, bool *entered)
@@ -186,7 +186,7 @@ scan_value(Scan *s, bool *entered)
 	}
 }
 
-/* After a value: the ends of levels, or the comma before the next value. */
+/* After a value: ends of levels, or the comma before the next value. */
 static bool
 scan_after_value(Scan *s, bool *more)
 {
@@ -242,7 +242,7 @@ is_closer(char c)
 	return (c | 0x20) == '}';
 }
 
-/* Where a walk over JSON is that looks at nothing but strings and levels. */
+/* A walk over JSON that looks only at strings and levels. */
 typedef struct Depth
 {
 	int64		depth;
@@ -283,7 +283,7 @@ walk_bytes(Depth *d, const char *s, Size n)
 
 #ifdef __SSE2__
 
-/* A bit for each byte of a block that is c when the bits of fold are set in it. */
+/* A bit for each byte of a block that equals c once the bits of fold are set in it. */
 static inline uint64
 find_in_block(const char *s, char fold, char c)
 {
@@ -301,9 +301,8 @@ find_in_block(const char *s, char fold, char c)
 }
 
 /*
- * Walk over a block at once, where nothing in it needs a closer look: it has no
- * backslash, and not as many brackets as could pass the limit. Otherwise false,
- * and nothing has been done.
+ * Walk over a block at once. Works if it has no backslash, and too few
+ * brackets to pass the limit. Otherwise returns false and does nothing.
  */
 static inline bool
 walk_block(Depth *d, const char *s)
@@ -314,7 +313,7 @@ walk_block(Depth *d, const char *s)
 
 	if (d->escaped || find_in_block(s, 0, '\\') != 0)
 		return false;
-	/* from each quote to the next one: the bits behind a quote are turned over */
+	/* from each quote to the next one: invert the bits behind each quote */
 	for (int shift = 1; shift < 64; shift *= 2)
 		strings ^= strings << shift;
 	if (d->in_string)
@@ -328,7 +327,7 @@ walk_block(Depth *d, const char *s)
 	return true;
 }
 
-/* Brackets and braces that open, those in strings included, in whole blocks. */
+/* Opening brackets and braces, also those in strings, in whole blocks. */
 static Size
 count_in_blocks(const char *s, Size blocks)
 {
@@ -390,7 +389,7 @@ syntax_is_deeper(const char *s, Size n, int64 levels)
 {
 	Depth		d = {.most = levels};
 
-	/* each level takes two bytes; and most JSON has few of them, however long it is */
+	/* each level takes two bytes; most JSON, however long, has few levels */
 	if ((int64) n / 2 <= levels || (int64) count_openers(s, n) <= levels)
 		return false;
 	for (; n >= BLOCK; s += BLOCK, n -= BLOCK)
@@ -418,13 +417,13 @@ is_digit(char c)
 /* The digits of a number without its point and exponent. */
 typedef struct Digits
 {
-	int			count;			/* from the first one that is not 0 to the last such one */
-	int			zeros;			/* behind these */
+	int			count;			/* from the first nonzero digit to the last */
+	int			zeros;			/* zeros after these */
 	uint64		value;			/* of the first 18 */
 	bool		integer;
 } Digits;
 
-/* Reads up to the exponent, or the end. */
+/* Read up to the exponent, or the end. */
 static Size
 read_digits(const char *s, Size n, Digits *d)
 {
@@ -449,7 +448,7 @@ read_digits(const char *s, Size n, Digits *d)
 	return i;
 }
 
-/* What stands behind the e, which is at position i, if anything does. */
+/* The exponent after the e, which is at position i; 0 without one. */
 static int64
 read_exponent(const char *s, Size n, Size i)
 {

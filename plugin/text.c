@@ -3,10 +3,9 @@
  *		Text of the database, in the database's encoding, to JSON in UTF-8.
  *
  * In a UTF-8 database text goes straight to the escaper. In SQL_ASCII it is
- * checked for being UTF-8. In all others the server's conversion runs over
- * pieces that fit a buffer on the stack, so that no value, however long, is
- * converted in memory as a whole; pure ASCII, which is the same in every
- * server encoding, does not go that way.
+ * checked for being UTF-8. In all others the server converts pieces that fit a
+ * buffer on the stack. So no value, however long, is converted as a whole.
+ * Pure ASCII, which is the same in every server encoding, is not converted.
  */
 #include "postgres.h"
 
@@ -21,12 +20,12 @@
 
 #define REPLACEMENT "\xEF\xBF\xBD"	/* U+FFFD */
 
-/* Bytes converted at a time; the result is at most MAX_CONVERSION_GROWTH as many. */
+/* Bytes to convert at a time; the result is at most MAX_CONVERSION_GROWTH as many. */
 #define PIECE 2048
 
 typedef bool (*Emit) (Out *o, const char *s, Size n);
 
-/* text_to_server() makes \uXXXX, six bytes, of at least two. */
+/* text_to_server() turns a character of at least two bytes into \uXXXX, six bytes. */
 #define SERVER_GROWTH 3
 
 /* A conversion of pg_catalog's, found when it is first needed. */
@@ -39,7 +38,7 @@ typedef struct Conversion
 } Conversion;
 
 static int	encoding;
-static bool to_server;			/* documents are brought into the database's encoding */
+static bool to_server;			/* convert documents to the database's encoding */
 static Conversion to_utf8;
 static Conversion from_utf8;
 
@@ -66,9 +65,8 @@ conversion_ready(Conversion *c)
 		return false;
 
 	/*
-	 * Only the conversions that come with the server: a default conversion
-	 * in some schema of the search path would make the bytes depend on the
-	 * session.
+	 * Use only conversions that come with the server. With a default
+	 * conversion from the search path, the bytes would depend on the session.
 	 */
 	proc = FindDefaultConversion(PG_CATALOG_NAMESPACE, c->from, c->to);
 	if (!OidIsValid(proc))
@@ -80,7 +78,7 @@ conversion_ready(Conversion *c)
 	return true;
 }
 
-/* Call the conversion; n is at most PIECE, dest has room for all of it. */
+/* Call the conversion; n is at most PIECE, dest has room for the result. */
 static int
 call_conversion(Conversion *c, const char *s, int n, char *dest)
 {
@@ -91,8 +89,8 @@ call_conversion(Conversion *c, const char *s, int n, char *dest)
 #else
 
 	/*
-	 * Conversions are pure functions: they hold nothing that an error would
-	 * leave behind, so it can be caught without a subtransaction.
+	 * Conversions are pure functions: they leave nothing behind when they
+	 * raise. So the error can be caught without a subtransaction.
 	 */
 	MemoryContext context = CurrentMemoryContext;
 	volatile int converted = n;
@@ -114,8 +112,8 @@ call_conversion(Conversion *c, const char *s, int n, char *dest)
 }
 
 /*
- * Convert what can be converted at the start of s, at most PIECE bytes, to
- * dest. Returns how many bytes of s that was.
+ * Convert as much as possible at the start of s, at most PIECE bytes, to dest.
+ * Returns how many bytes of s that was.
  */
 static int
 convert(Conversion *c, const char *s, Size n, char *dest)
@@ -125,7 +123,7 @@ convert(Conversion *c, const char *s, Size n, char *dest)
 #ifndef HAVE_CONVERSION_WITHOUT_ERROR
 	int			whole = 0;
 
-	/* No character may be cut, and a bad one spoils the piece: try one. */
+	/* Do not cut a character. A bad one spoils the piece: try one. */
 	while (whole < piece)
 	{
 		int			length = pg_encoding_mblen(c->from, s + whole);
@@ -287,7 +285,7 @@ copy(Out *o, const char *s, Size n)
 	return true;
 }
 
-/* What was appended, without the buffer's size: names are kept by the thousand. */
+/* A copy of the appended bytes without the buffer's spare room: there are thousands of names. */
 static char *
 take(Out *o)
 {

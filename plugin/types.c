@@ -135,7 +135,7 @@ make_composite(Oid type, EncoderSet *made)
 	Relation	relation = OidIsValid(relid) ? RelationIdGetRelation(relid) : NULL;
 	int			calls = 0;
 
-	/* the cache of types would lock it, and wait for who has it locked */
+	/* the type cache would wait for a lock that another session holds */
 	if (!RelationIsValid(relation))
 		return make_encoder(type, encode_nothing, NULL);
 	watch_relation(relid);
@@ -156,7 +156,7 @@ make_composite(Oid type, EncoderSet *made)
 	return make_guarded(make_encoder(type, encode_composite, c), calls);
 }
 
-/* The function of a cast to json, for types that row_to_json() looks for one. */
+/* The function of a cast to json, for types for which row_to_json() looks for one. */
 static Oid
 cast_to_json(Oid type)
 {
@@ -170,7 +170,8 @@ cast_to_json(Oid type)
 }
 
 /*
- * A type that is neither an array nor a composite. Labels of enums need no call.
+ * A type that is neither an array nor a composite. Enums use their labels,
+ * without calls.
  */
 static Encoder *
 make_scalar(Oid type, EncoderSet *made)

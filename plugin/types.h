@@ -10,9 +10,9 @@
 #include "nested.h"
 
 /*
- * The encoders that were made for one relation: each type has one, however
- * often the relation and its composite types use it. Begin with zeros, and
- * whether casts to json of users are called.
+ * The encoders for one relation: each type has one, however often the relation
+ * and its composite types use it. Initialize it with zeros, and with whether
+ * to call users' casts to json.
  */
 typedef struct EncoderSet
 {
@@ -24,18 +24,18 @@ typedef struct EncoderSet
 
 /*
  * The encoder of values of this type, by the rules of row_to_json(). Reads
- * catalogs; what it allocates is in the current context. Never NULL: a type
- * that cannot be rendered gets an encoder that always says so.
+ * catalogs, and allocates in the current context. Never NULL: a type that
+ * cannot be rendered gets an encoder that always fails.
  */
 extern const Encoder *types_encoder(Oid type, EncoderSet *made);
 
-/* One that encode() and detail make up, in the current context. */
+/* An encoder from encode and detail, in the current context. */
 extern Encoder *make_encoder(Oid type, Encode encode, void *detail);
 
-/* Of an enum: its labels, whatever casts it has. */
+/* The encoder of an enum: its labels, whatever casts it has. */
 extern Encoder *make_enum(Oid type);
 
-/* Of a type that cannot be rendered. */
+/* The encoder of a type that cannot be rendered: always false. */
 extern bool encode_nothing(Out *o, const Encoder *e, Datum value);
 
 /* A column or attribute with its label, in the current context. */

@@ -2,8 +2,8 @@
  * values.c
  *		Encoders of scalar types, and access to values of variable length.
  *
- * Encoders of fixed-size types reserve FORMAT_WIDTH bytes and cannot fail.
- * The others ask for room first: that is where a document's limit is kept.
+ * Encoders of fixed-size types reserve FORMAT_WIDTH bytes and cannot fail. The
+ * others call out_room() first, which enforces a document's limit.
  */
 #include "postgres.h"
 
@@ -171,7 +171,7 @@ protect_int8(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-/* A value that format() prints, in quotes. */
+/* The output of format(), in quotes. */
 #define ENCODE_QUOTED(name, format) \
 	static bool \
 	name(Out *o, const Encoder *e, Datum value) \
@@ -211,7 +211,7 @@ encode_name(Out *o, const Encoder *e, Datum value)
 	return text_string(o, name, strnlen(name, NAMEDATALEN));
 }
 
-/* JSON as it is, but for numbers that a double may not hold. */
+/* JSON unchanged, except for numbers that a double may not hold. */
 static bool
 protected_json(Out *o, const char *s, Size n)
 {
@@ -271,7 +271,7 @@ encode_bytea(Out *o, const Encoder *e, Datum value)
 	return true;
 }
 
-/* An address, and the length of its network unless that is the whole of it. */
+/* An address, and the length of its network prefix unless that covers the whole address. */
 static bool
 encode_inet(Out *o, const Encoder *e, Datum value)
 {
@@ -297,8 +297,8 @@ encode_inet(Out *o, const Encoder *e, Datum value)
 }
 
 /*
- * The least that n bytes of this type become, so that a value with no room is
- * not decompressed. 0 where only the value itself tells.
+ * The fewest bytes that n bytes of this type become, so that a value without
+ * room is not decompressed. 0 if only the value itself shows that.
  */
 static Size
 least_room(const Encoder *e, Size n)
@@ -325,8 +325,8 @@ detoast(void *arg)
 }
 
 /*
- * A value may have a gigabyte, and a row many of them: each has a memory context of its own,
- * which goes before the next value is looked at.
+ * A value may have a gigabyte, and a row many of them. So each value has a
+ * memory context of its own, which is freed before the next value.
  */
 static bool
 encode_compressed(Out *o, const Encoder *e, struct varlena *value)
@@ -355,7 +355,7 @@ encode_toasted(Out *o, const Encoder *e, Datum value)
 
 	if (VARATT_IS_EXTERNAL_INDIRECT(v))
 	{
-		/* a TOASTed value that the reorder buffer put together from the WAL */
+		/* a TOASTed value that the reorder buffer reassembled from the WAL */
 		struct varatt_indirect redirect;
 
 		VARATT_EXTERNAL_GET_POINTER(redirect, v);

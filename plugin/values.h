@@ -9,33 +9,33 @@
 #include "encoder.h"
 #include "options.h"
 
-/* Once for each start of the plugin, before encoders are made. */
+/* Call it at each start of the plugin, before encoders are made. */
 extern void values_startup(const Options *options);
 
-/* The encoder of a built-in scalar type, or NULL: a constant, nothing to free. */
+/* The encoder of a built-in scalar type, or NULL. It is a constant, with nothing to free. */
 extern const Encoder *scalar_encoder(Oid type);
 
 /*
- * Append n bytes of text that is valid JSON. It becomes a string that holds it
- * if it nests too deep; numbers in it become strings as the options want it.
+ * Append n bytes of text that is valid JSON. JSON that nests too deep becomes
+ * a string that holds it; numbers in it become strings if the options say so.
  */
 extern bool encode_json_text(Out *o, const char *s, Size n);
 
 /*
- * A number in JSON that is not ours was appended from position begin on: make a
- * string of it if the options want that.
+ * A number in JSON that is not ours was appended from position begin on: turn
+ * it into a string if the options say so.
  */
 extern void protect_number(Out *o, Size begin);
 
 /* Whether protect_number() has anything to do. */
 extern bool protects_numbers;
 
-/* For types of extensions that are stored and printed as text is. */
+/* For extensions' types that are stored and printed as text is. */
 extern bool encode_text(Out *o, const Encoder *e, Datum value);
 
 /*
  * The value itself, its length word long or short. NULL if it is compressed or
- * elsewhere: such values are for encode_toasted().
+ * stored elsewhere: such values need encode_toasted().
  */
 static inline struct varlena *
 varlena_plain(Datum value)
@@ -49,14 +49,15 @@ varlena_plain(Datum value)
 }
 
 /*
- * Encode a value that varlena_plain() has no answer for: decompress it if the
- * document may have room for it, call the encoder again, and free the copy.
+ * Encode a value for which varlena_plain() returns NULL. Decompresses it if
+ * the document may have room for it, calls the encoder again, and frees the
+ * copy.
  */
 extern bool encode_toasted(Out *o, const Encoder *e, Datum value);
 
 /*
- * The same with a long length word, aligned. Short ones are copied into
- * the scratch space, which must live as long as the result is used.
+ * The same with a long length word, aligned. Copies values with a short one
+ * into the scratch space, which must live as long as the result is used.
  */
 typedef union AlignedScratch
 {
@@ -73,7 +74,7 @@ value_is_unchanged_toast(Datum value, int16 typlen)
 	return typlen == -1 && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value));
 }
 
-/* Bytes of the value as such: without compression and length word. */
+/* Size of the value itself, in bytes: without compression and length word. */
 extern Size value_size(Datum value, int16 typlen);
 
 #endif

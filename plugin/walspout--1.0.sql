@@ -1,15 +1,15 @@
 -- The SQL side of the output plugin: what its slots hold back, what they
--- would send next, and a way to send something that is no row.
+-- would send next, and a function to send messages.
 
 \echo Use "CREATE EXTENSION walspout" to load this file. \quit
 
--- A schema of the extension's own: if there is one already this fails, for
--- its owner could put functions beside ours that calls would find first.
+-- A schema of the extension's own. If it exists already this fails: its owner
+-- could have put functions there that calls would find first.
 CREATE SCHEMA walspout;
 
--- What holds restart_lsn is told from where it is. Far behind what was confirmed,
--- it waits for a transaction that was running there. Close to that, it waits for
--- the reader. Transactions of other databases count, too.
+-- The position of restart_lsn tells what holds it. Far behind the confirmed LSN,
+-- it waits for a transaction that was running there. Close to that LSN, it waits
+-- for the reader. Transactions of other databases count, too.
 CREATE VIEW walspout.slots AS
 SELECT s.slot_name,
        s.database,
@@ -53,8 +53,8 @@ SELECT s.slot_name,
 COMMENT ON VIEW walspout.slots IS
   'replication slots of walspout: lag_bytes is WAL not yet confirmed, retained_bytes WAL kept on disk, held_by why it is kept';
 
--- jsonb cannot hold all that JSON can (\u0000, numbers of a million digits):
--- such a document is shown as text, so that one of them does not hide the rest.
+-- jsonb cannot hold all JSON (\u0000, numbers of a million digits): such a
+-- document is shown as text, so that it does not hide the rest.
 CREATE FUNCTION walspout.peek(slot name, n integer DEFAULT 10,
                               VARIADIC options text[] DEFAULT '{}',
                               OUT id text, OUT envelope jsonb)
@@ -68,7 +68,7 @@ BEGIN
     IF n <= 0 THEN
         RETURN;
     END IF;
-    -- the server stops after whole transactions only: cut off what is more
+    -- the server stops only after whole transactions: cut off the surplus
     FOR document IN
         SELECT c.data
           FROM pg_logical_slot_peek_changes(slot, NULL, n, VARIADIC options)
@@ -90,8 +90,8 @@ $$;
 COMMENT ON FUNCTION walspout.peek(name, integer, text[]) IS
   'the first changes that the slot would send with these options, without consuming them';
 
--- pg_logical_emit_message() sends nothing, and says nothing, if an argument is
--- null: in an outbox that would be an event lost.
+-- pg_logical_emit_message() silently sends nothing if an argument is null: in an
+-- outbox an event would be lost.
 CREATE FUNCTION walspout.emit(prefix text, content text)
 RETURNS pg_catalog.pg_lsn
 LANGUAGE plpgsql VOLATILE
@@ -125,36 +125,35 @@ COMMENT ON FUNCTION walspout.emit(text, text) IS
 COMMENT ON FUNCTION walspout.emit(text, jsonb) IS
   'a message that is sent if and when the transaction commits: an outbox without a table';
 
--- Requests to read tables that exist already, and how far each was read. The
--- forwarder keeps them here and not in a file, because a server that was restored
--- or promoted then has the progress that belongs to its data. The plugin never
--- streams this table.
+-- Requests to read existing tables, and the progress of each. The forwarder keeps
+-- them here and not in a file. So a server that was restored or promoted has the
+-- progress that belongs to its data. The plugin never streams this table.
 CREATE TABLE walspout.backfills (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     slot name NOT NULL,
-    "table" text NOT NULL,               -- qualified and quoted, as it was called when it was requested
+    "table" text NOT NULL,               -- its name at the request, qualified and quoted
     relation oid NOT NULL,
-    shape text,                          -- its files, names and keys when it was begun: others, and it begins again
-    condition text,                      -- which rows: an expression as in WHERE; null: all
-    rate integer CHECK (rate > 0),       -- rows a second at most; null: as the forwarder is configured
+    shape text,                          -- its files, names and keys at the start: if they change, it starts again
+    condition text,                      -- an expression as in WHERE; null: all rows
+    rate integer CHECK (rate > 0),       -- most rows a second; null: as the forwarder's configuration says
     state text NOT NULL DEFAULT 'requested'
         CHECK (state IN ('requested', 'waiting', 'running', 'paused', 'done', 'canceled', 'failed')),
     requested timestamptz NOT NULL DEFAULT pg_catalog.now(),
     started timestamptz,
     finished timestamptz,
-    barrier text,                        -- an xid8: no row is read before all transactions below it are over
+    barrier text,                        -- an xid8: reading starts after all transactions below it have ended
     cursor text[],                       -- the key of the last row that was read and delivered
-    rows bigint NOT NULL DEFAULT 0,      -- that were read
-    estimate bigint,                     -- of all rows
+    rows bigint NOT NULL DEFAULT 0,      -- rows that were read
+    estimate bigint,                     -- of the number of all rows
     error text,
-    owner text                           -- the forwarder's process that saves here
+    owner text                           -- the forwarder's process that saves its progress here
 );
 
 CREATE UNIQUE INDEX backfills_unfinished ON walspout.backfills (slot, relation)
  WHERE state IN ('requested', 'waiting', 'running', 'paused');
 
--- Keys of rows to be read again. They have a table of their own, so that a save costs no more
--- than what it changes.
+-- Keys of rows that must be read again. They have a table of their own, so that a save costs
+-- no more than what it changes.
 CREATE TABLE walspout.backfill_keys (
     backfill bigint NOT NULL REFERENCES walspout.backfills ON DELETE CASCADE,
     number bigint NOT NULL,              -- the forwarder's
@@ -163,14 +162,14 @@ CREATE TABLE walspout.backfill_keys (
 );
 
 COMMENT ON TABLE walspout.backfill_keys IS
-  'keys of rows that a backfill has to read again, as they were moved with columns that did not change';
+  'keys of rows that a backfill must read again, as they were moved with unchanged columns';
 
 COMMENT ON TABLE walspout.backfills IS
-  'requests to send the rows that tables have already, and how far they are; made by walspout.backfill()';
+  'requests to send existing rows of tables, and their progress; made by walspout.backfill()';
 
--- Which tables of a slot the forwarder knows to be published, where it backfills those
--- that join later. A table of which no entry is left has left its publications, though
--- it may be there again. The row of relation 0 says that the slot is known at all.
+-- Which tables the forwarder knows to be published for a slot, if it backfills tables that
+-- join later. A table without any of its entries left the publications, even if it has
+-- joined again. The row of relation 0 says that the slot is known at all.
 CREATE TABLE walspout.tables (
     slot name NOT NULL,
     relation oid NOT NULL,
@@ -181,12 +180,12 @@ CREATE TABLE walspout.tables (
 );
 
 COMMENT ON TABLE walspout.tables IS
-  'tables that are known to be published for a slot: others are backfilled when they join; kept by the forwarder';
+  'tables that are known to be published for a slot, as others are backfilled when they join; kept by the forwarder';
 
 -- The functions that read tables, for the forwarder. Both return messages of the
 -- format "frames" with events "r". read_rows() reads in the order of the key, from
--- behind the key in "after" on, until it has read max_rows rows or written max_bytes
--- bytes, or until max_ms milliseconds are over; nulls are no limit.
+-- after the key in "after". It stops after max_rows rows, max_bytes written bytes,
+-- or max_ms milliseconds; nulls are no limit.
 CREATE FUNCTION walspout.read_rows("table" regclass, options text[], after text[], max_rows bigint, max_bytes bigint,
                                    max_ms integer, condition text)
 RETURNS SETOF bytea
@@ -199,8 +198,8 @@ RETURNS SETOF bytea
 AS 'MODULE_PATHNAME', 'walspout_read_keys'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
--- Raises if read_rows() could not read the table in pieces, as far as that does not
--- depend on publications.
+-- Raises if read_rows() could not read the table in pieces, as far as that can be
+-- checked without publications.
 CREATE FUNCTION walspout.check_rows("table" regclass, condition text)
 RETURNS void
 AS 'MODULE_PATHNAME', 'walspout_check_rows'
@@ -211,7 +210,7 @@ COMMENT ON FUNCTION walspout.read_rows(regclass, text[], text[], bigint, bigint,
 COMMENT ON FUNCTION walspout.read_keys(regclass, text[], text[]) IS
   'the rows of a table that have these keys, as events "r" in frames: for the forwarder';
 
--- The slot that is meant where a call names none.
+-- The slot, if a call names none.
 CREATE FUNCTION walspout.backfill_slot(given name)
 RETURNS name
 LANGUAGE plpgsql
@@ -280,13 +279,13 @@ BEGIN
                                      other.id, qualified, to_char(other.requested, 'YYYY-MM-DD HH24:MI:SSOF'), other.state),
                     HINT = format('Wait for it, or end it with SELECT walspout.backfill_cancel(%s).', other.id);
     END IF;
-    -- the forwarder looks at the table when this comes in its stream
+    -- the forwarder looks at the table when it gets this message from the slot
     PERFORM pg_logical_emit_message(true, 'walspout.mark', 'look');
     RETURN request;
 END
 $$;
 
--- Change the state of a request that is in one of some states.
+-- Change the state of a request, if its present state is allowed.
 CREATE FUNCTION walspout.backfill_change(request bigint, action text, allowed text[], becomes text)
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -320,21 +319,21 @@ $$ SELECT walspout.backfill_change($1, 'canceled', '{requested,waiting,running,p
 CREATE FUNCTION walspout.backfill_pause(id bigint) RETURNS void LANGUAGE sql VOLATILE AS
 $$ SELECT walspout.backfill_change($1, 'paused', '{requested,waiting,running}', 'paused') $$;
 
--- It goes on where it was, once the forwarder has seen the request.
+-- The backfill continues where it was, once the forwarder has seen the request.
 CREATE FUNCTION walspout.backfill_resume(id bigint) RETURNS void LANGUAGE sql VOLATILE AS
 $$ SELECT walspout.backfill_change($1, 'resumed', '{paused}', 'requested') $$;
 
 COMMENT ON FUNCTION walspout.backfill(regclass, name, text, integer) IS
-  'request that the rows which the table has now are sent beside the stream, as events "r"; returns the id of the request';
-COMMENT ON FUNCTION walspout.backfill_cancel(bigint) IS 'end a backfill; what was sent is not taken back';
+  'request that the existing rows of a table are sent beside the stream, as events "r"; returns the id of the request';
+COMMENT ON FUNCTION walspout.backfill_cancel(bigint) IS 'end a backfill; rows that were sent stay sent';
 COMMENT ON FUNCTION walspout.backfill_pause(bigint) IS 'stop a backfill until walspout.backfill_resume()';
-COMMENT ON FUNCTION walspout.backfill_resume(bigint) IS 'let a backfill that was paused go on';
+COMMENT ON FUNCTION walspout.backfill_resume(bigint) IS 'continue a paused backfill';
 
 -- Statements that change definitions become messages in the stream of changes. These are
--- the functions of event triggers, which track_ddl() makes. They run with the rights of the role that runs the statement,
--- with the search path of that session, which they tell: so all that they name is
--- qualified, operators, too. What a command drops is known before its other objects are, and
--- waits in a setting, so that one message has both.
+-- the functions of event triggers, which track_ddl() creates. They run with the rights and the
+-- search path of the session that runs the statement. So all names in them are qualified,
+-- operators, too. A command's dropped objects are known before its other objects. They wait
+-- in a setting, so that one message has both.
 CREATE FUNCTION walspout.on_drop()
 RETURNS event_trigger
 LANGUAGE plpgsql
@@ -360,7 +359,7 @@ BEGIN
         BEGIN
             dropped := pg_catalog.current_setting('walspout_ddl.dropped')::pg_catalog.json;
         EXCEPTION WHEN OTHERS THEN
-            dropped := NULL; -- the setting was made by somebody else
+            dropped := NULL; -- something else made the setting
         END;
         PERFORM pg_catalog.set_config('walspout_ddl.dropped', '', true);
     END IF;
@@ -370,7 +369,7 @@ BEGIN
       FROM pg_catalog.pg_event_trigger_ddl_commands() c
      WHERE COALESCE(c.schema_name, '') OPERATOR(pg_catalog.<>) 'pg_temp';
     IF objects IS NULL AND dropped IS NULL THEN
-        RETURN; -- of temporary objects only
+        RETURN; -- only temporary objects
     END IF;
     PERFORM pg_catalog.pg_logical_emit_message(true, 'walspout.ddl', pg_catalog.json_build_object(
                 'tag', tg_tag, 'objects', COALESCE(objects, '[]'::pg_catalog.json), 'dropped', COALESCE(dropped, '[]'::pg_catalog.json),
@@ -381,8 +380,8 @@ BEGIN
 END
 $$;
 
--- The triggers become members of the extension, so that they go when it goes. They are
--- disabled meanwhile, or they would tell of that.
+-- The triggers become members of the extension, so that DROP EXTENSION drops them. They are
+-- disabled meanwhile, or they would report that.
 CREATE FUNCTION walspout.track_ddl()
 RETURNS void
 LANGUAGE plpgsql VOLATILE
@@ -439,13 +438,13 @@ $$;
 
 COMMENT ON FUNCTION walspout.track_ddl() IS
   'from now on, statements that change definitions are messages with the prefix walspout.ddl in the stream of changes';
-COMMENT ON FUNCTION walspout.untrack_ddl() IS 'end what walspout.track_ddl() began';
+COMMENT ON FUNCTION walspout.untrack_ddl() IS 'end the effect of walspout.track_ddl()';
 
--- Nothing for everybody. Slots say how the server is run, peek() shows rows
--- whatever the privileges on their tables are, and emit() writes to what other
--- systems read. A backfill sends a table there, and the forwarder evaluates its
--- condition. What is monitored of backfills is without values of rows. The functions
--- that these use do nothing that their caller may not do.
+-- PUBLIC gets nothing. Slots show how the server is run, peek() shows rows whatever
+-- the privileges on their tables are, and emit() writes to what other systems read.
+-- A backfill sends a table there, and the forwarder evaluates its condition.
+-- Monitoring sees backfills without values of rows. The helper functions of these
+-- do nothing that their caller may not do.
 REVOKE ALL ON SCHEMA walspout FROM PUBLIC;
 REVOKE ALL ON walspout.slots FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.peek(name, integer, text[]) FROM PUBLIC;

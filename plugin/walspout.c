@@ -2,9 +2,9 @@
  * walspout.c
  *		Logical decoding output plugin: row changes as JSON.
  *
- * The server's callbacks, and in which order the other files see a change:
- * filter and relation decide what it becomes, row and envelope render it,
- * output and frames make messages of it.
+ * The server's callbacks, and the order in which the other files handle a
+ * change. filter and relation decide what it becomes, row and envelope render
+ * it, output and frames pack it into messages.
  *
  * Nothing here may raise because of data; see guard.c.
  */
@@ -35,7 +35,7 @@ typedef struct Walspout
 {
 	Options		options;
 	Output		output;
-	Transaction txn;			/* the one being decoded */
+	Transaction txn;			/* the transaction being decoded */
 	MemoryContext per_change;	/* reset after each change */
 	MemoryContext per_txn;		/* reset at the begin of each transaction */
 } Walspout;
@@ -81,9 +81,9 @@ on_begin(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 }
 
 /*
- * Origins are filtered here and not by the server's callback for them: that
- * would drop changes before they are counted, and the events' ids would
- * depend on the option.
+ * Origins are filtered here and not by the server's callback for them. That
+ * would drop changes before they are counted, and the events' ids would depend
+ * on the option.
  */
 static bool
 is_foreign(const Walspout *w, RepOriginId origin)
@@ -102,7 +102,7 @@ begin_unseen(Walspout *w)
 	MemoryContextSwitchTo(old);
 }
 
-/* The first event of a transaction prepares what all of them share. */
+/* The first event of a transaction prepares the parts that all its events share. */
 static Out *
 event_begin(Walspout *w, CachedRelation *relation, const char *prefix)
 {
@@ -122,7 +122,10 @@ deform(HeapTuple tuple, Relation relation, Deformed *room)
 	return room;
 }
 
-/* Of an event with unchanged columns the members are told, and of one that changed the key the old key's. */
+/*
+ * For an event with unchanged columns, frames tell its members. For an event
+ * that changed the key, frames tell the old key's members.
+ */
 static pg_noinline void
 send_told(Walspout *w, const FrameEvent *event, const Row *row)
 {
@@ -142,7 +145,7 @@ send_told(Walspout *w, const FrameEvent *event, const Row *row)
 	output_told_event_end(&w->output, &w->txn, event, &members);
 }
 
-/* The document, and what frames tell of it: the key alone, which stands behind it. */
+/* The document, and the data for frames: only the key, which stands behind the document. */
 static void
 write_other_form(Walspout *w, Out *o, uint64 index, char op, Row *row)
 {
@@ -179,7 +182,7 @@ send_part(Walspout *w, uint64 index, char op, Row *row)
 	write_other_form(w, event_begin(w, row->relation, NULL), index, op, row);
 }
 
-/* Does the update change the key? Nothing of it is sent yet, and maybe nothing is. */
+/* Does the update change the key? None of it is sent yet, and perhaps none will be. */
 static bool
 moves(Row *row)
 {
@@ -193,7 +196,7 @@ moves(Row *row)
 	return row_moves(&o, row);
 }
 
-/* A document that has no key, before and after where frames tell of them. */
+/* A document without key, before and after as frames describe them. */
 static pg_noinline void
 send_other_form(Walspout *w, uint64 index, char op, Row *row)
 {
@@ -217,7 +220,7 @@ send_row(Walspout *w, uint64 index, char op, Row *row)
 	FrameEvent	event = {.op = op, .index = index, .relation = relation->relid};
 	Out		   *o;
 
-	/* what the row filter made of an update has one side only */
+	/* an update that the row filter changed has one side only */
 	row->hide_old = op == 'c';
 	if (op == 'd')
 		row->new = NULL;
@@ -307,7 +310,7 @@ truncate_table(Walspout *w, Relation relation, ReorderBufferChange *change, uint
 	FrameEvent	event = {.op = 't', .barrier = true, .index = dialect_index(w->options.dialect, index)};
 	Out		   *o;
 
-	/* where the root is published, its own TRUNCATE tells it all */
+	/* if the root is published, the root's own TRUNCATE covers it */
 	if (!entry->published.truncate || entry->published.relid != RelationGetRelid(relation))
 		return;
 	o = event_begin(w, entry, NULL);
@@ -338,13 +341,13 @@ on_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
 }
 
 /*
- * Messages with this prefix are those of a reader of tables, and are no events,
- * whatever the options say. They count nothing, so that ids do not depend on
+ * Messages with this prefix are a table reader's marks, and are no events,
+ * whatever the options say. They are not counted, so that ids do not depend on
  * the format.
  */
 #define MARK_PREFIX "walspout.mark"
 
-/* A longer one was not written by such a reader. */
+/* A longer message is not such a mark. */
 #define LONGEST_MARK 1024
 
 static void
@@ -376,9 +379,10 @@ wants_message(const Options *options, const char *prefix)
 }
 
 /*
- * A message that is not transactional is decoded where it stands, and the
- * server has no transaction open then: catalogs can be read in one only. It is
- * aborted as the server does with those it decodes in.
+ * A message that is not transactional is decoded at its own LSN, and the
+ * server has no transaction open then. Catalogs can be read only in a
+ * transaction. It is aborted at the end, as the server does with those for
+ * decoding.
  */
 typedef struct OwnTransaction
 {
@@ -440,9 +444,9 @@ on_message(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn, b
 	if (!transactional)
 	{
 		/*
-		 * Decoded where it stands: a transaction of its own. The LSN that the
-		 * server gives is that of the record's end, where a commit record may
-		 * begin, which would get the same id.
+		 * Decoded at its own LSN: a transaction of its own. The server gives
+		 * the LSN of the record's end, where a commit record may begin, which
+		 * would get the same id.
 		 */
 		MemoryContextReset(w->per_txn);
 		memset(&w->txn, 0, sizeof(w->txn));

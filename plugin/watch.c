@@ -1,6 +1,6 @@
 /*
  * watch.c
- *		What cached relations depend on beside themselves.
+ *		What else cached relations depend on.
  */
 #include "postgres.h"
 

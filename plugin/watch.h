@@ -1,10 +1,10 @@
 /*
  * watch.h
- *		What cached relations depend on beside themselves: roots of partitions,
+ *		What else cached relations depend on: roots of partitions,
  *		composite types, types and functions of users.
  *
- * A change of any of these is rare and makes the whole cache stale, so it is
- * enough to know that somebody depends on it, not who.
+ * A change of any of these is rare and makes the whole cache stale. So it is
+ * enough to know whether any relation depends on it.
  */
 #ifndef WALSPOUT_WATCH_H
 #define WALSPOUT_WATCH_H
@@ -14,13 +14,13 @@
 /* Begin, or begin again, with nothing watched; memory comes from context. */
 extern void watch_reset(MemoryContext context);
 
-/* Forget the table; its memory goes with its context. */
+/* Forget the table; its memory is freed with its context. */
 extern void watch_forget(void);
 
 extern void watch_relation(Oid relid);
 extern void watch_syscache(int cacheid, Oid oid);
 
-/* Does anyone depend on it? hash is 0 if everything in the cache changed. */
+/* Does any relation depend on it? hash is 0 if everything in the cache changed. */
 extern bool watched_relation(Oid relid);
 extern bool watched_syscache(int cacheid, uint32 hash);
 

@@ -16,7 +16,7 @@ namespace {
 constexpr Duration kAnswer = std::chrono::seconds(30);
 constexpr size_t kTablesAtOnce = 1000;
 
-// For the session: what is saved does not wait for standbys, which may be gone.
+// For the session: saves do not wait for standbys, which may be gone.
 constexpr std::string_view kNoStandbys = "SET synchronous_commit = 'local'";
 
 }  // namespace
@@ -50,7 +50,7 @@ Result<void> Backfill::before_slot(Connection& connection) {
   return done;
 }
 
-// With the DSN as its file has it now.
+// The configuration, with the DSN read again from its file.
 SourceConfig Backfill::renewed() const {
   SourceConfig config = config_;
   Result<std::optional<Secret>> again = config.dsn.reread();
@@ -58,7 +58,7 @@ SourceConfig Backfill::renewed() const {
   return config;
 }
 
-// Whether they can be read shows before the slot is made: then it is too late.
+// Checks before the slot is created that the tables can be read. Later is too late.
 Result<void> Backfill::find_first_tables(Connection& connection) {
   first_tables_.clear();
   if (!config_.backfill) return {};
@@ -73,9 +73,9 @@ Result<void> Backfill::find_first_tables(Connection& connection) {
     BackfillRecord table = first_of(row);
     auto tried = aside->query(try_to_read(table), deadline);
     if (!tried) {
-      return in("slot \"" + config_.slot + "\" is not made, as table " + table.schema + "." +
-                    table.name + ", which has no key, cannot be read",
-                std::move(tried.error().error));
+      return with_prefix("slot \"" + config_.slot + "\" is not made, as table " + table.schema +
+                             "." + table.name + ", which has no key, cannot be read",
+                         std::move(tried.error().error));
     }
     first_tables_.push_back(std::move(table));
   }
@@ -98,8 +98,8 @@ Result<void> Backfill::made_slot(const std::string& snapshot, Lsn at) {
   return started;
 }
 
-// Of the requests that were loaded, those of tables without a key: their rows come first now, if
-// this process has the snapshot, and no row of theirs is lost in a queue that was discarded.
+// Starts the loaded requests of tables without a key: their rows come first. This needs the
+// snapshot in this process, and no rows lost in a discarded queue.
 void Backfill::begin_first() {
   if (first_ && first_began_) {
     std::lock_guard lock(first_mutex_);
@@ -142,8 +142,8 @@ std::optional<Backfill::FirstPart> Backfill::first() {
   first_.reset();
   return std::nullopt;
 }
-// What the configuration asks for is requested before the slot is made: so it is not forgotten if
-// this process ends in between.
+// Saves the requests of the configuration before the slot is created, so that they survive the end
+// of this process in between.
 Result<void> Backfill::request_what_is_configured(Connection& connection) {
   const TimePoint deadline = Clock::now() + kAnswer;
   auto there = connection.query(find_extension(), deadline);
@@ -165,7 +165,7 @@ Result<void> Backfill::request_what_is_configured(Connection& connection) {
   }
   Result<void> requested = request_published(connection);
   if (requested || !config_.backfill) return {};
-  return in(not_made, std::move(requested.error()));
+  return with_prefix(not_made, std::move(requested.error()));
 }
 
 Result<void> Backfill::request_published(Connection& connection) {
@@ -198,7 +198,8 @@ Result<void> Backfill::request_published(Connection& connection) {
   return {};
 }
 
-// Without what is saved nothing may be streamed: changes would not be observed, and confirmed.
+// Without the saved state nothing may be streamed: changes would be confirmed without being
+// observed.
 Result<void> Backfill::begin(Connection& connection, bool forget) {
   Result<void> published = watcher_.before_stream(connection);
   if (!published) return published;
@@ -224,7 +225,8 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
   if (found) found = connection.query(forget_keys(config_.slot), deadline);
   if (found)
     found = connection.query(find_requests(config_.slot, reader_.nonce(), {}, 0), deadline);
-  if (!found) return in("could not read how far backfills are", std::move(found.error().error));
+  if (!found)
+    return with_prefix("could not read the progress of backfills", std::move(found.error().error));
   std::vector<BackfillRecord> records;
   for (const Row& row : *found) {
     if (auto record = request_of(row)) records.push_back(std::move(*record));
@@ -233,7 +235,7 @@ Result<void> Backfill::begin(Connection& connection, bool forget) {
   if (!wrong) return Failure(std::move(wrong.error()));
   ledger_.load(std::move(records), *wrong);
   begin_first();
-  // Those that have ended since are of no account.
+  // Backfills that have ended since do not matter.
   if (!wrong->empty() && !ledger_.any_wrong()) restarts_.remove();
   reader_.wake();
   return {};
@@ -251,7 +253,7 @@ std::vector<Chunk> Backfill::mark(const Mark& mark) {
     reader_.wake();
     return {};
   }
-  // Marks of other pipelines, and of an earlier life, mean nothing.
+  // Ignores marks of other pipelines and of earlier processes.
   const std::string& nonce = reader_.nonce();
   if (!content.starts_with(nonce) || content.size() < nonce.size() + 2) return {};
   content.remove_prefix(nonce.size() + 1);

@@ -1,7 +1,7 @@
-// The backfills of a pipeline: rows that exist already, sent beside the stream.
+// The backfills of a pipeline: existing rows, sent beside the stream.
 //
-// The Ledger knows how far they are, the Reader reads, and the source's thread places what was read
-// where its mark comes (StreamObserver). regress/backfill_model.py is a model of the rules.
+// The Ledger keeps their progress, the Reader reads rows, and the source's thread places the rows
+// at their mark (StreamObserver). regress/backfill_model.py is a model of the rules.
 #pragma once
 
 #include <memory>
@@ -21,8 +21,8 @@ namespace walspout {
 
 class Backfill : public StreamObserver {
  public:
-  // All are outlived by what they refer to.
-  // `state`: the directory of the pipeline's state; empty: the pipeline keeps no state.
+  // All references outlive this object. `state`: the directory of the pipeline's state; empty: the
+  // pipeline keeps no state.
   Backfill(std::string pipeline, SourceConfig config, const std::string& state,
            const EventQueue& queue, const SourceStats& stats);
 
@@ -31,10 +31,10 @@ class Backfill : public StreamObserver {
     watcher_.start();
   }
 
-  // The source has ended: saves how far the backfills are.
+  // Call it when the source has ended. Saves the progress of the backfills.
   void stop();
 
-  // Those that are not finished. Any thread.
+  // The unfinished backfills. Any thread.
   std::vector<BackfillRecord> records() const { return ledger_.records(); }
 
   void leave() override;
@@ -42,7 +42,8 @@ class Backfill : public StreamObserver {
   Result<void> made_slot(const std::string& snapshot, Lsn at) override;
   bool is_first() override { return first_ != nullptr; }
   std::optional<FirstPart> first() override;
-  // Why they cannot go on, and the bytes of WAL that the slot keeps meanwhile. Any thread.
+  // Why the backfills cannot continue, and the WAL in bytes that the slot retains meanwhile. Any
+  // thread.
   std::string trouble() const { return reader_.trouble(); }
   uint64_t held_bytes() const { return reader_.held_bytes(); }
 
@@ -67,11 +68,11 @@ class Backfill : public StreamObserver {
   Ledger ledger_;
   Reader reader_;
   Watcher watcher_;
-  std::vector<BackfillRecord> first_tables_;  // without a key, of a slot that is about to be made
-  std::mutex first_mutex_;                    // for leave() only
-  std::unique_ptr<FirstRows> first_;          // while their rows are read and placed
-  std::set<int64_t> first_ended_;             // backfills of which all rows are placed
-  bool first_began_ = false;                  // some are placed
+  std::vector<BackfillRecord> first_tables_;  // without a key; set before the slot exists.
+  std::mutex first_mutex_;                    // for leave() only.
+  std::unique_ptr<FirstRows> first_;          // set while their rows are read and placed.
+  std::set<int64_t> first_ended_;             // backfills whose rows are all placed.
+  bool first_began_ = false;                  // some rows are placed.
   bool known_ = false;                        // the database has the table of requests
 };
 

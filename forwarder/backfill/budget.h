@@ -1,4 +1,4 @@
-// What all tables of a pipeline may keep together.
+// The memory that all tables of a pipeline may use together.
 #pragma once
 
 #include <cstddef>

@@ -15,7 +15,7 @@ namespace {
 
 constexpr Duration kConnect = std::chrono::seconds(10);
 constexpr Duration kImport = std::chrono::seconds(60);
-constexpr size_t kMostBytes = 8u << 20;  // that wait to be placed
+constexpr size_t kMostBytes = 8u << 20;  // of rows that wait to be placed
 
 }  // namespace
 
@@ -64,8 +64,8 @@ void FirstRows::finish(const std::string& error) {
   changed_.notify_all();
 }
 
-// The first COPY says which tables were rewritten between the snapshot and the lock: to the
-// snapshot these look empty.
+// The first COPY names tables that were rewritten between the snapshot and the lock. They look
+// empty in the snapshot.
 Result<void> FirstRows::take(size_t copy, Message message, std::vector<FrameDecoder>& decoders) {
   if (copy == 0) {
     const std::string_view rewritten = message.bytes();
@@ -88,9 +88,9 @@ Result<void> FirstRows::take(size_t copy, Message message, std::vector<FrameDeco
   KeptBudget budget;
   const Kept kept(budget);
   const Kept::Newer nothing(kept, Snapshot());
-  // No record of the log begins there, and so no other event has these ids.
+  // No WAL record begins there, so no other event has these ids.
   RowsPlace place{Lsn{at_.value - 1}, time_, index_};
-  lay_over(part.rows, nothing, place);
+  apply_newer(part.rows, nothing, place);
   index_ = place.index;
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [this] { return bytes_ < kMostBytes || leave_; });

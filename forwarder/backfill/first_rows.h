@@ -1,9 +1,9 @@
-// The rows of tables without a key: they are read once, with the snapshot that the server exports
-// when it makes the slot, and come before all changes.
+// Reads the rows of tables without a key once, with the snapshot that the server exports when it
+// creates the slot. The rows come before all changes.
 //
-// Without a key no row is known again, so it cannot be told which changes a row has. With that
-// snapshot it can: the slot sends just what the snapshot does not see. The stream is not read until
-// all of these rows are placed. A thread reads them; what waits to be placed is bounded.
+// Without a key a row cannot be matched with its changes. With that snapshot it need not be: the
+// slot sends exactly what the snapshot does not see. The stream is not read until all of these rows
+// are placed. A separate thread reads the rows, within a bound on the memory.
 #pragma once
 
 #include <atomic>
@@ -27,17 +27,17 @@ namespace walspout {
 
 class FirstRows {
  public:
-  // `at`: where the slot begins.
+  // `at`: the slot's first position.
   FirstRows(SourceConfig config, std::vector<BackfillRecord> tables, Lsn at);
   ~FirstRows() { stop(); }
   FirstRows(const FirstRows&) = delete;
   FirstRows& operator=(const FirstRows&) = delete;
 
-  // Begins to read, and returns when the snapshot is in use: the server may drop it then. An error:
-  // no row was read, and none will be.
+  // Begins to read, and returns when the snapshot is in use: then the server may drop it. Error: no
+  // row was or will be read.
   Result<void> start(const std::string& snapshot);
 
-  // From any thread: reading ends soon.
+  // Ends reading soon. From any thread.
   void leave();
   void stop();
 
@@ -46,13 +46,13 @@ class FirstRows {
     Chunk rows;
     bool end = false;  // of the table
   };
-  // What is to be placed next, if it is there.
+  // The part to place next; nothing: none is ready.
   std::optional<Part> next();
 
-  // Whether there is more to come. Then next() has all that was read.
+  // Whether reading has ended. Then next() has all remaining parts.
   bool is_over() const;
 
-  // Why reading has ended early; empty: it has not.
+  // Why reading ended early; empty: it did not.
   std::string failed() const;
 
   Lsn at() const { return at_; }

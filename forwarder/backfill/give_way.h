@@ -1,9 +1,9 @@
-// How much a backfill reads at a time, so that the stream has the right of way.
+// How much a backfill reads at a time, so that the stream has priority.
 //
 // While the stream is idle, a backfill reads as fast as it can. While the stream has events, each
-// of them waits until the sinks have handled the rows that were placed in front of it. So rounds
-// are then so small that the sinks need about kWait for one, the next round begins when they have
-// it, and a rest follows each, because reading takes CPU time from all else. Pure and not
+// of them waits until the sinks have handled the rows that were placed in front of it. Then a round
+// is so small that the sinks need about kWait for it. The next round begins when the sinks have it.
+// A rest follows each round, because reading takes CPU time from everything else. Pure and not
 // synchronized.
 #pragma once
 
@@ -23,7 +23,7 @@ class GiveWay {
   static constexpr Duration kLook = std::chrono::milliseconds(250);
   static constexpr uint64_t kBusy = 20;  // events of the stream a second
 
-  // `events`: of the stream until now, without rows of backfills.
+  // `events`: count of the stream's events so far, without rows of backfills.
   void look(uint64_t events, TimePoint now) {
     if (now < looked_at_ + kLook) return;
     const double seconds = std::chrono::duration<double>(now - looked_at_).count();
@@ -37,10 +37,10 @@ class GiveWay {
 
   bool is_busy() const { return busy_; }
 
-  // At most, of the next round.
+  // The limit of the next round.
   size_t bytes() const { return busy_ ? bytes_ : kMost; }
 
-  // The sinks needed so long for a round of so many bytes.
+  // The sinks needed `time` for a round of `bytes`.
   void handled(size_t bytes, Duration time) {
     if (time > 2 * kWait) {
       bytes_ = std::max(bytes_ / 2, kLeast);
@@ -49,7 +49,7 @@ class GiveWay {
     }
   }
 
-  // After a round that took so long.
+  // How long to rest after a round that took `round`.
   static Duration rest(Duration round) { return std::min<Duration>(2 * round, kLongestRest); }
 
  private:

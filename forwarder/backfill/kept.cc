@@ -9,7 +9,7 @@ namespace walspout {
 
 namespace {
 
-constexpr size_t kEach = 96;  // of a change, beside its texts
+constexpr size_t kEach = 96;  // bytes of a change, beside its texts
 
 }  // namespace
 

@@ -1,8 +1,8 @@
-// What was delivered of one table and a snapshot may not see: changes that are newer than the rows
-// that a backfill reads.
+// Delivered changes of one table that a snapshot may not see: newer than the rows that a backfill
+// reads.
 //
-// A transaction is kept from its delivery until it is visible. Keys are compared by the bytes of
-// the `key` object. Pure and not synchronized.
+// A transaction is kept from its delivery until it is visible to a snapshot. Keys are compared by
+// the bytes of the `key` object. Pure and not synchronized.
 #pragma once
 
 #include <cstdint>
@@ -21,67 +21,67 @@
 
 namespace walspout {
 
-// An update that lacks columns, because they did not change.
+// An update without the columns that did not change.
 struct PartialChange {
   std::string after;    // the object
   std::string members;  // its members, see source/members.h
   std::shared_ptr<const Table> table;
 };
 
-// What the receiver has of a row that was read.
+// What the receiver already has of a row that was read.
 struct Fate {
-  bool dropped = false;                        // all of it, or it knows that the row is gone
-  std::vector<const PartialChange*> partials;  // if not: newer values, the latest last
+  bool dropped = false;                        // the whole row, or the fact that it is gone
+  std::vector<const PartialChange*> partials;  // otherwise: newer values, the latest last
 };
 
 class Kept {
  public:
-  // The budget outlives it.
+  // The budget outlives this object.
   explicit Kept(KeptBudget& budget) : budget_(budget) {}
   ~Kept() { clear(); }
   Kept(const Kept&) = delete;
   Kept& operator=(const Kept&) = delete;
 
-  // An event of the table was delivered. `detail`: nothing, if the frame tells nothing more; the
-  // event lacks no column then. Returns a key whose row the receiver may not have as a whole: it
-  // has to be read again.
+  // An event of the table was delivered. `detail`: empty if the frame has no details; then the
+  // event has all columns. Returns a key if the receiver may lack columns of its row: the row has
+  // to be read again.
   struct Arrival {
     std::string key;
-    std::string from;  // the key that the row had before; empty: it had none, or it is not known
-    bool entered = false;  // it had none: it comes from outside of the row filter
+    std::string from;      // the key before; empty: none, or unknown
+    bool entered = false;  // no key before: the row was outside of the row filter
   };
   std::optional<Arrival> add(uint32_t xid, const Event& event, const EventDetail& detail,
                              const std::shared_ptr<const Table>& table);
 
-  // Whether the receiver may lack columns of the row at the event's key: it has come there from
-  // another key, or from outside of the row filter.
+  // Whether the receiver may lack columns of the row at the event's key. The row came from another
+  // key, or from outside of the row filter.
   static bool comes_in_part(const Event& event, const EventDetail& detail) {
     return !detail.members.empty() && (event.op == 'c' || (event.op == 'u' && event.barrier));
   }
   static Arrival arrival(const Event& event, const EventDetail& detail);
 
-  // Forgets what the snapshot sees.
+  // Forgets transactions that the snapshot sees.
   void prune(const Snapshot& snapshot);
 
   void clear();
 
-  // The commit record of the first transaction that is kept; 0: there is no transaction.
+  // The commit record of the first kept transaction; 0: there is none.
   Lsn first() const { return transactions_.empty() ? Lsn{} : transactions_.front().lsn; }
 
-  // Rows that were read with one snapshot, and what became of them since.
+  // Changes of rows since one snapshot.
   class Newer {
    public:
     Newer(const Kept& kept, const Snapshot& snapshot);
 
-    // Rows that were read are of no use: too much is newer, and what it concerns is not known.
+    // The rows read with the snapshot are useless: there were too many newer changes to keep them.
     bool is_unknown() const { return unknown_; }
 
     bool empty() const { return fates_.empty() && !truncated_; }
 
-    // Of the row with that key; null: it is as it was read.
+    // The fate of the row with that key; null: unchanged since it was read.
     const Fate* fate(std::string_view key) const;
 
-    // Whether that key has to be read again because of what is newer.
+    // Whether a newer change requires that key to be read again.
     bool is_moved_to(std::string_view key) const { return moved_.contains(key); }
 
    private:
@@ -96,9 +96,9 @@ class Kept {
 
  private:
   enum class Kind {
-    kWhole,    // the receiver has the row, or knows that there is no such row
-    kPartial,  // it has some columns
-    kMoved,    // it has some columns, of a row that came to this key
+    kWhole,    // the receiver has the row, or knows that it is gone.
+    kPartial,  // the receiver has some columns.
+    kMoved,    // likewise, of a row that moved to this key.
     kTruncate,
   };
   struct Change {
@@ -109,7 +109,7 @@ class Kept {
   struct Transaction {
     uint32_t xid = 0;
     Lsn lsn;
-    bool unknown = false;  // there was no room for its changes
+    bool unknown = false;  // its changes did not fit the budget
     size_t bytes = 0;
     std::vector<Change> changes;
   };
@@ -118,7 +118,7 @@ class Kept {
   void forget_changes(Transaction& transaction);
 
   KeptBudget& budget_;
-  std::deque<Transaction> transactions_;  // as they were delivered
+  std::deque<Transaction> transactions_;  // in the order of delivery
 };
 
 }  // namespace walspout

@@ -9,7 +9,7 @@ void ReadAgain::load(std::vector<std::pair<uint64_t, std::string>> saved) {
     taken_ = next_ = std::max(next_, number + 1);
     const size_t bytes = kEach + key.size();
     const auto [at, is_new] = keys_.try_emplace(std::move(key), Key{number});
-    if (!is_new) {  // it was removed and added again, and the first save of that failed
+    if (!is_new) {  // removed and added again, after a failed save
       removed_.push_back(number);
       continue;
     }
@@ -74,9 +74,9 @@ KeyChanges ReadAgain::take_changes() {
   return {saving_all_, saving_, saving_removed_};
 }
 
-// Where a save has failed, perhaps only its answer is lost.
+// After a failed save, perhaps only the server's answer was lost.
 void ReadAgain::saved(bool good) {
-  if (!good && all_) saving_.clear();  // what was cleared meanwhile is cleared in the database, too
+  if (!good && all_) saving_.clear();  // keys cleared meanwhile are cleared in the database too
   if (!good && !all_) {
     all_ = saving_all_;
     removed_.insert(removed_.end(), saving_removed_.begin(), saving_removed_.end());

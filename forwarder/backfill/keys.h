@@ -1,9 +1,8 @@
-// The keys of rows that a backfill has to read again, and what of them the database does not know
-// yet.
+// The keys of rows that a backfill has to read again, and which of them the database lacks.
 //
-// A key waits until its row has been placed in the stream, and stays, as pending, until every sink
-// has that row. The database has both kinds. Each key has a number there, so that a save names only
-// what has changed since the one before. Pure and not synchronized.
+// A key waits until its row is placed in the stream, and is pending until every sink has that row.
+// The database has both kinds. Each key has a number there, so that a save lists only the changes
+// since the last save. Pure and not synchronized.
 #pragma once
 
 #include <cstddef>
@@ -19,34 +18,34 @@
 
 namespace walspout {
 
-// What a save has to do to the keys in the database, in this order.
+// The changes that a save makes to the keys in the database, in this order.
 struct KeyChanges {
-  bool all = false;                                     // forget all keys that are there
-  std::vector<std::pair<uint64_t, std::string>> add{};  // by number; perhaps they are there already
-  std::vector<uint64_t> remove{};                       // perhaps they are not there
+  bool all = false;                                     // delete all keys.
+  std::vector<std::pair<uint64_t, std::string>> add{};  // by number; may exist already.
+  std::vector<uint64_t> remove{};                       // may not exist.
 
   bool empty() const { return !all && add.empty() && remove.empty(); }
 };
 
 class ReadAgain {
  public:
-  // The budget outlives it. It may be exceeded: that is for the owner to notice.
+  // The budget outlives this object. Keys may exceed the budget: the owner has to check.
   explicit ReadAgain(KeptBudget& budget) : budget_(budget) {}
   ~ReadAgain() { budget_.used -= bytes_; }
   ReadAgain(const ReadAgain&) = delete;
   ReadAgain& operator=(const ReadAgain&) = delete;
 
-  // As the database has it.
+  // Loads the keys of the database.
   void load(std::vector<std::pair<uint64_t, std::string>> saved);
 
-  // The row is to be read, also if it was read and is pending.
+  // The row has to be read, even if it was read and is pending.
   void add(std::string key);
 
-  // The row has been placed in the stream. Says which time that was, for remove().
+  // The row has been placed in the stream. Returns the number of the placement, for remove().
   uint64_t place(const std::string& key);
 
-  // Every sink has the row as it was placed then. The key stays if it waits again, or was placed
-  // again since.
+  // Every sink has the row of this placement. The key stays if it waits again, or was placed again
+  // since.
   void remove(const std::string& key, uint64_t place);
 
   void clear();
@@ -56,31 +55,31 @@ class ReadAgain {
   bool empty() const { return keys_.empty(); }
   size_t bytes() const { return bytes_; }
 
-  // Some that wait.
+  // Up to `most` waiting keys.
   std::vector<std::string> some(size_t most) const;
 
-  // What has changed since the last save. What is taken is to be followed by saved().
+  // The changes since the last save. The caller must call saved() afterwards.
   KeyChanges take_changes();
   void saved(bool good);
 
  private:
   struct Key {
     uint64_t number = 0;
-    uint64_t place = 0;  // the last time
+    uint64_t place = 0;  // the last placement
   };
-  static constexpr size_t kEach = 256;  // bytes of a key, beside its text
+  static constexpr size_t kEach = 256;  // bytes of a key beside its text
 
   KeptBudget& budget_;
   size_t bytes_ = 0;
   uint64_t next_ = 1;
-  uint64_t taken_ = 1;  // a save that was begun may have those before this number
+  uint64_t taken_ = 1;  // keys below this number may be in the database
   uint64_t places_ = 0;
   std::map<std::string, Key, std::less<>> keys_;
-  std::set<std::string_view> waiting_;                    // of these keys
-  std::map<uint64_t, std::string_view> added_;            // likewise; the database has them not
-  std::vector<uint64_t> removed_;                         // the database may have them
-  bool all_ = false;                                      // the database has others
-  std::vector<std::pair<uint64_t, std::string>> saving_;  // added
+  std::set<std::string_view> waiting_;                    // of these keys.
+  std::map<uint64_t, std::string_view> added_;            // likewise; not in the database yet.
+  std::vector<uint64_t> removed_;                         // may be in the database.
+  bool all_ = false;                                      // the database has keys to delete.
+  std::vector<std::pair<uint64_t, std::string>> saving_;  // being added by a save.
   std::vector<uint64_t> saving_removed_;
   bool saving_all_ = false;
 };

@@ -15,10 +15,10 @@ constexpr std::array kStates = {"requested", "waiting",  "running", "paused",
                                 "done",      "canceled", "failed"};
 const EventDetail kNothing;
 constexpr size_t kKeysAtOnce = 1000;
-constexpr size_t kMostBytes = 4u << 20;    // of a chunk, where there is no other limit
+constexpr size_t kMostBytes = 4u << 20;    // of a chunk without another limit
 constexpr size_t kLeastBytes = 64u << 10;  // of a chunk
 constexpr size_t kMostLooks = 1000;
-constexpr int64_t kFewRows = 1000;  // of a table that shares its round with many
+constexpr int64_t kFewRows = 1000;  // of a table that may share its round with many others
 
 }  // namespace
 
@@ -77,12 +77,12 @@ void Ledger::load(std::vector<BackfillRecord> records, const std::set<int64_t>& 
     targets_[target->record.id] = std::move(target);
   }
   limit_keys();
-  // Requests that were made while no forwarder ran.
+  // Finds requests that were made while no forwarder ran.
   looks_.push_back(0);
   update();
 }
 
-// The record says how far it was saved.
+// The record has the saved progress.
 void Ledger::begin(Target& target) {
   BackfillRecord& record = target.record;
   target.generation = target.record_generation = ++generations_;
@@ -100,7 +100,7 @@ void Ledger::reconnect() {
   for (auto& [id, target] : targets_) void_reads(*target);
 }
 
-// What was read and not placed is read again.
+// Rows that were read and not placed are read again.
 void Ledger::void_reads(Target& target) {
   target.generation = ++generations_;
   target.read = target.placed;
@@ -143,7 +143,7 @@ void Ledger::observe(const Chunk& chunk, uint32_t open_xid) {
     if (may_lack_columns(target, *arrival)) {
       add_key(target, std::move(arrival->key), event.lsn);
     } else if (target.restarted && !target.wrong && !target.unsaved_key) {
-      // The database still has the progress of before, to which this key would belong.
+      // The database still has the old progress, to which this key would belong.
       target.unsaved_key = event.lsn;
       target.version++;
       unfinished_ = true;
@@ -152,9 +152,9 @@ void Ledger::observe(const Chunk& chunk, uint32_t open_xid) {
   limit_keys();
 }
 
-// Until the backfill has ended, which is when its end is saved. Before the barrier is taken, a
-// table of which no row was read needs no key: each snapshot will see what comes now. Once all rows
-// have been placed, a row that moves to another key is whole, unless it waits to be read again.
+// Applies until the end of the backfill is saved. Before the barrier is taken, a table without any
+// rows read needs no key: each later snapshot sees this change. Once all rows are placed, a row
+// that moves to another key is whole, unless its old key waits to be read again.
 bool Ledger::may_lack_columns(const Target& target, const Kept::Arrival& arrival) {
   const Cursor& placed = target.placed;
   if (!target.asked_barrier && placed.after.empty() && !placed.end) return false;
@@ -162,8 +162,8 @@ bool Ledger::may_lack_columns(const Target& target, const Kept::Arrival& arrival
   return arrival.from.empty() || target.again.waits(arrival.from);
 }
 
-// The receiver may lack columns of that row: it has to be read again. Until that is saved, the
-// transaction has to come again after a crash.
+// The receiver may lack columns of that row, so the row has to be read again. Until the key is
+// saved, the transaction must be sent again after a crash.
 void Ledger::add_key(Target& target, std::string key, Lsn lsn) {
   target.again.add(std::move(key));
   target.ending = target.end_saving = false;
@@ -172,8 +172,7 @@ void Ledger::add_key(Target& target, std::string key, Lsn lsn) {
   unfinished_ = true;
 }
 
-// The keys that are to be read again have a bound. What passes it is found by reading all rows
-// again.
+// Bounds the memory of keys to read again. Beyond the bound, all rows of a table are read again.
 void Ledger::limit_keys() {
   while (key_budget_.used > key_budget_.capacity) {
     const auto most = std::max_element(targets_.begin(), targets_.end(), [](auto& a, auto& b) {
@@ -185,8 +184,8 @@ void Ledger::limit_keys() {
   }
 }
 
-// From the first row on, and behind a barrier that is yet to be taken. So all that was delivered by
-// now is visible to each snapshot that comes, and no key is needed for it.
+// Starts again from the first row, after a new barrier. Everything delivered until now is visible
+// to each later snapshot, so it needs no key.
 void Ledger::begin_again(Target& target) {
   BackfillRecord& record = target.record;
   target.again.clear();
@@ -211,7 +210,7 @@ void Ledger::end(Target& target, BackfillState state) {
   target.unsaved_key = target.saving_key = Lsn{};
 }
 
-// There was no memory for a chunk.
+// There was not enough memory for a chunk.
 void Ledger::read_less(Target& target) {
   void_reads(target);
   if (target.most_bytes > kLeastBytes) {
@@ -233,7 +232,7 @@ std::vector<Chunk> Ledger::place(uint64_t number, const Mark& mark) {
     Round round = std::move(rounds_.front());
     rounds_.pop_front();
     waiting_bytes_ -= round.bytes;
-    if (round.number != number) {  // marks come in order: it is lost
+    if (round.number != number) {  // marks come in order, so this round's mark is lost
       for (const ReadResult& result : round.reads) {
         if (Target* target = find(result.request.id)) void_reads(*target);
       }
@@ -241,7 +240,7 @@ std::vector<Chunk> Ledger::place(uint64_t number, const Mark& mark) {
     }
     uint64_t index = 0;
     for (ReadResult& result : round.reads) place(result, *round.snapshot, mark, index, out);
-    // Rounds that wait were read later: their snapshots see at least as much.
+    // Waiting rounds were read later, so their snapshots see at least as much.
     for (auto& [id, target] : targets_) target->kept.prune(*round.snapshot);
   }
   return out;
@@ -264,7 +263,7 @@ void Ledger::place(ReadResult& result, const Snapshot& snapshot, const Mark& mar
   RowsPlace place{mark.lsn, mark.time, index};
   std::set<std::string> again;
   for (Chunk& rows : result.rows) {
-    std::optional<std::vector<std::string>> changed = lay_over(rows, newer, place);
+    std::optional<std::vector<std::string>> changed = apply_newer(rows, newer, place);
     if (!changed) {
       read_less(*target);
       return;
@@ -332,7 +331,7 @@ bool Ledger::handled(uint64_t events) {
     Placing& placing = placings_.front();
     Target* target = find(placing.id);
     if (!target || is_finished(target->record.state)) continue;
-    // A table that was started again has forgotten what was placed before.
+    // A table that was started again has forgotten earlier placements.
     if (placing.generation < target->record_generation) continue;
     moved = true;
     target->durable = placing.cursor;
@@ -340,14 +339,14 @@ bool Ledger::handled(uint64_t events) {
     for (const auto& [key, place] : placing.keys) target->again.remove(key, place);
     target->version++;
     if (placing.done) target->checking = false;
-    // Until that is saved, it has not ended.
+    // The backfill ends when that is saved.
     if (placing.done && !target->again.any_waits()) target->ending = true;
   }
   if (moved) update();
   return moved;
 }
 
-// Nothing at or behind this may be confirmed because of that backfill; 0: all may be.
+// Because of that backfill, nothing at or behind this position may be confirmed; 0: no limit.
 Lsn Ledger::held_by(const Target& target) {
   Lsn hold;
   for (const Lsn lsn : {target.kept.first(), target.unsaved_key, target.saving_key}) {
@@ -376,7 +375,7 @@ std::set<int64_t> Ledger::holding() const {
   return ids;
 }
 
-// Before the barrier is taken nothing of them has to be kept.
+// Before the next barrier nothing has to be kept for them.
 void Ledger::give_up(const std::set<int64_t>& ids) {
   std::lock_guard lock(mutex_);
   for (const int64_t id : ids) {
@@ -416,7 +415,7 @@ void Ledger::add(BackfillRecord record, bool again) {
   }
   std::unique_ptr<Target>& place = targets_[target->record.id];
   if (place) {
-    // What the database does not have has to come again until it has this.
+    // Until this is saved, unsaved keys of before must be sent again after a crash.
     target->unsaved_key = place->saving_key ? place->saving_key : place->unsaved_key;
   }
   place = std::move(target);
@@ -436,7 +435,7 @@ void Ledger::set_state(int64_t id, BackfillState state) {
     target->keeping = false;
     target->kept.clear();
   } else if (state == BackfillState::kRequested) {
-    // What was delivered meanwhile was not kept: it waits at the barrier again.
+    // Changes delivered meanwhile were not kept, so a new barrier is needed.
     target->keeping = true;
     target->record.barrier = 0;
   }
@@ -454,7 +453,7 @@ void Ledger::ask_barrier(const std::vector<int64_t>& ids) {
   }
 }
 
-// One that has begun again since needs another barrier.
+// A backfill that has begun again since needs another barrier.
 void Ledger::set_barrier(int64_t id, uint64_t barrier) {
   std::lock_guard lock(mutex_);
   Target* target = find(id);
@@ -485,10 +484,10 @@ void Ledger::set_held_up(int64_t id, std::string by) {
   if (Target* target = find(id)) target->record.held_up_by = std::move(by);
 }
 
-void Ledger::saw(const Snapshot& snapshot) {
+void Ledger::use_snapshot(const Snapshot& snapshot) {
   std::lock_guard lock(mutex_);
   for (auto& [id, target] : targets_) {
-    // What waits for its mark was read before, and may not see what this snapshot sees.
+    // Rounds that wait for their mark were read earlier, and may not see what this snapshot sees.
     if (rounds_.empty()) target->kept.prune(snapshot);
     BackfillRecord& record = target->record;
     if (record.state != BackfillState::kWaiting || !record.barrier) continue;
@@ -517,7 +516,7 @@ std::vector<ReadRequest> Ledger::next(size_t tables, size_t large, TimePoint now
     ReadRequest request{Kind::kScan, record.id, target.generation, record};
     request.table.cursor = target.read.after;
     request.most_bytes = target.most_bytes;
-    // Where there are many keys to read again, they come before more rows.
+    // If there are many keys to read again, they come before more rows.
     const bool drains = target.again.any_waits() && key_budget_.used > key_budget_.capacity / 2;
     if (target.read.end || drains) {
       if (target.reading_again || target.checking) continue;
@@ -538,7 +537,7 @@ std::vector<ReadRequest> Ledger::next(size_t tables, size_t large, TimePoint now
   return requests;
 }
 
-void Ledger::bring(Round round) {
+void Ledger::add_round(Round round) {
   std::lock_guard lock(mutex_);
   for (const ReadResult& result : round.reads) {
     Target* target = find(result.request.id);
@@ -605,7 +604,7 @@ bool Ledger::saved(int64_t id, uint64_t version, bool good) {
       target->restarted = 0;
       target->wrong = false;
     }
-    // A key that came meanwhile lets it go on.
+    // A key added meanwhile clears end_saving, and the backfill continues.
     if (target->end_saving) {
       end(*target, BackfillState::kDone);
       target->saved = target->version;

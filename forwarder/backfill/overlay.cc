@@ -19,7 +19,7 @@ Span moved(Span span, size_t by) {
   return span;
 }
 
-// Writes the id in front of what follows it, and lets the document begin there.
+// Writes the id right before the rest of the document, and moves the document's begin.
 void fill_in_id(Event& event) {
   std::array<char, kOpenIdSize> begin;
   char* p = begin.data();
@@ -32,7 +32,7 @@ void fill_in_id(Event& event) {
   put(kIdEnd);
   const auto size = static_cast<size_t>(p - begin.data());
   const size_t by = kOpenIdSize - size;
-  // The bytes are those of a message that its chunk owns, and no other thread has seen yet.
+  // The chunk owns the message with these bytes, and no other thread has seen them.
   char* document = const_cast<char*>(event.document.data());
   std::memcpy(document + by, begin.data(), size);
   event.document.remove_prefix(by);
@@ -40,7 +40,7 @@ void fill_in_id(Event& event) {
   event.set_row(moved(event.before_span(), by), moved(event.after_span(), by));
 }
 
-// A column's value on its way into a merged row.
+// A column's value for a merged row.
 struct Value {
   Member member;
   std::string_view text;  // kHere
@@ -61,7 +61,7 @@ std::vector<Value> values_of(std::string_view object, std::string_view members, 
   return values;
 }
 
-// A document as long as it will be, or as long as it is already.
+// Writes a document, or only counts its bytes.
 class Writer {
  public:
   explicit Writer(char* to) : to_(to) {}  // null: only counts
@@ -77,7 +77,7 @@ class Writer {
   size_t size_ = 0;
 };
 
-// The row's document with these values in `after`; where that is.
+// Writes the row's document with these values in `after`. Returns the span of `after`.
 Span write(Writer& to, const Event& row, const std::vector<Value>& values,
            std::string_view elided) {
   const uint32_t begin = row.after_span().begin;
@@ -96,7 +96,7 @@ Span write(Writer& to, const Event& row, const std::vector<Value>& values,
   return after;
 }
 
-// The member for those that were left out.
+// The member that lists the elided values.
 std::string elided_of(const Table& table, const std::vector<Value>& values) {
   std::string elided;
   for (size_t i = 0; i < values.size(); i++) {
@@ -108,7 +108,7 @@ std::string elided_of(const Table& table, const std::vector<Value>& values) {
   return elided.empty() ? elided : elided + "}";
 }
 
-// Gives a row the newer values. The chunk owns its new document. False: there is no memory for it.
+// Gives a row the newer values. The chunk owns the new document. False: not enough memory.
 bool merge(Chunk& rows, Event& row, std::string_view members, const Fate& fate, Allocate allocate) {
   const size_t columns = row.table->columns.size();
   std::vector<Value> values = values_of(row.after(), members, columns);
@@ -167,8 +167,8 @@ std::optional<std::vector<std::string>> lay(Chunk& rows, const Kept::Newer& newe
 
 }  // namespace
 
-std::optional<std::vector<std::string>> lay_over(Chunk& rows, const Kept::Newer& newer,
-                                                 RowsPlace& place, Allocate allocate) {
+std::optional<std::vector<std::string>> apply_newer(Chunk& rows, const Kept::Newer& newer,
+                                                    RowsPlace& place, Allocate allocate) {
   try {
     return lay(rows, newer, place, allocate);
   } catch (const std::bad_alloc&) {

@@ -1,9 +1,9 @@
-// Rows that a backfill has read become events, at the place in the stream where its mark came.
+// Turns the rows of a backfill into events, at the mark's place in the stream.
 //
-// What was delivered and is newer than the rows is laid over them. A row that the receiver has as a
-// whole, or knows to be gone, is dropped. A row of which it has newer values of some columns goes
-// out with these values, and with its own ones for all other columns. So no value is lost, and no
-// value goes back to an older one. JSON is not parsed: frames say where the members of a row are.
+// Delivered changes that are newer are laid over the rows. A row is dropped if the receiver has the
+// whole row, or knows that it is gone. If the receiver has newer values of some columns, the row is
+// sent with these values and its own values of the others. So no value is lost, and no value
+// returns to an older one. JSON is not parsed: frames say where the members of a row are.
 //
 // Pure.
 #pragma once
@@ -26,12 +26,13 @@ struct RowsPlace {
   uint64_t index = 0;  // of the next event
 };
 
-// Gives the chunk's rows their ids, and lays over them what is newer. Events that are dropped are
-// taken out of the chunk; it may have none then. Moves the place's index on. Returns the keys of
-// rows that have to be read again, as their columns have changed meanwhile. Nothing: there is no
-// memory for that, and neither chunk nor place are of use. `allocate` is as malloc().
+// Gives the chunk's rows their ids, and lays newer changes over them. Removes dropped events from
+// the chunk, which may become empty. Advances the place's index. Returns the keys of rows to read
+// again because the table's columns have changed. Nothing: not enough memory; then chunk and place
+// are unusable. `allocate` works like malloc().
 using Allocate = void* (*)(size_t);
-std::optional<std::vector<std::string>> lay_over(Chunk& rows, const Kept::Newer& newer,
-                                                 RowsPlace& place, Allocate allocate = std::malloc);
+std::optional<std::vector<std::string>> apply_newer(Chunk& rows, const Kept::Newer& newer,
+                                                    RowsPlace& place,
+                                                    Allocate allocate = std::malloc);
 
 }  // namespace walspout

@@ -23,29 +23,29 @@ constexpr Duration kSave = std::chrono::milliseconds(500);
 constexpr Duration kLookAgain = std::chrono::seconds(5);
 constexpr Duration kLookSoon = std::chrono::milliseconds(100);
 constexpr Duration kSee = std::chrono::milliseconds(100);
-constexpr Duration kLocked = std::chrono::seconds(5);      // until a locked table is tried again
-constexpr Duration kMostPause = std::chrono::seconds(10);  // while WAL is held
-constexpr Duration kPatience = std::chrono::seconds(30);   // until a slot that is held is a trouble
+constexpr Duration kLocked = std::chrono::seconds(5);      // until a locked table is retried
+constexpr Duration kMostPause = std::chrono::seconds(10);  // between attempts
+constexpr Duration kPatience = std::chrono::seconds(30);   // until a held slot counts as trouble
 constexpr Duration kWarnAgain = std::chrono::minutes(10);
 constexpr uint64_t kMostHeld = 1ull << 30;  // bytes of WAL
 constexpr Duration kTell = std::chrono::seconds(10);
 constexpr size_t kTargets = 256;
 constexpr size_t kTablesAtOnce = 64;
-constexpr size_t kTablesOfConnection = 2000;  // a server process keeps what it knows of each table
-constexpr size_t kRounds = 3;                 // that wait for their marks
+constexpr size_t kTablesOfConnection = 2000;  // a backend caches what it knows of each table
+constexpr size_t kRounds = 3;                 // waiting for their marks
 constexpr size_t kMostRows = 1'000'000;
 constexpr size_t kWaitingBytes = 12u << 20;
 constexpr int kRoundTime = 100;                            // milliseconds
 constexpr int kShortRoundTime = 5;                         // likewise, while the stream is busy
-constexpr Duration kLongestWay = std::chrono::seconds(1);  // that a round gives way for
-constexpr uint64_t kMostLag = 256ull << 20;  // bytes of log that the stream may be behind
+constexpr Duration kLongestWay = std::chrono::seconds(1);  // that a round waits for the sinks
+constexpr uint64_t kMostLag = 256ull << 20;                // bytes of WAL that the stream may lag
 
 std::string make_nonce() {
   std::random_device device;
   return std::to_string(uint64_t{device()} << 32 | device());
 }
 
-// Whether the same statement may succeed later by itself.
+// Whether the same statement may succeed later without a fix.
 bool may_pass(const std::string& sqlstate) {
   for (const std::string_view state : {"08", "40", "53", "55006", "55P03", "57", "58", "XX"}) {
     if (sqlstate.starts_with(state)) return true;
@@ -105,7 +105,7 @@ void Reader::run() {
       continue;
     }
     Result<void> worked = work();
-    if (worked && save_failed_) continue;  // what could be done beside does not count
+    if (worked && save_failed_) continue;  // other successful work does not count
     if (worked) {
       trouble_.set("");
       failing_since_.reset();
@@ -117,7 +117,7 @@ void Reader::run() {
     failed(worked.error());
     const Milliseconds pause =
         std::min(backoff_.next(), std::chrono::duration_cast<Milliseconds>(kMostPause));
-    log(LogLevel::kWarn, "the backfill could not go on, will try again",
+    log(LogLevel::kWarn, "the backfill could not continue, will try again",
         {{"pipeline", pipeline_}, {"wait_ms", pause.count()}, {"error", worked.error().message()}});
     wait(pause);
   }
@@ -131,8 +131,8 @@ uint64_t Reader::held_bytes() const {
   return hold && end > hold.value ? end - hold.value : 0;
 }
 
-// What was delivered since is to come again after a crash, as the database does not have what a
-// backfill needs of it. So while that cannot be saved, the slot keeps WAL.
+// While keys cannot be saved, the changes delivered since must be sent again after a crash. So the
+// slot retains WAL meanwhile.
 void Reader::failed(const Error& error) {
   const TimePoint now = Clock::now();
   trouble_.set(error.message());
@@ -145,11 +145,11 @@ void Reader::failed(const Error& error) {
   const std::string remedy =
       restarts_.is_possible()
           ? "let the role connect and use walspout.backfills. Beyond 1 GiB the backfills begin "
-            "again, and the WAL is let go"
+            "again, and the WAL is released"
           : "let the role connect and use walspout.backfills, or end the backfills with walspout "
             "backfill --cancel. With `state`, backfills would begin again beyond 1 GiB, and the "
-            "WAL be let go";
-  log(LogLevel::kWarn, "the slot keeps WAL, as a backfill cannot save how far it is",
+            "WAL be released";
+  log(LogLevel::kWarn, "the slot keeps WAL, as a backfill cannot save its progress",
       {{"pipeline", pipeline_},
        {"slot", config_.slot},
        {"held_bytes", held},
@@ -158,18 +158,18 @@ void Reader::failed(const Error& error) {
        {"remedy", remedy}});
 }
 
-// The file comes first: what the database has is wrong as soon as the WAL is gone.
+// The file is written first: the database's progress is wrong as soon as the WAL is gone.
 void Reader::give_up() {
   if (!restarts_.is_possible()) return;
   const std::set<int64_t> ids = ledger_.holding();
   Result<void> written = restarts_.write(ids);
   if (!written) {
-    log(LogLevel::kWarn, "the slot goes on to keep WAL",
+    log(LogLevel::kWarn, "the slot continues to keep WAL",
         {{"pipeline", pipeline_}, {"error", written.error().message()}});
     return;
   }
   log(LogLevel::kWarn,
-      "backfills begin again, as the slot has kept 1 GiB of WAL for them: that WAL is let go",
+      "backfills begin again, as the slot has kept 1 GiB of WAL for them: that WAL is released",
       {{"pipeline", pipeline_}, {"backfills", ids.size()}});
   ledger_.give_up(ids);
 }
@@ -206,7 +206,7 @@ Result<void> Reader::work() {
   Result<void> passed = pass_barrier();
   if (passed && now >= saved_at_ + kSave) passed = save();
   if (!passed) return passed;
-  tell();
+  log_progress();
   bool has_read = false;
   if (has_room()) {
     Result<bool> done = read();
@@ -228,13 +228,13 @@ Result<std::vector<Row>> Reader::ask(const std::string& statement) {
   return std::move(*rows);
 }
 
-// Finds new requests, and those that somebody has ended, paused or resumed.
+// Finds new requests, and requests that were canceled, paused or resumed.
 Result<void> Reader::look() {
   looked_at_ = Clock::now();
   auto there = ask(find_extension());
   if (!there) return Failure(std::move(there.error()));
   if (there->empty() || text(there->front(), 0) != "t" || text(there->front(), 2) != "t") {
-    // Any role can write a mark that asks for this look.
+    // Any role can write a mark that triggers this look.
     ledger_.give_up_looks();
     if (!std::exchange(unable_said_, true)) {
       const bool missing = there->empty() || text(there->front(), 0) != "t";
@@ -326,13 +326,14 @@ Result<void> Reader::save() {
          {"error", each.record.error}});
   }
   save_failed_ = !done;
-  if (!done) return in("could not save how far the backfill is", std::move(done.error()));
+  if (!done)
+    return with_prefix("could not save the progress of the backfill", std::move(done.error()));
   if (had_wrong && !ledger_.any_wrong()) restarts_.remove();
   return {};
 }
 
-// No row is read before all transactions have ended that may have been delivered in part, or not at
-// all: those that began before their table was observed.
+// No row is read before all transactions end that began before their table was observed. Such
+// transactions may have been observed only in part, or not at all.
 Result<void> Reader::pass_barrier() {
   std::vector<int64_t> fresh;
   uint64_t waits = 0;
@@ -374,11 +375,11 @@ Result<void> Reader::see() {
   if (!seen) return Failure(std::move(seen.error()));
   const auto snapshot = Snapshot::parse(seen->empty() ? "" : text(seen->front(), 0));
   if (!snapshot) return retry("the server has a snapshot that is not understood");
-  ledger_.saw(*snapshot);
+  ledger_.use_snapshot(*snapshot);
   return {};
 }
 
-// Whether source and sinks can take more now.
+// Whether the source and the sinks can take more now.
 bool Reader::has_room() const {
   if (ledger_.waiting_rounds() >= kRounds) return false;
   const size_t capacity = queue_.capacity();
@@ -408,10 +409,10 @@ Result<bool> Reader::read() {
   }
   Result<void> understood = understand(*rows, requests, round, began);
   if (!understood) return Failure(std::move(understood.error()));
-  // The mark may come before its statement has returned.
+  // The mark may arrive before its statement returns.
   const uint64_t number = round.number;
   const size_t bytes = round.bytes;
-  ledger_.bring(std::move(round));
+  ledger_.add_round(std::move(round));
   auto marked = ask(emit_mark(nonce_ + " " + std::to_string(number)));
   if (!marked) {
     ledger_.give_back(requests);
@@ -428,11 +429,11 @@ Result<bool> Reader::read() {
   return true;
 }
 
-// Until the sinks have the round, and a rest is over.
+// Waits until the sinks have the round, and rests.
 void Reader::give_way(size_t bytes, TimePoint began) {
   const TimePoint latest = Clock::now() + kLongestWay;
   while (!stop_ && ledger_.waiting_rounds() > 0 && Clock::now() < latest) {
-    wait(std::chrono::milliseconds(5));  // its mark ends that
+    wait(std::chrono::milliseconds(5));  // until its mark arrives
   }
   const TimePoint placed = Clock::now();
   const uint64_t pushed = queue_.pushed();
@@ -451,7 +452,7 @@ void Reader::wait_until(TimePoint time) {
 // Reads rows into the round.
 ServerResult<std::vector<Row>> Reader::read_rows(const std::vector<ReadRequest>& requests,
                                                  Round& round) {
-  std::vector<size_t> copies;  // of which request
+  std::vector<size_t> copies;  // index of the request
   for (size_t i = 0; i < requests.size(); i++) {
     round.reads.push_back({requests[i]});
     if (requests[i].kind != ReadRequest::Kind::kCheck) copies.push_back(i);
@@ -476,7 +477,7 @@ ServerResult<std::vector<Row>> Reader::read_rows(const std::vector<ReadRequest>&
   return connection_->copy({read_round(config_, requests, limits)}, TimePoint::max(), take);
 }
 
-// What the server said beside the rows: the snapshot, and what shape the tables have.
+// Reads the snapshot and the shapes of the tables from the server's answer.
 Result<void> Reader::understand(const std::vector<Row>& rows,
                                 const std::vector<ReadRequest>& requests, Round& round,
                                 TimePoint began) {
@@ -506,8 +507,8 @@ Result<void> Reader::understand(const std::vector<Row>& rows,
   return {};
 }
 
-// The table was rewritten, re-created or renamed, or has another key: what was read of it, and what
-// was kept, may not be of that table.
+// The table was rewritten, re-created or renamed, or has another key. Rows that were read, and
+// changes that were kept, may belong to another table.
 Result<void> Reader::begin_again(const ReadRequest& request) {
   log(LogLevel::kWarn,
       "the table, its name, its partitions or its key have changed: its backfill begins again",
@@ -534,7 +535,7 @@ Result<void> Reader::fail(const std::vector<ReadRequest>& requests, ServerError 
   connection_.reset();
   if (error.sqlstate.empty()) return Failure(std::move(error.error));
   if (requests.size() > 1) {
-    // Which of them is at fault shows one at a time.
+    // Reading one table at a time shows which one fails.
     alone_ = true;
     return Failure(std::move(error.error));
   }
@@ -548,7 +549,7 @@ Result<void> Reader::fail(const std::vector<ReadRequest>& requests, ServerError 
     return begin_again(request);
   }
   if (!may_pass(error.sqlstate) && !request.table.shape.empty()) {
-    // Perhaps because of its key, or of what else the place is of no use without.
+    // The cause may be a changed key, or another change that makes the cursor useless.
     Result<void> opened = open();
     if (!opened) return opened;
     auto shape = ask(find_shape(request.table.relation));
@@ -573,7 +574,7 @@ Result<void> Reader::fail(const std::vector<ReadRequest>& requests, ServerError 
   return {};
 }
 
-void Reader::tell() {
+void Reader::log_progress() {
   const TimePoint now = Clock::now();
   if (now < told_at_ + kTell) return;
   const bool first = told_at_ == TimePoint{};

@@ -1,5 +1,6 @@
-// The thread of a backfill: finds requests, reads rows on an ordinary connection, and saves how far
-// each table is. It waits for the server, and the source's thread never waits for it.
+// The thread of the backfills: finds requests, reads rows on an ordinary connection, and saves the
+// progress of each table. The thread waits for the server; the source's thread never waits for this
+// one.
 //
 // One round reads rows of some tables with one snapshot, and commits a mark behind them. The next
 // round is read while the last one waits for its mark.
@@ -28,7 +29,7 @@ namespace walspout {
 
 class Reader {
  public:
-  // All are outlived by what they refer to.
+  // All references outlive this object.
   Reader(const std::string& pipeline, const SourceConfig& config, Ledger& ledger,
          const EventQueue& queue, const SourceStats& stats, const RestartFile& restarts);
   ~Reader() { stop(); }
@@ -37,19 +38,19 @@ class Reader {
 
   void start();
 
-  // Saves what there is to save, and ends. Waits for that, a few seconds at most.
+  // Saves the progress, and ends the thread. Waits a few seconds at most.
   void stop();
 
-  // There may be something to do. From any thread.
+  // Wakes the thread, because there may be work. From any thread.
   void wake() const { wake_(); }
 
-  // Why it cannot go on; empty: it can. Any thread.
+  // Why the thread cannot continue; empty: it can. Any thread.
   std::string trouble() const { return trouble_.get(); }
 
-  // Bytes of WAL that the slot keeps because of what the database does not have. Any thread.
+  // Bytes of WAL that the slot retains because of unsaved state. Any thread.
   uint64_t held_bytes() const;
 
-  // Of the marks of this life.
+  // The nonce in the marks of this process.
   const std::string& nonce() const { return nonce_; }
 
  private:
@@ -73,11 +74,11 @@ class Reader {
   Result<void> begin_again(const ReadRequest& request);
   void failed(const Error& error);
   void give_up();
-  void tell();
+  void log_progress();
   void wait(Duration time);
 
   const std::string& pipeline_;
-  SourceConfig config_;  // the DSN may change
+  SourceConfig config_;  // the DSN can change
   Ledger& ledger_;
   const EventQueue& queue_;
   const SourceStats& stats_;
@@ -86,19 +87,19 @@ class Reader {
   SharedText trouble_;
   std::optional<TimePoint> failing_since_;
   std::optional<TimePoint> warned_at_;
-  bool save_failed_ = false;  // the last one
+  bool save_failed_ = false;  // the last save failed
   Wake wake_;
   std::thread thread_;
   std::atomic<bool> stop_{false};
-  std::atomic<bool> leave_{false};  // at once
+  std::atomic<bool> leave_{false};  // end at once
   std::optional<Connection> connection_;
   Backoff backoff_;
   GiveWay way_;
   uint64_t marks_ = 0;
-  bool more_ = false;  // requests are left that were not loaded
+  bool more_ = false;  // some requests are not loaded yet
   bool unable_said_ = false;
   size_t tables_begun_ = 0;  // on this connection
-  bool alone_ = false;       // one table a round: a round has failed
+  bool alone_ = false;       // one table a round, after a failed round
   TimePoint saved_at_;
   TimePoint looked_at_;
   TimePoint seen_at_;

@@ -80,7 +80,7 @@ Result<std::set<int64_t>> RestartFile::read() const {
 Result<void> RestartFile::write(const std::set<int64_t>& ids) const {
   std::string text = std::string(kFirst) + "\n" + slot_ + "\n";
   for (const int64_t id : ids) text += std::to_string(id) + "\n";
-  // Of its own for each process: two may take turns.
+  // One for each process: two may take turns.
   const std::string temporary = path_ + "." + std::to_string(getpid());
   const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   bool written = fd >= 0 && write_synced(fd, text);

@@ -1,8 +1,8 @@
-// Which backfills have to begin again, kept in a file, as the database could not be told.
+// A file that lists backfills that must begin again, because the database could not be updated.
 //
-// The slot keeps WAL for what the database does not have of a backfill. Where it cannot be told for
-// long, the WAL is let go. From then on the progress in the database is wrong: this file says so,
-// until the database has another one. A request that is named without need is only read again.
+// The slot retains WAL for unsaved state of a backfill. If saving fails for too long, the WAL is
+// released. From then on the progress in the database is wrong. This file says so until the
+// progress is saved again. A request listed without need is only read again.
 #pragma once
 
 #include <cstdint>
@@ -20,10 +20,10 @@ class RestartFile {
 
   bool is_possible() const { return !path_.empty(); }
 
-  // The ids of requests of that slot; none if there is no file, or if it is about another slot.
+  // The ids of requests of that slot; none: there is no file, or it is about another slot.
   Result<std::set<int64_t>> read() const;
 
-  // Returns when the file is on disk. On an error it is as it was.
+  // Returns when the file is on disk. On an error the old file stays.
   Result<void> write(const std::set<int64_t>& ids) const;
 
   // Does nothing if there is no file.

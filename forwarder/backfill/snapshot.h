@@ -1,4 +1,4 @@
-// A snapshot of the server as pg_current_snapshot() prints it: which transactions it sees.
+// A snapshot as pg_current_snapshot() prints it: which transactions it sees.
 //
 // Pure.
 #pragma once
@@ -14,7 +14,7 @@ namespace walspout {
 
 class Snapshot {
  public:
-  // "xmin:xmax:xid,xid". Nothing if the text is not a snapshot.
+  // "xmin:xmax:xid,xid". Nothing: the text is no snapshot.
   static std::optional<Snapshot> parse(std::string_view text) {
     Snapshot snapshot;
     const auto take = [&text](char end, uint64_t& value) {
@@ -36,8 +36,8 @@ class Snapshot {
     return snapshot;
   }
 
-  // Whether a transaction that has committed is visible. Between its commit record and its end a
-  // transaction is not, though it is delivered already; it may be at xmax or beyond then.
+  // Whether a committed transaction is visible. Between its commit record and its end a transaction
+  // is invisible, though it may be delivered already. Then it may be at xmax or beyond.
   bool sees(uint32_t xid) const {
     const uint64_t whole = widen(xid);
     return whole < xmax_ && !std::binary_search(running_.begin(), running_.end(), whole);
@@ -47,7 +47,8 @@ class Snapshot {
   uint64_t xmin() const { return xmin_; }
 
  private:
-  // The log has 32 bits of a transaction's id: the others are those that bring it next to xmax.
+  // The WAL has the low 32 bits of a transaction's id. The high bits are chosen so that the id is
+  // nearest to xmax.
   uint64_t widen(uint32_t xid) const {
     constexpr uint64_t kEpoch = uint64_t{1} << 32;
     constexpr uint64_t kHalf = kEpoch / 2;

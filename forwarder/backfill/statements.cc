@@ -28,7 +28,7 @@ std::string numbers(const std::vector<int64_t>& list) {
   return all;
 }
 
-// Text of an array that only this file reads: each element is an x and hexadecimal digits.
+// An array as text that only this file reads: each element is an x and hexadecimal digits.
 std::string encoded(const std::string& column) {
   return "(SELECT pg_catalog.string_agg('x' || pg_catalog.encode(pg_catalog.convert_to(e, 'UTF8'), "
          "'hex'), ',' ORDER BY o) FROM pg_catalog.unnest(" +
@@ -71,8 +71,8 @@ T number(const std::string& text) {
   return value;
 }
 
-// What a table is besides its rows: where it is stored, its names, its key. When one of these
-// changes, rows that were read may be those of another table.
+// A hash of where a table is stored, its names and its key. When one of these changes, rows that
+// were read may belong to another table.
 std::string shape(const std::string& relation) {
   return "(SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', c.oid, n.nspname, "
          "c.relname, c.relfilenode, c.relreplident, (SELECT pg_catalog.string_agg(pg_catalog."
@@ -81,8 +81,8 @@ std::string shape(const std::string& relation) {
          "pg_catalog.pg_collation l WHERE l.oid = ANY (i.indcollation::pg_catalog.oid[]))), ',' "
          "ORDER BY i.indexrelid) FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid AND "
          "(i.indisprimary OR i.indisreplident))), ';' ORDER BY c.oid)) FROM pg_catalog.pg_class c "
-         // An array is looked up in the index: with OR, all of pg_class would be read for each
-         // table.
+         // The server looks up an array in the index. With OR it would read all of pg_class for
+         // each table.
          "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = ANY "
          "(pg_catalog.array_append(ARRAY(SELECT p.relid::pg_catalog.oid FROM "
          "pg_catalog.pg_partition_tree(" +
@@ -119,8 +119,8 @@ std::string read(const std::string& options, const ReadRequest& request,
 
 }  // namespace
 
-// As read_rows() finds it. A deferrable primary key under REPLICA IDENTITY FULL is one, though
-// read_rows() rejects it.
+// The key that read_rows() finds. Includes a deferrable primary key under REPLICA IDENTITY FULL,
+// though read_rows() rejects that.
 std::string has_key(const std::string& table) {
   return "EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indrelid = " + table +
          ".oid AND i.indisvalid AND CASE " + table +
@@ -128,7 +128,7 @@ std::string has_key(const std::string& table) {
          "i.indimmediate WHEN 'f' THEN i.indisprimary ELSE false END)";
 }
 
-// Asks the catalogs: to_regclass() raises where the schema may not be used.
+// Queries the catalogs, because to_regclass() raises without USAGE on the schema.
 std::string find_extension() {
   return "SELECT t.oid IS NOT NULL, pg_catalog.pg_is_in_recovery(), coalesce(pg_catalog."
          "has_schema_privilege(t.schema, 'USAGE') AND pg_catalog.has_table_privilege(t.oid, "
@@ -154,7 +154,7 @@ std::string find_requests(const std::string& slot, const std::string& nonce,
       ", (SELECT pg_catalog.string_agg(pg_catalog.concat(k.number, 'x', pg_catalog.encode("
       "pg_catalog.convert_to(k.key, 'UTF8'), 'hex')), ',') FROM walspout.backfill_keys k WHERE "
       "k.backfill = b.id)" +
-      // pg_partition_tree() would wait for a table that is locked, and the stream with it.
+      // pg_partition_tree() would wait for a locked table, and so would the stream.
       ", b.rows, (SELECT pg_catalog.sum(greatest(t.reltuples, 0))::bigint FROM pg_catalog.pg_class "
       "t "
       "WHERE t.oid = ANY (ARRAY(WITH RECURSIVE tree(oid) AS (SELECT b.relation UNION ALL SELECT "
@@ -226,7 +226,7 @@ std::string find_rights_to_drop() {
   const auto may = [](std::string_view right) {
     return "pg_catalog.has_table_privilege(c.oid, '" + std::string(right) + "')";
   };
-  // A condition reads its column.
+  // A condition needs SELECT on its column.
   const std::string reads = "pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND " + may("SELECT");
   return "SELECT " + reads + " AND " + may("DELETE") + ", " + reads + " AND " + may("UPDATE") +
          " FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND "
@@ -240,11 +240,12 @@ std::string drop_requests_of(const std::string& slot) {
 std::string save_record(const BackfillRecord& record, const std::vector<std::string>& cursor,
                         const std::string& nonce) {
   const bool ended = is_finished(record.state);
-  // What somebody has asked for meanwhile stays. Only others let a backfill pause, or go on.
+  // Keeps states that users have set meanwhile. Only users pause or resume a backfill.
   std::string state = "state";
   if (ended) state = quote(name_of(record.state));
   if (!ended && record.state != BackfillState::kPaused) {
-    // A row may have joined while the end was saved: the backfill goes on, beside another request.
+    // A key may have been added while the end was saved. Then the backfill continues, unless there
+    // is another request.
     state =
         "CASE WHEN state = 'paused' OR state = 'done' AND EXISTS (SELECT FROM walspout.backfills "
         "o WHERE o.slot = b.slot AND o.relation = b.relation AND o.id <> b.id AND o.state NOT IN "
@@ -271,8 +272,8 @@ std::string forget_keys(const std::string& slot) {
          quote(slot) + " AND b.state IN ('done', 'canceled', 'failed')";
 }
 
-// Behind the record, in its transaction: the row of the request is locked then, if it has this
-// owner.
+// Runs after save_record() in the same transaction: then the request's row is locked if this
+// process owns it.
 std::string save_keys(int64_t id, const KeyChanges& changes, const std::string& nonce) {
   const std::string ours =
       "EXISTS (SELECT FROM walspout.backfills b WHERE b.id = " + std::to_string(id) +
@@ -328,8 +329,9 @@ std::string read_round(const SourceConfig& config, const std::vector<ReadRequest
     if (request.kind == ReadRequest::Kind::kCheck) continue;
     copies += "; COPY (" + read(options, request, limits) + ") TO STDOUT (FORMAT binary)";
   }
-  // The lock comes first: a table that is rewritten after the snapshot looks empty. A lock that
-  // does not come is asked for again later: meanwhile nothing is saved, and the slot is held.
+  // The lock comes before the snapshot: a table that is rewritten after the snapshot looks empty.
+  // The wait for the lock is short, because meanwhile nothing is saved and the slot is held. The
+  // lock is requested again later.
   return "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL row_security = off; SET LOCAL "
          "lock_timeout = '500ms'; LOCK TABLE " +
          tables + " IN ACCESS SHARE MODE; SELECT pg_catalog.pg_current_snapshot(); SELECT v.id, " +

@@ -7,7 +7,7 @@ namespace walspout {
 
 namespace {
 
-constexpr int kSchemas = 150000;  // of publications
+constexpr int kSchemas = 150000;  // PostgreSQL 15: publications of schemas
 
 std::string quote(std::string_view text) {
   return Connection::quote_literal(text);
@@ -55,7 +55,8 @@ std::string find_published(const SourceConfig& config, int server_version) {
          "pg_catalog.pg_inherits i ON i.inhrelid = tab.oid WHERE tab.relispartition UNION ALL "
          "SELECT above.oid, i.inhparent FROM above JOIN pg_catalog.pg_inherits i ON i.inhrelid = "
          "above.ancestor), "
-         // PostgreSQL 19 also has those there that a publication of all tables leaves out.
+         // In PostgreSQL 19 this catalog also has tables that a publication of all tables leaves
+         // out.
          "except_ AS MATERIALIZED (SELECT r.prpubid, r.prrelid FROM pg_catalog.pg_publication_rel "
          "r JOIN pub ON pub.oid = r.prpubid WHERE pg_catalog.to_jsonb(r) ->> 'prexcept' = "
          "'true'), "
@@ -67,7 +68,7 @@ std::string find_published(const SourceConfig& config, int server_version) {
          schemas +
          " UNION ALL SELECT pub.oid, tab.oid, pub.oid FROM pub JOIN tab ON pub.puballtables WHERE "
          "NOT EXISTS (SELECT FROM left_out l WHERE l.pub = pub.oid AND l.oid = tab.oid)), "
-         // Published because a parent is.
+         // Published because a parent is published.
          "below AS MATERIALIZED (SELECT e.pub, above.oid, e.id FROM above JOIN entry e ON e.oid = "
          "above.ancestor), "
          "named AS MATERIALIZED (SELECT e.pub, e.oid, e.id FROM entry e UNION SELECT b.pub, b.oid, "
@@ -79,7 +80,7 @@ std::string find_published(const SourceConfig& config, int server_version) {
          "sent.id), " +
          has_key("tab") +
          " FROM sent JOIN tab ON tab.oid = sent.oid WHERE "
-         // The topmost of what publications name is what rows are sent as.
+         // Rows are sent under the topmost published table.
          "NOT EXISTS (SELECT FROM above JOIN sent s ON s.oid = above.ancestor WHERE above.oid = "
          "tab.oid) GROUP BY tab.nspname, tab.relname, tab.oid, tab.relreplident ORDER BY 1, 2";
 }
@@ -169,7 +170,8 @@ std::string request_all(const SourceConfig& config, const std::vector<PublishedT
          "CONFLICT DO NOTHING";
 }
 
-// A backfill that runs has passed rows whose changes were not sent while the table was away.
+// Cancels running backfills: they have passed rows whose changes were not sent while the table was
+// not published.
 std::string know_changes(const SourceConfig& config, const std::vector<TableChange>& changes,
                          const std::vector<PublishedTable>& backfilled) {
   std::string left = "-1";

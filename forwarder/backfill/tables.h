@@ -1,9 +1,9 @@
-// Which tables are published, and which of them have joined since they were looked at last: the
-// text of statements, and rows that are read of them.
+// Statements that find the published tables, and those that joined since the last look; and the
+// parsing of their rows.
 //
-// The table walspout.tables has what was known of a slot: each table, and the entries of the
-// catalogs by which it was published. A table of which no entry is left has left, and has joined
-// again if there are other ones. The row of relation 0 says that the slot is known at all.
+// The table walspout.tables has the known tables of a slot, with the catalog entries that published
+// each table. If none of a table's entries remain, the table has left; with other entries it has
+// joined again. The row of relation 0 says that the slot is known.
 //
 // Pure.
 #pragma once
@@ -16,36 +16,36 @@
 
 namespace walspout {
 
-// A table whose events have its name: of partitions, what is published in their place.
+// A table whose name events have. For partitions: the table that they are published as.
 struct PublishedTable {
   std::string schema;
   std::string name;
   std::string oid;
   std::string entries;  // an array of the catalogs' entries, as text
-  bool has_key = true;  // by which it can be read in pieces
+  bool has_key = true;  // a key for reading in pieces
 };
 
-// All tables that are published. No function is called that locks a table.
+// All published tables. Calls no function that locks a table.
 std::string find_published(const SourceConfig& config, int server_version);
 PublishedTable published_table(const Row& row);
 
-// Whether the configuration wants the table's rows.
+// Whether the configuration includes the table's rows.
 bool wants_rows(const BackfillConfig& config, const std::string& schema, const std::string& name);
 
-// Whether the role may keep walspout.tables, and may ask which server this is.
+// Whether the role may write walspout.tables, and may ask for the system identifier.
 std::string find_tables_rights();
 
-// Which server this is. Raises without that right.
+// The system identifier. Raises without that right.
 std::string find_system();
 
 // Whether the slot is known on this server.
 std::string find_known(const std::string& slot, const std::string& system);
 
-// Forgets all that is known of the slot; says that the slot is known.
+// forget_slot() deletes all rows of the slot; know_slot() adds the row of relation 0.
 std::string forget_slot(const std::string& slot);
 std::string know_slot(const std::string& slot, const std::string& system);
 
-// What has changed since: as find_published(), and in front of it a word.
+// A changed table: a row of find_published(), with the kind of change in front.
 struct TableChange {
   enum class Kind { kJoined, kLeft, kOther } kind = Kind::kOther;
   PublishedTable table;
@@ -53,12 +53,12 @@ struct TableChange {
 std::string find_changes(const SourceConfig& config, int server_version);
 TableChange table_change(const Row& row);
 
-// In one transaction: that is known, and these tables are backfilled.
+// In one transaction: saves the changes as known, and requests backfills of these tables.
 std::string know_changes(const SourceConfig& config, const std::vector<TableChange>& changes,
                          const std::vector<PublishedTable>& backfilled);
 
-// Requests the backfills of tables that exist. `first`: the slot is about to be made, and tables
-// without a key are read with its snapshot.
+// Requests backfills of those tables that exist. `first`: the slot is about to be created, and
+// tables without a key are read with its snapshot.
 std::string request_all(const SourceConfig& config, const std::vector<PublishedTable>& tables,
                         bool first);
 

@@ -17,9 +17,9 @@ namespace {
 
 constexpr Duration kConnect = std::chrono::seconds(5);
 constexpr Duration kAnswer = std::chrono::seconds(30);
-constexpr Duration kMake = std::chrono::minutes(5);      // before the slot is made
-constexpr Duration kInterval = std::chrono::seconds(3);  // between looks
-constexpr Duration kLongest = std::chrono::seconds(8);   // likewise, where looks take long
+constexpr Duration kMake = std::chrono::minutes(5);      // to fill the publication at first.
+constexpr Duration kInterval = std::chrono::seconds(3);  // between looks.
+constexpr Duration kLongest = std::chrono::seconds(8);   // likewise, if looks take long.
 constexpr Duration kNotYet = std::chrono::milliseconds(200);
 constexpr size_t kTablesAtOnce = 1000;
 constexpr size_t kTablesNamed = 20;
@@ -62,7 +62,7 @@ void Watcher::start() {
     try {
       run();
     } catch (const std::exception& error) {
-      log(LogLevel::kError, "tables are not looked for any more, a library threw",
+      log(LogLevel::kError, "new tables are no longer looked for: a library threw",
           {{"pipeline", pipeline_}, {"error", error.what()}});
     }
   });
@@ -82,7 +82,7 @@ void Watcher::wait(Duration time) {
 
 void Watcher::run() {
   while (!stop_) {
-    // A forwarder that waits for the slot may have another configuration than the one that streams.
+    // A forwarder that waits for the slot may have another configuration than the streaming one.
     if (stats_.state != SourcePhase::kStreaming) {
       wait(kNotYet);
       continue;
@@ -110,12 +110,12 @@ Result<void> Watcher::look() {
   if (!config_.tables.empty()) {
     auto changes = fill_publication(*connection, config_, Clock::now() + kAnswer);
     if (!changes) return Failure(std::move(changes.error()));
-    tell(*changes);
+    log_changes(*changes);
   }
   return look_for_new(*connection);
 }
 
-void Watcher::tell(const PublicationChanges& changes) {
+void Watcher::log_changes(const PublicationChanges& changes) {
   const std::string publication = own_publication(config_.slot);
   const bool backfills = config_.backfill && config_.backfill->new_tables;
   if (!changes.added.empty()) {
@@ -127,7 +127,7 @@ void Watcher::tell(const PublicationChanges& changes) {
           backfills ? "are backfilled" : "are not sent: walspout backfill CONFIG TABLE"}});
   }
   if (!changes.removed.empty()) {
-    log(LogLevel::kInfo, "tables have left the publication, as no pattern matches them any more",
+    log(LogLevel::kInfo, "tables have left the publication, as no pattern matches them now",
         {{"pipeline", pipeline_}, {"publication", publication}, {"tables", list(changes.removed)}});
   }
   std::string left_out = changes.failed;
@@ -162,13 +162,13 @@ Result<void> Watcher::before_slot(Connection& stream) {
   if (!is_wanted(config_)) return {};
   const std::string not_made = "slot \"" + config_.slot + "\" is not made";
   auto connection = beside(stream);
-  if (!connection) return in(not_made, std::move(connection.error()));
+  if (!connection) return with_prefix(not_made, std::move(connection.error()));
   if (!config_.tables.empty()) {
     auto made = make_publication(*connection, config_, Clock::now() + kAnswer);
-    if (!made) return in(not_made, std::move(made.error()));
+    if (!made) return with_prefix(not_made, std::move(made.error()));
     auto changes = fill_publication(*connection, config_, Clock::now() + kMake);
-    if (!changes) return in(not_made, std::move(changes.error()));
-    tell(*changes);
+    if (!changes) return with_prefix(not_made, std::move(changes.error()));
+    log_changes(*changes);
     if (!changes->not_theirs.empty()) {
       const PatternTable& table = changes->not_theirs.front();
       return retry(
@@ -181,7 +181,7 @@ Result<void> Watcher::before_slot(Connection& stream) {
     }
   }
   Result<void> known = know(*connection, true);
-  if (!known) return in(not_made, std::move(known.error()));
+  if (!known) return with_prefix(not_made, std::move(known.error()));
   return {};
 }
 
@@ -198,17 +198,17 @@ Result<void> Watcher::before_stream(Connection& stream) {
   auto made = make_publication(*connection, config_, Clock::now() + kAnswer);
   if (!made) return Failure(std::move(made.error()));
   log(LogLevel::kWarn,
-      "the publication was missing and is made now: changes that were committed before, and are "
+      "the publication was missing and is created now: changes that were committed before, and are "
       "not delivered yet, are not sent",
       {{"pipeline", pipeline_}, {"publication", own_publication(config_.slot)}});
   auto changes = fill_publication(*connection, config_, Clock::now() + kAnswer);
   if (!changes) return Failure(std::move(changes.error()));
-  tell(*changes);
+  log_changes(*changes);
   return {};
 }
 
-// Text that is another one on another server, such as one that pg_upgrade has made: there the
-// catalogs' entries are other ones. Empty if the role may not ask.
+// The system identifier: another server, such as one made by pg_upgrade, has other catalog entries.
+// Empty: the role may not ask.
 Result<std::string> Watcher::system_of(Connection& connection) {
   auto rights = ask(connection, find_tables_rights());
   if (!rights) return Failure(std::move(rights.error()));
@@ -220,8 +220,8 @@ Result<std::string> Watcher::system_of(Connection& connection) {
   return system->empty() ? std::string() : text(system->front(), 0);
 }
 
-// All that is published now is known, and is no reason for a backfill. `slot_is_new`: the slot is
-// made now.
+// Saves all currently published tables as known, so that they cause no backfill. `slot_is_new`: the
+// slot is about to be created.
 Result<void> Watcher::know(Connection& connection, bool slot_is_new) {
   if (!config_.backfill || !config_.backfill->new_tables) return {};
   auto system = system_of(connection);
@@ -235,7 +235,7 @@ Result<void> Watcher::know(Connection& connection, bool slot_is_new) {
   auto published = ask(
       connection, std::string(kLargeJoins) + find_published(config_, connection.server_version()));
   if (!published) return Failure(std::move(published.error()));
-  // The row of the slot comes last, in the transaction that makes it known.
+  // The row of the slot comes last, because it makes the slot known.
   auto done = ask(connection, std::string(kLocalCommit) + forget_slot(config_.slot));
   std::vector<TableChange> part;
   for (size_t i = 0; done && i < published->size(); i++) {

@@ -1,8 +1,8 @@
-// The thread that looks at the catalogs, while the slot is streamed: it keeps the publication of
-// `source.tables` up to date, and finds tables that have joined since.
+// The thread that looks at the catalogs while the slot is streamed. It keeps the publication of
+// `source.tables` up to date, and finds tables that have joined.
 //
-// It connects for each look: a connection that stayed open would hold up a server that is stopped
-// in the mode "smart". Nothing waits for it.
+// Each look makes a new connection, because an open connection would hold up a smart shutdown.
+// Nothing waits for this thread.
 #pragma once
 
 #include <atomic>
@@ -21,28 +21,28 @@ namespace walspout {
 
 class Watcher {
  public:
-  // All are outlived by what they refer to.
+  // All references outlive this object.
   Watcher(const std::string& pipeline, const SourceConfig& config, const SourceStats& stats);
   ~Watcher() { stop(); }
   Watcher(const Watcher&) = delete;
   Watcher& operator=(const Watcher&) = delete;
 
-  // Whether there is anything to look at.
+  // Whether there is anything to look for.
   static bool is_wanted(const SourceConfig& config);
 
   void start();
   void stop();
 
-  // Whatever is under way ends soon. From any thread.
+  // Ends work under way soon. From any thread.
   void leave() {
     stop_ = true;
     wake_();
   }
 
-  // Before the slot is made. An error: it is not made now.
+  // Call it before the slot is created. Error: the slot is not created now.
   Result<void> before_slot(Connection& stream);
 
-  // Before it is streamed: the publication has to be there.
+  // Call it before the slot is streamed: the publication must exist.
   Result<void> before_stream(Connection& stream);
 
  private:
@@ -52,11 +52,11 @@ class Watcher {
   Result<std::string> system_of(Connection& connection);
   Result<void> know(Connection& connection, bool slot_is_new);
   Result<Connection> beside(Connection& stream);
-  void tell(const PublicationChanges& changes);
+  void log_changes(const PublicationChanges& changes);
   void wait(Duration time);
 
   const std::string& pipeline_;
-  SourceConfig config_;  // the DSN may change
+  SourceConfig config_;  // the DSN can change
   const SourceStats& stats_;
   Wake wake_;
   std::thread thread_;

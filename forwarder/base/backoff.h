@@ -1,8 +1,7 @@
 // How long to wait before the next attempt: exponential, capped, with full jitter.
 //
-// One for each endpoint. Full jitter (anything from 0 to the cap of this attempt) is what spreads
-// many clients of a server that comes back the fastest; the first attempt after a success waits
-// at most `initial`.
+// Each endpoint has its own. Full jitter (from 0 to the cap of this attempt) spreads the clients of
+// a server that is back the fastest. The first wait after a success is at most `initial`.
 #pragma once
 
 #include <algorithm>
@@ -29,7 +28,7 @@ class Backoff {
     return std::chrono::milliseconds(any(random_));
   }
 
-  // After a success.
+  // Call it after a success.
   void reset() { attempts_ = 0; }
 
   // Failed attempts since the last success.

@@ -1,4 +1,4 @@
-// Bytes as base64, for what has to be text.
+// Encodes bytes as base64.
 #pragma once
 
 #include <algorithm>

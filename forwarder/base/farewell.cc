@@ -21,7 +21,7 @@ struct Shared {
 
 }  // namespace
 
-bool farewell(std::function<void()> end, Duration patience) {
+bool end_within(std::function<void()> end, Duration patience) {
   const auto shared = std::make_shared<Shared>();
   going_on++;
   const auto run = [shared, end = std::move(end)] {
@@ -34,14 +34,14 @@ bool farewell(std::function<void()> end, Duration patience) {
   try {
     std::thread(run).detach();
   } catch (const std::system_error&) {
-    run();  // no thread can be had
+    run();  // no thread is available
     return true;
   }
   std::unique_lock lock(shared->mutex);
   return shared->changed.wait_until(lock, Clock::now() + patience, [&] { return shared->over; });
 }
 
-size_t farewells() {
+size_t threads_still_ending() {
   return going_on;
 }
 

@@ -1,5 +1,5 @@
-// Ends what may take longer to end than the caller can wait: a client of a library, with threads of
-// its own, whose server is silent.
+// Ends an object that may take longer than the caller can wait. An example is a library's client
+// with threads of its own and a silent server.
 #pragma once
 
 #include <cstddef>
@@ -9,12 +9,12 @@
 
 namespace walspout {
 
-// Calls `end` on a thread of its own, and waits until `end` returns, at most for `patience`. The
-// thread goes on alone after that, so `end` refers to nothing of the caller's. False: it goes on.
-bool farewell(std::function<void()> end, Duration patience);
+// Calls `end` on a thread of its own, and waits at most `patience` until `end` returns. False: the
+// thread still runs, and goes on alone. So `end` must not refer to anything of the caller's.
+bool end_within(std::function<void()> end, Duration patience);
 
-// How many such threads go on now. They may use what exit() takes away: where there are any, a
-// program ends with _Exit().
-[[nodiscard]] size_t farewells();
+// How many such threads run now. They may use what exit() destroys: while any runs, a program ends
+// with _Exit().
+[[nodiscard]] size_t threads_still_ending();
 
 }  // namespace walspout

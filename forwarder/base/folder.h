@@ -1,5 +1,5 @@
-// Folders, as far as durability is concerned: a file that is new, or has a new name, is found after
-// a crash only if its folder was written, too.
+// Folders, as far as durability is concerned. A file that is new or renamed survives a crash only
+// if its folder was written to disk, too.
 #pragma once
 
 #include <fcntl.h>
@@ -18,7 +18,7 @@ inline std::string folder_of(const std::string& path) {
   return slash == std::string::npos ? "." : path.substr(0, slash + 1);
 }
 
-// Writes the folder that `path` is in to disk. False, with errno, if that cannot be done.
+// Writes the folder of the file `path` to disk. False, with errno, if that fails.
 inline bool sync_folder_of(const std::string& path) {
   const int fd = ::open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return false;
@@ -27,22 +27,23 @@ inline bool sync_folder_of(const std::string& path) {
   return synced;
 }
 
-// Whether this process may make files in the folder. False, with errno, if it may not.
+// Whether this process may create files in the folder. False, with errno, if it may not.
 inline bool can_write_folder(const std::string& folder) {
-  const std::string inside = folder + "/";  // so that a file is no folder
+  const std::string inside = folder + "/";  // the slash makes a plain file fail
   return ::faccessat(AT_FDCWD, inside.c_str(), W_OK | X_OK, AT_EACCESS) == 0;
 }
 
-// Opens a file for appending, and makes it if it is not there. -1 and errno on error. The kernel
-// may deny O_CREAT to root for another user's file in /tmp: so the file is tried without it first.
+// Opens a file for appending, and creates it if it does not exist. -1 and errno on error. The
+// kernel may deny O_CREAT to root for another user's file in /tmp: so the first try is without it.
 inline int open_to_append(const std::string& path, mode_t mode) {
   constexpr int kFlags = O_RDWR | O_APPEND | O_CLOEXEC;
   const int fd = ::open(path.c_str(), kFlags);
   return fd >= 0 || errno != ENOENT ? fd : ::open(path.c_str(), kFlags | O_CREAT, mode);
 }
 
-// Whether open_to_append() would succeed, as far as can be seen without making the file: a file
-// that root makes is closed to others. False, with errno, if it would fail.
+// Whether open_to_append() would succeed, as far as can be seen without creating the file. The
+// check creates none, because other users could not open a file of root's. False, with errno, if it
+// would fail.
 inline bool can_open_to_append(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
   if (fd >= 0) ::close(fd);
@@ -52,7 +53,7 @@ inline bool can_open_to_append(const std::string& path) {
     errno = EISDIR;
     return false;
   }
-  // The file of a link that leads nowhere yet is made where the link points to.
+  // A link that leads nowhere yet: its file is created where the link points to.
   std::array<char, PATH_MAX> buffer;
   const ssize_t length = ::readlink(path.c_str(), buffer.data(), buffer.size());
   if (length <= 0) return can_write_folder(folder_of(path));
@@ -60,11 +61,11 @@ inline bool can_open_to_append(const std::string& path) {
   return can_open_to_append(target.front() == '/' ? target : folder_of(path) + "/" + target);
 }
 
-// The file that a path leads to, in one spelling: links are followed, also those whose file is not
-// there yet. The path itself if that cannot be found out.
+// The file that a path leads to, in one spelling. Follows links, also those whose file does not
+// exist yet. Returns the path itself if that fails.
 inline std::string resolved(const std::string& path) {
   namespace fs = std::filesystem;
-  constexpr int kMostLinks = 40;  // as the kernel
+  constexpr int kMostLinks = 40;  // as in the kernel
   std::error_code error;
   fs::path found = path;
   for (int i = 0; i < kMostLinks && fs::is_symlink(found, error); i++) {

@@ -1,4 +1,4 @@
-// Writing JSON strings, for what is not a document of the plugin's: logs, status, dead letters.
+// Writes JSON strings for all but the plugin's documents: logs, status, dead letters.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ inline size_t utf8_sequence(std::string_view text) {
   for (size_t i = 1; i < length; i++) {
     if ((byte(i) & 0xc0) != 0x80) return 0;
   }
-  // Longer than need be, halves of a surrogate pair, beyond the last character.
+  // Overlong, half of a surrogate pair, or beyond the last character.
   if (byte(0) == 0xe0 && byte(1) < 0xa0) return 0;
   if (byte(0) == 0xed && byte(1) > 0x9f) return 0;
   if (byte(0) == 0xf0 && byte(1) < 0x90) return 0;
@@ -28,8 +28,8 @@ inline size_t utf8_sequence(std::string_view text) {
   return length;
 }
 
-// Appends `text` as a JSON string, quotes included. It may come from anywhere, such as the answer
-// of a receiver: what is not UTF-8 becomes U+FFFD.
+// Appends `text` as a JSON string with its quotes. The text may come from anywhere, such as a
+// receiver's response: bytes that are not UTF-8 become U+FFFD.
 inline void append_json(std::string& out, std::string_view text) {
   constexpr char kHex[] = "0123456789abcdef";
   out += '"';

@@ -18,7 +18,7 @@
 
 namespace walspout {
 
-// A template, or one for each table and one for all others.
+// One template, or one for each table and one for all others.
 struct Templates {
   std::map<std::string, std::string> tables;
   std::optional<std::string> fallback;
@@ -45,7 +45,7 @@ enum class KeyKind {
   kTextMaps,   // TextMaps: such mappings, under names of the user's choice
   kTemplates,  // Templates
   kSection,    // a mapping with keys of its own
-  kSections,   // a list of such mappings; without `inner` it is read by code
+  kSections,   // a list of such mappings; without `inner` code reads it
 };
 using KeyValue = std::variant<std::string, Secret, SecretList, bool, uint64_t, Milliseconds,
                               TextList, SecretMap, TextMap, TextMaps, Templates>;
@@ -55,29 +55,29 @@ struct Section;
 struct Key {
   std::string name;
   KeyKind kind = KeyKind::kText;
-  std::string help;       // for people, one line
-  std::string initial{};  // the default, as the file would say it; empty: none
+  std::string help;       // one line for users
+  std::string initial{};  // the default as the file would have it; empty: none
   bool required = false;
-  // A key that takes the place of this one: exactly one of both is there if this one is required,
-  // else at most one. Empty: there is no such key.
+  // A key that replaces this one. If this one is required, exactly one of both must be present,
+  // else at most one. Empty: no such key.
   std::string unless{};
-  uint64_t least = 0;         // kNumber, kSize
-  uint64_t most = INT64_MAX;  // likewise
-  TextList words{};           // kChoice; kTexts: the words that are allowed, empty: all
+  uint64_t least = 0;                        // kNumber, kSize
+  uint64_t most = INT64_MAX;                 // likewise
+  TextList words{};                          // kChoice; kTexts: the allowed words, empty: all
   std::shared_ptr<const Section> section{};  // kSection, kSections
 
-  // kTexts: what is wrong with an item; an empty text: nothing.
+  // kTexts: what is wrong with an item; empty: nothing.
   std::function<std::string(const std::string& item)> item_problem{};
-  // Puts a value into its place in the structure that the table is of.
+  // Stores a value in the structure that the table describes.
   std::function<void(void* target, const KeyValue& value)> set{};
-  // The secrets that the target has there, also the empty ones.
+  // The target's secrets under this key, including empty ones.
   std::function<std::vector<Secret*>(void* target)> secrets{};
-  // kSection: the structure that the inner table is of. kSections: adds one for an item.
+  // kSection: the structure that the inner table describes. kSections: adds one for an item.
   std::function<void*(void* target)> inner{};
 };
 
 struct KeyProblem {
-  std::string key;  // empty: of the section
+  std::string key;  // empty: the problem is the section's
   std::string what;
   bool shows_value = false;  // the message ends with the value that the file has
 };
@@ -85,7 +85,8 @@ struct KeyProblem {
 struct Section {
   std::vector<Key> keys;
 
-  // Rules over several keys, checked once all are read. `has`: whether a key has a good value.
+  // Rules over several keys, checked after all keys are read. `has`: whether a key has a good
+  // value.
   using Has = std::function<bool(const std::string& key)>;
   using Rule = std::function<std::optional<KeyProblem>(void* target, const Has& has)>;
   std::vector<Rule> rules{};
@@ -129,7 +130,7 @@ constexpr KeyKind kind_of() {
   }
 }
 
-// As the file would say it.
+// As the file would have it.
 std::string in_words(uint64_t bytes);
 std::string in_words(Milliseconds time);
 
@@ -159,7 +160,7 @@ std::string initial_of(const std::optional<M>& member) {
   return member ? initial_of(*member) : std::string();
 }
 
-// The loader makes no value of another type.
+// The loader never creates a value of another type.
 template <typename M>
 void assign(M& member, const KeyValue& value) {
   using P = typename Plain<M>::Type;
@@ -199,8 +200,8 @@ std::vector<Secret*> secrets_in(M&) {
 }  // namespace keys
 
 // Makes the table of a structure T. Each call adds a key whose value goes where `get` points: a
-// pointer to a member of T, or a function from T& to a reference. The type there decides what the
-// key takes; its value in a new T is the default.
+// pointer to a member of T, or a function from T& to a reference. The member's type decides what
+// the key takes; its value in a new T is the default.
 template <typename T>
 class KeyTable {
  public:
@@ -220,7 +221,7 @@ class KeyTable {
     return *this;
   }
 
-  // One of some words, and what each of them means.
+  // A choice: words, and what each of them means.
   template <typename V, typename Get>
   KeyTable& choice(std::string name, Get get, std::vector<std::pair<std::string, V>> values,
                    std::string help) {
@@ -238,7 +239,7 @@ class KeyTable {
     return *this;
   }
 
-  // A mapping that fills a structure inside of T. An optional one is there if the mapping is.
+  // A mapping that fills a structure inside T. An optional structure exists if the mapping does.
   template <typename Get, typename Inner>
   KeyTable& section(std::string name, Get get, const KeyTable<Inner>& table, std::string help) {
     using M = std::remove_reference_t<std::invoke_result_t<Get, T&>>;
@@ -270,8 +271,8 @@ class KeyTable {
     return *this;
   }
 
-  // A list of mappings, each of which fills a structure that `add` makes, a function from T& to the
-  // structure. It is read behind the keys that were added before.
+  // A list of mappings. `add`, a function from T& to a structure, creates the structure that each
+  // mapping fills. The list is read after the keys that were added before.
   template <typename Add, typename Inner>
   KeyTable& list(std::string name, Add each, const KeyTable<Inner>& table, std::string help) {
     Key& key = add(std::move(name), KeyKind::kSections, std::move(help));
@@ -280,7 +281,7 @@ class KeyTable {
     return *this;
   }
 
-  // A list of mappings that is read by code.
+  // A list of mappings that code reads.
   KeyTable& sections(std::string name, std::shared_ptr<const Section> item, std::string help) {
     add(std::move(name), KeyKind::kSections, std::move(help)).section = std::move(item);
     return *this;
@@ -294,23 +295,23 @@ class KeyTable {
     return *this;
   }
 
-  // More of the key that was added last.
+  // The functions below describe the key that was added last.
   KeyTable& required() {
     last().required = true;
     last().initial.clear();
     return *this;
   }
-  // Of all keys so far.
-  KeyTable& all_unless(const std::string& other) {
+  // For all keys so far.
+  KeyTable& set_alternative_for_all(const std::string& other) {
     for (Key& key : section_.keys) key.unless = other;
     return *this;
   }
-  KeyTable& initially(std::string text) {
+  KeyTable& set_default(std::string text) {
     last().initial = std::move(text);
     return *this;
   }
-  // Likewise, for all keys behind the first few.
-  KeyTable& all_initially(const std::string& text, size_t behind) {
+  // The same, for all keys after the first `behind`.
+  KeyTable& set_default_after(const std::string& text, size_t behind) {
     for (size_t i = behind; i < section_.keys.size(); i++) section_.keys[i].initial = text;
     return *this;
   }
@@ -319,7 +320,7 @@ class KeyTable {
     last().most = most;
     return *this;
   }
-  // The number is one of bytes.
+  // The number counts bytes.
   KeyTable& bytes(uint64_t least, uint64_t most) {
     last().kind = KeyKind::kSize;
     if (!last().initial.empty()) last().initial = keys::in_words(std::stoull(last().initial));

@@ -1,5 +1,5 @@
-// Logging as the whole program sees it: a level, a constant text, and fields. Who prints it, and
-// how, is set once by the application; until then, and in tests, nothing is printed.
+// Logging as the whole program sees it: a level, a constant text, and fields. The application sets
+// once how records are printed. Until then, and in tests, nothing is printed.
 #pragma once
 
 #include <concepts>

@@ -1,6 +1,5 @@
-// Addresses of a host, asked for without waiting longer than one likes. getaddrinfo() knows no
-// deadline: with name servers that do not answer it takes as long as resolv.conf says, which is
-// half a minute or more.
+// Looks up addresses of a host with a deadline. getaddrinfo() has none: if name servers do not
+// answer, it takes as long as resolv.conf says, half a minute or more.
 #pragma once
 
 #include <netdb.h>
@@ -25,7 +24,7 @@ namespace walspout {
 struct FreeAddresses {
   void operator()(addrinfo* list) const { freeaddrinfo(list); }
 };
-// Never empty. May be read by several threads.
+// Never empty. Several threads may read it.
 using Addresses = std::shared_ptr<const addrinfo>;
 
 namespace lookup {
@@ -35,11 +34,11 @@ struct Question {
   std::condition_variable answered;
   bool is_answered = false;
   Addresses found;
-  std::string why;  // there are none
+  std::string why;  // why there are no addresses
 };
 
-// Those that are being asked, by host and port. A name server that is silent has one thread a host,
-// however often it is asked. Threads outlive main(), and so does this.
+// The questions in progress, by host and port. A silent name server costs one thread a host,
+// however many callers ask. Threads outlive main(), and so does this.
 struct Questions {
   std::mutex mutex;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<Question>> open;
@@ -63,8 +62,8 @@ inline void ask(const std::string& host, const std::string& port, int flags, Que
   question.answered.notify_all();
 }
 
-// The question about this host, which a thread of its own asks. Throws std::system_error if there
-// can be no thread.
+// The question about this host, which a thread of its own asks. Throws std::system_error if no
+// thread can be started.
 inline std::shared_ptr<Question> begin(const std::string& host, const std::string& port) {
   const std::pair key(host, port);
   const std::scoped_lock lock(questions().mutex);
@@ -87,12 +86,12 @@ inline std::shared_ptr<Question> begin(const std::string& host, const std::strin
 
 }  // namespace lookup
 
-// The addresses of a host, in the order in which they are to be tried. Error: kRetry, there are
-// none, or no answer came by the deadline.
+// The addresses of a host, in the order in which to try them. Error: kRetry, there are none, or no
+// answer came by the deadline.
 [[nodiscard]] inline Result<Addresses> addresses_of(const std::string& host, int port,
                                                     TimePoint deadline) {
   const std::string service = port > 0 ? std::to_string(port) : "0";
-  // What is an address already needs no thread.
+  // An address needs no thread.
   lookup::Question plain;
   lookup::ask(host, service, AI_NUMERICHOST, plain);
   if (plain.found) return plain.found;

@@ -1,4 +1,4 @@
-// A position in the write-ahead log.
+// A position in the WAL.
 #pragma once
 
 #include <charconv>
@@ -11,7 +11,7 @@
 namespace walspout {
 
 struct Lsn {
-  uint64_t value = 0;  // bytes since the beginning of the log; 0: none
+  uint64_t value = 0;  // bytes since the beginning of the WAL; 0: none
 
   auto operator<=>(const Lsn&) const = default;
   explicit operator bool() const { return value != 0; }
@@ -30,7 +30,7 @@ inline std::string to_string(Lsn lsn) {
   return {buffer, p};
 }
 
-// The inverse; nothing if the text is not an LSN.
+// The inverse of to_string(); nothing if the text is not an LSN.
 inline std::optional<Lsn> parse_lsn(std::string_view text) {
   size_t slash = text.find('/');
   if (slash == std::string_view::npos) return std::nullopt;

@@ -35,7 +35,7 @@ void Mask::hide(std::string_view secret) {
     if (std::find(secrets_.begin(), secrets_.end(), each) != secrets_.end()) continue;
     secrets_.push_back(std::move(each));
   }
-  // A secret may be a part of another one.
+  // Longest first: a secret may be a part of another one.
   std::stable_sort(secrets_.begin(), secrets_.end(),
                    [](const auto& a, const auto& b) { return a.size() > b.size(); });
 }

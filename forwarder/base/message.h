@@ -1,5 +1,5 @@
-// The bytes of one message of the source's, owned. The code that allocated them says how they are
-// freed.
+// The bytes of one message from the source, owned. The code that allocated the bytes supplies the
+// function that frees them.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ class Message {
 
   Message() : data_(nullptr, free_nothing) {}
 
-  // Takes over `data`; the message proper are its last `size` bytes, from `offset`.
+  // Takes ownership of `data`. The message itself is `size` bytes from `offset` on.
   Message(char* data, size_t offset, size_t size, Free free)
       : data_(data, free), offset_(offset), size_(size) {}
 

@@ -1,5 +1,5 @@
-// How others see that a thread does not hang: before it does something that takes time it says by
-// when it will be back at the latest.
+// Shows other threads that a thread does not hang. Before anything that takes time, the thread says
+// by when it will be back.
 #pragma once
 
 #include <atomic>
@@ -10,15 +10,15 @@ namespace walspout {
 
 class Pulse {
  public:
-  // By the thread itself.
-  void back_by(TimePoint time) {
+  // Called by the thread itself.
+  void set_return_time(TimePoint time) {
     back_by_.store(time.time_since_epoch().count(), std::memory_order_relaxed);
   }
 
-  // It waits for something that may take for ever, or has ended.
-  void away() { back_by(TimePoint::max()); }
+  // The thread waits for something that may never happen, or has ended.
+  void away() { set_return_time(TimePoint::max()); }
 
-  // Whether it should have been back `grace` ago. From any thread.
+  // Whether the thread should have been back `grace` ago. Any thread may call it.
   bool is_late(TimePoint now, Duration grace) const {
     return TimePoint(Duration(back_by_.load(std::memory_order_relaxed))) < now - grace;
   }

@@ -1,7 +1,7 @@
-// Errors as values. Every function that can fail returns a Result; nothing of ours throws.
+// Errors as values. Every function that can fail returns a Result; our code does not throw.
 //
-// The kind of an error decides what happens next, its text does not. An error is logged once, where
-// it is handled; a caller that passes it on may say more about where it happened, by in().
+// The kind of an error decides what happens next; its text does not. An error is logged once, where
+// it is handled. A caller that passes it on may add where it happened, with with_prefix().
 #pragma once
 
 #include <optional>
@@ -13,15 +13,15 @@
 namespace walspout {
 
 enum class ErrorKind {
-  kRetry,   // may succeed later, unchanged: do it again after the backoff
+  kRetry,   // may succeed later, unchanged: repeat it after the backoff
   kReject,  // this one thing will never be accepted; others may be
   kFatal,   // will not succeed until an operator changes a configuration
 };
 
-// Whose fault an error is. Only an event's own fault may ever set that event aside.
+// Whose fault an error is. An event is set aside only for a fault of its own.
 enum class Scope {
   kEvent,          // this event: others of the batch may pass
-  kBatch,          // one event or more of a batch: the batch must be split to find out
+  kBatch,          // at least one event of the batch: split the batch to find out
   kDestination,    // the receiver is down, full, read-only, busy, or rejects everything
   kConfiguration,  // ours or the receiver's: an operator has to change something
 };
@@ -30,11 +30,11 @@ struct Error {
   ErrorKind kind = ErrorKind::kRetry;
   std::string what;               // what failed, why, and what to do about it. Never holds a secret
   std::string where;              // endpoint or file, without credentials; may be empty
-  std::optional<Scope> blamed{};  // none: as the kind suggests, see scope()
-  bool loss = false;  // the receiver has lost what it had confirmed. An operator has to know that
-                      // also after deliveries go on
+  std::optional<Scope> blamed{};  // none: see scope()
+  bool loss = false;  // the receiver lost what it had confirmed; an operator must know, even after
+                      // deliveries resume
 
-  // An outage is far more frequent than a bad event, so Retry blames the destination.
+  // An outage is far more frequent than a bad event, so kRetry blames the destination.
   Scope scope() const {
     if (blamed) return *blamed;
     if (kind == ErrorKind::kReject) return Scope::kEvent;
@@ -69,13 +69,13 @@ inline Failure misconfigured(std::string what, std::string where = {}) {
       Error{ErrorKind::kFatal, std::move(what), std::move(where), Scope::kConfiguration});
 }
 
-// The receiver is gone for good, as the reader of a pipe is: no later attempt can succeed.
+// The receiver is gone for good, like the closed reader of a pipe: no later attempt can succeed.
 inline Failure gone(std::string what, std::string where = {}) {
   return Failure(Error{ErrorKind::kFatal, std::move(what), std::move(where), Scope::kDestination});
 }
 
-// The error on its way up, with `prefix` before its text.
-inline Failure in(std::string_view prefix, Error error) {
+// The error for the caller, with `prefix` before its text.
+inline Failure with_prefix(std::string_view prefix, Error error) {
   error.what.insert(0, std::string(prefix) + ": ");
   return Failure(std::move(error));
 }

@@ -1,4 +1,4 @@
-// A moment as text: 2026-11-20T11:22:33.123456Z.
+// Formats a time: 2026-11-20T11:22:33.123456Z.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 namespace walspout {
 
-// `micros`: since 1970.
+// `micros`: microseconds since 1970.
 inline std::string rfc3339(int64_t micros) {
   constexpr int64_t kSecond = 1'000'000;
   const int64_t fraction = (micros % kSecond + kSecond) % kSecond;

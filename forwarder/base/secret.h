@@ -1,7 +1,6 @@
 // Text that must not be printed: it has no conversion to a string and no operator to write it.
 //
-// A secret that is in a file can be read again, so that a password may change under a program that
-// runs.
+// A secret in a file can be read again, so a password may change while the program runs.
 #pragma once
 
 #include <fcntl.h>
@@ -26,7 +25,7 @@ class Secret {
   Secret() = default;
   explicit Secret(std::string value) : value_(std::move(value)) {}
 
-  // What a file holds, without the line breaks at its end; nothing if it cannot be read.
+  // The content of a file without the line breaks at its end; nothing if it cannot be read.
   static std::optional<Secret> from_file(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     std::stringstream content;
@@ -37,22 +36,22 @@ class Secret {
     return secret;
   }
 
-  // For the one place that hands it to a library.
+  // For the one place that passes the secret to a library.
   const std::string& reveal() const { return value_; }
   bool empty() const { return value_.empty(); }
 
-  // Where it was read; empty: it is not from a file.
+  // The file it came from; empty: no file.
   const std::string& file() const { return file_; }
 
-  // What its file holds now; nothing if that is the same, or if there is no file to read again. An
-  // error if the file holds nothing, as one that is being written, or cannot be read. Does not
+  // The file's new content; nothing if it did not change, or if there is no file to read again. An
+  // error if the file cannot be read, or is empty, perhaps because it is being written. Does not
   // wait.
   Result<std::optional<Secret>> reread() const {
     if (file_.empty()) return std::nullopt;
     const int fd = ::open(file_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return cannot_be_read(std::strerror(errno));
     struct stat status = {};
-    // A pipe has given its content away.
+    // A pipe can be read only once.
     const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     std::string content;
     std::array<char, 4096> buffer;

@@ -8,7 +8,7 @@ namespace walspout {
 namespace {
 
 struct Cause {
-  std::string_view sign;  // in the text, in lower case
+  std::string_view sign;  // a part of the error's text, in lower case
   std::string_view remedy;
 };
 
@@ -24,7 +24,7 @@ constexpr std::string_view kPort = "Is this a port for TLS?";
 constexpr std::string_view kNoCommon =
     "The receiver and this machine have no version or cipher of TLS in common";
 
-// What we find wrong with the receiver. The first that fits counts.
+// Faults of the receiver, as we see them. The first match counts.
 constexpr std::array kOurs = {
     Cause{"certificate has expired", kExpired},
     Cause{"not yet valid", kClock},
@@ -45,7 +45,7 @@ constexpr std::array kOurs = {
     Cause{"alert protocol version", kNoCommon},
 };
 
-// What the receiver finds wrong with our certificate, by the names of TLS' alerts.
+// The receiver's objections to our certificate, by the names of TLS alerts.
 constexpr std::array<std::string_view, 6> kAboutOurs = {
     "bad certificate",     "unsupported certificate", "certificate revoked",
     "certificate expired", "certificate unknown",     "unknown ca",

@@ -1,4 +1,4 @@
-// TLS of a sink's connections, and what to do where TLS fails.
+// TLS of a sink's connections, and remedies when TLS fails.
 #pragma once
 
 #include <string>
@@ -6,7 +6,7 @@
 
 namespace walspout {
 
-// Files in PEM; empty: the library's defaults. Whether TLS is used the URL's scheme says.
+// Files in PEM; empty: the library's defaults. The URL's scheme decides whether TLS is used.
 struct TlsConfig {
   std::string ca_file;
   std::string cert_file;
@@ -15,7 +15,7 @@ struct TlsConfig {
 };
 
 // The remedy as further sentences, with ". " before them; empty if TLS is not the cause. Pure: it
-// reads what OpenSSL, or a library on top of it, says.
+// only reads the error text of OpenSSL, or of a library that uses it.
 [[nodiscard]] std::string tls_remedy(std::string_view said, const TlsConfig& tls);
 
 }  // namespace walspout

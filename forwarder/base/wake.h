@@ -1,4 +1,4 @@
-// Wakes a thread that polls: from any thread, also from a signal handler.
+// Wakes a thread that polls. Any thread may call it, and a signal handler, too.
 #pragma once
 
 #include <sys/eventfd.h>
@@ -20,7 +20,7 @@ class Wake {
     [[maybe_unused]] ssize_t written = write(fd_, &one, sizeof(one));
   }
 
-  // Forgets that it was called.
+  // Forgets earlier calls.
   void clear() const {
     uint64_t count;
     [[maybe_unused]] ssize_t got = read(fd_, &count, sizeof(count));

@@ -1,8 +1,8 @@
-// `walspout adopt`: after pg_upgrade, lets a pipeline go on with the slot of the new server.
+// `walspout adopt`: after pg_upgrade, lets a pipeline continue with the slot of the new server.
 //
-// Only the record in `state` is changed. Whether the slot continues what was delivered cannot be
-// seen from the new server alone: pg_upgrade has seen to it that the old slot had read everything.
-// So whatever speaks against an upgrade is refused, and a person confirms the rest.
+// Only the record in `state` is changed. The new server alone cannot show whether the slot
+// continues what was delivered: pg_upgrade made sure that the old slot had read everything. So the
+// command refuses whatever contradicts an upgrade, and a person confirms the rest.
 #include <unistd.h>
 
 #include <cstdio>
@@ -26,7 +26,7 @@ class Adoption {
   explicit Adoption(const PipelineConfig& config)
       : config_(config), file_(config.state, config.name) {}
 
-  // Looks at the record and the server. Whether they can be brought together, or need not be.
+  // Looks at the record and the server. Whether they can be reconciled, or already agree.
   bool examine();
   bool is_needed() const { return needed_; }
   bool write();
@@ -56,7 +56,7 @@ bool Adoption::examine() {
   Result<std::optional<SlotRecord>> record = file_.read(config_.source.slot);
   if (!record) return refuse(record.error().message());
   if (!*record) {
-    std::printf("pipeline \"%s\": nothing is recorded of slot \"%s\", `run` goes on where it is\n",
+    std::printf("pipeline \"%s\": slot \"%s\" has no record, `run` continues at its position\n",
                 config_.name.c_str(), config_.source.slot.c_str());
     return true;
   }
@@ -68,7 +68,7 @@ bool Adoption::examine() {
                   ". Bring the receivers in line with the database, then remove " + file_.path());
   }
   if (server_.system == record_.system) {
-    std::printf("pipeline \"%s\": it is the server that is recorded, there is nothing to adopt\n",
+    std::printf("pipeline \"%s\": the server is the recorded one, there is nothing to adopt\n",
                 config_.name.c_str());
     return true;
   }
@@ -113,21 +113,21 @@ Result<void> Adoption::look() {
   return {};
 }
 
-// What speaks against a slot that pg_upgrade has carried over, and nothing has read since.
+// What contradicts a slot that pg_upgrade migrated and that nothing has read since.
 std::string Adoption::against(const Row& slot, const Row& read) const {
   if (text(slot, 0) != "walspout") return "it is one of the plugin \"" + text(slot, 0) + "\"";
   if (text(slot, 1) != "t") return "it is one of another database";
   if (text(slot, 2) == "lost") return "it is lost";
   if (!text(slot, 3).empty()) return "process " + text(slot, 3) + " uses it";
   if (server_.in_recovery) return "the server is a standby, which pg_upgrade never makes";
-  // pg_upgrade begins the new log behind the end of the old one.
-  if (server_.slot_confirmed < record_.told) {
+  // pg_upgrade begins the new WAL after the end of the old WAL.
+  if (server_.slot_confirmed < record_.reported) {
     return "it is at " + to_string(server_.slot_confirmed) + ", before what was delivered (" +
-           to_string(record_.told) + "), so pg_upgrade did not make it";
+           to_string(record_.reported) + "), so pg_upgrade did not make it";
   }
   const std::string transactions = text(read, 0);
   if (!transactions.empty() && transactions != "0") {
-    return transactions + " transactions were read from it since it was made, by somebody else";
+    return transactions + " transactions were read from it by another program since it was created";
   }
   if (server_version_ < kCarriesSlots) {
     return "pg_upgrade carries no slots over to a server before PostgreSQL 17, so the slot was "
@@ -146,7 +146,7 @@ void Adoption::show() const {
       "  position             %-20s  %s\n",
       config_.name.c_str(), config_.source.slot.c_str(), record_.system.c_str(),
       server_.system.c_str(), record_.timeline.c_str(), server_.timeline.c_str(),
-      to_string(record_.told).c_str(), to_string(server_.slot_confirmed).c_str());
+      to_string(record_.reported).c_str(), to_string(server_.slot_confirmed).c_str());
   for (const SinkConfig& sink : config_.sinks) {
     if (sink.type->tie.empty()) continue;
     std::printf("  sink \"%s\": %s\n", sink.name.c_str(), sink.type->tie.c_str());
@@ -192,7 +192,7 @@ int adopt_command(const AdoptOptions& options) {
   for (const PipelineConfig& pipeline : config->pipelines) {
     if (!options.pipeline.empty() && pipeline.name != options.pipeline) continue;
     known = true;
-    if (pipeline.source.kafka) continue;  // there is no slot
+    if (pipeline.source.kafka) continue;  // Kafka has no slots
     if (pipeline.state.empty()) {
       std::fprintf(stderr, "`state` is not configured, so there is no record to change\n");
       return kUsage;

@@ -1,5 +1,5 @@
-// `walspout backfill`: requests that the rows which tables have already are sent, says how far such
-// requests are, and ends, pauses or resumes them.
+// `walspout backfill`: requests that the existing rows of tables are sent, shows the progress of
+// such requests, and ends, pauses or resumes them.
 //
 // `run` does the work, perhaps elsewhere: this command only changes the table walspout.backfills.
 #include <unistd.h>
@@ -103,7 +103,8 @@ int BackfillCommand::request() {
   return all ? kClean : kFailed;
 }
 
-// One line on a terminal, until that backfill ends. It goes on when this command is ended.
+// Shows one line on a terminal until that backfill ends. The backfill continues if this command is
+// ended.
 int BackfillCommand::follow(const std::string& id, const std::string& table) {
   uint64_t before = 0;
   while (true) {
@@ -127,7 +128,7 @@ int BackfillCommand::follow(const std::string& id, const std::string& table) {
   }
 }
 
-// The requests that are meant: those of the tables that were named, or of all.
+// Selects the requests of the named tables, or of all tables.
 std::string BackfillCommand::where() const {
   std::string which = "b.slot = " + Connection::quote_literal(source_.slot);
   std::string tables;
@@ -167,7 +168,7 @@ int BackfillCommand::show() {
                 row[4] ? (" of about " + text(row, 4)).c_str() : "",
                 row[5] ? ("\t" + text(row, 5)).c_str() : "");
   }
-  // While `run` cannot save how far they are, the slot keeps WAL.
+  // While `run` cannot save the progress, the slot keeps WAL.
   const auto kept = ask(find_kept(source_.slot));
   if (kept && !kept->empty()) {
     std::printf("slot \"%s\" keeps %s bytes of WAL that are not confirmed\n", source_.slot.c_str(),

@@ -34,21 +34,21 @@ namespace {
 constexpr Duration kPatience = std::chrono::seconds(10);
 constexpr size_t kTablesShown = 20;
 
-// The first minor release of each major one without known defects of logical decoding: those of
-// 2025-08-14. Before, a session that decodes may wait for ever after a crash for the rest of a
-// record that was half written; and it runs out of memory, or, before the release that tried to
-// fix that, loses changes of a table that is added to a publication while transactions run.
+// The first minor release of each major version without known defects of logical decoding: those of
+// 2025-08-14. Before, a decoding session may wait for ever after a crash, for the rest of a
+// half-written record. Some releases lose changes of a table that is added to a publication while
+// transactions run. The first fix of that makes the session run out of memory.
 const std::map<int, int> kGoodMinors = {{13, 22}, {14, 19}, {15, 14}, {16, 10}, {17, 6}};
 
 class Doctor : private Findings {
  public:
-  using Slots = std::map<std::string, std::string>;  // slot_key(), and whose slot it is
+  using Slots = std::map<std::string, std::string>;  // slot_key(), and its pipeline
 
-  // `slots`: of all pipelines that were looked at before.
+  // `slots`: of all pipelines that were checked before.
   Doctor(const PipelineConfig& config, const CheckOptions& options, Slots& slots)
       : Findings("pipeline " + config.name, options), config_(config), slots_(slots) {}
 
-  // How `run` would end.
+  // The exit code that `run` would have.
   ExitCode examine();
 
  private:
@@ -88,8 +88,8 @@ class Doctor : private Findings {
   Lsn wal_position_;
   std::string identity_;  // of the source, for sinks
   bool may_replicate_ = false;
-  bool has_publication_ = true;  // that walspout maintains
-  bool lost_ = false;            // the connection
+  bool has_publication_ = true;  // the publication that walspout maintains
+  bool lost_ = false;            // the connection was lost
 };
 
 int64_t number(const std::string& text) {
@@ -98,8 +98,8 @@ int64_t number(const std::string& text) {
   return value;
 }
 
-// Where a query fails nothing is concluded from what was not answered: the rest of what this step
-// finds is not said. Once the connection is lost there are no more steps.
+// A step whose query fails concludes nothing from the missing rows: its further findings are
+// dropped. Once the connection is lost there are no more steps.
 void Doctor::look(void (Doctor::*at)()) {
   if (lost_) return;
   (this->*at)();
@@ -142,7 +142,7 @@ ExitCode Doctor::examine() {
   return code();
 }
 
-// A slot as the source.
+// The source is a slot.
 void Doctor::postgres() {
   auto connection = Connection::open(rendering_dsn(config_.source), Connection::Mode::kOrdinary,
                                      Clock::now() + kPatience, wake_, [] { return false; });
@@ -162,7 +162,7 @@ void Doctor::postgres() {
   }
 }
 
-// Topics of Kafka as the source.
+// The source is topics of Kafka.
 void Doctor::kafka() {
   for (const KafkaFinding& finding : kafka_probe(*config_.source.kafka, kPatience)) {
     switch (finding.level) {
@@ -201,7 +201,7 @@ void Doctor::server() {
             ", walspout; SELECT pg_catalog.pg_reload_conf()");
   }
   if (setting("max_slot_wal_keep_size") == "-1") {
-    warn("max_slot_wal_keep_size is not set: while a sink is down the log fills the disk",
+    warn("max_slot_wal_keep_size is not set: while a sink is down, WAL fills the disk",
          "ALTER SYSTEM SET max_slot_wal_keep_size = '50GB'; SELECT pg_catalog.pg_reload_conf()");
   }
   if (value("SELECT count(*) FROM pg_catalog.pg_available_extensions WHERE name = 'walspout'") ==
@@ -211,8 +211,8 @@ void Doctor::server() {
   }
 }
 
-// From PostgreSQL 19 on the first logical slot switches a server with `replica` to logical, and
-// effective_wal_level says what is in force: on a standby, that of its primary.
+// From PostgreSQL 19 on, the first logical slot switches a server with `replica` to logical. Then
+// effective_wal_level shows the level in force: on a standby, that of its primary.
 void Doctor::wal_level() {
   const std::string configured = setting("wal_level");
   const std::string effective = setting("effective_wal_level");
@@ -280,13 +280,13 @@ void Doctor::tables() {
   for (size_t i = 0; i < shown; i++) {
     judge_identity(found[i], !config_.source.publications.empty(), *this);
   }
-  // Errors come first, so those that are left out change the exit code only if one is shown.
+  // Errors come first: if an error is omitted, a shown one has already set the exit code.
   if (shown < found.size()) {
     warn(std::to_string(found.size() - shown) + " more tables are like that", "");
   }
 }
 
-// What publications leave out, although the server needs it to log updates and deletes.
+// What publications leave out although the server needs it to log updates and deletes.
 void Doctor::left_out() {
   const std::string query = left_out_query(config_.source, connection_->server_version());
   if (query.empty()) return;
@@ -298,7 +298,7 @@ void Doctor::left_out() {
   }
 }
 
-// Columns whose values are rendered by code of users, or would be.
+// Columns whose values are rendered by users' code, or would be.
 void Doctor::user_casts() {
   const std::string query = user_casts_query(config_.source, connection_->server_version());
   for (const Row& row : rows(query)) {
@@ -322,7 +322,7 @@ void Doctor::user_casts() {
   }
 }
 
-// Rules that match nothing, that a key does not allow, and names that two columns would have.
+// Rules that match nothing, rules that a key does not allow, and names that two columns would have.
 void Doctor::columns() {
   if (config_.source.columns.empty() && config_.source.set.empty()) return;
   judge_columns(config_.source, rows(columns_query(config_.source, connection_->server_version())),
@@ -339,7 +339,8 @@ void Doctor::patterns() {
   for (const SinkConfig& sink : config_.sinks) judge_patterns(sink, tables, *this);
 }
 
-// Whether the server lets in what `run` streams on. Who streams the slot already has a connection.
+// Whether the server accepts the replication connection that `run` needs. A pipeline that streams
+// already has one.
 void Doctor::replication() {
   if (!may_replicate_) return;
   const bool streamed =
@@ -355,7 +356,7 @@ void Doctor::replication() {
     identified = Failure(std::move(stream.error()));
   }
   if (!identified) {
-    // It may have failed because all of the server did.
+    // It may have failed because the whole server did.
     rows("SELECT 1");
     const std::string why = identified.error().message();
     const bool too_many = why.find("max_wal_senders") != std::string::npos;
@@ -379,7 +380,7 @@ void Doctor::replication() {
   }
 }
 
-// Whether another pipeline reads the same slot, by another name of the server.
+// Whether another pipeline reads the same slot through another name of the server.
 void Doctor::one_reader() {
   if (!identified_) return;
   const std::string started = value("SELECT pg_catalog.pg_postmaster_start_time()");
@@ -395,7 +396,8 @@ void Doctor::slot() {
                                   "THEN pg_catalog.pg_last_wal_replay_lsn() "
                                   "ELSE pg_catalog.pg_current_wal_lsn() END"))
                       .value_or(Lsn{});
-  // The function may be closed to the role; a replication connection says the same.
+  // The role may lack the right to call the function; a replication connection gives the same
+  // answer.
   const std::string system =
       identified_ ? identified_->system
                   : value("SELECT system_identifier FROM pg_catalog.pg_control_system()");
@@ -427,7 +429,7 @@ void Doctor::slot() {
   std::string drop =
       "SELECT pg_catalog.pg_drop_replication_slot(" + Connection::quote_literal(name) + ")";
   if (text(slot, 8) == "physical") {
-    bad("slot \"" + name + "\" is a physical one: it keeps the log for a standby or an archive",
+    bad("slot \"" + name + "\" is a physical one: it keeps WAL for a standby or an archive",
         "choose another name for `slot`");
   } else if (text(slot, 0).empty()) {
     warn("slot \"" + name + "\" is being made just now, by process " + text(slot, 2),
@@ -470,7 +472,7 @@ void Doctor::failover(const std::string& now) {
   }
 }
 
-// Whether the slot follows what `run` remembers of it. While it is read it moves.
+// Whether the slot matches what `run` remembers of it. While something reads the slot, it moves.
 bool Doctor::record(const Row* slot) {
   if (config_.state.empty() || (slot && (*slot)[2])) return true;
   StateFile file(config_.state, config_.name);
@@ -504,9 +506,9 @@ bool Doctor::record(const Row* slot) {
   return why.empty();
 }
 
-// Whether the server finds the plugin and may load it, and whether that accepts its options, only a
-// slot tells: one that is dropped in the same query, or goes with this connection. The plugin is
-// loaded before transactions that run are waited for: a wait that is cut short is a good sign.
+// Whether the server finds the plugin, may load it, and whether the plugin accepts its options.
+// Only a slot shows that: it is dropped in the same query, or with this connection. The server
+// loads the plugin before it waits for running transactions: so a timeout is a good sign.
 void Doctor::plugin() {
   if (failed()) return;
   const std::set<std::string_view> cut_short = {"57014", "55P03"};  // canceled, lock not available
@@ -539,7 +541,7 @@ void Doctor::plugin() {
   } else if (!made && made.error().sqlstate.starts_with(kDataException)) {
     bad("the server rejects an option of `source`: " + made.error().error.message(),
         "correct the configuration, or install the plugin and this program from one version");
-  } else if (!made && made.error().sqlstate == "42501") {  // `run` makes slots by another way
+  } else if (!made && made.error().sqlstate == "42501") {  // `run` creates slots another way
     warn("the plugin was not tried: " + made.error().error.message(), "");
   } else if (!made && !cut_short.contains(made.error().sqlstate)) {
     bad("the server cannot use the plugin: " + made.error().error.message(), "");
@@ -548,7 +550,7 @@ void Doctor::plugin() {
   }
 }
 
-// Makes none: a file of root would be closed to the user that the forwarder runs as.
+// Creates no files: a file of root's would be closed to the user that the forwarder runs as.
 void Doctor::files() {
   if (!config_.state.empty()) {
     Result<void> usable = StateFile::check(config_.state);
@@ -576,7 +578,7 @@ void Doctor::sinks() {
     source.max_depth = config_.source.kafka ? 0 : config_.source.max_depth;
     Result<void> checked = (*sink)->check(source, Clock::now() + kPatience);
     if (!checked && checked.error().loss) {
-      // `run` says it, too, and goes on.
+      // `run` reports it, too, and continues.
       warn(name + ": " + checked.error().message(), "");
       checked = (*sink)->check(source, Clock::now() + kPatience);
     }
@@ -594,7 +596,8 @@ void Doctor::warnings() {
   for (const Warning& warning : warnings_of(config_)) warn(warning.what, warning.remedy);
 }
 
-// Whether the status server could listen. A forwarder that runs has the port, and rightly.
+// Whether the status server could listen. A running forwarder already has the port, and that is
+// right.
 bool check_status(const Config& config, const CheckOptions& options) {
   Findings findings("status server", options);
   const std::string where = host_and_port(config.status->host, config.status->port);
@@ -634,7 +637,8 @@ int check_command(const std::string& path, const CheckOptions& options) {
   for (const PipelineConfig& pipeline : config->pipelines) {
     codes.insert(Doctor(pipeline, options, slots).examine());
   }
-  // The service manager starts `run` again after 1 and not after 2: so 2 needs more.
+  // The service manager restarts `run` after 1 and not after 2: so 2 only where 1 is not among the
+  // codes.
   return codes.contains(kFailed) ? kFailed : *codes.rbegin();
 }
 

@@ -51,7 +51,7 @@ void judge_patterns(const TextMaps& rules, const std::vector<Row>& columns, Find
   }
 }
 
-// The changes that are made to the columns of one table.
+// The changes to the columns of one table.
 std::vector<ColumnChange> changes_of(const TextMaps& rules, std::span<const Row> columns) {
   std::vector<ColumnChange> all(columns.size());
   for (const auto& [table, changes] : rules) {

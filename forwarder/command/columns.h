@@ -1,4 +1,4 @@
-// What rules for columns, and constants, say of tables that there are.
+// Checks rules for columns, and constants, against the existing tables.
 #pragma once
 
 #include <string>

@@ -20,7 +20,7 @@ struct CheckOptions {
 };
 int check_command(const std::string& path, const CheckOptions& options);
 
-// Writes a configuration to begin with; "-": to standard output. Replaces no file.
+// Writes a configuration to begin with; "-": to standard output. Never replaces a file.
 int init_command(const std::string& path);
 
 struct TailOptions {
@@ -37,7 +37,7 @@ struct StatusOptions {
   bool watch = false;
   bool color = true;
 };
-// Exits with 1 where not all is ready.
+// Exits with 1 if not everything is ready.
 int status_command(const StatusOptions& options);
 
 struct ReplayOptions {
@@ -45,16 +45,16 @@ struct ReplayOptions {
   std::string config;
   std::string to;  // a template of destinations; empty: as configured
   bool dry_run = false;
-  bool overwrite = false;  // rows of a target, although they may be newer
+  bool overwrite = false;  // rows of a target, even if they may be newer
 };
 int replay_command(const ReplayOptions& options);
 
-// What keys the configuration has, and their JSON Schema.
+// Prints the keys of the configuration, or their JSON Schema.
 int keys_command(bool json);
 int schema_command();
 int sinks_command(bool json);
 
-// Tries whether a program can be a sink.
+// Tests whether a program can be a sink.
 int sink_test_command(const std::vector<std::string>& command, bool color);
 
 struct BackfillOptions {
@@ -70,17 +70,17 @@ struct BackfillOptions {
 };
 int backfill_command(const BackfillOptions& options);
 
-// Which copies are meant: those of a sink of the type postgres.
+// Selects copies: the tables of a sink of the type postgres.
 struct CopiesOptions {
   std::string config;
   std::string pipeline;  // empty: the only one that has such a sink
-  std::string sink;      // empty: the only one
+  std::string sink;      // empty: the only such sink
 };
 
 struct SequencesOptions {
   CopiesOptions copies;
   bool dry_run = false;
-  bool owned = false;  // only sequences of columns
+  bool owned = false;  // only sequences that columns own
   bool json = false;
 };
 int sequences_command(const SequencesOptions& options);
@@ -92,7 +92,7 @@ struct CompareOptions {
   int limit = 1000;                 // differences of a table
   bool json = false;
 };
-// Exits with 1 where something differs.
+// Exits with 1 if something differs.
 int compare_command(const CompareOptions& options);
 
 int drop_command(const std::string& path, bool yes);
@@ -104,11 +104,11 @@ struct AdoptOptions {
 };
 int adopt_command(const AdoptOptions& options);
 
-// Loads a configuration, with all that can be seen to be wrong without a connection. The pipelines
-// remember things in `state`, if it is given, whatever the file says.
-LoadedConfig whole_configuration(const std::string& path,
-                                 const std::optional<std::string>& state = std::nullopt);
-// The same; prints what is wrong with it, and then has no value.
+// Loads a configuration, with all problems that can be found without a connection. If `state` is
+// given, the pipelines use it instead of the file's.
+LoadedConfig load_whole_configuration(const std::string& path,
+                                      const std::optional<std::string>& state = std::nullopt);
+// The same; prints the problems, and returns no value if there are any.
 std::optional<Config> configuration(const std::string& path);
 
 }  // namespace walspout

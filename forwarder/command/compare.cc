@@ -47,7 +47,7 @@ std::string list(const std::vector<std::string>& names) {
   return all;
 }
 
-// Progress is a line of a terminal that the next line replaces.
+// Progress is a terminal line that the next line replaces.
 class Screen {
  public:
   explicit Screen(bool json)
@@ -241,7 +241,7 @@ bool CompareCommand::choose(std::vector<PublishedTable>& tables) {
   return true;
 }
 
-// Without the right to ask which server this is, only the slot says how far the target is.
+// Without the right to ask which server this is, only the slot shows how far the target is.
 std::string CompareCommand::position_query() {
   Connection& source = servers_->source;
   auto system = source.query(find_system(), Clock::now() + CopiesCommand::kPatience);

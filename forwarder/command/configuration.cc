@@ -1,5 +1,5 @@
-// The configuration as all commands use it: what the file says, and what only the whole of it shows
-// to be wrong.
+// The configuration as all commands use it: what the file says, and the problems that show only in
+// the whole of it.
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -17,8 +17,8 @@ namespace walspout {
 
 namespace {
 
-// "can both write ...": what two sinks would fill that takes events of one sink only, and the
-// remedy. Empty: nothing is known.
+// The end of a message, "can both write ...": the resource that both sinks would write although it
+// takes events of one sink only, and the remedy. Empty: no such resource is known.
 std::string conflict(const SinkConfig& a, const SinkConfig& b, bool one_pipeline) {
   const auto shared = shared_place(a, b);
   if (!shared) return "";
@@ -28,7 +28,7 @@ std::string conflict(const SinkConfig& a, const SinkConfig& b, bool one_pipeline
               : "put {pipeline} or {database} into `" + shared->key + "`");
 }
 
-// Tells the sinks where their events come from, and finds those that fill one place.
+// Tells the sinks where their events come from, and finds sinks that write the same destination.
 void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
   std::vector<std::pair<const PipelineConfig*, const SinkConfig*>> sinks;
   for (PipelineConfig& pipeline : config.pipelines) {
@@ -65,7 +65,7 @@ void find_shared(Config& config, std::vector<ConfigProblem>& problems) {
   }
 }
 
-// Texts that are the same were found when the file was read.
+// Identical texts were found when the file was read.
 void find_shared_slots(const Config& config, std::vector<ConfigProblem>& problems) {
   std::vector<Place> places;
   for (const PipelineConfig& pipeline : config.pipelines) {
@@ -86,7 +86,8 @@ void find_shared_slots(const Config& config, std::vector<ConfigProblem>& problem
 
 }  // namespace
 
-LoadedConfig whole_configuration(const std::string& path, const std::optional<std::string>& kept) {
+LoadedConfig load_whole_configuration(const std::string& path,
+                                      const std::optional<std::string>& kept) {
   LoadedConfig loaded = load_config(path);
   if (loaded.problems.empty()) {
     for (const PipelineConfig& pipeline : loaded.config.pipelines) {
@@ -109,7 +110,7 @@ LoadedConfig whole_configuration(const std::string& path, const std::optional<st
     find_shared(loaded.config, loaded.problems);
   }
   if (!loaded.problems.empty()) return loaded;
-  // systemd names the directory that it has made for the service; of several, the first.
+  // systemd names the directories that it created for the service; the first one counts.
   const char* given = std::getenv("STATE_DIRECTORY");
   std::string& state = loaded.config.state;
   if (state.empty() && given) state = std::string(given, std::strcspn(given, ":"));
@@ -124,7 +125,7 @@ LoadedConfig whole_configuration(const std::string& path, const std::optional<st
 }
 
 std::optional<Config> configuration(const std::string& path) {
-  LoadedConfig loaded = whole_configuration(path);
+  LoadedConfig loaded = load_whole_configuration(path);
   if (loaded.problems.empty()) return std::move(loaded.config);
   std::fputs(describe(path, loaded).c_str(), stderr);
   return std::nullopt;

@@ -49,11 +49,11 @@ std::unique_ptr<CopiesCommand> CopiesCommand::load(const CopiesOptions& options)
 Result<CopyServers> CopiesCommand::open() const {
   auto here = Connection::open(source().dsn, Connection::Mode::kOrdinary, Clock::now() + kPatience,
                                here_, [] { return false; });
-  if (!here) return in("source", here.error());
+  if (!here) return with_prefix("source", here.error());
   auto there =
       Connection::open(copies_->dsn(), Connection::Mode::kOrdinary,
                        Clock::now() + copies_->connect_timeout(), there_, [] { return false; });
-  if (!there) return in("target", there.error());
+  if (!there) return with_prefix("target", there.error());
   return CopyServers{std::move(*here), std::move(*there)};
 }
 

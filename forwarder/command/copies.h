@@ -1,4 +1,4 @@
-// What `compare` and `sequences` share: which sink is meant, both servers, the tables that are
+// Shared by `compare` and `sequences`: the selected sink, both servers, and the tables that are
 // sent.
 #pragma once
 
@@ -24,7 +24,7 @@ class CopiesCommand {
  public:
   static constexpr Duration kPatience = std::chrono::seconds(60);
 
-  // No value: that was said on standard error, and the exit code is kUsage.
+  // No value: the error is on standard error, and the exit code is kUsage.
   static std::unique_ptr<CopiesCommand> load(const CopiesOptions& options);
 
   const PipelineConfig& pipeline() const { return *pipeline_; }
@@ -34,7 +34,7 @@ class CopiesCommand {
 
   [[nodiscard]] Result<CopyServers> open() const;
 
-  // Those that the sink wants.
+  // The tables that the sink wants.
   [[nodiscard]] Result<std::vector<PublishedTable>> tables(Connection& source) const;
 
  private:

@@ -1,5 +1,4 @@
-// `walspout drop`: drops the slots of a configuration. The server then forgets what was not
-// delivered.
+// `walspout drop`: drops the slots of a configuration. The server then forgets undelivered changes.
 #include <unistd.h>
 
 #include <cstdio>
@@ -18,7 +17,8 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(10);
 
-// Only the one that was made for the slot's patterns. It stays where the configuration has none.
+// Drops only the publication that was created for the slot's patterns. It stays if the
+// configuration has no patterns.
 bool drop_publication(Connection& connection, const SourceConfig& source) {
   if (source.tables.empty()) return true;
   const std::string name = own_publication(source.slot);
@@ -42,7 +42,7 @@ bool drop_publication(Connection& connection, const SourceConfig& source) {
   return true;
 }
 
-// The slot's requests mean nothing without it: they would stand as if they waited.
+// The slot's requests mean nothing without the slot: they would seem to wait.
 void drop_requests(Connection& connection, const std::string& slot) {
   const TimePoint deadline = Clock::now() + kPatience;
   const auto ask = [&](const std::string& statement) -> std::optional<std::vector<Row>> {
@@ -92,7 +92,7 @@ bool drop_slot(const PipelineConfig& pipeline) {
                  dropped.error().error.message().c_str());
     return false;
   }
-  // Nothing must miss it.
+  // Remove all records of the dropped slot.
   if (!pipeline.state.empty()) {
     std::remove(StateFile(pipeline.state, pipeline.name).path().c_str());
     RestartFile(pipeline.state, pipeline.name, pipeline.source.slot).remove();

@@ -1,5 +1,5 @@
-// What `walspout check` prints: findings, each with its remedy, and whether one of them is an
-// error. The exit code is that of `run`. For programs each finding is a line of JSON.
+// What `walspout check` prints: findings, each with its remedy, and whether any is an error. The
+// exit code is that of `run`. For programs each finding is a line of JSON.
 #pragma once
 
 #include <unistd.h>
@@ -15,7 +15,7 @@ namespace walspout {
 
 class Findings {
  public:
-  // `about`: what is looked at.
+  // `about`: what is checked.
   Findings(std::string about, const CheckOptions& how)
       : about_(std::move(about)),
         color_(how.color && isatty(STDOUT_FILENO)),  // colours are for terminals only
@@ -31,12 +31,12 @@ class Findings {
     failed_ = failed_ || !muted_;
     say("ERROR", "1;31", text, remedy);
   }
-  // As bad(), where nothing but a change of the configuration helps.
+  // Like bad(), if only a change of the configuration helps.
   void wrong(const std::string& text, const std::string& remedy) {
     wrong_ = wrong_ || !muted_;
     say("ERROR", "1;31", text, remedy);
   }
-  // What is said while it is muted does not count.
+  // Findings that are reported while muted do not count.
   void mute(bool muted) { muted_ = muted; }
   bool failed() const { return failed_ || wrong_; }
   ExitCode code() const { return failed_ ? kFailed : wrong_ ? kUsage : kClean; }

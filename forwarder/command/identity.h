@@ -11,11 +11,11 @@ namespace walspout {
 
 class Findings;
 
-// A query of the catalogs: one row for each such table that the source reads. The first rows are
-// those that the server rejects changes of.
+// A query of the catalogs: one row for each such table that the source reads. First come the tables
+// whose changes the server rejects.
 [[nodiscard]] std::string identity_query(const SourceConfig& config);
 
-// Says what a row of that query means. `has_publications`: whether the source names some.
+// Reports what a row of that query means. `has_publications`: whether the source names any.
 void judge_identity(const Row& row, bool has_publications, Findings& findings);
 
 }  // namespace walspout

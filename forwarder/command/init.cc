@@ -12,7 +12,7 @@
 namespace walspout {
 namespace {
 
-// Commented, and good as it is where a database and Redis are on this machine.
+// Commented, and valid as it is if a database and Redis run on this machine.
 constexpr std::string_view kStart =
     R"(# Configuration of walspout. `walspout check FILE` says whether it would work, `walspout keys` lists
 # all keys, and `walspout schema` prints a JSON Schema for editors.
@@ -20,19 +20,19 @@ constexpr std::string_view kStart =
 pipelines:
   - name: orders                              # in the log and in metrics
     source:
-      dsn: postgresql:///postgres             # whatever libpq understands; or file:PATH, a file with it
-      slot: walspout_orders                   # made if it is missing. It keeps WAL until it is read
-      # publications: [orders]                # without: every table
-      # backfill: {tables: all}               # when the slot is made, also send the rows that are there
+      dsn: postgresql:///postgres             # a connection string of libpq; or file:PATH, a file with it
+      slot: walspout_orders                   # created if it is missing. It keeps WAL until that is read
+      # publications: [orders]                # default: every table
+      # backfill: {tables: all}               # when the slot is created, also send existing rows
     sinks:
       - type: redis                           # `walspout sinks` lists the types
         url: redis://127.0.0.1:6379
       # - type: http                          # a webhook
       #   url: https://example.com/hooks/orders
-    # dead_letter: {path: orders.dead}        # set aside the events that a receiver rejects
+    # dead_letter: {path: orders.dead}        # set aside events that a receiver rejects
 
 # status: {listen: "127.0.0.1:8470"}          # /healthz, /readyz, /metrics and /status
-# state: /var/lib/walspout                    # what `run` remembers: finds re-created slots and restored servers
+# state: /var/lib/walspout                    # memory of `run`: detects re-created slots and restored servers
 )";
 
 bool write_all(int file, std::string_view text) {

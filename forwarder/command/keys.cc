@@ -1,4 +1,4 @@
-// What the tables of keys say: for people, for programs, and as a JSON Schema for editors.
+// Prints the tables of keys: for people, for programs, and as a JSON Schema for editors.
 
 #include <cstdio>
 #include <string>
@@ -12,7 +12,7 @@
 namespace walspout {
 namespace {
 
-// A section as the documents name it, and its keys.
+// A section under its name in the documentation, and its keys.
 struct Named {
   std::string name;  // "" is the file itself
   std::string help;
@@ -132,7 +132,7 @@ void print_text() {
 
 std::string schema_of(const Section& section, const std::string& more = "");
 
-// A text need not be in quotes, even if YAML takes it for a number.
+// A text needs no quotes, even if YAML reads it as a number.
 constexpr const char* kScalar = R"("type":["string","number","boolean"])";
 
 // ${NAME} may stand for any value.
@@ -210,7 +210,7 @@ constexpr std::string_view kObject =
     R"({"type":"object","additionalProperties":false,"patternProperties":{"^x-":{},)"
     R"("^<<$":{"type":["object","array"]}},"properties":{)";
 
-// `more`: properties in front of those of the table.
+// `more`: properties in front of the table's.
 std::string schema_of(const Section& section, const std::string& more) {
   std::string properties, required, either, other;
   for (const Key& key : section.keys) {

@@ -6,14 +6,14 @@ namespace walspout {
 
 namespace {
 
-constexpr int kFirstVersion = 150000;  // whose publications have lists of columns and row filters
+constexpr int kFirstVersion = 150000;  // the first with column lists and row filters
 
 enum Column : size_t {
   kTable,
   kPublication,
   kOperations,
   kKind,
-  kColumns,    // that are left out, or that the filter uses
+  kColumns,    // left-out columns, or columns that the filter uses
   kIdentity,   // relreplident
   kEntry,      // the table that the publication names: this one, or its root
   kList,       // the entry's columns; empty: all
@@ -25,10 +25,10 @@ enum Column : size_t {
 };
 
 // As the server does it (RelationBuildPublicationDesc): for each table and each publication of its
-// updates or deletes, the entry of the table counts. With publish_via_partition_root, that of its
-// topmost published ancestor does. Names of columns are compared, as partitions may order theirs
-// otherwise. A filter is looked into as it is stored: pg_depend does not tell the columns of a
-// filter from those of a list.
+// updates or deletes, the entry of the table counts. With publish_via_partition_root, the entry of
+// the topmost published ancestor counts. Columns are compared by name, as partitions may have
+// another order of columns. The filter's stored tree is parsed: pg_depend does not tell the columns
+// of a filter from those of a list.
 constexpr const char* kQuery =
     "WITH leaf AS MATERIALIZED ("
     "SELECT c.oid, c.relnamespace, c.relreplident AS identity, "
@@ -47,10 +47,10 @@ constexpr const char* kQuery =
     "WHERE c.relkind = 'r' AND c.relpersistence = 'p' "
     "AND (c.relreplident = 'f' OR pg_catalog.pg_get_replica_identity_index(c.oid) IS NOT NULL) "
     "AND n.nspname NOT IN ('pg_catalog', 'information_schema')), "
-    // Tables that publications name, or have as a part of a schema.
+    // Tables that publications name, or publish as part of a schema.
     "named AS MATERIALIZED ("
     "SELECT r.prpubid AS pubid, r.prrelid AS relid FROM pg_catalog.pg_publication_rel r "
-    // PostgreSQL 19 also has those there that a publication of all tables leaves out.
+    // PostgreSQL 19 also has rows here for tables that a publication of all tables excludes.
     "WHERE COALESCE(pg_catalog.to_jsonb(r) ->> 'prexcept', 'false') <> 'true' "
     "UNION SELECT s.pnpubid, c.oid FROM pg_catalog.pg_publication_namespace s "
     "JOIN pg_catalog.pg_class c ON c.relnamespace = s.pnnspid), "
@@ -106,8 +106,8 @@ constexpr const char* kQuery =
     "EXISTS (SELECT FROM pairs other WHERE other.oid = bad.oid AND other.has_list) "
     "FROM bad WHERE (pg_catalog.cardinality(columns) > 0 OR kind = 'list' AND identity = 'f') ";
 
-// The statement that takes the entry out of the publication, and puts it in with other columns. In
-// one transaction, so that no change falls between.
+// The statement that takes the entry out of the publication and adds it with other columns. One
+// transaction, so that no change falls between the two steps.
 std::string put_in(const Row& row, const std::string& columns, const std::string& filter,
                    const std::string& before = "") {
   const std::string alter = "ALTER PUBLICATION " + text(row, kPublication);

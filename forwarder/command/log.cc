@@ -18,7 +18,7 @@ namespace walspout {
 
 namespace {
 
-// Standard error, which may be a pipe that is not read. A record that finds no room is left out and
+// Standard error, which may be a pipe that nothing reads. A record without room is dropped and
 // counted: a thread that waited here could not be stopped.
 class StderrSink : public spdlog::sinks::base_sink<std::mutex> {
  protected:

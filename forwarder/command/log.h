@@ -1,4 +1,4 @@
-// Where log records go: standard error, one line each, key=value or JSON, by spdlog.
+// Log records go to standard error, one line each, key=value or JSON, through spdlog.
 #pragma once
 
 #include "config/config.h"
@@ -7,10 +7,10 @@ namespace walspout {
 
 void start_log(const LogConfig& config);
 
-// Sets the level that is in force. What is debugged by toggle_debug() ends.
+// Sets the level in force. Also ends the debug level of toggle_debug().
 void set_log_level(LogLevel level);
 
-// Debug, or back to what was configured. SIGUSR1.
+// Switches to debug, or back to the configured level. For SIGUSR1.
 void toggle_debug();
 
 void flush_log();

@@ -12,7 +12,7 @@ std::string joined(const std::vector<std::string>& words, const std::string& bet
   return text;
 }
 
-// For a shell, in single quotes.
+// In single quotes, for a shell.
 std::string quoted(const std::string& text, const std::string& quote = "'\\''") {
   std::string out = "'";
   for (const char c : text) {
@@ -31,7 +31,8 @@ std::vector<std::string> names_of(const std::vector<CommandHelp>& commands) {
   return names;
 }
 
-// Of all options that are none of the arguments, and take a value if `with_value` says so.
+// The names of all options, without arguments: either those that take a value, or those that take
+// none.
 std::vector<std::string> option_names(const CommandHelp& command, bool with_value_only) {
   std::vector<std::string> names;
   for (const OptionHelp& option : command.options) {
@@ -161,7 +162,7 @@ std::string fish_completion(const ProgramHelp& program) {
 
 namespace {
 
-// Text of a manual page.
+// Escapes text for a manual page.
 std::string roff(const std::string& text) {
   std::string out;
   for (const char c : text) {

@@ -22,7 +22,8 @@ Notifier::Notifier() : interval_(kStatusInterval) {
   uint64_t micros = 0;
   if (sd_watchdog_enabled(0, &micros) > 0) {
     watchdog_ = std::chrono::microseconds(micros);
-    // Half of the time, as sd_watchdog_enabled(3) advises; half of it is what a thread may be late.
+    // Half of the time, as sd_watchdog_enabled(3) advises; half of that is how late a thread may
+    // be.
     interval_ = std::min(interval_, watchdog_ / 2);
   }
   next_ = Clock::now();
@@ -53,13 +54,13 @@ void Notifier::tick(const Pipelines::List& pipelines, TimePoint now) {
   for (const auto& pipeline : pipelines) {
     const std::string thread = pipeline->late_thread(now, watchdog_ / 2);
     if (thread.empty()) continue;
-    if (!std::exchange(said_, true)) {
+    if (!std::exchange(hang_reported_, true)) {
       log(LogLevel::kError, "a thread hangs, the watchdog will end this",
           {{"pipeline", pipeline->config().name}, {"at", thread}});
     }
     return;
   }
-  said_ = false;
+  hang_reported_ = false;
   sd_notify(0, "WATCHDOG=1");
 }
 

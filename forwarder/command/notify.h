@@ -1,5 +1,5 @@
-// What the service manager is told, if there is one (sd_notify): that we are ready, how we are,
-// that we stop; and, if it watches us, that no thread hangs.
+// Tells the service manager, if there is one (sd_notify), when we are ready, stop, or change state.
+// If it watches us, also tells it that no thread hangs.
 #pragma once
 
 #include <string>
@@ -17,8 +17,8 @@ class Notifier {
   void reloading();  // until ready()
   void stopping();
 
-  // To be called at next(), and whenever there is time. Tells the watchdog that all is well, unless
-  // a thread hangs: then it is told nothing, which makes it end us, and the log is told why.
+  // Call it at next(), and whenever there is time. Tells the watchdog that all is well. If a thread
+  // hangs, it logs why and tells the watchdog nothing, so that the watchdog ends the process.
   void tick(const Pipelines::List& pipelines, TimePoint now);
 
   // TimePoint::max(): never, as nothing listens.
@@ -28,12 +28,12 @@ class Notifier {
   void say_status(const Pipelines::List& pipelines);
 
   bool listened_to_ = false;
-  Duration watchdog_ = Duration::zero();  // without a sign for so long we are ended; 0: not watched
+  Duration watchdog_ = Duration::zero();  // it ends us after this time without a sign; 0: off
   Duration interval_;
   TimePoint next_ = TimePoint::max();
-  std::string status_;  // as told
+  std::string status_;  // the last status that was sent
   bool stopping_ = false;
-  bool said_ = false;  // that a thread hangs
+  bool hang_reported_ = false;  // a hanging thread was reported
 };
 
 }  // namespace walspout

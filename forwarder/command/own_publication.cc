@@ -22,7 +22,7 @@ std::string list(const std::vector<std::string>& names) {
   return all;
 }
 
-// Privileges on what the extension has: kind, name, what is missing, statement.
+// Missing privileges on the extension's objects: kind, name, privilege, statement.
 std::string find_missing_rights(const BackfillConfig& config) {
   const auto table = [](const std::string& name, const std::string& privileges) {
     return " UNION ALL SELECT 3, 'the role may not ' || pg_catalog.lower('" + privileges +
@@ -56,8 +56,8 @@ std::string find_missing_rights(const BackfillConfig& config) {
          "'EXECUTE') ORDER BY 1, 2";
 }
 
-// Of tables, by their OIDs: name, owner, whether the role may not read them, and whether row level
-// security hides rows from it.
+// For tables, by their OIDs: name, owner, whether the role may not read them, and whether row level
+// security hides rows from the role.
 std::string find_table_rights(const std::vector<PublishedTable>& tables) {
   std::string oids;
   for (const PublishedTable& table : tables) oids += (oids.empty() ? "" : ", ") + table.oid;
@@ -74,7 +74,7 @@ std::string find_table_rights(const std::vector<PublishedTable>& tables) {
          oids + ") ORDER BY 1";
 }
 
-// Which columns are published is not looked at: a role that may read some columns may do.
+// Published columns are not checked: the right to read some columns may be enough.
 void judge_table_rights(const std::vector<Row>& rows, Findings& findings) {
   size_t shown = 0;
   size_t more = 0;
@@ -92,16 +92,16 @@ void judge_table_rights(const std::vector<Row>& rows, Findings& findings) {
     shown++;
     if (text(row, 1) == "t" && schemas.find(" " + schema + " ") == std::string::npos) {
       schemas += " " + schema + " ";
-      findings.bad("the role may not use schema " + schema + ", whose tables are to be backfilled",
+      findings.bad("the role may not use schema " + schema + ", whose tables will be backfilled",
                    "GRANT USAGE ON SCHEMA " + schema + " TO " + role);
     }
     if (text(row, 2) == "t") {
-      findings.bad(table + " is to be backfilled, and the role may not read it",
+      findings.bad(table + " will be backfilled, but the role may not read it",
                    "GRANT SELECT ON " + text(row, 0) + " TO " + role);
     }
     if (text(row, 3) == "t") {
       findings.bad(
-          table + " is to be backfilled, and row level security would hide rows from the role",
+          table + " will be backfilled, but row level security would hide rows from the role",
           text(row, 6) == "t" ? "ALTER TABLE " + text(row, 0) + " NO FORCE ROW LEVEL SECURITY"
                               : "ALTER ROLE " + role + " BYPASSRLS");
     }

@@ -1,4 +1,5 @@
-// What `check` says of a publication that walspout maintains, and of the rights of a backfill.
+// What `check` reports about a publication that walspout maintains, and about the rights for a
+// backfill.
 #pragma once
 
 #include <functional>
@@ -12,15 +13,15 @@
 
 namespace walspout {
 
-// The rows of a query; none if it failed, which has been said then.
+// The rows of a query; none if it failed, which is then already reported.
 using Asker = std::function<std::vector<Row>(const std::string& statement)>;
 
-// Says what `run` would make and change, and what it may not. Returns whether the publication is
-// there.
+// Reports what `run` would create and change, and which rights it lacks for that. Returns whether
+// the publication exists.
 bool judge_own_publication(const SourceConfig& config, int server_version, const Asker& rows,
                            Findings& findings);
 
-// Says which rights the role lacks for the backfills that are configured.
+// Reports which rights the role lacks for the configured backfills.
 void judge_backfill_rights(const SourceConfig& config, int server_version, const Asker& rows,
                            Findings& findings);
 

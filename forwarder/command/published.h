@@ -1,4 +1,4 @@
-// Which tables the source sends, for `walspout check`: whether the patterns of a sink's `only`
+// The tables that the source sends, for `walspout check`: whether the patterns of a sink's `only`
 // match any of them.
 #pragma once
 
@@ -15,7 +15,7 @@ namespace walspout {
 // Rows of schema and table, as events name them.
 std::string published_query(const SourceConfig& config);
 
-// The same where the publication for the patterns of the source is still to be made.
+// The same before the publication for the patterns of the source exists.
 std::string matched_query(const SourceConfig& config);
 
 // Warns of the sink's patterns that match none of these tables.

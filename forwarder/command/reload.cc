@@ -8,7 +8,7 @@ namespace {
 
 constexpr size_t kMostNamed = 20;
 
-// The items of a list that is shorter now differ already in its length.
+// Whether `key` is below `outer`. If a list became shorter, its length already counts as changed.
 bool is_inside(const std::string& key, const std::string& outer) {
   return key.size() > outer.size() && key.starts_with(outer) &&
          (key[outer.size()] == '.' || key[outer.size()] == '[');

@@ -1,4 +1,4 @@
-// What a configuration that was read again changes. Pure.
+// What a reloaded configuration changes. Pure.
 #pragma once
 
 #include <string>
@@ -8,14 +8,14 @@
 
 namespace walspout {
 
-// The names of keys whose values differ: "source.dsn, sinks[0].url". Values may be secrets, and are
-// not named.
+// The names of keys whose values differ: "source.dsn, sinks[0].url". Values are not included, as
+// they may be secrets.
 std::string changed_keys(const PipelineConfig& now, const PipelineConfig& next);
 
-// Keys of the whole configuration that have changed, and that only a restart applies.
+// Changed keys of the whole configuration that only a restart applies.
 std::vector<std::string> restart_keys(const Config& now, const Config& next);
 
-// The pipeline of that name; null: no pipeline has it.
+// The pipeline of that name; null: there is none.
 const PipelineConfig* find_pipeline(const Config& config, const std::string& name);
 
 }  // namespace walspout

@@ -1,9 +1,8 @@
-// `walspout replay`: sends dead letters again, through the sinks and with the retry policy that
-// their pipelines have, one after the other in the order of the file. `walspout run` may go on
-// meanwhile.
+// `walspout replay`: sends dead letters again, in the order of the file. Uses the sinks and the
+// retry policy of their pipelines. `walspout run` may continue meanwhile.
 //
-// A line is marked as sent before the next one is begun, so whatever ends the program, at most one
-// is sent twice. At the end the marked ones are removed.
+// A line is marked as sent before the next one begins. So whatever ends the program, at most one
+// line is sent twice. At the end the marked lines are removed.
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -29,7 +28,7 @@ namespace {
 
 constexpr Duration kProgress = std::chrono::seconds(5);
 
-// What the policy would set aside stays in the file.
+// An event that the policy would set aside stays in the file.
 class Refusal : public DeadLetters {
  public:
   Result<void> put(const Event&, std::string_view, const Error& reason) override {
@@ -42,7 +41,7 @@ class Refusal : public DeadLetters {
   std::optional<std::string> reason_;
 };
 
-// A sink that dead letters name, and what became of them.
+// A sink that dead letters name, and the results of its letters.
 struct Target {
   std::unique_ptr<Sink> sink;
   std::optional<Only> only;
@@ -69,7 +68,7 @@ class Replay {
   bool stopping() const { return stop_.closed(); }
   void list(const DeadLetterReplay::Line& line, const Result<DeadLetter>& letter);
   Result<void> send(const DeadLetterReplay::Line& line, const Result<DeadLetter>& letter);
-  // The line is done with: the sink has it, or the configuration wants it nowhere.
+  // The line is done: the sink has the event, or the configuration no longer sends it anywhere.
   Result<void> sent(const DeadLetter& letter, const DeadLetterReplay::Line& line, Target& target,
                     bool discarded);
   Target* target_of(const DeadLetter& letter);
@@ -85,7 +84,7 @@ class Replay {
   uint64_t kept_ = 0;
   TimePoint progress_at_ = Clock::now() + kProgress;
 
-  EventQueue stop_;  // nothing goes through it: deliverers end when it is closed
+  EventQueue stop_;  // carries no events: deliverers end when it is closed
   Sleeper sleeper_;
   std::atomic<Deliverer*> current_{nullptr};
   Wake ended_;
@@ -108,7 +107,7 @@ void Replay::take_signals() {
   watcher_ = std::thread([this] { watch_signals(); });
 }
 
-// The first signal lets the delivery under way end, the second one nothing.
+// The first signal lets the current delivery end, the second signal ends everything.
 void Replay::watch_signals() {
   while (true) {
     pollfd fds[2] = {{signals_, POLLIN, 0}, {ended_.fd(), POLLIN, 0}};
@@ -164,7 +163,7 @@ void Replay::list(const DeadLetterReplay::Line& line, const Result<DeadLetter>& 
   Target* target = target_of(*letter);
   if (!target) return keep(line, "the configuration has no such pipeline and sink");
   if (!target->broken.empty()) return keep(line, target->broken);
-  std::printf("line %llu: %s %s %s.%s to pipeline %s, sink %s; was refused: %s\n",
+  std::printf("line %llu: %s %s %s.%s to pipeline %s, sink %s; was rejected: %s\n",
               static_cast<unsigned long long>(line.number), letter->id.c_str(),
               std::string(1, letter->event.op).c_str(), letter->table.schema.c_str(),
               letter->table.name.c_str(), letter->pipeline.c_str(), letter->sink.c_str(),
@@ -178,7 +177,7 @@ Result<void> Replay::send(const DeadLetterReplay::Line& line, const Result<DeadL
   }
   if (letter->sent) return {};
   if (letter->sink == kOfTheSource) {
-    keep(line, "it is a message that walspout had not written, and no event: remove the line");
+    keep(line, "it is a message that walspout did not write, and not an event: remove the line");
     return {};
   }
   Target* target = target_of(*letter);
@@ -223,7 +222,7 @@ Result<void> Replay::sent(const DeadLetter& letter, const DeadLetterReplay::Line
   return {};
 }
 
-// Null: the configuration has none.
+// Null: the configuration has no such sink.
 Target* Replay::target_of(const DeadLetter& letter) {
   auto [found, fresh] = targets_.try_emplace({letter.pipeline, letter.sink});
   if (!fresh) return found->second.get();

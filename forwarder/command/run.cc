@@ -1,7 +1,7 @@
-// `walspout run`: all pipelines until a signal says stop, or until none is left.
+// `walspout run`: runs all pipelines until a signal says stop, or until none is left.
 //
-// SIGHUP reads the configuration again. A pipeline that it changes is drained and ends, and another
-// one takes its place; the slot says where that goes on. Nothing happens to the others.
+// SIGHUP reads the configuration again. A changed pipeline is drained and ends. Another pipeline
+// takes its place, and continues from the slot's position. The other pipelines are not touched.
 #include <poll.h>
 #include <signal.h>
 #include <sys/signalfd.h>
@@ -28,13 +28,13 @@ namespace walspout {
 
 namespace {
 
-// Beyond the drain: saying good-bye to the server.
+// after the drain, to close the connection to the server
 constexpr Duration kGrace = std::chrono::seconds(4);
 constexpr Duration kSameSignal = std::chrono::milliseconds(200);
-constexpr Duration kLookedAt = std::chrono::milliseconds(10);  // by the status server
+constexpr Duration kStatusReadTime = std::chrono::milliseconds(10);  // by the status server
 constexpr Duration kStartAgain = std::chrono::seconds(5);
 
-// Names of sinks that are held, by pipeline.
+// Names of held sinks, by pipeline.
 using Held = std::map<std::string, std::set<std::string>>;
 
 class Runner {
@@ -71,13 +71,13 @@ class Runner {
   int exit_code() const;
 
   const std::string path_;
-  Config config_;  // in force, but for its pipelines: each of these has its own
+  Config config_;  // in force, except its pipelines: each pipeline has its own
   Wake ended_;
   Pipelines pipelines_;
   std::optional<Change> change_;
   bool reload_again_ = false;
-  std::vector<PipelineConfig> waiting_;  // could not be started, and will be tried again
-  TimePoint start_at_;                   // then
+  std::vector<PipelineConfig> waiting_;  // could not be started; will be tried again
+  TimePoint start_at_;                   // when to try them
   std::unique_ptr<StatusServer> status_;
   Notifier notifier_;
   int signals_ = -1;
@@ -101,7 +101,7 @@ ExitCode Runner::make_all() {
                    pipeline.error().message().c_str());
       return kUsage;
     }
-    // A file system that is full, or not mounted yet: the service manager tries again.
+    // The file system may be full, or not mounted yet: the service manager tries again.
     if (!pipeline) {
       log(LogLevel::kError, "could not start",
           {{"pipeline", config.name}, {"error", pipeline.error().message()}});
@@ -125,7 +125,7 @@ void Runner::take_signals() {
   sigemptyset(&set);
   for (int number : {SIGTERM, SIGINT, SIGHUP, SIGUSR1}) sigaddset(&set, number);
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  ::signal(SIGXFSZ, SIG_IGN);  // a limit of file size is an error like a full disk
+  ::signal(SIGXFSZ, SIG_IGN);  // past a file size limit, write() fails as on a full disk
   signals_ = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
@@ -167,7 +167,7 @@ int Runner::run() {
   if (!stopping_) notifier_.stopping();
   if (status_) status_->stop();
   if (!ended()) {
-    // A client library does not come back; what was confirmed is confirmed.
+    // A client library hangs; what was confirmed stays confirmed.
     log(LogLevel::kWarn, "a sink did not end in time, leaving it");
     flush_log();
     std::_Exit(exit_code());
@@ -177,7 +177,7 @@ int Runner::run() {
   return exit_code();
 }
 
-// What is due is done; when there is something to do next.
+// Does what is due. Returns when there is something to do next.
 TimePoint Runner::wake_at(TimePoint now) {
   TimePoint until = std::min(give_up_, notifier_.next());
   if (change_) until = std::min(until, go_on());
@@ -201,7 +201,7 @@ void Runner::signal(uint32_t number) {
 }
 
 void Runner::stop() {
-  // Some programs that end a program signal it twice: by itself, and with its process group.
+  // Some programs signal a process twice: directly, and through its process group.
   if (stopping_ && Clock::now() < stopping_since_ + kSameSignal) return;
   if (stopping_) {
     log(LogLevel::kWarn, "second signal, leaving at once");
@@ -218,7 +218,7 @@ void Runner::stop() {
   for (const auto& pipeline : pipelines_.list()) pipeline->stop(Clock::now() + config_.drain);
 }
 
-// SIGHUP. Files are opened again in any case.
+// For SIGHUP. Files are reopened in any case.
 void Runner::reload() {
   if (stopping_) return;
   if (change_) {
@@ -233,13 +233,13 @@ void Runner::reload() {
     notifier_.ready();
     return;
   }
-  LoadedConfig loaded = whole_configuration(path_, config_.state);
+  LoadedConfig loaded = load_whole_configuration(path_, config_.state);
   for (const ConfigProblem& problem : loaded.problems) {
     std::string where = path_;
     if (problem.line > 0) {
       where += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
     }
-    log(LogLevel::kError, "the configuration is wrong, and nothing of it is applied",
+    log(LogLevel::kError, "the configuration is wrong, and none of it is applied",
         {{"at", where}, {"error", problem.what}});
   }
   if (!loaded.problems.empty()) {
@@ -257,7 +257,7 @@ void Runner::apply(Config next) {
   config_.log.level = next.log.level;
   config_.drain = next.drain;
   if (config_.status && next.status) {
-    // The tap may be shown under the address that is in force.
+    // The address in force decides what the tap may show.
     StatusConfig status = *next.status;
     status.listen = config_.status->listen;
     status.host = config_.status->host;
@@ -275,8 +275,8 @@ void Runner::apply(Config next) {
     const std::string changed = then ? changed_keys(now, *then) : "";
     if (!then) {
       log(LogLevel::kWarn,
-          "the pipeline is not in the configuration any more, and ends; a slot of it stays, and "
-          "keeps the server's log: walspout drop",
+          "the pipeline is no longer in the configuration, and ends; its slot stays, and keeps "
+          "WAL: walspout drop",
           {{"pipeline", now.name}, {"slot", now.source.slot}});
     } else if (!changed.empty()) {
       log(LogLevel::kInfo, "the pipeline has changed, and begins again",
@@ -294,14 +294,14 @@ void Runner::apply(Config next) {
   change_ = Change{std::move(next), std::move(leaving), drained + kGrace};
 }
 
-// When there is something to do next.
+// Continues the change. Returns when there is something to do next.
 TimePoint Runner::go_on() {
   const bool ended = std::all_of(change_->leaving.begin(), change_->leaving.end(),
                                  [](const auto& pipeline) { return pipeline->has_ended(); });
   if (!ended) {
     if (Clock::now() < change_->late_at) return change_->late_at;
     if (!std::exchange(change_->late_said, true)) {
-      log(LogLevel::kWarn, "a pipeline that has changed does not end in time, and is waited for");
+      log(LogLevel::kWarn, "a changed pipeline does not end in time; still waiting");
     }
     return TimePoint::max();
   }
@@ -313,10 +313,10 @@ TimePoint Runner::go_on() {
     }
   }
   pipelines_.set(std::move(stay));
-  // A pipeline has its files until it is gone, and the status server may still look at it.
+  // A pipeline keeps its files until it is gone, and the status server may still look at it.
   for (const auto& pipeline : change_->leaving) {
     pipeline->join();
-    if (pipeline.use_count() > 1) return Clock::now() + kLookedAt;
+    if (pipeline.use_count() > 1) return Clock::now() + kStatusReadTime;
   }
   finish();
   return Clock::now();
@@ -350,7 +350,7 @@ void Runner::finish() {
   if (std::exchange(reload_again_, false)) reload();
 }
 
-// Starts a pipeline, or the one that it was before the change.
+// Starts a pipeline, or else the pipeline as it was before the change.
 void Runner::start(const PipelineConfig& config, const PipelineConfig* before, const Held& held) {
   auto made = make(config);
   if (!made) {
@@ -369,7 +369,7 @@ void Runner::start(const PipelineConfig& config, const PipelineConfig* before, c
       start_at_ = Clock::now() + kStartAgain;
       return;
     }
-    log(LogLevel::kWarn, "the pipeline goes on as it was before the change",
+    log(LogLevel::kWarn, "the pipeline continues as it was before the change",
         {{"pipeline", config.name}});
   }
   auto missing = pipelines_.missing();
@@ -387,7 +387,7 @@ void Runner::start_waiting() {
   for (const PipelineConfig& config : std::exchange(waiting_, {})) start(config, nullptr, {});
 }
 
-// In the order of the configuration.
+// Keeps the order of the configuration.
 void Runner::insert(const std::shared_ptr<Pipeline>& pipeline) {
   Pipelines::List list = pipelines_.list();
   list.push_back(pipeline);
@@ -407,7 +407,7 @@ bool Runner::ended() const {
   return true;
 }
 
-// A supervisor starts the program again after a failure, and not after a wrong configuration.
+// A supervisor restarts the program after a failure, and not after a wrong configuration.
 int Runner::exit_code() const {
   int code = kClean;
   for (const auto& pipeline : pipelines_.list()) {

@@ -1,5 +1,5 @@
-// `walspout sequences`: copies the values of sequences to the target of a Postgres sink, for the
-// time when programs begin to write there. Logical decoding does not send them.
+// `walspout sequences`: copies the values of sequences to the target of a Postgres sink, before
+// programs begin to write there. Logical decoding does not send sequences.
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,17 +42,17 @@ struct Sequence {
   std::string text() const { return schema + "." + name; }
 };
 
-// What became of one.
+// The result for one sequence.
 struct Line {
   std::string source;
   std::string target;
   std::string source_value;
-  std::string target_value;  // before
+  std::string target_value;  // before the change
   std::string result;        // set, would set, kept, skipped, error
   std::string why{};
 };
 
-// Sequences of these schemas, and those of columns anywhere. Not those of extensions.
+// Sequences of these schemas, and of columns anywhere. Not those of extensions.
 std::string find_sequences(const std::vector<PublishedTable>& tables) {
   std::string schemas = "''";
   std::string oids = "0";
@@ -77,8 +77,8 @@ std::string find_sequences(const std::vector<PublishedTable>& tables) {
          oids + ") END ORDER BY 1, 2";
 }
 
-// The sequence that a column of the target takes its values from: whether table and column are
-// there, whether the column may be null, and the sequence.
+// The sequence that supplies a column of the target: whether table and column exist, whether the
+// column may be null, and the sequence.
 std::string find_sequence_of(const CopyPlace& place, const std::string& column) {
   const std::string of_class = "'pg_catalog.pg_class'::pg_catalog.regclass";
   return "SELECT c.oid IS NOT NULL, a.attnum IS NOT NULL, NOT a.attnotnull, s.nspname, s.relname "
@@ -102,7 +102,7 @@ std::string find_sequence_of(const CopyPlace& place, const std::string& column) 
 }
 
 // Whether the sequence is behind, its value, and whether both count in the same direction. Sets it
-// if it is behind, in the same statement. What is compared is the next value.
+// in the same statement if it is behind. Compares the next values.
 std::string move_sequence(const Sequence& from, const std::string& to, bool dry_run) {
   const std::string name = quote(to) + "::pg_catalog.regclass";
   const std::string next =
@@ -135,7 +135,7 @@ class Printer {
                   line.why.c_str());
     }
   }
-  // Columns are as wide as what is in them.
+  // Each column is as wide as its content.
   void finish() const;
 
  private:
@@ -199,7 +199,7 @@ class SequencesCommand {
   struct Goal {
     std::string schema;
     std::string name;
-    std::string skipped{};  // why
+    std::string skipped{};  // the reason
     std::string error{};
 
     bool is_known() const { return skipped.empty() && error.empty(); }
@@ -371,7 +371,7 @@ Result<Line> SequencesCommand::copy(Sequence sequence) {
   const std::string to = quoted(found->schema, found->name);
   auto rows = ask(servers_->target, move_sequence(sequence, to, options_.dry_run),
                   "GRANT SELECT, UPDATE ON SEQUENCE " + to);
-  if (!rows) return in("sequence " + line.target, rows.error());
+  if (!rows) return with_prefix("sequence " + line.target, rows.error());
   const Row& row = rows->front();
   line.target_value = text(row, 0);
   const bool is_behind = text(row, 1) == "t";

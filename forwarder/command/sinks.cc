@@ -1,4 +1,4 @@
-// What the types of sinks guarantee: for people, and for programs.
+// Prints what the types of sinks guarantee: for people, and for programs.
 
 #include <cstdio>
 #include <string>

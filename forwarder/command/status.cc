@@ -1,4 +1,4 @@
-// `walspout status`: what the status server of a running forwarder says, for a terminal.
+// `walspout status`: prints what the status server of a running forwarder says, for a terminal.
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ struct Address {
   int port = 8470;
 };
 
-// Of ADDRESS:PORT, with or without http:// and a path.
+// Parses ADDRESS:PORT, with or without http:// and a path.
 std::optional<Address> parse(std::string_view url) {
   constexpr std::string_view kScheme = "http://";
   if (url.starts_with(kScheme)) url.remove_prefix(kScheme.size());
@@ -72,7 +72,7 @@ class Screen {
  public:
   explicit Screen(bool color) : color_(color) {}
 
-  // JSON is YAML. Throws where it is neither.
+  // JSON is YAML. Throws if the text is neither.
   bool show(const std::string& json, TimePoint now) {
     const YAML::Node root = YAML::Load(json);
     const bool ready = value<bool>(root, "ready");
@@ -92,7 +92,7 @@ class Screen {
     return color_ ? std::string("\033[") + how + "m" + words + "\033[0m" : words;
   }
 
-  // As far as there was an answer before.
+  // A rate needs an earlier answer.
   std::string rate(const std::string& what, uint64_t count) {
     now_[what] = count;
     const auto before = before_.find(what);
@@ -209,7 +209,8 @@ int status_command(const StatusOptions& options) {
         ready = screen.show(*answer, Clock::now());
         out = screen.out();
       } catch (const YAML::Exception&) {
-        std::fprintf(stderr, "walspout: %s does not say what walspout does\n", options.url.c_str());
+        std::fprintf(stderr, "walspout: %s is not a status server of walspout\n",
+                     options.url.c_str());
         return kFailed;
       }
     }

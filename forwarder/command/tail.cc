@@ -1,4 +1,5 @@
-// `walspout tail`: changes as they come, from a temporary slot that goes when the command ends.
+// `walspout tail`: shows changes as they come, from a temporary slot that is dropped when the
+// command ends.
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -86,7 +87,8 @@ Result<void> Tail::run() {
                             " TEMPORARY LOGICAL walspout NOEXPORT_SNAPSHOT",
                         TimePoint::max());
   waits.reset();
-  if (!created) return in("could not make a temporary slot", std::move(created.error().error));
+  if (!created)
+    return with_prefix("could not make a temporary slot", std::move(created.error().error));
   auto started = connection->start_streaming(start_replication(source_, Lsn{}),
                                              Clock::now() + std::chrono::seconds(30));
   if (!started) return Failure(std::move(started.error().error));
@@ -112,7 +114,7 @@ Result<void> Tail::stream(Connection& connection) {
       if (!taken) return taken;
       Result<bool> written = flush(connection);
       if (!written) return Failure(std::move(written.error()));
-      if (!*written) return {};  // what read it has gone
+      if (!*written) return {};  // the reader of our output is gone
     }
     if (feedback.due(acks_.confirmed()) <= Clock::now()) {
       Result<void> sent = connection.send_status(acks_.received_end(), acks_.confirmed());
@@ -133,7 +135,7 @@ Result<void> Tail::take(Message message) {
   return {};
 }
 
-// A JSON line in a pipe; on a terminal what it is, and then the line.
+// A pipe gets a JSON line. A terminal gets a summary, and then the line.
 void Tail::print(const Event& event) {
   if (terminal_) {
     const char* color = "36";
@@ -181,7 +183,7 @@ Result<bool> Tail::flush(Connection& connection) {
     Result<void> ready = wait_for_reader(connection);
     if (!ready) return Failure(std::move(ready.error()));
     if (interrupted) return false;
-    // So much a pipe takes without making us wait.
+    // A pipe takes this much without blocking.
     ssize_t written = write(STDOUT_FILENO, rest.data(), std::min<size_t>(rest.size(), PIPE_BUF));
     if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (written < 0) return false;
@@ -191,8 +193,8 @@ Result<bool> Tail::flush(Connection& connection) {
   return true;
 }
 
-// Waits until something can be written. Meanwhile the server is not read, so it is asked on the
-// side whether it stops: it could not tell us.
+// Waits until standard output is writable. Meanwhile the connection is not read, so a second
+// connection asks whether the server stops.
 Result<void> Tail::wait_for_reader(Connection& connection) {
   while (!interrupted) {
     pollfd fds[3] = {
@@ -203,7 +205,8 @@ Result<void> Tail::wait_for_reader(Connection& connection) {
     if (!sent) return sent;
     if (aside_.socket() >= 0 && !aside_.is_lost()) continue;
     auto slot = aside_.look(connection, kBlocked, [] { return interrupted.load(); });
-    if (!slot) return in("the server may be stopping, as it rejects connections", slot.error());
+    if (!slot)
+      return with_prefix("the server may be stopping, as it rejects connections", slot.error());
   }
   return {};
 }

@@ -19,8 +19,8 @@ std::string published_columns(const SourceConfig& config, int server_version) {
          (server_version >= kColumnLists ? " AND a.attname = ANY (p.attnames)" : "") + ")";
 }
 
-// The types that a column's values have parts of: of domains the type below, of arrays the
-// elements', of composites the attributes'. Below the first user's OID there are no such casts.
+// The types inside a column's values: the type below a domain, the elements' type of an array, the
+// attributes' types of a composite. Types below the first user OID have no such casts.
 std::string user_casts_query(const SourceConfig& config, int server_version) {
   return "WITH RECURSIVE part (relid, name, type) AS ("
          "SELECT c.oid, a.attname, a.atttypid FROM pg_catalog.pg_class c "

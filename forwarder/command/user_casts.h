@@ -1,4 +1,4 @@
-// Which published columns reach JSON by code of users only: casts to json in SQL or a procedural
+// Which published columns need users' code to become JSON: casts to json in SQL or a procedural
 // language.
 #pragma once
 
@@ -13,7 +13,7 @@ namespace walspout {
 // the function.
 [[nodiscard]] std::string user_casts_query(const SourceConfig& config, int server_version);
 
-// Columns that are published, as a condition on pg_class c, pg_namespace n and pg_attribute a.
+// A condition for published columns, on pg_class c, pg_namespace n and pg_attribute a.
 [[nodiscard]] std::string published_columns(const SourceConfig& config, int server_version);
 
 // Whether the plugin calls such a function when `user_casts` is true.

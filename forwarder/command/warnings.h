@@ -1,4 +1,4 @@
-// What in a configuration works and may do harm, as the file alone shows. `check` and `run` say it.
+// Settings that work but may do harm, as the file alone shows. `check` and `run` print them.
 #pragma once
 
 #include <string>

@@ -12,7 +12,7 @@ constexpr Duration kAnswer = std::chrono::minutes(60);  // a table without a key
 constexpr Duration kLook = std::chrono::milliseconds(50);
 constexpr uint64_t kPiece = 50'000;  // rows
 constexpr uint64_t kParts = 16;      // of a piece that differs
-constexpr uint64_t kLeaf = 1'000;    // rows that are compared one by one
+constexpr uint64_t kLeaf = 1'000;    // rows to compare one by one
 
 uint64_t number(const std::string& text) {
   return std::stoull("0" + text);
@@ -53,7 +53,9 @@ Comparison::Comparison(Connection& source, Connection& target, ComparePosition& 
       settler_(source, target, position, pair, settings.settle) {}
 
 Result<TableOutcome> Comparison::run() {
-  auto done = pair_.key.empty() ? as_a_whole() : pair_.has_order ? by_key() : by_bucket();
+  auto done = pair_.key.empty() ? compare_as_whole()
+              : pair_.has_order ? by_key()
+                                : compare_buckets();
   if (!done) return Failure(done.error());
   return outcome_;
 }
@@ -110,7 +112,7 @@ Result<bool> Comparison::look(const Piece& piece, bool counts) {
   return rows <= kLeaf ? rows_of(piece) : divide(piece, *found);
 }
 
-// By the rows of the side that has more of them, or the parts could stay as large.
+// Divides by the rows of the side that has more of them: else the parts could stay as large.
 Result<bool> Comparison::divide(const Piece& piece, const Sums& found) {
   const bool by_target = pair_.finds_extra && found.target.rows > found.source.rows;
   const uint64_t rows = by_target ? found.target.rows : found.source.rows;
@@ -131,8 +133,7 @@ Result<bool> Comparison::divide(const Piece& piece, const Sums& found) {
   return look(part, false);
 }
 
-// Of a copy that keeps rows which the source has deleted, only the rows of the source are asked
-// for.
+// If the copy keeps rows that the source has deleted, asks only for the rows of the source.
 Result<bool> Comparison::rows_of(const Piece& piece) {
   const size_t width = pair_.key.size();
   std::map<KeyTexts, std::string> here;
@@ -209,8 +210,8 @@ Result<std::map<int, Comparison::Sum>> Comparison::buckets(Connection& connectio
   return made;
 }
 
-// Where the servers sort keys differently, a range of keys has other rows in each of them.
-Result<void> Comparison::by_bucket() {
+// For servers that sort keys differently: a range of keys has different rows in each of them.
+Result<void> Comparison::compare_buckets() {
   auto there = std::async(std::launch::async, [this] { return buckets(target_, pair_.target); });
   auto here = buckets(source_, pair_.source);
   auto others = there.get();
@@ -240,8 +241,8 @@ Result<void> Comparison::by_bucket() {
   return {};
 }
 
-// Without a key, rows cannot be told apart.
-Result<void> Comparison::as_a_whole() {
+// Rows without a key cannot be told apart.
+Result<void> Comparison::compare_as_whole() {
   const TimePoint until = Clock::now() + settings_.settle;
   while (true) {
     const auto before = sum(source_, pair_.source);

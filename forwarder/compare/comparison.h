@@ -1,10 +1,10 @@
 // Compares a table of the source with its copy, while both are written to.
 //
-// Pieces of the table are compared by sums of hashes, which the servers make. A piece that differs
-// is divided, down to pieces whose rows are compared one by one. What differs there may only have
-// changed meanwhile, so settle.h looks at these rows again.
+// Pieces of the table are compared by sums of hashes, which the servers compute. A piece that
+// differs is divided, down to pieces whose rows are compared one by one. A row that differs may
+// only have changed meanwhile, so settle.h looks at it again.
 //
-// Each query has a short snapshot of its own. What is kept in memory does not grow with the table.
+// Each query has a short snapshot of its own. The memory in use does not grow with the table.
 #pragma once
 
 #include <cstdint>
@@ -31,7 +31,7 @@ struct TableOutcome {
   uint64_t extra = 0;
   uint64_t different = 0;
   uint64_t unsettled = 0;
-  bool stopped = false;  // at the limit of differences: there may be more
+  bool stopped = false;  // stopped at the limit of differences: there may be more
   std::string whole{};   // of a table without a key: what differs; empty: nothing
 
   uint64_t differences() const { return missing + extra + different + unsettled; }
@@ -39,8 +39,8 @@ struct TableOutcome {
 };
 
 struct CompareSettings {
-  Duration settle{};   // how long to look again at what differs
-  uint64_t limit = 0;  // differences of a table at most
+  Duration settle{};   // how long to look again at rows that differ
+  uint64_t limit = 0;  // the most differences of a table
 };
 
 class Comparison {
@@ -48,8 +48,8 @@ class Comparison {
   using Found = std::function<void(const Difference& difference)>;
   using Moved = std::function<void(uint64_t rows)>;
 
-  // `found` gets each difference, `moved` the number of rows that were compared. All is outlived by
-  // what it refers to.
+  // `found` gets each difference, `moved` the number of compared rows. All that the arguments refer
+  // to must outlive the comparison.
   Comparison(Connection& source, Connection& target, ComparePosition& position,
              const TablePair& pair, CompareSettings settings, Found found, Moved moved);
 
@@ -68,8 +68,8 @@ class Comparison {
   };
 
   [[nodiscard]] Result<void> by_key();
-  [[nodiscard]] Result<void> by_bucket();
-  [[nodiscard]] Result<void> as_a_whole();
+  [[nodiscard]] Result<void> compare_buckets();
+  [[nodiscard]] Result<void> compare_as_whole();
   // Of all rows.
   [[nodiscard]] Result<Sum> sum(Connection& connection, const TableSide& side);
   [[nodiscard]] Result<Sums> sums(const Piece& piece);

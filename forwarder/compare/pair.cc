@@ -24,16 +24,17 @@ std::string plain_text(const std::string& value) {
   return "(" + value + ")::pg_catalog.text";
 }
 
-// As a document has it, without the quotes of a string.
+// The value as a document has it, without the quotes of a string.
 std::string in_document(const std::string& value) {
   return "(pg_catalog.to_json(" + value + ") #>> '{}')";
 }
 
-// What is equal in the target's type gets one text. `lenient`: the types of the two columns differ.
+// Gives one text to all values that are equal in the target's type. `lenient`: the types of the two
+// columns differ.
 std::string one_text(const std::string& value, const std::string& base, bool lenient) {
-  if (base == "jsonb") return "NULLIF(" + value + ", 'null')";  // documents do not tell them apart
+  if (base == "jsonb") return "NULLIF(" + value + ", 'null')";  // documents have null for both
   if (base == "json") {
-    // Line breaks between tokens become spaces in documents.
+    // Documents have spaces instead of line breaks between tokens.
     return "CASE WHEN pg_catalog.json_typeof(" + value + ") <> 'null' THEN pg_catalog.translate(" +
            plain_text(value) + ", E'\\n\\r', '  ') END";
   }
@@ -46,11 +47,12 @@ std::string one_text(const std::string& value, const std::string& base, bool len
   return value;
 }
 
-// A value of the source as the target's type has it, made of the document as the sink does that.
+// The text of a source's value in the target's type, converted by way of the document as the sink
+// does it.
 std::string converted(const std::string& value, const ValueType& from, const ValueType& to) {
   if (from.base == to.base) return value;
   if (is_one_of(to.base, kTexts)) {
-    // Blanks of char(n) are in documents.
+    // Documents keep the blanks of char(n).
     const bool is_as_it_is = is_one_of(from.base, kTexts) && from.base != "bpchar";
     return is_as_it_is ? value : in_document(value);
   }
@@ -63,7 +65,7 @@ std::string converted(const std::string& value, const ValueType& from, const Val
 
 using Types = std::map<std::string, ValueType>;
 
-// Names of members differ between versions of the catalogs, so they are looked for as JSON.
+// Names of members differ between versions of the catalogs, so the query looks for them in JSON.
 Result<Types> find_types(Connection& connection, const std::string& schema,
                          const std::string& table, TimePoint deadline) {
   auto rows = connection.query(
@@ -98,7 +100,7 @@ std::string column_of(const std::string& name) {
   return "t." + Connection::quote_name(name);
 }
 
-// Adds what is compared.
+// Adds the columns to compare.
 class Builder {
  public:
   Builder(const SentTable& sent, const CopiedTable& copied, Types source, Types target)
@@ -221,7 +223,7 @@ TablePair Builder::build(bool portable) {
 
 ValueTexts value_texts(const std::string& source, const ValueType& source_type,
                        const std::string& target, const ValueType& target_type, bool is_key) {
-  // What the two servers do not both know is compared as it is printed.
+  // A type that only one server knows is compared as it is printed.
   if (!source_type.is_builtin || !target_type.is_builtin) return {source, target};
   const bool lenient = is_key || source_type.text != target_type.text;
   const std::string made = converted(source, source_type, target_type);

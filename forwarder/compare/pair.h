@@ -1,4 +1,4 @@
-// A table of the source and its copy, as they are compared.
+// A table of the source and its copy, as the comparison needs them.
 #pragma once
 
 #include <string>
@@ -17,13 +17,13 @@ namespace walspout {
 // The type of a column, as format_type() prints it.
 struct ValueType {
   std::string text;
-  std::string base;         // of what a domain is made of, without modifiers
+  std::string base;         // the type, or a domain's base type; without modifiers
   bool is_builtin = false;  // so both servers know it
-  std::string order;        // by what its values are sorted; empty: all servers do it alike
+  std::string order;        // what its values are sorted by; empty: all servers sort them alike
 };
 
-// Texts that are the same where the sink counts the values as equal: of a value of the source, and
-// of a value of the target. Pure.
+// The text of a source's value, and of a target's value. The two are the same if the sink counts
+// the values as equal. Pure.
 struct ValueTexts {
   std::string source;
   std::string target;
@@ -33,17 +33,17 @@ struct ValueTexts {
                                      bool is_key);
 
 struct TablePair {
-  std::string source_name;  // for people
+  std::string source_name;  // for messages
   std::string target_name;
   std::string schema, table;         // in the source
   std::vector<std::string> key;      // names of its columns in the target; empty: no key
-  std::vector<std::string> columns;  // likewise, of all that are compared
+  std::vector<std::string> columns;  // likewise, of all compared columns
   TableSide source;
   TableSide target;
-  bool has_order = true;           // both servers sort the keys alike
-  bool finds_extra = true;         // a row that the source lacks is a difference
-  bool finds_changed = true;       // a row with other values is a difference
-  std::vector<std::string> notes;  // what is not compared, and why
+  bool has_order = true;           // true: both servers sort the keys alike.
+  bool finds_extra = true;         // true: a row that the source lacks is a difference.
+  bool finds_changed = true;       // true: a row with other values is a difference.
+  std::vector<std::string> notes;  // what is not compared, and why.
 };
 
 // How the two servers are compared.

@@ -6,7 +6,7 @@
 namespace walspout {
 namespace {
 
-// Without the table of positions, or the right to read it, the slot tells as much, only later.
+// Without the table of positions, or the right to read it, the slot serves instead, only later.
 bool is_no_position(const ServerError& error) {
   return error.sqlstate == "42P01" || error.sqlstate == "3F000" || error.sqlstate == "42501";
 }
@@ -26,7 +26,7 @@ Result<Lsn> ComparePosition::now(TimePoint deadline) {
   if (!rows) return Failure(std::move(rows.error().error));
   const auto lsn = parse_lsn(text(rows->front(), 0));
   if (!lsn) return retry("the source does not say where its WAL ends", source_.endpoint());
-  // A server that is idle is behind a page that is full, and has not begun the next one.
+  // An idle server may have filled a page and not begun the next one.
   const uint64_t page = std::stoull("0" + text(rows->front(), 1));
   const uint64_t in_page = page > 0 ? lsn->value % page : 0;
   return in_page == kPageHeader || in_page == kFileHeader ? Lsn{lsn->value - in_page} : *lsn;

@@ -1,4 +1,4 @@
-// Whether the target has all that the source had committed at some time.
+// Whether the target has everything that the source had committed at some time.
 #pragma once
 
 #include <string>
@@ -12,7 +12,7 @@ namespace walspout {
 
 class ComparePosition {
  public:
-  // `position_query`: of Copies; empty: unknown. The connections outlive this.
+  // `position_query`: from Copies; empty: unknown. The connections must outlive this.
   ComparePosition(Connection& source, Connection& target, std::string slot,
                   std::string position_query)
       : source_(source),
@@ -20,11 +20,11 @@ class ComparePosition {
         slot_(std::move(slot)),
         position_query_(std::move(position_query)) {}
 
-  // All that queries of the source have seen was committed before this.
+  // Everything that queries of the source have seen was committed before this LSN.
   [[nodiscard]] Result<Lsn> now(TimePoint deadline);
 
-  // The sink has committed what was committed before `lsn`. Its own position tells that while there
-  // are events. Otherwise the slot does, whose position passes nothing that is not delivered.
+  // Whether the sink has committed everything before `lsn`. While there are events, the sink's own
+  // position shows that. Otherwise the slot does: its position never passes an undelivered change.
   [[nodiscard]] Result<bool> has_passed(Lsn lsn, TimePoint deadline);
 
   // Whether a process reads the slot.

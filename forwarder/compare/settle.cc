@@ -7,11 +7,11 @@
 namespace walspout {
 namespace {
 
-constexpr Duration kAnswer = std::chrono::minutes(10);  // of the server
+constexpr Duration kAnswer = std::chrono::minutes(10);  // the server's time to answer
 constexpr Duration kLook = std::chrono::milliseconds(20);
 constexpr Duration kStuck = std::chrono::seconds(5);
-constexpr size_t kHot = 100;     // so few rows are looked at again and again
-constexpr size_t kHashes = 500;  // of a row, remembered
+constexpr size_t kHot = 100;     // if so few rows are left, they are looked at again and again
+constexpr size_t kHashes = 500;  // remembered hashes of a row
 
 std::vector<KeyTexts> keys_of(const auto& pending) {
   std::vector<KeyTexts> keys;
@@ -57,7 +57,7 @@ Settler::Verdict Settler::judge(const Seen* before, const Seen* there, const See
   return Verdict::kPending;
 }
 
-// Remembers what the rows are in the source now.
+// Remembers the rows' present values in the source.
 Result<void> Settler::watch(Pending& pending) {
   auto now = rows(source_, pair_.source, keys_of(pending), Clock::now() + kAnswer);
   if (!now) return Failure(now.error());
@@ -70,7 +70,7 @@ Result<void> Settler::watch(Pending& pending) {
   return {};
 }
 
-// False: the time is over.
+// False: the time is up.
 Result<bool> Settler::wait_for(Lsn lsn, Pending& pending, TimePoint until) {
   while (true) {
     auto passed = position_.has_passed(lsn, Clock::now() + kAnswer);
@@ -119,7 +119,7 @@ Result<void> Settler::look(Pending& pending, TimePoint until, std::vector<Differ
   return {};
 }
 
-// The names of the columns that differ; nothing: a side has no such row.
+// The names of the columns that differ; nothing: one side lacks the row.
 Result<std::optional<std::vector<std::string>>> Settler::differing(const KeyTexts& key) {
   auto here =
       source_.query(fixed_settings() + find_columns(pair_.source, key), Clock::now() + kAnswer);
@@ -143,7 +143,7 @@ Result<void> Settler::add_found(Difference::Kind kind, const KeyTexts& key,
   if (kind == Difference::Kind::kDifferent || kind == Difference::Kind::kUnsettled) {
     auto names = differing(key);
     if (!names) return Failure(names.error());
-    // It was changed meanwhile, and is the same now.
+    // The row changed meanwhile, and is the same now.
     if (*names && (*names)->empty()) return {};
     if (*names) difference.columns = std::move(**names);
   }

@@ -1,10 +1,9 @@
-// Whether rows that differed do so in truth, or had only changed meanwhile.
+// Tells rows that really differ from rows that had only changed meanwhile.
 //
 // The rows are looked at again: in the source, and in the target after its position has passed the
-// place in the WAL where the source was looked at. A row that is there in the source, and that
-// nothing has changed there until after the target was looked at, has to be the same in the target.
-// A row that is not there in the source has to leave the target: if the target's row is the same
-// version at two such looks, it does not.
+// LSN of the look at the source. Suppose the source has a row, and does not change it until after
+// the look at the target. Then the target must have the same row. A row that the source lacks must
+// leave the target. It does not if the target has the same version of it at two such looks.
 #pragma once
 
 #include <map>
@@ -27,10 +26,10 @@ struct Difference {
     kMissing,
     kExtra,
     kDifferent,
-    kUnsettled,  // it changed, or the target lagged behind, up to the time limit
+    kUnsettled,  // it changed, or the target lagged behind, until the time was up
   } kind = Kind::kMissing;
   KeyTexts key;
-  std::vector<std::string> columns = {};  // kDifferent, kUnsettled: those that differ
+  std::vector<std::string> columns = {};  // kDifferent, kUnsettled: the columns that differ
 };
 
 class Settler {
@@ -44,10 +43,10 @@ class Settler {
   void add(KeyTexts key) { waiting_.insert(std::move(key)); }
   size_t size() const { return waiting_.size(); }
 
-  // Takes up to kRows of the rows that were added.
+  // Takes up to kRows of the added rows.
   [[nodiscard]] Result<std::vector<Difference>> settle();
 
-  // The rows of these keys that there are: hash and version.
+  // The existing rows of these keys: hash and version.
   struct Seen {
     std::string hash;
     std::string version;
@@ -56,15 +55,15 @@ class Settler {
   [[nodiscard]] static Result<Rows> rows(Connection& connection, const TableSide& side,
                                          const std::vector<KeyTexts>& keys, TimePoint deadline);
 
-  // What is known of a row that is not settled.
+  // What is known of an unsettled row.
   struct Watched {
-    std::set<std::string> hashes;        // that it had in the source
+    std::set<std::string> hashes;        // that the row had in the source
     std::optional<std::string> version;  // of the target's row, at the last look
-    bool was_reached = false;            // that look was behind the source's
+    bool was_reached = false;            // the target had passed the source's LSN then
   };
   enum class Verdict { kEqual, kMissing, kExtra, kDifferent, kPending };
 
-  // Pure. A row of the source, then of the target, then of the source again; null: no such row.
+  // Pure. The row in the source, then in the target, then in the source again; null: no such row.
   // `reached`: the target's position has passed the first look.
   [[nodiscard]] static Verdict judge(const Seen* before, const Seen* there, const Seen* after,
                                      bool reached, Watched& watched);

@@ -17,10 +17,10 @@ std::string quote(std::string_view text) {
   return Connection::quote_literal(text);
 }
 
-// What publications say of the table.
+// What the publications publish of the table.
 struct Published {
-  bool everything = true;         // no list of columns
-  std::set<std::string> columns;  // those of the lists
+  bool everything = true;         // no column list
+  std::set<std::string> columns;  // the columns of the lists
   std::string filter;
   bool sends_updates = true;
   bool sends_deletes = true;
@@ -39,7 +39,7 @@ std::string find_entries(const SourceConfig& config, const std::string& schema,
          names + ") AND t.schemaname = " + quote(schema) + " AND t.tablename = " + quote(name);
 }
 
-// Names of columns, one a row, of the lists of all publications.
+// Names of columns, one a row, in the column lists of all publications.
 std::string find_listed(const SourceConfig& config, const std::string& schema,
                         const std::string& name) {
   return "SELECT DISTINCT c.attname FROM (" + find_entries(config, schema, name, true) +
@@ -60,7 +60,7 @@ Result<Published> look_at_publications(Connection& connection, const SourceConfi
   for (const Row& row : *entries) {
     published.sends_updates = published.sends_updates || text(row, 1) == "t";
     published.sends_deletes = published.sends_deletes || text(row, 2) == "t";
-    if (text(row, 0) != "t") continue;  // filters are those of the operation
+    if (text(row, 0) != "t") continue;  // the filter of this operation only
     has_filter = has_filter && row[4].has_value();
     if (row[4]) published.filter += (published.filter.empty() ? "(" : " OR (") + *row[4] + ")";
   }
@@ -73,8 +73,8 @@ Result<Published> look_at_publications(Connection& connection, const SourceConfi
   return published;
 }
 
-// The key's columns, in the order of the index: name and position. Of a partitioned table without a
-// key of its own, that of its first partition.
+// The key's columns, in the order of the index: name and position. A partitioned table without a
+// key of its own gets that of its first partition.
 std::string find_key(const std::string& oid) {
   return "SELECT a.attname FROM (SELECT i.indrelid, i.indkey, i.indnkeyatts FROM "
          "pg_catalog.pg_partition_tree(" +
@@ -181,7 +181,7 @@ Result<SentTable> look_at_sent(Connection& connection, const SourceConfig& confi
       if (own == column) sent.key.push_back(in_documents);
     }
   }
-  // A key that is not there as a whole is in no document.
+  // Documents have only whole keys.
   if (sent.key.size() != in_key.size()) sent.key.clear();
   if (sent.key.empty()) {
     for (Column& column : sent.table.columns) column.in_key = false;

@@ -14,8 +14,8 @@ std::string joined(const std::vector<std::string>& items) {
   return all;
 }
 
-// The text of a record tells NULL from an empty text, and values from each other. Types are printed
-// by their own functions: no cast of a user runs.
+// A record's text tells NULL from an empty text, and values from each other. Types are printed by
+// their own functions: no user's cast runs.
 std::string hash(const TableSide& side, const std::vector<std::string>& values) {
   const std::string record = "ROW(" + joined(values) + ")::pg_catalog.text";
   if (!side.portable) {
@@ -35,8 +35,8 @@ bool is_number(std::string_view text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// A value of a key where the column's type decides what is meant. A number of a wider type than the
-// column's is compared nevertheless.
+// A value of a key, read as the column's type. A number of a wider type than the column's is
+// compared all the same.
 std::string literal(const TableSide& side, size_t column, const std::string& text) {
   if (side.key_numbers[column] && is_number(text)) return "(" + text + ")";
   return Connection::quote_literal(text);

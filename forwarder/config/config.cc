@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::string_view kStandardInput = "-";
 
-// What keys belong to depends on the type; without one, none of any type is wrong.
+// The type decides which keys exist. Without a type, accept the keys of all types.
 void accept_all_keys(YamlMap& map) {
   for (const SinkType& type : sink_types()) accept_keys(map, type.keys);
 }
@@ -47,7 +47,7 @@ SinkConfig read_sink(YamlMap& map) {
   const std::set<std::string> good = load(map, sink.type->keys, sink.type->target(sink.options));
   const auto has = [&good](const std::string& key) { return good.contains(key); };
   if (sink.type->rule) report(map, sink.type->rule(sink, has));
-  // What only the sink knows to be wrong, and needs nothing but the file to know.
+  // Problems that only the sink's code can find, from the file alone.
   if (map.problem_count() > before) return sink;
   const auto made = make_sink(sink);
   if (!made) map.problem("sink \"" + sink.name + "\": " + made.error().message());
@@ -60,7 +60,7 @@ void place_schemas(YamlMap& map, const SourceConfig& source, SinkConfig& sink) {
   if (route == nullptr) return;
   if (route->schemas && !source.schemas && !source.kafka) {
     map.problem("sinks", "\"schemas_to\" of sink \"" + sink.name +
-                             "\" says nothing while the source sends no schemas: set \"schemas: "
+                             "\" has no effect while the source sends no schemas: set \"schemas: "
                              "true\" there, or leave the key out");
   }
   if (route->schemas || !source.schemas || route->initial_schemas.empty()) return;
@@ -105,7 +105,7 @@ PipelineConfig read_pipeline(YamlMap& map) {
     if (!sink.type || !sink.type->batch_bytes) continue;
     if (sink.type->batch_bytes(sink.options) <= pipeline.memory) continue;
     map.problem("sinks", "\"bytes\" of the batch of sink \"" + sink.name +
-                             "\" is more than \"memory\", which bounds what there is to send: "
+                             "\" is more than \"memory\", which limits the events to send: "
                              "raise memory, or lower bytes");
   }
   return pipeline;
@@ -143,7 +143,7 @@ TapLevel StatusConfig::tap_level() const {
   return tap.value_or(local ? TapLevel::kKeys : TapLevel::kOff);
 }
 
-// An empty host, and a port that is no number, are not parsed.
+// An empty host, and a port that is not a number, do not parse.
 bool StatusConfig::parse() {
   const size_t colon = listen.rfind(':');
   const std::string digits = colon == std::string::npos ? "" : listen.substr(colon + 1);
@@ -159,8 +159,8 @@ bool StatusConfig::parse() {
 
 namespace {
 
-// The document of a file. Notes a problem and returns nothing if the file has no document, or more
-// than one. Throws what the library throws.
+// The document of a file. Reports a problem and returns nothing if the file has no document, or
+// several. Throws what the library throws.
 std::optional<YAML::Node> only_document(const std::string& text,
                                         std::vector<ConfigProblem>& problems) {
   std::optional<YAML::Node> root;
@@ -191,7 +191,7 @@ LoadedConfig only_problem(ConfigProblem problem) {
 LoadedConfig parse_config(const std::string& text) {
   if (auto wrong = wrong_byte(text)) return only_problem(std::move(*wrong));
   LoadedConfig loaded;
-  // The one place that meets the library's exceptions.
+  // The only place where the library's exceptions are caught.
   try {
     const std::optional<YAML::Node> root = only_document(text, loaded.problems);
     if (!root) return loaded;
@@ -203,7 +203,7 @@ LoadedConfig parse_config(const std::string& text) {
   }
   std::stable_sort(loaded.problems.begin(), loaded.problems.end(),
                    [](const ConfigProblem& a, const ConfigProblem& b) { return a.line < b.line; });
-  // What is merged into several mappings is wrong in each of them.
+  // A mapping that is merged into several ones reports its problem in each of them.
   const auto is_same = [](const ConfigProblem& a, const ConfigProblem& b) {
     return a.line == b.line && a.column == b.column && a.what == b.what;
   };

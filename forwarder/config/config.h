@@ -1,8 +1,8 @@
-// The configuration file: YAML, and strict. What is not understood is an error that says where
-// it is and what was probably meant; all of them are found in one go.
+// The configuration file: YAML, and strict. Anything unknown is an error that names the place and a
+// likely intention. All errors are found in one run.
 //
-// ${NAME} in a value is the environment's variable of that name. A secret may be `file:PATH`: what
-// the file holds, without the line break at its end.
+// ${NAME} in a value is the environment variable of that name. A secret may be `file:PATH`: the
+// content of the file, without the line break at its end.
 #pragma once
 
 #include <map>
@@ -20,7 +20,7 @@
 namespace walspout {
 
 struct DeadLetterConfig {
-  uint64_t after = 0;  // failed attempts of an event; 0: only events that are refused
+  uint64_t after = 0;  // failed attempts of an event; 0: only rejected events
   std::string path;
 };
 
@@ -33,7 +33,6 @@ struct PipelineConfig {
   std::optional<DeadLetterConfig> dead_letter;
   std::string state;              // directory; empty: nothing is remembered
   TapLevel tap = TapLevel::kOff;  // what the status page may show of events
-  // What the file says, by the names of its keys: for comparing only, as secrets are among it.
   std::map<std::string, std::string> given{};
 };
 
@@ -42,11 +41,11 @@ struct StatusConfig {
   std::string host = "127.0.0.1";
   int port = 8470;
   std::optional<TapLevel> tap;  // nothing: what the address allows
-  Secret control;               // empty: nothing can be changed through the server
+  Secret control;               // empty: the server allows no changes
 
-  // Sets host and port by `listen`; false: it is not ADDRESS:PORT.
+  // Sets host and port from `listen`; false: it is not ADDRESS:PORT.
   bool parse();
-  // Keys where only this machine connects.
+  // Keys if only this machine can connect.
   TapLevel tap_level() const;
 };
 
@@ -59,12 +58,12 @@ struct Config {
   std::vector<PipelineConfig> pipelines;
   std::optional<StatusConfig> status;
   LogConfig log;
-  std::string state;           // directory, of all pipelines; empty: none
+  std::string state;           // directory for all pipelines; empty: none
   Milliseconds drain{10'000};  // how long SIGTERM waits for the sinks
 };
 
 struct ConfigProblem {
-  int line = 0;  // from 1; 0: of the file as a whole
+  int line = 0;  // from 1; 0: the file as a whole
   int column = 0;
   std::string what;
 };
@@ -79,8 +78,8 @@ LoadedConfig parse_config(const std::string& text);
 // "-" is standard input.
 LoadedConfig load_config(const std::string& path);
 
-// "file:line:column: what" for each problem. A key at that place is quoted with a caret below, and
-// its value is left out, as it may be a secret.
+// "file:line:column: what" for each problem. Quotes the key at that place with a caret below.
+// Leaves out the key's value, as it may be a secret.
 std::string describe(const std::string& path, const LoadedConfig& loaded);
 
 }  // namespace walspout

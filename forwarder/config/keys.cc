@@ -32,17 +32,17 @@ KeyTable<BackfillConfig> backfill_table() {
       .key("tables", &BackfillConfig::tables,
            "`all`, or patterns of tables, such as `public.*`; `!` in front excludes")
       .each(TablePattern::problem)
-      .initially("all")
+      .set_default("all")
       .key("where", &BackfillConfig::where,
            "Only rows for which a condition in SQL is true: `{SCHEMA.TABLE: CONDITION}`")
-      .initially("all rows")
+      .set_default("all rows")
       .key("rate", &BackfillConfig::rate, "Rows a second of each table at most")
       .between(1, INT32_MAX)
-      .initially("no limit")
-      .key("workers", &BackfillConfig::workers, "Large tables that are read side by side")
+      .set_default("no limit")
+      .key("workers", &BackfillConfig::workers, "Large tables to read in parallel")
       .between(1, 64)
       .key("new_tables", &BackfillConfig::new_tables,
-           "Send the rows of tables, too, that join the publications later");
+           "Also send the rows of tables that join the publications later");
   return table;
 }
 
@@ -73,18 +73,18 @@ std::vector<std::pair<std::string, std::string>> dialect_words() {
   return words;
 }
 
-// What depends on the envelope cannot go with documents of another form.
+// Rejects keys that need the envelope if the dialect has documents of another form.
 std::optional<KeyProblem> dialect_rule(SourceConfig& source, const Section::Has& has) {
   if (source.has_envelope()) {
     if (!has("dialect_options")) return std::nullopt;
     return KeyProblem{"dialect_options",
-                      "\"dialect_options\" are those of other dialects than \"walspout\": leave "
+                      "\"dialect_options\" are for other dialects than \"walspout\": leave "
                       "them out, or set \"dialect\""};
   }
   if (has("backfill")) {
     return KeyProblem{"backfill",
-                      "\"backfill\" lays changes over the rows that it reads, and needs the "
-                      "documents of dialect \"walspout\" for that: leave it, or \"dialect\", out"};
+                      "\"backfill\" merges rows with changes, and needs documents of dialect "
+                      "\"walspout\" for that: leave \"backfill\" or \"dialect\" out"};
   }
   if (has("omit")) {
     return KeyProblem{"omit", "\"omit\" is about the envelope, which dialect \"" + source.dialect +
@@ -127,31 +127,30 @@ KeyTable<SourceConfig> source_table() {
       .required()
       .key("publications", &SourceConfig::publications, "Publications whose changes are sent")
       .each(wrong_publication)
-      .initially("every table")
+      .set_default("every table")
       .key("tables", &SourceConfig::tables,
            "Patterns of tables, such as `public.*`, in place of `publications`: walspout makes a "
            "publication, and keeps it up to date")
       .each(TablePattern::problem)
-      .initially("as `publications` says")
+      .set_default("as `publications` says")
       .key("messages", &SourceConfig::messages, "Send logical messages")
-      .key(
-          "message_prefixes", &SourceConfig::message_prefixes,
-          "Only messages with one of these prefixes. An item is exactly what stands there, without "
-          "quotes for the plugin")
-      .initially("all")
+      .key("message_prefixes", &SourceConfig::message_prefixes,
+           "Only messages with one of these prefixes. Write them exactly as they are, without the "
+           "plugin's quotes")
+      .set_default("all")
       .choice<std::string>("origin", &SourceConfig::origin, {{"any", "any"}, {"none", "none"}},
-                           "`none`: leave out what was replicated from elsewhere")
+                           "`none`: leave out changes that were replicated from elsewhere")
       .key("omit", &SourceConfig::omit, "Fields of the envelope to leave out")
       .words({"id", "op", "schema", "table", "ts", "xid", "origin"})
-      .initially("none")
+      .set_default("none")
       .key("batch_bytes", &SourceConfig::batch_bytes,
-           "How large a message of the server grows within a transaction")
+           "Size at which the server sends a message within a transaction")
       .bytes(1, 16u << 20)
       .key("max_value_bytes", &SourceConfig::max_value_bytes,
            "Longer values are left out and named in `elided`; `0B`: none are")
       .bytes(0, 1u << 30)
       .key("max_depth", &SourceConfig::max_depth,
-           "Levels that a document may nest; what is deeper becomes a string. `0`: any number")
+           "Levels that a document may nest; deeper values become strings. `0`: any number")
       .between(0, INT32_MAX)
       .choice<std::string>(
           "numbers", &SourceConfig::numbers,
@@ -161,21 +160,21 @@ KeyTable<SourceConfig> source_table() {
       .choice<std::string>("dialect", &SourceConfig::dialect, dialect_words(),
                            "Form of the documents: walspout's own, or that of another program")
       .key("dialect_options", &SourceConfig::dialect_options,
-           "Options that the other program has, too, by their names there: `{include-lsn: true}`")
-      .initially("none")
+           "Options of the other program, by their names there: `{include-lsn: true}`")
+      .set_default("none")
       .key("user_casts", &SourceConfig::user_casts,
            "Call casts to json that are written in SQL or PL/pgSQL; users' code then runs in the "
            "server")
       .key(
           "columns", &SourceConfig::columns,
-          "What becomes of columns, by patterns of tables and of columns: `{public.users: {mail: "
+          "Changes to columns, by patterns of tables and of columns: `{public.users: {mail: "
           "hash, ssn: omit}}`. Changes are `omit`, `hash`, `mask TEXT`, `keep N` and `truncate N`; "
           "then, or alone, `as NAME`. The last pattern that matches decides")
-      .initially("all columns as they are")
+      .set_default("all columns as they are")
       .key("set", &SourceConfig::set, "Constants that `before` and `after` get: `{NAME: TEXT}`")
-      .initially("none")
+      .set_default("none")
       .key("hash_key", &SourceConfig::hash_key, "Key of the hashes, HMAC-SHA256")
-      .initially("as `walspout.hash_key_file` on the server says")
+      .set_default("as `walspout.hash_key_file` on the server says")
       .key("transactions", &SourceConfig::transactions,
            "Send an event at the begin and at the end of each transaction, `op` `begin` and "
            "`commit`; the latter has the number of changes of each table")
@@ -184,13 +183,13 @@ KeyTable<SourceConfig> source_table() {
            "its columns have changed")
       .choice<std::string>("schema_format", &SourceConfig::schema_format,
                            {{"walspout", "walspout"}, {"avro", "avro"}},
-                           "What a schema says: what the catalogs know, or a record of Apache Avro")
-      .key("create_slot", &SourceConfig::create_slot, "Make the slot if it is missing")
+                           "Form of schemas: data of the catalogs, or a record of Apache Avro")
+      .key("create_slot", &SourceConfig::create_slot, "Create the slot if it is missing")
       .key("failover", &SourceConfig::failover,
-           "Make it one that standbys keep (PostgreSQL 17 and later)")
+           "Standbys keep the slot, too (PostgreSQL 17 and later)")
       .section("backfill", &SourceConfig::backfill, backfill_table(),
-               "Send the rows that tables have already, once, when the slot is made")
-      .all_unless("kafka")
+               "Send the existing rows of tables, once, when the slot is created")
+      .set_alternative_for_all("kafka")
       .section("kafka", &SourceConfig::kafka, kafka_source_table(),
                "Topics that walspout fills, in place of a slot")
       .rule(own_publication_rule)
@@ -199,13 +198,13 @@ KeyTable<SourceConfig> source_table() {
         if (!source.publications.empty()) return std::nullopt;
         return KeyProblem{"backfill",
                           "\"new_tables\" needs \"publications\" or \"tables\": without them "
-                          "every table is sent from the moment on at which it is made"};
+                          "every table is sent from its creation on"};
       })
       .rule(columns_rule)
       .rule([](SourceConfig& source, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("schema_format") || source.schemas) return std::nullopt;
         return KeyProblem{"schema_format",
-                          "\"schema_format\" says nothing without \"schemas: true\": add that, or "
+                          "\"schema_format\" has no effect without \"schemas: true\": add that, or "
                           "leave the key out"};
       })
       .rule(dialect_rule)
@@ -237,9 +236,9 @@ KeyTable<DeadLetterConfig> dead_letter_table() {
   table.key("path", &DeadLetterConfig::path, "The file")
       .required()
       .key("after", &DeadLetterConfig::after,
-           "Failed attempts of an event, while the receiver takes others")
+           "Failed attempts of an event, while the receiver accepts others")
       .between(1, INT64_MAX)
-      .initially("only rejected events");
+      .set_default("only rejected events");
   return table;
 }
 
@@ -256,10 +255,10 @@ KeyTable<StatusConfig> status_table() {
           "tap", &StatusConfig::tap,
           {{"off", TapLevel::kOff}, {"keys", TapLevel::kKeys}, {"rows", TapLevel::kRows}},
           "What the page shows of the last events: nothing, their keys, or whole documents")
-      .initially("keys where `listen` is a loopback address, else off")
+      .set_default("keys where `listen` is a loopback address, else off")
       .key("control", &StatusConfig::control,
            "Token that lets people pause, resume and retry sinks, on the page and by POST")
-      .initially("none: nothing can be changed")
+      .set_default("none: nothing can be changed")
       .rule([](StatusConfig& status, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("control") || status.control.reveal().size() >= kShortestToken) {
           return std::nullopt;
@@ -297,19 +296,17 @@ KeyTable<OnlyConfig> only_table() {
   KeyTable<OnlyConfig> table;
   table
       .key("tables", &OnlyConfig::tables,
-           "Patterns of tables, such as `public.*`; `!` in front excludes. The last one that "
-           "matches "
-           "a table decides. Without `!` in the first one, all tables that none matches are left "
-           "out")
+           "Patterns of tables, such as `public.*`; `!` in front excludes. The last match decides. "
+           "Without `!` in the first pattern, tables without a match are left out")
       .each(TablePattern::problem)
-      .initially("all")
+      .set_default("all")
       .key("ops", &OnlyConfig::ops,
            "Values of `op` in the envelope; `s` are schemas of tables, `b` and `e` the begin and "
            "the end of transactions. Logical messages, `m`, have "
            "no "
            "table: only this key leaves them out")
       .words(ops)
-      .initially("all")
+      .set_default("all")
       .rule([empty](OnlyConfig& only, const Section::Has& has) -> std::optional<KeyProblem> {
         return has("tables") && only.tables.empty() ? empty("tables") : std::nullopt;
       })
@@ -337,7 +334,7 @@ const Section& sink_keys() {
   static const KeyTable<SinkConfig> kTable = [] {
     KeyTable<SinkConfig> table;
     table.key("name", &SinkConfig::name, "Name in logs and metrics")
-        .initially("the type")
+        .set_default("the type")
         .key("deliver_timeout", &SinkConfig::deliver_timeout,
              "Time limit of a batch; the batch is then tried again")
         .section("only", &SinkConfig::only, only_table(),
@@ -361,9 +358,8 @@ const Section& pipeline_keys() {
         .sections("sinks", shared(sink_keys()), "Where events go; each sink gets every event")
         .required()
         .key("memory", &PipelineConfig::memory,
-             "Size of events that were read and are not delivered everywhere. When it is full, "
-             "reading "
-             "waits")
+             "Size of events that were read and are not delivered everywhere. At this size, "
+             "reading waits")
         .bytes(1u << 20, kMaxMemory)
         .section("retry", &PipelineConfig::retry, retry_table(),
                  "Pauses between attempts, of the sinks and of the connection to Postgres")
@@ -385,8 +381,8 @@ const Section& root_keys() {
         .required()
         .section("status", &Config::status, status_table(), "The status server")
         .section("log", &Config::log, log_table(), "What is logged, and how")
-        .key("state", &Config::state, "Directory to remember in how far each slot was confirmed")
-        .initially("`$STATE_DIRECTORY`, else none")
+        .key("state", &Config::state, "Directory for the record of each slot's confirmed LSN")
+        .set_default("`$STATE_DIRECTORY`, else none")
         .key("drain", &Config::drain,
              "How long SIGTERM waits for the sinks; a second signal ends at once");
     return table;

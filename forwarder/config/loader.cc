@@ -39,7 +39,7 @@ std::optional<KeyValue> templates(YamlMap& map, const Key& key) {
 
 TextList texts(YamlMap& map, const Key& key) {
   TextList list;
-  // "all" is what an absent list stands for.
+  // "all" is the default of an absent list.
   if (key.initial == kAll && map.says(key.name, kAll)) return list;
   if (key.item_problem) {
     map.texts(key.name, list, key.item_problem);
@@ -78,7 +78,7 @@ TextMaps text_maps(YamlMap& map, const std::string& key) {
   return maps;
 }
 
-// Nothing: the key is not there, or has no value of its kind.
+// Nothing: the key is absent, or has no value of its kind.
 std::optional<KeyValue> value_of(YamlMap& map, const Key& key) {
   const size_t problems = map.problem_count();
   std::optional<KeyValue> value;

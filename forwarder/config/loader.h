@@ -1,4 +1,4 @@
-// Fills a structure from a mapping, as a table of keys says.
+// Fills a structure from a mapping, by a table of keys.
 #pragma once
 
 #include <optional>
@@ -10,14 +10,14 @@
 
 namespace walspout {
 
-// What is wrong is noted in the map. Lists of sections without `inner` are left to the caller.
-// Returns the keys whose values were good, and the sections that are there.
+// Reports problems to the map. Leaves lists of sections without `inner` to the caller. Returns the
+// keys with good values, and the sections that are present.
 std::set<std::string> load(YamlMap& map, const Section& section, void* target);
 
-// Notes what a rule has found, if anything.
+// Reports a rule's problem, if there is one.
 void report(YamlMap& map, const std::optional<KeyProblem>& problem);
 
-// Takes all keys of a table for known, and reads none: what they belong to is not known.
+// Accepts all keys of a table and reads none: for a section whose type is unknown.
 void accept_keys(YamlMap& map, const Section& section);
 
 }  // namespace walspout

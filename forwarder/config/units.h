@@ -1,7 +1,7 @@
-// Sizes and durations as people write them: a whole number and a unit, which is not optional.
+// Sizes and durations as people write them: a whole number and a unit, which is required.
 //
-// Units of size mean what they mean in postgresql.conf and in the plugin's options: kB is 1024
-// bytes. KiB says the same.
+// Units of size are those of postgresql.conf and of the plugin's options: kB is 1024 bytes. KiB is
+// the same.
 #pragma once
 
 #include <strings.h>
@@ -43,7 +43,8 @@ inline constexpr Unit kDurations[] = {
 
 inline constexpr uint64_t kMost = INT64_MAX;
 
-// Nothing if it is not a number with one of these units. What is too large is kMost.
+// Nothing if the text is not a number with one of these units. A larger number than kMost becomes
+// kMost.
 template <size_t N>
 std::optional<uint64_t> parse(std::string_view text, const Unit (&known)[N]) {
   uint64_t number = 0;
@@ -93,10 +94,10 @@ inline std::optional<std::string> meant_size(std::string_view text) {
   return std::nullopt;
 }
 
-// A time that is added to now must not pass the end of the clock: a thousand days are for ever.
+// A time that is added to now must not pass the end of the clock: a thousand days stand for ever.
 inline constexpr std::chrono::milliseconds kLongest = std::chrono::hours(24 * 1'000);
 
-// Nothing if it is not a duration. One that is too long is more than kLongest.
+// Nothing if the text is not a duration. One that is too long is more than kLongest.
 inline std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
   auto value = units::parse(text, units::kDurations);
   if (!value) return std::nullopt;

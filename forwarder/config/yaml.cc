@@ -48,14 +48,14 @@ std::string list(const std::vector<std::string>& words) {
 using Entries = std::vector<std::pair<YAML::Node, YAML::Node>>;
 
 constexpr std::string_view kMerge = "<<";
-constexpr size_t kMostMerged = 1'000;  // mappings: one may refer to itself
+constexpr size_t kMostMerged = 1'000;  // mappings: a mapping may refer to itself
 
 bool is_word(const YAML::Node& key, std::string_view word) {
   return key.IsScalar() && key.Scalar() == word;
 }
 
-// The pairs of a mapping, and those of its merge keys that it does not have itself. `left`: so many
-// mappings more may be merged. The place of a merge key that is wrong, if one is.
+// The pairs of a mapping, and the pairs of its merge keys whose keys the mapping lacks. `left`: how
+// many mappings may still be merged. Returns the place of a wrong merge key, if there is one.
 std::optional<YAML::Node> collect(const YAML::Node& node, Entries& entries, size_t& left) {
   std::vector<YAML::Node> others;
   for (const auto& pair : node) {
@@ -219,7 +219,7 @@ bool YamlMap::is_map(const std::string& key) {
   return value.IsDefined() && value.IsMap();
 }
 
-// The library says of an empty value that it stands where the next thing does.
+// The library places an empty value at the token after it.
 std::optional<YAML::Node> YamlMap::value_of(const std::string& key) {
   YAML::Node value = find(key);
   if (!value.IsDefined()) return std::nullopt;
@@ -432,7 +432,8 @@ void YamlMap::texts(const std::string& key, std::vector<std::string>& target,
   }
 }
 
-// The library tells no empty value from the word null: that stands in the line of its key.
+// The library does not tell an empty value from the word null. The word stands in the line of its
+// key.
 bool YamlMap::is_null_word(const std::string& key) {
   find(key);
   for (const auto& pair : entries_) {
@@ -444,7 +445,7 @@ bool YamlMap::is_null_word(const std::string& key) {
 
 std::optional<size_t> YamlMap::choice(const std::string& key,
                                       const std::vector<std::string>& words) {
-  // YAML has a null of its own; where a word is wanted it is the word.
+  // YAML has a null of its own; where a word is expected, null is that word.
   std::optional<std::string> value;
   if (is_null_word(key)) {
     value = "null";
@@ -502,7 +503,7 @@ void YamlMap::require(const std::string& key, const std::string& other) {
   problem(what_ + " needs \"" + key + "\"" + (other.empty() ? "" : " or \"" + other + "\""));
 }
 
-// What was unquoted by mistake, or came from a variable, may hold a secret.
+// A value without quotes, by mistake, or from a variable may hold a secret.
 std::string YamlMap::not_this(const std::string& key) {
   constexpr size_t kMost = 32;
   const YAML::Node value = find(key);

@@ -1,4 +1,4 @@
-// Reads typed values from a YAML mapping and notes every problem where it is.
+// Reads typed values from a YAML mapping and reports every problem with its place.
 #pragma once
 
 #include <yaml-cpp/eventhandler.h>
@@ -19,15 +19,14 @@
 
 namespace walspout {
 
-// The documents of a text. Throws what the library throws, and also where the library's own
-// function does not end: its parser does not read past a "," that is in no list.
+// The documents of a text. Throws what the library throws. Also throws where the library's own
+// function would not end: its parser does not read past a "," outside of a list.
 std::vector<YAML::Node> load_documents(const std::string& text);
 
-// A mapping whose keys are asked for by name. finish() reports the keys that were not asked for. A
-// merge key, "<<", gives the keys of another mapping, or of several; the mapping's own keys win. A
-// key that begins with "x-" is for the writer of the file.
-// A key that is absent, or has a wrong value, leaves its target as it was. Readers of one value say
-// whether they set it.
+// A mapping whose keys are read by name. finish() reports the keys that nothing has read. A merge
+// key, "<<", gives the keys of another mapping, or of several; the mapping's own keys win. A key
+// that begins with "x-" is ignored: the writer of the file may use it. An absent key, or a wrong
+// value, leaves the target as it was. Readers of one value say whether they set it.
 class YamlMap {
  public:
   // `what` names the mapping in messages: "a sink", "pipelines[0].source".
@@ -47,7 +46,7 @@ class YamlMap {
   void texts(const std::string& key, std::vector<std::string>& target,
              const std::vector<std::string>& allowed);
 
-  // `wrong` says of an item what is wrong with it; nothing if it is good.
+  // `wrong` returns what is wrong with an item; nothing if it is good.
   void texts(const std::string& key, std::vector<std::string>& target,
              const std::function<std::string(const std::string& item)>& wrong);
 
@@ -58,10 +57,10 @@ class YamlMap {
     }
   }
 
-  // One of some words; which one.
+  // The index of the value in a list of words.
   std::optional<size_t> choice(const std::string& key, const std::vector<std::string>& words);
 
-  // The mapping, or each of the list of mappings, under a key.
+  // Calls `read` for the mapping, or for each of the list of mappings, under a key.
   void map(const std::string& key, const std::function<void(YamlMap&)>& read);
   void maps(const std::string& key, const std::function<void(YamlMap&)>& read);
 
@@ -79,14 +78,14 @@ class YamlMap {
   std::optional<std::string> expand(const YAML::Node& node, const std::string& name);
   std::optional<Secret> expand_secret(const YAML::Node& node, const std::string& name);
 
-  // `other` may be there in its place; empty: nothing may.
+  // `other` may replace the key; empty: nothing may.
   void require(const std::string& key, const std::string& other = "");
 
-  // For the end of a message: `, not "VALUE"`, if it is short and can be no secret.
+  // For the end of a message: `, not "VALUE"`, if the value is short and cannot be a secret.
   std::string not_this(const std::string& key);
 
-  // All that the mapping says, as the file has it: "source.slot" and its value, in words that
-  // differ where the values do.
+  // All that the mapping has, as in the file: "source.slot" and its value. Two texts differ if the
+  // values do.
   std::map<std::string, std::string> given() const;
 
   void problem(const std::string& key, std::string what);  // at the key's value
@@ -96,7 +95,7 @@ class YamlMap {
 
  private:
   YAML::Node find(const std::string& key);
-  // The value of a key that has one. Notes that a key has none.
+  // The value of a key that has one. Reports a key without a value.
   std::optional<YAML::Node> value_of(const std::string& key);
   bool is_null_word(const std::string& key);
   std::optional<std::string> scalar(const std::string& key);
@@ -111,10 +110,10 @@ class YamlMap {
   std::string what_;
   std::vector<ConfigProblem>& problems_;
   std::vector<std::string> known_;
-  bool is_map_ = true;  // if not, that is the one problem
+  bool is_map_ = true;  // false: that is the only problem to report
 };
 
-// The one of `words` that is nearest to `word`, if it is near at all.
+// The nearest of `words` to `word`, if any is near.
 std::optional<std::string> nearest(std::string_view word, const std::vector<std::string>& words);
 
 }  // namespace walspout

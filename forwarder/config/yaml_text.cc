@@ -8,7 +8,7 @@ namespace walspout {
 
 namespace {
 
-// Begins of the library's texts, and what most likely was done.
+// How a text of the library begins, and the likely mistake.
 struct Hint {
   std::string_view error;
   std::string_view hint;
@@ -49,7 +49,7 @@ int indenting_tab(std::string_view line) {
   return tab == std::string_view::npos ? 0 : static_cast<int>(tab) + 1;
 }
 
-// The length of the UTF-8 character at the start of the text; 0 if the bytes there are no
+// The length of the UTF-8 character at the start of the text; 0 if the bytes there are not a
 // character.
 size_t character(std::string_view text) {
   const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
@@ -93,7 +93,7 @@ std::optional<ConfigProblem> wrong_byte(std::string_view text) {
 }
 
 ConfigProblem explain(std::string_view text, int line, int column, const std::string& error) {
-  // The library notices a tab where it stands, or at the next line.
+  // The library reports a tab at its own line or at the next one.
   for (const int each : {line, line - 1}) {
     const int tab = each > 0 ? indenting_tab(line_of(text, each)) : 0;
     if (tab) return {each, tab, "a tab is not allowed for indentation: use spaces"};

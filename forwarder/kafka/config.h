@@ -1,4 +1,4 @@
-// Kafka: what every client of a cluster needs.
+// The options of every client of a Kafka cluster.
 #pragma once
 
 #include <optional>
@@ -17,7 +17,7 @@ struct KafkaSasl {
   Mechanism mechanism = Mechanism::kPlain;
   std::string user;
   Secret password;
-  Secret token;  // kOauthBearer: read again from its file when the library wants another one
+  Secret token;  // for kOauthBearer: read again when the library wants a new token
 };
 
 struct KafkaAccess {

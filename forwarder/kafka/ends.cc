@@ -10,15 +10,15 @@ namespace {
 
 constexpr Milliseconds kAgain{100};
 
-// The broker is about to lead the partition, or leads it no more: as just after an outage.
+// The broker does not lead the partition yet, or no longer: as just after an outage.
 bool passes(rd_kafka_resp_err_t code) {
   return code == RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION ||
          code == RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE ||
          code == RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
 }
 
-// rd_kafka_query_watermark_offsets() waits for a silent broker without an end (seen in librdkafka
-// 2.0), whatever time it is given. This function ends in time, and takes the same special offsets.
+// rd_kafka_query_watermark_offsets() ignores its timeout if a broker is silent (seen in librdkafka
+// 2.0). This function ends in time, and takes the same special offsets.
 tl::expected<int64_t, rd_kafka_resp_err_t> ask(rd_kafka_t* handle, const std::string& topic,
                                                int32_t partition, int64_t which,
                                                TimePoint deadline) {

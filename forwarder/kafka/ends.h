@@ -1,4 +1,4 @@
-// Where a partition begins and ends.
+// The first and end offsets of a partition.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -13,8 +13,8 @@ namespace walspout {
 
 struct KafkaEnds {
   int64_t first = 0;
-  int64_t end = 0;  // behind the last message; for readers of what is committed, behind the last
-                    // message that no open transaction precedes
+  int64_t end = 0;  // behind the last message; for read_committed, behind the last message that
+                    // no open transaction precedes
 };
 
 // Asks the leader, until the deadline.

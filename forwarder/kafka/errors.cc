@@ -65,7 +65,7 @@ std::string filled(std::string_view remedy, std::string_view topic) {
   return text;
 }
 
-// Librdkafka before 2.6.1 repeats its own nonce, which Kafka 4 does not take.
+// librdkafka before 2.6.1 repeats its own nonce, which Kafka 4 rejects.
 std::string_view about_scram(std::string_view text) {
   constexpr int kCorrected = 0x020601ff;
   if (rd_kafka_version() >= kCorrected || text.find("SCRAM") == std::string_view::npos) return {};
@@ -91,7 +91,7 @@ Error kafka_trouble(rd_kafka_resp_err_t code, std::string text, const TlsConfig&
   switch (code) {
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-      // A token that cannot be had now may be had later.
+      // The token may be available later.
       if (text.find("OAUTHBEARER token") != std::string::npos) break;
       text += about_scram(text);
       text += ". Correct mechanism, user and password in sasl, or the user on the broker";

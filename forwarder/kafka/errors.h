@@ -1,4 +1,4 @@
-// What an error of Kafka means for us: its kind, its scope, and a sentence that names the remedy.
+// The meaning of an error of Kafka: its kind, its scope, and a sentence with the remedy.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -11,12 +11,12 @@
 
 namespace walspout {
 
-// Why a message, or a request about a topic, failed. Without a topic's name, a remedy has TOPIC in
-// its place. Pure.
+// Why a message, or a request about a topic, failed. If `topic` is empty, the remedy says TOPIC.
+// Pure.
 [[nodiscard]] Error kafka_error(rd_kafka_resp_err_t code, std::string_view topic,
                                 const std::string& where);
 
-// What the library says of a connection, with a remedy where the text shows one. Pure.
+// The library's report about a connection, with a remedy if the text suggests one. Pure.
 [[nodiscard]] Error kafka_trouble(rd_kafka_resp_err_t code, std::string text, const TlsConfig& tls,
                                   const std::string& where);
 

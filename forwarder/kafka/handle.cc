@@ -11,11 +11,11 @@ namespace walspout {
 namespace {
 
 constexpr Milliseconds kFirstWait{50};
-// A host may have several addresses, of which the library tries one after the other.
+// A host may have several addresses, which the library tries one after the other.
 constexpr Milliseconds kDownFor{1'000};
 constexpr Milliseconds kTellingFor{10'000};
 constexpr std::chrono::minutes kTokenFor{5};
-constexpr int kWarning = 4;  // of syslog's levels
+constexpr int kWarning = 4;  // a level of syslog
 
 }  // namespace
 
@@ -49,7 +49,7 @@ void KafkaHandle::end(int flags, Goodbye goodbye, Milliseconds patience) {
     if (handle != nullptr) rd_kafka_destroy_flags(handle, flags);
   };
   if (handle != nullptr) {
-    farewell(all, patience);
+    end_within(all, patience);
   } else {
     all();
   }
@@ -67,7 +67,7 @@ Result<void> KafkaHandle::reach(TimePoint deadline) {
     }
     while (KafkaOwned<rd_kafka_event_t> event{rd_kafka_queue_poll(queue_.get(), 0)}) {
       if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_DR) continue;
-      if (auto heard = hear(event.get()); !heard) return heard;
+      if (auto heard = handle_event(event.get()); !heard) return heard;
     }
     if (trouble_ && trouble_->kind == ErrorKind::kFatal) return tl::unexpected(*trouble_);
     const bool down = down_since_ && Clock::now() - *down_since_ >= kDownFor;
@@ -77,12 +77,12 @@ Result<void> KafkaHandle::reach(TimePoint deadline) {
   }
 }
 
-Result<void> KafkaHandle::hear(rd_kafka_event_t* event) {
+Result<void> KafkaHandle::handle_event(rd_kafka_event_t* event) {
   switch (rd_kafka_event_type(event)) {
     case RD_KAFKA_EVENT_ERROR:
-      return hear_error(event);
+      return handle_error(event);
     case RD_KAFKA_EVENT_LOG:
-      hear_log(event);
+      handle_log(event);
       break;
     case RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH:
       give_token();
@@ -93,7 +93,7 @@ Result<void> KafkaHandle::hear(rd_kafka_event_t* event) {
   return {};
 }
 
-// The library asks again before the time is over that it is told here.
+// The library asks for the next token before the lifetime given here ends.
 void KafkaHandle::give_token() {
   Secret token = access_.sasl->token;
   if (auto changed = token.reread(); !changed) {
@@ -111,16 +111,16 @@ void KafkaHandle::give_token() {
   rd_kafka_oauthbearer_set_token_failure(handle(), said.data());
 }
 
-void KafkaHandle::hear_log(rd_kafka_event_t* event) {
+void KafkaHandle::handle_log(rd_kafka_event_t* event) {
   const char* facility = nullptr;
   const char* text = nullptr;
   int level = 0;
   if (rd_kafka_event_log(event, &facility, &text, &level) != 0 || level > kWarning) return;
-  // Errors come as such, too, and say more of what they are.
+  // Errors also arrive as error events, which say more.
   if (!trouble_) trouble_ = Error{ErrorKind::kRetry, mask_.apply(text), where_};
 }
 
-Result<void> KafkaHandle::hear_error(rd_kafka_event_t* event) {
+Result<void> KafkaHandle::handle_error(rd_kafka_event_t* event) {
   const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
   std::string text = mask_.apply(rd_kafka_event_error_string(event));
   if (code == RD_KAFKA_RESP_ERR__FATAL || rd_kafka_event_error_is_fatal(event)) {
@@ -136,7 +136,7 @@ Result<void> KafkaHandle::hear_error(rd_kafka_event_t* event) {
     note_down();
     if (trouble_) return {};
   }
-  // A host has several addresses, of which one may say what is wrong, and the next one refuse.
+  // A host may have several addresses: one may say what is wrong, and the next one just refuse.
   const bool telling = code != RD_KAFKA_RESP_ERR__TRANSPORT;
   if (!telling && telling_until_ && Clock::now() < *telling_until_) return {};
   if (telling) telling_until_ = Clock::now() + kTellingFor;

@@ -1,7 +1,7 @@
-// A client of librdkafka, and what the library says of its connections.
+// A client of librdkafka, and what the library reports about its connections.
 //
-// Hides the library's threads: whatever they say waits in a queue. What the library logs is not
-// printed, but kept as the reason of what does not happen.
+// Hides the library's threads: their events wait in a queue. The library's log lines are not
+// printed, but kept as the cause of a later error.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -21,7 +21,7 @@
 
 namespace walspout {
 
-// All but the client itself, which KafkaHandle ends.
+// Frees all of the library's objects except the client, which KafkaHandle ends.
 struct KafkaRelease {
   void operator()(rd_kafka_queue_t* queue) const { rd_kafka_queue_destroy(queue); }
   void operator()(rd_kafka_event_t* event) const { rd_kafka_event_destroy(event); }
@@ -37,39 +37,39 @@ using KafkaOwned = std::unique_ptr<T, KafkaRelease>;
 
 class KafkaHandle {
  public:
-  // `where` names the cluster in errors. Both are outlived by what they refer to.
+  // `where` names the cluster in errors. `access` must outlive the handle.
   KafkaHandle(const KafkaAccess& access, std::string where)
       : access_(access), where_(std::move(where)), mask_(kafka_mask(access)) {}
   ~KafkaHandle() { end(0); }
   KafkaHandle(const KafkaHandle&) = delete;
   KafkaHandle& operator=(const KafkaHandle&) = delete;
 
-  // Makes the client, with these options beside the others. Connects to nothing.
+  // Makes the client with `options` and `extra`. Connects to nothing.
   [[nodiscard]] Result<void> make(
       rd_kafka_type_t type, const KafkaOptions& options,
       const std::vector<std::pair<const char*, std::string>>& extra = {});
 
-  // Asks for an answer of any broker; the error says why no broker answered. kFatal: the brokers do
-  // not want us as configured. Only for a client to which nothing but that is said yet, or a
-  // producer, whose delivery reports it discards.
+  // Waits for an answer of any broker. Error: why no broker answered; kFatal: the brokers reject
+  // the configuration. Discards delivery reports. Use it only for a producer, or a client that has
+  // not begun other work.
   [[nodiscard]] Result<void> reach(TimePoint deadline);
 
-  // Takes in what is none of the caller's: an error, a line of the log, the wish for a token.
-  // Error: the client is of no use any more.
-  [[nodiscard]] Result<void> hear(rd_kafka_event_t* event);
+  // Handles events that are not for the caller: errors, log lines, requests for a token. Error: the
+  // client can no longer be used.
+  [[nodiscard]] Result<void> handle_event(rd_kafka_event_t* event);
 
   rd_kafka_t* handle() const { return handle_; }
   rd_kafka_queue_t* queue() const { return queue_.get(); }
   const std::string& where() const { return where_; }
   const Mask& mask() const { return mask_; }
 
-  // No broker is connected, as far as the library has said.
+  // Whether no broker is connected, by the library's reports.
   bool is_down() const { return down_since_.has_value(); }
   // The caller has found that no broker answers.
   void note_down() {
     if (!down_since_) down_since_ = Clock::now();
   }
-  // The last thing that went wrong with a connection.
+  // The last error of a connection.
   const std::optional<Error>& trouble() const { return trouble_; }
   void forget_trouble() {
     trouble_.reset();
@@ -80,17 +80,18 @@ class KafkaHandle {
  protected:
   void replace_queue(KafkaOwned<rd_kafka_queue_t> queue) { queue_ = std::move(queue); }
   using Goodbye = std::function<void(rd_kafka_t* handle, rd_kafka_queue_t* queue)>;
-  // Ends the client, if there is one: `goodbye`, then rd_kafka_destroy_flags(). Nothing else of the
-  // client is left. The library waits for answers of brokers there, so both are called on another
-  // thread. The thread goes on alone after `patience`: `goodbye` refers to nothing of the caller's.
+  // Ends the client, if there is one: calls `goodbye`, then rd_kafka_destroy_flags(). All other
+  // objects of the client must be freed before. Both calls may wait for brokers, so they run on
+  // another thread. After `patience` the thread goes on alone, so `goodbye` must not refer to the
+  // caller.
   void end(int flags, Goodbye goodbye = {}, Milliseconds patience = kPatience);
 
  private:
   static constexpr Milliseconds kPatience{2'000};
 
   void give_token();
-  void hear_log(rd_kafka_event_t* event);
-  [[nodiscard]] Result<void> hear_error(rd_kafka_event_t* event);
+  void handle_log(rd_kafka_event_t* event);
+  [[nodiscard]] Result<void> handle_error(rd_kafka_event_t* event);
 
   const KafkaAccess& access_;
   const std::string where_;
@@ -99,11 +100,11 @@ class KafkaHandle {
   KafkaOwned<rd_kafka_queue_t> queue_;
   std::optional<Error> trouble_;
   std::optional<TimePoint> down_since_;
-  // Until then, `trouble_` says more than that a connection was refused.
+  // Until this time, keep `trouble_`, which says more than a refused connection.
   std::optional<TimePoint> telling_until_;
 };
 
-// The time up to then, in the library's terms: at least 0, and not a moment too short.
+// The milliseconds until `until`, rounded up, and at least 0.
 [[nodiscard]] int kafka_timeout(TimePoint until);
 
 }  // namespace walspout

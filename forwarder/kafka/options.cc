@@ -6,7 +6,7 @@
 namespace walspout {
 namespace {
 
-// Options that every client needs as they are, or has a key for.
+// Options that every client sets itself, or has a key for.
 constexpr std::array kOwned = {
     KafkaOwnedOption{"bootstrap.servers", "brokers"},
     KafkaOwnedOption{"metadata.broker.list", "brokers"},
@@ -19,7 +19,7 @@ constexpr std::array kOwned = {
     KafkaOwnedOption{"test.mock.num.brokers", ""},
 };
 
-// The same of options that belong to a section: refused where that is there.
+// Options that belong to a section: refused if the configuration has the section.
 struct OfSection {
   std::string_view prefix;
   std::string_view section;
@@ -73,7 +73,7 @@ Mask kafka_mask(const KafkaAccess& access) {
     mask.hide(access.sasl->token.reveal());
   }
   for (const auto& option : access.librdkafka) {
-    // Words like "true" are no secrets, and are in every other message.
+    // Words like "true" are not secrets, and many messages contain them.
     const bool secret = std::any_of(kSecret.begin(), kSecret.end(), [&](std::string_view part) {
       return option.first.find(part) != std::string::npos;
     });
@@ -83,7 +83,7 @@ Mask kafka_mask(const KafkaAccess& access) {
 }
 
 int kafka_events(const KafkaAccess& access) {
-  // Without a token of ours the library may know how to get one itself.
+  // Without a configured token, the library may get one itself.
   const bool token = access.sasl && !access.sasl->token.empty();
   return RD_KAFKA_EVENT_ERROR | RD_KAFKA_EVENT_LOG |
          (token ? RD_KAFKA_EVENT_OAUTHBEARER_TOKEN_REFRESH : 0);
@@ -119,7 +119,7 @@ bool KafkaSetter::set_all(std::initializer_list<std::pair<std::string, std::stri
   });
 }
 
-// Why a user may not set the option; empty: the user may.
+// Why a user may not set the option; empty: allowed.
 std::string KafkaSetter::refusal(const std::string& option, std::span<const KafkaOwnedOption> owned,
                                  std::string_view who) const {
   const std::string owner(who);

@@ -23,29 +23,29 @@ using KafkaOptions = std::unique_ptr<rd_kafka_conf_t, KafkaFree>;
 // An option that no user may set in `librdkafka`.
 struct KafkaOwnedOption {
   std::string_view option;
-  std::string_view key;  // that is to be set instead; empty: we rely on what we set
+  std::string_view key;  // the key to set instead; empty: walspout relies on its own value
 };
 
-// Hides what the configuration keeps secret.
+// Hides the configuration's secrets.
 [[nodiscard]] Mask kafka_mask(const KafkaAccess& access);
 
-// The events that KafkaHandle takes in.
+// The events that KafkaHandle handles.
 [[nodiscard]] int kafka_events(const KafkaAccess& access);
 
-// Sets options until one is not taken.
+// Sets options until the library rejects one.
 class KafkaSetter {
  public:
-  // Sets what users may have otherwise.
+  // Sets defaults that users may change.
   KafkaSetter(rd_kafka_conf_t* conf, const KafkaAccess& access);
 
   bool set(const std::string& option, const std::string& value);
   bool set_all(std::initializer_list<std::pair<std::string, std::string>> options);
 
-  // Sets the options of the user, but for those that are owned here or by every client, and how to
-  // reach the brokers. `who` owns them: "sink" or "source".
+  // Sets the user's options, and how to reach the brokers. Refuses options in `owned`, and those
+  // that every client owns. `who`, for errors: "sink" or "source".
   bool set_access(std::span<const KafkaOwnedOption> owned, std::string_view who);
 
-  // Why an option was not taken, without secrets: for misconfigured().
+  // Why an option was rejected, without secrets: for misconfigured().
   std::string problem() const { return kafka_mask(access_).apply(problem_); }
 
  private:

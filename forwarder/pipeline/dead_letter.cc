@@ -25,7 +25,7 @@ void member(std::string& line, std::string_view name, T number) {
   line += ',';
 }
 
-// Reads what member() has written, in the same order: whatever else is in a line is none of ours.
+// Reads members in the order in which member() wrote them. A line with anything else is not ours.
 class LineReader {
  public:
   explicit LineReader(std::string_view line) : rest_(line) {}
@@ -53,7 +53,7 @@ class LineReader {
     return literal(",");
   }
 
-  // A member that not every line has.
+  // A member that some lines lack.
   bool optional_member(std::string_view name, std::string& text) {
     const std::string begin = "\"" + std::string(name) + "\":";
     return !rest_.starts_with(begin) || member(name, text);
@@ -61,7 +61,7 @@ class LineReader {
 
   std::string_view rest() const { return rest_; }
 
-  // The member that was not as it should be.
+  // The member that was wrong.
   std::string_view failed_at() const { return name_; }
 
  private:
@@ -70,7 +70,7 @@ class LineReader {
     return literal("\"") && literal(name) && literal("\":");
   }
 
-  // One character of a string that append_json() has written.
+  // Reads one character of a string that append_json() wrote.
   bool character(std::string& text) {
     if (rest_.front() != '\\') {
       text += rest_.front();
@@ -100,11 +100,11 @@ class LineReader {
   std::string_view name_ = "sent";
 };
 
-// Whether the braces of a text that begins with one close with its last character, and not before.
-// Then `before` and `after` are where its members of these names are, if they are objects.
+// Whether the text is one object whose last brace closes its first. Then `before` and `after` are
+// the spans of its members of these names, if they are objects.
 bool is_one_object(std::string_view text, Span& before, Span& after) {
   size_t depth = 0;
-  size_t begin = 0;       // of the string or of the member that is open
+  size_t begin = 0;       // of the open string or member
   std::string_view name;  // the last string among the text's own members
   bool in_string = false;
   for (size_t i = 0; i < text.size(); i++) {
@@ -129,7 +129,7 @@ bool is_one_object(std::string_view text, Span& before, Span& after) {
   return false;
 }
 
-// Stands between a document and its key, where the key is no part of the document.
+// Stands between a document and its key if the document does not contain the key.
 constexpr std::string_view kKeyMember = ",\"key\":";
 
 }  // namespace
@@ -179,17 +179,17 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
       reader.optional_member("prefix", letter.prefix);
   if (!read) {
     return reject("no dead letter of this program: \"" + std::string(reader.failed_at()) +
-                  "\" is not where, or what, it should be");
+                  "\" is missing or invalid");
   }
   if (!reader.literal("\"document\":") || !reader.rest().ends_with('}')) {
-    return reject("the line ends before its document does");
+    return reject("the line is truncated within its document");
   }
   event.document = reader.rest().substr(0, reader.rest().size() - 1);
   const Span key = event.key_span;
   if (uint64_t{key.begin} + key.size > event.document.size()) {
     return reject("its parts do not fit together");
   }
-  // A key within the document has a brace behind it.
+  // A key within the document is followed by a brace.
   const bool aside = key.size > 0 && key.begin > kKeyMember.size() &&
                      key.begin + key.size == event.document.size() &&
                      event.document.substr(0, key.begin).ends_with(kKeyMember);
@@ -201,7 +201,7 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
   }
   Event named = event;
   if (!EventId::parse(letter.id, named)) return reject("\"" + letter.id + "\" is not an id");
-  if (op.size() != 1 || named.op != (is_told(op.front()) ? op.front() : 0) ||
+  if (op.size() != 1 || named.op != (is_no_change(op.front()) ? op.front() : 0) ||
       named.key_hash != event.key_hash || sent < 0 || sent > 1 || barrier < 0 || barrier > 1) {
     return reject("its parts do not fit together");
   }

@@ -1,9 +1,8 @@
-// Events that a sink will not take, when the configuration says that they are set aside: lines of
-// JSON, each with the reason, the event's document, and what delivering it again needs. Pure;
-// dead_letter_file.h has the file.
+// Dead letters: events that a sink does not take, as lines of JSON. Each has the reason, the
+// event's document, and what a later delivery needs. Pure; dead_letter_file.h has the file.
 //
-// A line begins with {"sent":0, whose digit becomes 1 when `walspout replay` has delivered it: one
-// byte in its place, so that a crash leaves either, and the line stays JSON.
+// A line begins with {"sent":0, whose digit becomes 1 when `walspout replay` has delivered the
+// event. Only one byte changes, so the line stays valid JSON in a crash.
 #pragma once
 
 #include <string>
@@ -22,14 +21,14 @@ class DeadLetters {
   virtual Result<void> put(const Event& event, std::string_view sink, const Error& reason) = 0;
 };
 
-// In place of a sink's name: the source could make no event of what it read. No sink has such a
+// Stands for a sink's name if the source could not make an event of a message. No sink has this
 // name, so no replay sends the line.
 inline constexpr std::string_view kOfTheSource = "(source)";
 
-// Where in a line the digit is.
+// The digit's offset in a line.
 constexpr size_t kSentDigit = 8;
 
-// The line that is written, its line break included.
+// The line to write, with its line break.
 std::string dead_letter_line(const Event& event, std::string_view pipeline, std::string_view sink,
                              const Error& reason);
 
@@ -39,11 +38,11 @@ struct DeadLetter {
   std::string pipeline;
   std::string sink;
   std::string reason;
-  Table table;         // of the event, unless that is a logical message
-  std::string prefix;  // if it is one
-  Event event;         // a view of the line, without its table: see view()
+  Table table;         // of the event; empty for a logical message
+  std::string prefix;  // of a logical message
+  Event event;         // a view of the line, without the table: see view()
 
-  // The event as sinks take it. A view of the line and of this.
+  // The event for sinks. A view of the line and of this object.
   Event view() const {
     Event viewed = event;
     viewed.table = has_table(event.op) ? &table : nullptr;
@@ -52,8 +51,8 @@ struct DeadLetter {
   }
 };
 
-// Reads a line, without its line break, that dead_letter_line() has made. Error: kReject, says what
-// is wrong; a line that was cut short or put together from two is not taken for a whole one.
+// Parses a line of dead_letter_line(), without its line break. Error: kReject, with what is wrong.
+// Lines that are truncated or joined from two are rejected.
 Result<DeadLetter> parse_dead_letter(std::string_view line);
 
 }  // namespace walspout

@@ -19,7 +19,7 @@ namespace {
 constexpr std::string_view kSentPrefix = "{\"sent\":1,";
 constexpr std::string_view kNewSuffix = ".replay";
 
-// Bytes of the file that stand for what is locked.
+// Offsets of bytes that serve as locks.
 enum class Lock : off_t { kLines, kReplay };
 
 Failure could_not(std::string_view what, const std::string& path) {
@@ -49,7 +49,7 @@ void unlock_file(int fd, Lock lock) {
   fcntl(fd, F_OFD_SETLK, &range);
 }
 
-// Whether an open file is still what its path leads to.
+// Whether the path still leads to this open file.
 bool is_current(int fd, const std::string& path) {
   struct stat ours = {};
   struct stat named = {};
@@ -102,7 +102,7 @@ Result<void> DeadLetterFile::open_and_lock() {
     if (fd_ < 0) return could_not("open", path_);
     if (lock_file(fd_, Lock::kLines, true) != 0) return could_not("lock", path_);
     if (is_current(fd_, path_)) return {};
-    ::close(fd_);  // and unlocks
+    ::close(fd_);  // this also unlocks
     fd_ = -1;
   }
 }
@@ -119,12 +119,12 @@ Result<void> DeadLetterFile::put(const Event& event, std::string_view sink, cons
 
 Result<void> DeadLetterFile::append(std::string_view line) {
   const off_t end = lseek(fd_, 0, SEEK_END);
-  // A line that a crash cut short must not swallow the next one.
+  // A line truncated by a crash must not swallow the next line.
   char last = '\n';
   if (end > 0 && pread(fd_, &last, 1, end - 1) != 1) last = '\n';
   if ((last != '\n' && !write_all(fd_, "\n")) || !write_all(fd_, line)) {
     Failure failure = could_not("write to", path_);
-    // The line will be written again, whole.
+    // The whole line will be written again.
     if (end >= 0 && ftruncate(fd_, end) != 0) return failure;
     return failure;
   }
@@ -135,7 +135,7 @@ Result<void> DeadLetterFile::append(std::string_view line) {
 // Replaying ---------------------------------------------------------------------------------------
 
 Result<std::unique_ptr<DeadLetterReplay>> DeadLetterReplay::open(const std::string& name) {
-  // What a symbolic link leads to is replaced, not the link.
+  // Replaces the target of a symbolic link, not the link.
   std::unique_ptr<char, decltype(&std::free)> real(realpath(name.c_str(), nullptr), std::free);
   if (!real) return fatal(std::string("there is no such file: ") + std::strerror(errno), name);
   const std::string path = real.get();
@@ -152,7 +152,7 @@ Result<std::unique_ptr<DeadLetterReplay>> DeadLetterReplay::open(const std::stri
       if (errno != EAGAIN && errno != EACCES) return could_not("lock", path);
       return retry("another replay of this file is under way: wait until it has ended", path);
     }
-    // A program that appends has written whole lines when the lock is free.
+    // While the lock is free, the file has only whole lines.
     if (lock_file(fd, Lock::kLines, true) != 0) return could_not("lock", path);
     struct stat status = {};
     const bool known = fstat(fd, &status) == 0;
@@ -166,7 +166,7 @@ Result<std::unique_ptr<DeadLetterReplay>> DeadLetterReplay::open(const std::stri
 }
 
 DeadLetterReplay::~DeadLetterReplay() {
-  std::fclose(stream_);  // and fd_
+  std::fclose(stream_);  // this also closes fd_
   std::free(buffer_);
 }
 
@@ -198,7 +198,7 @@ Result<void> DeadLetterReplay::remove_sent() {
   if (lock_file(fd_, Lock::kLines, true) != 0) return could_not("lock", path_);
   Result<void> outcome;
   struct stat status = {};
-  ::unlink(name.c_str());  // what a replay left that was killed here
+  ::unlink(name.c_str());  // left by a replay that was killed
   const int fd = ::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   FILE* to = fd < 0 ? nullptr : fdopen(fd, "w");
   if (!to) {
@@ -226,7 +226,7 @@ Result<void> DeadLetterReplay::copy_unsent(int from, FILE* to) const {
   bool at_begin = true;  // of a line
   bool copying = true;
   for (off_t at = 0;;) {
-    // Enough to recognise a line by; the rest of a block is as good.
+    // Any block works that is long enough to recognise a line.
     const ssize_t length = pread(from, block.data(), block.size(), at);
     if (length < 0 && errno == EINTR) continue;
     if (length < 0) return could_not("read", path_);
@@ -235,7 +235,7 @@ Result<void> DeadLetterReplay::copy_unsent(int from, FILE* to) const {
     const bool last_block = rest.size() < block.size();
     while (!rest.empty()) {
       if (at_begin) {
-        // Cut by the end of the block: read again from here.
+        // The block ends within the prefix: read again from here.
         if (rest.size() < kSentPrefix.size() && !last_block) break;
         copying = !rest.starts_with(kSentPrefix);
       }

@@ -1,9 +1,9 @@
-// The file of dead letters: `walspout run` appends to it, `walspout replay` takes out what it has
-// delivered, both at the same time if need be.
+// The dead letter file: `walspout run` appends events, `walspout replay` removes delivered events.
+// Both may run at the same time.
 //
-// A program that appends, or puts another file into its place, holds a lock on it meanwhile (of the
-// record kind, which NFS knows, too), and makes sure first that the file is still the one of that
-// name. So no line gets into a file that is about to go. A second lock keeps replays apart.
+// A program that appends to or replaces the file holds a record lock, which also works on NFS. It
+// first checks that the path still leads to the locked file. So no line is written to a file that
+// is about to be replaced. A second lock keeps replays apart.
 #pragma once
 
 #include <cstdio>
@@ -20,9 +20,9 @@ namespace walspout {
 
 class DeadLetterFile : public DeadLetters {
  public:
-  // Creates the file, for its owner only, if need be; what is there is kept.
+  // Creates the file with rights for its owner only, or keeps the existing file.
   static Result<std::unique_ptr<DeadLetterFile>> open(std::string path, std::string pipeline);
-  // Whether open() would succeed. Makes nothing.
+  // Whether open() would succeed. Creates nothing.
   static Result<void> check(const std::string& path);
   ~DeadLetterFile() override;
   DeadLetterFile(const DeadLetterFile&) = delete;
@@ -44,13 +44,13 @@ class DeadLetterFile : public DeadLetters {
   int fd_ = -1;
 };
 
-// The lines that were in a file when it was opened, one after the other; those that are marked as
-// sent go when it is rewritten.
+// Reads the lines that were in the file when it was opened. A rewrite removes the lines marked as
+// sent.
 class DeadLetterReplay {
  public:
   struct Line {
     uint64_t number = 0;    // from 1
-    std::string_view text;  // without its line break; until the next one is read
+    std::string_view text;  // without its line break; valid until the next call
   };
 
   // Error: kRetry, another replay is under way; kFatal, there is no such file.
@@ -65,12 +65,12 @@ class DeadLetterReplay {
   // Marks the line read last as sent. Returns when that is on disk.
   Result<void> mark_sent();
 
-  // Puts a file without the lines that are marked into the file's place: written, synced, renamed.
-  // What was appended since the file was opened is in it. On error the file is as it was.
+  // Replaces the file with one without the marked lines: written, synced, renamed. Keeps lines that
+  // were appended since. On an error the old file stays.
   Result<void> remove_sent();
 
-  uint64_t size() const { return size_; }      // of the lines there were, in bytes
-  uint64_t position() const { return next_; }  // of the line to read next
+  uint64_t size() const { return size_; }      // of the lines at open(), in bytes
+  uint64_t position() const { return next_; }  // of the next line
 
  private:
   DeadLetterReplay(std::string path, int fd, FILE* stream)
@@ -80,9 +80,9 @@ class DeadLetterReplay {
 
   const std::string path_;
   int fd_;
-  FILE* stream_;  // reads what fd_ is of
+  FILE* stream_;  // reads fd_
   uint64_t size_ = 0;
-  uint64_t begin_ = 0;  // of the line read last
+  uint64_t begin_ = 0;  // of the last line read
   uint64_t next_ = 0;
   uint64_t number_ = 0;
   bool any_sent_ = false;

@@ -9,7 +9,7 @@ namespace walspout {
 
 namespace {
 
-constexpr size_t kOthers = 16;  // events that are tried, to tell a bad one from an outage
+constexpr size_t kOthers = 16;  // events that are tried, to tell a bad event from an outage
 constexpr Duration kPatience = std::chrono::seconds(1);
 constexpr Duration kRestPoll = std::chrono::milliseconds(10);  // for the rest of a transaction
 constexpr Duration kSourcePoll = std::chrono::milliseconds(100);
@@ -28,7 +28,7 @@ Deliverer::Deliverer(Sink& sink, EventQueue& queue, size_t cursor, DeliverConfig
       time_(time),
       source_(std::move(source)),
       backoff_(config_.retry) {
-  // The sink may outlive this, and still hear of its receiver.
+  // The sink may outlive this object, and its receiver may still send lines.
   sink_.listen([pipeline = config_.pipeline, sink = config_.sink](std::string_view line) {
     log(LogLevel::kInfo, "the receiver says",
         {{"pipeline", pipeline}, {"sink", sink}, {"line", line}});
@@ -39,13 +39,13 @@ Result<void> Deliverer::run() {
   Result<void> result = connect();
   std::vector<Event> batch;
   while (result && !queue_.closed()) {
-    while_held();
+    wait_while_held();
     if (queue_.closed()) break;
-    stats_.pulse.back_by(time_.now() + kPatience);
+    stats_.pulse.set_return_time(time_.now() + kPatience);
     const size_t left_out = queue_.take(cursor_, sink_.limits(), kPatience, batch);
     leave_out(left_out);
     if (batch.empty()) {
-      // Events that the sink does not want may come all the time.
+      // Events that the sink does not want may arrive all the time.
       if (!left_out || time_.now() >= idle_at_) between_batches();
       continue;
     }
@@ -62,17 +62,18 @@ Result<void> Deliverer::run() {
   return result;
 }
 
-// The sink keeps its connection meanwhile, and holds up nothing that it does not want.
-void Deliverer::while_held() {
+// Waits while the sink is held. The sink keeps its connection, and skips events that it does not
+// want.
+void Deliverer::wait_while_held() {
   if (!held_) return;
   const SinkState before = stats_.state.exchange(SinkState::kHeld);
   while (held_ && !queue_.closed()) {
-    stats_.pulse.back_by(time_.now() + kPatience);
+    stats_.pulse.set_return_time(time_.now() + kPatience);
     sink_.idle();
     leave_out(queue_.pass_over(cursor_));
     time_.sleep(kRestPoll * 10);
   }
-  // What is delivered next says how the receiver is.
+  // The next delivery shows the receiver's state.
   stats_.state = before;
 }
 
@@ -85,16 +86,16 @@ void Deliverer::leave_out(size_t events) {
 
 Result<void> Deliverer::connect() {
   while (!queue_.closed()) {
-    while_held();
+    wait_while_held();
     std::optional<SourceState> source = source_();
     if (!source) {
-      stats_.pulse.back_by(time_.now() + kSourcePoll);
+      stats_.pulse.set_return_time(time_.now() + kSourcePoll);
       time_.sleep(kSourcePoll);
       continue;
     }
     if (reopen_) reopen_files();
     const TimePoint until = deadline();
-    stats_.pulse.back_by(until);
+    stats_.pulse.set_return_time(until);
     Result<void> checked = sink_.check(*source, until);
     if (checked) {
       log(LogLevel::kInfo, "sink is ready",
@@ -116,9 +117,9 @@ Result<void> Deliverer::connect() {
 
 Result<void> Deliverer::deliver(std::vector<Event>& pending) {
   while (!pending.empty() && !queue_.closed()) {
-    while_held();
+    wait_while_held();
     if (queue_.closed()) break;
-    stats_.pulse.back_by(time_.now() + kPatience);
+    stats_.pulse.set_return_time(time_.now() + kPatience);
     const bool ours = queue_.fence().wait(kPatience);
     if (queue_.is_discarded(cursor_)) pending.clear();
     if (pending.empty()) break;
@@ -127,16 +128,16 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
       continue;
     }
     const size_t attempted = attempt_size(pending);
-    const auto may_go_on = [this] { return queue_.may_deliver(cursor_); };
-    Progress progress(attempted, may_go_on, queue_.fence().term());
+    const auto may_continue = [this] { return queue_.may_deliver(cursor_); };
+    Progress progress(attempted, may_continue, queue_.fence().term());
     const bool may_grow = attempted == pending.size() && attempted < sink_.limits().events;
     if (may_grow) {
       progress.offer([this] { return queue_.has_more(cursor_); });
-      progress.offer_rest([this] { return queue_.goes_on(cursor_); });
+      progress.offer_rest([this] { return queue_.transaction_continues(cursor_); });
     }
     const TimePoint until = deadline();
-    stats_.pulse.back_by(until);
-    // What is written after the signal belongs into the new file.
+    stats_.pulse.set_return_time(until);
+    // Data written after the signal belongs in the new file.
     if (reopen_) reopen_files();
     Delivery delivery = sink_.deliver(std::span(pending).first(attempted), until, progress);
     stats_.batches.fetch_add(1, std::memory_order_relaxed);
@@ -153,15 +154,15 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
       if (paused && may_grow && !pending.empty()) {
         BatchLimits limits = sink_.limits();
         limits.events -= pending.size();
-        extend(pending, limits, progress.goes_on() ? kRestPoll : Duration::zero());
+        extend(pending, limits, progress.transaction_continues() ? kRestPoll : Duration::zero());
       }
       continue;
     }
-    if (progress.is_halted()) {  // which is not the receiver's fault
+    if (progress.is_halted()) {  // not the receiver's fault
       settle(pending, progress);
       continue;
     }
-    // Where the failed event will be found once the events that are done are gone.
+    // The failed event's index after the removal of events that are done.
     DeliveryError error = std::move(delivery.error());
     size_t before = 0;
     for (size_t i = 0; i < std::min(error.event, attempted); i++) {
@@ -181,7 +182,7 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
   return {};
 }
 
-// A prefix of `pending` that the sink is given at once.
+// The length of the prefix of `pending` for the next attempt.
 size_t Deliverer::attempt_size(const std::vector<Event>& pending) {
   const size_t most = std::min(pending.size(), at_once_);
   if (!extended_) return most;
@@ -192,7 +193,7 @@ size_t Deliverer::attempt_size(const std::vector<Event>& pending) {
   return most;
 }
 
-// What has come meanwhile is handed in behind what the sink has under way.
+// Adds newly arrived events behind those that the sink has in flight.
 void Deliverer::extend(std::vector<Event>& pending, const BatchLimits& limits, Duration patience) {
   std::vector<Event> more;
   leave_out(queue_.take(cursor_, limits, patience, more));
@@ -208,8 +209,7 @@ void Deliverer::split(const DeliveryError& error, size_t attempted) {
   at_once_ = std::max<size_t>(1, std::min(attempted, std::max<size_t>(1, error.size)) / 2);
 }
 
-// Counts the events that are done and removes them from `pending`, of which `progress` covers a
-// prefix.
+// Counts the done events and removes them from `pending`. `progress` covers a prefix of `pending`.
 void Deliverer::settle(std::vector<Event>& pending, const Progress& progress) {
   if (progress.durable_count() + progress.dropped_count() == 0) return;
   int64_t now = time_.wall();
@@ -263,8 +263,8 @@ void Deliverer::set_aside(std::vector<Event>& pending, size_t event) {
   release();
 }
 
-// What was taken first is given back as soon as the sink is done with it: the rest may never come
-// to an end. The last of it is given back when the sink has nothing in hands.
+// Releases each take from the queue as soon as the sink is done with it, because the attempt may be
+// extended for ever. The last take is released when the sink has no events left.
 void Deliverer::release() {
   while (takes_.size() > 1 && takes_.front() == 0) {
     takes_.pop_front();
@@ -280,7 +280,7 @@ Result<void> Deliverer::failed(std::vector<Event>& pending, const DeliveryError&
       if (!pending.empty()) return event_failed(pending, error, others_passed);
       break;
     case Scope::kBatch:
-      // The next attempts show which event is at fault. Only an error that may pass needs a pause.
+      // The next attempts show which event is at fault. Only a temporary error needs a pause.
       if (error.error.kind == ErrorKind::kReject && error.size > 1) return {};
       break;
     case Scope::kConfiguration:
@@ -307,7 +307,7 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
   }
   if (error.error.kind == ErrorKind::kReject) {
     stats_.rejects.fetch_add(1, std::memory_order_relaxed);
-    if (dead_letters_) return bury(pending, troubled, error.error);
+    if (dead_letters_) return write_dead_letter(pending, troubled, error.error);
     Error stop = error.error;
     stop.what = "event " + std::string(EventId(event)) + " was rejected: " + stop.what +
                 ". Fix what rejects the event, or configure dead_letter to set such events aside";
@@ -316,7 +316,7 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
   if (dead_letters_ && config_.dead_letter_after && troubled_times_ >= config_.dead_letter_after) {
     switch (fault(pending, troubled, others_passed)) {
       case Fault::kOfTheEvent:
-        return bury(pending, troubled, error.error);
+        return write_dead_letter(pending, troubled, error.error);
       case Fault::kOver:
         return {};
       case Fault::kOfTheReceiver:
@@ -327,23 +327,23 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
   return {};
 }
 
-// Whether the receiver takes another event now: if not, all events would fail, and none of them is
-// at fault. The events behind are tried, one after the other in their order. Without any, what
-// passed in other lanes decides, or the configured number of attempts, once. An outage may have
-// ended between the event's attempt and that of the other one, so the event has one attempt more.
+// Finds out whether the event or the receiver is at fault: tries the next events in order. If the
+// receiver takes none of them, no event is at fault. Without later events, deliveries in other
+// lanes decide, or the configured number of attempts, once. An outage may have ended between the
+// attempts, so the event gets one more attempt.
 Deliverer::Fault Deliverer::fault(std::vector<Event>& pending, size_t troubled,
                                   bool others_passed) {
   if (!config_.unattended) return Fault::kOfTheEvent;
   if (pending.size() == 1) extend(pending, sink_.limits(), Duration::zero());
   const size_t end = std::min(pending.size(), troubled + 1 + kOthers);
   bool taken = troubled + 1 >= end && others_passed;
-  bool overtaken = false;  // by an event that must come after this one
+  bool overtaken = false;  // by an event that must follow this one
   for (size_t i = troubled + 1; i < end && !taken; i++) {
     overtaken = pending[i].barrier || pending[troubled].barrier ||
                 pending[i].key_hash == pending[troubled].key_hash;
     taken = passes(pending, i);
   }
-  // Behind a later event of its key, the event would leave the receiver with an old row.
+  // Delivered after a later event of its key, the event would leave an old row at the receiver.
   if (taken && overtaken) return Fault::kOfTheEvent;
   if (taken) return passes(pending, troubled) ? Fault::kOver : Fault::kOfTheEvent;
   if (troubled + 1 < end || std::exchange(set_aside_unproven_, true)) return Fault::kOfTheReceiver;
@@ -353,11 +353,11 @@ Deliverer::Fault Deliverer::fault(std::vector<Event>& pending, size_t troubled,
 bool Deliverer::passes(std::vector<Event>& pending, size_t other) {
   if (!queue_.may_deliver(cursor_)) return false;
   const TimePoint until = deadline();
-  stats_.pulse.back_by(until);
+  stats_.pulse.set_return_time(until);
   Progress one(1, {}, queue_.fence().term());
   const Delivery delivery = sink_.deliver(std::span(pending).subspan(other, 1), until, one);
   stats_.batches.fetch_add(1, std::memory_order_relaxed);
-  // An event that was not begun, or that is mapped nowhere, proves nothing.
+  // An event that was not begun, or has no destination, proves nothing.
   const bool taken = one.is_done(0) ? one.durable_count() > 0 : delivery && !one.is_paused();
   if (!taken) return false;
   Progress progress(pending.size());
@@ -366,8 +366,9 @@ bool Deliverer::passes(std::vector<Event>& pending, size_t other) {
   return true;
 }
 
-// Sets an event aside; it counts as handled once that is on disk.
-Result<void> Deliverer::bury(std::vector<Event>& pending, size_t event, const Error& reason) {
+// Sets an event aside. It counts as handled once it is on disk.
+Result<void> Deliverer::write_dead_letter(std::vector<Event>& pending, size_t event,
+                                          const Error& reason) {
   Result<void> put = dead_letters_->put(pending[event], config_.sink, reason);
   if (!put) {
     back_off(put.error(), std::nullopt);
@@ -386,7 +387,7 @@ Result<void> Deliverer::bury(std::vector<Event>& pending, size_t event, const Er
   return {};
 }
 
-// What is lost does not come again, so the status says it for good.
+// Lost events do not return, so the status keeps the report for good.
 void Deliverer::note_loss(const Error& error) {
   if (!error.loss) return;
   stats_.losses.fetch_add(1, std::memory_order_relaxed);
@@ -395,7 +396,7 @@ void Deliverer::note_loss(const Error& error) {
       {{"pipeline", config_.pipeline}, {"sink", config_.sink}, {"error", error.message()}});
 }
 
-// The sink keeps its position, and tries again from time to time.
+// The sink keeps its position, and retries at intervals.
 Result<void> Deliverer::park(Error error) {
   if (!config_.unattended) return Failure(std::move(error));
   if (std::string why = error.message(); why != parked_for_) {
@@ -431,12 +432,12 @@ void Deliverer::wait(SinkState state, Milliseconds time, const Error& error) {
   pause(time);
 }
 
-// Sleeps, while the sink keeps its connection alive, and holds up nothing that it does not want.
-// SIGHUP ends it: something may have changed.
+// Sleeps. The sink keeps its connection alive, and skips events that it does not want. SIGHUP ends
+// the pause, because the cause may be fixed.
 void Deliverer::pause(Duration time) {
   const TimePoint end = time_.now() + time;
   retry_ = false;
-  stats_.pulse.back_by(end);
+  stats_.pulse.set_return_time(end);
   const auto is_over = [&] {
     return time_.now() >= end || queue_.closed() || reopen_ || retry_ || held_;
   };

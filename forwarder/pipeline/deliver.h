@@ -1,5 +1,5 @@
-// Takes events from the queue and sees to it that a sink is done with them: the policy that sinks
-// do not have. One Deliverer and one thread for each sink. The scope of an error decides:
+// Delivers events from the queue to a sink, and has the policy for errors. One Deliverer and one
+// thread for each sink. The scope of an error decides:
 //
 // - event: a rejected event becomes a dead letter. So does an event that failed as often as the
 //   configuration allows, if the receiver takes other events. Without dead letters, a rejected
@@ -8,7 +8,7 @@
 // - destination: the same events again after the backoff, for ever. An outage never produces a
 //   dead letter.
 // - configuration: the sink is parked. A parked sink keeps its position, reports the remedy, and
-//   tries again every `retry.max`, so that no restart is needed after the fix.
+//   retries every `retry.max`, so that no restart is needed after the fix.
 #pragma once
 
 #include <atomic>
@@ -28,7 +28,7 @@
 
 namespace walspout {
 
-// Time as a Deliverer sees it. Tests have one that does not wait.
+// The clock of a Deliverer. Tests replace it by a clock that does not wait.
 class Timekeeper {
  public:
   virtual ~Timekeeper() = default;
@@ -43,20 +43,20 @@ struct DeliverConfig {
   BackoffConfig retry;
   Duration timeout = std::chrono::seconds(60);  // of one call of the sink
   uint64_t dead_letter_after = 0;               // failed attempts of an event; 0: never
-  // False: a person waits for the outcome. Errors that would park the sink are returned instead,
-  // and failed attempts alone blame an event.
+  // False: a person waits for the result. Errors that would park the sink are returned, and the
+  // number of failed attempts alone blames an event.
   bool unattended = true;
 };
 
 class Deliverer {
  public:
-  // All are outlived by what they refer to. `dead_letters` may be null: there are none. `source`
-  // yields nothing until the source streams; the sink is left alone until then.
+  // All arguments outlive this object. `dead_letters` may be null: there is no file. `source`
+  // returns nothing until the source streams; until then the sink is not used.
   Deliverer(Sink& sink, EventQueue& queue, size_t cursor, DeliverConfig config,
             DeadLetters* dead_letters, SinkStats& stats, Timekeeper& time,
             std::function<std::optional<SourceState>()> source);
 
-  // Delivers until the queue is closed. An error means that the receiver is gone for good.
+  // Delivers until the queue is closed. Error: the receiver is gone for good.
   Result<void> run();
 
   // The parts of run(), for a caller without a stream of events, on one thread.
@@ -64,36 +64,36 @@ class Deliverer {
   // Checks the sink until it is ready, the queue is closed, or an error stops.
   Result<void> connect();
 
-  // Delivers events. Returns with `pending` empty, or because the queue was closed, or with an
-  // error that stops.
+  // Delivers events. Returns when `pending` is empty or the queue is closed, or with an error that
+  // stops the pipeline.
   Result<void> deliver(std::vector<Event>& pending);
 
-  // No call of the sink may last beyond this time from now on. From any thread.
+  // From now on no call of the sink may last beyond `deadline`. From any thread.
   void limit(TimePoint deadline) { limit_.store(deadline.time_since_epoch().count()); }
 
-  // The sink opens its files again before it delivers anything more, and a pause between attempts
-  // ends. From any thread.
+  // Reopens the sink's files before the next delivery, and ends a pause between attempts. From any
+  // thread.
   void reopen() { reopen_ = true; }
 
-  // A pause between attempts ends. From any thread.
+  // Ends a pause between attempts. From any thread.
   void retry() { retry_ = true; }
 
-  // Nothing more is delivered until hold(false). What is under way ends. From any thread.
+  // Stops deliveries until hold(false). A delivery in flight ends first. From any thread.
   void hold(bool held) { held_ = held; }
   bool is_held() const { return held_; }
 
  private:
-  void while_held();
+  void wait_while_held();
   void leave_out(size_t events);
   Result<void> failed(std::vector<Event>& pending, const DeliveryError& error, bool others_passed);
   Result<void> event_failed(std::vector<Event>& pending, const DeliveryError& error,
                             bool others_passed);
   void split(const DeliveryError& error, size_t attempted);
   size_t attempt_size(const std::vector<Event>& pending);
-  enum class Fault { kOfTheEvent, kOfTheReceiver, kOver };  // kOver: the event was delivered now
+  enum class Fault { kOfTheEvent, kOfTheReceiver, kOver };  // kOver: the event is delivered now
   Fault fault(std::vector<Event>& pending, size_t troubled, bool others_passed);
   bool passes(std::vector<Event>& pending, size_t other);
-  Result<void> bury(std::vector<Event>& pending, size_t event, const Error& reason);
+  Result<void> write_dead_letter(std::vector<Event>& pending, size_t event, const Error& reason);
   void extend(std::vector<Event>& pending, const BatchLimits& limits, Duration patience);
   void settle(std::vector<Event>& pending, const Progress& progress);
   void set_aside(std::vector<Event>& pending, size_t event);
@@ -119,17 +119,17 @@ class Deliverer {
   Backoff backoff_;
   TimePoint failing_since_;
   uint64_t failures_ = 0;  // attempts in a row that failed
-  Lsn troubled_lsn_;       // the event that failed last,
+  Lsn troubled_lsn_;       // the event that failed last.
   uint64_t troubled_index_ = 0;
   char troubled_op_ = 0;
-  uint64_t troubled_times_ = 0;      // and how often in a row
-  size_t at_once_ = SIZE_MAX;        // events in an attempt; fewer after a batch failed as a whole
-  bool extended_ = false;            // `pending` was taken from the queue more than once
-  size_t uncut_ = 0;                 // so many of its first events may go together
-  std::deque<size_t> takes_;         // how many of its events each of these times gave
-  bool set_aside_unproven_ = false;  // since the receiver took an event last
-  TimePoint idle_at_{};              // when the sink is told next that nothing is there for it
-  std::string parked_for_;           // what the log has said of why the sink is parked
+  uint64_t troubled_times_ = 0;      // its failures in a row.
+  size_t at_once_ = SIZE_MAX;        // events in an attempt; halved when a batch fails.
+  bool extended_ = false;            // `pending` has events of several takes.
+  size_t uncut_ = 0;                 // so many first events have no barrier between them.
+  std::deque<size_t> takes_;         // the number of events left of each take.
+  bool set_aside_unproven_ = false;  // an event was set aside since the last success.
+  TimePoint idle_at_{};              // next call of the sink's idle().
+  std::string parked_for_;           // the last reason logged for parking.
   std::atomic<TimePoint::rep> limit_{TimePoint::max().time_since_epoch().count()};
   std::atomic<bool> reopen_{false};
   std::atomic<bool> retry_{false};

@@ -1,4 +1,4 @@
-// The kinds of inputs, and which one a pipeline has.
+// Makes the input of a pipeline.
 #pragma once
 
 #include <functional>
@@ -12,9 +12,9 @@
 
 namespace walspout {
 
-// Connects to nothing. All are outlived by what they refer to. `set_aside` writes what is no event
-// to the file of dead letters. `backfill` gets what backfills the input, if there is such a thing;
-// it is to outlive the input's run().
+// Does not connect. All references outlive the input. `set_aside` writes messages that are no
+// events to the dead letter file. `backfill` receives the input's backfill, or stays null; it must
+// outlive the input's run().
 std::unique_ptr<Input> make_input(
     const PipelineConfig& config, EventQueue& queue, const Wake& wake,
     std::function<Result<void>(const Event& event, const Error& reason)> set_aside,

@@ -43,7 +43,7 @@ Result<std::unique_ptr<Pipeline>> Pipeline::make(const PipelineConfig& config,
   }
   for (const SinkConfig& sink_config : config.sinks) {
     Result<std::unique_ptr<Sink>> sink = make_sink(sink_config);
-    if (!sink) return in("sink \"" + sink_config.name + "\"", std::move(sink.error()));
+    if (!sink) return with_prefix("sink \"" + sink_config.name + "\"", std::move(sink.error()));
     auto lane = std::make_unique<Lane>();
     lane->sink = std::move(*sink);
     lane->endpoint = lane->sink->endpoint();
@@ -93,7 +93,7 @@ void Pipeline::start() {
   }
 }
 
-// The top of each thread.
+// The main function of each thread.
 void Pipeline::run(std::function<Result<void>()> body, const std::string& name) {
   // For top -H and debuggers.
   pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());
@@ -109,7 +109,7 @@ void Pipeline::run(std::function<Result<void>()> body, const std::string& name) 
     log(LogLevel::kError, "pipeline stops",
         {{"pipeline", config_.name}, {"at", name}, {"error", result.error().message()}});
     input_->stop(Clock::now());
-    // The source's thread may be the one that has just ended.
+    // If the source's thread has ended, only this thread can close the queue.
     if (name == "source") close();
   }
   if (--running_ == 0) ended_();

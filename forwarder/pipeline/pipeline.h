@@ -1,8 +1,8 @@
-// A pipeline in operation: one thread that reads the stream, one that reads rows for backfills, one
-// for each sink, and the queue between them.
+// A running pipeline: a thread that reads the stream, a thread that reads rows for backfills, a
+// thread for each sink, and the queue between them.
 //
-// It ends when it is stopped, or when something failed that only an operator can fix; until then
-// it goes on trying, whatever happens to other pipelines.
+// It ends when it is stopped, or after a failure that only an operator can fix. Until then it
+// retries, whatever happens to other pipelines.
 #pragma once
 
 #include <atomic>
@@ -27,9 +27,9 @@ namespace walspout {
 
 class Pipeline {
  public:
-  // Makes sinks and files, and connects nothing. kFatal: the configuration is wrong. kRetry: a file
-  // or a directory cannot be had now, which may pass. `ended` is called once, on a thread of the
-  // pipeline, when the last of its threads is about to end.
+  // Makes sinks and files, and does not connect. kFatal: the configuration is wrong. kRetry: a file
+  // or directory is not available now. `ended` is called once, on a thread of the pipeline, when
+  // the last of its threads is about to end.
   static Result<std::unique_ptr<Pipeline>> make(const PipelineConfig& config,
                                                 std::function<void()> ended);
   ~Pipeline();
@@ -38,26 +38,26 @@ class Pipeline {
 
   void start();
 
-  // Reads no more, lets the sinks finish until the deadline, confirms, ends.
+  // Stops reading, lets the sinks finish until the deadline, confirms, and ends.
   void stop(TimePoint drain_until);
 
-  // After it has ended.
+  // Call it after the end.
   void join();
 
-  // SIGHUP: files are opened, and secrets in files read, again. What waits to try again tries now.
+  // SIGHUP: opens files and reads secrets in files again. Pending retries run now.
   void reopen();
 
-  // A sink is to try again at once, to deliver nothing for now, or to go on. From any thread.
+  // Makes a sink retry at once, hold deliveries, or continue. From any thread.
   void retry(size_t sink) { lanes_[sink]->deliverer->retry(); }
   void hold(size_t sink, bool held) { lanes_[sink]->deliverer->hold(held); }
   bool is_held(size_t sink) const { return lanes_[sink]->deliverer->is_held(); }
 
-  // The name of a thread that should have been back `grace` ago; empty if there is none.
+  // The name of a thread that is late by more than `grace`; empty: none.
   std::string late_thread(TimePoint now, Duration grace) const;
 
   bool has_ended() const { return running_ == 0; }
   bool has_failed() const { return failed_; }
-  // It has failed, and would again, until somebody edits the configuration.
+  // The pipeline has failed, and would fail again until the configuration is edited.
   bool is_misconfigured() const { return misconfigured_; }
 
   // For the status server.

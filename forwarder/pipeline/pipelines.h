@@ -1,5 +1,5 @@
-// The pipelines of the process, in the order of the configuration. A reload changes them while
-// others look at them: a pipeline that was taken out is there until they have looked.
+// The pipelines of the process, in the order of the configuration. A reload changes the list while
+// other threads use it; a removed pipeline lives until they are done.
 #pragma once
 
 #include <map>

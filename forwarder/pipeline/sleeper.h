@@ -1,4 +1,4 @@
-// Sleep that the end of a pipeline ends.
+// Sleeps that the end of the pipeline interrupts.
 #pragma once
 
 #include <condition_variable>
@@ -15,7 +15,7 @@ class Sleeper : public Timekeeper {
     woken_.wait_for(lock, time, [this] { return awake_; });
   }
 
-  // From now on no call sleeps. From any thread.
+  // Ends all current and future sleeps. From any thread.
   void wake() {
     {
       std::lock_guard lock(mutex_);

@@ -40,7 +40,7 @@ char* put64(char* p, uint64_t value) {
   return p;
 }
 
-// The value of an option; empty if it has none.
+// The value of an option; empty: none.
 std::string value_of(const Options& options, std::string_view name) {
   for (const PQconninfoOption* option = options.get(); option && option->keyword; option++) {
     if (option->keyword == name) return option->val ? option->val : "";
@@ -59,7 +59,7 @@ std::vector<std::string> split(std::string_view list) {
   return parts;
 }
 
-// What is no error concerns the server's own operators; libpq would print it.
+// Notices concern the server's operators. Without this, libpq would print them.
 void ignore_notice(void* /*unused*/, const PGresult* notice) {
   const char* text = PQresultErrorField(notice, PG_DIAG_MESSAGE_PRIMARY);
   log(LogLevel::kDebug, "the server notes", {{"text", one_line(text)}});
@@ -85,16 +85,16 @@ void Connection::Finish::operator()(pg_conn* conn) const {
   PQfinish(conn);
 }
 
-// Options that choose one of the servers that a DSN names. Empty ones choose nothing.
+// One of the servers that a DSN names, as options. Empty options leave libpq's choice.
 struct Connection::Host {
   std::string name;
   std::string address;
   std::string port;
-  bool any_state = false;  // whatever target_session_attrs says
-  std::string unknown{};   // why the name has no address; then nothing is tried
+  bool any_state = false;  // ignore target_session_attrs
+  std::string unknown{};   // why the name has no address; then no attempt is made
 };
 
-// A name is a server for each of its addresses. libpq would ask for them without a limit of time.
+// Makes one host of each address of a name. libpq would resolve names without a time limit.
 std::vector<Connection::Host> Connection::spread(const std::vector<Host>& hosts,
                                                  TimePoint deadline) {
   std::vector<Host> all;
@@ -130,9 +130,9 @@ std::vector<Connection::Host> Connection::spread(const std::vector<Host>& hosts,
   return all;
 }
 
-// libpq goes on to the next server when one refuses it; that one says nothing at all is noticed by
-// its blocking calls only. So each server is tried on its own, unless that would not do what libpq
-// does. There is always one; it may be empty.
+// libpq tries the next server when one refuses it, but only its blocking calls detect a silent
+// server. So we try each server alone, unless that would differ from libpq. The list is never
+// empty; its only host may be.
 std::vector<Connection::Host> Connection::hosts_of(const Secret& dsn, TimePoint deadline) {
   Options given(PQconninfoParse(dsn.reveal().c_str(), nullptr), PQconninfoFree);
   Options defaults(PQconndefaults(), PQconninfoFree);
@@ -172,10 +172,10 @@ Result<void> Connection::check_dsn(const Secret& dsn) {
   Options options(PQconninfoParse(text.c_str(), &why), PQconninfoFree);
   std::unique_ptr<char, decltype(&PQfreemem)> message(why, PQfreemem);
   if (!options) {
-    // libpq's text may quote the string, password and all.
+    // libpq's text may quote the string with its password.
     return fatal("it is not a connection string (postgresql://user@host/database, or key=value)");
   }
-  // A password with such characters is taken for a host, a port or a database, and printed as such.
+  // libpq takes a password with such characters for a host, port or database, and prints it.
   bool is_url = text.starts_with("postgres://") || text.starts_with("postgresql://");
   bool odd = value_of(options, "port").find_first_not_of("0123456789,") != std::string::npos;
   if (is_url) {
@@ -199,7 +199,7 @@ Secret Connection::with_setting(const Secret& dsn, const std::string& name, cons
   if (settings.empty()) settings = value_of(defaults, "options");
   settings += (settings.empty() ? "-c " : " -c ") + name + "=";
   for (const char c : value.reveal()) {
-    // The server splits it at spaces.
+    // The server splits `options` at spaces.
     if (c == '\\' || std::isspace(static_cast<unsigned char>(c)) != 0) settings += '\\';
     settings += c;
   }
@@ -262,7 +262,7 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
   if (!host.unknown.empty()) {
     return retry("could not connect: " + host.unknown, host.name + ":" + host.port);
   }
-  // Later ones win; empty ones say nothing.
+  // Later options win; empty options have no effect.
   std::array keys = {"fallback_application_name",
                      "keepalives",
                      "keepalives_idle",
@@ -333,10 +333,10 @@ Result<Connection> Connection::attempt(const Secret& dsn, const Host& host, Mode
   return connection;
 }
 
-// Sets what the session has to have set, for as long as it lasts. A pooler that drops the wish for
-// replication hands out an ordinary session, which others use, too: nothing is set there.
+// Sets our settings for the whole session. A pooler that drops the replication parameter hands out
+// an ordinary session that others share: nothing may be set there.
 Result<void> Connection::set_up(Mode mode, TimePoint deadline) {
-  const std::string kFirst = "IDENTIFY_SYSTEM";  // no ordinary session understands it
+  const std::string kFirst = "IDENTIFY_SYSTEM";  // an ordinary session rejects it
   std::vector<std::string> statements = session_statements(server_version());
   if (mode == Mode::kReplication) statements.insert(statements.begin(), kFirst);
   for (const std::string& statement : statements) {
@@ -349,7 +349,7 @@ Result<void> Connection::set_up(Mode mode, TimePoint deadline) {
       return misconfigured("this is no replication connection" + remedy(kNoReplication),
                            endpoint());
     }
-    return in("could not set up the session", std::move(set.error().error));
+    return with_prefix("could not set up the session", std::move(set.error().error));
   }
   return {};
 }
@@ -380,7 +380,7 @@ ServerResult<std::vector<Row>> Connection::query(const std::string& statement, T
   while (true) {
     size_t done = 0;
     ServerResult<std::vector<Row>> rows = send(prefix_ + statement, deadline, done);
-    // A timeout of next to nothing may be over before it is set to 0; the statement has not run.
+    // A very short timeout may fire before it is set to 0. Then the statement has not run.
     const bool again = !rows && rows.error().sqlstate == kCanceled && done < prefix_statements_;
     if (!again || Clock::now() >= deadline) return rows;
   }
@@ -398,8 +398,8 @@ namespace {
 
 constexpr std::pair<size_t, size_t> kNoValue = {SIZE_MAX, 0};
 
-// Where the one value of a row is in what a COPY in the format binary sends; size 0: there is none,
-// which is so at the end. Nothing if it is malformed.
+// The offset and size of a row's only value in the data of a binary COPY; size 0: no value, as at
+// the end. Nothing: the data is malformed.
 std::optional<std::pair<size_t, size_t>> only_value(std::string_view data) {
   constexpr std::string_view kSignature("PGCOPY\n\377\r\n\0", 11);
   const auto number = [&](size_t at, size_t size) {
@@ -429,7 +429,7 @@ std::optional<std::pair<size_t, size_t>> only_value(std::string_view data) {
 
 }  // namespace
 
-// Takes the data of a COPY, to its end.
+// Passes the data of a COPY to `take`, to its end.
 Result<void> Connection::take_copy(size_t copy, TimePoint deadline, const Taker& take) {
   PGconn* conn = conn_.get();
   while (true) {
@@ -455,7 +455,8 @@ Result<void> Connection::take_copy(size_t copy, TimePoint deadline, const Taker&
   }
 }
 
-// Sends a message of one or several statements; their rows, and how many were done.
+// Sends a message of one or several statements. Returns their rows, and sets `done` to the number
+// of completed statements.
 ServerResult<std::vector<Row>> Connection::send(const std::string& message, TimePoint deadline,
                                                 size_t& done, const Taker* take) {
   PGconn* conn = conn_.get();
@@ -535,9 +536,9 @@ Result<void> Connection::read() {
   return {};
 }
 
-// OpenSSL decrypts whole records. When libpq's buffer has no room for all of one, the rest stays
-// with OpenSSL, and the socket is not readable for it. libpq's own waiting looks there, too; newer
-// releases leave nothing.
+// OpenSSL decrypts whole records. If libpq's buffer cannot hold a record, the rest stays in
+// OpenSSL, and the socket does not become readable. libpq's own waits check for that; newer
+// releases leave nothing there.
 bool Connection::holds_input() const {
   auto* tls = static_cast<SSL*>(PQsslStruct(conn_.get(), "OpenSSL"));
   return tls && SSL_pending(tls) > 0;
@@ -567,7 +568,7 @@ void Connection::wait(bool for_reading, TimePoint deadline, int other) {
   fds[0].events = static_cast<short>((for_reading ? POLLIN : 0) | (unsent_ ? POLLOUT : 0));
   fds[1].fd = wake_->fd();
   fds[1].events = POLLIN;
-  // While reading is not wanted, a hangup would make poll() return at once, for ever.
+  // Without a wish to read, a hangup would make poll() return at once, for ever.
   if (!fds[0].events) fds[0].fd = -1;
   poll_until(fds.data(), fds.size(), for_reading && holds_input() ? TimePoint{} : deadline);
   if (fds[1].revents) wake_->clear();
@@ -584,7 +585,7 @@ Result<void> Connection::send_status(Lsn received, Lsn confirmed, bool want_repl
   p = put64(p, static_cast<uint64_t>(wall_micros() - kPostgresEpochMicros));
   *p = want_reply ? 1 : 0;
   int put = PQputCopyData(conn_.get(), message.data(), static_cast<int>(message.size()));
-  // 0: no memory for it now; an older one is still on its way, and the next will follow.
+  // 0: no memory now. An older update is still in flight, and the next will follow.
   if (put < 0) return lost("could not send a status update");
   int unsent = PQflush(conn_.get());
   if (unsent < 0) return lost("could not send a status update");
@@ -593,7 +594,7 @@ Result<void> Connection::send_status(Lsn received, Lsn confirmed, bool want_repl
 }
 
 void Connection::finish_streaming(TimePoint deadline) {
-  // Closing a socket with unread bytes in it may destroy what the server has not read yet.
+  // Closing a socket with unread bytes may discard data that the server has not read yet.
   if (PQputCopyEnd(conn_.get(), nullptr) < 0) return;
   while (Clock::now() < deadline) {
     int unsent = PQflush(conn_.get());
@@ -640,7 +641,7 @@ std::string Connection::quote_name(std::string_view name) {
 }
 
 std::string Connection::quote_literal(std::string_view text) {
-  // What a backslash means is a setting, which the message that sets it is too late for.
+  // A setting decides the meaning of a backslash, and is applied too late for its own message.
   const bool escapes = text.find('\\') != std::string_view::npos;
   std::string quoted = escapes ? "E'" : "'";
   for (char c : text) {

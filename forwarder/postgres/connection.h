@@ -1,10 +1,10 @@
-// A connection to the server that can be given up at any moment: libpq without its blocking calls.
+// A connection to the server that can be aborted at any moment: libpq without its blocking calls.
 //
-// Every function that waits takes a deadline and returns early, with kRetry, once `interrupted`
-// says so (asked whenever the Wake was called). Not synchronized.
+// Every function that waits takes a deadline. It returns early with kRetry once `interrupted` is
+// true, which it checks whenever the Wake is called. Not synchronized.
 //
-// With TLS, as the DSN's sslmode and sslrootcert say, what libpq has not read yet may be in the
-// socket or, decrypted, with OpenSSL; both count as arrived.
+// With TLS, data that libpq has not read yet may be in the socket or, decrypted, in OpenSSL. Both
+// count as arrived.
 #pragma once
 
 #include <functional>
@@ -28,10 +28,10 @@ namespace walspout {
 
 using Row = std::vector<std::optional<std::string>>;
 
-// A column of a row; "" for NULL, and where there is none.
+// A column of a row; "" if it is NULL or missing.
 std::string text(const Row& row, size_t i);
 
-// An error the server reported, with its SQLSTATE; without one if the connection broke.
+// An error that the server reported, with its SQLSTATE; without SQLSTATE: the connection broke.
 struct ServerError {
   std::string sqlstate;
   Error error;
@@ -48,18 +48,18 @@ struct StreamMessage {
   bool reply_requested = false;
 };
 
-// What became of a statement that was sent without waiting; or the sync behind some of them.
+// The result of a statement in a pipeline, or of a sync.
 struct Outcome {
   enum class Kind {
     kDone,
-    kSkipped,  // a statement before it failed: nothing is done up to the next sync
+    kSkipped,  // an earlier statement failed: all is skipped up to the next sync
     kSync,
   } kind = Kind::kDone;
   std::vector<Row> rows;
   uint64_t affected = 0;  // rows, by INSERT, UPDATE or DELETE
 };
 
-// Which of the servers that a DSN names, as libpq says it.
+// One of the servers that a DSN names, as libpq reports it.
 struct ServerAddress {
   std::string host;
   std::string address;
@@ -71,25 +71,25 @@ class Connection {
   enum class Mode {
     kOrdinary,
     kReplication,
-    kSession,  // ordinary, and the session is ours alone: it keeps what is set and prepared
+    kSession,  // ordinary, with a session of our own: settings and prepared statements stay
   };
 
-  // Whether `dsn` can be understood at all; what is wrong with it if not.
+  // Whether `dsn` can be parsed. Error: what is wrong with it.
   static Result<void> check_dsn(const Secret& dsn);
 
-  // A DSN that says the same, and sets a setting of the session as it begins, beside those that the
-  // DSN or the environment name. What check_dsn() does not understand comes back as it is.
+  // The same DSN with one more session setting, in addition to those of the DSN or the environment.
+  // A DSN that check_dsn() rejects is returned unchanged.
   static Secret with_setting(const Secret& dsn, const std::string& name, const Secret& value);
 
-  // Connects, to the first of the servers in the DSN that lets us in; they share the time up to the
-  // deadline. Settings of the DSN win over the defaults chosen here: keepalives, tcp_user_timeout,
-  // application_name. An error is misconfigured() if the DSN leads to poolers, which do not pass on
-  // what a connection of mode kReplication is for.
+  // Connects to the first server of the DSN that accepts us. The servers share the time up to the
+  // deadline. Settings of the DSN win over the defaults: keepalives, tcp_user_timeout,
+  // application_name. The error is misconfigured() if all servers are poolers, which do not support
+  // kReplication.
   static Result<Connection> open(const Secret& dsn, Mode mode, TimePoint deadline, const Wake& wake,
                                  std::function<bool()> interrupted);
 
-  // Another connection to the same server, whatever other servers the DSN names by now. It is
-  // `interrupted` by what is given here.
+  // Opens another connection to the same server, whatever servers the DSN names now. The new
+  // connection uses this `interrupted`.
   Result<Connection> beside(const Secret& dsn, Mode mode, TimePoint deadline,
                             std::function<bool()> interrupted) const;
 
@@ -99,68 +99,68 @@ class Connection {
                                     std::function<bool()> interrupted);
   ServerAddress address() const;
 
-  // Runs statements, of SQL or of the replication protocol; their rows. Whatever the database or
-  // the role sets for its sessions, they run with what postgres/session.h lists. Those of an
-  // ordinary connection are one transaction, as that may go through a pooler.
+  // Runs statements of SQL or of the replication protocol, and returns their rows. They run with
+  // the settings of postgres/session.h, whatever the database or role sets. On an ordinary
+  // connection the statements are one transaction, because there may be a pooler.
   ServerResult<std::vector<Row>> query(const std::string& statement, TimePoint deadline);
 
-  // Runs such messages one after the other, in one round trip, each behind those settings. What
-  // each COPY of one column TO STDOUT (FORMAT binary) sends goes to `take`, with the number of the
-  // COPY. After an error the connection may have data left in it: it is to be closed.
+  // Runs several such messages in one round trip, each with those settings. `take` gets the values
+  // of each COPY of one column TO STDOUT (FORMAT binary), with the number of the COPY. After an
+  // error the caller must close the connection, because unread data may be left.
   using Taker = std::function<Result<void>(size_t copy, Message value)>;
   ServerResult<std::vector<Row>> copy(const std::vector<std::string>& messages, TimePoint deadline,
                                       const Taker& take);
 
-  // Statements that are sent without waiting (mode kSession). Between begin_pipeline() and
-  // end_pipeline() only the functions up to there may be used. Each statement and each sync has an
-  // outcome, in order. An error skips what follows up to the next sync. An error without an
-  // SQLSTATE means that the connection is of no more use. Errors do not repeat values of rows.
+  // Statements sent without waiting (mode kSession). Between begin_pipeline() and end_pipeline()
+  // only the functions declared between them may be used. Each statement and each sync has an
+  // outcome, in order. After an error all is skipped up to the next sync. An error without SQLSTATE
+  // means that the connection is broken. Errors do not repeat values of rows.
   using Parameters = std::vector<const char*>;  // as text, null for NULL; copied
   Result<void> begin_pipeline();
   Result<void> prepare(const std::string& name, const std::string& sql);
   Result<void> execute(const std::string& name, const Parameters& parameters);
   Result<void> run(const std::string& sql, const Parameters& parameters = {});
   Result<void> sync();
-  // Sends what was queued, until the socket has taken all of it.
+  // Sends all queued statements. Returns when the socket has taken them.
   Result<void> flush(TimePoint deadline);
   ServerResult<Outcome> outcome(TimePoint deadline);
-  // All outcomes were taken.
+  // Call it when all outcomes were taken.
   Result<void> end_pipeline();
 
-  // Runs START_REPLICATION, on a connection of its mode; from then on only the functions below may
-  // be used.
+  // Runs START_REPLICATION on a connection of mode kReplication. Afterwards only the functions
+  // below may be used.
   ServerResult<void> start_streaming(const std::string& statement, TimePoint deadline);
 
-  // The next message, if it is there already; kNone if not. Does not wait.
+  // The next message if it has arrived; otherwise kNone. Does not wait.
   Result<StreamMessage> next();
 
-  // Reads some of what has arrived, without waiting, for next() to find.
+  // Reads arrived data for next(), without waiting.
   Result<void> read();
 
-  // Whether there is more to read().
+  // Whether read() would find more data.
   bool readable() const;
 
   // Whether another query can be sent: the connection has not broken, and the server has answered
   // the last one.
   bool is_usable() const;
 
-  // Whether the server has ended the connection; there may be something to read nevertheless.
+  // Whether the server has ended the connection. There may still be data to read.
   bool hung_up() const;
 
-  // Waits until there is something to read (if that is wanted), what could not be sent can be sent
-  // on, the Wake was called, `other`, a socket, can be read (-1: none), or the deadline has come.
+  // Waits until one of these: there is data to read (if `for_reading`), unsent data can be sent,
+  // the Wake is called, the socket `other` is readable (-1: none), or the deadline.
   void wait(bool for_reading, TimePoint deadline, int other = -1);
 
-  // Tells the server what was received and what it may forget, and asks it for a sign of life if
-  // that is wanted. Does not wait.
+  // Reports the received and the confirmed position to the server. `want_reply`: requests a reply.
+  // Does not wait.
   Result<void> send_status(Lsn received, Lsn confirmed, bool want_reply = false);
 
-  // Ends the stream so that the server has read all that it was sent.
+  // Ends the stream after the server has read all that we sent.
   void finish_streaming(TimePoint deadline);
 
   int server_version() const;    // 150020
   int socket() const;            // changes when the connection is lost
-  int server_process() const;    // that serves this connection
+  int server_process() const;    // the backend's PID
   std::string endpoint() const;  // "host:port/database"
   std::string database() const;
   static std::string quote_name(std::string_view name);
@@ -194,8 +194,8 @@ class Connection {
   Handle conn_;
   const Wake* wake_;
   std::function<bool()> interrupted_;
-  std::string prefix_;            // of each message
-  size_t prefix_statements_ = 0;  // in it
+  std::string prefix_;            // put before each message
+  size_t prefix_statements_ = 0;  // statements in prefix_
   bool unsent_ = false;
 };
 

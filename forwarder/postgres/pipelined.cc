@@ -1,4 +1,4 @@
-// Statements that are sent one behind the other, without waiting for their outcomes.
+// Sends statements one after the other, without waiting for their outcomes.
 #include <libpq-fe.h>
 
 #include <charconv>
@@ -47,7 +47,7 @@ Result<void> Connection::sync() {
   return {};
 }
 
-// The server may not read on before somebody reads what it says.
+// Also reads, because the server may stop reading until we read its answers.
 Result<void> Connection::flush(TimePoint deadline) {
   PGconn* conn = conn_.get();
   while (true) {

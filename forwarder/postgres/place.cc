@@ -37,7 +37,7 @@ std::vector<std::string> items(std::string_view list) {
   return found;
 }
 
-// An address in the one spelling that the system gives it; other texts stay as they are.
+// An address in the system's spelling; other texts unchanged.
 std::string canonical_address(const std::string& host) {
   std::array<unsigned char, sizeof(in6_addr)> bytes{};
   std::array<char, INET6_ADDRSTRLEN> text{};
@@ -63,8 +63,8 @@ std::string canonical_host(const std::string& text) {
 }  // namespace
 
 Place Place::of(const Secret& dsn) {
-  // libpq fills in what the DSN leaves out, and then meets a setting that it refuses, before it
-  // looks for a server.
+  // libpq fills in what the DSN leaves out. An invalid setting then stops it before it looks for a
+  // server.
   std::array keys = {"dbname", "sslmode", static_cast<const char*>(nullptr)};
   std::array values = {dsn.reveal().c_str(), "refuse", static_cast<const char*>(nullptr)};
   const std::unique_ptr<PGconn, FinishConn> conn(

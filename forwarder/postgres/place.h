@@ -1,4 +1,4 @@
-// Where a DSN leads to, as its text shows: nothing is connected to, and no name is looked up.
+// The server that a DSN names, from its text alone: no connection, no name lookup.
 #pragma once
 
 #include <string>
@@ -8,16 +8,16 @@
 
 namespace walspout {
 
-// Of a DSN, by libpq's own rules: the DSN, its service, the environment, the user.
+// Follows libpq's rules: the DSN, its service, the environment, the user.
 struct Place {
-  std::vector<std::string> servers;  // "host:port", in one spelling and order; several: one of them
-  std::string choice;                // target_session_attrs, where that chooses one of several
+  std::vector<std::string> servers;  // "host:port", canonical and sorted; several: one of them
+  std::string choice;                // target_session_attrs, if there are several servers
   std::string database;
 
   static Place of(const Secret& dsn);
 
-  // Whether both certainly lead to one server. A host has more names than a text shows: two places
-  // that differ may be the same.
+  // Whether both certainly lead to the same server. False is not certain: one host can have several
+  // names.
   bool is_server_of(const Place& other) const {
     return !servers.empty() && servers == other.servers && choice == other.choice;
   }

@@ -1,5 +1,5 @@
-// What to do when the server refuses to make or to stream a slot: PostgreSQL says what is wrong,
-// and not always how to fix it.
+// Remedies for a server that refuses to create or stream a slot. PostgreSQL says what is wrong, but
+// not always how to fix it.
 #pragma once
 
 #include <array>
@@ -8,7 +8,7 @@
 
 namespace walspout {
 
-// What a pooler says that passes no replication on.
+// The message of a pooler without support for replication.
 inline constexpr std::string_view kNoReplication = "unsupported startup parameter: replication";
 
 // The text in quotes that follows `name` in a message.
@@ -19,7 +19,7 @@ inline std::string quoted_after(std::string_view said, std::string_view name) {
   return std::string(said.substr(0, said.find('"')));
 }
 
-// The line that pg_hba.conf lacks.
+// The missing line of pg_hba.conf.
 inline std::string hba_line(std::string_view said) {
   const bool local = said.find("[local]") != std::string_view::npos;
   return ". To let it in: add to pg_hba.conf `" + std::string(local ? "local " : "host ") +
@@ -30,8 +30,8 @@ inline std::string hba_line(std::string_view said) {
          "for `replication` is for physical replication only";
 }
 
-// The statement or command, as the end of a message; empty if none is known. `said` is the server's
-// message, in its English: servers that speak another language get no remedy.
+// The remedy as the end of a message; empty: none is known. `said` is the server's message in
+// English: other languages get no remedy.
 inline std::string remedy(std::string_view said) {
   struct Known {
     std::string_view sign;
@@ -44,7 +44,7 @@ inline std::string remedy(std::string_view said) {
       Known{"\"walspout\" may not be used as an output plugin",
             "add walspout to the list: ALTER SYSTEM SET output_plugin_libraries = pgoutput, "
             "test_decoding, walspout; SELECT pg_catalog.pg_reload_conf()"},
-      Known{"This version of walspout knows 1 only",  // of a plugin that writes these frames
+      Known{"This version of walspout knows 1 only",  // from an old plugin
             "upgrade the walspout plugin on the server: it is older than this program"},
       Known{"could not access file \"walspout\"",
             "the plugin is not installed on the server: make install-plugin there, with this "

@@ -1,4 +1,4 @@
-// What libpq's results say, as values of ours. For the files that include libpq.
+// Converts libpq's results to our values. For files that include libpq.
 #pragma once
 
 #include <libpq-fe.h>
@@ -17,7 +17,7 @@ namespace walspout {
 
 using ResultHandle = std::unique_ptr<PGresult, decltype(&PQclear)>;
 
-// One line of what libpq says, which likes to be several.
+// libpq's message as one line.
 inline std::string one_line(const char* text) {
   std::string line(text ? text : "");
   while (!line.empty() && (line.back() == '\n' || line.back() == ' ')) line.pop_back();
@@ -41,14 +41,13 @@ inline void append_rows(const PGresult* result, std::vector<Row>& rows) {
   }
 }
 
-// Whether the server repeats values of a row in what it says: of a value that does not fit, of a
-// constraint.
+// Whether the server's message may repeat a row's values, as for constraints or bad values.
 inline bool repeats_values(std::string_view sqlstate) {
   return sqlstate.starts_with("22") || sqlstate.starts_with("23") || sqlstate.starts_with("44") ||
          sqlstate.starts_with("21");
 }
 
-// The text with *** for what stands in double quotes.
+// The text with *** for everything in double quotes.
 inline std::string without_quoted(std::string_view text) {
   std::string made;
   while (true) {
@@ -56,13 +55,13 @@ inline std::string without_quoted(std::string_view text) {
     made += text.substr(0, begin);
     if (begin == std::string_view::npos) return made;
     made += "\"***\"";
-    // A value may have quotes of its own.
+    // A value may contain quotes.
     const size_t end = text.rfind('"');
     text.remove_prefix(std::max(begin, end) + 1);
   }
 }
 
-// What the server said of a statement that failed; without an SQLSTATE if the connection broke.
+// The server's error about a statement; without SQLSTATE: the connection broke.
 inline ServerError server_error(const PGresult* result, const PGconn* conn, std::string endpoint,
                                 bool with_values = true) {
   const char* sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);

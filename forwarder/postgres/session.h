@@ -1,11 +1,10 @@
-// What a session of ours has to have set, whatever the database or the role sets for its sessions.
+// The settings of our sessions, whatever the database or the role sets.
 //
-// The owner of a database chooses the search path of all who connect to it. An operator, a function
-// or a catalog that the owner puts before those of pg_catalog would run with our rights. So the
-// path is empty before any query of ours is parsed: SET looks up nothing but the setting, and the
-// one query in front of it names the schema of all that it uses. Timeouts are made for other
-// programs: a slot may have to wait for hours for a transaction that runs, and a large transaction
-// is decoded for long. What is set here also wins over `options` in the DSN and over PGOPTIONS.
+// The owner of a database chooses the search path of its sessions. Operators, functions or catalogs
+// placed before pg_catalog would run with our rights. So the path is empty before any query of ours
+// is parsed: SET looks up only the setting, and the one query before it names all schemas. Timeouts
+// do not suit us: a new slot may wait hours for a transaction, and decoding a large transaction
+// takes long. These settings also win over `options` in the DSN and over PGOPTIONS.
 //
 // Pure.
 #pragma once
@@ -20,10 +19,10 @@ namespace walspout {
 struct SessionSetting {
   std::string_view name;
   std::string_view value;
-  int since;  // the first server version that knows it
+  int since;  // the first server version with this setting
 };
 
-// The timeouts come first: they hold for the other statements, too.
+// The timeouts come first, because they also apply to the other statements.
 inline constexpr std::array kSessionSettings = {
     SessionSetting{"transaction_timeout", "0", 170000},
     SessionSetting{"statement_timeout", "0", 0},
@@ -31,7 +30,7 @@ inline constexpr std::array kSessionSettings = {
     SessionSetting{"lock_timeout", "0", 0},
     SessionSetting{"idle_in_transaction_session_timeout", "0", 0},
     SessionSetting{"idle_session_timeout", "0", 140000},
-    // Serializable queries may have to wait, and standbys know none.
+    // Serializable queries may have to wait, and standbys reject them.
     SessionSetting{"default_transaction_isolation", "read committed", 0},
     SessionSetting{"default_transaction_deferrable", "off", 0},
     SessionSetting{"exit_on_error", "off", 0},  // a slot that is in use is an error
@@ -42,8 +41,8 @@ inline constexpr std::array kSessionSettings = {
     SessionSetting{"client_min_messages", "error", 0},
 };
 
-// The statements that set them for the whole of a session that is ours alone, in order, one a
-// message: a walsender takes one command at a time before PostgreSQL 15.
+// The statements for a session of our own, in order, to be sent one a message: before PostgreSQL 15
+// a walsender takes one command at a time.
 inline std::vector<std::string> session_statements(int version) {
   std::vector<std::string> statements;
   std::string all;
@@ -51,7 +50,8 @@ inline std::vector<std::string> session_statements(int version) {
     if (version < setting.since) continue;
     const std::string name(setting.name);
     const std::string value(setting.value);
-    // A query's snapshot may have to wait, and a timeout of a millisecond would be over within it.
+    // These need SET: a query's snapshot may have to wait, and a timeout of a millisecond would
+    // fire meanwhile.
     if (name.starts_with("transaction_") || name.starts_with("statement_") ||
         name == "default_transaction_deferrable") {
       statements.push_back("SET " + name + " = '" + value + "'");
@@ -64,19 +64,19 @@ inline std::vector<std::string> session_statements(int version) {
   return statements;
 }
 
-// What stands before a query in the same message, and sets them for that message only: behind a
-// pooler the session is used by others, who must not find our settings in it.
+// The prefix of a query, which sets them for that message only. Behind a pooler other clients share
+// the session, and must not get our settings.
 inline std::string session_prefix(int version) {
   std::string statements;
   for (const SessionSetting& setting : kSessionSettings) {
     if (version < setting.since) continue;
-    // The transaction has begun with the default ones.
+    // Too late for the defaults: the transaction has begun.
     if (setting.name.starts_with("default_transaction_")) continue;
     statements +=
         "SET LOCAL " + std::string(setting.name) + " = '" + std::string(setting.value) + "'; ";
   }
-  // Slots belong to the role that the DSN names: that is the one whose rights a stream has,
-  // whatever other role is set for the sessions of a role or a database.
+  // The DSN's role must apply, not a role that is set for a role's or database's sessions: a stream
+  // has the rights of the DSN's role.
   return statements +
          "SET LOCAL ROLE NONE; SET TRANSACTION ISOLATION LEVEL READ COMMITTED, NOT DEFERRABLE; ";
 }

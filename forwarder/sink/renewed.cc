@@ -12,8 +12,8 @@ bool RenewedSink::is_needed(const SinkConfig& config) {
                      [](const Secret* secret) { return !secret->file().empty(); });
 }
 
-// Whether a file holds another secret, and the sink is another one now. An error if a file has
-// nothing that can be used.
+// Whether a file holds another secret, so that a new sink replaced the old one. Error: a file has
+// no usable secret.
 Result<bool> RenewedSink::renew() {
   SinkConfig fresh = config_;
   bool changed = false;
@@ -29,8 +29,8 @@ Result<bool> RenewedSink::renew() {
   }
   if (changed) {
     Result<std::unique_ptr<Sink>> made = make_(fresh);
-    if (!made) return in("the new secret cannot be used, the old one stays", made.error());
-    (*made)->succeed(*sink_);
+    if (!made) return with_prefix("the new secret cannot be used, the old one stays", made.error());
+    (*made)->take_over_from(*sink_);
     sink_ = std::move(*made);
     if (listener_) sink_->listen(listener_);
     config_ = std::move(fresh);
@@ -41,7 +41,7 @@ Result<bool> RenewedSink::renew() {
 }
 
 Result<void> RenewedSink::check(const SourceState& source, TimePoint deadline) {
-  // Later the server's log reaches further: nothing can be said of its end then.
+  // The WAL grows: a later check must not use this position.
   source_ = source;
   source_.wal_position = {};
   Result<void> checked = sink_->check(source, deadline);
@@ -49,7 +49,7 @@ Result<void> RenewedSink::check(const SourceState& source, TimePoint deadline) {
   if (checked) return checked;
   Result<bool> renewed = renew();
   if (!renewed) checked.error().what += ". " + renewed.error().message();
-  // A loss is said once: the next check does not know of it.
+  // A second check would not report the same loss again, so return this error.
   if (!renewed || !*renewed || checked.error().loss) return checked;
   unchecked_ = false;
   return sink_->check(source, deadline);

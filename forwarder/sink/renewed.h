@@ -1,8 +1,8 @@
 // A sink whose secrets are in files: they are read again after an error, and on SIGHUP.
 //
-// A sink takes its secrets when it is made. So when a file holds something else, another sink is
-// made, and takes the place and the knowledge of the old one. Nothing of a password that changes is
-// the fault of an event: an error of the old sink is then one that passes.
+// A sink gets its secrets when it is made. So when a file changes, a new sink replaces the old one
+// and takes over what the old one knows. No event is at fault when a password changes: the old
+// sink's error becomes kRetry.
 #pragma once
 
 #include <functional>
@@ -31,7 +31,7 @@ class RenewedSink : public Sink {
   BatchLimits limits() const override { return sink_->limits(); }
   std::vector<std::string> warnings() const override { return sink_->warnings(); }
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
-  // With new secrets, what was under way is given up, and handed in again.
+  // With new secrets, messages in flight are abandoned, and the caller delivers their events again.
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
   void idle() override { sink_->idle(); }

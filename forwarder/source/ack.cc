@@ -19,7 +19,7 @@ void AckTracker::handled(uint64_t events) {
 }
 
 void AckTracker::mark(Lsn lsn) {
-  // After a reconnect the server may repeat what was received before: nothing new to confirm.
+  // After a reconnect the server may repeat transactions that were received before.
   if (lsn <= received_end_) lsn = received_end_;
   received_end_ = lsn;
   if (lsn <= confirmed_) return;

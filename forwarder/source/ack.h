@@ -1,12 +1,13 @@
-// What may be confirmed to the server: the ends of those transactions all of whose events every
-// sink is done with, and, when nothing is under way, the position that a keepalive names.
+// What may be confirmed to the server: the end of a transaction when every sink is done with all of
+// its events. When nothing is in flight: the position that a keepalive names.
 //
-// Two kinds of numbers, never mixed. *Received*: how many events have come, in this life of the
-// process, over all connections; an event that comes again after a reconnect counts again.
-// *Confirmed*: a position in the server's log. A mark ties one to the other: "a sink that has
-// handled the first n received events has handled all of the log before this position".
+// Two kinds of numbers, never mixed. *Received*: how many events were received since the process
+// started, over all connections. An event that is repeated after a reconnect counts again.
+// *Confirmed*: a WAL position. A mark ties the two together: "a sink that has handled the first n
+// received events has handled all WAL before this position".
 //
-// Pure and not synchronized: the source's thread owns it, and is told how far the sinks are.
+// Pure and not synchronized: the source's thread owns the tracker, and reports how far the sinks
+// are.
 #pragma once
 
 #include <cstdint>
@@ -21,23 +22,23 @@ class AckTracker {
   // An event was received; its number, counted from 1.
   uint64_t receive() { return receive(1); }
 
-  // The same for several; the number of the last one.
+  // Several events were received; returns the number of the last event.
   uint64_t receive(uint64_t events) {
     open_ = open_ || events > 0;
     return received_ += events;
   }
 
-  // The transaction whose events came last is complete.
+  // The transaction of the events received last is complete.
   void commit(Lsn end_lsn);
 
-  // The server says that it has sent whatever there is to send before this position.
+  // The server says that it has sent everything before this position.
   void keepalive(Lsn sent_lsn);
 
-  // The connection is gone: a transaction that is not complete will come again from its start.
+  // The connection is gone: the server will send an incomplete transaction again from its start.
   void disconnect() { open_ = false; }
 
-  // From now on positions are those of another history of the WAL: what is to be confirmed in
-  // it has not been received yet.
+  // From now on positions belong to another history of the WAL, of which nothing has been received
+  // yet.
   void forget() {
     disconnect();
     marks_.clear();
@@ -47,8 +48,8 @@ class AckTracker {
   // All sinks are done with the first `events` received events. Never falls.
   void handled(uint64_t events);
 
-  // The position to confirm. Never falls but by forget(). 0 as long as there is none: the server is
-  // then told 0, which it takes for "nothing new".
+  // The position to confirm. Only forget() lowers it. 0: there is none yet. A server that gets 0 in
+  // a status update takes it for "nothing new".
   Lsn confirmed() const { return confirmed_; }
 
   // The end of the last complete transaction that was received, or a later keepalive.

@@ -12,7 +12,7 @@ Result<std::optional<SlotView>> Aside::look(const Connection& stream, Duration p
       "ELSE pg_catalog.pg_current_wal_lsn() END FROM pg_catalog.pg_replication_slots "
       "WHERE slot_name = " +
       Connection::quote_literal(config_.slot);
-  // A connection of before may have been lost unnoticed.
+  // An older connection may have been lost without notice.
   for (bool fresh = false; !fresh;) {
     fresh = !connection_;
     TimePoint deadline = Clock::now() + patience;
@@ -20,7 +20,7 @@ Result<std::optional<SlotView>> Aside::look(const Connection& stream, Duration p
     if (fresh) {
       auto made = stream.beside(config_.dsn, Connection::Mode::kReplication, deadline, interrupted);
       if (!made && Clock::now() < deadline) {
-        // All connections that may replicate may be in use.
+        // All replication connections of the server (max_wal_senders) may be in use.
         keep = false;
         auto other = stream.beside(config_.dsn, Connection::Mode::kOrdinary, deadline, interrupted);
         if (other) made = std::move(other);
@@ -47,7 +47,7 @@ Result<std::optional<SlotView>> Aside::look(const Connection& stream, Duration p
 
 bool Aside::is_lost() {
   if (!connection_ || !connection_->readable()) return false;
-  // It asked nothing: what comes is a notice, or its end.
+  // No query runs on the connection: only a notice or the end of the connection can arrive.
   if (connection_->read() && !connection_->hung_up()) return false;
   connection_.reset();
   return true;

@@ -1,5 +1,5 @@
 // Which pipeline of this process reads which slot. A slot has one reader: a second pipeline would
-// wait for it for ever, and after that miss what the first one has confirmed.
+// wait for the slot for ever, and then miss what the first pipeline had confirmed.
 #pragma once
 
 #include <string>
@@ -8,18 +8,18 @@
 
 namespace walspout {
 
-// What one pipeline has claimed, at most one slot; given back by the destructor. Claims are shared
-// by all threads, an object belongs to one of them.
+// The claim of one pipeline on at most one slot; the destructor releases it. Claims are shared by
+// all threads; each object belongs to one thread.
 class SlotClaim {
  public:
-  // `pipeline` outlives it.
+  // `pipeline` outlives this object.
   explicit SlotClaim(const std::string& pipeline) : pipeline_(pipeline) {}
   ~SlotClaim() { release(); }
   SlotClaim(const SlotClaim&) = delete;
   SlotClaim& operator=(const SlotClaim&) = delete;
 
-  // Claims the slot of the server that was looked at, in place of what was claimed before. If
-  // another pipeline has it: that one's name, and what was claimed before stays.
+  // Claims the slot of this server, in place of the earlier claim. Returns the name of another
+  // pipeline that holds the slot; then the earlier claim stays.
   [[nodiscard]] std::string take(const ServerState& server, const std::string& slot);
 
   void release();
@@ -29,8 +29,8 @@ class SlotClaim {
   std::string key_;  // empty: nothing is claimed
 };
 
-// What says of a slot which one it is. A standby, or a copy of a server, has the same system
-// identifier, and slots of its own: it was started at another time.
+// Identifies a slot. A standby or a copy of a server has the same system identifier, but slots of
+// its own. Its start time tells it apart.
 inline std::string slot_key(const std::string& system, const std::string& started,
                             const std::string& slot) {
   return system + " " + started + " " + slot;

@@ -15,7 +15,7 @@ namespace {
 constexpr const char* kChanges =
     "omit, hash, mask TEXT, keep N or truncate N, with or without as NAME, or as NAME alone";
 
-// A word, and the same without its quotes.
+// A word as written, and without its quotes.
 struct Word {
   std::string text;
   std::string plain;
@@ -25,8 +25,8 @@ bool is_space(char c) {
   return std::string_view(" \t\n\r\f\v").find(c) != std::string_view::npos;
 }
 
-// Words between spaces that are not in quotes; nothing if a quote is not closed, or if a word holds
-// one of `, ;` outside of them.
+// Splits at spaces outside of quotes. Nothing: a quote is not closed, or a word holds a comma or a
+// semicolon outside of quotes.
 std::optional<std::vector<Word>> words_of(std::string_view text, std::string& problem) {
   std::vector<Word> words;
   bool quoted = false, open = false;
@@ -57,7 +57,7 @@ std::optional<std::vector<Word>> words_of(std::string_view text, std::string& pr
   return std::nullopt;
 }
 
-// Whether the option's text takes it for its own.
+// Whether the character has a meaning in the option's text.
 bool is_own(char c) {
   return c == ',' || c == ';' || c == ':' || is_space(c);
 }
@@ -67,7 +67,7 @@ bool is_count(const std::string& text) {
          std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-// What is wrong with a change; fills in `change`.
+// Fills in `change`. Returns what is wrong with the text; empty: nothing.
 std::string read_change(const std::string& text, ColumnChange& change) {
   std::string problem;
   const std::optional<std::vector<Word>> words = words_of(text, problem);
@@ -100,8 +100,8 @@ std::string read_change(const std::string& text, ColumnChange& change) {
   return "";
 }
 
-// The same pattern, in which what the option's text takes for its own is in quotes. A quote ends
-// only in front of a sign that stands for other characters: no two quotes meet by accident.
+// The same pattern, with quotes around characters that have a meaning in the option's text. A quote
+// ends only before a wildcard or a period, so two quotes never meet by accident.
 std::string quoted_pattern(const std::string& pattern) {
   std::string text;
   bool given = false, quoted = false;  // in quotes here, and in the result

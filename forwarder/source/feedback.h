@@ -1,7 +1,7 @@
 // When to send the server a status update: at once when it asks, soon after the confirmed position
-// has moved, and now and then in any case, so that it does not take us for dead.
+// moves, and at regular intervals. The intervals keep the server from ending the connection.
 //
-// Pure: it is told what time it is. Owned by the source's thread.
+// Pure: callers pass the time. Owned by the source's thread.
 #pragma once
 
 #include <algorithm>
@@ -12,37 +12,36 @@
 namespace walspout {
 
 struct FeedbackConfig {
-  Duration moved = std::chrono::seconds(1);        // at most one in this time because of progress
-  Duration silence = std::chrono::seconds(10);     // at least one in this time
-  Duration look = std::chrono::milliseconds(100);  // how often to look how far the sinks are
+  Duration moved = std::chrono::seconds(1);  // at most one update in this time because of progress
+  Duration silence = std::chrono::seconds(10);     // at least one update in this time
+  Duration look = std::chrono::milliseconds(100);  // how often to check the sinks' progress
 };
 
 class Feedback {
  public:
   Feedback(FeedbackConfig config, TimePoint now) : config_(config), sent_at_(now) {}
 
-  // How long the server waits for us (wal_sender_timeout; 0: for ever) bounds our silence. A third:
-  // one update may be late.
+  // The server's patience (wal_sender_timeout; 0: no limit) bounds our silence. We use a third, so
+  // that one update may be late.
   void server_timeout(Duration timeout) {
     if (timeout > Duration::zero()) config_.silence = std::min(config_.silence, timeout / 3);
     config_.moved = std::min(config_.moved, config_.silence);
   }
 
-  // The server asks for an update. It is not sent before `at` because of that.
+  // The server asks for an update. This request is answered no earlier than `at`.
   void request(TimePoint at = {}) {
     requested_ = true;
     requested_for_ = at;
   }
 
-  // When the next update is due, if `confirmed` is what it would say.
+  // When the next update is due, if it would report `confirmed`.
   TimePoint due(Lsn confirmed) const {
     const TimePoint at = sent_at_ + (confirmed > sent_ ? config_.moved : config_.silence);
     return requested_ ? std::min(at, std::max(sent_at_, requested_for_)) : at;
   }
 
-  // Until when to wait if nothing arrives. Sinks do not say that they have moved, so while
-  // something is in flight they are looked at now and then; one that does not move costs next to
-  // nothing.
+  // How long to wait if nothing arrives. Sinks do not report progress, so they are polled while
+  // something is in flight. A poll costs next to nothing.
   TimePoint wait_until(Lsn confirmed, bool in_flight, TimePoint now) const {
     TimePoint at = due(confirmed);
     return in_flight ? std::min(at, now + config_.look) : at;
@@ -54,11 +53,11 @@ class Feedback {
     sent_at_ = now;
   }
 
-  // Another history of the log: nothing has been told yet.
+  // Another history of the WAL: nothing has been reported yet.
   void forget() { sent_ = Lsn{}; }
 
-  // The position that the server was last told.
-  Lsn told() const { return sent_; }
+  // The position last reported to the server.
+  Lsn reported() const { return sent_; }
 
  private:
   FeedbackConfig config_;

@@ -41,7 +41,7 @@ size_t key_columns(const Table& table) {
                                            [](const Column& column) { return column.in_key; }));
 }
 
-// Whether the document begins with an id that is to be filled in, and with no object before that.
+// Whether the document begins with an empty id, and no object of the event overlaps the id.
 bool has_open_id(const Event& event) {
   const auto behind = [](Span span) { return span.size == 0 || span.begin >= kOpenIdSize; };
   const std::string_view begin = event.document.substr(0, kOpenIdSize);
@@ -49,8 +49,7 @@ bool has_open_id(const Event& event) {
          behind(event.key_span) && behind(event.before_span()) && behind(event.after_span());
 }
 
-// The plugin is asked for our version, so that another one comes only from a plugin that ignores
-// what it is asked for.
+// We request our version, so only a plugin that ignores the request sends another version.
 Failure other_version(unsigned version) {
   return fatal("the output plugin writes version " + std::to_string(version) +
                " of the frames, and this program reads version " + std::to_string(kFramesVersion) +
@@ -60,8 +59,8 @@ Failure other_version(unsigned version) {
 
 }  // namespace
 
-// Reads numbers in network byte order from the front of some bytes. Reading past the end yields
-// zeroes and is remembered.
+// Reads numbers in network byte order from the front of some bytes. A read past the end yields
+// zeroes, and good() is false from then on.
 class FrameDecoder::Reader {
  public:
   explicit Reader(std::string_view bytes) : rest_(bytes) {}
@@ -76,7 +75,7 @@ class FrameDecoder::Reader {
     return static_cast<T>(value);
   }
 
-  // A number of at most 32 bits, of which each byte has seven, the lowest first.
+  // A number of at most 32 bits: seven bits in each byte, the lowest first.
   uint32_t packed() {
     uint64_t value = 0;
     for (int shift = 0; shift < 35; shift += 7) {
@@ -102,8 +101,8 @@ class FrameDecoder::Reader {
     return front;
   }
 
-  // Where the next object of a document is: behind the one that ends at `end`, which moves. Where
-  // the document has no object, that is remembered like a read past the end.
+  // The position of the document's next object, which follows the one that ends at `end`; moves
+  // `end`. Without an object there, good() is false from then on.
   Span object(std::string_view document, uint64_t& end) {
     const uint64_t begin = end + packed();
     const uint32_t size = packed();
@@ -235,8 +234,9 @@ Result<void> FrameDecoder::begin(Reader body) {
   repeated_ = lsn <= after_.lsn;
   if (!after_.complete && lsn >= after_.lsn) {
     other_log_ = lsn != after_.lsn || commit_time != after_.commit_time;
-    if (other_log_) return retry("a transaction of which a part was received does not come again");
-    after_.complete = true;  // it is the one that has to come
+    if (other_log_)
+      return retry("the server does not repeat a transaction that was received in part");
+    after_.complete = true;  // this is the expected transaction
   }
   open_ = true;
   lsn_ = lsn;
@@ -273,8 +273,8 @@ Result<void> FrameDecoder::relation(Reader body) {
   return {};
 }
 
-// Partitions that are published as their root have an id each, and mostly the same shape: sinks
-// that look whether two events have the same table should find that they have.
+// Partitions that are published as their root have different ids, but mostly the same columns. They
+// share one Table, because sinks compare the tables of events.
 std::shared_ptr<const Table> FrameDecoder::share(Table table) {
   auto& latest = tables_[{table.schema, table.name}];
   if (!latest || *latest != table) latest = std::make_shared<const Table>(std::move(table));
@@ -318,7 +318,7 @@ Result<void> FrameDecoder::cursor(uint8_t flags, Reader body) {
   return {};
 }
 
-// What is told of columns, behind the spans. The flags are those of the frame, not of the event.
+// Reads the numbers about columns, behind the spans. `flags`: of the frame, not of the event.
 Result<void> FrameDecoder::members(uint8_t flags, const Event& event, std::string_view numbers,
                                    EventDetail& detail) {
   if (flags & kMembers) {
@@ -339,7 +339,8 @@ Result<void> FrameDecoder::members(uint8_t flags, const Event& event, std::strin
   return {};
 }
 
-// A stream that breaks breaks between messages: what is behind it has both, or none.
+// A schema and its change, or a begin and its first event, are in one message. A stream breaks only
+// between messages, so receivers get both or neither.
 Result<void> FrameDecoder::follow(const Event& event, uint32_t relation) {
   const auto due = std::exchange(due_, std::nullopt).value_or(kAnyIndex);
   if (ending_ || (due != kAnyIndex && due != event.index)) {
@@ -411,8 +412,8 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
   event.commit_time = read_ ? 0 : commit_time_;
   prefix_ = {};
   event.barrier = flags & kBarrier;
-  next_index_ = read_ ? 0 : event.index + !event.is_told();
-  if (!read_ && !event.is_told()) events_++;
+  next_index_ = read_ ? 0 : event.index + !event.is_no_change();
+  if (!read_ && !event.is_no_change()) events_++;
   if (!read_ && repeated_ && (lsn_ < after_.lsn || event.index <= after_.index)) return {};
   if (flags & (kMembers | kOpenId | kOldKey)) {
     detail.event = chunk.events.size();

@@ -6,7 +6,7 @@ namespace walspout {
 
 namespace {
 
-constexpr Duration kOld = std::chrono::minutes(1);  // what was said so long ago says nothing now
+constexpr Duration kOld = std::chrono::minutes(1);  // older figures are not shown
 constexpr std::array<std::string_view, 4> kWalStates = {"reserved", "extended", "unreserved",
                                                         "lost"};
 
@@ -28,7 +28,7 @@ void add_retained(std::vector<InputFigure>& figures, const RetainedWal& retained
   for (const std::string_view state : kWalStates) {
     figures.push_back({.value = uint64_t{state == retained.status},
                        .metric = "walspout_slot_wal_status",
-                       .help = "1 for the state that the server says of the slot's WAL.",
+                       .help = "1 for the state of the slot's WAL, as the server reports it.",
                        .label = "wal_status",
                        .label_value = state});
   }
@@ -45,7 +45,7 @@ std::vector<InputFigure> SlotInput::figures() const {
       {.value = lag,
        .member = "lag_bytes",
        .metric = "walspout_lag_bytes",
-       .help = "Log of the server that is not confirmed yet."},
+       .help = "WAL of the server that is not confirmed yet."},
       {.value = to_string(Lsn{stats_.received_lsn}), .member = "received_lsn"},
       {.value = to_string(Lsn{confirmed}), .member = "confirmed_lsn"},
       {.value = confirmed,

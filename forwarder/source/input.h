@@ -15,7 +15,7 @@ namespace walspout {
 
 class SlotInput final : public Input {
  public:
-  // As Source. `observe` makes the observer, which may be none.
+  // Parameters as for Source. `observe` makes the observer, or returns null.
   SlotInput(const std::string& name, const SourceConfig& config, EventQueue& queue,
             const Wake& wake, std::optional<StateFile> state, SourceTiming timing,
             const std::function<StreamObserver*(const SourceStats&)>& observe)

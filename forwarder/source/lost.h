@@ -1,4 +1,4 @@
-// Why a server has invalidated a slot, and what keeps the next slot from that.
+// Why a server has invalidated a slot, and what prevents that for the next slot.
 //
 // Pure.
 #pragma once
@@ -9,14 +9,14 @@
 namespace walspout {
 
 struct LostSlot {
-  std::string why;     // the server ...
-  std::string remedy;  // as a sentence without its period
+  std::string why;     // follows "the server"
+  std::string remedy;  // a sentence without its period
 };
 
-// `reason`: invalidation_reason, which PostgreSQL 17 and later tell; else empty. `conflicting`:
-// "true" if PostgreSQL 16 says that a standby's recovery took what the slot needs.
+// `reason`: invalidation_reason of PostgreSQL 17 and later; else empty. `conflicting`: "true" if
+// PostgreSQL 16 says that the slot conflicts with a standby's recovery.
 inline LostSlot lost_slot(const std::string& reason, std::string_view conflicting) {
-  const LostSlot removed{"has removed log that was not delivered yet",
+  const LostSlot removed{"has removed WAL that was not delivered yet",
                          "Raise max_slot_wal_keep_size, or leave it unset"};
   const LostSlot rows{"has removed rows of its catalogs that the slot needs, as its primary did",
                       "On the standby, set hot_standby_feedback = on and a primary_slot_name"};

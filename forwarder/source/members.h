@@ -1,7 +1,7 @@
 // Where the members of an event's `after` are: one number for each column of its table, behind the
-// spans in the event's frame (plugin/README.md). And where those of the old key are in `before`:
-// two numbers for each column of the key. With them a document is taken apart, and put together,
-// without parsing JSON.
+// spans in the event's frame (plugin/README.md). And where the members of the old key are in
+// `before`: two numbers for each column of the key. With these numbers a document is split and
+// rebuilt without parsing JSON.
 //
 // Pure.
 #pragma once
@@ -13,18 +13,18 @@
 
 namespace walspout {
 
-// What `after` has of a column.
+// The state of a column in `after`.
 struct Member {
   enum class Kind {
-    kAbsent,  // nothing: the value did not change, and is not in the log
+    kAbsent,  // the value did not change, and is not in the WAL
     kHere,    // "name":value
-    kElided,  // nothing: the value was left out
+    kElided,  // the value was left out
   } kind = Kind::kAbsent;
-  uint64_t size = 0;  // kHere: of the text; kElided: of the value, in the database
+  uint64_t size = 0;  // kHere: bytes of the text; kElided: bytes of the value in the database
 };
 
-// Takes a number from the front: of each byte seven bits, the lowest first. Nothing if it is cut
-// short, or has more than 64 bits.
+// Takes a number from the front: seven bits of each byte, the lowest first. Nothing: the number is
+// cut short, or has more than 64 bits.
 inline std::optional<uint64_t> take_number(std::string_view& bytes) {
   uint64_t value = 0;
   for (int shift = 0; shift < 64 && !bytes.empty(); shift += 7) {
@@ -45,8 +45,8 @@ inline std::optional<Member> take_member(std::string_view& numbers) {
   return Member{*number & 1 ? Member::Kind::kElided : Member::Kind::kHere, *number >> 1};
 }
 
-// Whether the numbers of so many columns describe that object: members one after the other, with
-// one comma between them. What is left of the numbers is not theirs.
+// Whether the numbers of `columns` columns describe the object: members in a row, with one comma
+// between them. Shortens `numbers` to those of these columns.
 inline bool members_fit(std::string_view& numbers, size_t columns, std::string_view object) {
   const std::string_view all = numbers;
   if (object.size() < 2) return false;
@@ -65,8 +65,8 @@ inline bool members_fit(std::string_view& numbers, size_t columns, std::string_v
   return at == object.size() - 1;
 }
 
-// Whether the numbers describe so many members of that object: of each the bytes in front of it,
-// since the one before, and its own size. What is left of the numbers is not theirs.
+// Whether the numbers describe `columns` members of the object: for each, the bytes since the
+// member before, and its size. Shortens `numbers` to those of these members.
 inline bool old_key_fits(std::string_view& numbers, size_t columns, std::string_view object) {
   const std::string_view all = numbers;
   uint64_t at = 0;
@@ -74,7 +74,7 @@ inline bool old_key_fits(std::string_view& numbers, size_t columns, std::string_
     const std::optional<uint64_t> gap = take_number(numbers);
     const std::optional<uint64_t> size = take_number(numbers);
     if (!gap || !size || *gap == 0 || *size == 0) return false;
-    // Behind a member there is at least the brace.
+    // At least the closing brace follows a member.
     if (*gap >= object.size() - at) return false;
     at += *gap;
     if (*size >= object.size() - at) return false;
@@ -87,7 +87,7 @@ inline bool old_key_fits(std::string_view& numbers, size_t columns, std::string_
   return columns > 0;
 }
 
-// The old key, as an object like `key`: these members of the object. They fit.
+// The old key, as an object like `key`, from these members of the object. old_key_fits() was true.
 inline std::string old_key(std::string_view numbers, std::string_view object) {
   std::string key;
   size_t at = 0;

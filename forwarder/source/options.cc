@@ -8,7 +8,7 @@ namespace walspout {
 
 namespace {
 
-// A list as the plugin's options have it. Quoted, an item is what stands there, commas and all.
+// A list in the syntax of the plugin's options. Quotes keep commas within an item.
 std::string join_quoted(const std::vector<std::string>& names) {
   std::string list;
   for (const std::string& name : names) {

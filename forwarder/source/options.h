@@ -1,4 +1,4 @@
-// What the server is asked to send: the plugin's options, and the statement that starts the stream.
+// What we ask the server to send: the plugin's options, and the statement that starts the stream.
 //
 // Pure.
 #pragma once
@@ -16,11 +16,11 @@ struct PluginOption {
   std::string value;
 };
 
-// What the plugin is asked for.
+// The plugin's options for this configuration.
 std::vector<PluginOption> plugin_options(const SourceConfig& config);
 
-// The DSN of a connection on which the plugin renders rows: it has the key of hashes. The key is in
-// the startup packet, as statements may be logged.
+// The DSN of a connection on which the plugin renders rows, with the hash key. The startup packet
+// carries the key, because statements may be logged.
 Secret rendering_dsn(const SourceConfig& config);
 
 // The statement that starts the stream, with the plugin's options.

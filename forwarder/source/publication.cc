@@ -8,18 +8,18 @@ namespace walspout {
 
 namespace {
 
-constexpr size_t kTablesAtOnce = 500;  // each is locked until the statement's end
+constexpr size_t kTablesAtOnce = 500;  // locked until the end of the statement
 constexpr int kGeneratedColumns = 180000;
 
-// Longer than deadlock_timeout, after which an autovacuum gives way. Reads and writes of the table
-// do not wait for this lock.
+// Longer than deadlock_timeout, after which an autovacuum gives up its lock. Reads and writes of
+// the table do not wait for this lock.
 constexpr std::string_view kLockTimeout = "SET LOCAL lock_timeout = '2s'; ";
 
 std::string quote(std::string_view text) {
   return Connection::quote_literal(text);
 }
 
-// Whether the patterns match, as an expression on n.nspname and c.relname.
+// An SQL expression on n.nspname and c.relname: whether the patterns match.
 std::string matches(const std::vector<std::string>& patterns) {
   std::string sql = "CASE";
   for (auto text = patterns.rbegin(); text != patterns.rend(); text++) {
@@ -36,8 +36,8 @@ std::string matches(const std::vector<std::string>& patterns) {
   return sql + " ELSE " + (others ? "true" : "false") + " END";
 }
 
-// Whether the server lets a table's rows be updated once it is published, as pg_class `table` has
-// it. With REPLICA IDENTITY FULL, columns that are never published forbid that.
+// An SQL expression on pg_class `table`: whether the server accepts updates of the table once it is
+// published. With REPLICA IDENTITY FULL, columns that are never published prevent updates.
 std::string has_identity(const std::string& table) {
   return "CASE " + table + ".relreplident WHEN 'f' THEN NOT EXISTS (SELECT FROM " +
          "pg_catalog.pg_attribute a WHERE a.attrelid = " + table +
@@ -63,7 +63,7 @@ std::string alter(const SourceConfig& config, bool adds, const std::vector<std::
          " TABLE " + list;
 }
 
-// Changes the tables of the publication; those of which that fails, one by one.
+// Adds or removes tables of the publication. If a group fails, each of its tables is tried alone.
 Result<void> change(Connection& connection, const SourceConfig& config, bool adds,
                     const std::vector<std::string>& tables, TimePoint deadline,
                     PublicationChanges& changes) {
@@ -125,7 +125,7 @@ PublicationView publication_view(const Row& row) {
           text(row, 4) == "t", text(row, 5),        text(row, 6),        text(row, 7)};
 }
 
-// No function is called that locks a table: one that is being altered would be waited for.
+// Calls no function that locks a table: the query would wait for a table that is being altered.
 std::string find_pattern_tables(const SourceConfig& config, bool all) {
   return "WITH RECURSIVE matched AS MATERIALIZED (SELECT c.oid, n.nspname, c.relname, c.relkind, "
          "c.relowner, c.relreplident FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
@@ -135,7 +135,7 @@ std::string find_pattern_tables(const SourceConfig& config, bool all) {
          "nspname NOT LIKE 'pg\\_toast%' AND " +
          matches(config.tables) +
          "), "
-         // Partitions of tables that are matched themselves come as rows of these.
+         // Partitions of matched tables are published as rows of these tables.
          "below(oid) AS (SELECT i.inhrelid FROM matched m JOIN pg_catalog.pg_inherits i ON "
          "i.inhparent = m.oid WHERE m.relkind = 'p' UNION SELECT i.inhrelid FROM below b JOIN "
          "pg_catalog.pg_inherits i ON i.inhparent = b.oid), "
@@ -143,7 +143,7 @@ std::string find_pattern_tables(const SourceConfig& config, bool all) {
          "there AS MATERIALIZED (SELECT r.prrelid AS oid FROM pg_catalog.pg_publication_rel r JOIN "
          "pg_catalog.pg_publication p ON p.oid = r.prpubid WHERE p.pubname = " +
          quote(own_publication(config.slot)) +
-         // One that is matched itself stays until a parent of it is really there.
+         // A matched partition stays until one of its parents is in the publication.
          "), covered(oid) AS (SELECT i.inhrelid FROM there t JOIN pg_catalog.pg_class c ON c.oid = "
          "t.oid AND c.relkind = 'p' JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid UNION "
          "SELECT i.inhrelid FROM covered v JOIN pg_catalog.pg_inherits i ON i.inhparent = v.oid"
@@ -204,7 +204,7 @@ std::string remedy_of(const PatternTable& table, const std::string& role) {
   if (!table.is_owned) {
     const std::string alter =
         "ALTER TABLE " + table.quoted + " OWNER TO " + Connection::quote_name(role);
-    // Members of a superuser's role can do what they like.
+    // So no remedy asks for membership in a superuser's role, which can do anything.
     if (table.owner_is_superuser) return alter + exclude;
     return "GRANT " + Connection::quote_name(table.owner) + " TO " + Connection::quote_name(role) +
            "; or " + alter + exclude;
@@ -252,8 +252,8 @@ Result<bool> make_publication(Connection& connection, const SourceConfig& config
                                    comment_publication(config.slot),
                                deadline);
   if (made) return true;
-  return in("could not make publication \"" + own_publication(config.slot) + "\"",
-            std::move(made.error().error));
+  return with_prefix("could not make publication \"" + own_publication(config.slot) + "\"",
+                     std::move(made.error().error));
 }
 
 Result<PublicationChanges> fill_publication(Connection& connection, const SourceConfig& config,

@@ -1,6 +1,6 @@
-// Where to go on after a connection has been made, and whether to go on at all: decided from what
-// is known of the slot's past and what the server says now. The slot is the truth: what is
-// remembered here may only make it repeat less, or find a gap that nothing else would notice.
+// Where to continue after a connect, and whether to continue at all. Decided from what is known of
+// the slot's past and what the server says now. The slot is the truth: remembered state may only
+// reduce repetition, or reveal a gap that nothing else would show.
 //
 // Pure.
 #pragma once
@@ -17,64 +17,65 @@
 
 namespace walspout {
 
-// Where a server's history left a timeline.
+// The position where a server's history left a timeline.
 struct TimelineSwitch {
   std::string timeline;
   Lsn left;
 };
 
-// Of the server, when a connection has been made.
+// The state of the server after a connect.
 struct ServerState {
   std::string system;  // the cluster's identifier
   std::string timeline;
   Lsn wal_end;            // flushed
   Lsn slot_confirmed;     // confirmed_flush_lsn
-  std::string slot_user;  // the process that has it; empty: none
+  std::string slot_user;  // the process that holds the slot; empty: none
   bool slot_streamed =
-      false;  // by a walsender, and not by a query, nor by the session that makes it
+      false;  // by a walsender, not by a query or by the session that creates the slot
   bool in_recovery = false;
-  std::vector<TimelineSwitch> history{};  // oldest first; empty: none, or it is not known
-  Milliseconds timeout{0};                // how long it waits for us; 0: for ever
-  std::string started{};                  // when the server was
+  std::vector<TimelineSwitch> history{};  // oldest first; empty: none, or unknown
+  Milliseconds timeout{0};                // wal_sender_timeout; 0: no limit
+  std::string started{};                  // start time of the server
 };
 
-// A transaction that was received.
+// A received transaction.
 struct Received {
-  Lsn lsn;  // 0: none. As in the events' ids
+  Lsn lsn;  // as in the events' ids; 0: none
   Lsn end;
   int64_t time = 0;  // of the commit
 
   bool operator==(const Received&) const = default;
 };
 
-// What the server was last told of the slot: only we move it, so it is at most there.
+// The position of the slot last reported to the server. Only we move the slot, so it is never
+// beyond.
 struct SlotRecord {
   std::string system;
   std::string timeline;
-  Lsn told;               // written down before the server is told
-  Lsn began{};            // the timeline; 0: the first one, or it is not known
-  Received last{};        // one of the latest transactions before `told`
-  std::string options{};  // with which it was received
+  Lsn reported;           // saved before the server gets it
+  Lsn began{};            // first position of the timeline; 0: timeline 1, or unknown
+  Received last{};        // one of the last transactions before `told`
+  std::string options{};  // that `last` was received with
 };
 
-// Of this process, since it started.
+// The state of this process, since it started.
 struct ReceivedState {
   bool any = false;  // whether there has been a connection before
   std::string system;
   std::string timeline;
-  Lsn end;  // transactions that end up to here have been received completely
+  Lsn end;  // all transactions that end up to here were received completely
   std::string started{};
-  Lsn last{};  // the last of these
-  Lsn told{};  // the server was told at most this position of the slot
+  Lsn last{};      // the last of these transactions
+  Lsn reported{};  // the highest position reported to the server
 };
 
 struct Resume {
-  Lsn start;            // for START_REPLICATION; 0: where the slot is
-  bool forget = false;  // positions of before mean nothing in this history
+  Lsn start;            // for START_REPLICATION; 0: the slot's position
+  bool forget = false;  // earlier positions have no meaning in this history
 };
 
-// What TIMELINE_HISTORY gives: lines of "timeline, tab, position, tab, reason", and whatever a
-// person wrote between them.
+// Parses the result of TIMELINE_HISTORY: lines of "timeline, tab, position, tab, reason". Other
+// lines may stand between them.
 inline std::vector<TimelineSwitch> parse_history(std::string_view text) {
   std::vector<TimelineSwitch> history;
   while (!text.empty()) {
@@ -91,7 +92,7 @@ inline std::vector<TimelineSwitch> parse_history(std::string_view text) {
   return history;
 }
 
-// Where the server left a timeline; 0 if it never was on it.
+// Where the server left a timeline; 0: it was never on that timeline.
 inline Lsn left_at(const ServerState& server, std::string_view timeline) {
   for (const TimelineSwitch& step : server.history) {
     if (step.timeline == timeline) return step.left;
@@ -99,7 +100,7 @@ inline Lsn left_at(const ServerState& server, std::string_view timeline) {
   return {};
 }
 
-// Where a timeline began that the server was or is on; 0: the first one, or it is not known.
+// Where a timeline of the server's history began; 0: timeline 1, or unknown.
 inline Lsn began_at(const ServerState& server, std::string_view timeline) {
   Lsn began;
   for (const TimelineSwitch& step : server.history) {
@@ -109,50 +110,54 @@ inline Lsn began_at(const ServerState& server, std::string_view timeline) {
   return began;
 }
 
-// Whether the server still runs that was seen when it was `started`, on `timeline`. A server that
-// runs never leaves its own history: promoted, it goes on where it was, on another timeline.
+// Whether this is still the same run of the server, started at `started` and then on `timeline`. A
+// running server never leaves its history: when promoted, it continues from its position on another
+// timeline.
 inline bool still_runs(const ServerState& server, std::string_view system,
                        std::string_view timeline, std::string_view started) {
   return !started.empty() && server.started == started && server.system == system &&
          (server.timeline == timeline || left_at(server, timeline));
 }
 
-// On the same history of the same server it goes on behind the last complete transaction received,
-// however far the sinks are. A slot beyond what the server was told was read by another forwarder,
-// which has delivered what is queued here: that is forgotten. A server that was started again may
-// be another one, restored from a backup: it sends that transaction again (ExpectedTransaction).
+// On the same history of the same server, continues after the last complete transaction received,
+// however far the sinks are. If the slot is beyond the position that we reported, another forwarder
+// has read it and delivered what is queued here. Then the queued events are forgotten. A restarted
+// server may be another one, restored from a backup: it has to send the last transaction again
+// (ExpectedTransaction).
 inline Resume resume(const ReceivedState& received, const ServerState& server) {
   if (!received.any) return {};
   const bool running = still_runs(server, received.system, received.timeline, received.started);
   if (received.system != server.system || (received.timeline != server.timeline && !running) ||
-      server.wal_end < received.end || server.slot_confirmed > received.told) {
+      server.wal_end < received.end || server.slot_confirmed > received.reported) {
     return {{}, true};
   }
   if (received.last && received.started != server.started) return {received.last, false};
   return {received.end, false};
 }
 
-// A server that was restored to an earlier point, and has since written as much log on the same
-// timeline as it had before, shows it nowhere but in the log itself. Where the slot is behind a
-// transaction that was received, the server has to send just that one again.
+// A server restored to an earlier point may since have written as much WAL on the same timeline as
+// before. Only the WAL itself shows that. If the slot is behind a received transaction, the server
+// has to send exactly this transaction again.
 class ExpectedTransaction {
  public:
   ExpectedTransaction() = default;
 
-  // `start`: where it will stream from, or at the slot's position if that is later.
+  // `start`: the requested position. The stream begins there or at the slot's position, whichever
+  // is later.
   ExpectedTransaction(const Received& last, Lsn start, Lsn slot_confirmed) {
     if (last.lsn && std::max(start, slot_confirmed) <= last.lsn) expected_ = last;
   }
 
-  // A transaction came. False: another one than has to be there.
-  bool came(const Received& transaction) {
+  // A transaction was received. False: it is not the expected one.
+  bool matches(const Received& transaction) {
     if (!expected_.lsn || transaction.lsn < expected_.lsn) return true;
     if (transaction != expected_) return false;
     expected_ = {};
     return true;
   }
 
-  // All that the log has before `sent` has come. False: without what has to be there.
+  // Everything in the WAL before `sent` was received. False: the expected transaction was not among
+  // it.
   bool sent(Lsn sent) const { return !expected_.lsn || sent < expected_.end; }
 
   Lsn lsn() const { return expected_.lsn; }
@@ -161,42 +166,43 @@ class ExpectedTransaction {
   Received expected_;
 };
 
-// Why what was delivered does not lead up to what this server would send next: there are changes
-// that no server will send, or there were some that this server does not have. Empty if it does.
+// Why this server's stream does not follow what was delivered: changes are lost, or delivered
+// changes are missing on this server. Empty: the stream follows.
 //
-// `reached`: what has been received from the old server, at least `told`. `shared`: another process
-// was seen to stream the slot after the record was written, and has moved it rightly.
+// `reached`: the end of what was received from the old server, at least `told`. `shared`: another
+// process streamed the slot after the record was written, so it may have moved the slot.
 inline std::string gap(const SlotRecord& record, Lsn reached, const ServerState& server,
                        bool shared) {
   if (record.system != server.system) {
     return "this is another server: its system identifier was " + record.system + " and is " +
-           server.system + ". What the old one had and this one lacks is not known";
+           server.system + ". Which changes of the old one this one lacks is not known";
   }
   const Lsn left = left_at(server, record.timeline);
   const Lsn began = began_at(server, record.timeline);
-  // Two recoveries that do not know of each other give their timelines the same number.
+  // Two independent recoveries can give their timelines the same number.
   if ((left || record.timeline == server.timeline) && began && record.began &&
       began != record.began) {
     return "this server has another history: its timeline " + record.timeline + " began at " +
            to_string(began) + ", and the one that was delivered at " + to_string(record.began) +
-           ". Changes were delivered that it does not have";
+           ". It lacks changes that were delivered";
   }
   if (record.timeline != server.timeline && left < reached) {
     return "this server has another history: it left timeline " + record.timeline + " at " +
            (left ? to_string(left) : "a place that it does not know") +
            ", and what was delivered reaches " + to_string(reached) +
-           ". Changes were delivered that it does not have";
+           ". It lacks changes that were delivered";
   }
   if (server.wal_end < reached) {
-    return "the server's log ends at " + to_string(server.wal_end) +
+    return "the server's WAL ends at " + to_string(server.wal_end) +
            ", before what was delivered from it (" + to_string(reached) +
-           "): it was restored from a backup, or lost its last changes in a crash. Changes were "
-           "delivered that it does not have";
+           "): it was restored from a backup, or lost its last changes in a crash. It lacks "
+           "changes "
+           "that were delivered";
   }
-  if (!shared && server.slot_confirmed > record.told) {
+  if (!shared && server.slot_confirmed > record.reported) {
     return "the slot was re-created or moved by somebody else: it was confirmed up "
            "to " +
-           to_string(record.told) + ", and is at " + to_string(server.slot_confirmed) +
+           to_string(record.reported) + ", and is at " + to_string(server.slot_confirmed) +
            ". Changes between these are not kept for this pipeline";
   }
   return {};

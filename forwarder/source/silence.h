@@ -1,13 +1,12 @@
-// When a server that says nothing is asked whether it is still there, and when it is given up.
+// When to ask a silent server for a reply, and when to give up the connection.
 //
-// TCP notices a machine that is gone (keepalives, tcp_user_timeout); a proxy or a tunnel that has
-// lost its other side answers for it, and a server that hangs has a kernel that does not. An idle
-// server is silent, too: so it is asked, by a status update that wants a reply, after half of the
-// time that it would wait for us (wal_sender_timeout), and given up when it has not replied within
-// all of that. A server that was given up gets twice as long the next time, until it has sent data:
-// a server that is at work on a very large transaction is not to begin it again for ever.
+// TCP detects a lost machine (keepalives, tcp_user_timeout). It does not detect a server that
+// hangs, or one behind a proxy or tunnel that still answers. An idle server is silent too. So after
+// half of wal_sender_timeout we send a status update that requests a reply. Without a reply within
+// all of that timeout, we give up the connection. Each time we give up, the next wait doubles until
+// the server sends data. Otherwise a very large transaction could start again for ever.
 //
-// Pure: it is told what time it is. Owned by the source's thread.
+// Pure: callers pass the time. Owned by the source's thread.
 #pragma once
 
 #include <algorithm>
@@ -18,18 +17,18 @@ namespace walspout {
 
 class Silence {
  public:
-  // 0: the server waits for ever; that is too long for us.
+  // 0: the server has no limit; then kDefault applies.
   void server_timeout(Duration timeout) {
     patience_ = timeout > Duration::zero() ? timeout : kDefault;
   }
 
-  // The server was heard, or was not listened to: nothing can be said of the time before.
+  // The server sent something, or we did not read: the silence starts again.
   void broken(TimePoint now) {
     since_ = now;
     asked_ = false;
   }
 
-  // What was heard was more than a sign of life.
+  // The server sent data, not only a sign of life.
   void progress() { factor_ = 1; }
 
   bool should_ask(TimePoint now) const { return !asked_ && now >= since_ + patience_ / 2; }
@@ -39,12 +38,12 @@ class Silence {
     asked_at_ = now;
   }
 
-  // Whether the server is to be given up.
+  // Whether to give up the connection.
   bool is_over(TimePoint now) const { return asked_ && now >= asked_at_ + patience(); }
 
   void given_up() { factor_ = std::min(factor_ * 2, kMostFactor); }
 
-  // When to look again.
+  // When to check again.
   TimePoint next() const { return asked_ ? asked_at_ + patience() : since_ + patience_ / 2; }
 
   TimePoint since() const { return since_; }

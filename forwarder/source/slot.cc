@@ -13,7 +13,7 @@ namespace walspout {
 namespace {
 
 constexpr std::string_view kObjectInUse = "55006";
-constexpr std::string_view kFirstTimeline = "1";  // which has no history
+constexpr std::string_view kFirstTimeline = "1";  // has no history file
 constexpr size_t kUntold = 1000;
 constexpr Duration kFollow = std::chrono::seconds(2);  // for an answer beside the stream
 
@@ -23,7 +23,7 @@ uint64_t number(const std::string& text) {
   return value;
 }
 
-// Whether two configurations ask for the same transactions.
+// Equal for two configurations that request the same transactions.
 std::string options(const SourceConfig& config) {
   std::string all = config.messages ? "messages " : "";
   for (const auto* list : {&config.publications, &config.message_prefixes}) {
@@ -47,19 +47,19 @@ Slot::Slot(const std::string& pipeline, const SourceConfig& config, std::optiona
       pulse_(pulse),
       options_(options(config)) {}
 
-Result<void> Slot::recall() {
+Result<void> Slot::read_record() {
   if (!state_) return {};
   Result<std::optional<SlotRecord>> known = state_->read(config_.slot);
   if (!known) return Failure(std::move(known.error()));
   record_ = *known;
-  // What came with other options need not come again.
+  // With other options the server need not send that transaction again.
   if (record_ && record_->options != options_) record_->last = {};
   return {};
 }
 
-Result<ServerState> Slot::meet(Connection& connection) const {
+Result<ServerState> Slot::identify_server(Connection& connection) const {
   const TimePoint deadline = Clock::now() + answer_;
-  pulse_.back_by(deadline);
+  pulse_.set_return_time(deadline);
   ServerState state;
   auto started = connection.query("SELECT pg_catalog.pg_postmaster_start_time()", deadline);
   if (!started) return Failure(std::move(started.error().error));
@@ -71,7 +71,7 @@ Result<ServerState> Slot::meet(Connection& connection) const {
 
 Result<ServerState> Slot::look(Connection& connection) {
   TimePoint deadline = Clock::now() + answer_;
-  pulse_.back_by(deadline);
+  pulse_.set_return_time(deadline);
   ServerState state;
   auto timeout = connection.query(
       "SELECT setting FROM pg_catalog.pg_settings WHERE name = 'wal_sender_timeout'", deadline);
@@ -84,7 +84,7 @@ Result<ServerState> Slot::look(Connection& connection) {
         "pg_catalog.pg_is_in_recovery(), EXISTS (SELECT FROM pg_catalog.pg_stat_replication "
         "WHERE pid = active_pid AND state IS DISTINCT FROM 'startup'), "
         "pg_catalog.pg_postmaster_start_time(), "
-        // Columns that older servers do not have.
+        // Older servers lack these columns.
         "pg_catalog.to_jsonb(s) ->> 'failover', pg_catalog.to_jsonb(s) ->> 'invalidation_reason', "
         "pg_catalog.to_jsonb(s) ->> 'conflicting' "
         "FROM pg_catalog.pg_replication_slots s WHERE slot_name = " +
@@ -96,7 +96,7 @@ Result<ServerState> Slot::look(Connection& connection) {
         return fatal("slot \"" + config_.slot +
                          "\" is gone: somebody dropped it, or the server was restored or upgraded "
                          "without it. What was delivered reaches " +
-                         to_string(record_->told) +
+                         to_string(record_->reported) +
                          "; changes after that are not kept for this pipeline. " + how_to_go_on(),
                      connection.endpoint());
       }
@@ -109,7 +109,7 @@ Result<ServerState> Slot::look(Connection& connection) {
     const bool being_made = !text(slot, 1).empty() && text(slot, 3) != "lost" && !slot[4];
     if (being_made && record_) {
       return fatal("slot \"" + config_.slot + "\" is being re-created by process " + text(slot, 5) +
-                       ": it was confirmed up to " + to_string(record_->told) +
+                       ": it was confirmed up to " + to_string(record_->reported) +
                        "; changes after that are not kept for this pipeline. " + how_to_go_on(),
                    connection.endpoint());
     }
@@ -121,8 +121,8 @@ Result<ServerState> Slot::look(Connection& connection) {
           connection.endpoint());
     }
     if (text(slot, 1) != text(slot, 2)) {
-      return fatal("slot \"" + config_.slot + "\" is one of database \"" + text(slot, 1) +
-                       "\": connect to that, or choose another name for `slot`",
+      return fatal("slot \"" + config_.slot + "\" belongs to database \"" + text(slot, 1) +
+                       "\": connect to that database, or choose another name for `slot`",
                    connection.endpoint());
     }
     if (text(slot, 3) == "lost") {
@@ -139,13 +139,13 @@ Result<ServerState> Slot::look(Connection& connection) {
     state.in_recovery = text(slot, 6) == "t";
     state.slot_streamed = text(slot, 7) == "t";
     state.started = text(slot, 8);
-    // Asked after the slot was seen free: whatever another reader has delivered is before this
+    // Asked after the slot was seen free, so all that another reader delivered is before this
     // position.
     Result<void> identified = identify(connection, state, deadline);
     if (!identified) return Failure(std::move(identified.error()));
     return state;
   }
-  return retry("slot \"" + config_.slot + "\" is gone as soon as it was made");
+  return retry("slot \"" + config_.slot + "\" is gone right after it was created");
 }
 
 Result<void> Slot::identify(Connection& connection, ServerState& state, TimePoint deadline) {
@@ -158,7 +158,7 @@ Result<void> Slot::identify(Connection& connection, ServerState& state, TimePoin
   }
   if (state.timeline == kFirstTimeline) return {};
   auto history = connection.query("TIMELINE_HISTORY " + state.timeline, deadline);
-  // The server may have lost it.
+  // The server may have lost the file.
   if (!history && !connection.is_usable()) {
     return Failure(std::move(history.error().error));
   }
@@ -169,7 +169,7 @@ Result<void> Slot::identify(Connection& connection, ServerState& state, TimePoin
 Result<void> Slot::look_for_gap(Connection& connection, const ServerState& server,
                                 Lsn received) const {
   if (!record_) return {};
-  const Lsn reached = std::max(record_->told, received);
+  const Lsn reached = std::max(record_->reported, received);
   if (server.in_recovery && server.system == record_->system && server.wal_end < reached) {
     return retry("the standby has not replayed yet what was delivered: it is at " +
                      to_string(server.wal_end) + ", and that reaches " + to_string(reached),
@@ -180,14 +180,14 @@ Result<void> Slot::look_for_gap(Connection& connection, const ServerState& serve
   here.began = began_at(server, server.timeline);
   std::string why;
   if (!still_runs(server, record_->system, record_->timeline, started_)) {
-    // Of what a standby sent last the timeline is not known.
-    const Lsn known = std::max(record_->told, std::min(received, followed()));
+    // The timeline of a standby's last data is not known.
+    const Lsn known = std::max(record_->reported, std::min(received, followed()));
     why = gap(*record_, known, server, shared_);
   }
   if (why.empty()) why = gap(here, reached, server, shared_);
   if (why.empty()) return {};
   if (server.system != record_->system) {
-    why += ". If pg_upgrade made it of the old one: walspout adopt CONFIG";
+    why += ". If pg_upgrade made it from the old one: walspout adopt CONFIG";
   }
   return fatal("slot \"" + config_.slot + "\": " + why + ". " + how_to_go_on(),
                connection.endpoint());
@@ -196,19 +196,19 @@ Result<void> Slot::look_for_gap(Connection& connection, const ServerState& serve
 std::string Slot::how_to_go_on() const {
   return "Bring the receivers in line with the database, then " +
          (state_ ? "remove " + state_->path() + " and start again" : std::string("start again")) +
-         ": it will go on where the slot is, or with a new one";
+         ": it will continue at the slot's position, or with a new slot";
 }
 
 void Slot::begin(const ServerState& server, Lsn start) {
   const Received last = last_.lsn ? last_ : record_ ? record_->last : Received{};
   expected_ = ExpectedTransaction(last, start, server.slot_confirmed);
-  Lsn told = server.slot_confirmed;
+  Lsn reported = server.slot_confirmed;
   if (record_ && record_->system == server.system && record_->timeline == server.timeline) {
-    told = std::max(told, record_->told);
+    reported = std::max(reported, record_->reported);
   }
   record_ = SlotRecord{server.system,
                        server.timeline,
-                       told,
+                       reported,
                        began_at(server, server.timeline),
                        record_ ? record_->last : Received{},
                        options_};
@@ -216,13 +216,13 @@ void Slot::begin(const ServerState& server, Lsn start) {
   made_ = false;
   started_ = server.started;
   standby_ = server.in_recovery;
-  followed_ = told;
+  followed_ = reported;
   keep();
 }
 
 Result<void> Slot::follow(Connection& beside, int process, Lsn received) {
   const TimePoint deadline = Clock::now() + kFollow;
-  // In this order: a server that is no standby any more stays on the timeline that it is on.
+  // The order matters: a server that is no longer a standby stays on its timeline.
   auto asked = beside.query(
       "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.pg_postmaster_start_time(), "
       "(SELECT active_pid FROM pg_catalog.pg_replication_slots WHERE slot_name = " +
@@ -249,40 +249,40 @@ Result<void> Slot::follow(Connection& beside, int process, Lsn received) {
   return {};
 }
 
-Result<void> Slot::comes(Lsn commit) const {
+Result<void> Slot::check_partial(Lsn commit) const {
   if (expected_.lsn() && commit > expected_.lsn()) return other_log(expected_.lsn());
   return {};
 }
 
-Result<void> Slot::came(const Commit& commit) {
+Result<void> Slot::check_complete(const Commit& commit) {
   const Received transaction{commit.lsn, commit.end_lsn, commit.time};
-  if (!expected_.came(transaction)) return other_log(expected_.lsn());
-  if (!commit.time) return {};  // a message of its own
+  if (!expected_.check_complete(transaction)) return other_log(expected_.lsn());
+  if (!commit.time) return {};  // a non-transactional message
   last_ = transaction;
-  while (!untold_.empty() && untold_.back().lsn >= last_.lsn) untold_.pop_back();
-  // Of very many the oldest will do for now, and the last.
-  if (untold_.size() >= kUntold) untold_.pop_back();
-  untold_.push_back(last_);
+  while (!unreported_.empty() && unreported_.back().lsn >= last_.lsn) unreported_.pop_back();
+  // If there are very many, the oldest and the last are enough.
+  if (unreported_.size() >= kUntold) unreported_.pop_back();
+  unreported_.push_back(last_);
   return {};
 }
 
-Result<void> Slot::sent(Lsn sent) const {
-  if (!expected_.sent(sent)) return other_log(expected_.lsn());
+Result<void> Slot::check_sent(Lsn sent) const {
+  if (!expected_.check_sent(sent)) return other_log(expected_.lsn());
   return {};
 }
 
 Failure Slot::other_log(Lsn lsn) const {
   return fatal("slot \"" + config_.slot + "\": the transaction at " + to_string(lsn) +
-               " was delivered, and is not in this server's log: it was restored from a backup, "
-               "and has gone on since. Changes were delivered that it does not have. " +
+               " was delivered, and is not in this server's WAL: it was restored from a backup, "
+               "and has continued since. It lacks changes that were delivered. " +
                how_to_go_on());
 }
 
-void Slot::tell(Lsn confirmed) {
-  if (confirmed <= record_->told) return;
-  record_->told = confirmed;
-  for (; !untold_.empty() && untold_.front().end <= confirmed; untold_.pop_front()) {
-    record_->last = untold_.front();
+void Slot::save_reported(Lsn confirmed) {
+  if (confirmed <= record_->reported) return;
+  record_->reported = confirmed;
+  for (; !unreported_.empty() && unreported_.front().end <= confirmed; unreported_.pop_front()) {
+    record_->last = unreported_.front();
   }
   keep();
 }
@@ -315,7 +315,7 @@ Result<void> Slot::keep_on_standbys(Connection& connection, const ServerState& s
       return {};
     }
     if (!connection.is_usable()) return Failure(std::move(altered.error().error));
-    // The attempt to stream will say so.
+    // The attempt to stream will report that.
     if (altered.error().sqlstate == kObjectInUse) return {};
     why = altered.error().error.message();
   }
@@ -326,10 +326,10 @@ Result<void> Slot::keep_on_standbys(Connection& connection, const ServerState& s
   return {};
 }
 
-// The plugin rejects to stream without them, and then the slot would keep the server's log.
+// Without them the plugin refuses to stream, and the slot would retain WAL.
 Result<void> Slot::find_publications(Connection& connection) {
   std::string wanted;
-  if (!config_.tables.empty()) return {};  // it is made before the slot
+  if (!config_.tables.empty()) return {};  // it is created before the slot
   for (const std::string& name : config_.publications) {
     wanted += (wanted.empty() ? "" : ", ") + Connection::quote_literal(name);
   }
@@ -357,7 +357,7 @@ void Slot::remove_unread(Connection& connection) {
         {{"pipeline", pipeline_}, {"slot", config_.slot}});
     return;
   }
-  log(LogLevel::kWarn, "the slot that was just made stays, and keeps the server's log",
+  log(LogLevel::kWarn, "the slot that was just made stays, and retains WAL",
       {{"pipeline", pipeline_},
        {"slot", config_.slot},
        {"error", dropped.error().error.message()}});
@@ -384,14 +384,14 @@ Result<void> Slot::create(Connection& connection) {
                            " LOGICAL walspout " + (exports ? "" : "NO") + "EXPORT_SNAPSHOT",
                        TimePoint::max());
   waits.reset();
-  if (!created) return in("could not make the slot", std::move(created.error().error));
+  if (!created) return with_prefix("could not make the slot", std::move(created.error().error));
   made_ = true;
   if (exports) {
     const Row row = created->empty() ? Row{} : created->front();
     Result<void> used = use_snapshot_(text(row, 2), parse_lsn(text(row, 1)).value_or(Lsn{}));
     if (!used) {
       remove_unread(connection);
-      return in("the snapshot of the slot could not be used", std::move(used.error()));
+      return with_prefix("the snapshot of the slot could not be used", std::move(used.error()));
     }
   }
   log(LogLevel::kInfo, "made the slot", {{"pipeline", pipeline_}, {"slot", config_.slot}});

@@ -1,8 +1,8 @@
-// A slot as the server shows it, and what is known of it from before: whether what it would send
-// next follows what was delivered.
+// A slot as the server shows it, and our record of its past. Together they tell whether the stream
+// would follow what was delivered.
 //
-// What is known is the record of what the server was told last, which is kept over restarts where
-// there is a state file (source/state_file.h). Owned by the source's thread.
+// The record has the position last reported to the server. A state file keeps it over restarts
+// (source/state_file.h). Owned by the source's thread.
 #pragma once
 
 #include <deque>
@@ -22,7 +22,7 @@
 
 namespace walspout {
 
-// The sequence of events that a slot sends, as sinks know it (SourceState).
+// Identifies a slot's sequence of events for sinks (SourceState).
 inline std::string source_identity(const std::string& system, const std::string& slot,
                                    const std::string& database) {
   return system.empty() ? "" : system + " " + slot + " " + database;
@@ -30,89 +30,93 @@ inline std::string source_identity(const std::string& system, const std::string&
 
 class Slot {
  public:
-  // `answer`: how long the server may take to answer. All are outlived by what they refer to.
+  // `answer`: how long the server may take to answer. All arguments outlive this object.
   Slot(const std::string& pipeline, const SourceConfig& config, std::optional<StateFile> state,
        Duration answer, Pulse& pulse);
 
-  // What is done before the slot is made. An error: it is not made now.
+  // `prepare` is called before the slot is created. Error: the slot is not created now.
   void before_making(std::function<Result<void>(Connection&)> prepare) {
     prepare_ = std::move(prepare);
   }
 
-  // Whether the slot is made with a snapshot, and what is done with that: its name, and where the
-  // slot begins. An error: the slot is dropped again.
+  // `wanted`: whether to create the slot with a snapshot. `use` gets the snapshot's name and the
+  // slot's first position. Error: the slot is dropped again.
   void with_snapshot(std::function<bool()> wanted,
                      std::function<Result<void>(const std::string&, Lsn)> use) {
     wants_snapshot_ = std::move(wanted);
     use_snapshot_ = std::move(use);
   }
 
-  // Reads the record that is kept. Once, before all else.
-  Result<void> recall();
+  // Reads the saved record. Call it once, before everything else.
+  Result<void> read_record();
 
-  // What the server says of itself, and nothing of the slot.
-  Result<ServerState> meet(Connection& connection) const;
+  // Asks the server about itself, not about the slot.
+  Result<ServerState> identify_server(Connection& connection) const;
 
-  // What the server says of itself and of the slot. Makes the slot if it is missing and there never
-  // was one. kFatal: the slot is lost, gone, or not ours.
+  // Asks the server about itself and the slot. Creates the slot if it is missing and never existed.
+  // kFatal: the slot is lost, gone, or not ours.
   Result<ServerState> look(Connection& connection);
 
-  // Makes the slot, which is free, one that standbys keep, if the configuration asks for that. Says
-  // in the log why if it cannot. Fails if the connection does.
+  // Makes the slot a failover slot if the configuration says so. The slot must be free. Logs why if
+  // it cannot. Fails only if the connection fails.
   Result<void> keep_on_standbys(Connection& connection, const ServerState& server);
 
-  // It cannot be streamed, and that does not pass: drops the slot if look() has made it.
+  // For a slot that can never be streamed: drops the slot if look() has created it.
   void remove_unread(Connection& connection);
 
-  // Which server it is, how far its log reaches, and the history of that.
+  // Asks which server it is, how far its WAL reaches, and for its timeline history.
   static Result<void> identify(Connection& connection, ServerState& state, TimePoint deadline);
 
-  // Fails if what this server would send next does not follow what was delivered. `received`: what
-  // was received completely, by this process. What a standby sent that was not followed since is
-  // judged by the transaction that came last: see came().
+  // Fails if this server's stream would not follow what was delivered. `received`: the end of what
+  // this process received completely. For what a standby sent since follow() succeeded, received
+  // transactions are checked instead: see check_complete().
   Result<void> look_for_gap(Connection& connection, const ServerState& server, Lsn received) const;
 
-  // Somebody else was seen to stream the slot: it may be ahead of the record by good right.
+  // Another process streamed the slot, so the slot may rightly be ahead of the record.
   void shared() { shared_ = true; }
 
-  // We stream it now, from `start`, or where it is if that is later: nothing else moves it.
+  // We stream the slot now, from `start` or its own position, whichever is later. Nothing else
+  // moves it.
   void begin(const ServerState& server, Lsn start);
 
-  // How far the timeline is known of what came. A standby that is promoted goes on with the stream,
-  // on another timeline: positions of after that must not be told as those of the old one.
+  // Up to this position the timeline of received data is known. A promoted standby continues the
+  // stream on another timeline. Positions after the promotion must not be reported as positions of
+  // the old timeline.
   Lsn followed() const { return standby_ ? followed_ : Lsn{UINT64_MAX}; }
 
-  // Asks a standby that streams, by its `process`, on a connection beside the stream which timeline
-  // it is on now. Whatever came up to `received` came before, and so is of its history. Fails if
-  // that is not known now.
+  // Asks a streaming standby which timeline it is on now, on a connection beside the stream.
+  // `process`: its walsender. Data up to `received` arrived before, so it belongs to this history.
+  // Fails if the timeline cannot be found out now.
   Result<void> follow(Connection& beside, int process, Lsn received);
 
-  // The timeline of what came.
+  // The timeline of received data.
   const std::string& timeline() const { return record_->timeline; }
 
-  // A part of the transaction came that is committed there. Fails if another one has to come first.
-  Result<void> comes(Lsn commit) const;
+  // A part of the transaction committed at `commit` was received. Fails if another transaction
+  // should have come first.
+  Result<void> check_partial(Lsn commit) const;
 
-  // A transaction came, complete. Fails if it should have been another one.
-  Result<void> came(const Commit& commit);
+  // A complete transaction was received. Fails if another transaction was expected.
+  Result<void> check_complete(const Commit& commit);
 
-  // Whatever there was before this position has come.
-  Result<void> sent(Lsn sent) const;
+  // Everything before this position was received. Fails if the expected transaction was not among
+  // it.
+  Result<void> check_sent(Lsn sent) const;
 
-  // Whether what came follows what was delivered, as far as can be told.
+  // Whether the expected transaction was received, or none is expected.
   bool settled() const { return !expected_.lsn(); }
 
-  // The server was told at most this position, by this process or those before it. 0: unknown.
-  Lsn told() const { return record_ ? record_->told : Lsn{}; }
+  // The highest position reported to the server, by this or an earlier process. 0: unknown.
+  Lsn reported() const { return record_ ? record_->reported : Lsn{}; }
 
-  // The log is not the one that was received, at this position.
+  // The error: at this position the WAL is not the one that was received.
   Failure other_log(Lsn lsn) const;
 
-  // The transaction that came last.
+  // The last transaction received.
   Lsn last() const { return last_.lsn; }
 
-  // The server is about to be told this position. Returns when that is on disk.
-  void tell(Lsn confirmed);
+  // Saves a position that is about to be reported to the server. Returns when it is on disk.
+  void save_reported(Lsn confirmed);
 
  private:
   Result<void> create(Connection& connection);
@@ -129,16 +133,16 @@ class Slot {
   std::function<Result<void>(Connection&)> prepare_;
   std::function<bool()> wants_snapshot_;
   std::function<Result<void>(const std::string&, Lsn)> use_snapshot_;
-  std::optional<SlotRecord> record_;  // none: the slot is believed
+  std::optional<SlotRecord> record_;  // none: the slot is trusted
   Received last_;
-  std::deque<Received> untold_;  // some of those behind what the server was told, oldest first
+  std::deque<Received> unreported_;  // some transactions behind the reported position, oldest first
   ExpectedTransaction expected_;
-  std::string started_;   // when the server was that streams, or did last
-  bool standby_ = false;  // it is one, or was when it was asked last
+  std::string started_;   // start time of the last server that streamed
+  bool standby_ = false;  // whether that server was a standby at the last answer
   Lsn followed_;
-  bool shared_ = false;   // somebody else streamed the slot after record_
-  bool made_ = false;     // by us, and not streamed since
-  std::string failover_;  // true, false; empty: the server does not know it
+  bool shared_ = false;   // another process streamed the slot after record_
+  bool made_ = false;     // we created the slot, and have not streamed it since
+  std::string failover_;  // true, false; empty: the server is too old
   bool unkept_said_ = false;
   bool no_failover_said_ = false;
 };

@@ -15,10 +15,10 @@ namespace {
 constexpr Duration kFirst = std::chrono::seconds(1);
 constexpr Duration kInterval = std::chrono::seconds(5);
 constexpr Duration kPatience = std::chrono::seconds(5);
-constexpr size_t kNamed = 3;  // of the transactions
+constexpr size_t kNamed = 3;  // transactions that are named
 
-// The process 0 stands for a prepared transaction. Of sessions of other roles the server may tell
-// no more than the process.
+// Process 0 stands for a prepared transaction. For sessions of other roles the server may show only
+// the process.
 std::string question(int process) {
   return "SELECT b.pid, a.application_name, a.usename, a.xact_start::pg_catalog.text, "
          "pg_catalog.pg_is_in_recovery() FROM (SELECT true) one LEFT JOIN "
@@ -50,7 +50,7 @@ SlotWait::SlotWait(const Connection& maker, const Secret& dsn, Say say)
       }
     });
   } catch (const std::system_error&) {
-    // Then nothing is said.
+    // Without the thread nothing is reported.
   }
 }
 
@@ -79,7 +79,7 @@ void SlotWait::run() {
   }
 }
 
-// Empty: not known, or nothing now.
+// Empty: unknown, or the slot waits for nothing now.
 std::string SlotWait::look() {
   auto connection =
       Connection::open_at(server_, dsn_, Connection::Mode::kOrdinary, Clock::now() + kPatience,

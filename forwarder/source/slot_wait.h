@@ -1,5 +1,5 @@
-// Says what the making of a slot waits for: transactions that are open. The server says nothing of
-// it to the connection that makes the slot, so the server is asked beside it.
+// Reports the open transactions that the creation of a slot waits for. The connection that creates
+// the slot does not learn them, so another connection asks the server.
 #pragma once
 
 #include <atomic>
@@ -16,13 +16,13 @@ namespace walspout {
 
 class SlotWait {
  public:
-  // Called on a thread of its own, when there is something to say, and when it changes: "the open
-  // transaction of process 4711 (psql, role alice), since 2026-11-27 03:00:00+00".
+  // Called on a separate thread with a new text: "the open transaction of process 4711 (psql, role
+  // alice), since 2026-11-27 03:00:00+00".
   using Say = std::function<void(const std::string& what)>;
 
-  // `maker` is about to make a slot. Nothing is asked within the first second.
+  // `maker` is about to create a slot. The first query comes after one second.
   SlotWait(const Connection& maker, const Secret& dsn, Say say);
-  ~SlotWait();  // the slot is made
+  ~SlotWait();  // call it when the slot is created
   SlotWait(const SlotWait&) = delete;
   SlotWait& operator=(const SlotWait&) = delete;
 

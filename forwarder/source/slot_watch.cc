@@ -15,12 +15,12 @@ namespace walspout {
 
 namespace {
 
-constexpr Duration kInterval = std::chrono::seconds(10);  // between looks
+constexpr Duration kInterval = std::chrono::seconds(10);  // between queries
 constexpr Duration kNotYet = std::chrono::milliseconds(200);
 constexpr Duration kConnect = std::chrono::seconds(5);
 constexpr Duration kAnswer = std::chrono::seconds(5);
 
-// Nothing: the server says NULL, or what no limit stands for.
+// Nothing: the value is NULL, so there is no limit.
 std::optional<uint64_t> amount(const Row& row, size_t i) {
   const std::string digits = text(row, i);
   if (digits.empty()) return std::nullopt;
@@ -29,7 +29,7 @@ std::optional<uint64_t> amount(const Row& row, size_t i) {
   return static_cast<uint64_t>(std::max<int64_t>(0, value));
 }
 
-// A slot keeps as much as wal_keep_size in any case.
+// A slot retains at least wal_keep_size in any case.
 std::string question(const std::string& slot) {
   return "SELECT s.wal_status, s.active_pid, "
          "CASE WHEN pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_last_wal_replay_lsn() "
@@ -55,7 +55,7 @@ void SlotWatch::start() {
       try {
         run();
       } catch (const std::exception& error) {
-        log(LogLevel::kError, "the slot is not looked at any more, a library threw",
+        log(LogLevel::kError, "the slot is no longer watched: a library threw",
             {{"pipeline", pipeline_}, {"error", error.what()}});
       }
     });
@@ -79,7 +79,7 @@ void SlotWatch::wait(Duration time) {
 
 void SlotWatch::run() {
   while (!stop_) {
-    // Without a stream it is not known which server has the slot.
+    // Without a stream we do not know which server has the slot.
     if (stats_.state != SourcePhase::kStreaming) {
       wait(kNotYet);
       continue;
@@ -106,7 +106,7 @@ Result<void> SlotWatch::look() {
   if (!connection) return Failure(std::move(connection.error()));
   auto rows = connection->query(question(slot_), Clock::now() + kAnswer);
   if (!rows) return Failure(std::move(rows.error().error));
-  // Behind one address there may be several servers, each with a slot of that name.
+  // One address may lead to several servers, each with a slot of that name.
   const Row row = rows->empty() ? Row{} : rows->front();
   if (text(row, 1) != std::to_string(server.process)) return {};
   stats_.retained.set({Clock::now(), text(row, 0), amount(row, 2), amount(row, 3), amount(row, 4)});

@@ -1,8 +1,8 @@
-// How much WAL the slot makes the server keep, and how much it may: asked from time to time, beside
-// the stream, on a thread and a connection of its own. So the stream waits for nothing.
+// Asks at intervals how much WAL the slot retains, and how much it may retain. It uses its own
+// thread and connection, so the stream does not wait.
 //
-// A connection is made for each look. An ordinary connection that stays would hold up a smart
-// shutdown, and a replication connection that stays would take one of max_wal_senders.
+// Each query makes a new connection. A permanent ordinary connection would hold up a smart
+// shutdown, and a permanent replication connection would take one of max_wal_senders.
 #pragma once
 
 #include <atomic>
@@ -19,7 +19,7 @@ namespace walspout {
 
 class SlotWatch {
  public:
-  // The statistics outlive it. What is found is set in them.
+  // The results go into `stats`, which outlives this object.
   SlotWatch(std::string pipeline, const SourceConfig& config, SourceStats& stats);
   ~SlotWatch() { stop(); }
   SlotWatch(const SlotWatch&) = delete;

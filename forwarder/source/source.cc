@@ -12,15 +12,14 @@ namespace {
 
 constexpr std::string_view kObjectInUse = "55006";
 constexpr std::string_view kSyntaxError = "42601";
-constexpr std::string_view kDataException = "22";  // the class: a value of an option, or its text
+constexpr std::string_view kDataException = "22";  // SQLSTATE class: an invalid option
 constexpr Duration kGoodbye = std::chrono::seconds(2);
-constexpr Duration kStale = std::chrono::milliseconds(400);  // less than a takeover takes
+constexpr Duration kStale = std::chrono::milliseconds(400);  // shorter than a takeover
 constexpr Duration kWell = std::chrono::minutes(1);
 constexpr int kUnanswered = 3;
-constexpr Duration kResolve = std::chrono::minutes(2);  // what libc may take to look up a name
+constexpr Duration kResolve = std::chrono::minutes(2);  // libc may take so long for a name
 
-// Small messages are handed over together, up to about this size: what is handed over is also what
-// is freed at once.
+// Small messages are handed over together, up to about this size. They are also freed together.
 constexpr size_t kChunkBytes = 64 * 1024;
 
 }  // namespace
@@ -72,7 +71,7 @@ Result<void> Source::run() {
 }
 
 Result<void> Source::run_until_stopped() {
-  if (Result<void> recalled = slot_.recall(); !recalled) {
+  if (Result<void> recalled = slot_.read_record(); !recalled) {
     stats_.last_error.set(recalled.error().message());
     return recalled;
   }
@@ -99,18 +98,18 @@ Result<void> Source::run_until_stopped() {
   return {};
 }
 
-// Whether a connection that was made then was no failed attempt, though nothing new has come.
+// Whether a connection made at `since` counts as success, even without new data.
 bool Source::has_gone_well(TimePoint since) const {
   return caught_up_ && Clock::now() - since > std::min<Duration>(timing_.reconnect.max, kWell);
 }
 
-// Whether the file of the DSN has been changed, and names another place than the one that was
-// streamed from last.
+// Whether the DSN's file was changed, and names another server than the one streamed from last.
 bool Source::leads_elsewhere() const {
   return received_.any && !config_.dsn.file().empty() && Place::of(config_.dsn) != place_;
 }
 
-// What stops a pipeline may here be a slip in that file: everything is as it was when the file is.
+// An error that would stop the pipeline may be a mistake in that file. Then it only has to be
+// retried until the file is fixed.
 Error Source::refused_dsn(Error error) const {
   error.kind = ErrorKind::kRetry;
   error.blamed = Scope::kConfiguration;
@@ -126,18 +125,19 @@ Result<void> Source::stream_once() {
   caught_up_ = false;
   Result<Connection> connection = connect();
   if (!connection) {
-    // A way to the server that was good, and leads elsewhere now, may be repaired.
+    // The DSN worked before, so an operator may fix the path to the server.
     if (received_.any) connection.error().kind = ErrorKind::kRetry;
     return Failure(std::move(connection.error()));
   }
 
-  // Before the slot is made: another pipeline that finds it being made would wait for it.
-  const Result<ServerState> met = slot_.meet(*connection);
+  // Claim before the slot is created: another pipeline that finds it half created would wait for
+  // it.
+  const Result<ServerState> met = slot_.identify_server(*connection);
   if (!met) return Failure(met.error());
   if (Result<void> claimed = claim(*connection, *met); !claimed) return claimed;
 
-  // The reader that holds the slot may hold it for long; the connection is kept, so as to be quick.
-  // Each attempt looks at the slot again: it moves while somebody else streams it.
+  // Another reader may hold the slot for long. We keep the connection to take over quickly. Each
+  // attempt looks at the slot again, because the slot moves while another process streams it.
   ServerState server;
   Resume from;
   while (!stopping()) {
@@ -153,7 +153,7 @@ Result<void> Source::stream_once() {
     received_.end = acks_.received_end();
     received_.last = slot_.last();
     if (received_.any) received_.timeline = slot_.timeline();
-    received_.told = slot_.told();
+    received_.reported = slot_.reported();
     from = resume(received_, server);
     // A failing attempt would put an error into the server's log each time.
     if (server.slot_user.empty()) {
@@ -172,7 +172,7 @@ Result<void> Source::stream_once() {
       if (!in_use) return started;
       server.slot_user = "somebody else";
     }
-    // Not our own process of before, which has not noticed yet that we are gone.
+    // Our own previous walsender does not count; it may not know yet that we are gone.
     if (server.slot_streamed && server.slot_user != streamed_by_) slot_.shared();
     stats_.state = SourcePhase::kWaiting;
     stats_.last_error.set("slot \"" + config_.slot + "\" is active for PID " + server.slot_user);
@@ -181,7 +181,7 @@ Result<void> Source::stream_once() {
           {{"pipeline", pipeline_}, {"slot", config_.slot}, {"active_pid", server.slot_user}});
       waiting_said_ = true;
     }
-    caught_up_ = true;  // it waits for its turn
+    caught_up_ = true;  // waiting for the slot is no failure
     pause(timing_.slot_in_use);
   }
   if (stopping()) return {};
@@ -206,30 +206,31 @@ Result<void> Source::stream_once() {
   return ended;
 }
 
-// Another pipeline of this process that has the slot is no forwarder to take over from: it has
-// sinks of its own, and ours would miss what they got.
+// Another pipeline of this process with this slot is no forwarder to take over from. It has other
+// sinks, and ours would miss what those got.
 Result<void> Source::claim(const Connection& connection, const ServerState& server) {
   const std::string other = claim_.take(server, config_.slot);
   if (other.empty()) return {};
   const std::string what = slot_is_claimed(config_.slot, other) + ": " + kOnePipeline;
-  // A way to the server that was good may be repaired. What a file leads to is said with its name.
+  // The DSN worked before, so an operator may fix the path to the server. If the DSN's file was
+  // changed, refused_dsn() names the file.
   if (received_.any && !leads_elsewhere()) return retry(what, connection.endpoint());
   return misconfigured(what, connection.endpoint());
 }
 
-// Another reader may have had the slot between the look at it and the start, if we were stopped
-// in between: then what is known of the slot is old.
+// If this process was suspended between look() and start(), another reader may have used the slot
+// meanwhile. Then our knowledge of the slot is stale.
 Result<void> Source::check_start(const Connection& connection, const ServerState& server,
                                  TimePoint looked) {
   if (boot_time() - looked < kStale) return {};
   auto slot = look_aside(connection);
   aside_.close();
-  // Without an answer nothing can be said: a server may be that slow.
+  // No answer proves nothing: the server may be slow.
   if (!slot || !*slot || (*slot)->confirmed == server.slot_confirmed) return {};
   return retry("the slot has moved meanwhile", connection.endpoint());
 }
 
-// The slot is ours. What was received before goes on from there, or is forgotten.
+// The slot is ours. Continues from what was received before, or forgets it.
 void Source::go_on(const Connection& connection, const ServerState& server, const Resume& from) {
   received_.any = true;
   received_.system = server.system;
@@ -261,12 +262,12 @@ StreamPosition Source::position() const {
   return at;
 }
 
-// The file of the DSN is looked at before each connection.
+// Reads the DSN's file again before each connect.
 void Source::renew_dsn() {
   Result<std::optional<Secret>> again = config_.dsn.reread();
   if (again && *again) {
     Result<void> good = Connection::check_dsn(**again);
-    if (!good) again = in("the new DSN cannot be used, the old one stays", good.error());
+    if (!good) again = with_prefix("the new DSN cannot be used, the old one stays", good.error());
     if (!good) again.error().where = config_.dsn.file();
   }
   if (!again) {
@@ -284,14 +285,14 @@ void Source::renew_dsn() {
 
 Result<Connection> Source::connect() {
   renew_dsn();
-  stats_.pulse.back_by(Clock::now() + kResolve + timing_.connect);
+  stats_.pulse.set_return_time(Clock::now() + kResolve + timing_.connect);
   return Connection::open(rendering_dsn(config_), Connection::Mode::kReplication,
                           Clock::now() + timing_.connect, wake_, [this] { return stopping(); });
 }
 
 Result<void> Source::start(Connection& connection, Lsn from, bool& in_use) {
   const TimePoint deadline = Clock::now() + timing_.answer;
-  stats_.pulse.back_by(deadline);
+  stats_.pulse.set_return_time(deadline);
   auto started = connection.start_streaming(start_replication(config_, from), deadline);
   if (started) return {};
   const std::string& sqlstate = started.error().sqlstate;
@@ -306,7 +307,7 @@ Result<void> Source::start(Connection& connection, Lsn from, bool& in_use) {
 
 Result<void> Source::stream(Connection& connection) {
   decoder_.reset(position());
-  // The server may have crashed and forgotten what it was told: it is told again at once.
+  // After a crash the server may have lost the reported position: report it again at once.
   feedback_.request();
   silence_.broken(Clock::now());
   stop_signs_.none();
@@ -347,14 +348,14 @@ Result<void> Source::stream(Connection& connection) {
           "nothing more is confirmed",
           connection.endpoint());
     }
-    // The socket does not tell of messages that are in the library's buffer already.
+    // The socket does not show messages that are already in the library's buffer.
     room = queue_.has_room() && !first;
     if (room ? more : reading_) continue;
     Duration nap = room ? pace_.read(std::exchange(messages_, 0), now) : Duration::zero();
     if (nap > Duration::zero()) {
       if (!connection.readable()) connection.wait(false, now + nap);
     } else {
-      TimePoint until = feedback_.wait_until(to_tell(), acks_.in_flight(), now);
+      TimePoint until = feedback_.wait_until(reportable_lsn(), acks_.in_flight(), now);
       if (must_follow()) until = std::min(until, follow_at_);
       if (asked_for_life_) until = std::min(until, *asked_for_life_ + timing_.sign);
       if (!room) until = std::min(until, look_at_);
@@ -367,8 +368,8 @@ Result<void> Source::stream(Connection& connection) {
   return {};
 }
 
-// Nothing is read: the server is asked on the side whether the slot is still ours, and wanted; also
-// how far its log reaches, which the stream does not tell now. An error if it is better to let go.
+// While nothing is read, another connection asks whether the slot is still ours and not at risk,
+// and how far the WAL reaches. Error: the slot should be released.
 Result<void> Source::watch(const Connection& connection) {
   if (reading_) {
     reading_ = false;
@@ -382,7 +383,7 @@ Result<void> Source::watch(const Connection& connection) {
   if (!due) return {};
   auto slot = look_aside(connection);
   if (!slot) {
-    return in(
+    return with_prefix(
         "nothing is read, as the sinks are behind, and the server may be stopping, as it rejects "
         "connections: releasing the slot",
         std::move(slot.error()));
@@ -390,8 +391,9 @@ Result<void> Source::watch(const Connection& connection) {
   look_at_ = Clock::now() + (aside_.socket() < 0 ? timing_.full_alone : timing_.full);
   if (!*slot) {
     if (++unanswered_ < kUnanswered) return {};
-    return retry("nothing is read, and the server does not answer elsewhere: releasing the slot",
-                 connection.endpoint());
+    return retry(
+        "nothing is read, and the server does not answer on another connection: releasing the slot",
+        connection.endpoint());
   }
   unanswered_ = 0;
   const std::string& status = (*slot)->wal_status;
@@ -400,9 +402,9 @@ Result<void> Source::watch(const Connection& connection) {
                connection.endpoint());
 }
 
-// A sink wants to know whether the slot is still ours, and the server says nothing. The stream is
-// asked first: answer() does that. A server that is at work on a large transaction may not reply
-// for long; then another process of it is asked.
+// A sink needs proof that the slot is still ours, and the server is silent. answer() first requests
+// a reply on the stream. A server that works on a large transaction may not reply for long. Then we
+// ask on another connection.
 Result<void> Source::show_life(const Connection& connection) {
   if (!queue_.fence().wanted()) {
     asked_for_life_.reset();
@@ -415,14 +417,14 @@ Result<void> Source::show_life(const Connection& connection) {
   }
   auto slot = look_aside(connection);
   asked_for_life_ = Clock::now();
-  if (!slot || !*slot) return {};  // the stream may still reply
+  if (!slot || !*slot) return {};  // a reply may still come on the stream
   return is_ours(connection, **slot);
 }
 
 Result<std::optional<SlotView>> Source::look_aside(const Connection& connection) {
   if (aside_.socket() < 0) renew_dsn();
   const Duration patience = timing_.full / 2;
-  stats_.pulse.back_by(Clock::now() + 2 * patience);
+  stats_.pulse.set_return_time(Clock::now() + 2 * patience);
   auto slot = aside_.look(connection, patience, [this] { return queue_.closed(); });
   aside_until_ = Clock::now() + timing_.aside;
   if (slot && *slot) stats_.server_lsn = std::max(stats_.server_lsn.load(), (*slot)->end.value);
@@ -431,13 +433,13 @@ Result<std::optional<SlotView>> Source::look_aside(const Connection& connection)
 
 Result<void> Source::is_ours(const Connection& connection, const SlotView& slot) {
   if (slot.user != streamed_by_) {
-    return retry("slot \"" + config_.slot + "\" is not ours any more", connection.endpoint());
+    return retry("slot \"" + config_.slot + "\" is no longer ours", connection.endpoint());
   }
   queue_.fence().heard(true);
   return {};
 }
 
-// Takes whatever has arrived, as long as there is room; whether there may be more in the buffer.
+// Takes what has arrived, while there is room. Returns whether the buffer may have more.
 Result<bool> Source::receive(Connection& connection) {
   Result<void> read = connection.read();
   if (!read) return Failure(std::move(read.error()));
@@ -479,7 +481,7 @@ Result<bool> Source::receive(Connection& connection) {
     stats_.server_lsn.store(
         std::max(stats_.server_lsn.load(std::memory_order_relaxed), message->server_lsn.value),
         std::memory_order_relaxed);
-    if (feedback_.due(to_tell()) <= Clock::now()) {
+    if (feedback_.due(reportable_lsn()) <= Clock::now()) {
       Result<void> answered = answer(connection, false);
       if (!answered) return Failure(std::move(answered.error()));
     }
@@ -494,20 +496,20 @@ Result<void> Source::take(Message message) {
   if (!decoded && decoder_.is_other_log()) return slot_.other_log(last_event_.lsn);
   if (!decoded) return decoded;
   for (size_t i = before; i < chunk_.commits.size(); i++) {
-    Result<void> whole = slot_.came(chunk_.commits[i]);
+    Result<void> whole = slot_.check_complete(chunk_.commits[i]);
     if (whole) continue;
-    chunk_ = {};  // it is no more delivered
+    chunk_ = {};  // the chunk is not delivered
     return whole;
   }
-  // A large transaction is handed over before its commit comes.
+  // A large transaction is handed over before its commit arrives.
   if (!chunk_.events.empty()) {
-    Result<void> due = slot_.comes(chunk_.events.back().lsn);
+    Result<void> due = slot_.check_partial(chunk_.events.back().lsn);
     if (!due) {
       chunk_ = {};
       return due;
     }
   }
-  // Nothing follows a mark in its message.
+  // A mark is the last frame that matters in its message.
   if (!chunk_.marks.empty()) {
     Mark mark = chunk_.marks.back();
     const std::string content(mark.content);
@@ -520,7 +522,7 @@ Result<void> Source::take(Message message) {
   return {};
 }
 
-// Rows that were read beside the stream come next.
+// Places the rows that were read beside the stream.
 void Source::place(const Mark& mark) {
   for (Chunk& chunk : observer_->mark(mark)) {
     const size_t events = chunk.events.size();
@@ -532,7 +534,7 @@ void Source::place(const Mark& mark) {
   observer_->placed(queue_.pushed());
 }
 
-// Places rows that come before all changes. Whether there are more of them.
+// Places rows that precede all changes. Returns whether more of them will follow.
 bool Source::place_first() {
   if (!observer_ || !observer_->is_first()) return false;
   while (queue_.has_room()) {
@@ -548,7 +550,7 @@ bool Source::place_first() {
   return observer_->is_first();
 }
 
-// Puts what was received into the queue, and takes note of the transactions in it.
+// Puts the received chunk into the queue, and records its transactions.
 void Source::hand_over() {
   if (chunk_.messages.empty()) return;
   stats_.messages.fetch_add(chunk_.messages.size(), std::memory_order_relaxed);
@@ -557,7 +559,7 @@ void Source::hand_over() {
   stats_.transactions.fetch_add(chunk_.commits.size(), std::memory_order_relaxed);
   uint64_t before = 0;
   for (const Commit& commit : chunk_.commits) {
-    // Lasting progress, which a part of a transaction is not: the whole comes again.
+    // Only a complete transaction is lasting progress: the server repeats an incomplete one.
     if (commit.end_lsn > acks_.received_end()) backoff_.reset();
     acks_.receive(commit.events_before - before);
     acks_.commit(commit.end_lsn);
@@ -582,17 +584,17 @@ void Source::hand_over() {
   }
 }
 
-// Sends a status update if one is due, or in any case.
+// Sends a status update if it is due, or if `now` is set.
 Result<void> Source::answer(Connection& connection, bool now) {
-  take_stock();
+  update_handled();
   TimePoint time = Clock::now();
-  // Back here when the next update is due, if not before.
-  stats_.pulse.back_by(time + timing_.feedback.silence);
+  // This function is called again when the next update is due, or earlier.
+  stats_.pulse.set_return_time(time + timing_.feedback.silence);
   const bool ask = silence_.should_ask(time);
   const bool ask_life = reading_ && queue_.fence().wanted() && !asked_for_life_;
   if (must_follow() && (now || follow_at_ <= time)) follow(connection);
-  if (!now && !ask && !ask_life && feedback_.due(to_tell()) > time) return {};
-  const Lsn confirmed = to_tell();
+  if (!now && !ask && !ask_life && feedback_.due(reportable_lsn()) > time) return {};
+  const Lsn confirmed = reportable_lsn();
   slot_.tell(confirmed);
   Result<void> sent = connection.send_status(acks_.received_end(), confirmed, ask || ask_life);
   if (!sent) return sent;
@@ -603,24 +605,24 @@ Result<void> Source::answer(Connection& connection, bool now) {
   return {};
 }
 
-// What the server may be told. A slot that may be another server's stays where it is: moved, it
-// would no longer show that.
-Lsn Source::to_tell() const {
+// The position that may be reported. If the server may be another one, the slot must not move: its
+// old position is the proof.
+Lsn Source::reportable_lsn() const {
   if (!slot_.settled()) return {};
   const Lsn hold = observer_ ? observer_->hold() : Lsn{};
   return std::min({acks_.confirmed(), slot_.followed(), hold ? hold : Lsn{UINT64_MAX}});
 }
 
-// Whether there is more to tell as soon as its timeline is known.
+// Whether a confirmed position waits only for its timeline to be known.
 bool Source::must_follow() const {
   return slot_.settled() && acks_.confirmed() > slot_.followed();
 }
 
-// Asks a standby on the side which timeline its stream has come to. What it has sent since it was
-// asked last is not confirmed before that. If it does not answer, the slot stays where it is.
+// Asks a standby on another connection which timeline its stream is on. Data since the last answer
+// is not confirmed before. Without an answer the slot does not move.
 void Source::follow(Connection& connection) {
   const TimePoint began = Clock::now();
-  stats_.pulse.back_by(began + 3 * kGoodbye);
+  stats_.pulse.set_return_time(began + 3 * kGoodbye);
   const Lsn received = std::max(acks_.received_end(), acks_.confirmed());
   Result<void> followed;
   if (!beside_) {
@@ -635,7 +637,7 @@ void Source::follow(Connection& connection) {
     }
   }
   if (beside_) followed = slot_.follow(*beside_, connection.server_process(), received);
-  // What is slow is not to take all of the time.
+  // Slow answers must not take all of the time.
   follow_at_ = Clock::now() + std::max(timing_.feedback.moved, 10 * (Clock::now() - began));
   const bool promoted = slot_.followed() > received;
   if (!followed || promoted) beside_.reset();
@@ -646,7 +648,7 @@ void Source::follow(Connection& connection) {
   unfollowed_said_ = !followed;
 }
 
-void Source::take_stock() {
+void Source::update_handled() {
   acks_.handled(queue_.handled());
   if (observer_) observer_->handled(queue_.handled());
   stats_.received_lsn.store(acks_.received_end().value, std::memory_order_relaxed);
@@ -655,7 +657,7 @@ void Source::take_stock() {
   }
 }
 
-// No more is read; the sinks finish what they have, and the server is told.
+// Reads nothing more. Waits while the sinks finish what they have, and confirms it.
 void Source::drain(Connection& connection) {
   queue_.announce(true);
   log(LogLevel::kInfo, "draining",
@@ -676,15 +678,15 @@ void Source::drain(Connection& connection) {
   if (!answer(connection, true)) return;
   log(LogLevel::kInfo, "stopped",
       {{"pipeline", pipeline_},
-       {"confirmed", to_string(feedback_.told())},
+       {"confirmed", to_string(feedback_.reported())},
        {"left", queue_.pushed() - queue_.handled()}});
   connection.finish_streaming(Clock::now() + kGoodbye);
 }
 
-// Sleeps, unless it is to stop, or to try again at once.
+// Sleeps until stop() or renew() is called.
 void Source::pause(Duration time) {
   TimePoint until = Clock::now() + time;
-  stats_.pulse.back_by(until);
+  stats_.pulse.set_return_time(until);
   while (!stopping() && !renew_.exchange(false) && Clock::now() < until) {
     pollfd fd{wake_.fd(), POLLIN, 0};
     auto left = std::chrono::ceil<Milliseconds>(until - Clock::now()).count();

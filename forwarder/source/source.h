@@ -1,10 +1,10 @@
 // The reading side of a pipeline: one thread that reads a slot and answers the server, whatever the
 // sinks do.
 //
-// It connects for ever: every failure but those that only an operator can fix leads to another
-// attempt. A slot that somebody else streams is waited for. What is received goes into the
-// queue; while that has no room nothing is read, and the server still gets its answers. The queue's
-// fence is open while the slot is streamed. A server that stops is let go.
+// It reconnects for ever, except after failures that only an operator can fix. It waits for a slot
+// that another process streams. Received chunks go into the queue. While the queue is full, nothing
+// is read, and the server still gets its answers. The queue's fence is open while the slot is
+// streamed. A stopping server gets its slot released.
 #pragma once
 
 #include <atomic>
@@ -40,27 +40,27 @@ struct SourceTiming {
   Duration slot_in_use = std::chrono::milliseconds(500);  // between attempts to get the slot
   Duration connect = std::chrono::seconds(10);
   Duration answer = std::chrono::seconds(30);
-  // While nothing is read: when the server is looked at first, how often it is asked whether it
-  // wants us gone, and how often if it has no connection to spare for that.
+  // While nothing is read: the time to the first look at the slot, and the interval between looks.
+  // `full_alone` is the interval if no replication connection is left for them.
   Duration unread = std::chrono::milliseconds(200);
   Duration full = std::chrono::seconds(5);
   Duration full_alone = std::chrono::seconds(1);
-  Duration aside = std::chrono::minutes(1);        // that connection is kept, since the last use
-  Duration sign = std::chrono::milliseconds(300);  // of life, from the stream; then it is asked for
-  Duration first = std::chrono::milliseconds(10);  // between looks for rows that come first
+  Duration aside = std::chrono::minutes(1);        // to keep that connection after its last use.
+  Duration sign = std::chrono::milliseconds(300);  // to wait for a reply on the stream.
+  Duration first = std::chrono::milliseconds(10);  // between looks for rows that come first.
 };
 
 class Source {
  public:
-  // All are outlived by what they refer to. `state`: what is known of the slot from before; may be
-  // none. So may the observer.
+  // All arguments outlive this object. `state`: the record of the slot's past; may be missing.
+  // `observer` may be null.
   Source(std::string pipeline, SourceConfig config, EventQueue& queue, SourceStats& stats,
          const Wake& wake, std::optional<StateFile> state = {}, SourceTiming timing = {},
          StreamObserver* observer = nullptr);
 
-  // Reads until stop(), then waits for the sinks until the deadline of stop(), confirms what they
-  // are done with, and returns. An error needs an operator: a lost slot, another plugin's slot, a
-  // gap between what was delivered and what this server would send.
+  // Reads until stop(). Then waits for the sinks until stop()'s deadline, confirms what they are
+  // done with, and returns. An error needs an operator: a lost slot, another plugin's slot, a gap
+  // between what was delivered and this server's stream.
   Result<void> run();
 
   // Ends run(). From any thread; may be called again with an earlier deadline.
@@ -95,8 +95,8 @@ class Source {
   bool must_follow() const;
   void follow(Connection& connection);
   void drain(Connection& connection);
-  Lsn to_tell() const;
-  void take_stock();
+  Lsn reportable_lsn() const;
+  void update_handled();
   void pause(Duration time);
   bool stopping() const { return stop_.load(); }
   bool has_gone_well(TimePoint since) const;
@@ -104,8 +104,8 @@ class Source {
   bool sinks_done() const { return queue_.handled() >= queue_.pushed(); }
 
   const std::string pipeline_;
-  SourceConfig config_;   // the DSN may change
-  std::string dsn_said_;  // why it could not
+  SourceConfig config_;   // the DSN can change
+  std::string dsn_said_;  // why the DSN could not be read
   EventQueue& queue_;
   SourceStats& stats_;
   const Wake& wake_;
@@ -115,29 +115,29 @@ class Source {
   AckTracker acks_;
   Feedback feedback_;
   Pace pace_;
-  Chunk chunk_;          // received, and not handed over yet
-  size_t messages_ = 0;  // received since there was nothing more to read
+  Chunk chunk_;          // received, not handed over yet
+  size_t messages_ = 0;  // received since the last time all was read
   Silence silence_;
   StopSigns stop_signs_;
   Aside aside_;
-  bool reading_ = true;                   // there is room, and it is not draining
-  std::optional<TimePoint> announce_at_;  // sinks have not heard yet of what was pushed
-  TimePoint look_at_;                     // the server, on the side
-  TimePoint aside_until_;                 // keep that connection
-  int unanswered_ = 0;                    // such looks in a row
+  bool reading_ = true;                   // there is room, and we are not draining.
+  std::optional<TimePoint> announce_at_;  // when to wake the sinks for pushed events.
+  TimePoint look_at_;                     // next look on the second connection.
+  TimePoint aside_until_;                 // keep that connection until then.
+  int unanswered_ = 0;                    // looks in a row without an answer.
   std::optional<TimePoint> asked_for_life_;
-  StreamPosition last_event_;  // that was handed over
+  StreamPosition last_event_;  // the last one handed over
   Lsn last_commit_;            // likewise
-  bool caught_up_ = false;     // all that was there at the start of the stream has come
+  bool caught_up_ = false;     // all that existed at the start of the stream was received
   Backoff backoff_;
-  ReceivedState received_;  // its end is kept by acks_
+  ReceivedState received_;  // acks_ keeps its end
   Slot slot_;
   SlotClaim claim_;
-  Place place_;                       // that was streamed from last
-  std::optional<Connection> beside_;  // the stream's, while a standby streams
-  TimePoint follow_at_;               // not before
+  Place place_;                       // the last server streamed from
+  std::optional<Connection> beside_;  // asks a streaming standby
+  TimePoint follow_at_;               // no follow() before this time
   bool unfollowed_said_ = false;
-  std::string streamed_by_;  // the server's process that served us last
+  std::string streamed_by_;  // our last walsender
   bool waiting_said_ = false;
   std::atomic<bool> stop_{false};
   std::atomic<bool> renew_{false};

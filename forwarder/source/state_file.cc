@@ -24,7 +24,7 @@ Failure could_not(std::string_view what, const std::string& path) {
   return fatal("could not " + std::string(what) + ": " + std::strerror(errno), path);
 }
 
-// "lsn end time", as written below.
+// Parses "lsn end time", as written below.
 Received received(const std::string& text) {
   std::istringstream words(text);
   std::string lsn, end;
@@ -33,7 +33,7 @@ Received received(const std::string& text) {
   return {parse_lsn(lsn).value_or(Lsn{}), parse_lsn(end).value_or(Lsn{}), time};
 }
 
-// "name value" lines.
+// Parses lines of "name value".
 std::map<std::string, std::string, std::less<>> fields(std::string_view text) {
   std::map<std::string, std::string, std::less<>> found;
   while (!text.empty()) {
@@ -77,15 +77,18 @@ Result<std::optional<SlotRecord>> StateFile::read(std::string_view slot) const {
   ::close(fd);
   if (length < 0) return could_not("read the state file", path_);
   auto found = fields({buffer.data(), static_cast<size_t>(length)});
-  std::optional<Lsn> told = parse_lsn(found["told"]);
-  if (found["walspout"] != kVersion || !told || found["system"].empty() ||
+  std::optional<Lsn> reported = parse_lsn(found["told"]);
+  if (found["walspout"] != kVersion || !reported || found["system"].empty() ||
       found["timeline"].empty()) {
     return fatal("the state file is not one of this program's. Remove it, and start again", path_);
   }
   if (found["slot"] != slot) return std::nullopt;
-  return SlotRecord{
-      found["system"],         found["timeline"], *told, parse_lsn(found["began"]).value_or(Lsn{}),
-      received(found["last"]), found["options"]};
+  return SlotRecord{found["system"],
+                    found["timeline"],
+                    *reported,
+                    parse_lsn(found["began"]).value_or(Lsn{}),
+                    received(found["last"]),
+                    found["options"]};
 }
 
 Result<void> StateFile::write(std::string_view slot, const SlotRecord& record) const {
@@ -93,14 +96,14 @@ Result<void> StateFile::write(std::string_view slot, const SlotRecord& record) c
   Result<std::optional<SlotRecord>> there = read(slot);
   if (there && *there && (*there)->system == record.system &&
       (*there)->timeline == record.timeline && (*there)->began == record.began) {
-    if (latest.told < (*there)->told) latest = **there;
+    if (latest.reported < (*there)->reported) latest = **there;
   }
   std::string text = "walspout " + std::string(kVersion) + "\nslot " + std::string(slot) +
                      "\nsystem " + latest.system + "\ntimeline " + latest.timeline + "\ntold " +
-                     to_string(latest.told) + "\nbegan " + to_string(latest.began) + "\nlast " +
+                     to_string(latest.reported) + "\nbegan " + to_string(latest.began) + "\nlast " +
                      to_string(latest.last.lsn) + " " + to_string(latest.last.end) + " " +
                      std::to_string(latest.last.time) + "\noptions " + latest.options + "\n";
-  // Of its own for each process: two may take turns.
+  // One for each process: two may take turns.
   const std::string temporary = path_ + "." + std::to_string(getpid());
   int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   bool written = fd >= 0 && write_synced(fd, text);

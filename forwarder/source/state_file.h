@@ -1,10 +1,9 @@
-// The record of what the server was told last, kept over restarts in a file, so that a slot that
-// was re-created and a server that was restored are noticed even if that happened while no
-// forwarder ran.
+// A file that keeps the position last reported to the server over restarts. So a re-created slot or
+// a restored server is detected even if no forwarder ran at that time.
 //
-// Delivery never depends on it. It is written before the server is told: the slot may be behind it
-// and never ahead. A record that cannot be written is removed instead, for an old one would raise a
-// false alarm; without one the slot is believed.
+// Delivery never depends on it. The record is written before the server gets the position, so the
+// slot is never ahead of the record. If writing fails, the record is removed: an old record would
+// raise a false alarm. Without a record the slot is trusted.
 #pragma once
 
 #include <optional>
@@ -21,16 +20,15 @@ class StateFile {
   // DIRECTORY/PIPELINE.state. Nothing is opened yet.
   StateFile(const std::string& directory, const std::string& pipeline);
 
-  // Whether files can be made in the directory. Makes none.
+  // Whether the directory can hold files. Creates none.
   static Result<void> check(const std::string& directory);
 
-  // The record of that slot; none if there is no file, or if it is about another slot. An error
-  // needs an operator: a file that cannot be read or understood.
+  // The record of that slot; nothing: there is no file, or it is about another slot. An error needs
+  // an operator: the file cannot be read or parsed.
   Result<std::optional<SlotRecord>> read(std::string_view slot) const;
 
-  // Replaces the file, atomically, and returns when it is on disk. A position of the same history
-  // is never lowered: a process that hung may write after the one that took over. On an error there
-  // is no file.
+  // Replaces the file atomically, and returns when it is on disk. Never lowers a position of the
+  // same history: a process that hung may write after its successor. On an error there is no file.
   Result<void> write(std::string_view slot, const SlotRecord& record) const;
 
   const std::string& path() const { return path_; }

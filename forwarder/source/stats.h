@@ -1,4 +1,4 @@
-// What a slot's reader counts and says of itself, beside what every input does.
+// The statistics of a slot's reader, in addition to those of every input.
 #pragma once
 
 #include <atomic>
@@ -12,32 +12,31 @@
 
 namespace walspout {
 
-// The server that streams, and the process of it that does.
+// The streaming server and its walsender.
 struct SlotServer {
   ServerAddress address;
   int process = 0;
 };
 
-// What the server keeps for the slot, in bytes.
+// WAL that the server retains for the slot, in bytes.
 struct RetainedWal {
-  TimePoint at{};                 // when it was asked; TimePoint{}: never
+  TimePoint at{};                 // time of the query; TimePoint{}: never
   std::string status;             // wal_status
-  std::optional<uint64_t> bytes;  // from where the slot needs the log
-  std::optional<uint64_t> safe;   // that may be written before the slot is lost
-  std::optional<uint64_t> limit;  // nothing: there is no limit
+  std::optional<uint64_t> bytes;  // of WAL since the slot's restart_lsn
+  std::optional<uint64_t> safe;   // can be written before the slot is lost
+  std::optional<uint64_t> limit;  // at most; nothing: no limit
 };
 
 struct SourceStats : InputStats {
   std::atomic<uint64_t> messages{0};
   std::atomic<uint64_t> transactions{0};
-  std::atomic<uint64_t> received_lsn{0};  // end of what was received, or is known not to be there
+  std::atomic<uint64_t> received_lsn{0};  // all before it was received, or does not exist
   std::atomic<uint64_t> confirmed_lsn{0};
   std::atomic<uint64_t> server_lsn{0};  // as of the last message
-  // The end of the server's log when streaming began last: 0 if unknown, kNotYet if it has not
-  // begun.
+  // The end of the server's WAL when streaming last began; 0: unknown; kNotYet: never began.
   static constexpr uint64_t kNotYet = UINT64_MAX;
   std::atomic<uint64_t> start_lsn{kNotYet};
-  SharedText identity;        // as of then: SourceState's
+  SharedText identity;        // SourceState's identity, as of then
   Shared<SlotServer> server;  // as of then
   Shared<RetainedWal> retained;
 };

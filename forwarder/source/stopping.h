@@ -1,15 +1,15 @@
-// Whether the server waits for nothing but our confirmation, so as to end.
+// Detects a stopping server that only waits for our confirmation.
 //
-// A server that is told to stop sends all that there is. Then it asks for a reply, and at each
-// reply that does not confirm everything it asks again, at once and for ever. As long as a sink is
-// down we cannot confirm, and the server cannot stop. At any other time a server asks only when it
-// has not heard of us for half of wal_sender_timeout. So requests that follow our replies quickly,
-// several times, are a sign of this and of nothing else: a request that crossed a reply of ours on
-// the way can look like this, but not again within half of that timeout.
+// A stopping server sends all remaining WAL, and then requests a reply. After each reply that does
+// not confirm everything, it requests another at once, for ever. While a sink is down we cannot
+// confirm, so the server cannot stop. Otherwise a server requests a reply only after half of
+// wal_sender_timeout without one. So several requests right after our replies mean that the server
+// is stopping. A request that crossed one of our replies can look the same, but only once in half
+// of that timeout.
 //
-// Requests that come so quickly are answered at a slower pace, so that neither side burns its CPU.
+// Such quick requests are answered at a slower pace, so that neither side burns CPU.
 //
-// Pure: it is told what time it is. Owned by the source's thread.
+// Pure: callers pass the time. Owned by the source's thread.
 #pragma once
 
 #include <algorithm>
@@ -20,21 +20,21 @@ namespace walspout {
 
 class StopSigns {
  public:
-  // How long the server waits for us (wal_sender_timeout; 0: for ever).
+  // The server's wal_sender_timeout; 0: no limit.
   void server_timeout(Duration timeout) {
     quick_ = timeout > Duration::zero() ? std::min<Duration>(timeout / 4, kQuick) : kQuick;
     pace_ = std::min<Duration>(kPace, quick_ / 2);
   }
 
-  // A new connection, or the server has sent something else: it is not waiting for us.
+  // A new connection, or the server sent something else: it does not wait for us.
   void none() {
     quick_requests_ = 0;
     answered_ = false;
   }
 
-  // The server wants a reply.
+  // The server requests a reply.
   void requested(TimePoint now) {
-    if (!answered_) return;  // of several requests in a row the first counts
+    if (!answered_) return;  // only the first of several requests in a row counts
     answered_ = false;
     if (now - answered_at_ > quick_) {
       quick_requests_ = 0;
@@ -43,14 +43,14 @@ class StopSigns {
     }
   }
 
-  // It was sent one.
+  // A reply was sent.
   void answered(TimePoint now) {
-    if (answered_) return;  // the first one is what it may have answered with a request
+    if (answered_) return;  // the server's next request may answer the first reply
     answered_ = true;
     answered_at_ = now;
   }
 
-  // When a request may be answered.
+  // The earliest time to answer a request.
   TimePoint answer_at() const { return quick_requests_ ? answered_at_ + pace_ : TimePoint{}; }
 
   bool are_clear(TimePoint now) const {
@@ -60,7 +60,7 @@ class StopSigns {
  private:
   static constexpr Duration kQuick = std::chrono::seconds(1);
   static constexpr Duration kPace = std::chrono::milliseconds(100);
-  // Sinks that are about to be done may be, and then the server ends in its own way.
+  // Time for sinks that are almost done: then the server stops normally.
   static constexpr Duration kTime = std::chrono::milliseconds(500);
   static constexpr int kRequests = 3;
 

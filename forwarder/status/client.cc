@@ -19,14 +19,14 @@ namespace {
 
 constexpr size_t kMost = 16u << 20;  // bytes
 
-// The socket becomes ready for `events` before the deadline.
+// Whether the socket becomes ready for `events` before the deadline.
 bool is_ready(int fd, short events, TimePoint until) {
   const auto left = std::chrono::ceil<Milliseconds>(until - Clock::now()).count();
   pollfd one{fd, events, 0};
   return left > 0 && poll(&one, 1, static_cast<int>(left)) > 0;
 }
 
-// What comes from that address until it closes; nothing where it cannot be reached.
+// Everything the address sends until it closes; nothing: it cannot be reached.
 std::optional<std::string> ask(const addrinfo& address, const std::string& request,
                                TimePoint until) {
   const int fd = socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

@@ -1,4 +1,4 @@
-// Asks a status server for a page.
+// Gets a page from a status server.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace walspout {
 
-// The body of the answer to a GET. Error: no answer came before the deadline, or its status is not
+// The body of the response to a GET. Error: no response before the deadline, or a status other than
 // 200.
 Result<std::string> get_page(const std::string& host, int port, const std::string& path,
                              TimePoint until);

@@ -30,7 +30,7 @@ Answer refused(int status, std::string_view why) {
   return answer;
 }
 
-// A browser names the site of the page that sends the request. Other programs send no such header.
+// Browsers send the site of the page in Origin. Other programs do not send this header.
 bool is_of_another_site(const Request& request) {
   std::string_view origin = request.origin;
   if (origin.empty()) return false;

@@ -1,7 +1,7 @@
-// Lets people who have the token pause, resume and retry sinks.
+// Lets people with the token pause, resume and retry sinks.
 //
-// The token comes in a header that no browser sends by itself, so a page of another site can do
-// nothing with it. Wrong tokens are counted: when there are many, none is looked at for a while.
+// The token comes in a header that browsers do not send by themselves, so pages of other sites
+// cannot use it. After many wrong tokens, all tokens are rejected for a while.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,10 @@ namespace walspout {
 
 class Pipelines;
 
-// Whether two texts are the same, in a time that does not depend on where they differ.
+// Compares two texts in a time that does not depend on where they differ.
 bool is_same_secret(std::string_view a, std::string_view b);
 
-// How many failures there may be: some at once, and then one for each interval.
+// Limits failures: kAtOnce at once, then one for each interval.
 class FailureLimit {
  public:
   static constexpr int kAtOnce = 10;
@@ -40,12 +40,12 @@ class Control {
  public:
   explicit Control(const Pipelines& pipelines) : pipelines_(pipelines) {}
 
-  // Empty: nothing can be changed.
+  // An empty token turns control off.
   void set_token(Secret token);
   bool is_on() const;
 
-  // POST /control?pipeline=NAME&sink=NAME&action=pause|resume|retry, from the server's thread.
-  // `host` is what is configured.
+  // POST /control?pipeline=NAME&sink=NAME&action=pause|resume|retry, on the server's thread.
+  // `host`: the configured one.
   Answer answer(const Request& request, std::string_view host, TimePoint now);
 
  private:

@@ -87,7 +87,7 @@ void History::keep(std::deque<double>& values, double value) const {
 }
 
 void History::sample(const Pipeline& pipeline, Series& series, double seconds) {
-  // A pipeline that was made by a reload counts from 0.
+  // A pipeline made by a reload counts from 0.
   const auto since = [](uint64_t now, uint64_t& before) {
     const uint64_t past = std::exchange(before, now);
     return now < past ? now : now - past;

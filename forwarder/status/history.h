@@ -1,5 +1,4 @@
-// What the last quarter of an hour looked like: samples at intervals, for pictures on the status
-// page. Kept in memory, and gone with the process.
+// Samples of the last 15 minutes, for the charts of the status page. Kept in memory only.
 #pragma once
 
 #include <array>
@@ -20,13 +19,13 @@ namespace walspout {
 class Pipeline;
 class Pipelines;
 
-// The value below which that part of what was counted lies, as far as buckets tell it; in seconds.
-// 0: nothing was counted.
+// A quantile estimated from the buckets, in seconds; `part`: 0 to 1. 0: nothing was counted.
 double quantile(const std::array<uint64_t, LatencyHistogram::kBuckets>& counts, double part);
 
 class History {
  public:
-  // The pipelines outlive it. Takes samples on a thread of its own, of those that there are then.
+  // `pipelines` outlives this object. A separate thread takes samples of the pipelines of the
+  // moment.
   explicit History(const Pipelines& pipelines, Duration interval = std::chrono::seconds(5),
                    size_t samples = 180);
   ~History();
@@ -35,8 +34,8 @@ class History {
 
   // {"interval":5,"pipelines":[{"name":…,"lag_seconds":[…],"lag":[…],"events":[…],
   // "sinks":[{"name":…,"events":[…],"p50":[…],"p99":[…]}]}]}. The newest value is the last one.
-  // `lag` is in bytes, or in messages of Kafka. Events are per second, and quantiles in seconds, of
-  // an interval; null where nothing came.
+  // `lag` is in bytes, or in messages of Kafka. Events are per second, quantiles in seconds, both
+  // of one interval; null: there were none.
   std::string json() const;
 
  private:

@@ -23,7 +23,7 @@ namespace walspout {
 namespace {
 
 constexpr int kBacklog = 128;
-constexpr int kAcceptsAtOnce = 32;  // then the others have their turn
+constexpr int kAcceptsAtOnce = 32;  // then other clients get a turn
 constexpr Duration kNoDescriptors = std::chrono::milliseconds(200);
 
 const char* reason(int status) {
@@ -64,7 +64,7 @@ std::string to_text(const Answer& answer, bool keep_alive, bool with_body) {
   return text;
 }
 
-// Whether the call has to be repeated later. Everything else is the end of a connection.
+// Whether the call has to be repeated later. All other errors end the connection.
 bool is_passing(int error) {
   return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
 }
@@ -99,11 +99,11 @@ Failure could_not_listen(int error, const std::string& where) {
   return fatal(what, where);
 }
 
-// A socket that is bound, and does not listen yet. -1 and errno on error.
+// A bound socket that does not listen yet. On error: -1 and errno.
 int bound_socket(const addrinfo& address) {
   const int fd = socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return -1;
-  // A port whose last connections are still dying can be had. One that is listened on cannot.
+  // Allows a port with connections in TIME_WAIT, but not a port in use.
   const int yes = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   const int no = 0;
@@ -115,7 +115,7 @@ int bound_socket(const addrinfo& address) {
   return -1;
 }
 
-// Of the first address of that name that can be had.
+// Listens on the first available address of the name.
 Result<int> listening_socket(const std::string& host, int port) {
   Result<Addresses> addresses = resolve(host, port);
   if (!addresses) return Failure(std::move(addresses.error()));
@@ -141,7 +141,8 @@ int port_of(int fd) {
 
 }  // namespace
 
-// What a client is waited for: a request, room for its answer, or the end of the connection.
+// A client. The state says what the server waits for: a request, room for the response, or the end
+// of the connection.
 struct HttpServer::Client {
   enum class State { kRequest, kAnswer, kGoodbye };
 
@@ -157,7 +158,7 @@ struct HttpServer::Client {
   std::string out;
   size_t sent = 0;
   bool keep_alive = false;
-  bool is_ready = true;  // poll() says that it can go on
+  bool is_ready = true;  // poll() reported an event
 };
 
 std::string host_and_port(const std::string& host, int port) {
@@ -195,7 +196,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::start(const std::string& host, i
     server->thread_ = std::thread([raw] {
       try {
         raw->run();
-      } catch (const std::exception& error) {  // out of memory, say
+      } catch (const std::exception& error) {  // such as out of memory
         log(LogLevel::kError, "status server ends", {{"error", error.what()}});
       }
     });
@@ -255,7 +256,7 @@ void HttpServer::accept_all() {
     const int fd = accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (fd < 0) {
       const bool full = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
-      // A place that becomes free is a descriptor that becomes free.
+      // Dropping a client frees a descriptor.
       if (full && !clients_.empty()) {
         clients_.pop_front();
         continue;
@@ -266,12 +267,12 @@ void HttpServer::accept_all() {
     if (clients_.size() >= limits_.clients) clients_.pop_front();
     const TimePoint now = Clock::now();
     clients_.emplace_back(fd, now + limits_.request);
-    // At once, so that a flood of others cannot take the place of this one before it had a turn.
+    // Serve at once, so that a flood of clients cannot take this client's place first.
     if (!serve(clients_.back(), now)) clients_.pop_back();
   }
 }
 
-// Goes on as far as that is possible without waiting; false if the connection is over.
+// Continues as far as possible without waiting. False: the connection is over.
 bool HttpServer::serve(Client& client, TimePoint now) {
   switch (client.state) {
     case Client::State::kRequest:
@@ -292,7 +293,7 @@ bool HttpServer::read(Client& client, TimePoint now) {
   return answer(client, now) && now < client.until;
 }
 
-// Makes the answer, if the request is complete.
+// Makes the response if the request is complete.
 bool HttpServer::answer(Client& client, TimePoint now) {
   Request request;
   const Head head = parse_head(client.in, request);
@@ -308,7 +309,7 @@ bool HttpServer::answer(Client& client, TimePoint now) {
               "Allow: GET, HEAD, POST\r\n"};
   } else {
     answer = handler_(request);
-    // Requests that come before the answer of the first one have to be repeated.
+    // Pipelined requests are dropped: the client has to repeat them.
     client.keep_alive = request.keep_alive && client.in.size() == request.length;
   }
   client.out = to_text(answer, client.keep_alive, request.method != "HEAD");
@@ -333,8 +334,8 @@ bool HttpServer::write(Client& client, TimePoint now) {
     client.until = now + limits_.request;
     return true;
   }
-  // What a client still sends is read for a moment: a connection that is closed with unread bytes
-  // is reset, and the reset may overtake the answer.
+  // Read for a moment what the client still sends: closing with unread bytes resets the connection,
+  // and the reset may overtake the response.
   client.state = Client::State::kGoodbye;
   client.until = now + limits_.goodbye;
   return shutdown(client.fd, SHUT_WR) == 0;

@@ -1,9 +1,8 @@
-// A small HTTP server for pages that are made in memory: one thread, one poll loop.
+// A small HTTP server for pages made in memory: one thread, one poll loop.
 //
-// No client can hold up another one. Nothing blocks: a client that sends slowly, reads slowly or
-// does nothing only occupies its own place. Each place has a deadline, and the number of places is
-// limited. When all are taken a newcomer gets the place of the oldest client, and is served at
-// once.
+// No client can block another: a client that sends slowly, reads slowly or does nothing only
+// occupies its own place. Each place has a deadline, and the number of places is limited. When all
+// are taken, a new client replaces the oldest and is served at once.
 #pragma once
 
 #include <atomic>
@@ -25,16 +24,16 @@ struct Answer {
   int status = 200;
   std::string type = "text/plain; charset=utf-8";
   std::string body;
-  std::string headers{};  // others, each with its "\r\n"
+  std::string headers{};  // more headers, each with its "\r\n"
 };
 
-// How long a client is waited for, and how many there may be.
+// How long to wait for a client, and the number of clients.
 struct HttpLimits {
   size_t clients = 64;
-  size_t head = 8192;                            // bytes of a request's head
-  Duration request = std::chrono::seconds(10);   // until a head is complete
-  Duration progress = std::chrono::seconds(10);  // until more of an answer is taken
-  Duration goodbye = std::chrono::seconds(2);    // until the client closes after the last answer
+  size_t head = 8192;                            // bytes of a request's head.
+  Duration request = std::chrono::seconds(10);   // until a head is complete.
+  Duration progress = std::chrono::seconds(10);  // until the client takes more of a response.
+  Duration goodbye = std::chrono::seconds(2);    // until the client closes after the last one.
 };
 
 class HttpServer {
@@ -42,7 +41,7 @@ class HttpServer {
   // Called on the server's thread, for GET, HEAD and POST of any path. A body is not read.
   using Handler = std::function<Answer(const Request& request)>;
 
-  // Listens. Port 0 is any free port. kFatal: the address cannot be had.
+  // Starts to listen. Port 0: any free port. kFatal: the address is not available.
   static Result<std::unique_ptr<HttpServer>> start(const std::string& host, int port,
                                                    Handler handler, HttpLimits limits = {});
   ~HttpServer();
@@ -51,7 +50,7 @@ class HttpServer {
 
   int port() const { return port_; }
 
-  // Closes everything, whatever the clients do. The handler is not called after that.
+  // Closes everything, whatever the clients do. Afterwards the handler is not called.
   void stop();
 
  private:
@@ -72,16 +71,16 @@ class HttpServer {
   int listener_ = -1;
   int wake_ = -1;
   int port_ = 0;
-  TimePoint accept_after_{};  // the process has no descriptors left until then
+  TimePoint accept_after_{};  // wait until then, after running out of descriptors
   std::atomic<bool> stopping_ = false;
   std::list<Client> clients_;  // the oldest connection is first
   std::thread thread_;
 };
 
-// The address as people write it: "[::1]:8470".
+// The address in the usual form: "[::1]:8470".
 std::string host_and_port(const std::string& host, int port);
 
-// Whether start() could listen there. Listens on nothing.
+// Whether start() could listen there. Does not listen.
 Result<void> can_listen(const std::string& host, int port);
 
 }  // namespace walspout

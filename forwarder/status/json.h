@@ -1,4 +1,4 @@
-// Makes the JSON of the status server, whose texts may come from anywhere.
+// Makes the JSON of the status server. Texts may come from untrusted sources.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,14 @@
 
 namespace walspout {
 
-// As few digits as people look at.
+// A number with at most six digits.
 inline std::string short_number(double value) {
   char text[32];
   std::snprintf(text, sizeof(text), "%.6g", value);
   return text;
 }
 
-// A time in microseconds since 1970, in UTC, as envelopes have it.
+// A time as in envelopes, UTC; `micros`: since 1970.
 inline std::string time_text(int64_t micros) {
   const auto seconds = static_cast<time_t>(micros / 1'000'000);
   tm parts{};
@@ -31,7 +31,7 @@ inline std::string time_text(int64_t micros) {
   return text;
 }
 
-// Members of a JSON object, one after the other.
+// Writes the members of a JSON object.
 class Object {
  public:
   explicit Object(std::string& out) : out_(out) { out_ += '{'; }

@@ -16,11 +16,11 @@ namespace walspout {
 
 namespace {
 
-constexpr size_t kMost = 20;                   // letters in an answer
-constexpr size_t kLooked = 512 * 1024;         // bytes at the end of the file
+constexpr size_t kMost = 20;                   // letters in a response
+constexpr size_t kLooked = 512 * 1024;         // bytes read at the end of the file
 constexpr size_t kMostOfDocument = 16 * 1024;  // bytes
 
-// The end of a regular file; empty if it cannot be had. Begins with a whole line.
+// The end of a regular file, from the begin of a line; empty: it cannot be read.
 std::string end_of(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return "";

@@ -1,5 +1,5 @@
-// The last dead letters of a pipeline, as the file has them: also those of earlier processes, and
-// without those that were delivered since.
+// The last dead letters of a pipeline from its file: includes those of earlier processes, but not
+// those delivered since.
 #pragma once
 
 #include <string>
@@ -11,9 +11,8 @@ namespace walspout {
 class Pipeline;
 
 // {"letters":[{"id":…,"sink":…,"op":…,"table":…,"reason":…,"key":…,"document":…}]}, the newest
-// first. The query names the pipeline. What is shown of an event is what the tap may show: at
-// status.tap off there is nothing, at keys there are neither documents nor reasons, which may quote
-// rows.
+// first. The query names the pipeline. status.tap limits what is shown: `off` shows nothing, `keys`
+// shows neither documents nor reasons, because reasons may quote rows.
 std::string letters_json(const std::vector<const Pipeline*>& pipelines, std::string_view query);
 
 }  // namespace walspout

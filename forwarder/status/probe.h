@@ -1,4 +1,4 @@
-// Who has the port of the status server.
+// Finds out which program has the status server's port.
 #pragma once
 
 #include <string>
@@ -9,10 +9,10 @@
 
 namespace walspout {
 
-// A member of a pipeline in /status, and its value: "slot" and a name.
+// A member of a pipeline in /status and its value, such as "slot" and a name.
 using StatusMember = std::pair<std::string, std::string>;
 
-// Whether a walspout whose pipelines have all these answers there. Returns within some seconds.
+// Whether a walspout answers there whose pipelines have all these members. Returns within seconds.
 bool is_answered_by_walspout(const StatusConfig& config, const std::vector<StatusMember>& members);
 
 }  // namespace walspout

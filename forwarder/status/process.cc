@@ -21,7 +21,7 @@ std::string text_of(const char* path) {
 double count_open_files() {
   DIR* folder = opendir("/proc/self/fd");
   if (folder == nullptr) return 0;
-  double count = -1;  // the folder itself
+  double count = -1;  // excludes the descriptor of the folder
   while (const dirent* entry = readdir(folder)) {
     if (entry->d_name[0] != '.') ++count;
   }
@@ -29,7 +29,7 @@ double count_open_files() {
   return count;
 }
 
-// When the system was started, in seconds since 1970.
+// The system's boot time, in seconds since 1970.
 double boot_time() {
   std::istringstream lines(text_of("/proc/stat"));
   for (std::string word; lines >> word;) {
@@ -41,7 +41,7 @@ double boot_time() {
 
 }  // namespace
 
-// /proc/self/stat as proc(5) describes it. The name of the program may have spaces in it.
+// Parses /proc/self/stat, see proc(5). The program's name may contain spaces.
 ProcessFigures process_figures() {
   ProcessFigures figures;
   const std::string stat = text_of("/proc/self/stat");

@@ -1,4 +1,4 @@
-// What the system says of this process.
+// Figures of this process from the system.
 #pragma once
 
 namespace walspout {
@@ -13,7 +13,7 @@ struct ProcessFigures {
   double threads = 0;
 };
 
-// What cannot be read is 0.
+// Figures that cannot be read are 0.
 ProcessFigures process_figures();
 
 }  // namespace walspout

@@ -15,7 +15,7 @@ namespace walspout {
 
 namespace {
 
-constexpr int64_t kStuck = 60'000'000;  // microseconds with work and without progress
+constexpr int64_t kStuck = 60'000'000;  // microseconds with work but no progress
 
 std::string name_of(SourcePhase phase, const Input& input) {
   switch (phase) {
@@ -155,7 +155,7 @@ class Families {
   std::vector<MetricFamily> families_;
 };
 
-// As the client libraries of Prometheus name them.
+// The names are those of Prometheus' client libraries.
 void process_metrics(Families& families) {
   const ProcessFigures process = process_figures();
   const auto add = [&](const char* name, MetricType type, const char* help, double value) {
@@ -187,9 +187,9 @@ void source_metrics(Families& families, const Pipeline& pipeline, int64_t now) {
         source.state == SourcePhase::kStreaming ? 1 : 0);
   gauge("walspout_lag_seconds", "Age of the oldest event that a sink is not done with.",
         lag_seconds(pipeline, now));
-  gauge("walspout_in_flight_bytes", "Received, and kept until all sinks are done with it.",
+  gauge("walspout_in_flight_bytes", "Received bytes, kept until all sinks are done with them.",
         static_cast<double>(pipeline.queue().bytes()));
-  gauge("walspout_memory_limit_bytes", "The most that is kept.",
+  gauge("walspout_memory_limit_bytes", "Limit of the bytes that are kept.",
         static_cast<double>(pipeline.queue().capacity()));
   uint64_t rows = 0;
   const std::vector<BackfillRecord> backfills = pipeline.backfills();
@@ -244,11 +244,10 @@ void sink_metrics(Families& families, const Pipeline& pipeline, size_t i) {
   counter("walspout_sink_retries_total", "Attempts that failed and were repeated.", stats.retries);
   counter("walspout_sink_rejects_total", "Events refused.", stats.rejects);
   counter("walspout_sink_dead_letters_total", "Events set aside.", stats.dead_letters);
-  counter("walspout_sink_dropped_total",
-          "Events that the sink does not want, or that are mapped nowhere.", stats.dropped);
-  counter("walspout_sink_missing_total",
-          "Rows that events were to change, and that the receiver lacked.", stats.missing);
-  counter("walspout_sink_losses_total", "Times that the receiver lost what it had confirmed.",
+  counter("walspout_sink_dropped_total", "Events that the configuration keeps from the sink.",
+          stats.dropped);
+  counter("walspout_sink_missing_total", "Rows to change that the receiver lacked.", stats.missing);
+  counter("walspout_sink_losses_total", "Times that the receiver lost confirmed events.",
           stats.losses);
   families.histogram("walspout_sink_latency_seconds", "From the commit until durable.", labels,
                      stats.latency);

@@ -1,4 +1,4 @@
-// What the status server says, as text. Each request reads the counters of the pipelines again.
+// The texts of the status server. Each request reads the pipelines' counters again.
 #pragma once
 
 #include <cstdint>
@@ -13,19 +13,19 @@ class Pipeline;
 
 struct Readiness {
   bool ready = true;
-  std::string why;  // what is not, one line each
+  std::string why;  // what is not ready, one line each
 };
 
-// A pipeline is ready while it streams and its sinks take events; one that has work and makes no
-// progress is not. `now` is wall clock, in microseconds.
-// `missing`: pipelines that could not be started, and why.
+// A pipeline is ready while it streams and its sinks take events. A sink with work and no progress
+// makes it not ready. `now`: wall clock, microseconds. `missing`: pipelines that could not be
+// started, and why.
 Readiness readiness(const std::vector<const Pipeline*>& pipelines, int64_t now,
                     const std::map<std::string, std::string>& missing = {});
 
-// Age of the oldest event that a sink is not done with. `now` as above.
+// Seconds since the oldest event that a sink is not done with. `now` as above.
 double lag_seconds(const Pipeline& pipeline, int64_t now);
 
-// In bytes of WAL, or in messages of Kafka; nothing: not known.
+// In bytes of WAL or in Kafka messages; nothing: unknown.
 std::optional<double> lag_of(const Pipeline& pipeline);
 
 // `control`: whether sinks can be controlled through this server.

@@ -32,7 +32,7 @@ std::string_view take_line(std::string_view& rest) {
   return line;
 }
 
-// The length of the head with its empty line; 0 if the end is not there yet.
+// The length of the head with its empty line; 0: incomplete.
 size_t head_length(std::string_view bytes) {
   for (size_t at = bytes.find('\n'); at != std::string_view::npos; at = bytes.find('\n', at + 1)) {
     const std::string_view next = bytes.substr(at + 1, 2);
@@ -42,7 +42,7 @@ size_t head_length(std::string_view bytes) {
   return 0;
 }
 
-// Of "http://host/path?query", as a proxy asks for it, or of "/path?query".
+// The path of "http://host/path?query", as proxies send it, or of "/path?query".
 std::string_view path_of(std::string_view target) {
   if (!target.starts_with('/')) {
     const size_t scheme = target.find("://");

@@ -20,7 +20,7 @@ namespace {
 constexpr const char* kText = "text/plain; charset=utf-8";
 constexpr const char* kJson = "application/json";
 
-// The page loads nothing from elsewhere, and is shown in no frame of another site.
+// The page loads nothing from other sites, and no other site can frame it.
 constexpr const char* kPageHeaders =
     "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "
     "script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -66,8 +66,8 @@ class StatusServer::Pages {
     if (path == "/metrics") {
       return {200, "text/plain; version=0.0.4", metrics_text(pipelines, now)};
     }
-    // A site that a person visits could give its own name this address, and read what is here
-    // through the browser. Its requests then have that name.
+    // Against DNS rebinding: a site could point its name to this address and read the pages through
+    // a visitor's browser. Such requests have the site's name.
     const bool shows_events = path == "/tap" || path == "/letters";
     if (shows_events && !is_local_name(request.host, host_)) {
       return {403, kText, "events are shown under the address of `listen` only\n"};

@@ -21,7 +21,7 @@ class StatusServer {
   StatusServer(const StatusServer&) = delete;
   StatusServer& operator=(const StatusServer&) = delete;
 
-  // Takes what may change while it listens: the token.
+  // Applies the setting that may change while the server listens: the token.
   void apply(const StatusConfig& config);
 
   // Closes everything.

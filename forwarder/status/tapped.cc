@@ -11,7 +11,7 @@
 namespace walspout {
 namespace {
 
-constexpr size_t kMost = 50;  // events in an answer
+constexpr size_t kMost = 50;  // events in a response
 
 std::string decoded(std::string_view text) {
   std::string out;

@@ -1,8 +1,7 @@
-// A change on its way: a finished document, and what delivering it needs to know of it.
+// A change in flight: a finished document, and what its delivery needs.
 //
-// An Event is a view. Its bytes are those of the message they came in, which the queue keeps until
-// the last sink is done with it; a function that gets a span of events may use them until it
-// returns.
+// An Event is a view into the message that it came in. The queue keeps the message until the last
+// sink is done with it. A function that gets a span of events may use them until it returns.
 #pragma once
 
 #include <array>
@@ -20,8 +19,8 @@ namespace walspout {
 // A column that events of a table may have.
 struct Column {
   std::string name;
-  std::string type;            // as format_type() prints it, with the schema of a user's type
-  uint32_t type_oid = 0;       // as declared: perhaps a domain
+  std::string type;            // as format_type() prints it, with the schema if user-defined
+  uint32_t type_oid = 0;       // as declared: may be a domain
   int32_t type_modifier = -1;  // -1: none
   bool in_key = false;
   bool not_null = false;  // as declared; a value may still be missing: unchanged or elided
@@ -29,56 +28,56 @@ struct Column {
   bool operator==(const Column&) const = default;
 };
 
-// A table as a relation frame named it. Immutable; one that is renamed or altered is another one.
+// A table as a relation frame describes it. Immutable: a renamed or altered table is another Table.
 struct Table {
   std::string schema;
   std::string name;
-  // In the order of `after`; empty where they are not known, as for events that are replayed.
+  // In the order of `after`; empty: unknown, as for replayed events.
   std::vector<Column> columns = {};
 
   bool operator==(const Table&) const = default;
 };
 
-// Where an object is in an event's document.
+// The place of an object in an event's document.
 struct Span {
   uint32_t begin = 0;
-  uint32_t size = 0;  // 0: the document does not have it
+  uint32_t size = 0;  // 0: the document lacks the object
 };
 
 // The letters that an event may have in `op`.
 inline constexpr std::string_view kOps = "cudtmrsbe";
 
-// The op of a table's schema, which comes before an event of the table. It is no change: it has the
-// index of the event that it precedes, and its fingerprint for a hash.
+// The op of a table's schema, which precedes an event of the table. A schema is no change: it has
+// the index of that event, and its fingerprint as the hash.
 inline constexpr char kSchemaOp = 's';
 
-// A transaction begins, with the index 0, and ends, with an index behind those of its changes.
+// The begin of a transaction has index 0; its end has an index behind those of its changes.
 inline constexpr char kBeginOp = 'b';
 inline constexpr char kEndOp = 'e';
 
-// Whether events of the kind are of a table.
+// Whether events of this op have a table.
 constexpr bool has_table(char op) {
   return op != 'm' && op != kBeginOp && op != kEndOp;
 }
 
-// Whether it is no change, but tells of changes: the server does not count it.
-constexpr bool is_told(char op) {
+// Whether the event is no change, but describes changes. The server does not count such events.
+constexpr bool is_no_change(char op) {
   return op == kSchemaOp || op == kBeginOp || op == kEndOp;
 }
 
 struct Event {
   Lsn lsn;                       // of the commit record: the first half of the id
   uint64_t index = 0;            // in the transaction: the second half
-  int64_t commit_time = 0;       // microseconds since 1970; 0: unknown
-  uint64_t key_hash = 0;         // equal for equal keys of a table; without a key, for the table
-  std::string_view document;     // one JSON object, no line break in it
+  int64_t commit_time = 0;       // microseconds since 1970; 0: unknown.
+  uint64_t key_hash = 0;         // equal for equal keys of a table, or for the table without key
+  std::string_view document;     // one JSON object without line breaks.
   const Table* table = nullptr;  // null for logical messages
   Span key_span;                 // see key()
-  char op = 0;                   // one of kOps; set before the prefix or the row's spans are
-  bool barrier = false;          // may not overtake, nor be overtaken by, any other event
+  char op = 0;                   // one of kOps; set it before the prefix or the row's spans
+  bool barrier = false;          // must not overtake or be overtaken by any event
 
   bool is_schema() const { return op == kSchemaOp; }
-  bool is_told() const { return walspout::is_told(op); }
+  bool is_no_change() const { return walspout::is_no_change(op); }
 
   std::string_view schema() const { return table ? std::string_view(table->schema) : ""; }
   std::string_view table_name() const { return table ? std::string_view(table->name) : ""; }
@@ -86,7 +85,7 @@ struct Event {
   // The JSON object with the key's columns; empty if there is none.
   std::string_view key() const { return object(key_span); }
 
-  // Whether the key is no part of the document: in other dialects than the default one it stands in
+  // Whether the key is outside of the document. In dialects other than the default, the key is in
   // the memory behind the document.
   bool key_is_aside() const { return key_span.size > 0 && key_span.begin >= document.size(); }
 
@@ -98,7 +97,7 @@ struct Event {
   Span after_span() const { return op == 'm' ? Span{} : row().after; }
   void set_row(Span before, Span after) { share(Row{before, after}); }
 
-  // Of a logical message; empty if it is long, too.
+  // Of a logical message; may be empty.
   std::string_view prefix() const {
     if (op != 'm') return {};
     const Text text = shared<Text>();
@@ -106,14 +105,14 @@ struct Event {
   }
   void set_prefix(std::string_view prefix) { share(Text{prefix.data(), prefix.size()}); }
 
-  // Which of `lanes` lanes the event goes through: equal for equal keys.
+  // The event's lane, one of `lanes`: equal for equal keys.
   size_t lane(size_t lanes) const {
     return static_cast<size_t>((key_hash ^ (key_hash >> 32)) % lanes);
   }
 
  private:
-  // Messages have a prefix and no row, and all other events the reverse. Events are kept by the
-  // hundred thousand, so that the two share their room.
+  // Logical messages have a prefix and no row; other events have a row and no prefix. The two share
+  // memory, because there may be hundreds of thousands of events.
   struct Row {
     Span before;
     Span after;
@@ -146,12 +145,12 @@ struct Event {
 
 static_assert(sizeof(Event) <= 88);
 
-// How far a receiver is that has an event and all before it, for those that count events.
+// The position of a receiver that has an event and all before it.
 struct EventPlace {
   Lsn lsn;
   uint64_t index = 0;
 
-  // What precedes an event is no step: the event is still to come.
+  // A schema or a begin does not advance the position: its event is still to come.
   static EventPlace behind(const Event& event) {
     if (!event.is_schema() && event.op != kBeginOp) return {event.lsn, event.index};
     if (event.index > 0) return {event.lsn, event.index - 1};
@@ -160,21 +159,20 @@ struct EventPlace {
   auto operator<=>(const EventPlace&) const = default;
 };
 
-// The id of an event as text: the same on every sink and redelivery. "<lsn>-<index>" in decimal; of
-// a schema "<lsn>-s<fingerprint>", with 16 hexadecimal digits; of the ends of a transaction
-// "<lsn>-begin" and "<lsn>-commit".
+// The id of an event as text: the same on every sink and redelivery. A change has "<lsn>-<index>"
+// in decimal. A schema has "<lsn>-s<fingerprint>", with 16 hexadecimal digits. The ends of a
+// transaction have "<lsn>-begin" and "<lsn>-commit".
 class EventId {
  public:
   explicit EventId(const Event& event) {
     char* end = buffer_.data() + buffer_.size();
     char* p = std::to_chars(buffer_.data(), end, event.lsn.value).ptr;
     *p++ = '-';
-    p = event.is_told() ? append_name(p, event) : std::to_chars(p, end, event.index).ptr;
+    p = event.is_no_change() ? append_name(p, event) : std::to_chars(p, end, event.index).ptr;
     size_ = static_cast<size_t>(p - buffer_.data());
   }
 
-  // Sets the members of an event that make its id; op stays, if the event is a change. False: the
-  // text is no id.
+  // Sets the members that form the event's id; for a change, op stays. False: the text is no id.
   [[nodiscard]] static bool parse(std::string_view text, Event& event) {
     const char* const end = text.data() + text.size();
     const auto lsn = std::from_chars(text.data(), end, event.lsn.value);

@@ -42,9 +42,9 @@ bool Fence::tick() {
 }
 
 void Fence::heard(bool proof) {
-  // Just now the answer itself may have been waiting.
+  // If the process was frozen just now, the answer itself may be old.
   if (tick() && proof) doubt_ = false;
-  // The end may be behind what was read.
+  // The connection may have ended after the data that was read.
   if (doubt_ || ended()) return;
   heard_ = boot_time().time_since_epoch().count();
   wanted_.store(false, std::memory_order_relaxed);
@@ -61,8 +61,8 @@ void Fence::give_up() {
   changed_.notify_all();
 }
 
-// Whether the other side has closed the connection. Where no duplicate could be made the lease has
-// to do.
+// Whether the other side has closed the connection. Without a duplicate of the socket, only the
+// lease protects.
 bool Fence::ended() const {
   if (socket_ < 0) return false;
   pollfd fd{socket_, POLLRDHUP, 0};
@@ -85,7 +85,7 @@ bool Fence::passable() {
     if (doubt) {
       may = false;
     } else if (ended()) {
-      ask = true;  // the source may not be listening
+      ask = true;  // the source may not be reading
       may = false;
     } else {
       may = !lease_.is_over(heard, time);
@@ -96,7 +96,7 @@ bool Fence::passable() {
 }
 
 bool Fence::wait(Duration patience) {
-  // Should a call of heard() be missed.
+  // In case a call of heard() is missed.
   constexpr Duration kSlice = std::chrono::milliseconds(100);
   if (passable()) return true;
   const auto until = Clock::now() + patience;

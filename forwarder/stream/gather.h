@@ -1,11 +1,11 @@
-// How long events gather before the sinks of a pipeline hear of them, where it has many sinks.
+// How long events gather before the sinks are woken, in a pipeline with many sinks.
 //
-// Each event wakes each sink that waits. With many sinks and many small transactions, that is most
-// of what the forwarder does. So the sinks of a large pipeline hear of events at intervals, once
-// several events came close together. Few sinks always hear of each event at once, and so does any
-// number of sinks where events are far apart.
+// Each event wakes each waiting sink. With many sinks and many small transactions, wake-ups would
+// be most of the work. So once several events came close together, many sinks are woken at
+// intervals only. Few sinks are woken at once for each event, and so are many sinks if events are
+// far apart.
 //
-// Pure: it is told what time it is.
+// Pure: callers pass the time.
 #pragma once
 
 #include <algorithm>
@@ -19,7 +19,7 @@ class Gather {
   explicit Gather(size_t sinks)
       : pause_(std::min<Duration>(kLongest, kEach * (sinks > kFew ? sinks - kFew : 0))) {}
 
-  // Whether it ever asks for a pause.
+  // Whether pause() can ever be more than zero.
   bool active() const { return pause_ > Duration::zero(); }
 
   void came(TimePoint now) {
@@ -27,7 +27,7 @@ class Gather {
     came_ = now;
   }
 
-  // How long the sinks are not to hear of what came.
+  // How long to wait before waking the sinks.
   Duration pause(TimePoint now) const {
     if (near_ < kNear) return Duration::zero();
     return std::max(Duration::zero(), told_ + pause_ - now);
@@ -39,12 +39,12 @@ class Gather {
   static constexpr size_t kFew = 4;
   static constexpr Duration kEach = std::chrono::microseconds(150);
   static constexpr Duration kLongest = std::chrono::milliseconds(10);
-  static constexpr int kNear = 5;  // events close together that make a rate
+  static constexpr int kNear = 5;  // this many events close together count as a rate
 
   Duration pause_;
-  TimePoint came_{};  // the last event
-  TimePoint told_{};  // when the sinks heard of events last
-  int near_ = 0;      // events in a row that came close together
+  TimePoint came_{};  // time of the last event
+  TimePoint told_{};  // when the sinks were last woken
+  int near_ = 0;      // events in a row that were close together
 };
 
 }  // namespace walspout

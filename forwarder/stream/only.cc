@@ -6,16 +6,16 @@ namespace walspout {
 
 namespace {
 
-constexpr size_t kMostKnown = 4096;  // tables whose decision is remembered
+constexpr size_t kMostKnown = 4096;  // tables with a remembered decision
 
-constexpr size_t kMostSchemas = 65'536;  // that are remembered
+constexpr size_t kMostSchemas = 65'536;  // remembered schemas
 
-// Signs of a pattern that are no bytes.
+// Signs of a pattern that stand for no single byte.
 constexpr char16_t kStar = 0x100;      // any characters
 constexpr char16_t kQuestion = 0x101;  // one character
 constexpr char16_t kDot = 0x102;       // between schema and table, or one of a name
 
-// How many bytes the character has that begins there, of UTF-8.
+// The number of bytes of the UTF-8 character at `at`.
 size_t character(std::string_view text, size_t at) {
   size_t size = 1;
   while (at + size < text.size() && (static_cast<unsigned char>(text[at + size]) & 0xc0) == 0x80) {
@@ -27,9 +27,9 @@ size_t character(std::string_view text, size_t at) {
 }  // namespace
 
 bool TablePattern::is_like(std::string_view text, std::u16string_view signs) {
-  size_t at = 0, in = 0;                    // in the text, in the pattern
+  size_t at = 0, in = 0;                    // in the text; in the pattern
   size_t star = std::u16string_view::npos;  // the last star passed
-  size_t resume = 0;                        // where the text goes on behind what that star took
+  size_t resume = 0;                        // where the text continues after that star's match
   const auto byte = [](char16_t sign) { return sign == kDot ? u'.' : sign; };
   while (at < text.size()) {
     if (in < signs.size() && signs[in] == kStar) {
@@ -116,7 +116,7 @@ std::string TablePattern::problem(const std::string& text) {
   if (!pattern.closed_) return advice + ": a double quote has no second one";
   const std::vector<size_t> dots = pattern.dots();
   if (dots.empty()) return advice + ": the schema and a dot are missing";
-  // With several dots, one of the schemas or tables that the text may mean has a name.
+  // With several dots, at least one possible split has a schema and a table.
   const size_t size = pattern.signs_.size();
   if (size < 3 || dots.back() == 0 || dots.front() == size - 1) {
     return advice + ": " + (dots.front() == 0 ? "the schema" : "the table") + " is missing";

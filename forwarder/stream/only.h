@@ -1,9 +1,9 @@
-// Which events a sink wants: `only` in its configuration. The queue passes over all others.
+// Which events a sink wants: `only` in its configuration. The queue skips all others.
 //
-// A pattern is SCHEMA.TABLE, in which * stands for any characters, and ? for one; what is in double
-// quotes stands for itself, as in SQL. A ! in front makes it exclude what it matches. The last
-// pattern that matches a table decides. A table that none matches is wanted if the first pattern
-// excludes. Logical messages have no table: only `ops` decides.
+// A pattern is SCHEMA.TABLE, in which * stands for any characters, and ? for one. Text in double
+// quotes stands for itself, as in SQL. A pattern with ! in front excludes its tables. The last
+// pattern that matches a table decides. A table that no pattern matches is wanted if the first
+// pattern excludes. Logical messages have no table: only `ops` decides.
 #pragma once
 
 #include <array>
@@ -21,20 +21,20 @@ namespace walspout {
 struct OnlyConfig {
   std::vector<std::string> tables;  // patterns; empty: all tables
   std::vector<std::string> ops;     // letters of Event::op; empty: all
-  bool schemas_once = false;        // a schema that was taken is not wanted again
+  bool schemas_once = false;        // want each schema only once
 };
 
 class TablePattern {
  public:
   explicit TablePattern(std::string_view text);
 
-  // What is wrong with a pattern, for the end of a message; empty: nothing.
+  // What is wrong with a pattern, as the end of a message; empty: nothing.
   static std::string problem(const std::string& text);
 
   bool matches(std::string_view schema, std::string_view table) const;
   bool excludes() const { return excludes_; }
 
-  // The same for LIKE in SQL: a table is matched if its schema and its name are like one of these.
+  // The pattern for LIKE in SQL: a table matches if its schema and name are LIKE any of these.
   struct Like {
     std::string schema;
     std::string table;
@@ -51,7 +51,7 @@ class TablePattern {
   std::vector<size_t> dots() const;
 
   bool excludes_;
-  bool closed_ = true;  // each quote that begins has an end
+  bool closed_ = true;  // each quote is closed
   Signs signs_;         // without the !
 };
 
@@ -71,15 +71,15 @@ class Only {
     return last_wanted_;
   }
 
-  // The sink has got the event.
+  // The sink took the event.
   void took(const Event& event) {
     if (event.is_schema() && schemas_once_) remember(event.key_hash);
   }
-  // What the sink got may not have arrived.
+  // Events that the sink took may not have arrived.
   void forget() { schemas_.clear(); }
 
  private:
-  // The table is kept, so that no other table gets its address.
+  // Keeps the table, so that no other table gets its address.
   struct Decision {
     std::shared_ptr<const Table> table;
     bool wanted;
@@ -95,7 +95,7 @@ class Only {
   bool schemas_once_;
   std::unordered_set<uint64_t> schemas_;  // fingerprints
   std::unordered_map<const Table*, Decision> known_;
-  const Table* last_ = nullptr;  // one of `known_`
+  const Table* last_ = nullptr;  // a key of `known_`
   bool last_wanted_ = false;
 };
 

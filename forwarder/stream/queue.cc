@@ -7,7 +7,7 @@ namespace walspout {
 
 namespace {
 
-constexpr size_t kMostLeftOut = 16'384;  // events that one call passes over: others need the lock
+constexpr size_t kMostLeftOut = 16'384;  // events that one call skips, because others need the lock
 
 }  // namespace
 
@@ -85,7 +85,7 @@ void EventQueue::advance(Cursor& cursor, const Chunk& chunk) {
   cursor.chunk++;
 }
 
-// Goes to the next event that the sink wants; how many others it passed over.
+// Moves to the next event that the sink wants. Returns the number of skipped events.
 size_t EventQueue::pass_over(Cursor& cursor) const {
   size_t others = 0;
   while (cursor.only && cursor.taken < pushed_ && others < kMostLeftOut) {
@@ -106,7 +106,7 @@ size_t EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
   auto ready = [&] { return closed_ || cursor.taken < pushed_; };
   arrived_.wait_for(lock, patience, ready);
   fence_.tick();
-  // What follows what was discarded does not belong into one batch with that.
+  // Events after the discarded ones must not join a batch with them.
   if (closed_ || holds_discarded(cursor)) return 0;
 
   const bool has_in_hands = cursor.done < cursor.taken;
@@ -139,7 +139,7 @@ bool EventQueue::has_more(size_t sink) const {
   return !closed_ && cursor.taken < pushed_ && !holds_discarded(cursor);
 }
 
-bool EventQueue::goes_on(size_t sink) const {
+bool EventQueue::transaction_continues(size_t sink) const {
   std::lock_guard lock(mutex_);
   return open_ && !closed_ && bytes_ < capacity_ && !holds_discarded(cursors_[sink]);
 }
@@ -183,14 +183,14 @@ void EventQueue::done_first(size_t sink) {
   if (wake) wake_();
 }
 
-// The sink is done with all that it took. Whether the reader is to be woken. For `freed` see
+// The sink is done with all that it took. Returns whether to wake the reader. For `freed` see
 // drop_handled().
 bool EventQueue::finish(Cursor& cursor, std::vector<Chunk>& freed) {
   cursor.takes.clear();
   return finish(cursor, {cursor.taken, cursor.chunk}, freed);
 }
 
-// The same of what it took up to a place.
+// The same, for events up to a place.
 bool EventQueue::finish(Cursor& cursor, const Place& end, std::vector<Chunk>& freed) {
   cursor.done = end.taken;
   cursor.done_chunk = end.chunk;
@@ -202,7 +202,7 @@ bool EventQueue::finish(Cursor& cursor, const Place& end, std::vector<Chunk>& fr
   return wake_always_;
 }
 
-// Frees what every sink is done with, into `freed`: for the caller to destroy without the lock.
+// Moves chunks that every sink is done with to `freed`. The caller destroys them without the lock.
 void EventQueue::drop_handled(std::vector<Chunk>& freed) {
   uint64_t keep = first_chunk_ + chunks_.size();
   for (const Cursor& cursor : cursors_) keep = std::min(keep, cursor.done_chunk);
@@ -230,7 +230,7 @@ uint64_t EventQueue::discard() {
   discarded_ = pushed_;
   discarded_chunks_ = first_chunk_ + chunks_.size();
   for (Cursor& cursor : cursors_) {
-    // A sink that has something in hands skips the rest when it is done.
+    // A sink that holds events skips the rest when it is done.
     if (cursor.done < cursor.taken) continue;
     skip_discarded(cursor);
     cursor.done = cursor.taken;

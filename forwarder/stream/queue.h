@@ -1,9 +1,9 @@
-// The one queue of a pipeline, between the thread that reads the source and those that deliver:
-// chunks in the order of the stream, bounded by their bytes, one cursor for each sink.
+// The queue of a pipeline, between the source's thread and the sinks' threads: chunks in the order
+// of the stream, bounded in bytes, with a cursor for each sink.
 //
-// A chunk is kept until every sink is done with it, and freed by the thread of the last one. The
-// reader asks for room before it reads, and pushes whatever it has read: the bound may be passed by
-// one message.
+// A chunk is kept until every sink is done with it. The last sink's thread frees it. The reader
+// asks for room before it reads, and pushes all that it has read, so one message may exceed the
+// bound.
 #pragma once
 
 #include <atomic>
@@ -28,8 +28,8 @@ namespace walspout {
 
 class EventQueue {
  public:
-  // `wake` is called, on a sink's thread, when room was asked for and there was none, and there is
-  // some again, and at each progress once `wake_always` is set. It must not call back.
+  // `wake` is called on a sink's thread when there is room again after has_room() said no. After
+  // wake_always() it is called at each progress. It must not call the queue.
   EventQueue(size_t sinks, size_t capacity_bytes, std::function<void()> wake);
 
   // Reader's side ------------------------------------------------------------------------------
@@ -37,91 +37,90 @@ class EventQueue {
   // Whether more may be read. If not, wake() will be called when there is room.
   bool has_room();
 
-  // Takes a chunk that has events. Sinks that wait hear of it by announce(), which the reader calls
-  // when it has pushed all that it had: a wake-up costs more than a chunk. Many sinks hear of
-  // events that come close together at intervals: announce() then says when to call it again.
-  // While there is no room, and with `at_once`, there is no such delay.
-  // `open`: the transaction of its last event goes on.
+  // Adds a chunk with events. announce() wakes the waiting sinks. The reader calls announce() after
+  // it has pushed all that it had, because a wake-up costs more than a chunk. Many sinks are woken
+  // at intervals if events are close together: then announce() returns when to call it again. There
+  // is no such delay without room or with `at_once`. `open`: the transaction of the last event
+  // continues.
   void push(Chunk chunk, bool open = false);
-  // That transaction has ended, without another event.
+  // The open transaction has ended without another event.
   void transaction_ended();
-  // Before anything is pushed: shows what is pushed to those who watch. It outlives the queue.
+  // Shows pushed events to `tap`, which outlives the queue. Call it before the first push().
   void show(Tap& tap) { tap_ = &tap; }
   std::optional<TimePoint> announce(bool at_once = false);
 
-  // How many events, counted from the first ever pushed, all sinks are done with.
+  // The number of events, from the first one pushed, that all sinks are done with.
   uint64_t handled() const;
 
   void wake_always();
 
-  // What was pushed is not to be delivered any more: it counts as handled. How many events some
-  // sink was not done with. What a sink has in hands lives until it calls done().
+  // Discards all pushed events: they count as handled. Returns the number of events that some sink
+  // was not done with. Events that a sink holds live until done().
   uint64_t discard();
 
-  // Before anything is pushed: a sink gets only those events. All others are done with at once, but
-  // for those behind an event that the sink has in hands.
+  // Gives a sink only those events. Others count as done at once, except behind an event that the
+  // sink holds. Call it before the first push().
   void only(size_t sink, const OnlyConfig& config);
 
   // Sinks' side --------------------------------------------------------------------------------
 
-  // Fills `batch` with what is there for a sink, without waiting for more: within the limits (but
-  // at least one event), and cut so that a barrier is alone. Waits up to `patience` for a first
-  // event; an empty batch means that none came, that only others came than the sink wants, that the
-  // queue was closed, or that what the sink has in hands was discarded. The events live until
-  // done(). Returns how many events were passed over.
+  // Fills `batch` with a sink's next events, within the limits (but at least one event), with
+  // barriers alone. Waits up to `patience` for the first event only. The batch stays empty in four
+  // cases. No event came, none that the sink wants, the queue was closed, or events that the sink
+  // holds were discarded. The events live until done(). Returns the number of skipped events.
   size_t take(size_t sink, BatchLimits limits, Duration patience, std::vector<Event>& batch);
 
-  // Likewise, for a sink that can take nothing now and has nothing in hands: passes over what is in
-  // front of the first event that it wants, and does not wait.
+  // For a sink that can take nothing now and holds no events: skips events up to the first that it
+  // wants. Does not wait. Returns the number of skipped events.
   size_t pass_over(size_t sink);
 
-  // Whether take() would find something now, or pass over something.
+  // Whether take() would find or skip an event now.
   bool has_more(size_t sink) const;
 
-  // Whether more of the last event's transaction is to come, and the reader has room to read that.
-  bool goes_on(size_t sink) const;
+  // Whether the last event's transaction continues, and the reader has room for the rest.
+  bool transaction_continues(size_t sink) const;
 
   // The sink is done with all that it took.
   void done(size_t sink);
-  // The sink is done with what the first call of take() gave it, of several since done().
+  // The sink is done with the events of the first take() since done().
   void done_first(size_t sink);
 
-  // Whether what the sink took was discarded meanwhile.
+  // Whether events that the sink holds were discarded.
   bool is_discarded(size_t sink) const;
 
-  // Whether the sink may begin to deliver, or go on to deliver, what it took. Does not wait: the
-  // fence can be waited for.
+  // Whether the sink may begin or continue to deliver what it took. Does not wait; fence().wait()
+  // does.
   bool may_deliver(size_t sink) { return !is_discarded(sink) && fence_.passable(); }
 
   // Both ---------------------------------------------------------------------------------------
 
-  // Keeps sinks from delivering while the slot is not known to be ours.
+  // Blocks deliveries unless the slot is known to be ours.
   Fence& fence() { return fence_; }
 
   // take() returns nothing from now on.
   void close();
   bool closed() const;
 
-  size_t bytes() const;  // of chunks that some sink is not done with
+  size_t bytes() const;  // of chunks that a sink is not done with
   size_t capacity() const { return capacity_; }
-  uint64_t pushed() const;  // events ever
-  // The first commit time among the events that are kept. A message of its own has none, and counts
-  // from when it was pushed. 0: there are no events.
+  uint64_t pushed() const;  // events so far
+  // The first commit time of the kept events. A non-transactional message counts from its push. 0:
+  // there are no events.
   int64_t oldest_commit() const;
   uint64_t handled(size_t sink) const;
 
  private:
   struct Place {
-    uint64_t taken;  // events ever, before it
-    uint64_t chunk;  // that it is in
+    uint64_t taken;  // number of events before this place
+    uint64_t chunk;  // chunk of this place
   };
   struct Cursor {
-    uint64_t chunk = 0;       // absolute number of the chunk that holds the next event
-    size_t event = 0;         // in it
-    uint64_t taken = 0;       // events ever
-    uint64_t done = 0;        // events ever
-    uint64_t done_chunk = 0;  // chunks before this one are done with
-    std::deque<Place> takes;  // where each call of take() has ended, of what is in hands
+    uint64_t chunk = 0;       // absolute number of the next event's chunk.
+    size_t event = 0;         // index in that chunk.
+    uint64_t taken = 0;       // number of events taken so far.
+    uint64_t done = 0;        // number of events done so far.
+    uint64_t done_chunk = 0;  // earlier chunks are done.
+    std::deque<Place> takes;  // the ends of the takes that the sink holds.
     std::optional<Only> only;
   };
   uint64_t handled_locked() const;
@@ -140,17 +139,17 @@ class EventQueue {
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<Chunk> chunks_;
-  std::deque<int64_t> since_;  // of each of them: what oldest_commit() says
+  std::deque<int64_t> since_;  // for each chunk: its oldest_commit()
   std::vector<Cursor> cursors_;
   uint64_t first_chunk_ = 0;  // absolute number of chunks_.front()
   uint64_t pushed_ = 0;
-  std::atomic<uint64_t> discarded_ = 0;  // events ever: those before this one are
-  uint64_t discarded_chunks_ = 0;        // likewise, absolute number
+  std::atomic<uint64_t> discarded_ = 0;  // number of the first event not discarded
+  uint64_t discarded_chunks_ = 0;        // likewise: absolute number of the chunk
   size_t bytes_ = 0;
   Gather gather_;
-  bool open_ = false;      // the transaction of the last event goes on
-  bool announced_ = true;  // nothing was pushed since
-  bool fresh_ = false;     // something was pushed since announce() was called last
+  bool open_ = false;      // the transaction of the last event continues
+  bool announced_ = true;  // nothing was pushed since the last wake-up
+  bool fresh_ = false;     // something was pushed since the last announce()
   bool waiting_for_room_ = false;
   bool wake_always_ = false;
   std::atomic<bool> closed_ = false;

@@ -1,4 +1,4 @@
-// What a pipeline counts and says of itself: written by its threads, read by the status server.
+// The statistics of a pipeline: written by its threads, read by the status server.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,7 @@ namespace walspout {
 class LatencyHistogram {
  public:
   static constexpr size_t kBounds = 24;
-  static constexpr size_t kBuckets = kBounds + 1;  // the last one: all that is longer
+  static constexpr size_t kBuckets = kBounds + 1;  // the last one: all longer times
 
   void add(int64_t micros, uint64_t events) {
     uint64_t value = micros > 0 ? static_cast<uint64_t>(micros) : 0;
@@ -30,7 +30,7 @@ class LatencyHistogram {
 
   uint64_t count(size_t bucket) const { return counts_[bucket].load(std::memory_order_relaxed); }
   uint64_t sum_micros() const { return sum_.load(std::memory_order_relaxed); }
-  // Of a bucket but the last one.
+  // The upper bound of a bucket, except the last one.
   static double bound_seconds(size_t bucket) {
     return static_cast<double>(kBoundMicros[bucket]) / 1e6;
   }
@@ -71,21 +71,21 @@ class Shared {
 
 using SharedText = Shared<std::string>;
 
-// kParked: an operator has to change something; the sink tries again from time to time.
-// kHeld: an operator wants nothing to be delivered for now.
+// kParked: an operator has to fix something; the sink retries at intervals. kHeld: an operator has
+// paused deliveries.
 enum class SinkState : int { kConnecting, kDelivering, kRetrying, kParked, kHeld, kStopped };
 
 struct SinkStats {
-  std::atomic<uint64_t> events{0};  // durable at the receiver
-  std::atomic<uint64_t> bytes{0};   // of their documents
+  std::atomic<uint64_t> events{0};  // durable at the receiver.
+  std::atomic<uint64_t> bytes{0};   // of their documents.
   std::atomic<uint64_t> batches{0};
   std::atomic<uint64_t> retries{0};
   std::atomic<uint64_t> rejects{0};
   std::atomic<uint64_t> dead_letters{0};
-  std::atomic<uint64_t> dropped{0};   // not wanted, or mapped nowhere, by configuration
-  std::atomic<uint64_t> missing{0};   // rows that events were to change, and the receiver lacked
-  std::atomic<uint64_t> losses{0};    // times that the receiver had lost what it had confirmed
-  std::atomic<uint64_t> failures{0};  // attempts since the last success
+  std::atomic<uint64_t> dropped{0};   // not wanted by the configuration.
+  std::atomic<uint64_t> missing{0};   // rows to change that the receiver lacked.
+  std::atomic<uint64_t> losses{0};    // times that the receiver lost confirmed events.
+  std::atomic<uint64_t> failures{0};  // attempts since the last success.
   std::atomic<SinkState> state{SinkState::kConnecting};
   std::atomic<int64_t> progress_at{0};  // wall clock, microseconds: last event done with
   std::atomic<int64_t> taken_at{0};     // likewise: last batch begun
@@ -97,14 +97,14 @@ struct SinkStats {
 
 enum class SourcePhase : int { kConnecting, kWaiting, kStreaming, kStopped };
 
-// Of an input, as far as every kind of input has it.
+// The statistics of every kind of input.
 struct InputStats {
   std::atomic<SourcePhase> state{SourcePhase::kConnecting};
   std::atomic<uint64_t> connects{0};
   std::atomic<uint64_t> bytes{0};
   std::atomic<uint64_t> events{0};
   std::atomic<uint64_t> pauses{0};  // times that the queue was full
-  // When the last event that came was committed: wall clock, microseconds; 0: not known.
+  // Commit time of the last received event: wall clock, microseconds; 0: unknown.
   std::atomic<int64_t> last_commit_at{0};
   Pulse pulse;
   SharedText last_error;

@@ -1,6 +1,6 @@
 /*
  * driver.c
- *		The main program of a fuzzer where there is no libFuzzer.
+ *		The main program of a fuzzer if there is no libFuzzer.
  *
  *		FUZZER FILE...							run these inputs
  *		FUZZER < FILE							run this one, as AFL wants it
@@ -8,9 +8,9 @@
  *												run random ones, for N seconds
  *
  * Takes the flags of libFuzzer that it knows and ignores all others. Random
- * inputs are new ones, or mutations of those in the folder. It knows nothing
- * of coverage: with libFuzzer or AFL more is found. An input that fails is
- * left in the file -artifact_prefix=... and "crash".
+ * inputs are new ones, or mutations of those in the folder. It does not
+ * measure coverage: libFuzzer and AFL find more. A failing input is left in
+ * the file -artifact_prefix=... and "crash".
  */
 #include "postgres.h"
 
@@ -121,7 +121,7 @@ mutate(void)
 	}
 }
 
-/* Most inputs are small; one in 32 may be as large as it gets. */
+/* Most inputs are small; one in 32 may have any allowed size. */
 static void
 random_input(void)
 {

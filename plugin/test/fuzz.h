@@ -1,9 +1,9 @@
 /*
  * fuzz.h
- *		What a fuzzer is: a function of bytes that must not fail.
+ *		A fuzzer: a function of bytes that must not fail.
  *
- * Linked with libFuzzer, or with driver.c, which needs nothing but a
- * compiler and is what other fuzzers, that feed a program, start.
+ * Linked with libFuzzer, or with driver.c. driver.c needs only a compiler.
+ * Fuzzers that feed a program start it.
  */
 #ifndef WALSPOUT_FUZZ_H
 #define WALSPOUT_FUZZ_H
@@ -22,7 +22,7 @@ extern int	LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 		} \
 	} while (0)
 
-/* A copy that ends where its memory ends, for the address sanitizer to see. */
+/* A copy whose memory ends with the bytes, so that the address sanitizer sees reads beyond. */
 static inline void *
 exact_copy(const void *bytes, Size n)
 {

@@ -2,8 +2,8 @@
  * fuzz_frames.c
  *		Fuzzer of frames.c and of the tests' reader of frames.
  *
- * The input is taken for a message, which the reader must survive; and for a
- * list of frames to write, which the reader must find again.
+ * The input serves as a message, which the reader must survive. It also serves
+ * as a list of frames to write, which the reader must find again.
  */
 #include "fuzz.h"
 
@@ -13,7 +13,7 @@
 static uint64 sum;
 static NaiveColumn columns[NAIVE_COLUMNS];
 
-/* Read every byte, so that the sanitizer sees those that are not ours. */
+/* Read every byte, so that the sanitizer sees bytes that are not ours. */
 static void
 touch(const unsigned char *bytes, Size n)
 {
@@ -46,7 +46,7 @@ read_message(const uint8_t *data, Size n)
 	free(message);
 }
 
-/* The same bytes behind a header, so that no luck is needed to get past it. */
+/* The same bytes after a header, so that no luck is needed to get past the header. */
 static void
 read_frames(const uint8_t *data, Size n)
 {
@@ -59,7 +59,7 @@ read_frames(const uint8_t *data, Size n)
 	free(message);
 }
 
-/* The input as a source of numbers; zeros when it is at its end. */
+/* The input as a source of numbers; zeros after its end. */
 typedef struct Script
 {
 	const uint8_t *p;
@@ -189,7 +189,7 @@ write_relation(StringInfo s, Script *script)
 	pfree((char *) relation.table);
 }
 
-/* An object somewhere behind position *end of a document of n bytes, or none. */
+/* An object somewhere after position *end of a document of n bytes, or none. */
 static Span
 take_span(Script *script, Size *end, Size n)
 {

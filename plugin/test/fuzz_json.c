@@ -2,8 +2,8 @@
  * fuzz_json.c
  *		Fuzzer of json.c: any bytes, as one string, in pieces and raw.
  *
- * The first two bytes of the input say how long the string is, the others
- * are repeated until it is: a chunk is longer than an input.
+ * The first two bytes of the input give the string's length. The others are
+ * repeated up to that length: a chunk is longer than an input.
  */
 #include "fuzz.h"
 
@@ -27,7 +27,7 @@ string_of(const uint8_t *data, Size n, Size *size)
 	return s;
 }
 
-/* Room for small documents only: what is longer makes it grow. */
+/* Room for small documents only: a longer one makes the buffer grow. */
 static void
 open_small(Out *o, StringInfo s)
 {
@@ -88,7 +88,7 @@ check_raw(const char *s, Size n)
 	pfree(buffer.data);
 }
 
-/* What was appended becomes the same string as if it had been one from the start. */
+/* The appended pieces become the same string as in one call. */
 static void
 check_quoted(const char *s, Size n, const char *escaped, Size escaped_size)
 {

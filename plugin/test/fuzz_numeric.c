@@ -2,14 +2,14 @@
  * fuzz_numeric.c
  *		Fuzzer of format_numeric(): any header, any digits.
  *
- * No more bytes are written than numeric_room() said, none outside the
- * payload are read, and the text is the one that a naive reader makes of it.
+ * It writes no more bytes than numeric_room() says, and reads none outside of
+ * the payload. The text equals a naive reader's.
  */
 #include "fuzz.h"
 
 #include "format.h"
 
-/* What the payload means, as the server's source describes its form. */
+/* The payload's meaning, as the server's source describes its form. */
 typedef struct NaiveNumeric
 {
 	bool		negative;
@@ -57,7 +57,7 @@ naive_parts(const char *payload, Size n, NaiveNumeric *parts)
 	return true;
 }
 
-/* The digit, of base 10000, that has this weight; -1 if it is none. */
+/* The digit, of base 10000, with this weight; -1: invalid. */
 static int
 naive_digit(const NaiveNumeric *parts, int weight)
 {
@@ -103,7 +103,7 @@ naive_text(const NaiveNumeric *parts, char *out)
 	return true;
 }
 
-/* Whether there are as many bytes as the header has: what is shorter is no numeric. */
+/* Are there as many bytes as the header has? Anything shorter is not a numeric. */
 static bool
 has_header(const uint8_t *data, Size n)
 {

@@ -2,16 +2,16 @@
  * naive_frames.h
  *		A reader of messages in the format "frames", a byte at a time.
  *
- * Written from the description of the format and not from frames.c, and knows
- * none of its constants: where the two disagree one of them is wrong. Reads
- * no byte outside the message, whatever the message is.
+ * Written from the specification, without frames.c and its constants: if the
+ * two disagree, one of them is wrong. Reads no byte outside of the message,
+ * whatever the message is.
  */
 #ifndef WALSPOUT_NAIVE_FRAMES_H
 #define WALSPOUT_NAIVE_FRAMES_H
 
 #include "postgres.h"
 
-/* What is left of a message. */
+/* The rest of a message. */
 typedef struct NaiveReader
 {
 	const unsigned char *p;
@@ -34,14 +34,14 @@ typedef struct NaiveColumn
 #define NAIVE_COLUMNS 1600
 #define NAIVE_MEMBERS 16
 
-/* Where an object is in the document; of size 0 if it is not there. */
+/* Position of an object in the document; size 0: the document lacks the object. */
 typedef struct NaiveSpan
 {
 	uint64		begin;
 	uint64		size;
 } NaiveSpan;
 
-/* One frame; which fields mean something depends on the kind. */
+/* One frame; the kind decides which fields mean something. */
 typedef struct NaiveFrame
 {
 	char		kind;			/* B, C, R, M, K or the op of an event */
@@ -56,15 +56,14 @@ typedef struct NaiveFrame
 	uint64		events;			/* C */
 
 	uint32		relation;		/* R, events */
-	const unsigned char *schema;	/* R, as all that follows */
+	const unsigned char *schema;	/* R, like the following */
 	Size		schema_size;
 	const unsigned char *table;
 	Size		table_size;
 	int			ncolumns;
-	NaiveColumn *columns;		/* room for NAIVE_COLUMNS, of the caller; NULL: they are checked
-								 * only */
+	NaiveColumn *columns;		/* room for NAIVE_COLUMNS, of the caller; NULL: only check them */
 
-	uint64		hash;			/* events, as all that follows */
+	uint64		hash;			/* events, like the following */
 	uint64		index;
 	const unsigned char *document;
 	Size		document_size;
@@ -73,7 +72,7 @@ typedef struct NaiveFrame
 	uint64		members[NAIVE_MEMBERS]; /* the first ones of nmembers */
 	bool		old_key;		/* the last ones are of the old key */
 
-	const unsigned char *content;	/* M: what it holds; K: its last value */
+	const unsigned char *content;	/* M: content; K: last value */
 	Size		content_size;
 	uint64		rows;			/* K */
 	int			nvalues;
@@ -109,7 +108,7 @@ naive_open(NaiveReader *reader, const void *message, Size n)
 	return true;
 }
 
-/* Bytes of the message, if there are so many. */
+/* n bytes of the message, if it has so many. */
 static inline bool
 naive_bytes(NaiveReader *reader, Size n, const unsigned char **bytes)
 {
@@ -185,9 +184,9 @@ naive_relation(NaiveReader *body, NaiveFrame *frame)
 }
 
 /*
- * Behind the objects there is a number for each column, if a flag says so, and
- * behind these two for each column of the key, if another one does. How many
- * columns there are only the relation's frame says.
+ * Numbers after those of the objects: one for each column, then two for each
+ * column of the key. A flag says whether each of the two lists exists. The
+ * number of columns is in the relation's frame.
  */
 static inline bool
 naive_members(NaiveReader members, uint8 flags, NaiveFrame *frame)
@@ -248,7 +247,7 @@ naive_spans(NaiveReader spans, uint8 flags, NaiveFrame *frame)
 	return naive_members(spans, flags, frame);
 }
 
-/* Take the body of a frame apart; flags and sixteen are those of the frame's head. */
+/* Take the body of a frame apart; flags and sixteen are from the frame's head. */
 static inline bool
 naive_body(NaiveReader *body, uint8 flags, uint16 sixteen, NaiveFrame *frame)
 {
@@ -291,7 +290,7 @@ naive_body(NaiveReader *body, uint8 flags, uint16 sixteen, NaiveFrame *frame)
 	}
 }
 
-/* Read the next frame of a kind that is known. The caller sets frame->columns before. */
+/* Read the next frame of a known kind. The caller must set frame->columns before. */
 static inline NaiveResult
 naive_next(NaiveReader *reader, NaiveFrame *frame)
 {

@@ -62,10 +62,9 @@ naive_hex_digit(char c)
 }
 
 /*
- * Read the JSON string that json is, all n bytes of it, quotes included, to
- * out, which has room for n bytes. Bytes from 0x80 on are taken as they are;
- * of \u only what stands for ASCII. Returns the string's length, or -1 if
- * json is no JSON string.
+ * Decode a JSON string, all n bytes of json, with quotes, to out, which has
+ * room for n bytes. Accepts bytes from 0x80 on unchanged, and \u only for
+ * ASCII. Returns the string's length, or -1 if json is not a JSON string.
  */
 static inline ssize_t
 naive_unescape(char *out, const char *json, Size n)

@@ -21,10 +21,10 @@ naive_int16(char *p, int value)
 }
 
 /*
- * Write the payload of the numeric that decimal is ("-12.50": a digit before
- * the point, no needless zeros there) to out. The long form can hold every
- * number, the short one is what the server makes of small ones; long_form
- * asks for the long one all the same. Returns the payload's size.
+ * Write the payload of a numeric to out. decimal is like "-12.50": a digit
+ * before the point, no needless zeros there. The long form can hold every
+ * number; the server uses the short form for small ones. long_form forces the
+ * long form. Returns the payload's size.
  */
 static inline Size
 naive_numeric(char *out, const char *decimal, bool long_form)

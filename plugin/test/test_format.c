@@ -2,10 +2,10 @@
  * test_format.c
  *		Tests of format.c.
  *
- * Expected strings without an explanation are what the server itself prints;
- * that they agree for all types, in a database, is what the regression tests
- * check. Here are the values that tests in SQL reach badly: limits, places in
- * memory, and how many bytes are written.
+ * Expected strings without an explanation are the server's own output. The
+ * regression tests compare all types with the server. Here are values that SQL
+ * tests hardly reach: limits, addresses in memory, and the number of written
+ * bytes.
  */
 #include "unit.h"
 
@@ -16,7 +16,7 @@
 #include "format.h"
 #include "naive_numeric.h"
 
-/* What the formatters write to, and a guard behind the width they promise. */
+/* The formatters write here; a guard follows the width that they promise. */
 static char room[FORMAT_WIDTH + GUARD_SIZE];
 
 static char *
@@ -264,7 +264,7 @@ dates_follow_the_calendar(void **state)
 	assert_int_equal(walk_years(0, 2000, 2399, true), 146097);
 	assert_int_equal(walk_years(-6 * 146097, -400, -1, true), -5 * 146097);
 
-	/* months from the first date that there is to a time not ours */
+	/* months from the first possible date to a far future one */
 	assert_int_equal(walk_years(-2451545 + 38, -4712, 9999, false), 2921940);
 	walk_years(2921940, 10000, 13000, false);
 }
@@ -302,7 +302,7 @@ check_date_by_walking(DateADT date)
 	check_date(date, year, month, day + 1);
 }
 
-/* The formatter keeps days that it has printed: it must not take one for another. */
+/* The formatter caches printed days: it must not confuse two of them. */
 static void
 dates_that_alternate_are_not_mixed_up(void **state)
 {
@@ -316,7 +316,7 @@ dates_that_alternate_are_not_mixed_up(void **state)
 		check(format_date(start(), DATEVAL_NOEND), "infinity");
 	}
 
-	/* days that a table of some power of two would keep in one place */
+	/* days that would share a place in a table of a power of two */
 	for (int distance = 1; distance <= 65536; distance *= 2)
 	{
 		const DateADT days[] = {0, distance, -distance, distance * 2, 0, distance * 3};
@@ -601,9 +601,8 @@ base64_reads_back(void **state)
 /* Numerics */
 
 /*
- * Format a payload, at an address that is not even if so asked: after a short
- * length word nothing is aligned. The room is what numeric_room() says, the
- * guard begins behind it.
+ * Format a payload. The address is odd if so asked: after a short length word
+ * nothing is aligned. The room is numeric_room(), and the guard follows it.
  */
 static char *
 format_payload(const char *payload, Size n, bool unaligned, Size *size)
@@ -661,7 +660,7 @@ numerics_in_both_forms(void **state)
 		check_numeric(decimals[i]);
 }
 
-/* Bytes as a server stored them, so that not all depends on our own encoder. */
+/* Bytes as a server stored them, so that not every test depends on our own encoder. */
 static void
 numerics_as_the_server_stores_them(void **state)
 {
@@ -691,7 +690,7 @@ numerics_that_json_has_no_number_for_are_strings(void **state)
 	check_payload((const char *) &minus_infinity, 2, "\"-Infinity\"");
 }
 
-/* A number of random digits, with runs of zeros: they are what is not stored. */
+/* A number of random digits, with runs of zeros, because zeros are not stored. */
 static void
 random_decimal(char *decimal, int nwhole, int dscale)
 {
@@ -745,7 +744,7 @@ numerics_at_their_limits(void **state)
 	free(decimal);
 }
 
-/* Whatever the header says and however few digits there are. */
+/* Whatever the header says, and however few digits there are. */
 static void
 numeric_room_is_enough_for_any_payload(void **state)
 {
@@ -757,7 +756,7 @@ numeric_room_is_enough_for_any_payload(void **state)
 
 		for (Size k = 0; k < n; k++)
 			payload[k] = (char) next_random();
-		/* most weights are kept small: large ones only take their time */
+		/* keep most weights small: large ones only take time */
 		if (random_below(50) != 0)
 			payload[3] = random_below(2) ? 0 : '\xff';
 		free(format_payload(payload, n, i % 2, &size));

@@ -3,9 +3,8 @@
  *		Tests of frames.c: the bytes of each frame, and messages read back by
  *		naive_frames.h.
  *
- * The bytes are written out here because another program reads them: a change
- * that both ends in this repository agree on still breaks every reader that
- * is older.
+ * The bytes are written out here because other programs read them. A change
+ * that both ends in this repository accept still breaks every older reader.
  */
 #include "unit.h"
 
@@ -63,7 +62,7 @@ begin_has_lsn_time_and_xid(void **state)
 	check_bytes(bytes, sizeof(bytes));
 }
 
-/* A message outside of transactions: its time, whatever it holds, is none. */
+/* A message outside of transactions: its time, whatever it holds, is ignored. */
 static void
 begin_without_a_transaction_has_no_time(void **state)
 {
@@ -96,7 +95,7 @@ commit_has_both_lsns_and_the_count(void **state)
 	check_bytes(bytes, sizeof(bytes));
 }
 
-/* The id is that of the table itself, the names may be those of the root of a partition. */
+/* The id is the table's own; the names may be those of a partition's root. */
 static void
 relation_has_its_names_and_columns(void **state)
 {
@@ -152,7 +151,7 @@ event_has_its_header_before_the_document(void **state)
 	check_bytes(bytes, sizeof(bytes));
 }
 
-/* Of each object: the bytes between it and the one before it, and its size. */
+/* For each object: the bytes between it and the previous one, and its size. */
 static void
 event_has_its_objects_behind_the_document(void **state)
 {
@@ -241,7 +240,7 @@ event_has_its_members_behind_its_objects(void **state)
 	assert_memory_equal(message.data + 28 + n, "\11\20\14\0\16\221\116", 7);
 	pfree(message.data);
 
-	/* of a row that was read: with an id that is open, and perhaps without columns */
+	/* of a row that was read: with an open id, and perhaps without columns */
 	event.op = 'r';
 	members.open_id = true;
 	members.n = 0;
@@ -269,7 +268,7 @@ event_tells_where_its_old_key_is(void **state)
 	assert_memory_equal(message.data + 28 + n, "\12\25\1\5\11\5", 6);
 	pfree(message.data);
 
-	/* behind the members */
+	/* after the members */
 	members.numbers = numbers;
 	members.n = 2;
 	initStringInfo(&message);
@@ -363,7 +362,7 @@ some_number(int bits)
 	return next_random() >> (64 - bits) >> random_below(bits);
 }
 
-/* Objects in the document, in their order; a size of 0: the document lacks the object. */
+/* Objects in the document, in their order; size 0: the document lacks the object. */
 static void
 add_random_spans(FrameEvent *event, NaiveFrame *expected)
 {
@@ -382,7 +381,7 @@ add_random_spans(FrameEvent *event, NaiveFrame *expected)
 	}
 }
 
-/* What was appended, in the reader's terms. */
+/* The appended frames, in the reader's terms. */
 static void
 append_random_frame(StringInfo s, NaiveFrame *expected, char *space)
 {
@@ -554,7 +553,7 @@ random_messages_read_back(void **state)
 	}
 }
 
-/* A message that was cut is never taken for a whole one, but between two frames. */
+/* A message that was cut is never taken for a whole one, except between two frames. */
 static void
 a_cut_message_is_malformed(void **state)
 {
@@ -589,7 +588,7 @@ a_cut_message_is_malformed(void **state)
 	pfree(message.data);
 }
 
-/* Of a newer writer: kinds to come are skipped, bodies may have got longer. */
+/* From a newer writer: unknown kinds are skipped, and bodies may be longer. */
 static void
 frames_of_unknown_kinds_are_skipped(void **state)
 {

@@ -2,8 +2,8 @@
  * test_json.c
  *		Tests of json.c against naive_json.h.
  *
- * The scanner looks at sixteen and at eight bytes at a time, so what it does
- * with a byte may depend on where the byte stands: all places are tried.
+ * The scanner looks at sixteen and at eight bytes at a time. So its result for
+ * a byte may depend on the byte's position: the tests try all positions.
  */
 #include "unit.h"
 
@@ -12,10 +12,10 @@
 #include "json.h"
 #include "naive_json.h"
 
-/* json.c's chunk; the tests around it only find less if it changes */
+/* json.c's chunk; if that changes, the tests around it find less */
 #define CHUNK 8192
 
-/* The worst case that json_string() makes room for, for n up to CHUNK. */
+/* The worst-case room of json_string(), for n up to CHUNK. */
 #define WORST_STRING(n) ((n) * 6 + 18)
 
 #define LARGEST (3 * CHUNK)
@@ -23,7 +23,7 @@
 static char expected[LARGEST * 6];
 static char memory[LARGEST * 6 + 128 + GUARD_SIZE];
 
-/* An empty buffer with room for so many bytes and a guard behind. */
+/* An empty buffer with room for so many bytes, and a guard after that. */
 static void
 open_room(Out *o, StringInfo s, Size room)
 {
@@ -59,7 +59,7 @@ assert_document(Out *o, const char *document)
 	assert_int_equal(o->s->len - o->start, strlen(document));
 }
 
-/* Compare with the reference; what is said in case of failure is for (byte, position, length). */
+/* Compare with the reference. A failure's message names byte, position and length. */
 static void
 check_string(const char *s, Size n, int byte, Size position)
 {
@@ -69,7 +69,7 @@ check_string(const char *s, Size n, int byte, Size position)
 
 	open_room(&o, &buffer, n <= CHUNK ? WORST_STRING(n) : n * 6 + 64);
 	if (!json_string(&o, s, n))
-		fail_msg("refused %zu bytes", n);
+		fail_msg("rejected %zu bytes", n);
 	out_close(&o);
 	if (buffer.data != memory)
 		fail_msg("%zu bytes took more room than the worst case", n);
@@ -116,7 +116,7 @@ alignment_does_not_matter(void **state)
 				}
 }
 
-/* One escape may hide the next from a scanner of words: all neighbours. */
+/* One escape may hide the next from a scanner of words: try all neighbours. */
 static void
 every_pair_of_bytes_is_escaped(void **state)
 {
@@ -254,7 +254,7 @@ reserved_room_is_there_to_the_last_byte(void **state)
 		open_new(&o, &s);
 		out_reserve(&o, n);
 		assert_true((Size) (o.end - o.p) >= n);
-		/* all that is said to be there, of which n bytes are a part */
+		/* all of the promised room, of which n bytes are a part */
 		memset(o.p, 'x', o.end - o.p);
 		o.p = o.end;
 		out_close(&o);
@@ -291,7 +291,7 @@ the_document_ends_at_its_limit_and_not_before(void **state)
 	StringInfoData s;
 	Out			o;
 
-	/* with room in the buffer: the limit alone decides */
+	/* with room in the buffer: only the limit decides */
 	open_new(&o, &s);
 	pretend_left(&o, 100);
 	assert_true(out_room(&o, 0));
@@ -302,7 +302,7 @@ the_document_ends_at_its_limit_and_not_before(void **state)
 	assert_false(out_room(&o, 1));
 	pfree(s.data);
 
-	/* with too little of it */
+	/* with too little room */
 	open_new(&o, &s);
 	pretend_left(&o, 100000);
 	assert_false(out_room(&o, 100001));
@@ -335,7 +335,7 @@ what_has_no_room_allocates_nothing(void **state)
 		assert_ptr_equal(o.p, data);
 	}
 
-	/* the pointers are not even looked at */
+	/* the pointers are not even read */
 	assert_false(json_raw(&o, NULL, 100001));
 	pretend_left(&o, CHUNK);
 	assert_false(json_string(&o, NULL, CHUNK));
@@ -354,7 +354,7 @@ strings_stop_at_the_limit(void **state)
 
 	memset(string, '\001', 2 * CHUNK);
 
-	/* room is asked for the worst case, whatever the string is */
+	/* it requests room for the worst case, whatever the string is */
 	open_new(&o, &s);
 	pretend_left(&o, WORST_STRING(10));
 	assert_true(json_string(&o, string, 10));
@@ -363,7 +363,7 @@ strings_stop_at_the_limit(void **state)
 	assert_false(json_string(&o, string, 10));
 	pfree(s.data);
 
-	/* the second chunk is the one that does not fit */
+	/* the second chunk does not fit */
 	open_room(&o, &s, CHUNK * 6 + 64);
 	pretend_left(&o, CHUNK * 6 + 64);
 	assert_false(json_string(&o, string, 2 * CHUNK));
@@ -470,7 +470,7 @@ raw_json_loses_its_line_breaks_and_nothing_else(void **state)
 	assert_document(&o, "     {\t\"a\\n\" :  1}  ");
 	pfree(s.data);
 
-	/* what stood there before is not its own */
+	/* earlier bytes stay unchanged */
 	initStringInfo(&s);
 	appendStringInfoString(&s, "\n\r");
 	out_open(&o, &s);
@@ -492,7 +492,7 @@ ascii_ends_at_the_first_high_byte(void **state)
 		{
 			char	   *s = space + alignment;
 
-			/* a zero and the largest of ASCII are no end */
+			/* a zero and the largest ASCII byte do not end the prefix */
 			memset(s, 0x7f, n);
 			if (n > 3)
 				s[3] = '\0';
@@ -540,7 +540,7 @@ the_naive_reader_reads_what_the_naive_writer_writes(void **state)
 	assert_int_equal(naive_unescape(back, "\"\\\0\"", 4), -1);
 }
 
-/* json_quote(), of what is in the buffer from position begin on. */
+/* json_quote(), for the buffer's content from position begin on. */
 static void
 json_becomes_a_string_in_place(void **state)
 {
@@ -583,7 +583,7 @@ json_that_has_no_room_as_a_string_stays(void **state)
 	}
 }
 
-/* Appends a string in a value of at most max bytes; whether it fits. */
+/* Append a string in a value of at most max bytes. Returns whether it fits. */
 static bool
 fits_value(Out *o, const char *s, Size n, Size max)
 {
@@ -593,7 +593,7 @@ fits_value(Out *o, const char *s, Size n, Size max)
 	return out_end_value(o, most) && done;
 }
 
-/* What becomes of JSON that is appended behind something else. */
+/* The result for JSON that is appended after something else. */
 static void
 assert_unquoted(const char *json, const char *sample)
 {
@@ -632,7 +632,7 @@ what_is_no_string_stays(void **state)
 	assert_unquoted("{\"a\":\"\\n\"}", "{\"a\":\"\\n\"}");
 }
 
-/* Whatever is escaped is the same when it is taken back. */
+/* Unescaping restores every escaped string. */
 static void
 random_strings_come_back(void **state)
 {
@@ -687,13 +687,13 @@ values_have_their_limit(void **state)
 	append_literal(&o, "before");
 	assert_true(fits_value(&o, s, 1000, 1000));
 	assert_false(fits_value(&o, s, 1001, 1000));
-	/* little always passes */
+	/* a small value always passes */
 	assert_true(fits_value(&o, s, VALUE_ALWAYS, 1));
 	assert_false(fits_value(&o, s, VALUE_ALWAYS + 1, 1));
 	assert_true(fits_value(&o, s, n, n));
 	out_rewind(&o, 0);
 
-	/* what does not fit by far is not written as a whole */
+	/* a value that is far too long is not written as a whole */
 	assert_false(fits_value(&o, s, n, 1000));
 	assert_true(out_tell(&o) < 1000 * 1000);
 	memset(s, 1, n);
@@ -701,7 +701,7 @@ values_have_their_limit(void **state)
 	assert_false(fits_value(&o, s, n, 1000 * 1000));
 	assert_true(out_tell(&o) < 2 * 1000 * 1000);
 
-	/* afterwards only the document's counts */
+	/* afterwards only the document's limit counts */
 	out_rewind(&o, 0);
 	assert_true(json_string(&o, s, n));
 	pretend_left(&o, 100);

@@ -1,8 +1,8 @@
 /*
  * test_syntax.c
- *		Tests of syntax.c: what is JSON, and what only looks like it.
+ *		Tests of syntax.c: what is JSON, and what only looks like JSON.
  *
- * Each text ends where memory does, so that reading over its end is found.
+ * Each text ends where memory ends, so that reads beyond its end are found.
  */
 #include "unit.h"
 
@@ -37,7 +37,7 @@ what_is_json(void **state)
 {
 	for (int i = 0; i < lengthof(valid); i++)
 		if (!is_json(valid[i], strlen(valid[i])))
-			fail_msg("refused: %s", valid[i]);
+			fail_msg("rejected: %s", valid[i]);
 }
 
 static void
@@ -48,7 +48,7 @@ what_is_not(void **state)
 			fail_msg("accepted: %s", invalid[i]);
 }
 
-/* A NUL is a byte like others; strings in C would end there. */
+/* A NUL is a byte like others; a C string would end there. */
 static void
 nul_bytes(void **state)
 {
@@ -57,7 +57,7 @@ nul_bytes(void **state)
 	assert_false(is_json("\"\\\0\"", 4));
 }
 
-/* No beginning of a value that has an end is a value. */
+/* A truncated value is never a value. */
 static void
 cut_values(void **state)
 {
@@ -95,7 +95,7 @@ values_deeper_than_asked_for(void **state)
 	assert_false(syntax_is_json("[]", 2, 0));
 }
 
-/* Levels, by a state machine that knows nothing but strings and brackets. */
+/* Levels, by a state machine that knows only strings and brackets. */
 static int
 naive_depth(const char *s, Size n)
 {
@@ -123,7 +123,7 @@ naive_depth(const char *s, Size n)
 	return deepest;
 }
 
-/* The answer is that of the naive one, and no byte over the end is read. */
+/* The answer is the naive one's, and no byte beyond the end is read. */
 static void
 depth_of_random_text(void **state)
 {
@@ -137,14 +137,14 @@ depth_of_random_text(void **state)
 		char	   *s = end_of_memory(500) - n;
 		int			depth;
 
-		/* brackets are many or few, so that whole blocks are walked over, too */
+		/* brackets are many or few, so that whole blocks are scanned, too */
 		for (Size k = 0; k < n; k++)
 			s[k] = random_below(plain + 1) ? ' ' : bytes[random_below(kinds)];
 		for (Size k = 0; k < n; k++)
 			if (random_below(plain + 1) == 0 && i % 3 == 0)
 				s[k] = '"';
 		depth = naive_depth(s, n);
-		/* brackets that close nothing are not JSON: only what is valid has an answer */
+		/* closing brackets without opening ones are not JSON: only valid texts have an answer */
 		for (int levels = 0; levels < 20; levels++)
 			if ((Size) levels < n / 2 && syntax_is_deeper(s, n, levels) != (depth > levels))
 				fail_msg("%d levels, %d allowed: %.*s", depth, levels, (int) n, s);
@@ -211,7 +211,7 @@ numbers_in_json(void **state)
 	assert_true(syntax_find_unsafe_number(s, n, &at, &size));
 	assert_memory_equal(s + at, "1e400", size);
 	assert_false(syntax_find_unsafe_number(s + at + size, n - at - size, &at, &size));
-	/* what is no JSON is read to its end and not beyond */
+	/* invalid JSON is read to its end and not beyond */
 	for (int i = 0; i < lengthof(invalid); i++)
 	{
 		Size		length = strlen(invalid[i]);

@@ -1,6 +1,6 @@
 /*
  * unit.h
- *		What the unit tests have in common: cmocka, guarded memory, random numbers.
+ *		Shared by the unit tests: cmocka, guarded memory, random numbers.
  */
 #ifndef WALSPOUT_UNIT_H
 #define WALSPOUT_UNIT_H
@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 /*
- * Bytes behind a buffer that must stay as they are: the code under test stores
- * whole words, so one that is too long is found without a sanitizer, too.
+ * Bytes after a buffer that must stay unchanged. The code under test stores
+ * whole words, so a store that is too long is found without a sanitizer, too.
  */
 #define GUARD_SIZE 64
 #define GUARD_BYTE 0x5A
@@ -37,8 +37,8 @@ guard_is_whole(const char *end)
 }
 
 /*
- * The end of memory behind which nothing can be read: a string that is put
- * right before it shows reads over its end.
+ * The end of readable memory: a string right before it reveals reads beyond
+ * its end.
  */
 static inline char *
 end_of_memory(Size n)

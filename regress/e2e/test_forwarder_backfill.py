@@ -619,7 +619,7 @@ def test_a_slot_that_is_held_for_long_is_told_and_let_go(fwd, tmp_path):
                     db.psql("SELECT pg_logical_emit_message(true, 'other', 'x'), pg_switch_wal()")
                 pg.wait_until(lambda: f.status()["backfill_held_bytes"] > 1 << 30
                               or "begin again" in f.log(), 60, what="WAL that is held")
-                f.wait_for_log("that WAL is let go", timeout=90)
+                f.wait_for_log("that WAL is released", timeout=90)
                 pg.wait_until(lambda: db.value("SELECT pg_current_wal_lsn() - confirmed_flush_lsn < 64 << 20 "
                                                "FROM pg_replication_slots WHERE slot_name = %s", (f.slot,)) is True, 60,
                               what="confirmed position")

@@ -61,7 +61,7 @@ def test_the_ends_of_transactions_are_documents_of_the_dialect(db, fwd, dialect,
 
 
 @pytest.mark.parametrize("more, sink, what", [
-    ("backfill: {tables: all}", None, '"backfill" lays changes over the rows'),
+    ("backfill: {tables: all}", None, '"backfill" merges rows with changes'),
     ("omit: [ts]", None, '"omit" is about the envelope'),
     ("schemas: true", None, '"schemas" does not go with "dialect"'),
     ("", "- type: postgres\n  dsn: postgresql:///x\n", 'type "postgres" of sink "postgres" needs the documents'),

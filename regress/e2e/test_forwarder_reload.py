@@ -182,7 +182,7 @@ def test_a_pipeline_that_cannot_be_started_goes_on_as_it_was(db, fwd, tmp_path):
     with fwd() as forwarder:
         change(forwarder, ("    sinks:\n", f"    dead_letter: {{path: {tmp_path}/none/letters}}\n    sinks:\n"))
         said = reload(forwarder)
-        assert "goes on as it was before the change" in said, said
+        assert "continues as it was before the change" in said, said
         db.psql("INSERT INTO orders VALUES (1)")
         forwarder.wait_for_events(1)
         os.mkdir(tmp_path / "none")

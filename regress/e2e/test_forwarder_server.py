@@ -45,7 +45,7 @@ def test_a_role_without_rights_on_the_extension_streams(db, fwd, role):
         assert len(forwarder.wait_for_events(3)) == 3
         forwarder.wait_for_log("no backfill is possible")
         time.sleep(2)
-        assert "could not go on" not in forwarder.log(), forwarder.log()
+        assert "could not continue" not in forwarder.log(), forwarder.log()
         assert forwarder.log().count("no backfill is possible") <= 2, forwarder.log()
 
 

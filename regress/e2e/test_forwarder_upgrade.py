@@ -195,7 +195,7 @@ def test_what_pg_upgrade_does_not_make_is_not_adopted(alone, make_forwarder, wha
 def test_adopt_needs_a_record(alone, make_forwarder, tmp_path):
     forwarder = make_forwarder()
     adopted = run("adopt", forwarder.config, "--yes")
-    assert adopted.returncode == 0 and "nothing is recorded" in adopted.stdout
+    assert adopted.returncode == 0 and "has no record" in adopted.stdout
     forgetful = Forwarder(alone, str(tmp_path), name="forgetful", sinks=file_sink(tmp_path / "x"))
     adopted = run("adopt", forgetful.config, "--yes")
     assert adopted.returncode == 2 and "`state`" in adopted.stderr

@@ -293,7 +293,7 @@ def test_a_server_restored_to_an_earlier_point_is_refused(alone, alone_fwd, how,
     alone.restore()
     if not running:
         forwarder.start(wait=False)
-    refused(forwarder, "log ends at" if how == "save" else "is gone", forwarder.state_file)
+    refused(forwarder, "WAL ends at" if how == "save" else "is gone", forwarder.state_file)
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["while it runs", "while it was down"])
@@ -326,7 +326,7 @@ def test_a_restored_server_whose_log_has_grown_past_it_is_refused(alone, alone_f
     for attempt in range(2):        # for ever, until somebody has dealt with it
         if attempt or not running:
             forwarder.start(wait=False)
-        refused(forwarder, "was delivered, and is not in this server's log", "start again",
+        refused(forwarder, "was delivered, and is not in this server's WAL", "start again",
                 forwarder.state_file)
     os.unlink(forwarder.state_file)
     with forwarder:

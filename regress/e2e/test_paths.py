@@ -156,7 +156,7 @@ def test_a_cast_that_does_not_end_costs_its_value_only(db):
     assert all(event["elided"] == {"h": 4} for event in events[:3])
     # then it is off, and all others are printed as text
     assert [event["after"] for event in events[3:]] == [{"id": i, "h": "red"} for i in range(4, 101)]
-    assert 'does not call function "to_json"' in db.server.log()
+    assert 'no longer calls function "to_json"' in db.server.log()
 
 
 def test_a_cast_that_fails_to_compile_leaks_no_memory_for_long(server, db):

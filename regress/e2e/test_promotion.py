@@ -284,7 +284,7 @@ def test_an_older_copy_is_refused_if_its_standby_could_not_be_followed(family, f
     standby.psql("INSERT INTO t SELECT i, repeat('y', 100) FROM generate_series(10, 40000) i")
     assert pg.lsn(standby.server.current_lsn()) > pg.lsn(end)
     thaw(forwarder.process.pid)
-    refused(forwarder, "was delivered, and is not in this server's log")
+    refused(forwarder, "was delivered, and is not in this server's WAL")
     # Events of both servers may come again; no event of the copy alone is delivered.
     assert {event["after"]["id"] for event in forwarder.events()} == {1, 2, 3}
 

@@ -1,21 +1,21 @@
-// What a type of sink promises. The window keeps the order that is promised here; the pages for
-// users, and `walspout sinks`, show the rest.
+// What a type of sink promises. The window keeps the promised order; the documents and `walspout
+// sinks` show the rest.
 #pragma once
 
 #include <string>
 
 namespace walspout {
 
-// Which events the receiver gets in their order.
+// Which events the receiver gets in order.
 enum class Order {
   kAll,   // all of them
   kKey,   // those of one key, and barriers
   kNone,  // no events
 };
 
-// What becomes of an event that is delivered twice.
+// What happens to an event that is delivered twice.
 enum class Deduplication {
-  kNone,      // the receiver has it twice; readers know it by its id
+  kNone,      // the receiver has it twice; readers find the repeat by its id
   kReceiver,  // the receiver drops the second one
   kSink,      // the sink finds the first one, and does not add the second
 };
@@ -23,9 +23,9 @@ enum class Deduplication {
 struct Capabilities {
   Order order = Order::kAll;
   Deduplication deduplication = Deduplication::kNone;
-  // A batch is there as a whole, or not at all.
+  // The receiver takes a batch as a whole, or not at all.
   bool atomic_batch = false;
-  // The receiver keeps how far the source was delivered, in the transaction of the events.
+  // The receiver stores the position in the source, in the same transaction as the events.
   bool stores_position = false;
 
   // For people, each as the cell of a table.

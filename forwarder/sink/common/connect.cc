@@ -25,7 +25,7 @@ std::string text_of(const addrinfo& address) {
   return text.data();
 }
 
-// 0, or the error of a connection that was begun.
+// Waits until a begun connection is made: 0, or its errno.
 int wait_for_connection(int fd, TimePoint deadline) {
   for (;;) {
     const auto left = std::chrono::ceil<Milliseconds>(deadline - Clock::now()).count();
@@ -40,7 +40,7 @@ int wait_for_connection(int fd, TimePoint deadline) {
   return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : errno;
 }
 
-// The socket, or -1 and errno.
+// Returns the socket, or -1 with errno set.
 int connect_one(const addrinfo& address, TimePoint deadline) {
   const int fd = socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return -1;

@@ -8,13 +8,12 @@
 
 namespace walspout {
 
-// Looks up the host, and tries its addresses in their order. Each address gets its share of the
-// time that is left, so that one that drops packets does not keep the others from being tried.
-// Returns the socket, which does not block. Error: kRetry, what is wrong with each address; the
-// caller says where.
+// Looks up the host, and tries its addresses in their order. Each address gets a share of the
+// remaining time, so an address that drops packets does not block the others. Returns a
+// non-blocking socket. Error: kRetry, what is wrong with each address; the caller adds the place.
 [[nodiscard]] Result<int> connect_to(const std::string& host, int port, TimePoint deadline);
 
-// Whether the host is an address and no name.
+// Whether the host is an IP address, not a name.
 [[nodiscard]] bool is_address(const std::string& host);
 
 }  // namespace walspout

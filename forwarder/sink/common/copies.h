@@ -1,5 +1,5 @@
-// What a sink that keeps copies of tables in another Postgres says of these copies, for
-// `walspout compare` and `walspout sequences`.
+// The copies of tables that a sink keeps in another Postgres, as `walspout compare` and `walspout
+// sequences` need them.
 #pragma once
 
 #include <optional>
@@ -20,7 +20,7 @@ struct CopyPlace {
   std::string schema;
   std::string table;
   bool keeps_versions = false;  // a row of the source has a row for each version
-  // Names of columns in documents that have other names there.
+  // Columns that have another name in the copy: first the name in documents, then that in the copy.
   std::vector<std::pair<std::string, std::string>> renamed = {};
   std::vector<std::string> left_out = {};  // columns in documents that are not written
 
@@ -29,7 +29,7 @@ struct CopyPlace {
   }
   std::string text() const { return schema + "." + table; }
 
-  // The column's name there; nothing: it is not written.
+  // The column's name in the copy; nothing: the column is not written.
   std::optional<std::string> column(const std::string& name) const {
     for (const std::string& one : left_out) {
       if (one == name) return std::nullopt;
@@ -50,10 +50,10 @@ struct CopiedColumn {
 struct CopiedTable {
   CopyPlace place;
   std::vector<CopiedColumn> columns;  // those that the source fills
-  // Which rows of the copy stand for rows of the source, as a condition in SQL on the alias t;
-  // empty: all.
+  // An SQL condition on the alias t: which rows of the copy stand for rows of the source; empty:
+  // all.
   std::string rows;
-  bool keeps_deleted = false;  // it may have rows that the source has deleted
+  bool keeps_deleted = false;  // the copy may have rows that the source has deleted
 };
 
 class Copies {
@@ -63,17 +63,17 @@ class Copies {
   virtual const Secret& dsn() const = 0;
   virtual Milliseconds connect_timeout() const = 0;
 
-  // Looks into no catalog. Nothing: rows of that table go nowhere, by the configuration.
+  // Reads no catalog. Nothing: the configuration drops the rows of that table.
   [[nodiscard]] virtual Result<std::optional<CopyPlace>> place(const Table& source) = 0;
 
-  // Looks into the catalogs of the target. Nothing: likewise. Error: the copy does not fit; says
-  // which statement changes that.
+  // Reads the target's catalogs. Nothing: as in place(). Error: the copy does not fit; names the
+  // statement that changes that.
   [[nodiscard]] virtual Result<std::optional<CopiedTable>> find(Connection& target,
                                                                 const Table& source,
                                                                 TimePoint deadline) = 0;
 
-  // A query for the commit LSN of the last event that is in the copies. There is no row, or NULL,
-  // before the first event. `identity`: of the source, see SourceState.
+  // A query for the commit LSN of the last event in the copies. It returns no row, or NULL, before
+  // the first event. `identity`: of the source, see SourceState.
   virtual std::string position_query(const std::string& identity) const = 0;
 };
 

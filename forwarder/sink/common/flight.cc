@@ -98,7 +98,7 @@ std::optional<size_t> Flight::resume(std::span<const Event> events) {
   const auto is = [](const Message& message, const Event& event) {
     return message.lsn == event.lsn && message.index == event.index && message.op == event.op;
   };
-  // Nothing is done since the last call: the callers leave out what is done, and nothing else.
+  // No message was settled since the last call, so the caller hands in the same events again.
   const size_t all = messages_.size();
   if (all > 0 && settled_ == 0 && events.size() >= all && messages_.front().event == 0 &&
       messages_.back().event == all - 1 && is(messages_.front(), events[0]) &&

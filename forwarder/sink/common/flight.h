@@ -1,7 +1,7 @@
-// The account of messages in flight: what was handed to a client, and what became of it.
+// The messages in flight: those that a client has, and the verdict on each.
 //
-// Numbers count messages from 1, in the order in which they were handed over, and begin again with
-// each connection. A client says its verdicts here; the window draws the conclusions.
+// Numbers count messages from 1, in the order in which the client gets them, and restart with each
+// connection. A client notes its verdicts here; the window acts on them.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,7 @@ class Flight {
     kDone,     // the receiver has it
     kUndone,   // was not begun, and nothing has failed
     kFailed,   // see `error`
-    kSettled,  // the caller knows that it is done
+    kSettled,  // done, and reported to the caller
   };
   static constexpr size_t kNoEvent = SIZE_MAX;
 
@@ -35,13 +35,13 @@ class Flight {
     uint64_t index = 0;  // in its transaction
     uint64_t key_hash = 0;
     size_t size = 0;          // bytes of the document
-    size_t event = kNoEvent;  // in the call under way; kNoEvent: the call does not have it
+    size_t event = kNoEvent;  // index in the current call; kNoEvent: not in that call
     bool barrier = false;
     char op = 0;
     State state = State::kPending;
     std::unique_ptr<DeliveryError> error{};
 
-    // As far as its id goes.
+    // An event with only the fields that identify it.
     Event as_event() const {
       Event one;
       one.lsn = lsn;
@@ -59,8 +59,8 @@ class Flight {
   void done_through(uint64_t number);  // and all before it that have no verdict
   void undone(uint64_t number);
   void failed(uint64_t number, Error error, std::optional<Milliseconds> retry_after = {});
-  // The same of `size` messages that failed together, of which this is the first. The client says
-  // that the others are undone.
+  // Likewise, for `size` messages that failed together; `number` is the first. The client marks the
+  // others undone.
   void failed_together(uint64_t number, size_t size, Error error,
                        std::optional<Milliseconds> retry_after = {});
 
@@ -75,7 +75,7 @@ class Flight {
   bool empty() const { return messages_.empty(); }
 
   // Whether something new may be begun; see Progress.
-  bool may_go_on() const { return !progress_ || progress_->may_go_on(); }
+  bool may_continue() const { return !progress_ || progress_->may_continue(); }
 
   // For the window /////////////////////////////////////////////////////////////////////////////
 
@@ -83,14 +83,14 @@ class Flight {
   void add(const Event& event, size_t position);
   void clear();   // with the connection: the next number is 1
   void forget();  // the connection stays, and numbers go on
-  // Finds the messages among the events of a new call; how many there are. Nothing: they are not
-  // the events that the call begins with.
+  // Finds the messages among the events of a new call, and returns how many there are. Nothing: the
+  // call does not begin with their events.
   std::optional<size_t> resume(std::span<const Event> events);
   void report_to(Progress* progress) { progress_ = progress; }
-  // Marks what is done and has nothing before it that must be there first. `all`: looks at every
-  // message, and not only as far as the first one that is not done.
+  // Reports each done message to the caller, once every message that must precede it is done.
+  // `all`: checks every message, not only those before the first that is not done.
   void settle(Order order, bool all);
-  // The oldest failure; `gravest`: the gravest one.
+  // The oldest failure, or with `gravest` the gravest one.
   std::optional<DeliveryError> failure(bool gravest) const;
 
  private:
@@ -101,10 +101,10 @@ class Flight {
   std::deque<Message> messages_;
   uint64_t first_ = 1;
   size_t pending_ = 0;
-  size_t bytes_ = 0;  // of those
+  size_t bytes_ = 0;  // of the pending messages
   size_t failed_ = 0;
   size_t undone_ = 0;
-  size_t settled_ = 0;  // messages that are so, and still here
+  size_t settled_ = 0;  // settled messages still in messages_
   Progress* progress_ = nullptr;
 };
 

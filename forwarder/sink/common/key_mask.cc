@@ -8,7 +8,7 @@ namespace {
 constexpr std::string_view kMask = "***";
 constexpr std::string_view kCut = "...";
 
-// As programs print it between quotes.
+// The key, escaped as in a quoted string.
 std::string quoted(std::string_view key) {
   std::string text;
   for (const char c : key) {

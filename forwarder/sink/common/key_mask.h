@@ -1,5 +1,5 @@
 // Hides the values of keys in texts that name destinations. A template with {key} puts values into
-// routing keys and subjects, receivers repeat these in what they say, and errors go to the log.
+// routing keys and subjects. Receivers repeat these in their messages, and errors go to the log.
 // Pure.
 #pragma once
 
@@ -13,14 +13,14 @@ namespace walspout {
 
 class KeyMask {
  public:
-  // The message with this number goes to a destination whose name has the key, as it stands there.
-  // Numbers grow. An empty key hides nothing.
+  // The message `number` goes to a destination whose name contains `key`, as written in the name.
+  // Numbers must grow. An empty key hides nothing.
   void note(uint64_t number, std::string_view key);
   void forget_before(uint64_t number);
   void clear() { keys_.clear(); }
 
-  // The text with *** for the key of that message, or of every message. Where the text ends in
-  // "...", it was cut, perhaps within a key: then the beginning of that is hidden, too.
+  // The text with *** for the key of that message, or of every message. A text that ends in "..."
+  // was cut, perhaps within a key: then the key's beginning is hidden, too.
   std::string apply(uint64_t number, std::string text) const;
   std::string apply(std::string text) const;
   static std::string hide(std::string_view key, std::string text);

@@ -14,8 +14,8 @@ namespace walspout {
 template <typename T>
 using RouteOf = Route T::*;
 
-// The key `name` with the templates, and "unmapped"; where rows are no documents, without a place
-// for schemas.
+// Adds the key `name` with the templates, "unmapped", and, unless `with_schemas` is false,
+// "schemas_to".
 template <typename T>
 void add_route(KeyTable<T>& table, const std::string& name, RouteOf<T> route, std::string help,
                bool with_schemas = true) {
@@ -23,18 +23,18 @@ void add_route(KeyTable<T>& table, const std::string& name, RouteOf<T> route, st
   table.template choice<Unmapped>(
       "unmapped", [route](T& target) -> Unmapped& { return (target.*route).unmapped; },
       {{"error", Unmapped::kError}, {"drop", Unmapped::kDrop}},
-      "What follows for an event that `" + name +
-          "` has no place for: `error` rejects the event, `drop` discards it");
+      "What happens to an event for which `" + name +
+          "` has no destination: `error` rejects the event, `drop` discards it");
   if (!with_schemas) return;
   const std::string initial((T{}.*route).initial_schemas);
   table
       .key(
           "schemas_to",
           [route](T& target) -> std::optional<std::string>& { return (target.*route).schemas; },
-          "The same as a template of `" + name +
-              "`, for schemas of tables, each of which is then sent once. They need `schemas` in "
-              "the source")
-      .initially(initial.empty() ? "with the events of the table" : initial);
+          "A template like `" + name +
+              "`, for schemas of tables. Each schema is then sent once. Needs `schemas` in the "
+              "source")
+      .set_default(initial.empty() ? "with the events of the table" : initial);
 }
 
 }  // namespace walspout

@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kSealAtOnce = 64 * 1024;
 constexpr const char* kIsTls = ". Is this a port for TLS?";
 
-// OpenSSL's own words on what failed.
+// OpenSSL's reason for the last failure.
 std::string tls_error() {
   const unsigned long code = ERR_get_error();
   ERR_clear_error();
@@ -45,7 +45,7 @@ Failure Socket::broken(std::string_view why) const {
   return retry("the connection broke: " + std::string(why), address_.name);
 }
 
-// A receiver says only after the handshake that it lacks a certificate of ours.
+// A receiver reports only after the handshake that our certificate is missing.
 Failure Socket::broken_tls() const {
   const std::string why = tls_error();
   return broken(why + tls_remedy(why, tls_));
@@ -78,8 +78,8 @@ Result<void> Socket::open(TimePoint deadline) {
   const int on = 1;
   setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-  // What the kernel has not sent when the connection ends, by whatever end of this process, would
-  // be published later, after the same events came again on another connection.
+  // However this process ends, the kernel must drop what it has not sent. Otherwise that could
+  // arrive after the same events came again on another connection.
   const linger drop{1, 0};
   setsockopt(fd_, SOL_SOCKET, SO_LINGER, &drop, sizeof drop);
   return {};
@@ -125,7 +125,7 @@ Result<void> Socket::shake_hands(TimePoint deadline) {
     ERR_clear_error();
     const int done = SSL_do_handshake(ssl_.get());
     const int why = SSL_get_error(ssl_.get(), done);
-    const auto sent = send_sealed();  // an alert, too, says what is wrong
+    const auto sent = send_sealed();  // also sends an alert that tells the receiver what is wrong
     if (done == 1) return sent;
     if (why != SSL_ERROR_WANT_READ) {
       const long verified = SSL_get_verify_result(ssl_.get());
@@ -169,7 +169,7 @@ Result<size_t> Socket::receive_plain(char* buffer, size_t size) const {
   }
 }
 
-// What TLS has written to memory, on to the kernel.
+// Moves what TLS has written to memory on to the kernel.
 Result<void> Socket::send_sealed() {
   char* written = nullptr;
   BIO* memory = SSL_get_wbio(ssl_.get());
@@ -187,7 +187,7 @@ Result<void> Socket::send_sealed() {
   return {};
 }
 
-// From the kernel into the memory that TLS reads. False: there was nothing.
+// Moves bytes from the kernel into the memory that TLS reads. False: there were none.
 Result<bool> Socket::receive_sealed() {
   std::array<char, 32 * 1024> buffer;
   const auto got = receive_plain(buffer.data(), buffer.size());
@@ -197,8 +197,8 @@ Result<bool> Socket::receive_sealed() {
   return true;
 }
 
-// The receiver may have said why before it closed the connection.
-Failure Socket::last_words(Error error) {
+// The receiver may have sent the reason in an alert before it closed the connection.
+Failure Socket::prefer_alert(Error error) {
   char byte = 0;
   const auto got = receive(&byte, 1);
   const bool alert = !got && got.error().what.find(" alert ") != std::string::npos;
@@ -207,13 +207,13 @@ Failure Socket::last_words(Error error) {
 
 Result<size_t> Socket::send(std::string_view bytes) {
   if (ssl_ == nullptr) return bytes.empty() ? 0 : send_plain(bytes);
-  if (auto sent = send_sealed(); !sent) return last_words(sent.error());
+  if (auto sent = send_sealed(); !sent) return prefer_alert(sent.error());
   if (bytes.empty() || has_sealed()) return 0;
   ERR_clear_error();
   const size_t most = std::min(bytes.size(), kSealAtOnce);
   const int taken = SSL_write(ssl_.get(), bytes.data(), static_cast<int>(most));
   if (taken <= 0) return broken_tls();
-  if (auto sent = send_sealed(); !sent) return last_words(sent.error());
+  if (auto sent = send_sealed(); !sent) return prefer_alert(sent.error());
   return static_cast<size_t>(taken);
 }
 

@@ -1,7 +1,7 @@
-// Bytes to and from a receiver, over TCP or TLS, without ever waiting for the receiver to read.
+// Bytes to and from a receiver, over TCP or TLS. No function waits for the receiver to read.
 //
-// A receiver that lacks memory stops reading. What it does not read stays here and in the kernel;
-// no call blocks but connect(), start_tls() and wait(), which end at the time that they are given.
+// A receiver that lacks memory stops reading. Unread bytes stay here and in the kernel. Only
+// connect(), start_tls() and wait() block, until their deadline at most.
 #pragma once
 
 #include <openssl/ssl.h>
@@ -19,20 +19,20 @@ namespace walspout {
 struct SocketAddress {
   std::string host;
   int port = 0;
-  std::string name;              // for people: without user and password
+  std::string name;              // for messages: without user and password
   std::string peer{"receiver"};  // what messages call it
 };
 
 class Socket {
  public:
-  // Connects. Error: kRetry, the receiver is not there.
+  // Connects. Error: kRetry, the receiver cannot be reached.
   [[nodiscard]] static Result<std::unique_ptr<Socket>> connect(const SocketAddress& address,
                                                                TimePoint deadline);
-  // The same with TLS from the first byte on. Error: also kFatal, a file of TLS cannot be used.
+  // Connects with TLS from the first byte on. Error: also kFatal, a TLS file cannot be used.
   [[nodiscard]] static Result<std::unique_ptr<Socket>> connect(const SocketAddress& address,
                                                                const TlsConfig& tls,
                                                                TimePoint deadline);
-  // Goes on with TLS, where the receiver expects that now. Error: as connect().
+  // Switches to TLS, when the receiver expects the handshake. Error: as connect().
   [[nodiscard]] Result<void> start_tls(const TlsConfig& tls, TimePoint deadline);
 
   // Drops what the kernel has not sent yet, unless close_gently() was called.
@@ -40,14 +40,14 @@ class Socket {
   Socket(const Socket&) = delete;
   Socket& operator=(const Socket&) = delete;
 
-  // How many of the bytes were taken; 0 while nothing more fits. Error: kRetry, the connection is
-  // over.
+  // Returns how many of the bytes were taken; 0 if none fit now. Error: kRetry, the connection
+  // broke.
   [[nodiscard]] Result<size_t> send(std::string_view bytes);
 
-  // How many bytes have come; 0 if there are none now. Error: as send().
+  // Returns how many bytes were received; 0 if there are none now. Error: as send().
   [[nodiscard]] Result<size_t> receive(char* buffer, size_t size);
 
-  // Until there is something to receive, or (`or_send`) room to send, or the time has come.
+  // Waits until there is something to receive, or (`or_send`) room to send, at most until `until`.
   void wait(bool or_send, TimePoint until) const;
 
   // Bytes that send() took and the kernel did not.
@@ -71,13 +71,13 @@ class Socket {
   [[nodiscard]] Result<bool> receive_sealed();
   Failure broken(std::string_view why) const;
   Failure broken_tls() const;
-  Failure last_words(Error error);
+  Failure prefer_alert(Error error);
 
   const SocketAddress address_;
   int fd_ = -1;
-  TlsConfig tls_;  // for what to say where that fails
+  TlsConfig tls_;  // for the remedy in TLS errors
   std::unique_ptr<SSL_CTX, Free> context_;
-  std::unique_ptr<SSL, Free> ssl_;  // null: plain. It reads and writes memory, see send_sealed()
+  std::unique_ptr<SSL, Free> ssl_;  // null: plain. Reads and writes memory: send_sealed()
   std::string sealed_;
 };
 

@@ -148,7 +148,7 @@ class Template::Meeting {
   std::string name() const { return {found_.rbegin(), found_.rend()}; }
 
  private:
-  // What a name has at one place: one character of several, or, for a placeholder, any number.
+  // One place of a name: one character out of a set, or, for a placeholder, any characters.
   struct Step {
     enum class Kind { kOne, kOp, kAny } kind;
     char one = 0;
@@ -174,7 +174,7 @@ class Template::Meeting {
     return steps;
   }
 
-  // Whether the rests, from step i of a and step j of b on, can make one name.
+  // Whether a from step i on and b from step j on can make the same name.
   bool meet(size_t i, size_t j) {
     if (i == a_.size() && j == b_.size()) return true;
     const size_t place = i * (b_.size() + 1) + j;
@@ -183,7 +183,7 @@ class Template::Meeting {
     const bool any_b = j < b_.size() && b_[j].kind == Step::Kind::kAny;
     if (any_a && meet(i + 1, j)) return true;
     if (any_b && meet(i, j + 1)) return true;
-    // A character that both take; where one is a placeholder, it may take more after that.
+    // A character that both accept; a placeholder may accept more after it.
     if (i < a_.size() && j < b_.size() && !(any_a && any_b)) {
       const bool from_a = any_b || (!any_a && a_[i].kind == Step::Kind::kOne);
       for (const char c : letters(from_a ? a_[i] : b_[j])) {
@@ -203,7 +203,7 @@ class Template::Meeting {
 
   const std::vector<Step> a_;
   const std::vector<Step> b_;
-  std::vector<bool> dead_;  // places from which there is no name
+  std::vector<bool> dead_;  // places from which no name is possible
   std::string found_;       // backwards
 };
 
@@ -234,7 +234,7 @@ Result<Router> Router::create(const Route& config) {
   }
   if (config.schemas) {
     auto made = parse(*config.schemas, config);
-    if (!made) return in("schemas_to", made.error());
+    if (!made) return with_prefix("schemas_to", made.error());
     router.schemas_ = std::move(*made);
   }
   return router;
@@ -265,7 +265,7 @@ std::vector<std::string> Router::fixed_names() const {
   return names;
 }
 
-// As they are used: a table's own one makes no names of other tables.
+// With each table's template restricted to that table.
 std::vector<Template> Router::templates_of_events() const {
   std::vector<Template> all;
   for (const auto& [table, pattern] : tables_) {

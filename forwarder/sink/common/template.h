@@ -1,8 +1,8 @@
-// Names that depend on the event: of a stream, a routing key, an event type.
+// Names that depend on the event, such as a stream, a routing key, an event type.
 //
 // "walspout:{database}:{schema}.{table}" is a template; {schema}, {table}, {op} and {key} stand for
-// the event's, {database} and {pipeline} for the origin's. A router picks the template: the one
-// given for the table, or else the fallback. Pure.
+// the event's, {database} and {pipeline} for the origin's. A router picks the table's template,
+// else the fallback. Pure.
 #pragma once
 
 #include <bitset>
@@ -20,28 +20,28 @@ namespace walspout {
 
 class Template {
  public:
-  // {{ and }} stand for braces. `origin`, when it is known, replaces its placeholders at once.
-  // `escape` as in Route. Error: kFatal, names the unknown placeholder and the known ones.
+  // {{ and }} stand for braces. If `origin` is known, it replaces its placeholders at once.
+  // `escape`: as in Route. Error: kFatal, names the unknown placeholder and the known ones.
   [[nodiscard]] static Result<Template> parse(std::string_view text, const Origin& origin = {},
                                               std::string_view escape = {});
 
   // Schema and table of a logical message are empty.
   void append(const Event& event, std::string& out) const;
 
-  // The same template for one table only: nothing but {op} and {key} depends on the event then.
+  // This template for one table: then only {op} and {key} depend on the event.
   Template of_table(std::string_view schema, std::string_view table) const;
 
   // Whether the name is the same for all events.
   bool fixed() const { return parts_.empty() || (parts_.size() == 1 && parts_[0].is_text()); }
 
   bool has_key() const;
-  // What stands for {key} in the name; empty: nothing.
+  // The text of {key} in the name; empty: {key} is not in the name.
   std::string key(const Event& event) const;
-  // The name with `any` in place of what depends on the event.
+  // The name with `any` for each part that depends on the event.
   std::string pattern(std::string_view any) const;
 
   // A name that both templates can make; none: there is no such name. A placeholder stands for any
-  // characters, but for those that are escaped.
+  // characters except the escaped ones.
   static std::optional<std::string> common_name(const Template& a, const Template& b);
 
  private:
@@ -62,30 +62,29 @@ class Template {
 
 class Router {
  public:
-  // A table stands in the route's map as "schema.table", logical messages as "message". Error:
-  // kFatal, a template that cannot be used.
+  // The route's map has tables as "schema.table", and logical messages as "message". Error: kFatal,
+  // an unusable template.
   [[nodiscard]] static Result<Router> create(const Route& route);
 
-  // Replaces `name` by the event's. False: the event is to be dropped, as configured. Error:
+  // Sets `name` to the event's destination. False: the configuration drops the event. Error:
   // kReject, the event is mapped nowhere; says what to add.
   [[nodiscard]] Result<bool> route(const Event& event, std::string& name) const;
 
-  // Whether names may have the key in them, and how it stands in the event's name; empty: it does
-  // not.
+  // Whether names may contain the key, and the key as the event's name contains it; empty: not at
+  // all.
   bool has_key() const;
   std::string key(const Event& event) const;
 
   // Names that can be known without an event.
   std::vector<std::string> fixed_names() const;
 
-  // What the names of all events look like, with `any` in place of what is unknown.
+  // The names of all events, with `any` for each part that is unknown.
   std::vector<std::string> patterns(std::string_view any) const;
 
   // A name that both routers can make; none: there is no such name.
   static std::optional<std::string> common_name(const Router& a, const Router& b);
 
-  // A name that schemas and other events can have; none: schemas have names of their own, or no
-  // such name.
+  // A name that both schemas and other events can have; none: there is no such name.
   std::optional<std::string> name_of_both() const;
 
  private:

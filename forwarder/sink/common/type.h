@@ -1,4 +1,4 @@
-// What the program knows of a type of sink. The folder of the sink defines one.
+// What the program knows about a type of sink. The sink's folder defines it.
 #pragma once
 
 #include <any>
@@ -23,24 +23,24 @@ struct SinkType;
 
 // A destination that takes events of one source only.
 struct SharedPlace {
-  std::string what;  // for people: stream "a" of the same Redis
+  std::string what;  // for messages: stream "a" of the same Redis
   std::string key;   // the key that chooses it
   bool has_templates = false;
 };
 
-// How one thing went that a receiver was tried with.
+// The result of one step of a receiver's trial.
 struct TrialResult {
   bool good = false;
   std::string what;
-  std::string remedy;  // or what else there is to say of it; may be empty
+  std::string remedy;  // or another remark; may be empty
 };
 using SayTrial = std::function<void(const TrialResult& result)>;
 
-// A sink as the configuration has it.
+// A sink in the configuration.
 struct SinkConfig {
   std::string name;                      // in logs and metrics; the type, unless given
   Milliseconds deliver_timeout{60'000};  // of one call of deliver()
-  std::optional<OnlyConfig> only;        // the events that it gets; none: all
+  std::optional<OnlyConfig> only;        // the events that the sink gets; none: all
   const SinkType* type = nullptr;
   std::any options;  // the structure that the type's keys fill
 };
@@ -48,65 +48,61 @@ struct SinkConfig {
 struct SinkType {
   std::string name;
   std::string help;  // what it does with an event, in a sentence
-  Section keys;      // beside those that every sink has
+  Section keys;      // besides those that every sink has
   std::any options;  // before a key is read
   Capabilities capabilities{};
 
   // The structure within the options, for the functions of the keys.
   std::function<void*(std::any& options)> target;
 
-  // Does no I/O. Options that are wrong at first sight (a URL that cannot be parsed, a TLS that
-  // the library lacks) are a kFatal error.
+  // Does no I/O. Error: kFatal, options that are wrong without I/O, such as a bad URL, or TLS that
+  // the library lacks.
   std::function<Result<std::unique_ptr<Sink>>(const std::any& options)> make;
 
-  // What is wrong with the options and the keys of every sink together; empty: there is no such
-  // rule.
+  // Returns what is wrong with the combination of options and common keys. Empty: there is no rule.
   std::function<std::optional<KeyProblem>(SinkConfig& sink, const Section::Has& has)> rule{};
 
   // The templates that choose the destination of an event; empty: all events go to one place.
   std::function<Route*(std::any& options)> route{};
 
-  // The member that says where events come from, of a type without templates; empty: none needs
-  // that.
+  // The member that names the source, for a type without templates. Empty: the type does not need
+  // it.
   std::function<Origin*(std::any& options)> origin{};
 
   // The size of a batch, as configured. Empty: the sink has no such key.
   std::function<uint64_t(const std::any& options)> batch_bytes{};
 
-  // A place that both would fill, although it takes events of one source only. Empty: there are no
-  // such places.
+  // A place that both sinks would fill, although it takes events of one source only. Empty: there
+  // are no such places.
   std::function<std::optional<SharedPlace>(const std::any& a, const std::any& b)> shared{};
 
-  // Whether a receiver knows an event that comes again only by the `id` in its document. Empty: it
-  // does not need that.
+  // Whether only the `id` in a document shows the receiver that an event is a repeat. Empty: never.
   std::function<bool(const std::any& options)> needs_id{};
 
-  // What of the options reads the documents, as they are in the default dialect: "value: row", or
-  // the type as such. An empty text, or no function: nothing does. `splits_moves`: a change of the
-  // key comes as two events.
+  // Which option needs documents in the default dialect, such as "value: row", or the type itself.
+  // An empty text, or no function: none. `splits_moves`: a change of the key comes as two events.
   std::function<std::string(const std::any& options, bool splits_moves)> reads_documents{};
 
   // The file that the sink writes. Empty: it writes none.
   std::function<std::string(const std::any& options)> file{};
 
-  // What ties a receiver to one source, and how to end that; empty: nothing does.
+  // What ties a receiver to one source, and how to untie it; empty: nothing.
   std::string tie{};
 
-  // The member with the file to remember in over restarts, and how the file's name ends. Empty: the
-  // sink remembers nothing.
+  // The member with the file for what the sink keeps over restarts, and the suffix of its name.
+  // Empty: the sink keeps nothing.
   std::function<std::string*(std::any& options)> memory{};
   std::string memory_suffix{};
 
-  // Tries a receiver that users write, with events of its own, and says how each thing went. It may
-  // take minutes. Empty: there is no such trial.
+  // Tests a receiver that users write, with made-up events, and reports each result. May take
+  // minutes. Empty: there is no such trial.
   std::function<void(const std::any& options, const SayTrial& say)> trial{};
 
-  // The tables that the sink keeps as copies of the source's, and that can be compared with these.
-  // Does no I/O. Empty: it keeps no copies.
+  // The copies of the source's tables that the sink keeps. Does no I/O. Empty: the sink keeps none.
   std::function<Result<std::unique_ptr<Copies>>(const std::any& options)> copies{};
 };
 
-// A type whose options are a structure Options, and whose sink `make` makes of them.
+// A type with options of the structure Options, from which `make` makes the sink.
 template <typename Options, typename Make>
 SinkType sink_type(std::string name, std::string help, const KeyTable<Options>& table, Make make) {
   SinkType type;

@@ -49,22 +49,23 @@ Delivery Window::deliver(std::span<const Event> events, TimePoint deadline, Prog
   return outcome;
 }
 
-// Until all has a verdict, or the caller has more, or the deadline has come.
+// Runs until every message has a verdict, the caller has more events, or the deadline has passed.
 Delivery Window::run(Call& call, size_t begin) {
   Delivery outcome = submit_all(call, begin);
   while (outcome && !is_over() && !wants_more(call)) outcome = wait(call, &Window::is_over);
   return outcome;
 }
 
-// Messages in flight are never waited for while there are others to send. A call costs something,
-// so it is not made for the last places in the window.
+// While there are more events to send, do not wait for messages in flight. Each call has a cost, so
+// do not return for a few free places in the window.
 bool Window::wants_more(const Call& call) const {
   const bool plenty = 4 * flight_.pending() <= 3 * limits_.messages;
-  return limits_.keeps && plenty && alone_ == 0 && flight_.failures() == 0 && !call.unfit &&
+  return limits_.keeps && plenty && one_at_a_time_ == 0 && flight_.failures() == 0 && !call.unfit &&
          !call.stopped && has_room() && call.progress.has_more();
 }
 
-// Nothing is awaited any more: also not what an earlier call began, and this one does not have.
+// No message of this call is awaited any longer. Messages that only an earlier call had do not
+// count.
 bool Window::is_over() const {
   if (flight_.pending() == 0) return true;
   if (flight_.failures() > 0) return false;
@@ -72,11 +73,11 @@ bool Window::is_over() const {
   return oldest != nullptr && oldest->event == Flight::kNoEvent;
 }
 
-// After a failure nothing more is sent, and room is not waited for.
+// After a failure nothing more is sent, so do not wait for room.
 bool Window::has_room() const {
   if (flight_.failures() > 0) return true;
   if (!client_.has_room()) return false;
-  return flight_.pending() < (alone_ > 0 ? 1 : limits_.messages) &&
+  return flight_.pending() < (one_at_a_time_ > 0 ? 1 : limits_.messages) &&
          (flight_.pending() == 0 || flight_.pending_bytes() < limits_.bytes);
 }
 
@@ -93,7 +94,7 @@ Delivery Window::submit_all(Call& call, size_t begin) {
       ask = true;
     }
     if (flight_.failures() > 0) return {};
-    if (ask && !call.progress.may_go_on()) {
+    if (ask && !call.progress.may_continue()) {
       if (limits_.keeps) return halted();
       stop(call);
       return {};
@@ -110,7 +111,7 @@ Delivery Window::submit_all(Call& call, size_t begin) {
   return {};
 }
 
-// Whether a message is in flight now.
+// Returns whether the event is in flight as a message.
 bool Window::submit(Call& call, size_t event) {
   const auto taken = client_.submit(flight_.next(), call.events[event]);
   if (!taken) {
@@ -122,7 +123,7 @@ bool Window::submit(Call& call, size_t event) {
     return false;
   }
   flight_.add(call.events[event], event);
-  if (alone_ > 0) --alone_;
+  if (one_at_a_time_ > 0) --one_at_a_time_;
   return true;
 }
 
@@ -152,15 +153,16 @@ Delivery Window::poll(Call& call, TimePoint until) {
   return tl::unexpected(std::move(error));
 }
 
-// What the call comes to. A failure that is known is reported once nothing is pending, so that the
-// events behind it are not handed in again while they may still arrive.
+// Makes the call's result. A failure is reported once nothing is pending. Otherwise later events
+// could be sent again while their first messages may still arrive.
 Delivery Window::conclude(Call& call, Delivery outcome) {
-  // To look at every message takes a while, and those behind others can wait if all goes well.
+  // A check of every message takes time. While all goes well, messages that wait for others need
+  // none.
   flight_.settle(limits_.order, !outcome || flight_.pending() == 0 || flight_.failures() > 0);
   const bool failed = flight_.failures() > 0;
   const bool rejected = !outcome && outcome.error().error.kind == ErrorKind::kReject;
-  // A message that failed stops those behind it, which may have arrived and come again.
-  if (limits_.pipelined && (failed || call.unfit || rejected)) alone_ = limits_.messages;
+  // Messages behind the failed one may have arrived, and come again.
+  if (limits_.pipelined && (failed || call.unfit || rejected)) one_at_a_time_ = limits_.messages;
   if (failed && (outcome || !limits_.keeps)) {
     if (auto failure = flight_.failure(limits_.order != Order::kAll)) {
       outcome = tl::unexpected(std::move(*failure));
@@ -176,7 +178,7 @@ Delivery Window::conclude(Call& call, Delivery outcome) {
   if (!limits_.keeps) {
     give_up();
   } else if (flight_.pending() == 0 && flight_.failures() + flight_.not_begun() > 0) {
-    flight_.forget();  // all of it comes again
+    flight_.forget();  // the caller hands in all of them again
   } else if (client_.is_connected()) {
     client_.keep_bytes();
   }

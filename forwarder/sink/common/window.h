@@ -1,9 +1,8 @@
 // The one core of every sink with several messages in flight.
 //
-// A client knows one library and one receiver: it takes an event, and later says what became of
-// it. The window does the rest, the same for all: how many messages are in flight, which events are
-// durable in which order, what a failure stops, what a deadline leaves behind, and what the next
-// call goes on with.
+// A client knows one library and one receiver: it takes an event, and later reports a verdict. The
+// window does the rest for all sinks. It limits the messages in flight, keeps the order of durable
+// events, and handles failures, deadlines and the next call.
 #pragma once
 
 #include <cstddef>
@@ -16,15 +15,15 @@
 
 namespace walspout {
 
-// The connection, or whatever the client has in its place, is of no use any more.
+// The connection, or what the client has instead, can no longer be used.
 struct Broken {
   Error error;
   uint64_t number = 0;  // of the message that broke it; 0: unknown, or none
   size_t size = 1;      // error of scope batch: messages that may be at fault, from this one on
-  bool stays = false;   // it is not broken: what is in flight stays so, and is not waited for now
+  bool stays = false;   // not broken: messages stay in flight; stop waiting now
 };
 
-// What has connections and takes messages. All functions are called on the sink's thread.
+// Owns connections and takes messages. All functions are called on the sink's thread.
 class WindowClient {
  public:
   enum class Connection {
@@ -38,45 +37,45 @@ class WindowClient {
   [[nodiscard]] virtual Result<Connection> connect(TimePoint deadline) = 0;
   virtual bool is_connected() const = 0;
 
-  // deliver() begins, and returns at about this time.
+  // deliver() begins, and returns at about `deadline`.
   virtual void begin(TimePoint /*deadline*/) {}
 
   // Whether the client takes a message now. If not, poll() returns when that changes.
   virtual bool has_room() const { return true; }
 
-  // Takes the event, whose bytes stay valid until deliver() returns. False: the event goes
-  // nowhere, by the configuration. Error: the event cannot be sent; nothing of it was.
+  // Takes the event, whose bytes stay valid until deliver() returns. False: the configuration drops
+  // the event. Error: the event cannot be sent, and no part of it was sent.
   [[nodiscard]] virtual Result<bool> submit(uint64_t number, const Event& event) = 0;
 
-  // Sends what was taken, takes in whatever the receiver said, and notes the verdicts. Waits until
-  // there is a verdict, or room again, but not beyond `until`. In a call of deliver() `until` is
-  // the deadline of the call, or the past.
+  // Sends what was taken, reads what the receiver has sent, and notes the verdicts. Waits for a
+  // verdict or for room, until `until` at most. In a call of deliver() `until` is the deadline of
+  // the call, or the past.
   [[nodiscard]] virtual tl::expected<void, Broken> poll(TimePoint until, Flight& flight) = 0;
 
-  // Something has failed; or a window that does not keep messages has come to its deadline, or may
-  // not go on. Begin nothing more: what was taken and not begun is undone.
+  // A message has failed; or a window that does not keep messages is at its deadline, or may not go
+  // on. Begin nothing more: mark messages that were taken and not begun as undone.
   virtual void withdraw(Flight& /*flight*/) {}
 
-  // deliver() returns: the bytes of what is not sent yet are to be copied.
+  // deliver() returns: copy the bytes that are not sent yet.
   virtual void keep_bytes() {}
 
-  // Closes the connection, or ends what is in flight in another way: no verdict follows.
+  // Closes the connection, or otherwise ends all messages in flight: no verdict follows.
   virtual void abandon() = 0;
 
-  // What has not happened when the deadline has come.
+  // The error that says what did not happen before the deadline.
   virtual Error late(const Flight& flight) const = 0;
 };
 
 struct WindowLimits {
   Order order = Order::kAll;
-  size_t messages = 1000;   // in flight at most, and at least one
-  size_t bytes = SIZE_MAX;  // of their documents
-  size_t poll_every = 64;   // messages, without waiting, or both sides fill their buffers
-  // Messages may be in flight behind one that fails, and arrive. Then the messages after a failure
-  // go one at a time, that none overtakes another.
+  size_t messages = 1000;   // in flight at most; at least one
+  size_t bytes = SIZE_MAX;  // of their documents, at most
+  size_t poll_every = 64;   // messages between polls, so that buffers do not fill up
+  // Messages may be in flight behind one that fails, and arrive. Then messages after a failure go
+  // one at a time, so that none overtakes another.
   bool pipelined = true;
-  // The connection outlives a call with its messages in flight: beyond the deadline, and where the
-  // caller has more events. Otherwise what is in flight at the deadline is abandoned.
+  // Messages stay in flight after a call returns, at the deadline or because the caller has more
+  // events. Otherwise messages in flight at the deadline are abandoned.
   bool keeps = true;
 };
 
@@ -89,10 +88,10 @@ class Window {
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress);
 
-  // Connects, as client.connect(), having taken in what the receiver said before.
+  // Reads what the receiver has sent, then connects as client.connect().
   [[nodiscard]] Result<void> connect(TimePoint deadline);
 
-  // Takes in what there is, without waiting.
+  // Reads what the receiver has sent, without waiting.
   void idle();
 
   // Abandons what is in flight.
@@ -102,12 +101,12 @@ class Window {
   const Flight& flight() const { return flight_; }
 
  private:
-  // The call under way.
+  // The current call.
   struct Call {
     std::span<const Event> events;
     TimePoint deadline;
     Progress& progress;
-    std::optional<DeliveryError> unfit{};  // of an event that cannot be sent; no event after it is
+    std::optional<DeliveryError> unfit{};  // an event that cannot be sent; later ones are not sent
     bool stopped = false;                  // nothing new is begun
   };
 
@@ -119,7 +118,7 @@ class Window {
   bool is_over() const;
   bool wants_more(const Call& call) const;
   void stop(Call& call);
-  // Looks what there is; or waits until `enough`, at most up to the deadline.
+  // look() reads without waiting; wait() polls once, and fails at the deadline unless `enough`.
   [[nodiscard]] Delivery look(Call& call);
   [[nodiscard]] Delivery wait(Call& call, bool (Window::*enough)() const);
   [[nodiscard]] Delivery poll(Call& call, TimePoint until);
@@ -128,7 +127,7 @@ class Window {
   WindowClient& client_;
   WindowLimits limits_;
   Flight flight_;
-  size_t alone_ = 0;  // messages that go one at a time
+  size_t one_at_a_time_ = 0;  // messages that go one at a time
 };
 
 }  // namespace walspout

@@ -10,7 +10,7 @@ namespace {
 
 constexpr const char* kForm = R"(an answer is {"id":"..."}, or {"id":"...","error":"..."})";
 
-// The one object of a line.
+// Parses the one object of a line.
 class Parser {
  public:
   explicit Parser(std::string_view line) : rest_(line) {}
@@ -180,7 +180,7 @@ class Parser {
   std::string problem_;
 };
 
-// Two bytes that are a control character of a terminal.
+// Whether two bytes are a control character of a terminal.
 bool is_control(std::string_view sequence) {
   const auto byte = [&](size_t i) { return static_cast<unsigned char>(sequence[i]); };
   return sequence.size() == 1 ? byte(0) < 0x20 || byte(0) == 0x7f

@@ -1,5 +1,5 @@
-// What a program answers: a line of JSON for each event. Strict: an answer that is not understood
-// may be one that says no. Pure.
+// A program's answers: a line of JSON for each event. The parser is strict, because an unknown
+// answer may be a refusal. Pure.
 #pragma once
 
 #include <cstddef>
@@ -17,25 +17,25 @@ struct ExecAnswer {
   bool reject = false;               // the event will never be accepted
 };
 
-// Reads a line without its end. Error: what is wrong with the line, for people.
+// Parses a line without its end. Error: what is wrong with the line.
 [[nodiscard]] tl::expected<ExecAnswer, std::string> parse_exec_answer(std::string_view line);
 
-// The beginning of a text from elsewhere, so that it can be printed anywhere: what is no printable
-// character becomes \xNN, and what is beyond `most` bytes becomes "...".
+// The beginning of a foreign text, safe to print: other than printable characters become \xNN, and
+// "..." replaces what is beyond `most` bytes.
 [[nodiscard]] std::string printable(std::string_view text, size_t most);
 
-// Lines out of bytes that come in pieces. A line that grows too long stops it.
+// Splits bytes that arrive in pieces into lines. A too long line stops it.
 class ExecLines {
  public:
   explicit ExecLines(size_t longest) : longest_(longest) {}
 
-  // Takes bytes in, after what next() has left.
+  // Appends bytes.
   void add(std::string_view bytes);
-  // The next whole line, without its end; valid until add() is called. Nothing: no line is whole.
+  // The next whole line, without its end; valid until add(). Nothing: no line is whole.
   std::optional<std::string_view> next();
-  // What has come of a line that is not whole.
+  // The beginning of a line that is not whole yet.
   std::string_view rest() const { return std::string_view(text_).substr(begin_); }
-  // The line is too long, whether it is whole or not.
+  // Whether the line is too long, whole or not.
   bool is_too_long() const { return too_long_; }
   void clear();
 

@@ -1,4 +1,4 @@
-// A program of the user's: what the sink needs.
+// The options of the sink that runs a user's program.
 #pragma once
 
 #include <cstddef>
@@ -12,12 +12,12 @@ namespace walspout {
 
 struct ExecConfig {
   TextList command;       // the program and its arguments
-  std::string directory;  // empty: ours
-  SecretMap env;          // beside our own variables
+  std::string directory;  // empty: that of walspout
+  SecretMap env;          // besides walspout's own variables
   Order order = Order::kAll;
-  size_t unanswered = 1024;              // events written before their answers are awaited
-  Milliseconds answer_timeout{300'000};  // without any answer, although there is an event
-  Milliseconds grace{2'000};             // from end of file to SIGTERM, and from there to SIGKILL
+  size_t unanswered = 1024;              // events without an answer, at most
+  Milliseconds answer_timeout{300'000};  // without any answer while an event waits
+  Milliseconds grace{2'000};             // from end of file to SIGTERM, then to SIGKILL
 };
 
 }  // namespace walspout

@@ -8,12 +8,12 @@ namespace {
 
 constexpr size_t kLongestLine = 64 * 1024;  // bytes of an answer
 constexpr size_t kInput = 64 * 1024;        // bytes read at once
-constexpr size_t kRounds = 16;          // of reading, so that writing and the deadline do not wait
-constexpr size_t kExcerpt = 120;        // bytes of a line, in errors
-constexpr size_t kLongestError = 1000;  // bytes of what a program says of an event
-constexpr size_t kLeastSecret = 8;      // bytes of a variable that is not from a file
-constexpr size_t kRemembered = 4096;    // events that were answered for
-constexpr std::chrono::seconds kHalfClosed{1};  // until a program that closes a pipe has ended
+constexpr size_t kRounds = 16;              // reads in a row, so that writes do not wait
+constexpr size_t kExcerpt = 120;            // bytes of a line, in errors
+constexpr size_t kLongestError = 1000;      // bytes of a program's error about an event
+constexpr size_t kLeastSecret = 8;    // bytes; shorter variables are hidden only if from a file
+constexpr size_t kRemembered = 4096;  // answered events
+constexpr std::chrono::seconds kHalfClosed{1};  // from closing a pipe to the program's end
 constexpr std::string_view kIdFirst = R"({"id":")";
 
 std::string id_of(const Flight::Message& message) {
@@ -33,7 +33,7 @@ std::string unanswered(const Flight& flight) {
   return std::to_string(flight.pending()) + " events, the first of them " + oldest_pending(flight);
 }
 
-// Of a short value too many words would be hidden.
+// Do not hide short values, because they occur in many words.
 Mask mask_of(const SecretMap& env) {
   Mask mask;
   for (const auto& [name, value] : env) {
@@ -89,8 +89,9 @@ void ExecSink::idle() {
 Result<WindowClient::Connection> ExecSink::connect(TimePoint deadline) {
   if (process_ != nullptr) return Connection::kSame;
   if (ending_ != nullptr && !ending_->end(config_.grace, deadline)) {
-    return retry("the program was told to end and has not ended yet. The next program starts then",
-                 name_);
+    return retry(
+        "the program was told to end and has not ended yet. The next program starts after that",
+        name_);
   }
   ending_.reset();
   if (untold_) return Failure(*std::exchange(untold_, std::nullopt));
@@ -145,16 +146,17 @@ tl::expected<void, Broken> ExecSink::poll(TimePoint until, Flight& flight) {
   }
 }
 
-// Whatever can be done now, in both directions.
+// Writes and reads what is possible now.
 Result<void> ExecSink::exchange(Flight& flight) {
   const bool was_waiting = flight.pending() > 0;
   write();
-  // Before it is read: then nothing of what it said is missed.
+  // Ask this before reading, so that no output is missed.
   const bool has_ended = process_->has_ended();
-  // What it has said before a bad answer may say why.
+  // Standard error before a bad answer may have the cause.
   process_->listen();
   if (auto got = read(flight); !got) return got;
-  // A program that answered for everything before its end has delivered it: the end is told later.
+  // If the program answered for all events before its end, they are delivered: report the end
+  // later.
   if (has_ended && was_waiting && flight.pending() == 0) return {};
   if (has_ended) return ended(flight);
   if ((process_->is_input_closed() || process_->is_output_closed()) && !half_closed_since_) {
@@ -206,7 +208,7 @@ Result<void> ExecSink::hear(const ExecAnswer& answer, Flight& flight) {
     return wrong("answered for an event that it was not given: id " + quoted(answer.id));
   }
   if (!outbox_.is_written(*number)) {
-    if (was_answered(id)) return {};  // it was given before, and this is the answer once more
+    if (was_answered(id)) return {};  // an answer again, to an event that was given before
     return wrong("answered for event " + answer.id + " before it was given all of it");
   }
   expected_ = *number + 1;
@@ -224,7 +226,7 @@ Result<void> ExecSink::hear(const ExecAnswer& answer, Flight& flight) {
   return {};
 }
 
-// Answers mostly come in the order of the events.
+// Answers mostly arrive in the order of the events.
 std::optional<uint64_t> ExecSink::find(const Id& id, const Flight& flight) const {
   const auto is_it = [&](uint64_t number) {
     const Flight::Message* message = flight.find(number);
@@ -249,7 +251,7 @@ void ExecSink::remember(const Id& id) {
   if (answered_.size() > std::max(kRemembered, 2 * config_.unanswered)) answered_.pop_front();
 }
 
-// Whether a program that still runs is of use.
+// Whether a running program can still be used.
 Result<void> ExecSink::look(const Flight& flight) {
   const TimePoint now = Clock::now();
   if (half_closed_since_ && now >= *half_closed_since_ + kHalfClosed) {
@@ -270,7 +272,7 @@ Failure ExecSink::ended(const Flight& flight) {
   if (!lines_.rest().empty()) {
     what += "; its last line of output has no end: " + quoted(lines_.rest());
   }
-  return retry(what + talk_.last_words(), name_);
+  return retry(what + talk_.last_lines(), name_);
 }
 
 std::string ExecSink::quoted(std::string_view text) const {
@@ -278,7 +280,7 @@ std::string ExecSink::quoted(std::string_view text) const {
 }
 
 Failure ExecSink::wrong(std::string what) const {
-  return retry("the program " + std::move(what) + ". It is started again" + talk_.last_words(),
+  return retry("the program " + std::move(what) + ". It is started again" + talk_.last_lines(),
                name_);
 }
 

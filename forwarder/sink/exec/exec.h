@@ -1,12 +1,12 @@
 // Events to the standard input of a program, as lines; answers from its standard output.
 //
-// Start is connect, a line is publish, end of file is close. Durable is what the program answered
-// for, by the event's id. A program that ends, that says what is no answer, or that is silent for
-// too long, is ended and started again, and gets what it has not answered for. The next one starts
-// when the last one has ended, so that no event of the old one overtakes.
+// An event is durable when the program has answered with its id. If the program ends, writes
+// something else than an answer, or is silent for too long, the sink ends it and starts it again.
+// The new program gets the events without an answer. It starts only after the old one has ended, so
+// that events stay in order.
 //
-// The program that is late is kept beyond the deadline, with what it has: the next call waits for
-// the same events. What was not written yet is taken back after a failure.
+// A program that is late at the deadline keeps its events, and the next call waits for the same
+// events. After a failure, events that were not written yet are withdrawn.
 #pragma once
 
 #include <deque>
@@ -35,8 +35,8 @@ class ExecSink final : public Sink, private WindowClient {
   std::string_view type() const override { return "exec"; }
   std::string_view endpoint() const override { return name_; }
   BatchLimits limits() const override;
-  // Looks whether the program is there and may be executed. Starts nothing: what a program does
-  // when it starts is not known, and the forwarder may have one that runs.
+  // Checks that the program exists and may be executed. Starts nothing: the start may have unknown
+  // effects, and the forwarder may already run the program.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
@@ -44,13 +44,13 @@ class ExecSink final : public Sink, private WindowClient {
   void listen(Listener listener) override { talk_.listen(std::move(listener)); }
 
  private:
-  // An event that was answered for.
+  // The id of an answered event.
   struct Id {
     Lsn lsn;
     uint64_t number = 0;  // index, or fingerprint
-    char told = 0;        // op of what is no change
+    char told = 0;        // the op, unless the event is a change
     static Id of(const Event& event) {
-      if (!event.is_told()) return {event.lsn, event.index};
+      if (!event.is_no_change()) return {event.lsn, event.index};
       return {event.lsn, event.is_schema() ? event.key_hash : 0, event.op};
     }
     bool operator==(const Id&) const = default;
@@ -86,15 +86,15 @@ class ExecSink final : public Sink, private WindowClient {
   ExecTalk talk_;
   Window window_;
   std::unique_ptr<ExecProcess> process_;
-  std::unique_ptr<ExecProcess> ending_;  // the last one, until it has ended
+  std::unique_ptr<ExecProcess> ending_;  // the previous program, until it has ended
   ExecOutbox outbox_;
   ExecLines lines_;
-  std::vector<char> input_;  // kept for its memory
-  uint64_t expected_ = 1;    // the number of the next answer, if they come in order
+  std::vector<char> input_;  // reused, to save allocations
+  uint64_t expected_ = 1;    // the number of the next answer, if in order
   std::deque<Id> answered_;  // the latest
-  TimePoint waiting_since_;  // for an answer, while there is an event
+  TimePoint waiting_since_;  // since when an event waits for an answer
   std::optional<TimePoint> half_closed_since_;
-  std::optional<Error> untold_;  // why the last program ended, if no call has said so
+  std::optional<Error> untold_;  // why the last program ended, if not yet reported
 };
 
 }  // namespace walspout

@@ -22,12 +22,12 @@
 namespace walspout {
 namespace {
 
-constexpr int kPipe = 256 * 1024;   // bytes: the more fit, the less often both sides wake
-constexpr Milliseconds kLook{100};  // where the kernel cannot say that a process has ended
+constexpr int kPipe = 256 * 1024;   // bytes; a larger pipe wakes both sides less often
+constexpr Milliseconds kLook{100};  // without a pidfd, how often to look for the end
 constexpr std::chrono::seconds kKilled{5};
-constexpr size_t kMostTalk = 256 * 1024;  // bytes at once, so that other work is done, too
+constexpr size_t kMostTalk = 256 * 1024;  // bytes per call, so that other work goes on
 
-// What systemd says to us is not for others.
+// Systemd's variables for walspout are not for the program.
 constexpr std::array<std::string_view, 6> kOurs = {
     "NOTIFY_SOCKET=", "WATCHDOG_PID=", "WATCHDOG_USEC=",
     "LISTEN_PID=",    "LISTEN_FDS=",   "LISTEN_FDNAMES="};
@@ -60,7 +60,7 @@ std::string search_path(const ExecConfig& config) {
   return path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin";
 }
 
-// Whether it is a file that may be executed. False: errno says why not.
+// Whether the path is a file that may be executed. False: errno has the reason.
 bool is_executable(const std::string& path) {
   struct stat status = {};
   if (::stat(path.c_str(), &status) != 0) return false;
@@ -100,7 +100,7 @@ Failure not_executable(const std::string& program, int why) {
   }
 }
 
-// A script that is there, and whose interpreter is not, is said to be missing.
+// If a script's interpreter is missing, the kernel reports the script as missing.
 Failure not_started(const ExecConfig& config, const std::string& program, const Spawned& spawned) {
   if (spawned.in_directory) {
     return misconfigured("could not start the program: could not change to directory \"" +
@@ -116,7 +116,7 @@ Failure not_started(const ExecConfig& config, const std::string& program, const 
   return not_executable(program, spawned.error);
 }
 
-// A pipe whose end of ours does not block.
+// Makes a pipe; our end does not block.
 bool make_pipe(int& ours, int& theirs, bool we_write) {
   std::array<int, 2> ends{};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return false;
@@ -188,7 +188,7 @@ Result<std::unique_ptr<ExecProcess>> ExecProcess::start(const ExecConfig& config
 
 ExecProcess::~ExecProcess() {
   if (!ended_) {
-    // A process that hangs within the kernel does not even end then.
+    // A process that hangs in the kernel survives even SIGKILL.
     const TimePoint until = Clock::now() + kKilled;
     signal_all(SIGKILL);
     while (!has_ended() && Clock::now() < until) wait(false, until);
@@ -231,7 +231,8 @@ void ExecProcess::signal_all(int signal) const {
   if (pid_ > 0) ::kill(-pid_, signal);
 }
 
-// What is left of the process group is killed while the id is still taken, by the zombie.
+// Kills the rest of the process group before the zombie is reaped, while the group's id cannot be
+// reused.
 bool ExecProcess::has_ended() {
   if (ended_) return true;
   siginfo_t info{};

@@ -20,11 +20,11 @@
 namespace walspout {
 namespace {
 
-constexpr int kReport = 3;        // the file that says what failed; closed by a successful exec
-constexpr int kOutOfTheWay = 10;  // above those that the program gets
+constexpr int kReport = 3;        // the file that reports a failure; a successful exec closes it
+constexpr int kOutOfTheWay = 10;  // above the program's files
 constexpr int kMostFiles = 65'536;
 
-// What execve() takes, made before the fork: afterwards nothing may be allocated.
+// The arguments of execve(), made before the fork, because the child must not allocate.
 class Vector {
  public:
   explicit Vector(const std::vector<std::string>& texts) {
@@ -53,7 +53,7 @@ void close_all_from(int first) {
   for (int fd = first; fd < kMostFiles; ++fd) close(fd);
 }
 
-// In the child, between fork and exec: functions that are safe in a signal handler alone.
+// In the child, between fork and exec, call only functions that are safe in a signal handler.
 [[noreturn]] void become(const SpawnPlan& plan, char* const* argv, char* const* env, int report,
                          pid_t parent) {
   report = fcntl(report, F_DUPFD_CLOEXEC, kOutOfTheWay);
@@ -73,7 +73,7 @@ void close_all_from(int first) {
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127);  // it has ended before it could be watched
+  if (getppid() != parent) _exit(127);  // our process ended before the child could watch it
   if (!plan.directory.empty() && chdir(plan.directory.c_str()) != 0) fail(kReport, true);
   execve(plan.program.c_str(), argv, env);
   fail(kReport, false);
@@ -93,7 +93,7 @@ Spawned start(const SpawnPlan& plan) {
   Report failure{};
   ssize_t got = 0;
   if (pid > 0) {
-    setpgid(pid, pid);  // the child does so, too: whichever is first
+    setpgid(pid, pid);  // the child does so, too, in case it is first
     do {
       got = read(report[0], &failure, sizeof failure);
     } while (got < 0 && errno == EINTR);
@@ -110,11 +110,11 @@ Spawned start(const SpawnPlan& plan) {
 class Starter {
  public:
   Starter() {
-    // Where SIGCHLD is ignored, nothing is said of how a process ended.
+    // While SIGCHLD is ignored, the kernel keeps no exit status.
     struct sigaction child = {};
     sigaction(SIGCHLD, nullptr, &child);
     if (child.sa_handler == SIG_IGN) ::signal(SIGCHLD, SIG_DFL);
-    // Signals are for other threads.
+    // Other threads handle signals.
     sigset_t all;
     sigset_t before;
     sigfillset(&all);

@@ -39,8 +39,8 @@ void ExecTalk::line(TimePoint now) {
     second_ = now;
     told_ = untold_ = 0;
   }
-  const bool is_told = told_ < kMost;
-  if (is_told) {
+  const bool is_no_change = told_ < kMost;
+  if (is_no_change) {
     ++told_;
     tell(show(cut_ ? line_.append(kCut) : line_, kLongest + kCut.size()));
   } else {
@@ -52,13 +52,13 @@ void ExecTalk::line(TimePoint now) {
   cut_ = false;
 }
 
-// A secret that is cut at the end is known by the dots behind it.
+// The mask finds a cut secret by the dots behind it.
 std::string ExecTalk::show(std::string_view text, size_t most) const {
   if (text.size() <= kLongest + kCut.size()) return printable(mask_.apply(std::string(text)), most);
   return printable(mask_.apply(std::string(text.substr(0, kLongest)).append(kCut)), most);
 }
 
-std::string ExecTalk::last_words() const {
+std::string ExecTalk::last_lines() const {
   std::string words;
   for (const std::string& line : last_) {
     words += (words.empty() ? "; it said last: \"" : "\", \"") + line;

@@ -1,5 +1,5 @@
-// What a program says beside its answers: lines for the log, and the last of them for errors. A
-// program may say anything, without end.
+// A program's standard error: lines for the log, and the last lines for errors. A program may write
+// anything, without end.
 #pragma once
 
 #include <cstdint>
@@ -16,21 +16,21 @@ namespace walspout {
 
 class ExecTalk {
  public:
-  // What is secret is hidden in all that is shown.
+  // `mask` hides secrets in all output.
   explicit ExecTalk(Mask mask = {}) : mask_(std::move(mask)) {}
 
-  // Each line goes to `listener`, printable and cut, but not more than some in a second: what is
-  // left out is counted in a line of its own.
+  // Sends each line to `listener`, printable and cut. Limits the lines per second: a separate line
+  // counts those left out.
   void listen(std::function<void(std::string_view)> listener) { listener_ = std::move(listener); }
 
   void add(std::string_view bytes, TimePoint now);
-  // The program has ended: what it has said last need not be a whole line.
+  // The program has ended: also takes an unfinished last line.
   void end(TimePoint now);
   // The last lines since the start: `; it said: "...", "..."`. Empty: it said nothing.
-  std::string last_words() const;
-  // The beginning of what the program says anywhere, printable.
+  std::string last_lines() const;
+  // The beginning of any text of the program, printable and masked.
   std::string show(std::string_view text, size_t most) const;
-  // Another program begins.
+  // A new program starts.
   void forget() { last_.clear(); }
 
  private:
@@ -42,7 +42,7 @@ class ExecTalk {
   const Mask mask_;
   std::function<void(std::string_view)> listener_;
   std::string line_;
-  bool cut_ = false;  // the line is longer than line_
+  bool cut_ = false;  // line_ is only the line's beginning
   std::deque<std::string> last_;
   TimePoint second_;   // when the count began
   uint64_t told_ = 0;  // lines in that second

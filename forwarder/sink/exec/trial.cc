@@ -20,8 +20,8 @@ namespace walspout {
 namespace {
 
 constexpr std::chrono::seconds kPatience{10};  // for an answer
-constexpr std::chrono::seconds kEnd{5};        // for the end, after end of file
-constexpr std::chrono::seconds kUnread{2};     // in which answers are not read
+constexpr std::chrono::seconds kEnd{5};        // from end of file to the program's end
+constexpr std::chrono::seconds kUnread{2};     // time without reading answers
 constexpr size_t kMany = 1000;
 constexpr size_t kLongLine = 1024 * 1024;
 constexpr size_t kLongestAnswer = 64 * 1024;
@@ -43,7 +43,7 @@ class Documents {
                ",\"key\":{\"id\":" + std::to_string(count_ + 1) +
                "},\"after\":{\"id\":" + std::to_string(count_ + 1) + ",\"status\":" + text + "}");
   }
-  // An event with these members behind its id.
+  // An event with `members` after its id.
   Line odd(const std::string& members) {
     ++count_;
     const std::string id =
@@ -62,12 +62,12 @@ class Documents {
   uint64_t count_ = 0;
 };
 
-// A program that runs, and what it was given and has answered.
+// A running program, the events that it was given, and its answers.
 class Dialogue {
  public:
   explicit Dialogue(const ExecConfig& config) : config_(config), answers_(kLongestAnswer) {}
 
-  // False: problem() says why.
+  // False: problem() has the reason.
   bool start() {
     talk_.listen([](std::string_view) {});
     auto started = ExecProcess::start(config_, talk_);
@@ -79,7 +79,7 @@ class Dialogue {
     return true;
   }
 
-  // Few answers fit into the pipe.
+  // Makes the pipe so small that few answers fit.
   void narrow() { process_->narrow(); }
 
   void give(const Line& line) {
@@ -97,7 +97,7 @@ class Dialogue {
   void give(const std::vector<Line>& lines) {
     for (const Line& line : lines) give(line);
   }
-  // Some bytes, as they are.
+  // Writes raw bytes.
   void give_bytes(std::string_view bytes, const std::string& id) {
     const TimePoint until = Clock::now() + kPatience;
     while (!bytes.empty() && problem_.empty() && Clock::now() < until) {
@@ -110,7 +110,7 @@ class Dialogue {
     given_.insert(id);
   }
 
-  // Whether all is answered, within the time that passes without an answer.
+  // Whether all events are answered. `patience`: the longest time without an answer.
   bool all_answered(Duration patience = kPatience) {
     TimePoint until = Clock::now() + patience;
     while (problem_.empty() && (!open_.empty() || !outbox_.empty())) {
@@ -125,7 +125,7 @@ class Dialogue {
     return problem_.empty();
   }
 
-  // Whether so many are answered.
+  // Whether `count` events are answered in time.
   bool answered(size_t count) {
     const TimePoint until = Clock::now() + kPatience;
     while (problem_.empty() && given_.size() - open_.size() < count && Clock::now() < until) {
@@ -143,13 +143,13 @@ class Dialogue {
     }
   }
 
-  // Until all is in the pipe.
+  // Waits until all bytes are in the pipe.
   void flush() {
     const TimePoint until = Clock::now() + kPatience;
     while (problem_.empty() && !outbox_.empty() && Clock::now() < until) step(until, true);
   }
   void end_of_file() { process_->close_input(); }
-  // Whether it ended with status 0 after end of file, with all that it was given answered.
+  // Whether the program ended with status 0 after end of file, and answered for all events.
   bool ends() {
     const TimePoint until = Clock::now() + kEnd;
     while (problem_.empty() && Clock::now() < until) {
@@ -172,9 +172,9 @@ class Dialogue {
   }
 
   const std::string& problem() const { return problem_; }
-  // What to do about the problem, if that is clear from it alone.
+  // What to do about the problem, if the problem alone shows that.
   const std::string& remedy() const { return remedy_; }
-  std::string words() const { return talk_.last_words(); }
+  std::string words() const { return talk_.last_lines(); }
   const std::set<std::string>& open() const { return open_; }
   const std::map<std::string, ExecAnswer>& errors() const { return errors_; }
   bool has_ended() const { return has_ended_; }
@@ -245,7 +245,7 @@ class Dialogue {
   ExecLines answers_;
   uint64_t count_ = 0;
   std::set<std::string> given_;
-  std::set<std::string> open_;  // given and not answered
+  std::set<std::string> open_;  // given, but not answered
   std::map<std::string, ExecAnswer> errors_;
   bool in_order_ = true;
   bool has_ended_ = false;
@@ -279,19 +279,19 @@ class Trial {
           dialogue.remedy().empty() ? remedy : dialogue.remedy()});
     return false;
   }
-  // Events were answered by an error. What the program does not want it may reject.
+  // The program answered with retry errors; rejecting events would be allowed.
   bool refused(const std::string& what, const Dialogue& dialogue) {
     const auto& [id, answer] = *dialogue.errors().begin();
     say_({false, what + ": it refused event " + id + ": " + printable(*answer.error, 200),
           "A document like that can come at any time. An event that is refused with kind retry "
-          "comes again for ever"});
+          "comes again forever"});
     return false;
   }
 
   bool starts() {
     Dialogue dialogue(config_);
     if (!dialogue.start()) return bad("starts", dialogue, "");
-    // It may be at work on its start, which must not be cut short: that is for a later step.
+    // Wait for its end: this step must not kill the program while it starts.
     dialogue.end_of_file();
     (void)dialogue.ends();
     return good("starts");
@@ -422,7 +422,7 @@ class Trial {
     }
     Dialogue dialogue(config_);
     if (!dialogue.start()) return bad(what, dialogue, "A start must not depend on a good end");
-    // What was answered is not given again, but for the last of it.
+    // Do not repeat answered events, except the last ones.
     size_t first = 0;
     while (first < lines.size() && !open.contains(lines[first].id)) ++first;
     first -= std::min<size_t>(first, 10);

@@ -6,9 +6,8 @@
 
 namespace walspout {
 
-// Starts the program several times, gives it events of a table walspout_test.orders, kills it, and
-// says of each thing that is asked of a program how it went. The program takes the events for real
-// ones.
+// Starts the program several times, gives it events of a table walspout_test.orders, and kills it.
+// Reports the result for each requirement. The program cannot tell the events from real ones.
 void try_exec_program(const ExecConfig& config, const SayTrial& say);
 
 }  // namespace walspout

@@ -30,18 +30,16 @@ KeyTable<ExecConfig> table() {
            "`PATH`")
       .required()
       .key("directory", &ExecConfig::directory, "Where the program is started")
-      .initially("where walspout was started")
-      .key("env", &ExecConfig::env, "Variables beside those that walspout has itself")
-      .choice<Order>(
-          "order", &ExecConfig::order,
-          {{"all", Order::kAll}, {"key", Order::kKey}, {"none", Order::kNone}},
-          "Which events are given again behind one that failed: `all`, those of the same "
-          "key, or `none`")
-      .key("unanswered", &ExecConfig::unanswered,
-           "Events that the program is given before their answers are awaited")
+      .set_default("where walspout was started")
+      .key("env", &ExecConfig::env, "Variables besides walspout's own")
+      .choice<Order>("order", &ExecConfig::order,
+                     {{"all", Order::kAll}, {"key", Order::kKey}, {"none", Order::kNone}},
+                     "Which later events come again after one that failed: `all`, those of the "
+                     "same key, or `none`")
+      .key("unanswered", &ExecConfig::unanswered, "Events without an answer, at most")
       .between(1, 65'535)
       .key("answer_timeout", &ExecConfig::answer_timeout,
-           "A program that owes answers and gives none for so long is ended and started again")
+           "A program that owes answers, and gives none for this long, is ended and started again")
       .key("grace", &ExecConfig::grace,
            "How long a program may take to end: after end of file, and again after SIGTERM")
       .rule(wrong_command)

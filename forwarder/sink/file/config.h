@@ -1,4 +1,4 @@
-// Lines of a file: what the sink needs.
+// The options of the sink that appends lines to a file.
 #pragma once
 
 #include <string>

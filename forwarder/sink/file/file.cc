@@ -17,10 +17,10 @@
 namespace walspout {
 namespace {
 
-constexpr int kIdle = 3;              // seconds, about
+constexpr int kIdle = 3;              // calls of idle(), about a second each
 constexpr int kRotations = 5;         // during one delivery
-constexpr int kLooks = 20;            // for the file that follows a renamed one, or for a lock
-constexpr useconds_t kLook = 5'000;   // microseconds between them
+constexpr int kLooks = 20;            // attempts to find the next file, or to get a lock
+constexpr useconds_t kLook = 5'000;   // microseconds between looks
 constexpr size_t kLinesAtOnce = 256;  // two pieces each; writev takes 1024
 
 Failure failed(std::string_view doing, const std::string& path) {
@@ -46,7 +46,7 @@ Failure failed(std::string_view doing, const std::string& path) {
   }
 }
 
-// A pipe or a device has nothing to cut and nothing to sync.
+// A pipe or a device can neither be cut nor synced.
 Failure not_regular(const std::string& path) {
   return fatal("this is no regular file. For a pipe use a sink of the type stdout", path);
 }
@@ -73,7 +73,7 @@ bool is_same_file(int a, int b) {
          one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-// Whether another open file holds the lock that a writer needs. Holds one itself for a moment.
+// Whether another open file has the writer's lock. Takes the lock itself for a moment.
 bool is_locked(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (fd < 0) return false;
@@ -82,7 +82,7 @@ bool is_locked(const std::string& path) {
   return locked;
 }
 
-// Takes the lock of a writer. A look at the lock is over in a moment, and so is waited for.
+// Takes the writer's lock. Waits a moment, in case is_locked() has it.
 bool lock(int fd) {
   for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
     if (errno != EWOULDBLOCK || i == kLooks) return false;
@@ -105,7 +105,7 @@ Result<void> FileSink::open() {
     ::close(fd);
     return {};
   }
-  // Two writers would take back each other's lines.
+  // Two writers would cut off each other's lines.
   if (!lock(fd)) {
     const bool taken = errno == EWOULDBLOCK;
     Failure failure = failed("lock the file", config_.path);
@@ -163,7 +163,7 @@ void FileSink::idle() {
 }
 
 Result<void> FileSink::reopen() {
-  // Opened by the next delivery, too, but an error is told now.
+  // The next delivery would also open the file, but report an error now.
   return open();
 }
 
@@ -181,8 +181,8 @@ Result<FileSink::Place> FileSink::place() const {
   return ours.st_nlink == 0 ? Place::kRemoved : Place::kMoved;
 }
 
-// The file of that name, if the open one was renamed. What rotates files makes the next one itself,
-// a moment after it has renamed the last one, and may object to another one there.
+// Opens the file of that name if the open one was renamed. A rotating program itself creates the
+// next file a moment after the rename, and may fail if one exists. So wait for that file.
 Result<void> FileSink::follow() {
   const auto now = place();
   if (!now) return Failure(now.error());
@@ -193,8 +193,8 @@ Result<void> FileSink::follow() {
   return open();
 }
 
-// What is in a file that has this sink's name after the sync was there when the file was renamed
-// later. So a program that compresses the renamed file reads it. What a renamed file got is written
+// If a file still has its name after the sync, a later rename finds all lines in it. So a program
+// that compresses the renamed file reads them. Lines that went into a renamed file are written
 // again.
 Result<void> FileSink::write(std::span<const Event> events, TimePoint deadline) {
   for (int i = 0; i < kRotations; i++) {

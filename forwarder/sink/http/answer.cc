@@ -13,7 +13,7 @@ namespace {
 constexpr int64_t kDay = 24 * 60 * 60;
 constexpr size_t kShownBody = 200;
 
-// The beginning of what a receiver says, fit for one line of a log.
+// The beginning of a receiver's text, fit for one line of a log.
 std::string shown(std::string_view body) {
   std::string text(body.substr(0, kShownBody));
   std::replace_if(
@@ -46,7 +46,7 @@ bool has(const std::vector<std::string>& list, const std::string& item) {
   return std::find(list.begin(), list.end(), item) != list.end();
 }
 
-// What the configuration says of a code.
+// The verdict that the configuration gives for a code.
 std::optional<Verdict> configured(const HttpCodes& codes, long status) {
   const std::string code = std::to_string(status);
   for (const std::string& item : {code, code.substr(0, 1) + "xx"}) {
@@ -87,7 +87,7 @@ Verdict verdict_on(long status) {
     case 422:
       return kRejected;
     default:
-      // Of other codes it is not known that they are about the event: other events have to show it.
+      // Other codes may not be about the event; whether other events fail shows it.
       if (status >= 400 && status < 500) return kSuspected;
       return kOutage;
   }

@@ -1,4 +1,4 @@
-// What a receiver's answer, or the lack of one, means for us. Pure, but for curl's date parser.
+// The meaning of a receiver's answer, or of a missing one. Pure, except for curl's date parser.
 #pragma once
 
 #include <chrono>
@@ -15,12 +15,12 @@ namespace walspout {
 // A complete answer with a status line.
 struct HttpAnswer {
   long status = 0;
-  std::string retry_after;  // header, as it came; empty if there was none
+  std::string retry_after;  // the header as received; empty: none
   std::string location;     // likewise
-  std::string body;         // the beginning of it
+  std::string body;         // its beginning
 };
 
-// Success: accepted (2xx). Otherwise, with 0 as the event, and as if the request had one event:
+// Success: 2xx. Otherwise the error is for event 0, as if the request had one event:
 //
 //   400 413 422, other 4xx          kReject, the event's fault
 //   500                             kRetry, the event's fault, until other events fail as well
@@ -29,24 +29,23 @@ struct HttpAnswer {
 //   other 5xx, other 3xx            kRetry, the destination's; redirects are not followed
 //   anything else                   kRetry, the destination's
 //
-// The configuration's `codes` come before that. kRetry honours Retry-After, up to
+// The configuration's `codes` override this table. kRetry honours Retry-After, up to
 // `retry_after_max`.
 [[nodiscard]] Delivery judge_answer(const HttpAnswer& answer, const HttpConfig& config,
                                     int64_t now);
 
-// What a proxy's refusal to open a tunnel means.
+// The error if a proxy refuses to open a tunnel.
 [[nodiscard]] Delivery judge_tunnel(long status, const HttpConfig& config);
 
-// Seconds that a Retry-After header asks for, which is a number of seconds or a date. nullopt if
-// it is neither. A date in the past asks for no pause; more than a day is taken for a day.
+// The pause that a Retry-After header asks for: a number of seconds or a date; nullopt if neither.
+// A date in the past means no pause; more than a day means a day.
 [[nodiscard]] std::optional<std::chrono::seconds> parse_retry_after(std::string_view header,
                                                                     int64_t now);
 
-// Scheme and host of a url. The rest is a secret often enough: a user and password, a token in the
-// path or in the query.
+// Scheme and host of a url. The rest may be secret: user and password, or a token in path or query.
 [[nodiscard]] std::string printable_url(std::string_view url);
 
-// The receiver for people, and the proxy on the way there if there is one.
+// The receiver's name for messages, with the proxy if there is one.
 [[nodiscard]] std::string http_where(const HttpConfig& config);
 
 }  // namespace walspout

@@ -1,4 +1,4 @@
-// Webhooks: what the sink needs.
+// The options of the sink for webhooks.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,8 @@
 
 namespace walspout {
 
-// What codes of answers mean where the default (sink/http/answer.h) does not fit. Each is a code,
-// such as 404, or a class, such as 4xx. A code goes before a class.
+// What status codes mean if the default (sink/http/answer.h) does not fit. Each is a code, such as
+// 404, or a class, such as 4xx. A code overrides its class.
 struct HttpCodes {
   std::vector<std::string> reject;   // the event is at fault
   std::vector<std::string> suspect;  // the event is at fault, unless others fail as well
@@ -35,7 +35,7 @@ struct HttpConfig {
   size_t redirects = 0;  // how many are followed, to the same host only
   bool http2 = true;
   Secret proxy;  // [http|https|socks4|socks4a|socks5|socks5h]://[user:password@]host[:port]; empty:
-                 // none, whatever the environment says
+                 // no proxy, also if the environment sets one
   HttpCodes codes;
   Milliseconds retry_after_max{300'000};  // the longest pause that Retry-After may ask for
   TlsConfig tls;

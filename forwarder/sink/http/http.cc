@@ -13,7 +13,7 @@
 namespace walspout {
 namespace {
 
-constexpr size_t kRounds = 8;  // requests of a lane in one call, so that a slow lane holds up few
+constexpr size_t kRounds = 8;  // a lane's requests per call; a slow lane delays few
 constexpr Duration kLongestPoll = std::chrono::seconds(1);
 
 int64_t unix_time() {
@@ -28,7 +28,7 @@ bool is_token(std::string_view name) {
   });
 }
 
-// As CloudEvents wants text in a header: printable ASCII, the rest percent-encoded.
+// Text in a header, as CloudEvents requires: printable ASCII, other bytes percent-encoded.
 std::string header_text(std::string_view text) {
   constexpr std::string_view kHex = "0123456789ABCDEF";
   std::string encoded;
@@ -44,15 +44,15 @@ std::string header_text(std::string_view text) {
   return encoded;
 }
 
-// CloudEvents wants a name in reverse DNS. The op is behind it.
+// CloudEvents requires a reverse-DNS name. The op follows.
 constexpr std::string_view kEventType = "io.walspout.";
 
 std::string default_source(const Origin& origin) {
   return origin.database.empty() ? "/walspout" : "/walspout/" + header_text(origin.database);
 }
 
-// Of several events: first, last and a hash of all ids between them. No dot, which separates the
-// parts of what is signed.
+// The id of a request: for several events the first id, the last one and a hash of all. Without a
+// dot, which separates the parts of the signed text.
 std::string id_of(const std::vector<std::string>& ids) {
   if (ids.size() == 1) return ids.front();
   uint64_t hash = 0xcbf29ce484222325u;
@@ -70,9 +70,9 @@ bool is_same_name(std::string_view a, std::string_view b) {
   return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
 
-// Why a header is not the configuration's to set, and what to do; empty: it is.
+// Why the configuration may not set a header, and what to do; empty: it may.
 std::string reserved(std::string_view name, const HttpConfig& config) {
-  // They say where a request goes, where its body ends, and what becomes of the connection.
+  // These control the body's end and the connection.
   constexpr std::array<std::string_view, 9> kOfTheRequest = {
       "Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Proxy-Connection", "TE",
       "Trailer",        "Upgrade",           "Expect"};
@@ -130,7 +130,7 @@ Result<void> check_url(const std::string& url) {
       "digits and those with a meaning in a URL are percent-encoded");
 }
 
-// Whether curl can use it: a scheme, a host, and nothing behind the port.
+// Whether curl can use the proxy: a scheme, a host, and nothing after the port.
 Result<void> check_proxy(const Secret& proxy) {
   constexpr std::array kSchemes = {"http://",    "https://",  "socks4://",
                                    "socks4a://", "socks5://", "socks5h://"};
@@ -158,7 +158,7 @@ HttpSink::HttpSink(const HttpConfig& config, HttpSigner signer)
       multi_(curl_multi_init()),
       window_(*this, {.order = Order::kKey,
                       .messages = SIZE_MAX,
-                      .poll_every = SIZE_MAX,  // all are taken before the first request is made
+                      .poll_every = SIZE_MAX,  // take all events before the first request
                       .pipelined = false,
                       .keeps = false}) {
   const auto ours = [&](std::string_view name) {
@@ -173,7 +173,7 @@ HttpSink::HttpSink(const HttpConfig& config, HttpSigner signer)
   if (ours("Content-Type")) fixed_headers_.push_back("Content-Type: application/json");
   fixed_headers_.push_back("Expect:");  // no waiting for 100 Continue
   for (const auto& [name, value] : config.headers) {
-    // Without a value curl would take the header away; with a semicolon it sends it empty.
+    // curl removes a header without a value; with a semicolon, curl sends an empty header.
     fixed_headers_.push_back(value.empty() ? name + ";" : name + ": " + value.reveal());
   }
   for (size_t i = 0; i < config.lanes; ++i) lanes_.push_back(std::make_unique<Lane>(config_));
@@ -203,7 +203,7 @@ Result<std::unique_ptr<Sink>> HttpSink::create(const HttpConfig& config) {
 BatchLimits HttpSink::limits() const {
   BatchLimits limits;
   limits.events = config_.lanes * config_.batch_events * kRounds;
-  // So that each lane can fill a request.
+  // Each lane must be able to fill a request.
   limits.bytes = std::max(limits.bytes, config_.lanes * config_.batch_bytes);
   return limits;
 }
@@ -273,9 +273,9 @@ void HttpSink::withdraw(Flight& flight) {
   }
 }
 
-// A request that the deadline cuts is sent again, although the receiver may have taken it: so a
-// request starts only if its whole time is left. The first one of a lane starts in any case,
-// because no later call has more time.
+// A request that the deadline cuts is sent again, although the receiver may have taken it. So a
+// request starts only if its whole time is left. A lane's first request always starts, because no
+// later call has more time.
 bool HttpSink::may_start(const Lane& lane) const {
   if (lane.waiting.empty() || !lane.under_way.empty()) return false;
   const Milliseconds most = config_.timeout * static_cast<int64_t>(1 + config_.redirects);
@@ -304,7 +304,7 @@ void HttpSink::settle(Lane& lane, Delivery outcome, Flight& flight) {
   } else {
     DeliveryError error = std::move(outcome.error());
     const size_t size = lane.under_way.size();
-    // The answer does not say which one.
+    // The answer does not say which event is at fault.
     if (error.error.scope() == Scope::kEvent && size > 1) error.error.blamed = Scope::kBatch;
     error.error.what = mask_.apply(std::move(error.error.what));
     const bool together = error.error.scope() == Scope::kBatch;
@@ -342,7 +342,7 @@ void HttpSink::cut(Flight& flight) {
   const TimePoint now = Clock::now();
   for (const auto& lane : lanes_) {
     if (lane->under_way.empty()) continue;
-    const TimePoint enough = lane->http.enough_at();
+    const TimePoint enough = lane->http.stop_reading_at();
     if (enough <= now || (enough != TimePoint::max() && deadline_ <= now)) {
       finish(*lane, CURLE_OPERATION_TIMEDOUT, flight);
     }
@@ -352,7 +352,7 @@ void HttpSink::cut(Flight& flight) {
 TimePoint HttpSink::wait_until(TimePoint until) const {
   until = std::min(until, Clock::now() + kLongestPoll);
   for (const auto& lane : lanes_) {
-    if (!lane->under_way.empty()) until = std::min(until, lane->http.enough_at());
+    if (!lane->under_way.empty()) until = std::min(until, lane->http.stop_reading_at());
   }
   return until;
 }
@@ -368,24 +368,24 @@ void HttpSink::abandon() {
 
 tl::expected<void, Broken> HttpSink::poll(TimePoint until, Flight& flight) {
   for (const auto& lane : lanes_) {
-    if (may_start(*lane) && flight.may_go_on()) start(*lane);
+    if (may_start(*lane) && flight.may_continue()) start(*lane);
   }
   if (busy_ == 0) {
     withdraw(flight);
     return {};
   }
   const size_t pending = flight.pending();
-  const bool running = take_in(flight);
+  const bool running = transfer(flight);
   if (flight.pending() < pending || !running || busy_ == 0) return {};
   const auto wait = std::chrono::ceil<Milliseconds>(wait_until(until) - Clock::now()).count();
   if (wait <= 0) return {};
   curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(wait), nullptr);
-  take_in(flight);
+  transfer(flight);
   return {};
 }
 
-// Whether a request is under way.
-bool HttpSink::take_in(Flight& flight) {
+// Sends and reads what is possible now. Returns whether a request is in flight.
+bool HttpSink::transfer(Flight& flight) {
   int running = 0;
   curl_multi_perform(multi_.get(), &running);
   collect(flight);

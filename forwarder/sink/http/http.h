@@ -1,14 +1,14 @@
-// Events to a webhook.
+// Sends events to a webhook.
 //
-// An event, or a batch of them as a JSON array, is the body of a POST. Requests go out in lanes
-// side by side; events with the same key share a lane, and a lane sends one request at a time, so
-// that they arrive in order.
+// An event, or a batch of them as a JSON array, is the body of a POST. Requests go out in parallel
+// lanes. Events with the same key share a lane, and a lane sends one request at a time, so events
+// of a key arrive in order.
 //
-// Requests are signed as Standard Webhooks specifies. `webhook-id` is the event's id; for an array
-// of several it is made of all their ids, so that a receiver that drops ids it has seen never drops
-// an array with other events in it.
+// Requests are signed as Standard Webhooks specifies. `webhook-id` is the event's id. For an array
+// of several events it is made of all their ids. So a receiver that drops known ids never drops an
+// array with other events.
 //
-// Which answer means what: http_answer.h.
+// answer.h says what each answer means.
 #pragma once
 
 #include <curl/curl.h>
@@ -37,7 +37,7 @@ class HttpSink final : public Sink, private WindowClient {
   std::string_view type() const override { return "http"; }
   std::string_view endpoint() const override { return name_; }
   BatchLimits limits() const override;
-  // Connects, TLS included, and sends nothing: there is no request that every webhook understands.
+  // Connects, with TLS, and sends nothing: no request suits every webhook.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override {
@@ -56,7 +56,7 @@ class HttpSink final : public Sink, private WindowClient {
     HttpLane http;
     std::deque<Post> waiting;
     Batch under_way;    // in the request
-    bool used = false;  // in the call under way
+    bool used = false;  // in the current call
   };
   struct FreeMulti {
     void operator()(CURLM* multi) const { curl_multi_cleanup(multi); }
@@ -71,7 +71,7 @@ class HttpSink final : public Sink, private WindowClient {
   [[nodiscard]] Result<bool> submit(uint64_t number, const Event& event) override;
   [[nodiscard]] tl::expected<void, Broken> poll(TimePoint until, Flight& flight) override;
   void withdraw(Flight& flight) override;
-  // Closes the connections of requests under way.
+  // Closes the connections of requests in flight.
   void abandon() override;
   Error late(const Flight& flight) const override;
 
@@ -81,25 +81,25 @@ class HttpSink final : public Sink, private WindowClient {
   std::vector<std::string> headers_for(const Batch& batch,
                                        const std::vector<std::string_view>& body) const;
   void add_cloudevent(const Event& event, std::vector<std::string>& headers) const;
-  bool take_in(Flight& flight);
+  bool transfer(Flight& flight);
   void collect(Flight& flight);
-  // Ends requests whose answer counts and goes on; all of these at the deadline.
+  // Ends requests whose answer counts but continues; at the deadline, all requests.
   void cut(Flight& flight);
   void finish(Lane& lane, CURLcode code, Flight& flight);
-  // What curl is waited for at most.
+  // How long to wait for curl, at most.
   TimePoint wait_until(TimePoint until) const;
   void settle(Lane& lane, Delivery outcome, Flight& flight);
 
   HttpConfig config_;
   HttpSigner signer_;
-  Mask mask_;  // of what errors must not show
+  Mask mask_;  // hides secrets in errors
   std::string name_;
   std::vector<std::string> fixed_headers_;
 
   std::unique_ptr<CURLM, FreeMulti> multi_;
   std::vector<std::unique_ptr<Lane>> lanes_;  // freed before multi_
-  size_t busy_ = 0;                           // requests under way
-  TimePoint deadline_;                        // of the call under way
+  size_t busy_ = 0;                           // requests in flight
+  TimePoint deadline_;                        // of the current call
   Window window_;
 };
 

@@ -13,14 +13,15 @@
 namespace walspout {
 namespace {
 
-constexpr size_t kKeptBody = 1024;  // of an answer, for messages
-// What follows the headers of an answer is read for so long and so far, so that the connection can
-// be used again. Beyond that the connection is given up.
+constexpr size_t kKeptBody = 1024;  // bytes of an answer that messages show
+// Limits on reading an answer's body, so that the connection can be used again. Beyond these limits
+// the connection is closed.
 constexpr size_t kReceivedBody = 256 * 1024;
 constexpr Milliseconds kBodyTime{500};
-// How long an alert of TLS may follow the handshake.
+// How long to wait for a TLS alert after the handshake.
 constexpr Milliseconds kLateAlert{300};
-// Seconds. A receiver that moved is to be found soon; a burst of connections asks once.
+// Seconds to cache host names: few, to find a moved receiver soon; enough for a burst of
+// connections.
 constexpr long kNamesAreKept = 2;
 
 size_t length_of(const std::vector<std::string_view>& pieces) {
@@ -60,7 +61,7 @@ std::string part_of(const Url& url, CURLUPart part) {
   return text == nullptr ? "" : text;
 }
 
-// Scheme, host and port: what must not change on the way.
+// Scheme, host and port, which a redirect must not change.
 std::string origin_of(const std::string& url) {
   const Url parsed(curl_url());
   if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) != CURLUE_OK) return "";
@@ -94,16 +95,16 @@ HttpLane::HttpLane(const HttpConfig& config) : config_(config), handle_(curl_eas
   set(curl, CURLOPT_USERAGENT, (std::string("walspout/") + kVersion).c_str());
   set(curl, CURLOPT_DNS_CACHE_TIMEOUT, kNamesAreKept);
 #if LIBCURL_VERSION_NUM >= 0x075700
-  // A thread that asks a silent name server is left behind, and not waited for at the deadline.
+  // At the deadline, do not wait for a thread that asks a silent name server.
   set(curl, CURLOPT_QUICK_EXIT, 1L);
 #endif
-  // The environment has no say in where events go: an empty text turns its proxies off.
+  // The environment must not redirect events: an empty text disables its proxies.
   set(curl, CURLOPT_PROXY, config.proxy.reveal().c_str());
   set(curl, CURLOPT_NOPROXY, "");
-  // curl 8 ends a request at the header of an encoding that it did not ask for. With this option it
-  // fails at the body, when the answer counts already. prepare() keeps it from asking.
+  // curl 8 ends a request at the header of an encoding that it did not ask for. With this option
+  // curl fails only at the body, when the answer already counts. prepare() prevents that curl asks.
   set(curl, CURLOPT_TRANSFER_ENCODING, 1L);
-  // A proxy's 200 for the tunnel is no answer of the receiver's.
+  // A proxy's 200 for the tunnel is not an answer of the receiver.
   set(curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
   set_tls();
   set(curl, CURLOPT_ERRORBUFFER, why_.data());
@@ -124,15 +125,15 @@ void HttpLane::set_tls() {
   set(curl, CURLOPT_SSL_VERIFYHOST, tls.verify ? 2L : 0L);
   if (!tls.ca_file.empty()) {
     set(curl, CURLOPT_CAINFO, tls.ca_file.c_str());
-    // The file alone decides, and not the system's folder as well.
+    // Trust only the file, not also the system's folder.
     set(curl, CURLOPT_CAPATH, static_cast<const char*>(nullptr));
 #if LIBCURL_VERSION_NUM >= 0x075700
-    // curl would keep what the file said for a day.
+    // curl would cache the file for a day.
     set(curl, CURLOPT_CA_CACHE_TIMEOUT, 0L);
 #endif
   }
   if (!config_.proxy.empty()) {
-    // A proxy that speaks TLS itself.
+    // For a proxy that uses TLS itself.
     set(curl, CURLOPT_PROXY_SSL_VERIFYPEER, tls.verify ? 1L : 0L);
     set(curl, CURLOPT_PROXY_SSL_VERIFYHOST, tls.verify ? 2L : 0L);
     if (!tls.ca_file.empty()) {
@@ -170,12 +171,12 @@ void HttpLane::prepare(std::vector<std::string_view> body, const std::vector<std
   }
   set(curl, CURLOPT_HTTPHEADER, headers_.get());
   set(curl, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(length_of(body_)));
-  // One piece goes out with the headers, from where it is; more are read by curl bit by bit.
+  // curl sends one piece with the headers, without a copy, and reads several pieces by read().
   set(curl, CURLOPT_POSTFIELDS, body_.size() == 1 ? body_.front().data() : nullptr);
   rewind(deadline);
 }
 
-// A receiver that asks for a certificate of ours says only after its handshake that ours is
+// A receiver that requires a client certificate reports only after the handshake that it is
 // missing.
 Delivery HttpLane::look(TimePoint deadline, int64_t now) {
   prepare({std::string_view("")}, {}, deadline);
@@ -198,12 +199,12 @@ Delivery HttpLane::look(TimePoint deadline, int64_t now) {
     size_t received = 0;
     code = curl_easy_recv(curl, &byte, 1, &received);
     if (code != CURLE_OK && code != CURLE_AGAIN) return outcome(code, now);
-    if (code == CURLE_OK) return {};  // it speaks, or ends the connection that nothing was asked on
+    if (code == CURLE_OK) return {};  // the receiver sends something, or closes the idle connection
   }
 }
 
-// Where the answer sends us; empty: nowhere. curl itself says so only of answers that end well.
-std::string HttpLane::elsewhere() const {
+// Where the answer redirects; empty: nowhere. curl reports that only for complete answers.
+std::string HttpLane::redirect_target() const {
   if (!answered_ || answer_.status / 100 != 3 || answer_.location.empty()) return "";
   char* here = nullptr;
   curl_easy_getinfo(handle_.get(), CURLINFO_EFFECTIVE_URL, &here);
@@ -219,7 +220,7 @@ std::string HttpLane::elsewhere() const {
 bool HttpLane::follow(CURLcode code, TimePoint deadline) {
   answered_ = answered_ || is_refused(code);
   if (redirects_ >= config_.redirects) return false;
-  const std::string url = elsewhere();
+  const std::string url = redirect_target();
   if (url.empty() || origin_of(url) != origin_of(config_.url)) return false;
   ++redirects_;
   set(handle_.get(), CURLOPT_URL, url.c_str());
@@ -272,7 +273,7 @@ size_t HttpLane::header(char* data, size_t size, size_t count, void* lane) {
   if (!self.in_headers_) {
     self.begin_answer(line);
   } else if (line == "\r\n" || line == "\n") {
-    // Informational answers come before the one that counts.
+    // Informational answers precede the final one.
     self.in_headers_ = false;
     self.answered_ = self.answer_.status >= 200;
   } else if (!header_value(line, "retry-after", self.answer_.retry_after)) {
@@ -296,8 +297,7 @@ bool HttpLane::is_sent() const {
   return static_cast<size_t>(sent) >= length_of(body_);
 }
 
-// Whether curl has ended the request because of a header. What follows it stays unknown, and the
-// receiver has said its status.
+// Whether curl ended the request because of a header, after the receiver sent its status.
 bool HttpLane::is_refused(CURLcode code) const {
   return in_headers_ && answer_.status >= 200 &&
          (code == CURLE_BAD_CONTENT_ENCODING || code == CURLE_WEIRD_SERVER_REPLY);
@@ -307,13 +307,13 @@ bool HttpLane::counts() const {
   return answered_ && (answer_.status / 100 != 2 || is_sent());
 }
 
-TimePoint HttpLane::enough_at() {
+TimePoint HttpLane::stop_reading_at() {
   if (!counts()) return TimePoint::max();
   if (counts_since_ == TimePoint{}) counts_since_ = Clock::now();
   return counts_since_ + kBodyTime;
 }
 
-// Which of the limits has ended the request, by the key that the operator may change.
+// Which limit has ended the request, by the key that an operator can change.
 std::string HttpLane::why_late() const {
   curl_off_t connected = 0;
   curl_easy_getinfo(handle_.get(), CURLINFO_PRETRANSFER_TIME_T, &connected);
@@ -333,14 +333,14 @@ Delivery HttpLane::outcome(CURLcode code, int64_t now) const {
   long tunnel = 0;
   curl_easy_getinfo(handle_.get(), CURLINFO_HTTP_CONNECTCODE, &tunnel);
   if (code != CURLE_OK && tunnel >= 300) return judge_tunnel(tunnel, config_);
-  // curl stops sending when the answer is complete and its connection is to be closed.
+  // curl stops sending when the answer is complete and the connection will be closed.
   if (answered_ && code == CURLE_OK) {
     return undelivered(ErrorKind::kRetry,
                        "request failed: the receiver answered " + std::to_string(answer_.status) +
                            " before the request was sent, and closed the connection",
                        where);
   }
-  // For curl a connection that is closed within the headers ends the answer well.
+  // curl reports success for a connection that is closed within the headers.
   if (code == CURLE_OK) {
     return undelivered(ErrorKind::kRetry,
                        "request failed: the connection was closed within the answer's headers",

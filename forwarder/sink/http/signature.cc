@@ -12,7 +12,7 @@ namespace walspout {
 namespace {
 
 constexpr std::string_view kPrefix = "whsec_";
-constexpr size_t kLeastKey = 24;  // bytes, as Standard Webhooks has it
+constexpr size_t kLeastKey = 24;  // bytes, from Standard Webhooks
 
 struct FreeMac {
   void operator()(EVP_MAC* mac) const { EVP_MAC_free(mac); }
@@ -27,7 +27,7 @@ std::string to_base64(std::span<const unsigned char> bytes) {
   return text;
 }
 
-// Empty if it is not base64. Padding may be missing.
+// Decodes base64, with or without padding. Empty: not base64.
 std::string from_base64(std::string text) {
   while (!text.empty() && text.back() == '=') text.pop_back();
   const size_t padding = (4 - text.size() % 4) % 4;

@@ -1,9 +1,9 @@
-// Standard Webhooks signatures: what the receiver checks to know that a request is ours, is not
-// changed, and is not an old one sent again.
+// Standard Webhooks signatures. With them a receiver detects requests that are forged, changed, or
+// replayed.
 //
 // The header webhook-signature holds, for each secret, "v1," and the base64 of the HMAC-SHA256 of
-// "<webhook-id>.<webhook-timestamp>.<body>", separated by spaces. Several secrets let a receiver
-// change over from one to the next. OpenSSL, which libcurl brings along, does the hashing.
+// "<webhook-id>.<webhook-timestamp>.<body>", separated by spaces. With several secrets, a receiver
+// can change from one to the next. OpenSSL, which libcurl requires, computes the hashes.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ class HttpSigner {
 
   bool enabled() const { return !keys_.empty(); }
 
-  // The value of webhook-signature. The body is the pieces, one after the other.
+  // The value of webhook-signature. `body`: the pieces of the body, in order.
   std::string sign(std::string_view id, int64_t timestamp,
                    std::span<const std::string_view> body) const;
 

@@ -58,7 +58,7 @@ KeyTable<HttpConfig> table() {
       .key("secret", &HttpConfig::secrets,
            "`whsec_…`: signs each request, as Standard Webhooks "
            "says; a list while keys change")
-      .initially("unsigned")
+      .set_default("unsigned")
       .key("headers", &HttpConfig::headers, "Headers of each request, by name")
       .section(
           "batch", [](HttpConfig& http) -> HttpConfig& { return http; }, batch_table(),
@@ -68,7 +68,7 @@ KeyTable<HttpConfig> table() {
       .key("cloudevents", &HttpConfig::cloudevents, "Attributes of CloudEvents as `ce-` headers")
       .key("cloudevents_source", &HttpConfig::cloudevents_source,
            "Attribute `source` of CloudEvents")
-      .initially("/walspout/DATABASE")
+      .set_default("/walspout/DATABASE")
       .key("redirects", &HttpConfig::redirects,
            "How many redirects are followed, to the same host only")
       .between(0, 10)
@@ -76,13 +76,13 @@ KeyTable<HttpConfig> table() {
       .key("proxy", &HttpConfig::proxy,
            "`[http|https|socks4|socks4a|socks5|socks5h]://[user:password@]host[:port]`. The "
            "environment's proxy is ignored")
-      .initially("none")
+      .set_default("none")
       .section("codes", &HttpConfig::codes, codes_table(),
-               "What codes of answers mean where the default does not fit: codes, "
-               "such as `404`, and classes, such as `4xx`")
+               "What status codes mean if the default does not fit: codes, such as `404`, and "
+               "classes, such as `4xx`")
       .key("retry_after_max", &HttpConfig::retry_after_max,
            "The longest pause that `Retry-After` may ask for")
-      .section("tls", &HttpConfig::tls, tls_table(), "TLS; whether it is used the URL says")
+      .section("tls", &HttpConfig::tls, tls_table(), "TLS; the URL says whether it is used")
       .key("connect_timeout", &HttpConfig::connect_timeout, "Time limit of connecting")
       .key("timeout", &HttpConfig::timeout,
            "Time limit of a request, at most `deliver_timeout`. No request starts that "
@@ -96,8 +96,7 @@ KeyTable<HttpConfig> table() {
   return table;
 }
 
-// A request that the deadline of its delivery cuts is sent again, although the receiver may have
-// taken it.
+// A request that deliver_timeout cuts is sent again, although the receiver may have taken it.
 std::optional<KeyProblem> fit_timeout(SinkConfig& sink, const Section::Has& has) {
   auto& http = std::any_cast<HttpConfig&>(sink.options);
   if (http.timeout <= sink.deliver_timeout) return std::nullopt;

@@ -6,7 +6,7 @@
 namespace walspout {
 namespace {
 
-// Of the first resource in an answer.
+// The option's value in the first resource of an answer.
 std::string option_in(const rd_kafka_DescribeConfigs_result_t* result, const std::string& option) {
   size_t count = 0;
   const auto* resources = rd_kafka_DescribeConfigs_result_resources(result, &count);

@@ -1,4 +1,4 @@
-// What brokers say of how topics are configured.
+// Asks brokers for the configuration of topics.
 #pragma once
 
 #include <cstdint>
@@ -10,12 +10,12 @@
 
 namespace walspout {
 
-// The value of an option of a topic, with the broker's default. Empty: the broker does not let us
-// see it, or has no such option. Error: kRetry.
+// The value of a topic's option, or its default. Empty: the broker does not show it, or has no such
+// option. Error: kRetry.
 [[nodiscard]] Result<std::string> kafka_topic_option(KafkaLink& link, const std::string& topic,
                                                      const std::string& option,
                                                      const std::string& where, TimePoint deadline);
-// The same of a broker.
+// Likewise, for an option of a broker.
 [[nodiscard]] Result<std::string> kafka_broker_option(KafkaLink& link, const std::string& option,
                                                       const std::string& where, TimePoint deadline);
 

@@ -1,4 +1,4 @@
-// Kafka: what the sink needs.
+// The options of the sink for Kafka.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@
 
 namespace walspout {
 
-// What a topic is made with.
+// The settings of topics that the sink makes.
 struct KafkaTopics {
   uint64_t partitions = 0;          // 0: the broker's default
   uint64_t replication_factor = 0;  // likewise
@@ -22,11 +22,11 @@ struct KafkaTopics {
 
 struct KafkaConfig : KafkaAccess {
   Route topic{{}, "{schema}.{table}", Unmapped::kError, {}, {}, "which no topic's name can have"};
-  bool rows = false;  // the value is the new row, and not the document
+  bool rows = false;  // the value is the new row, not the document
   bool tombstones = false;
   std::string compression = "lz4";
   Milliseconds linger{0};
-  size_t unconfirmed = 32'768;  // messages sent before their confirms are awaited
+  size_t unconfirmed = 32'768;  // messages without a confirm, at most
   bool exactly_once = false;
   std::string positions = "walspout.positions";  // with exactly_once: topic of the positions
   std::string sink = "kafka";                    // likewise: the sink's name, for its position

@@ -34,7 +34,7 @@ Error KafkaExactlyOnce::another_history(const std::string& what) const {
           where_};
 }
 
-// Events up to the position are skipped, so their ids have to grow.
+// Events up to the position are skipped, so ids must grow.
 Result<void> KafkaExactlyOnce::can_number() const {
   if (source_.ordered) return {};
   return misconfigured("exactly_once needs a source with a slot, whose events are numbered",
@@ -65,7 +65,7 @@ Result<void> KafkaExactlyOnce::prepare(KafkaLink& link, Progress& progress, Time
   auto topic = positions_.topic(link, deadline);
   if (!topic) return Failure(topic.error());
   auto transactions = std::make_unique<KafkaTransactions>(link, transactional_id(), where_);
-  if (auto ready = transactions->init([&] { return progress.may_go_on(); }, deadline); !ready) {
+  if (auto ready = transactions->init([&] { return progress.may_continue(); }, deadline); !ready) {
     return ready;
   }
   auto position = positions_.last(key(), true, deadline);
@@ -81,7 +81,7 @@ Result<void> KafkaExactlyOnce::prepare(KafkaLink& link, Progress& progress, Time
   return {};
 }
 
-// The next transaction begins behind what is committed.
+// The next transaction begins behind the committed position.
 void KafkaExactlyOnce::start_over() {
   next_ = position_.value_or(KafkaPosition{});
   written_ = true;
@@ -89,14 +89,14 @@ void KafkaExactlyOnce::start_over() {
   unreported_ = 0;
 }
 
-// An event that was delivered was committed at the latest when the last of all that was delivered
-// was. One that was committed later is another one, whatever its number.
+// Every delivered event was committed at `position_->time` or before. An event that was committed
+// later is another one, whatever its id.
 Result<bool> KafkaExactlyOnce::has(const Event& event) {
   if (position_ && position_->covers(event)) {
     if (event.commit_time <= position_->time) return true;
     return Failure(another_history("is " + to_string(position_->lsn) + ", and event " +
                                    std::string(EventId(event).view()) +
-                                   " before it was committed after all that was delivered"));
+                                   " before it was committed later than all delivered events"));
   }
   latest_ = std::max(latest_, event.commit_time);
   return false;

@@ -1,12 +1,12 @@
-// Delivers each event once, for readers of what is committed (read_committed).
+// Delivers each event once, for readers with read_committed.
 //
-// Events go in transactions of Kafka, and each one also writes the position of its last event
-// (positions.h). Before the first event the position is read, and what it covers is not sent again.
-// So a transaction whose outcome is not known needs no attention: it is settled as soon as there is
-// a new producer of the same transactional id, and the position says how.
+// Events go in transactions of Kafka, and each transaction also writes the position of its last
+// event (positions.h). Before the first event, the sink reads the position, and skips the events
+// that it covers. So a transaction with an unknown outcome is harmless: a new producer of the same
+// transactional id settles it, and the position shows the outcome.
 //
-// That id also keeps others out. A forwarder that takes over gets the id, and Kafka fences the
-// producer that had it. The fenced one stays so until this process gets the slot again, or a person
+// The id also keeps other producers out. A forwarder that takes over gets the id, and Kafka fences
+// the former producer. That one stays fenced until its process gets the slot again, or an operator
 // tells it to go on.
 #pragma once
 
@@ -23,59 +23,60 @@ namespace walspout {
 
 class KafkaExactlyOnce {
  public:
-  // All are outlived by what they refer to.
+  // All arguments must outlive this.
   KafkaExactlyOnce(const KafkaConfig& config, const KafkaOptions& options,
                    const std::string& where);
 
   void set_source(const SourceState& source);
-  // Not for dead letters: these are of the past.
+  // Not for dead letters, because these are before the position.
   bool is_used() const { return config_.exactly_once && !source_.replay; }
   // Empty: not used, or the source is not known.
   std::string transactional_id() const;
 
-  // Whether a producer could go on where the position is. Fences no producer.
+  // Whether a producer could continue at the position. Fences no producer.
   [[nodiscard]] Result<void> check(KafkaLink& link, TimePoint deadline) const;
 
-  // Why there is to be no producer in this term of the slot. Null: there may be one.
-  const Error* barred(uint64_t term) const {
+  // Why there must be no producer in this term of the slot. Null: there may be one.
+  const Error* fence_error(uint64_t term) const {
     return fenced_ && term_ == term ? &*fenced_ : nullptr;
   }
-  // Before events are sent through the link: takes the id over, and reads the position. After an
-  // error the link is of no use.
+  // Takes over the id and reads the position. Call it before events are sent through the link.
+  // After an error, give up the link.
   [[nodiscard]] Result<void> prepare(KafkaLink& link, Progress& progress, TimePoint deadline);
 
-  // Whether the event is delivered already. Error: the position is of another history.
+  // Whether the event was delivered. Error: the position is of another history.
   [[nodiscard]] Result<bool> has(const Event& event);
 
-  // A transaction. The first event begins it; so many messages of an event are sent.
+  // begin() begins a transaction, unless one is open. sent(): `messages` of the event are sent.
   [[nodiscard]] Result<void> begin();
   void sent(const Event& event, size_t messages);
   void reported() { --unreported_; }
   size_t unreported() const { return unreported_; }
   bool is_open() const { return transactions_ != nullptr && transactions_->is_open(); }
   [[nodiscard]] Result<void> look() { return transactions_->look(); }
-  // It has lasted long enough. Asked from time to time, as that looks at the clock.
+  // is_due(): the transaction has lasted long enough, as of the last look_at_clock().
   void look_at_clock() { due_ = is_open() && boot_time() - transactions_->begun() >= kLongest; }
   bool is_due() const { return due_; }
 
-  // Sends the position, if it has changed since it was sent. Its report is to be awaited, too.
+  // Sends the position, if it has changed since it was sent. Wait for its report, too.
   [[nodiscard]] Result<void> write_position();
   // As KafkaTransactions::commit().
   [[nodiscard]] Result<void> commit(TimePoint deadline);
-  // Ends an open transaction, of which nothing remains; or leaves that to the next producer.
+  // Aborts an open transaction; or leaves that to the next producer.
   void abort(TimePoint deadline);
   // The link is gone.
   void forget();
 
-  // The error, or what really happened where more is known.
+  // The error, or a better one if more is known.
   [[nodiscard]] Error explained(Error error);
 
-  // A person wants it to go on.
+  // An operator tells a fenced producer to go on.
   void reopen() { fenced_.reset(); }
 
  private:
   [[nodiscard]] Result<void> can_number() const;
-  // As long as events keep coming. A commit costs some round trips; readers wait for it.
+  // The longest transaction while events keep coming. A commit costs round trips; readers wait for
+  // it.
   static constexpr Duration kLongest = std::chrono::milliseconds(500);
 
   std::string key() const;
@@ -90,14 +91,14 @@ class KafkaExactlyOnce {
   std::unique_ptr<KafkaTransactions> transactions_;
   rd_kafka_t* producer_ = nullptr;         // the link's
   rd_kafka_topic_t* topic_ = nullptr;      // of positions; likewise
-  std::optional<KafkaPosition> position_;  // what is committed
-  KafkaPosition next_;                     // what is to be committed
-  int64_t latest_ = 0;                     // commit time of all that was seen, sent or not
+  std::optional<KafkaPosition> position_;  // the committed position
+  KafkaPosition next_;                     // the position to commit next
+  int64_t latest_ = 0;                     // latest commit time of all events seen, sent or not
   bool written_ = false;                   // `next_` is in the transaction
   size_t unreported_ = 0;
   bool due_ = false;
-  uint64_t term_ = 0;            // in which the producer was made
-  std::optional<Error> fenced_;  // it was fenced in that term
+  uint64_t term_ = 0;            // the term in which the producer was made
+  std::optional<Error> fenced_;  // the error, if it was fenced in that term
 };
 
 }  // namespace walspout

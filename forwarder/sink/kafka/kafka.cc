@@ -11,20 +11,21 @@
 namespace walspout {
 namespace {
 
-// How often to ask whether brokers that are away are back.
+// How often to ask whether lost brokers are back.
 constexpr Milliseconds kLook{1'000};
 
-// How long it may take to take back a transaction.
+// The time limits of aborting a transaction.
 constexpr Milliseconds kAbort{2'000};
 constexpr Milliseconds kLastAbort{1'000};
-// What headers and the frame of a batch need beside a document's values, at most.
+// The bytes of headers and of a batch's frame besides a document's values, at most.
 constexpr uint64_t kBeside = 4'096;
 
 WindowLimits window_limits(const KafkaConfig& config, size_t bytes) {
   if (!config.exactly_once) {
     return {.order = Order::kKey, .messages = config.unconfirmed, .bytes = bytes};
   }
-  // Of a transaction. After a failure nothing of it remains, so nothing can be overtaken.
+  // For transactions. After a failure the whole transaction is void, so no message can be
+  // overtaken.
   return {.messages = 4 * config.unconfirmed, .bytes = bytes, .pipelined = false};
 }
 
@@ -35,7 +36,7 @@ bool is_gone(rd_kafka_resp_err_t code) {
 
 constexpr const char* kLargest = "max.message.bytes";
 
-// An event that is too large is rejected: that is better known before one comes.
+// Too large events are rejected, so warn before one arrives.
 void warn_of_size(const std::string& where, const std::string& option, uint64_t max_value,
                   std::vector<std::string>& warnings) {
   uint64_t largest = 0;
@@ -59,7 +60,7 @@ KafkaSink::KafkaSink(const KafkaConfig& config, KafkaOptions options, Router rou
       window_(*this, window_limits(config, kFlightBytes)),
       once_(config_, options_, name_) {}
 
-// Readers would wait for a transaction that is left open.
+// Abort an open transaction, because readers would wait for it.
 KafkaSink::~KafkaSink() {
   drop_link(kLastAbort);
 }
@@ -68,7 +69,7 @@ Result<std::unique_ptr<Sink>> KafkaSink::create(const KafkaConfig& config) {
   if (config.brokers.empty()) return misconfigured("brokers names no broker");
   if (config.unconfirmed == 0) return fatal("unconfirmed must be at least 1");
   auto router = Router::create(config.topic);
-  if (!router) return in("topic", router.error());
+  if (!router) return with_prefix("topic", router.error());
   auto options = kafka_options(config);
   if (!options) return tl::unexpected(options.error());
   return std::unique_ptr<Sink>(new KafkaSink(config, std::move(*options), std::move(*router)));
@@ -79,7 +80,7 @@ Result<WindowClient::Connection> KafkaSink::connect(TimePoint deadline) {
   if (window_.flight().pending() == 0) heard_ = Clock::now();
   const bool delivers = progress_ != nullptr && once_.is_used();
   if (delivers) {
-    if (const Error* why = once_.barred(progress_->term())) return tl::unexpected(*why);
+    if (const Error* why = once_.fence_error(progress_->term())) return tl::unexpected(*why);
   }
   auto connection = Connection::kSame;
   if (link_ == nullptr) {
@@ -99,7 +100,7 @@ Result<WindowClient::Connection> KafkaSink::connect(TimePoint deadline) {
   return connection;
 }
 
-// What is left of a transaction the next producer would end, too. Until then readers would wait.
+// The next producer would end an open transaction, too, but readers would wait until then.
 void KafkaSink::drop_link(Milliseconds patience) {
   if (once_.is_open()) once_.abort(Clock::now() + patience);
   once_.forget();
@@ -108,7 +109,7 @@ void KafkaSink::drop_link(Milliseconds patience) {
 
 void KafkaSink::abandon() {
   drop_link(kAbort);
-  several_.clear();
+  pending_reports_.clear();
   half_sent_.reset();
 }
 
@@ -186,13 +187,13 @@ Result<bool> KafkaSink::submit(uint64_t number, const Event& event) {
   if (once) {
     once_.sent(event, messages.all().size());
   } else if (messages.all().size() > 1) {
-    several_[number] = messages.all().size();
+    pending_reports_[number] = messages.all().size();
   }
   return true;
 }
 
-// The library copies what it is given. It holds messages beyond the call, and takes their memory in
-// one piece with its own.
+// The library copies the bytes: it keeps messages after the call, and allocates each with its own
+// data in one piece.
 Result<void> KafkaSink::produce(rd_kafka_topic_t* topic, const Event& event,
                                 const KafkaMessages::Message& message, void* opaque) {
   KafkaHeaders headers(event, message.is_document);
@@ -220,7 +221,7 @@ Result<void> KafkaSink::produce(rd_kafka_topic_t* topic, const Event& event,
   const auto code = rd_kafka_error_code(failed);
   rd_kafka_error_destroy(failed);
   if (!is_gone(code)) return tl::unexpected(kafka_error(code, topic_name_, name_));
-  half_sent_ = gone(topic_name_);  // this producer never looks again
+  half_sent_ = gone(topic_name_);  // this producer never looks for the topic again
   return tl::unexpected(*half_sent_);
 }
 
@@ -235,7 +236,7 @@ tl::unexpected<Broken> KafkaSink::broken(Error error) {
 
 tl::expected<void, Broken> KafkaSink::settle(TimePoint until, Flight& flight) {
   if (!once_.is_open()) {
-    flight.done_through(flight.next() - 1);  // what was delivered before
+    flight.done_through(flight.next() - 1);  // already delivered
     return take_reports(TimePoint(), flight);
   }
   const auto whole = complete(until, flight);
@@ -245,8 +246,8 @@ tl::expected<void, Broken> KafkaSink::settle(TimePoint until, Flight& flight) {
   return commit(until, flight);
 }
 
-// Whether the transaction is to be committed now. Where the caller waits for room, reports give
-// that; where it does not, nothing more comes. Where no report comes, there may be a reason.
+// Whether to commit the transaction now. If the caller waits for room, reports make room; otherwise
+// there are no more events. If no report arrives, ask the transaction for an error.
 tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) {
   if (auto heard = take_reports(TimePoint(), flight); !heard) return tl::unexpected(heard.error());
   once_.look_at_clock();
@@ -262,7 +263,7 @@ tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) 
     if (!heard) return tl::unexpected(heard.error());
     if (once_.unreported() == before) {
       const auto good = once_.look();
-      // The report that says whose fault it is may come just behind the error.
+      // The report that names the event at fault may follow the error.
       if (auto more = take_reports(TimePoint(), flight); !more) return tl::unexpected(more.error());
       if (!good && flight.failures() == 0) return broken(good.error());
     }
@@ -278,8 +279,8 @@ tl::expected<void, Broken> KafkaSink::commit(TimePoint until, Flight& flight) {
   return {};
 }
 
-// Nothing of the transaction arrives, beside the failed events also those that did not fail. The
-// library has left a gap in its numbers: with this producer the next transaction would fail, too.
+// The whole transaction is void, also its events that did not fail. The library has left a gap in
+// its sequence numbers, so the next transaction of this producer would fail, too.
 void KafkaSink::undo(Flight& flight) {
   for (uint64_t number = flight.first(); number < flight.next(); ++number) flight.undone(number);
   drop_link(kAbort);
@@ -293,8 +294,8 @@ tl::expected<void, Broken> KafkaSink::take_reports(TimePoint until, Flight& flig
     if (*reports != nullptr || link_->is_down()) heard_ = Clock::now();
     if (Clock::now() - heard_ > kStuck) return tl::unexpected(stuck(flight));
     if (*reports != nullptr) {
-      if (auto heard = hear(reports->get(), flight); !heard) return heard;
-      until = TimePoint();  // what is there already is taken in as well
+      if (auto heard = take_events(reports->get(), flight); !heard) return heard;
+      until = TimePoint();  // also take the reports that are already there
     } else if (Clock::now() >= until) {
       return {};
     } else if (link_->is_down()) {
@@ -314,7 +315,7 @@ Broken KafkaSink::stuck(const Flight& flight) const {
            name_}};
 }
 
-tl::expected<void, Broken> KafkaSink::hear(rd_kafka_event_t* reports, Flight& flight) {
+tl::expected<void, Broken> KafkaSink::take_events(rd_kafka_event_t* reports, Flight& flight) {
   const size_t count = rd_kafka_event_message_count(reports);
   bool confirmed = false;
   while (const rd_kafka_message_t* message = rd_kafka_event_message_next(reports)) {
@@ -324,11 +325,11 @@ tl::expected<void, Broken> KafkaSink::hear(rd_kafka_event_t* reports, Flight& fl
       if (auto over = fail(*message, number, count, flight); !over) return over;
       continue;
     }
-    if (once_.is_used()) continue;  // done is what is committed
-    if (!several_.empty()) {
-      if (auto waiting = several_.find(number); waiting != several_.end()) {
+    if (once_.is_used()) continue;  // done only when committed
+    if (!pending_reports_.empty()) {
+      if (auto waiting = pending_reports_.find(number); waiting != pending_reports_.end()) {
         if (--waiting->second > 0) continue;
-        several_.erase(waiting);
+        pending_reports_.erase(waiting);
       }
     }
     flight.done(number);
@@ -338,16 +339,17 @@ tl::expected<void, Broken> KafkaSink::hear(rd_kafka_event_t* reports, Flight& fl
   return {};
 }
 
-// The next producer looks for the topic, and makes the topic if that is configured.
+// The next producer looks for the topic, and makes it if create_topics is set.
 Error KafkaSink::gone(const std::string& topic) const {
-  return {ErrorKind::kRetry, "topic \"" + topic + "\" is gone, and is looked for", name_};
+  return {ErrorKind::kRetry, "topic \"" + topic + "\" is gone: the next producer looks for it",
+          name_};
 }
 
-// Messages that were sent together fail together, so that it may be another one's fault.
+// Messages of one batch fail together, so another one may be at fault.
 tl::expected<void, Broken> KafkaSink::fail(const rd_kafka_message_t& message, uint64_t number,
                                            size_t together, Flight& flight) {
   const std::string topic = message.rkt != nullptr ? rd_kafka_topic_name(message.rkt) : "";
-  several_.erase(number);
+  pending_reports_.erase(number);
   switch (message.err) {
     case RD_KAFKA_RESP_ERR__PURGE_QUEUE:
     case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
@@ -363,7 +365,7 @@ tl::expected<void, Broken> KafkaSink::fail(const rd_kafka_message_t& message, ui
   }
   if (is_gone(message.err)) return tl::unexpected(Broken{gone(topic)});
   Error error = kafka_error(message.err, topic, name_);
-  // Of a transaction only events can be at fault, or else all of it fails.
+  // In a transaction, either an event is at fault, or the whole transaction fails.
   if (once_.is_used() && (error.kind != ErrorKind::kReject || topic == config_.positions)) {
     if (error.kind == ErrorKind::kReject) error.kind = ErrorKind::kFatal;
     return broken(std::move(error));
@@ -385,7 +387,7 @@ void KafkaSink::blame(Error error, uint64_t number, size_t together, Flight& fli
 
 Error KafkaSink::late(const Flight& flight) const {
   const std::string kept =
-      std::to_string(flight.pending()) + " messages stay under way with the same producer";
+      std::to_string(flight.pending()) + " messages stay in flight with the same producer";
   if (link_->trouble()) {
     Error error = *link_->trouble();
     error.what += ". " + kept;

@@ -33,7 +33,7 @@ std::string kafka_create_command(const KafkaConfig& config, const std::string& n
   if (how.replication_factor > 0) {
     command += " --replication-factor " + std::to_string(how.replication_factor);
   }
-  // Whether a topic of events is compacted is for its owner to say.
+  // Of the options, show only the policy, which the topic's owner decides.
   for (const auto& [option, value] : how.config) {
     if (option == "cleanup.policy") command += " --config " + option + "=" + value.reveal();
   }
@@ -50,6 +50,9 @@ Result<std::unique_ptr<KafkaLink>> KafkaLink::open(const KafkaConfig& config,
   if (use.reads) {
     extra.emplace_back("isolation.level", "read_committed");
     extra.emplace_back("enable.partition.eof", "true");
+    // A broker answers at the end of a partition after this time, and the first event waits for the
+    // answer. The library's default is 500 ms.
+    extra.emplace_back("fetch.wait.max.ms", "10");
   }
   const rd_kafka_type_t type = use.reads ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER;
   if (auto made = link->make(type, options, extra); !made) return tl::unexpected(made.error());
@@ -75,7 +78,7 @@ Result<KafkaOwned<rd_kafka_event_t>> KafkaLink::next(TimePoint until) {
       continue;
     }
     if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_DR) return event;
-    if (auto heard = hear(event.get()); !heard) return tl::unexpected(heard.error());
+    if (auto heard = handle_event(event.get()); !heard) return tl::unexpected(heard.error());
   }
 }
 
@@ -142,7 +145,7 @@ Result<void> KafkaLink::find_topic(const std::string& name, const KafkaTopics& h
         }
         break;
       case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
-        break;  // as of a topic that was just made
+        break;  // a topic that was just made has none
       default:
         return tl::unexpected(kafka_error(state, name, where()));
     }

@@ -1,7 +1,7 @@
 // One producer or reader of librdkafka, with its connections and topics.
 //
-// Hides the library's threads: whatever they say waits in a queue, and is taken in by next(). What
-// it logs is not printed, but kept as the reason of what does not happen.
+// Hides the library's threads: their events wait in a queue, which next() reads. The library's log
+// lines are not printed, but kept as the cause of a later error.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -20,39 +20,37 @@
 
 namespace walspout {
 
-// What a link is for, where that is not to produce without transactions.
+// What a link is for. Default: to produce without transactions.
 struct KafkaUse {
-  bool reads = false;            // what is committed, and says where that ends
-  std::string transactional_id;  // empty: there are no transactions
+  bool reads = false;            // reads committed records, and reports the partition's end
+  std::string transactional_id;  // empty: no transactions
 };
 
 class KafkaLink : public KafkaHandle {
  public:
-  // Makes a producer, and waits until a broker has answered. Error: kRetry if none does, kFatal if
-  // they do not want us as configured.
+  // Makes the client, and waits until a broker answers. Error: kRetry if none answers, kFatal if
+  // the brokers reject the configuration.
   [[nodiscard]] static Result<std::unique_ptr<KafkaLink>> open(const KafkaConfig& config,
                                                                const KafkaOptions& options,
                                                                const std::string& where,
                                                                TimePoint deadline,
                                                                const KafkaUse& use = {});
-  // What is not confirmed is given up.
+  // Gives up messages that are not confirmed.
   ~KafkaLink();
 
-  // The topic, which is looked for, and made if that is configured, when it is first asked for.
-  // Error: kFatal, with the remedy, if it is missing or may not be seen; kReject if there can be no
-  // topic of that name.
+  // The topic. The first call looks for it, and makes it if create_topics is set. Error: kFatal,
+  // with the remedy, if it is missing or hidden from the user; kReject if the name is invalid.
   [[nodiscard]] Result<rd_kafka_topic_t*> topic(const std::string& name, TimePoint deadline) {
     return topic(name, config_.create_topics.value_or(KafkaTopics{}), deadline);
   }
-  // The same of a topic that is made in a way of its own, if topics are made at all.
+  // Likewise, but a missing topic gets the settings `how`.
   [[nodiscard]] Result<rd_kafka_topic_t*> topic(const std::string& name, const KafkaTopics& how,
                                                 TimePoint deadline);
 
-  // The topics that were asked for, for a person.
+  // The names of the topics in use, for messages.
   std::string topic_names() const;
 
-  // The next delivery reports. Nothing: the time has come. Error: the producer is of no use any
-  // more.
+  // The next delivery reports. Null: none until `until`. Error: the producer can no longer be used.
   [[nodiscard]] Result<KafkaOwned<rd_kafka_event_t>> next(TimePoint until);
 
  private:
@@ -69,7 +67,7 @@ class KafkaLink : public KafkaHandle {
   std::map<std::string, KafkaOwned<rd_kafka_topic_t>, std::less<>>::const_iterator last_;
 };
 
-// How to make a topic by hand.
+// The command that makes a topic by hand.
 [[nodiscard]] std::string kafka_create_command(const KafkaConfig& config, const std::string& name,
                                                const KafkaTopics& how);
 

@@ -8,7 +8,7 @@ namespace {
 constexpr size_t kLongestPrefix = 1024;  // of a logical message, in a header
 constexpr size_t kMostHeaders = 8;
 
-// Text of numbers, without memory of its own.
+// Writes numbers as text, without allocating memory.
 class Digits {
  public:
   Digits& number(int64_t value) {
@@ -19,12 +19,12 @@ class Digits {
     for (char c : word) *end_++ = c;
     return *this;
   }
-  // All of the number's 16 hexadecimal digits.
+  // Appends the number's 16 hexadecimal digits.
   Digits& bits(uint64_t value) {
     for (int shift = 60; shift >= 0; shift -= 4) *end_++ = "0123456789abcdef"[value >> shift & 15];
     return *this;
   }
-  // "name:begin+size", after a blank if there is something before.
+  // Appends "name:begin+size", after a blank unless this is the first one.
   void span(std::string_view name, Span span) {
     if (span.size == 0) return;
     if (!view().empty()) text(" ");
@@ -37,12 +37,12 @@ class Digits {
   char* end_ = text_.data();
 };
 
-// The members of an object that the plugin wrote: no white space, and nothing that is not JSON.
+// Reads the members of an object that the plugin wrote: valid JSON without white space.
 class Members {
  public:
   explicit Members(std::string_view object) : rest_(object.substr(object.empty() ? 0 : 1)) {}
 
-  // The next one's name, with its quotes, and its value. False: no member is left.
+  // The next member's name, with its quotes, and value. False: no member is left.
   bool next(std::string_view& name, std::string_view& value) {
     if (rest_.size() < 2 || rest_[0] != '"') return false;
     const size_t colon = end_of_string(0);
@@ -67,7 +67,7 @@ class Members {
   }
 
  private:
-  // Behind the quote that ends the string which begins there.
+  // The position behind the closing quote of the string at `begin`.
   size_t end_of_string(size_t begin) const {
     size_t at = begin + 1;
     while (at < rest_.size() && rest_[at] != '"') at += rest_[at] == '\\' ? 2 : 1;

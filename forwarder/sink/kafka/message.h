@@ -1,4 +1,4 @@
-// What an event is as messages of Kafka. Pure.
+// Converts an event to messages of Kafka. Pure.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -15,10 +15,10 @@
 
 namespace walspout {
 
-// What a reader needs that does not parse the value.
+// The headers of a message, for readers that do not parse its value.
 class KafkaHeaders {
  public:
-  // `is_document`: the value is the event's document, so that positions in it make sense.
+  // `is_document`: the value is the event's document, so headers may give positions in it.
   KafkaHeaders(const Event& event, bool is_document);
   ~KafkaHeaders() {
     if (all_ != nullptr) rd_kafka_headers_destroy(all_);
@@ -27,7 +27,7 @@ class KafkaHeaders {
   KafkaHeaders& operator=(const KafkaHeaders&) = delete;
 
   rd_kafka_headers_t* get() const { return all_; }
-  // The library has them now.
+  // The library owns the headers now.
   void taken() { all_ = nullptr; }
 
  private:
@@ -36,7 +36,7 @@ class KafkaHeaders {
   rd_kafka_headers_t* all_;
 };
 
-// One message or two. Views of the event.
+// One or two messages. Views of the event, which must outlive this.
 class KafkaMessages {
  public:
   struct Message {
@@ -59,12 +59,12 @@ class KafkaMessages {
   size_t count_ = 0;
 };
 
-// The key that the row had before an update that changed the key: a JSON object as the plugin
-// writes one. Empty: the event is no such update, or does not have all of that key.
+// The key before an update that changed it: a JSON object as the plugin writes it. Empty: the event
+// is not such an update, or lacks a part of that key.
 [[nodiscard]] std::string kafka_old_key(const Event& event);
 
-// Where messages without a key go: where Java's clients would put a message with the table's name
-// as its key, whatever the number of partitions.
+// A hash that chooses the partition of messages without a key. Java's clients compute the same hash
+// for a message with the table's name as its key.
 [[nodiscard]] uint32_t kafka_place(const Event& event);
 
 }  // namespace walspout

@@ -10,7 +10,7 @@ namespace {
 
 static_assert(sizeof(void*) == 8, "an opaque value holds two numbers of 32 bits");
 
-// Options that the sink needs as they are, or has a key for.
+// Options that the sink sets itself, or has a key for.
 using Owned = KafkaOwnedOption;
 constexpr std::array kOwned = {
     Owned{"compression.codec", "compression"},
@@ -38,8 +38,8 @@ constexpr std::array kOwned = {
     Owned{"enable.partition.eof", ""},
 };
 
-// Messages with a key go where Java's clients put them; those without one, all of a table to one
-// place.
+// A message with a key goes to the partition that Java's clients choose. All messages of a table
+// without a key go to one partition.
 int32_t partition_of(const rd_kafka_topic_t* topic, const void* key, size_t size,
                      int32_t partitions, void* topic_opaque, void* opaque) {
   if (key != nullptr) {
@@ -49,26 +49,26 @@ int32_t partition_of(const rd_kafka_topic_t* topic, const void* key, size_t size
   return static_cast<int32_t>(place % static_cast<uint32_t>(partitions));
 }
 
-// What users may have otherwise.
+// Sets defaults that users may change.
 bool set_defaults(KafkaSetter& to) {
-  return to.set_all({// Brokers take no request of more than 100 MiB, unless told to.
+  return to.set_all({// By default, brokers take requests up to 100 MiB.
                      {"message.max.bytes", "100000000"},
                      {"batch.num.messages", "100000"}});
 }
 
-// What no user may have otherwise.
+// Sets options that no user may change.
 bool set_rules(KafkaSetter& to, const KafkaConfig& config) {
   return to.set_all({{"enable.idempotence", "true"},
                      {"acks", "all"},
-                     // A broker that does not know a producer yet takes any first number of it. So
-                     // if it rejects a producer's first request, as while a partition is made or
-                     // moves, and takes the second one, it calls the first one a repeat when that
-                     // comes again, and the library reports these messages as delivered.
+                     // A broker accepts any first sequence number of a new producer. It may reject
+                     // the first request, as while a partition is made or moves, and accept the
+                     // second. Then it calls the repeated first one a duplicate, and the library
+                     // reports these messages as delivered.
                      {"max.in.flight", "1"},
                      {"compression.codec", config.compression},
                      {"linger.ms", std::to_string(config.linger.count())},
-                     // How long to wait the caller decides. A message that the library gives up
-                     // leaves a gap, and the order would be lost behind it.
+                     // The caller decides how long to wait. If the library gave up a message, the
+                     // gap would break the order behind it.
                      {"message.timeout.ms", "0"},
                      {"queue.buffering.max.messages", "10000000"},
                      {"queue.buffering.max.kbytes", "2147483647"},

@@ -1,4 +1,4 @@
-// The options of librdkafka that make a producer of a configuration.
+// Makes a producer's librdkafka options from the configuration.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -11,13 +11,13 @@
 
 namespace walspout {
 
-// Error: kFatal, names the key, with the library's words.
+// Error: kFatal, names the key, with the library's message.
 [[nodiscard]] Result<KafkaOptions> kafka_options(const KafkaConfig& config);
 
-// An opaque value of a message: its number, as far as that distinguishes messages in flight, and
-// the place of a message without a key.
+// A message's opaque value: the low bits of its number, enough to distinguish messages in flight,
+// and the hash kafka_place().
 [[nodiscard]] void* kafka_opaque(uint64_t number, uint32_t place);
-// The number, which is `first` or the least one above it that fits.
+// The message's number: the least one from `first` on that fits.
 [[nodiscard]] uint64_t kafka_number(const void* opaque, uint64_t first);
 
 }  // namespace walspout

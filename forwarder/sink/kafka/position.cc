@@ -6,7 +6,7 @@
 namespace walspout {
 namespace {
 
-// Takes a number off the front of a text, which goes on with `end`. False: that is not there.
+// Removes a number and then `end` from the front of a text. False: the text lacks them.
 template <typename T>
 bool take_number(std::string_view& text, T& value, std::string_view end) {
   const auto [stop, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -34,7 +34,7 @@ std::optional<KafkaPosition> KafkaPosition::parse(std::string_view text) {
   if (!take_number(text, position.lsn.value, "-") || !take_number(text, position.index, " ")) {
     return {};
   }
-  const size_t blank = text.find(' ');  // the LSN once more, as people read it
+  const size_t blank = text.find(' ');  // the LSN again, in the usual form
   if (blank == std::string_view::npos) return {};
   text.remove_prefix(blank + 1);
   if (!take_number(text, position.time, "") || !text.empty()) return {};

@@ -1,4 +1,4 @@
-// How far a source was delivered to Kafka: a record of the positions topic, and its key. Pure.
+// The position that was delivered to Kafka: a record of the positions topic, and its key. Pure.
 #pragma once
 
 #include <cstdint>
@@ -11,16 +11,16 @@
 
 namespace walspout {
 
-// The last event of a transaction of Kafka, written in that transaction. All events of the source
-// up to it are delivered, or were set aside.
+// The last event of a Kafka transaction, written in that transaction. All events of the source up
+// to this event are delivered, or are dead letters.
 struct KafkaPosition {
   Lsn lsn;             // and index: the event's id
   uint64_t index = 0;  // in its transaction
-  int64_t time = 0;    // the latest commit of all that was delivered, microseconds since 1970
+  int64_t time = 0;    // the latest commit of delivered events, microseconds since 1970
 
-  // With the event as the last one.
+  // The position with `event` as the last event.
   KafkaPosition after(const Event& event) const;
-  // Whether the event is at or before it.
+  // Whether the event is at or before the position.
   bool covers(const Event& event) const {
     return event.lsn < lsn || (event.lsn == lsn && event.index <= index);
   }
@@ -31,11 +31,11 @@ struct KafkaPosition {
   bool operator==(const KafkaPosition&) const = default;
 };
 
-// What a position belongs to: "<sink> <system identifier> <slot> <database>". Two sinks of a slot,
-// and slots of one name of two servers, have keys of their own.
+// The key of a position: "<sink> <system identifier> <slot> <database>". It distinguishes the sinks
+// of a slot, and equal slot names of several servers.
 [[nodiscard]] std::string kafka_position_key(std::string_view sink, std::string_view identity);
 
-// The producers of one key are the same one for Kafka: the last one fences those before it.
+// Kafka takes all producers with one id for the same producer: the last one fences the others.
 [[nodiscard]] std::string kafka_transactional_id(std::string_view key);
 
 }  // namespace walspout

@@ -11,14 +11,14 @@
 namespace walspout {
 namespace {
 
-// So many records are read at first, from the end; then more. The topic has a record for each
-// transaction since it was compacted last.
+// How many records to read first, from the end; later reads take more. The topic has a record for
+// each transaction since its last compaction.
 constexpr int64_t kFirstLook = 1'000;
-constexpr int64_t kLookFurther = 50;  // times
+constexpr int64_t kLookFurther = 50;  // times as many
 constexpr Milliseconds kLook{200};
 
 struct Found {
-  bool any = false;  // a record, or one that removes it
+  bool any = false;  // a record or a tombstone was found
   std::optional<KafkaPosition> position;
 };
 
@@ -27,7 +27,7 @@ struct MessageEnd {
 };
 using Message = std::unique_ptr<rd_kafka_message_t, MessageEnd>;
 
-// One look at the end of the topic.
+// Reads the end of the topic.
 class Reader {
  public:
   Reader(KafkaLink& link, const std::string& topic, const std::string& key, std::string where)
@@ -57,7 +57,7 @@ class Reader {
 
   Result<Found> read_on(bool all, TimePoint deadline) {
     Found found;
-    int64_t end = -1;  // what the topic had when the first records came
+    int64_t end = -1;  // the topic's end when the first records arrived
     for (;;) {
       const TimePoint until = std::min(deadline, Clock::now() + kLook);
       const Message message(rd_kafka_consume(topic_.get(), 0, kafka_timeout(until)));
@@ -133,7 +133,7 @@ Result<rd_kafka_topic_t*> KafkaPositions::topic(KafkaLink& link, TimePoint deadl
   KafkaTopics how;
   how.partitions = 1;
   how.config = {{"cleanup.policy", Secret("compact")}};
-  // Records are compacted once their segment is closed.
+  // Kafka compacts records only after their segment is closed.
   if (config_.create_topics) {
     how.replication_factor = config_.create_topics->replication_factor;
     how.config.emplace_back("segment.bytes", Secret("16777216"));

@@ -1,7 +1,7 @@
-// The compacted topic that keeps how far sources were delivered: `walspout.positions`.
+// The compacted topic of the delivered positions: `walspout.positions`.
 //
-// It has one partition, which has the records of all sinks. A record is written in the transaction
-// of the events that it stands for, so that readers see both or neither.
+// Its one partition has the records of all sinks. A record is written in the same transaction as
+// its events, so readers see both or neither.
 #pragma once
 
 #include <optional>
@@ -17,17 +17,16 @@ namespace walspout {
 
 class KafkaPositions {
  public:
-  // All are outlived by what they refer to.
+  // All arguments must outlive this.
   KafkaPositions(const KafkaConfig& config, const KafkaOptions& options, const std::string& where)
       : config_(config), options_(options), where_(where) {}
 
-  // The topic, which is made if it is missing and that is configured. kFatal: there is none, or it
+  // The topic. Makes a missing topic if create_topics is set. kFatal: the topic is missing, or
   // would lose records.
   [[nodiscard]] Result<rd_kafka_topic_t*> topic(KafkaLink& link, TimePoint deadline) const;
 
-  // The last record of a key; nothing: there is none. `all`: of all that was written until now.
-  // Then it waits for transactions of others that are open; without, their records and those behind
-  // them may be missing.
+  // The last record of a key; nothing: there is none. With `all`, waits for open transactions of
+  // other producers. Otherwise their records, and all records behind these, may be missing.
   [[nodiscard]] Result<std::optional<KafkaPosition>> last(const std::string& key, bool all,
                                                           TimePoint deadline) const;
 

@@ -9,9 +9,9 @@
 namespace walspout {
 namespace {
 
-// Of a call of the library, during which what it says is not heard. No call is repeated after its
-// time is over: the library (2.0) then takes the answer to the first one for that to the second
-// one.
+// The longest time that one call of the library may take. The library's messages are not read
+// meanwhile. Do not repeat a call that timed out: the library (2.0) mistakes the answer to the
+// first call for that to the second.
 constexpr std::chrono::seconds kLongest{10};
 constexpr Milliseconds kAbortStep{20};
 
@@ -30,8 +30,9 @@ KafkaTransactions::KafkaTransactions(KafkaLink& link, std::string id, std::strin
       where_(std::move(where)),
       timeout_(timeout_of(link.handle())) {}
 
-Result<void> KafkaTransactions::init(const std::function<bool()>& may_go_on, TimePoint deadline) {
-  if (!may_go_on()) return retry("the stream from the server is lost", where_);
+Result<void> KafkaTransactions::init(const std::function<bool()>& may_continue,
+                                     TimePoint deadline) {
+  if (!may_continue()) return retry("the stream from the server is lost", where_);
   const TimePoint until = std::min(deadline, Clock::now() + kLongest);
   rd_kafka_error_t* failed = rd_kafka_init_transactions(link_.handle(), kafka_timeout(until));
   if (failed == nullptr) return {};
@@ -63,7 +64,8 @@ Result<void> KafkaTransactions::commit(TimePoint deadline) {
   return Failure(std::move(error));
 }
 
-// In a transaction this is an error; the library says another one if there is another.
+// Within a transaction this call fails. The library returns another error if the transaction has
+// one.
 Result<void> KafkaTransactions::look() {
   rd_kafka_error_t* failed = rd_kafka_begin_transaction(link_.handle());
   if (failed == nullptr) return {};
@@ -74,7 +76,7 @@ Result<void> KafkaTransactions::look() {
   return Failure(judge(failed, "a transaction cannot go on"));
 }
 
-// Only with nothing in flight: the library waits until the reports of what it drops are taken.
+// The library waits until the reports of dropped messages are read.
 void KafkaTransactions::abort(TimePoint deadline) {
   if (!open_ || in_doubt_ || fenced_) return;
   rd_kafka_purge(link_.handle(), RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
@@ -95,7 +97,7 @@ Error KafkaTransactions::explained(Error error) {
   return error;
 }
 
-// The fence is our own if the coordinator was the one that ended the transaction.
+// The fence is not another producer's if the coordinator ended the transaction.
 bool KafkaTransactions::note_fence(rd_kafka_resp_err_t code) {
   if (code != RD_KAFKA_RESP_ERR__FENCED && code != RD_KAFKA_RESP_ERR_PRODUCER_FENCED &&
       code != RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH) {
@@ -124,7 +126,7 @@ Error KafkaTransactions::judge(rd_kafka_error_t* failed, const char* what) {
     case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
       return kafka_error(code, {}, where_);
     case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED: {
-      // The broker refuses all topics of the transaction for the sake of one.
+      // The broker refuses all topics of the transaction because of one.
       Error error = kafka_error(code, {}, where_);
       error.what += ". TOPIC is one of these: " + link_.topic_names();
       return error;
@@ -147,7 +149,7 @@ Error KafkaTransactions::judge(rd_kafka_error_t* failed, const char* what) {
 Error KafkaTransactions::fenced() const {
   return {ErrorKind::kFatal,
           "another producer with the transactional id \"" + id_ +
-              "\" has taken over, and this one writes nothing any more: another forwarder, perhaps "
+              "\" has taken over, so this one no longer writes: another forwarder, perhaps "
               "of a copy of the server. Stop that one, or give this sink another `name`. This "
               "forwarder takes over when it gets the slot again, is reloaded (SIGHUP) or started "
               "again",

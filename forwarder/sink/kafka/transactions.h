@@ -1,7 +1,7 @@
 // The transactions of one producer, one after the other.
 //
-// Says how each step went, and whose fault an error is; draws no conclusions. Whatever the outcome
-// of a commit is, a new producer of the same id finds it settled (init()).
+// Reports the result of each step, and what is at fault. After init(), a new producer of the same
+// id finds the last commit settled, whatever its outcome.
 #pragma once
 
 #include <librdkafka/rdkafka.h>
@@ -20,30 +20,31 @@ class KafkaTransactions {
   // `id`: the transactional id, for errors. The link must outlive this.
   KafkaTransactions(KafkaLink& link, std::string id, std::string where);
 
-  // Fences other producers of the id, and ends what they had begun. Stops when `may_go_on` says no.
-  [[nodiscard]] Result<void> init(const std::function<bool()>& may_go_on, TimePoint deadline);
+  // Fences other producers of the id, and ends their open transactions. Stops when `may_continue`
+  // returns false.
+  [[nodiscard]] Result<void> init(const std::function<bool()>& may_continue, TimePoint deadline);
 
   [[nodiscard]] Result<void> begin();
   bool is_open() const { return open_; }
   TimePoint begun() const { return begun_; }  // boot_time()
 
-  // All messages have their reports. After an error the producer is of no use any more, and only
-  // another one can say whether the transaction is there.
+  // Call it when all messages have reports. After an error, give up the producer; only another one
+  // can find out whether the transaction was committed.
   [[nodiscard]] Result<void> commit(TimePoint deadline);
 
-  // Whether the open transaction can go on. What the library does not say in a report, it says
-  // here.
+  // Whether the open transaction can go on. Returns errors that the library does not put into a
+  // report.
   [[nodiscard]] Result<void> look();
 
-  // Nothing of the transaction remains, if that can be done in time. The producer is of no use any
-  // more.
+  // Aborts the transaction, if that succeeds in time. Afterwards, give up the producer.
   void abort(TimePoint deadline);
 
-  // Another producer of the id is at work. This one cannot write any more; the error says so.
+  // Whether another producer of the id took over, so that this one can no longer write; fenced() is
+  // the error.
   bool is_fenced() const { return fenced_; }
   [[nodiscard]] Error fenced() const;
 
-  // The error, or what really happened where the library knows more.
+  // The error, or a better one if the library knows more.
   [[nodiscard]] Error explained(Error error);
 
  private:
@@ -53,7 +54,7 @@ class KafkaTransactions {
   KafkaLink& link_;
   const std::string id_;
   const std::string where_;
-  Duration timeout_;  // of a transaction
+  Duration timeout_;  // timeout of a transaction
   TimePoint begun_{};
   bool open_ = false;
   bool in_doubt_ = false;  // a commit failed

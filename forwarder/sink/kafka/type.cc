@@ -10,10 +10,10 @@ KeyTable<KafkaTopics> topics_table() {
   KeyTable<KafkaTopics> table;
   table.key("partitions", &KafkaTopics::partitions, "Partitions of a topic that is made")
       .between(1, 100'000)
-      .initially("the broker's")
+      .set_default("the broker's")
       .key("replication_factor", &KafkaTopics::replication_factor, "Replicas of its partitions")
       .between(1, 1'000)
-      .initially("the broker's")
+      .set_default("the broker's")
       .key("config", &KafkaTopics::config, "Options of the topic, such as `retention.ms`");
   return table;
 }
@@ -37,9 +37,8 @@ KeyTable<KafkaConfig> table() {
                       {"zstd", "zstd"}},
                      "How batches are compressed")
       .key("linger", &KafkaConfig::linger, "How long a batch waits for more messages")
-      .initially("not at all")
-      .key("unconfirmed", &KafkaConfig::unconfirmed,
-           "Messages sent before their confirms are awaited")
+      .set_default("not at all")
+      .key("unconfirmed", &KafkaConfig::unconfirmed, "Messages without a confirm, at most")
       .between(1, 1'000'000)
       .key("exactly_once", &KafkaConfig::exactly_once,
            "Readers of what is committed (`read_committed`) get each event once: events go in "
@@ -59,7 +58,7 @@ SinkType kafka_type() {
       sink_type<KafkaConfig>("kafka", "Sends a message to a topic of Kafka", table(),
                              [](const KafkaConfig& config) { return KafkaSink::create(config); });
   type.route = [](std::any& options) { return &std::any_cast<KafkaConfig&>(options).topic; };
-  // Two sinks of a slot have positions of their own.
+  // Each sink of a slot has its own position.
   type.rule = [](SinkConfig& sink, const Section::Has& has) -> std::optional<KeyProblem> {
     KafkaConfig& kafka = std::any_cast<KafkaConfig&>(sink.options);
     kafka.sink = sink.name;
@@ -75,7 +74,8 @@ SinkType kafka_type() {
     return KeyProblem{"topic", "topic \"" + kafka.positions +
                                    "\" holds how far sources are delivered: choose another one"};
   };
-  // A row that changes its key leaves a message with the old one, which its document tells.
+  // A change of the key also sends a tombstone with the old key, which the sink reads from the
+  // document.
   type.reads_documents = [](const std::any& options, bool splits_moves) {
     const auto& kafka = std::any_cast<const KafkaConfig&>(options);
     if (kafka.rows) return "\"value: row\"";

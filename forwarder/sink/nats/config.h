@@ -1,4 +1,4 @@
-// NATS JetStream: what the sink needs.
+// The options of the sink for NATS JetStream.
 #pragma once
 
 #include <chrono>
@@ -17,7 +17,7 @@
 
 namespace walspout {
 
-// A stream to make if it is missing. What is not given is as the server has it by default.
+// A stream to make if it is missing. For missing options the server's defaults apply.
 struct NatsStreamConfig {
   std::string name;
   std::vector<std::string> subjects{};  // empty: all that `subject` can make
@@ -33,7 +33,7 @@ struct NatsStreamConfig {
 };
 
 struct NatsConfig {
-  // What cannot be in a token of a subject, and %.
+  // The characters that a subject's token cannot have, and %.
   static constexpr std::string_view kEscape =
       "%.*> \x7f"
       "\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d\x0e\x0f\x10"
@@ -41,16 +41,16 @@ struct NatsConfig {
 
   SecretList servers;  // nats://[user:password@|token@]host[:port], or tls://
   Route subject{{}, "walspout.{schema}.{table}", Unmapped::kError, {}, kEscape};
-  std::string id_prefix;  // of message ids, for sources that share a stream
-  std::string user;       // wins over the URL's, as the next ones do
+  std::string id_prefix;  // prefix of message ids, for sources that share a stream
+  std::string user;       // overrides the URL's, as do the next ones
   Secret password;
   Secret token;
-  Secret credentials;  // what a file of credentials holds: a JWT and a seed
+  Secret credentials;  // the content of a credentials file: a JWT and a seed
   Secret nkey;         // a user's seed, SU...
-  std::string domain;  // of JetStream; empty: the server's own
+  std::string domain;  // JetStream's domain; empty: the server's
   std::string inbox_prefix{"_INBOX"};
   std::optional<NatsStreamConfig> create_stream;
-  size_t unconfirmed = 4096;  // messages published before their acknowledgements are awaited
+  size_t unconfirmed = 4096;  // messages without an acknowledgement, at most
   Milliseconds ack_timeout{30'000};
   std::chrono::seconds heartbeat{10};
   TlsConfig tls;

@@ -18,7 +18,7 @@ namespace {
 constexpr std::string_view kBase32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 constexpr unsigned char kSeedPrefix = 18 << 3;
 constexpr unsigned char kUserPrefix = 20 << 3;
-constexpr size_t kSeed = 32;  // bytes, behind two of prefixes and before two of a checksum
+constexpr size_t kSeed = 32;  // bytes, after two of a prefix and before two of a checksum
 
 Failure no_url() {
   return fatal(
@@ -44,7 +44,7 @@ std::string unescaped(std::string_view text) {
   return plain;
 }
 
-// Host and port, with brackets around an address of IPv6.
+// Parses host and port, with brackets around an IPv6 address.
 bool parse_place(std::string_view text, NatsServer& server) {
   size_t colon = text.rfind(':');
   if (!text.empty() && text.front() == '[') {
@@ -94,7 +94,7 @@ std::string encoded_base32(const std::vector<unsigned char>& bytes) {
   return text;
 }
 
-// CRC-16 of XMODEM.
+// CRC-16/XMODEM.
 uint16_t checksum(const std::vector<unsigned char>& bytes) {
   uint16_t sum = 0;
   for (const unsigned char byte : bytes) {
@@ -126,7 +126,7 @@ std::string encoded_base64url(const unsigned char* bytes, size_t size) {
   return text;
 }
 
-// The line behind the one that has this sign, in a file of credentials.
+// The line after the one that contains `sign`, in a credentials file.
 std::string line_behind(const std::string& text, std::string_view sign) {
   const size_t at = text.find(sign);
   if (at == std::string::npos) return "";
@@ -220,12 +220,12 @@ Result<NatsLogin> NatsLogin::create(const NatsConfig& config) {
           ".creds. Name that as file:PATH");
     }
     if (auto key = nats_public_key(login.seed_.reveal()); !key) {
-      return in("the seed in credentials", key.error());
+      return with_prefix("the seed in credentials", key.error());
     }
   }
   if (!config.nkey.empty()) {
     auto key = nats_public_key(config.nkey.reveal());
-    if (!key) return in("nkey", key.error());
+    if (!key) return with_prefix("nkey", key.error());
     login.public_key_ = std::move(*key);
     login.seed_ = config.nkey;
   }

@@ -18,7 +18,7 @@ struct Refusal {
 constexpr std::string_view kLogin =
     "correct user and password, token, credentials or nkey, or add the user to the server";
 
-// The first that fits counts.
+// The first match counts.
 constexpr std::array kRefusals = {
     Refusal{"permissions violation for publish", ErrorKind::kFatal,
             "allow the user to publish to that subject: permissions: {publish: {allow: [...]}} in "

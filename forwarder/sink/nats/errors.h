@@ -1,4 +1,4 @@
-// What a NATS server's words mean for us: whose fault it is, and the remedy. Pure.
+// The meaning of a NATS server's error: what is at fault, and the remedy. Pure.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace walspout {
 
-// What -ERR said, while we were `doing` something; `who`: the user, for people.
+// The error for the text of -ERR. `doing`: our action; `who`: the user, for messages.
 [[nodiscard]] Error nats_refusal(std::string_view text, std::string_view doing,
                                  std::string_view who, std::string_view where);
 
@@ -17,7 +17,7 @@ namespace walspout {
 [[nodiscard]] Error nats_stream_error(std::string_view error, std::string_view doing,
                                       std::string_view where);
 
-// The subject in a text on a permission; empty: it is about none.
+// The subject in a text about a permission; empty: the text is about something else.
 [[nodiscard]] std::string_view nats_denied_subject(std::string_view text);
 
 }  // namespace walspout

@@ -12,7 +12,7 @@ size_t skip_space(std::string_view text, size_t at) {
   return found == std::string_view::npos ? text.size() : found;
 }
 
-// Behind the string that begins at `at`; npos: it does not end.
+// The position behind the string that begins at `at`; npos: no end.
 size_t string_end(std::string_view text, size_t at) {
   for (size_t i = at + 1; i < text.size(); ++i) {
     if (text[i] == '\\') {
@@ -24,7 +24,7 @@ size_t string_end(std::string_view text, size_t at) {
   return std::string_view::npos;
 }
 
-// Behind the value that begins at `at`; npos: it does not end.
+// The position behind the value that begins at `at`; npos: no end.
 size_t value_end(std::string_view text, size_t at) {
   size_t depth = 0;
   while (at < text.size()) {
@@ -47,8 +47,8 @@ size_t value_end(std::string_view text, size_t at) {
   return depth == 0 ? at : std::string_view::npos;
 }
 
-// Goes over what is between `open` and its end; `item` gets each value, and its name in an object.
-// It returns false to stop.
+// Visits the items of an object or array that begins with `open`. `item` gets each value, and in an
+// object its name, and returns false to stop.
 template <typename Item>
 void walk(std::string_view text, char open, Item item) {
   size_t at = skip_space(text, 0);

@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kInput = 64 * 1024;
 
-// A subject that no other connection has, with a dot behind.
+// A subject unique to this connection, with a dot at its end.
 std::string new_inbox(const std::string& prefix) {
   constexpr std::string_view kDigits =
       "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -41,8 +41,8 @@ NatsLink::NatsLink(std::string name, std::string api, std::string inbox,
       inbox_(std::move(inbox)),
       socket_(std::move(socket)),
       input_(kInput),
-      heard_(Clock::now()),
-      pinged_(heard_) {}
+      received_at_(Clock::now()),
+      pinged_(received_at_) {}
 
 Result<std::unique_ptr<NatsLink>> NatsLink::open(const NatsServer& server, const NatsConfig& config,
                                                  const NatsLogin& login, TimePoint deadline) {
@@ -73,12 +73,12 @@ Result<void> NatsLink::login(const NatsServer& server, const NatsConfig& config,
   }
   const bool tls = server.tls || wanted;
   if (tls) {
-    // What came before the handshake may be another's word.
+    // Bytes before the handshake may be an attacker's.
     if (!reader_.is_empty()) return retry("more than INFO came before TLS", name_);
     if (auto started = socket_->start_tls(config.tls, deadline); !started) return started;
   }
   const auto hello = login.connect(server, json_text(*info, "nonce"), tls);
-  if (!hello) return in("could not log in", hello.error());
+  if (!hello) return with_prefix("could not log in", hello.error());
   output_ += "CONNECT " + *hello + "\r\nSUB " + inbox_ + "* 1\r\nPING\r\n";
   return await_pong(deadline);
 }
@@ -86,7 +86,8 @@ Result<void> NatsLink::login(const NatsServer& server, const NatsConfig& config,
 Result<std::string> NatsLink::await_info(TimePoint deadline) {
   for (;;) {
     const auto frame = reader_.next();
-    if (!frame) return in("could not log in", Error{frame.error().kind, frame.error().what, name_});
+    if (!frame)
+      return with_prefix("could not log in", Error{frame.error().kind, frame.error().what, name_});
     if (*frame && (*frame)->kind == NatsFrame::Kind::kInfo) {
       std::string info((*frame)->text);
       take_info(info);
@@ -97,7 +98,7 @@ Result<std::string> NatsLink::await_info(TimePoint deadline) {
     }
     if (*frame) continue;
     const auto received = receive();
-    if (!received) return in("could not log in", received.error());
+    if (!received) return with_prefix("could not log in", received.error());
     if (*received) continue;
     if (Clock::now() >= deadline) {
       return retry(
@@ -114,7 +115,7 @@ Result<void> NatsLink::await_pong(TimePoint deadline) {
   while (pongs_ == 0) {
     if (auto heard = listen(deadline, ignored); !heard) {
       Error error = heard.error();
-      if (error.kind == ErrorKind::kRetry) return in("could not log in", std::move(error));
+      if (error.kind == ErrorKind::kRetry) return with_prefix("could not log in", std::move(error));
       return tl::unexpected(std::move(error));
     }
     if (pongs_ == 0 && Clock::now() >= deadline) {
@@ -157,7 +158,7 @@ void NatsLink::move_body() {
   answer_ping();
 }
 
-// Behind what is not sent of the last message.
+// A PONG must follow the last message's body.
 void NatsLink::answer_ping() {
   if (pong_due_ && body_.empty()) output_ += "PONG\r\n";
   pong_due_ = pong_due_ && !body_.empty();
@@ -184,17 +185,17 @@ Result<void> NatsLink::flush() {
   }
 }
 
-// False: there was nothing.
+// Receives bytes. False: there were none.
 Result<bool> NatsLink::receive() {
   const auto got = socket_->receive(input_.data(), input_.size());
   if (!got) return tl::unexpected(got.error());
   if (*got == 0) return false;
-  heard_ = Clock::now();
+  received_at_ = Clock::now();
   reader_.feed({input_.data(), *got});
   return true;
 }
 
-// Whether there was an answer.
+// Handles received frames. Returns whether there was an answer.
 Result<bool> NatsLink::take_frames(const Answered& answered) {
   bool any = false;
   for (;;) {
@@ -253,20 +254,20 @@ bool NatsLink::take_message(const NatsFrame& frame, const Answered& answered) {
 
 TimePoint NatsLink::next_beat() const {
   if (heartbeat_ == Duration::zero()) return TimePoint::max();
-  return std::min(heard_ + 2 * heartbeat_, std::max(heard_, pinged_) + heartbeat_ / 2);
+  return std::min(received_at_ + 2 * heartbeat_, std::max(received_at_, pinged_) + heartbeat_ / 2);
 }
 
-// All that has come was received.
-Result<void> NatsLink::beat() {
+// Sends and expects pings. All available bytes must have been received.
+Result<void> NatsLink::check_heartbeat() {
   const TimePoint now = Clock::now();
   if (now < next_beat()) return {};
-  if (now >= heard_ + 2 * heartbeat_) {
+  if (now >= received_at_ + 2 * heartbeat_) {
     return retry("the server has not answered pings for " +
                      std::to_string(2 * heartbeat_ / std::chrono::seconds(1)) + " s",
                  name_);
   }
   pinged_ = now;
-  // A server that does not read what is there will not read this, either.
+  // A server that does not read earlier bytes will not read a ping, either.
   if (!has_unsent()) output_ += "PING\r\n";
   return {};
 }
@@ -275,7 +276,7 @@ Result<void> NatsLink::listen(TimePoint until, const Answered& answered) {
   const bool had_room = has_room();
   for (;;) {
     const auto flushed = flush();
-    // The server may have said why before it closed the connection.
+    // The server may have sent the reason before it closed the connection.
     const auto received = receive();
     const auto taken = take_frames(answered);
     if (!taken) return tl::unexpected(taken.error());
@@ -283,7 +284,7 @@ Result<void> NatsLink::listen(TimePoint until, const Answered& answered) {
     if (!flushed) return flushed;
     if (*taken || (!had_room && has_room())) return *received ? flush() : flushed;
     if (*received) continue;
-    if (auto beaten = beat(); !beaten) return beaten;
+    if (auto beaten = check_heartbeat(); !beaten) return beaten;
     if (Clock::now() >= until) return flush();
     if (has_unsent()) {
       if (auto again = flush(); !again) return again;
@@ -294,7 +295,7 @@ Result<void> NatsLink::listen(TimePoint until, const Answered& answered) {
 
 Result<NatsReply> NatsLink::ask(const std::string& question, const std::string& text,
                                 TimePoint deadline, const Answered& answered) {
-  // Behind what is not sent of the last message.
+  // The question must follow the last message's body.
   while (!body_.empty()) {
     if (Clock::now() >= deadline) return NatsReply{};
     if (auto heard = listen(deadline, answered); !heard) return tl::unexpected(heard.error());

@@ -1,9 +1,9 @@
-// One connection to a NATS server, with one subscription: the inbox that answers come to.
+// One connection to a NATS server, with one subscription: the inbox for answers.
 //
-// libnats is not used for this, because it waits for a server that does not read: without limit
-// while it shakes hands for TLS, or writes over TLS. It also tells of an answer "no responders"
-// without saying to which message. Here nothing waits beyond the time that it is given: what a
-// server leaves unread waits here, and goes out in its order whenever the server reads again.
+// This does not use libnats, which waits without limit for a server that does not read, in TLS
+// handshakes and writes. libnats also reports an answer "no responders" without its message. Here
+// no function waits beyond its deadline: unsent bytes stay here, and go out in order when the
+// server reads again.
 #pragma once
 
 #include <cstdint>
@@ -22,11 +22,11 @@
 
 namespace walspout {
 
-// What JetStream said to a question.
+// JetStream's answer to a question.
 struct NatsReply {
   enum class Kind {
     kAnswer,        // text: JSON, perhaps with an error
-    kNoResponders,  // JetStream is not there
+    kNoResponders,  // JetStream is not available
     kDenied,        // the user may not ask
     kSilence,
   };
@@ -35,59 +35,59 @@ struct NatsReply {
 
   // The member "error" of the answer; empty: the answer has no such member.
   std::string_view error() const;
-  // err_code in that; 0: no error.
+  // The err_code in error(); 0: no error.
   int64_t error_code() const;
 };
 
 class NatsLink {
  public:
-  // What became of the message with this number; valid during the call.
+  // Gets the answer to message `number`; `answer` is valid during the call.
   using Answered = std::function<void(uint64_t number, const NatsFrame& answer)>;
 
-  // Connects and logs in. Error: kRetry if the server is not there or not ready, kFatal if it does
-  // not want us as configured.
+  // Connects and logs in. Error: kRetry if the server is unreachable or not ready, kFatal if it
+  // rejects the configuration.
   [[nodiscard]] static Result<std::unique_ptr<NatsLink>> open(const NatsServer& server,
                                                               const NatsConfig& config,
                                                               const NatsLogin& login,
                                                               TimePoint deadline);
-  // What the server has not been sent yet is dropped.
+  // Drops unsent bytes.
   ~NatsLink() = default;
   NatsLink(const NatsLink&) = delete;
   NatsLink& operator=(const NatsLink&) = delete;
 
   const std::string& name() const { return name_; }
 
-  // The largest message that the server takes, headers included.
+  // The largest message that the server takes, with headers.
   size_t max_payload() const { return max_payload_; }
-  // Whether the server has said that it is about to end.
+  // Whether the server has announced its end.
   bool is_leaving() const { return leaving_; }
-  // Whether the server is one of a cluster.
+  // Whether the server belongs to a cluster.
   bool is_clustered() const { return clustered_; }
 
   // Whether there is room for another message. If not, listen() makes some.
   bool has_room() const { return body_.empty() && output_.size() < kRoom; }
 
-  // Takes a message, for which there is room. Its body stays where it is until it is sent, which
-  // listen() sees to, or until keep_body().
+  // Takes a message; requires has_room(). Its body must stay valid until listen() has sent it, or
+  // until keep_body().
   void publish(uint64_t number, std::string_view subject, std::string_view headers,
                std::string_view body);
 
-  // Copies what is not sent of the last message's body, so that its bytes may go.
+  // Copies the unsent part of the last message's body, so that the caller may free it.
   void keep_body();
 
   // Whether bytes of messages wait for the server to read.
   bool has_unsent() const { return !output_.empty() || !body_.empty() || socket_->has_sealed(); }
 
-  // Sends what the server takes, and hands out all answers that have come. Returns when there was
-  // one, or when there is room again, or at `until`. Sends and expects pings. Error: the connection
-  // is of no use.
+  // Sends what the server takes, and passes on all received answers. Returns after an answer, when
+  // there is room again, or at `until`. Sends and expects pings. Error: the connection can no
+  // longer be used.
   [[nodiscard]] Result<void> listen(TimePoint until, const Answered& answered);
 
-  // Asks JetStream. Answers to messages that come meanwhile are handed out. Error: as listen().
+  // Asks JetStream. Passes on answers to messages meanwhile. Error: as listen().
   [[nodiscard]] Result<NatsReply> ask(const std::string& question, const std::string& text,
                                       TimePoint deadline, const Answered& answered);
 
-  // Says good-bye: what was sent is not dropped. Only if nothing is under way.
+  // Closes the connection without dropping sent bytes. Only with nothing in flight.
   void close() { socket_->close_gently(); }
 
  private:
@@ -108,25 +108,25 @@ class NatsLink {
   void move_body();
   void answer_ping();
   [[nodiscard]] Result<bool> receive();
-  [[nodiscard]] Result<void> beat();
+  [[nodiscard]] Result<void> check_heartbeat();
   TimePoint next_beat() const;
 
   const std::string name_;
-  const std::string api_;    // what questions begin with
-  const std::string inbox_;  // what subjects of answers begin with, the dot included
-  std::string who_;          // the user, for people
+  const std::string api_;    // prefix of questions' subjects
+  const std::string inbox_;  // prefix of answers' subjects, with the dot
+  std::string who_;          // the user, for messages
   std::unique_ptr<Socket> socket_;
   NatsFrameReader reader_;
-  std::vector<char> input_;  // kept for its memory
+  std::vector<char> input_;  // reused, to save allocations
 
-  std::string output_;     // not sent yet: the first message from where it was sent to
+  std::string output_;     // unsent bytes; the first message may be sent in part
   size_t sent_ = 0;        // bytes of output_
-  std::string_view body_;  // of the last message, what is not in output_ yet
+  std::string_view body_;  // the part of the last body not yet in output_
   std::string kept_body_;
-  std::string reply_;  // kept for its memory
+  std::string reply_;  // reused, to save allocations
 
-  std::string asked_;                // subject of the question that waits for its answer
-  std::optional<NatsReply> answer_;  // to that
+  std::string asked_;                // the subject of the open question
+  std::optional<NatsReply> answer_;  // the answer to that question
   uint64_t questions_ = 0;
   uint64_t pongs_ = 0;
   bool pong_due_ = false;
@@ -134,8 +134,8 @@ class NatsLink {
   size_t max_payload_ = 1 << 20;
   bool leaving_ = false;
   bool clustered_ = false;
-  Duration heartbeat_{0};     // zero: none
-  TimePoint heard_, pinged_;  // anything from the server; our last ping
+  Duration heartbeat_{0};           // zero: none
+  TimePoint received_at_, pinged_;  // last bytes from the server; our last ping
 };
 
 }  // namespace walspout

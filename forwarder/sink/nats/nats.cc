@@ -71,7 +71,7 @@ Result<std::unique_ptr<Sink>> NatsSink::create(const NatsConfig& config) {
   auto login = NatsLogin::create(config);
   if (!login) return tl::unexpected(login.error());
   auto router = Router::create(config.subject);
-  if (!router) return in("subject", router.error());
+  if (!router) return with_prefix("subject", router.error());
   if (config.unconfirmed == 0) return fatal("unconfirmed must be at least 1");
   std::vector<std::string> filters;
   if (config.id_prefix.find_first_of(" \t\r\n") != std::string::npos) {
@@ -107,7 +107,7 @@ std::optional<std::string> NatsSink::common_place(const NatsConfig& a, const Nat
   return "subject \"" + *subject + "\" of the same server";
 }
 
-// Of the connection: any message may be meant.
+// For an error of the connection: mask the keys of all messages.
 Error NatsSink::masked(Error error) const {
   error.what = mask_.apply(keys_.apply(std::move(error.what)));
   return error;
@@ -118,7 +118,7 @@ Error NatsSink::masked(uint64_t number, Error error) const {
   return error;
 }
 
-// Each server gets its share of the time that is left, beginning with the one that was good last.
+// Each server gets a share of the remaining time. The last good server is the first.
 Result<void> NatsSink::open(TimePoint deadline) {
   const TimePoint end = std::min(deadline, Clock::now() + config_.connect_timeout);
   std::optional<Error> first;
@@ -135,7 +135,7 @@ Result<void> NatsSink::open(TimePoint deadline) {
       return {};
     }
     Error error = std::move(opened.error());
-    // What an operator has to change comes first, unless another server may come back.
+    // An error that may pass comes before one that an operator must fix.
     if (!first || (first->kind == ErrorKind::kFatal && error.kind == ErrorKind::kRetry)) {
       if (first) others += "; " + first->message();
       first = std::move(error);
@@ -159,7 +159,7 @@ Result<WindowClient::Connection> NatsSink::connect(TimePoint deadline) {
   if (auto opened = open(deadline); !opened) return tl::unexpected(opened.error());
   const TimePoint until = std::min(deadline, Clock::now() + config_.connect_timeout);
   const auto nothing = [](uint64_t, const NatsFrame&) {};
-  if (auto seen = streams_.see_to(*link_, until, nothing); !seen) {
+  if (auto seen = streams_.ensure(*link_, until, nothing); !seen) {
     abandon();
     return tl::unexpected(masked(seen.error()));
   }
@@ -171,11 +171,11 @@ void NatsSink::abandon() {
   link_.reset();
   subjects_.clear();
   keys_.clear();
-  homeless_.clear();
+  unplaced_.clear();
 }
 
 Result<void> NatsSink::check(const SourceState&, TimePoint deadline) {
-  // What is there now counts, and not what was there when we connected.
+  // Inspect the current streams, not those of the time of connecting.
   if (window_.flight().empty()) renew_ = true;
   if (auto connected = window_.connect(deadline); !connected) return connected;
   Flight& flight = window_.flight();
@@ -233,10 +233,10 @@ void NatsSink::take_answer(uint64_t number, const NatsFrame& answer, Flight& fli
   if (!flight.is_pending(number)) return;
   heard_ = Clock::now();
   if (answer.status() != 0) {
-    homeless_.push_back(number);
+    unplaced_.push_back(number);
     return;
   }
-  // {"stream":"S","seq":7}, and perhaps "duplicate":true, which is as good
+  // {"stream":"S","seq":7}, also with "duplicate":true, is success
   if (answer.body.find("\"error\"") == std::string_view::npos &&
       answer.body.find("\"seq\":") != std::string_view::npos) {
     flight.done(number);
@@ -258,11 +258,11 @@ void NatsSink::take_answer(uint64_t number, const NatsFrame& answer, Flight& fli
                       link_->name()}));
 }
 
-// One look tells for all messages with that subject.
-tl::expected<void, Broken> NatsSink::judge_homeless(Flight& flight) {
+// One query serves all messages with the same subject.
+tl::expected<void, Broken> NatsSink::judge_unplaced(Flight& flight) {
   std::map<std::string, Error> reasons;
-  while (!homeless_.empty()) {
-    std::vector<uint64_t> numbers = std::exchange(homeless_, {});
+  while (!unplaced_.empty()) {
+    std::vector<uint64_t> numbers = std::exchange(unplaced_, {});
     for (const uint64_t number : numbers) {
       const std::string& subject = subjects_.of(number);
       auto reason = reasons.find(subject);
@@ -284,11 +284,11 @@ tl::expected<void, Broken> NatsSink::poll(TimePoint until, Flight& flight) {
   const TimePoint patience = flight.pending() > 0 ? heard_ + config_.ack_timeout : TimePoint::max();
   auto listened = link_->listen(std::min(until, patience), answered(flight));
   if (!listened) return tl::unexpected(Broken{masked(listened.error())});
-  if (auto judged = judge_homeless(flight); !judged) return judged;
+  if (auto judged = judge_unplaced(flight); !judged) return judged;
   if (flight.pending() > 0 && Clock::now() >= heard_ + config_.ack_timeout) {
     return tl::unexpected(Broken{Error{
         ErrorKind::kRetry,
-        "JetStream has acknowledged nothing for ack_timeout: what was under way is sent again "
+        "JetStream has acknowledged nothing for ack_timeout: messages in flight are sent again "
         "on another connection",
         link_->name()}});
   }
@@ -301,7 +301,7 @@ Error NatsSink::late(const Flight& flight) const {
                          : "JetStream did not acknowledge in time (deliver_timeout)";
   if (!flight.empty()) {
     what += ". " + std::to_string(flight.next() - flight.first()) +
-            " messages stay under way on the same connection";
+            " messages stay in flight on the same connection";
   }
   return {ErrorKind::kRetry, what, link_->name()};
 }

@@ -1,15 +1,16 @@
-// Events to streams of NATS JetStream.
+// Publishes events to streams of NATS JetStream.
 //
 // An event becomes a message whose Nats-Msg-Id is the event's id, so that the stream drops repeats
-// within its duplicate window. Durable is what the stream acknowledged, as a repeat, too.
+// within its duplicate window. An event is durable when the stream has acknowledged it, also as a
+// repeat.
 //
-// What was published cannot be recalled. So the connection is kept beyond the deadline, as long as
-// it lives, with its messages under way: the next call waits for the same ones. Acknowledgements
-// can be lost without the connection, as when a stream's leader dies: after `ack_timeout` without
-// any the connection is given up, and what was under way is sent again.
+// Published messages cannot be recalled. So the connection stays open after the deadline, with its
+// messages in flight, and the next call waits for these messages. Acknowledgements can be lost
+// although the connection lives, as when a stream's leader dies. After `ack_timeout` without any,
+// the sink gives up the connection, and sends the messages in flight again.
 //
-// The order survives that: each connection sends a stretch of the stream in order, from the first
-// event on that is not acknowledged, and the stream keeps the first of several equal messages.
+// The order survives: each connection sends events in order, from the first unacknowledged event
+// on. The stream keeps the first of several equal messages.
 #pragma once
 
 #include <algorithm>
@@ -38,9 +39,8 @@ class NatsSink final : public Sink, private WindowClient {
   [[nodiscard]] static Result<std::unique_ptr<Sink>> create(const NatsConfig& config);
   ~NatsSink() override;
 
-  // A stream, or a subject, that both would fill although their message ids may be the same: the
-  // stream would take an event of one for a repeat of the other's. Nothing: there is none, as far
-  // as the configuration says.
+  // A stream or subject that both sinks would fill with message ids that may be equal: the stream
+  // would take one's event for a repeat of the other's. Nothing: the configurations show none.
   static std::optional<std::string> common_place(const NatsConfig& a, const NatsConfig& b);
 
   std::string_view type() const override { return "nats"; }
@@ -48,19 +48,19 @@ class NatsSink final : public Sink, private WindowClient {
   BatchLimits limits() const override {
     return {.events = std::max<size_t>(4096, config_.unconfirmed), .barriers_alone = false};
   }
-  // Connects, logs in, makes the stream if that is configured, and looks at the streams that take
-  // our subjects. The connection is kept.
+  // Connects, logs in, makes the stream if create_stream is set, and inspects the streams that take
+  // our subjects. Keeps the connection.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
   std::vector<std::string> warnings() const override { return streams_.warnings(); }
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override {
     return window_.deliver(events, deadline, progress);
   }
-  // Pings, acknowledgements, and the rest of messages that the server has not read.
+  // Handles pings and acknowledgements, and sends the rest of unsent messages.
   void idle() override { window_.idle(); }
 
  private:
-  // The subjects of what is under way: most messages have that of the one before.
+  // The subjects of messages in flight: most messages have the same subject as the one before.
   class Subjects {
    public:
     void note(uint64_t number, const std::string& subject);
@@ -69,7 +69,7 @@ class NatsSink final : public Sink, private WindowClient {
     void clear() { stretches_.clear(); }
 
    private:
-    // From this message on, up to where the next one begins.
+    // From message `first` to the next stretch.
     struct Stretch {
       uint64_t first;
       std::string subject;
@@ -95,25 +95,25 @@ class NatsSink final : public Sink, private WindowClient {
   Error masked(uint64_t number, Error error) const;
   NatsLink::Answered answered(Flight& flight);
   void take_answer(uint64_t number, const NatsFrame& answer, Flight& flight);
-  [[nodiscard]] tl::expected<void, Broken> judge_homeless(Flight& flight);
+  [[nodiscard]] tl::expected<void, Broken> judge_unplaced(Flight& flight);
 
   const NatsConfig config_;
   const std::vector<NatsServer> servers_;
   const NatsLogin login_;
   const Router router_;
-  const bool has_key_;  // subjects have the events' keys in them
+  const bool has_key_;  // subjects contain the events' keys
   const std::string name_;
   Mask mask_;
   KeyMask keys_;
   NatsStreams streams_;
   Window window_;
   std::unique_ptr<NatsLink> link_;
-  size_t server_ = 0;   // the one to begin with
-  bool renew_ = false;  // streams have to be looked for again, on another connection
-  TimePoint heard_;     // the last acknowledgement, or the first message after all had theirs
+  size_t server_ = 0;   // the server to try first
+  bool renew_ = false;  // connect again and look for the streams again
+  TimePoint heard_;     // the last acknowledgement, or the first message in flight
   Subjects subjects_;
-  std::vector<uint64_t> homeless_;  // numbers of messages that no stream took
-  std::string subject_;             // kept for its memory, as is the next one
+  std::vector<uint64_t> unplaced_;  // numbers of messages that no stream took
+  std::string subject_;             // reused, to save allocations; also headers_
   std::string headers_;
 };
 

@@ -14,11 +14,11 @@ constexpr int64_t kNotFound = 10059;
 constexpr int64_t kNotEnabled = 10076;
 constexpr int64_t kNotEnabledForAccount = 10039;
 constexpr size_t kMostInspected = 16;
-constexpr int64_t kShortWindow = 120;  // seconds: the server's default
+constexpr int64_t kShortWindow = 120;  // seconds; the server's default
 constexpr int64_t kFewMessages = 10'000;
 constexpr int64_t kNanoseconds = 1'000'000'000;
 
-// The tokens of a subject, one after the other.
+// Iterates over the tokens of a subject.
 class Tokens {
  public:
   explicit Tokens(std::string_view subject) : rest_(subject) {}
@@ -98,7 +98,7 @@ bool nats_covers(std::string_view all, std::string_view one) {
 NatsStreams::NatsStreams(const NatsConfig& config, std::vector<std::string> filters)
     : config_(config), filters_(std::move(filters)) {}
 
-// No stream may have two subjects that overlap.
+// A stream may not have two subjects that overlap.
 std::vector<std::string> NatsStreams::subjects() const {
   if (config_.create_stream && !config_.create_stream->subjects.empty()) {
     return config_.create_stream->subjects;
@@ -201,7 +201,7 @@ Result<void> NatsStreams::make(NatsLink& link, TimePoint deadline,
     case NatsReply::Kind::kNoResponders:
       return tl::unexpected(no_jetstream(link));
     case NatsReply::Kind::kDenied:
-      // A user that may not look finds out by publishing.
+      // Without the right to look, publishing shows whether the stream exists.
       if (there->kind == NatsReply::Kind::kDenied) return {};
       return fatal("could not " + doing + ": " + made->text +
                        ". Remedy: allow the user to publish to that subject, or make the stream "
@@ -213,7 +213,7 @@ Result<void> NatsStreams::make(NatsLink& link, TimePoint deadline,
   return retry("could not " + doing + ": JetStream did not answer in time", link.name());
 }
 
-Result<void> NatsStreams::see_to(NatsLink& link, TimePoint deadline,
+Result<void> NatsStreams::ensure(NatsLink& link, TimePoint deadline,
                                  const NatsLink::Answered& answered) {
   found_.clear();
   warnings_.clear();
@@ -301,11 +301,10 @@ Result<void> NatsStreams::judge(const std::string& name, std::string_view config
   return {};
 }
 
-// No stream has the subject. A stream of ours that was deleted is re-created on the next
-// connection.
-Result<Error> NatsStreams::nowhere(NatsLink& link, const std::string& what,
-                                   const std::string& subject, TimePoint deadline,
-                                   const NatsLink::Answered& answered) {
+// The error if no stream has the subject. The next connection re-creates our deleted stream.
+Result<Error> NatsStreams::no_stream_error(NatsLink& link, const std::string& what,
+                                           const std::string& subject, TimePoint deadline,
+                                           const NatsLink::Answered& answered) {
   if (config_.create_stream) {
     const std::string& name = config_.create_stream->name;
     const auto there = link.ask("STREAM.INFO." + name, "", deadline, answered);
@@ -331,7 +330,7 @@ Result<Error> NatsStreams::missing(NatsLink& link, const std::string& subject, T
   if (reply->kind == NatsReply::Kind::kAnswer && code == 0) {
     const auto listed = json_member(reply->text, "streams");
     if (json_items(listed.value_or(std::string_view())).empty()) {
-      return nowhere(link, what, subject, deadline, answered);
+      return no_stream_error(link, what, subject, deadline, answered);
     }
     return Error{ErrorKind::kRetry,
                  what + ": its stream has no leader now. This passes once most of its servers run",

@@ -1,4 +1,4 @@
-// The streams of JetStream that take our subjects: looked for, made if they are missing, inspected.
+// Finds, makes and inspects the streams of JetStream that take our subjects.
 #pragma once
 
 #include <map>
@@ -12,34 +12,33 @@
 
 namespace walspout {
 
-// Whether an event can have this subject: tokens between dots, none of them empty, and no wildcard,
-// space or control character. What is wrong; empty: nothing.
+// What is wrong with a subject for an event; empty: nothing. It needs tokens between dots, none
+// empty, without wildcards, spaces and control characters.
 [[nodiscard]] std::string nats_subject_problem(std::string_view subject);
 
-// What subjects can look like that have `*` where something is unknown: a token with a * in it
-// becomes one.
+// The filter for a pattern that has `*` for unknown parts: a token that contains * becomes *.
 [[nodiscard]] std::string nats_filter(std::string_view pattern);
 
-// Whether every subject that the filter `one` takes is taken by the filter `all`.
+// Whether the filter `all` takes every subject that the filter `one` takes.
 [[nodiscard]] bool nats_covers(std::string_view all, std::string_view one);
 
 class NatsStreams {
  public:
-  // `filters`: of all subjects of ours.
+  // `filters`: those that cover all our subjects.
   NatsStreams(const NatsConfig& config, std::vector<std::string> filters);
 
-  // Makes the stream if it is configured and missing, and looks whether each filter has a stream.
-  // A user that may not ask is let go on. Error: kFatal, there is no stream; names the command.
-  [[nodiscard]] Result<void> see_to(NatsLink& link, TimePoint deadline,
+  // Makes the stream if it is configured and missing, and checks that each filter has a stream. A
+  // user without the right to ask passes. Error: kFatal, there is no stream; names the command.
+  [[nodiscard]] Result<void> ensure(NatsLink& link, TimePoint deadline,
                                     const NatsLink::Answered& answered);
 
-  // Looks at the streams that see_to() found. Error: kFatal, a stream takes nothing, or does not
-  // say so.
+  // Inspects the streams that ensure() found. Error: kFatal, a stream takes no messages, or does
+  // not acknowledge them.
   [[nodiscard]] Result<void> inspect(NatsLink& link, TimePoint deadline,
                                      const NatsLink::Answered& answered);
   const std::vector<std::string>& warnings() const { return warnings_; }
 
-  // Why no stream has taken a message with this subject. Error: as NatsLink::listen().
+  // The error that says why no stream took a message with this subject. Fails as listen().
   [[nodiscard]] Result<Error> missing(NatsLink& link, const std::string& subject,
                                       TimePoint deadline, const NatsLink::Answered& answered);
 
@@ -49,9 +48,9 @@ class NatsStreams {
   [[nodiscard]] Result<NatsReply> names(NatsLink& link, const std::string& filter,
                                         TimePoint deadline,
                                         const NatsLink::Answered& answered) const;
-  [[nodiscard]] Result<Error> nowhere(NatsLink& link, const std::string& what,
-                                      const std::string& subject, TimePoint deadline,
-                                      const NatsLink::Answered& answered);
+  [[nodiscard]] Result<Error> no_stream_error(NatsLink& link, const std::string& what,
+                                              const std::string& subject, TimePoint deadline,
+                                              const NatsLink::Answered& answered);
   [[nodiscard]] Result<void> judge(const std::string& name, std::string_view config,
                                    const NatsLink& link);
   std::string definition() const;

@@ -10,7 +10,7 @@ KeyTable<NatsStreamConfig> stream_table() {
   table.key("name", &NatsStreamConfig::name, "Name of the stream")
       .required()
       .key("subjects", &NatsStreamConfig::subjects, "Subjects that it takes")
-      .initially("all that `subject` can make")
+      .set_default("all that `subject` can make")
       .choice<std::string>("storage", &NatsStreamConfig::storage,
                            {{"file", "file"}, {"memory", "memory"}}, "Where messages are kept")
       .key("replicas", &NatsStreamConfig::replicas, "Servers of the cluster that have a copy")
@@ -24,21 +24,21 @@ KeyTable<NatsStreamConfig> stream_table() {
                            "wait")
       .key("max_bytes", &NatsStreamConfig::max_bytes, "Bytes that are kept")
       .bytes(1, INT64_MAX)
-      .initially("no limit")
+      .set_default("no limit")
       .key("max_messages", &NatsStreamConfig::max_messages, "Messages that are kept")
       .between(1, INT64_MAX)
-      .initially("no limit")
+      .set_default("no limit")
       .key("max_message_size", &NatsStreamConfig::max_message_size, "Largest message")
       .bytes(1, INT32_MAX)
-      .initially("no limit")
+      .set_default("no limit")
       .key("max_age", &NatsStreamConfig::max_age, "How long messages are kept")
-      .initially("no limit")
+      .set_default("no limit")
       .key("duplicate_window", &NatsStreamConfig::duplicate_window,
            "How long the stream knows repeats, at most `max_age`");
   return table;
 }
 
-// What the server allows in a name of a stream.
+// What the server forbids in a stream's name.
 std::optional<KeyProblem> stream_problem(NatsStreamConfig& stream, const Section::Has&) {
   if (stream.name.find_first_of(".*>/\\ \t\r\n") != std::string::npos) {
     return KeyProblem{"name", "\"name\" of a stream has no dots, wildcards, slashes and spaces"};
@@ -51,41 +51,40 @@ KeyTable<NatsConfig> table() {
   stream.rule(stream_problem);
   KeyTable<NatsConfig> table;
   table
-      .key(
-          "servers", &NatsConfig::servers,
-          "`nats://[user:password@|token@]host[:port]`, or `tls://…` to insist on TLS; of several, "
-          "the next one is taken when one fails")
+      .key("servers", &NatsConfig::servers,
+           "`nats://[user:password@|token@]host[:port]`, or `tls://…` to require TLS; if one "
+           "server fails, the sink takes the next")
       .required();
   add_route(table, "subject", &NatsConfig::subject,
             "Template of the subject. In names that replace a placeholder, `%`, `.`, `*`, `>`, "
             "spaces and control characters become `%25`, `%2E` and so on");
   table.key("id_prefix", &NatsConfig::id_prefix,
-            "Stands before the event's id in `Nats-Msg-Id`: sources that share a stream need "
-            "different ones");
+            "Precedes the event's id in `Nats-Msg-Id`: sources that share a stream need different "
+            "prefixes");
   table
       .section("create_stream", &NatsConfig::create_stream, stream,
-               "Makes this stream if it is missing; without, a stream must take the subjects")
+               "Makes this stream if it is missing; without this section, a stream must take the "
+               "subjects")
       .key("user", &NatsConfig::user, "User")
-      .initially("the URL's")
+      .set_default("the URL's")
       .key("password", &NatsConfig::password, "Password")
-      .initially("the URL's")
+      .set_default("the URL's")
       .key("token", &NatsConfig::token, "Token")
-      .initially("the URL's")
+      .set_default("the URL's")
       .key("credentials", &NatsConfig::credentials,
            "A JWT and its seed, as in `file:PATH` of a `.creds` file")
       .key("nkey", &NatsConfig::nkey, "Seed of an nkey, `SU…`, as in `file:PATH`")
       .key("domain", &NatsConfig::domain, "Domain of JetStream")
-      .initially("the server's")
+      .set_default("the server's")
       .key("inbox_prefix", &NatsConfig::inbox_prefix,
            "What the subjects of acknowledgements begin with")
-      .key("unconfirmed", &NatsConfig::unconfirmed,
-           "Messages published before their acknowledgements are awaited")
+      .key("unconfirmed", &NatsConfig::unconfirmed, "Messages without an acknowledgement, at most")
       .between(1, 65'535)
       .key("ack_timeout", &NatsConfig::ack_timeout,
-           "After so long without any acknowledgement, what is under way is sent again")
+           "After this long without any acknowledgement, messages in flight are sent again")
       .key("heartbeat", &NatsConfig::heartbeat,
-           "A server that is silent for twice this long, pings included, is given up")
-      .section("tls", &NatsConfig::tls, tls_table(), "TLS; whether it is used URL and server say")
+           "A server that is silent for twice this long, also to pings, is given up")
+      .section("tls", &NatsConfig::tls, tls_table(), "TLS; URL and server say whether it is used")
       .key("connect_timeout", &NatsConfig::connect_timeout, "Time limit of connecting");
   return table;
 }

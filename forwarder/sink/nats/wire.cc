@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::string_view kEnd = "\r\n";
 constexpr std::string_view kVersion = "NATS/1.0";
-constexpr size_t kLongestLine = 1 << 20;  // INFO has the addresses of all servers
-constexpr size_t kLargest = 64 << 20;     // of a message to us
+constexpr size_t kLongestLine = 1 << 20;  // INFO lists the addresses of all servers
+constexpr size_t kLargest = 64 << 20;     // of a received message
 constexpr size_t kLongestPrefix = 1024;   // of a logical message
 
 void append_number(std::string& out, uint64_t number) {
@@ -47,8 +47,8 @@ void append_digits(char*& at, int value, int digits) {
   at += digits;
 }
 
-// As the document has it: 2026-11-20T11:22:33.123456Z. Year, month and day by Howard Hinnant's
-// days-to-civil; years of four digits.
+// Appends a time as in the document: 2026-11-20T11:22:33.123456Z. Year, month and day by Howard
+// Hinnant's days-to-civil; years of four digits.
 void append_time(std::string& out, int64_t micros) {
   const int64_t seconds = micros / 1'000'000;
   const auto days = seconds / 86'400 + 719'468;
@@ -82,7 +82,7 @@ void append_time(std::string& out, int64_t micros) {
   out += kEnd;
 }
 
-// The next word of a line, which is taken off.
+// Removes and returns the next word of a line.
 std::string_view take_word(std::string_view& line) {
   const size_t begin = std::min(line.find_first_not_of(" \t"), line.size());
   const size_t end = std::min(line.find_first_of(" \t", begin), line.size());

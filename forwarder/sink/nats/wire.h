@@ -1,4 +1,4 @@
-// The protocol of NATS as bytes: messages that we publish, and what a server says. Pure.
+// The protocol of NATS as bytes: writes published messages, and reads a server's frames. Pure.
 #pragma once
 
 #include <cstddef>
@@ -12,16 +12,16 @@
 
 namespace walspout {
 
-// The headers of an event, one after the other, as a message has them. Names are printed as they
-// are, but for %, control characters, and spaces at the ends, which become %25 and so on: a header
-// is a line, and readers strip spaces. `id_prefix` stands before the id that the stream goes by.
+// Appends the headers of an event's message. In names, %, control characters and spaces at the ends
+// become %25 and so on, because a header is a line, and readers strip spaces. `id_prefix`: precedes
+// the event's id in Nats-Msg-Id.
 void append_nats_headers(std::string& out, const Event& event, std::string_view id_prefix = {});
 
-// The beginning of a message, up to its body of that size, which CR LF must follow.
+// Appends a message up to its body of `body` bytes. The body and CR LF must follow.
 void append_publish(std::string& out, std::string_view subject, std::string_view reply,
                     std::string_view headers, size_t body);
 
-// What comes of a server, one at a time.
+// A frame from a server.
 struct NatsFrame {
   enum class Kind {
     kInfo,     // text: JSON
@@ -37,19 +37,19 @@ struct NatsFrame {
   std::string_view headers{};  // with their first line, NATS/1.0
   std::string_view body{};
 
-  // Of a message that says what became of ours in its headers; 0: it does not.
+  // The status in a message's headers, such as 503 for "no responders"; 0: none.
   int status() const;
 };
 
-// Takes bytes as they come, gives frames, which are valid until more is fed.
+// Splits received bytes into frames, which are valid until the next feed().
 class NatsFrameReader {
  public:
   void feed(std::string_view bytes);
 
-  // The next one; none until more has come. Error: kRetry, this is not NATS.
+  // The next frame; none: more bytes are needed. Error: kRetry, this is not NATS.
   [[nodiscard]] Result<std::optional<NatsFrame>> next();
 
-  // Whether all that was fed has been given out.
+  // Whether all fed bytes were returned.
   bool is_empty() const { return begin_ == buffer_.size(); }
 
  private:
@@ -57,7 +57,7 @@ class NatsFrameReader {
                                                          bool with_headers);
 
   std::string buffer_;
-  size_t begin_ = 0;  // what is before it was given out
+  size_t begin_ = 0;  // the bytes before were returned
 };
 
 }  // namespace walspout

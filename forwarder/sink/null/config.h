@@ -1,4 +1,4 @@
-// Events that go nowhere: the sink needs nothing.
+// The sink that discards events has no options.
 #pragma once
 
 namespace walspout {

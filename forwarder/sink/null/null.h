@@ -1,4 +1,4 @@
-// Events go nowhere and count as durable: for trying out, and for measuring what comes before.
+// Discards events and counts them as durable: for trials, and to measure the rest of the pipeline.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// Postgres: what the sink needs.
+// The options of the sink for Postgres.
 #pragma once
 
 #include <cstdint>
@@ -16,10 +16,10 @@ namespace walspout {
 enum class PostgresMode {
   kClone,
   kAppend,   // deletes and truncates are not applied
-  kHistory,  // each version of a row has a row of its own
+  kHistory,  // a row for each version of a row
 };
 
-// What follows for a row that an update or a delete looks for, and that the target lacks.
+// What happens if an update or a delete needs a row that the target lacks.
 enum class Missing { kInsert, kIgnore, kError };
 
 enum class Truncates { kApply, kIgnore, kError };
@@ -29,15 +29,15 @@ struct ColumnsConfig {
   TextList leave_out;  // names in the source
 };
 
-// The columns of mode `history` that say when a version was the row.
+// The columns of mode `history` that say when a version was current.
 struct HistoryConfig {
-  bool kuvasz = false;  // names and the end of what has no end are those of Kuvasz-streamer
+  bool kuvasz = false;  // the names and the open end are those of Kuvasz-streamer
   std::string id = "version_id";
   std::string start = "version_start";
   std::string end = "version_end";
   std::string deleted = "version_deleted";
 
-  // `end` of a version that has no end.
+  // The value of `end` in a current version.
   const char* open_end() const { return kuvasz ? "9999-01-01 00:00:00+00" : "infinity"; }
 };
 
@@ -46,14 +46,14 @@ struct RowsConfig {
   PostgresMode mode = PostgresMode::kClone;
   Missing missing = Missing::kInsert;
   Truncates truncate = Truncates::kApply;
-  bool keep_elided = false;  // columns that were left out keep their value; else that is an error
+  bool keep_elided = false;  // elided columns keep their value; else an error
   ColumnsConfig columns;
-  TextMap constants;  // of columns that only the target has
+  TextMap constants;  // for columns that only the target has
   HistoryConfig history;
   std::string deleted_at;  // kAppend: the column with the time of the delete; empty: none
 
-  // Whether an event of this kind changes nothing.
-  bool passes_over(char op) const {
+  // Whether events with this op change nothing.
+  bool ignores(char op) const {
     const bool keeps = mode == PostgresMode::kAppend && deleted_at.empty();
     return !has_table(op) || op == kSchemaOp || (op == 'd' && keeps) ||
            (op == 't' && (keeps || truncate == Truncates::kIgnore));
@@ -63,20 +63,20 @@ struct RowsConfig {
 // Settings of the tables that a pattern matches.
 struct TablesConfig {
   std::string table;   // the pattern
-  std::string target;  // template; empty: as for other tables
+  std::string target;  // template; empty: the sink's
   RowsConfig rows;
 };
 
 struct PostgresConfig {
   Secret dsn;
-  // A dot divides schema and table, so dots of names are written as %2E.
+  // A dot separates schema and table, so dots in names become %2E.
   Route target{
       {}, "{schema}.{table}", Unmapped::kError, {}, ".%", "which no table's name can have"};
   RowsConfig rows;
-  std::vector<TablesConfig> tables;  // the first one that matches has the settings of a table
+  std::vector<TablesConfig> tables;  // the first match decides for a table
   bool create_tables = false;
   bool add_columns = false;
-  bool fire_triggers = false;         // session_replication_role is origin, and not replica
+  bool fire_triggers = false;         // session_replication_role is origin, not replica
   uint64_t max_transaction = 50'000;  // events
   Milliseconds connect_timeout{10'000};
   std::string sink = "postgres";  // the sink's name, for its position

@@ -1,4 +1,4 @@
-// The tables that the sink writes, as other commands than `run` look at them.
+// The tables that the sink writes, for commands other than `run`.
 #pragma once
 
 #include <memory>
@@ -8,7 +8,7 @@
 
 namespace walspout {
 
-// Error: kFatal, as of the sink itself.
+// Error: kFatal, as PostgresSink::create().
 [[nodiscard]] Result<std::unique_ptr<Copies>> postgres_copies(const PostgresConfig& config);
 
 }  // namespace walspout

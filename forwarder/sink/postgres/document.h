@@ -1,5 +1,5 @@
-// What a document says of a row beside the row itself: plugin/README.md has the order of the
-// members, so that looking behind the row is enough.
+// What a document says about a row besides the row itself. plugin/README.md defines the order of
+// the members, so these functions only look behind the row.
 //
 // Pure.
 #pragma once
@@ -11,7 +11,7 @@
 
 namespace walspout {
 
-// What follows the last object of the row, up to the end of the document: `}`, or
+// The text from the row's last object to the end of the document: `}`, or
 // `,"unchanged":["a"],"elided":{"b":5},"origin":"x"}`.
 inline std::string_view behind_row(const Event& event) {
   const Span row = event.after_span().size > 0 ? event.after_span() : event.before_span();
@@ -21,8 +21,8 @@ inline std::string_view behind_row(const Event& event) {
 
 // Which columns the row lacks.
 struct Lacks {
-  bool unchanged = false;  // the log does not have them, as they did not change
-  bool elided = false;     // they were left out, as they are too large
+  bool unchanged = false;  // the WAL lacks them, because they did not change
+  bool elided = false;     // the source left them out, because they are too large
 
   explicit operator bool() const { return unchanged || elided; }
 };

@@ -15,7 +15,7 @@ struct Known {
   std::string_view remedy = {};
 };
 
-// The first one that fits decides.
+// The first match decides.
 constexpr std::array kKnown = {
     Known{"25006", PostgresFault::kDestination,
           "the server takes no writes: with several servers in `dsn`, "
@@ -50,7 +50,8 @@ const Known* find(std::string_view sqlstate) {
   return known == kKnown.end() ? nullptr : known;
 }
 
-// What a statement of the sink has raised: `unrecognized configuration parameter "walspout: …"`.
+// The text that a statement of the sink raised: `unrecognized configuration parameter "walspout:
+// …"`.
 std::string refusal_in(const ServerError& error) {
   if (error.sqlstate != kRefusalState) return "";
   const std::string& what = error.error.what;

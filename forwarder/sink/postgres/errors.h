@@ -1,4 +1,4 @@
-// Whose fault an error of the target is, by its SQLSTATE.
+// What is at fault for an error of the target, by its SQLSTATE.
 #pragma once
 
 #include "base/result.h"
@@ -8,11 +8,10 @@ namespace walspout {
 
 enum class PostgresFault { kEvent, kConfiguration, kDestination };
 
-// In doubt it is the destination's: an event that is set aside wrongly costs more than one that
-// waits.
+// In doubt, the destination is at fault: a wrong dead letter costs more than an event that waits.
 [[nodiscard]] PostgresFault postgres_fault(const ServerError& error);
 
-// The error as the deliverer takes it, with a remedy where one is known.
+// The error for the deliverer, with a remedy if one is known.
 [[nodiscard]] Error postgres_error(const ServerError& error);
 
 }  // namespace walspout

@@ -12,10 +12,10 @@ std::string quoted(const std::string& name) {
   return "\"" + name + "\"";
 }
 
-// Which key fills a column of the target; two may not fill the same one.
+// Which key fills a column of the target; two keys may not fill the same column.
 class Filled {
  public:
-  // What is wrong; nothing: the column was not filled yet.
+  // Returns what is wrong; nothing: no other key fills the column.
   std::optional<KeyProblem> add(const std::string& key, const std::string& column,
                                 const std::string& from) {
     if (column.empty()) {
@@ -61,9 +61,9 @@ KeyTable<ColumnsConfig> columns_table() {
       .key("rename", &ColumnsConfig::rename,
            "Other names in the target, such as `{id: order_id}`; a table that lacks the column is "
            "not affected")
-      .initially("none")
+      .set_default("none")
       .key("leave_out", &ColumnsConfig::leave_out, "Columns that are not written")
-      .initially("none")
+      .set_default("none")
       .each([](const std::string& name) {
         return name.empty() ? std::string("has an empty name") : std::string();
       });
@@ -76,9 +76,9 @@ KeyTable<HistoryConfig> history_table() {
       .choice<bool>("preset", &HistoryConfig::kuvasz, {{"walspout", false}, {"kuvasz", true}},
                     "`kuvasz`: `kvsz_id`, `kvsz_start`, `kvsz_end` and `kvsz_deleted`, where they "
                     "are not given, and 9999-01-01 in place of infinity")
-      .key("id", &HistoryConfig::id, "Number of the version, which the target gives")
-      .key("start", &HistoryConfig::start, "When the version became the row")
-      .key("end", &HistoryConfig::end, "When the version ceased to be the row")
+      .key("id", &HistoryConfig::id, "Number of the version, given by the target")
+      .key("start", &HistoryConfig::start, "When the version became current")
+      .key("end", &HistoryConfig::end, "When the version stopped being current")
       .key("deleted", &HistoryConfig::deleted, "Whether the row was deleted then")
       .rule([](HistoryConfig& history, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("preset")) return std::nullopt;
@@ -126,7 +126,7 @@ KeyTable<TablesConfig> postgres_tables_table() {
       .key("target", &TablesConfig::target, "Template of the table, SCHEMA.TABLE");
   const std::string initial = "as for the sink";
   add_rows_keys(table, &TablesConfig::rows, initial);
-  table.all_initially(initial, 1)
+  table.set_default_after(initial, 1)
       .rule([](TablesConfig& item, const Section::Has& has) -> std::optional<KeyProblem> {
         if (!has("table")) return std::nullopt;
         if (item.table.starts_with('!')) {

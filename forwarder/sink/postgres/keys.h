@@ -1,5 +1,4 @@
-// The keys that say how rows are written, with their rules: of the sink, and of an item of
-// `tables`.
+// The keys that say how rows are written, and their rules, for the sink and for items of `tables`.
 #pragma once
 
 #include <optional>
@@ -10,21 +9,21 @@
 
 namespace walspout {
 
-// The table of an item of `tables`.
+// The keys of an item of `tables`.
 KeyTable<TablesConfig> postgres_tables_table();
 
-// What is wrong with settings as a whole; nothing: they are good.
+// What is wrong with the combination of settings; nothing: they are good.
 std::optional<KeyProblem> rows_problem(const RowsConfig& rows);
 
 KeyTable<ColumnsConfig> columns_table();
 KeyTable<HistoryConfig> history_table();
 
-// The keys of `rows`, a member of T. `initial`: what is said of their defaults; empty: the defaults
-// themselves.
+// Adds the keys of `rows`, a member of T. `initial`: the text for their defaults; empty: the
+// defaults.
 template <typename T>
 void add_rows_keys(KeyTable<T>& table, RowsConfig T::*rows, const std::string& initial = "") {
   const auto with_initial = [&initial](auto inner) {
-    if (!initial.empty()) inner.all_initially(initial, 0);
+    if (!initial.empty()) inner.set_default_after(initial, 0);
     return inner;
   };
   const auto of = [rows](auto member) {
@@ -43,27 +42,27 @@ void add_rows_keys(KeyTable<T>& table, RowsConfig T::*rows, const std::string& i
       .template choice<Missing>(
           "missing", of(&RowsConfig::missing),
           {{"insert", Missing::kInsert}, {"ignore", Missing::kIgnore}, {"error", Missing::kError}},
-          "What follows for an update or a delete of a row that the target lacks: "
-          "`insert` inserts an updated row, `error` rejects the event")
+          "What happens to an update or a delete of a row that the target lacks: `insert` inserts "
+          "an updated row, `error` rejects the event")
       .template choice<Truncates>("truncate", of(&RowsConfig::truncate),
                                   {{"apply", Truncates::kApply},
                                    {"ignore", Truncates::kIgnore},
                                    {"error", Truncates::kError}},
-                                  "What follows for a TRUNCATE")
+                                  "What happens to a TRUNCATE")
       .template choice<bool>(
           "elided", of(&RowsConfig::keep_elided), {{"error", false}, {"keep", true}},
-          "What follows for columns that the source left out: `error` rejects the event, "
+          "What happens to columns that the source left out: `error` rejects the event, "
           "`keep` leaves what the target has")
       .section("columns", of(&RowsConfig::columns), with_initial(columns_table()),
-               "What becomes of the columns of the source")
+               "What happens to the columns of the source")
       .key("set", of(&RowsConfig::constants),
            "Constants of columns that only the target has, such as `{sid: eu-1}`")
-      .initially("none")
+      .set_default("none")
       .section("history", of(&RowsConfig::history), with_initial(history_table()),
                "The columns that `mode: history` adds to a table")
       .key("deleted_at", of(&RowsConfig::deleted_at),
            "`mode: append`: a column that gets the time at which the source deleted the row")
-      .initially("none");
+      .set_default("none");
 }
 
 }  // namespace walspout

@@ -19,7 +19,7 @@ constexpr const char* kMakeTable =
     "pg_catalog.timestamptz NOT NULL DEFAULT pg_catalog.now(), PRIMARY KEY (sink, source)) WITH "
     "(fillfactor = 50)";
 
-// Two lives of a process, and two processes, have different names.
+// A name unique to each start of a process.
 std::string new_process() {
   std::random_device random;
   std::string name;
@@ -88,7 +88,7 @@ Result<std::optional<PostgresPosition>> PostgresPositions::read(Connection& conn
   return position_of(rows->front());
 }
 
-// Events up to the position are passed over, so their ids have to grow.
+// Events up to the position are skipped, so ids must grow.
 Result<void> PostgresPositions::can_number(const std::string& where) const {
   if (source_.ordered) return {};
   return misconfigured(
@@ -135,7 +135,7 @@ Result<void> PostgresPositions::make_table(Connection& connection, TimePoint dea
   if (made) return {};
   if (made.error().sqlstate == kNoPrivilege) return may_not_make_table(connection.endpoint());
   Error error = postgres_error(made.error());
-  // Another forwarder made the table at the same time.
+  // Here another forwarder made the table at the same time.
   if (error.scope() == Scope::kEvent) error = made.error().error;
   return Failure(std::move(error));
 }
@@ -146,7 +146,8 @@ std::string PostgresPositions::is_ours() const {
          ") = " + Connection::quote_literal(begin);
 }
 
-// A session that was cut off or frozen may hold locks on rows. `again`: only if it was ours.
+// Ends the former owner's session, which may be cut off or frozen and hold locks on rows. `again`:
+// only if it is ours.
 Result<void> PostgresPositions::end_former_owner(Connection& connection, bool again,
                                                  TimePoint deadline) const {
   auto ended = connection.query(
@@ -205,8 +206,8 @@ Result<bool> PostgresPositions::take_over(Connection& connection, bool again, Ti
   return true;
 }
 
-// An event that was delivered was committed at the latest when the last of all that was delivered
-// was. One that was committed later is another one, whatever its number.
+// Every delivered event was committed at `position_->time` or before. An event that was committed
+// later is another one, whatever its id.
 Result<bool> PostgresPositions::has(const Event& event, const std::string& where) {
   if (!is_used() || !position_ || !position_->covers(event)) {
     latest_ = std::max(latest_, event.commit_time);
@@ -215,7 +216,7 @@ Result<bool> PostgresPositions::has(const Event& event, const std::string& where
   if (event.commit_time <= position_->time) return true;
   return Failure(another_history("is " + to_string(position_->lsn) + ", and event " +
                                      std::string(EventId(event).view()) +
-                                     " before it was committed after all that was delivered",
+                                     " before it was committed later than all delivered events",
                                  where));
 }
 

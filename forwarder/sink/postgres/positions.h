@@ -1,10 +1,10 @@
-// How far a source was delivered: a row of walspout.positions in the target, which changes in the
-// transaction of the rows.
+// The delivered position of a source: a row of walspout.positions in the target, written in the
+// same transaction as the rows.
 //
-// Events up to the position are in the target, or were set aside. The session that delivers owns
-// the row. A session that takes over writes its name there, so that no transaction of the former
-// owner can be committed any more, and ends that session. The former owner may be another
-// forwarder, or a session that this one has given up: its statements may still wait in the server.
+// Events up to the position are in the target, or are dead letters. The delivering session owns the
+// row. A session that takes over writes its name there and ends the former owner's session. So the
+// former owner can no longer commit. It may be another forwarder, or a session that this forwarder
+// gave up, whose statements may still wait in the server.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ namespace walspout {
 struct PostgresPosition {
   Lsn lsn;             // and index: the last event's id
   uint64_t index = 0;  // in its transaction
-  int64_t time = 0;    // the latest commit of all that was delivered, microseconds since 1970
+  int64_t time = 0;    // the latest commit of delivered events, microseconds since 1970
 
   bool covers(const Event& event) const {
     return event.lsn < lsn || (event.lsn == lsn && event.index <= index);
@@ -35,28 +35,29 @@ class PostgresPositions {
 
   void set_source(const SourceState& source);
   const SourceState& source() const { return source_; }
-  // Not for dead letters: these are of the past.
+  // Not for dead letters, because these are before the position.
   bool is_used() const { return !source_.replay; }
 
-  // Whether a delivery could go on where the position is. Changes nothing.
+  // Whether a delivery could continue at the position. Changes nothing.
   [[nodiscard]] Result<void> check(Connection& connection, TimePoint deadline) const;
 
-  // Before events are delivered: makes the table and the row if need be, and becomes the owner.
-  // `again`: only if no other one has become that since this one was the owner. False: one has.
+  // Makes the table and the row if needed, and becomes the owner. Call it before deliveries.
+  // `again`: only if no other forwarder became the owner since this one was. False: another one
+  // did.
   [[nodiscard]] Result<bool> take_over(Connection& connection, bool again, TimePoint deadline);
 
-  // Whether the event is in the target already. Error: the position is of another history.
+  // Whether the target has the event. Error: the position is of another history.
   [[nodiscard]] Result<bool> has(const Event& event, const std::string& where);
 
-  // The position behind this event.
+  // The position after this event.
   [[nodiscard]] PostgresPosition behind(const Event& event) const;
   void committed(const PostgresPosition& position) { position_ = position; }
 
-  // Asks how far a source was delivered: a row with the LSN; or none, or NULL, before that.
+  // A query for the LSN of a source's position. It returns no row, or NULL, before the first event.
   static std::string query(const std::string& sink, const std::string& identity);
 
-  // Writes a position into the open transaction: a statement, and its parameters. It divides by
-  // zero if another forwarder owns the row.
+  // The statement, with its parameters, that writes a position in the open transaction. It divides
+  // by zero if another forwarder owns the row.
   static std::string statement();
   // Valid until the next call.
   Connection::Parameters parameters(const PostgresPosition& position);
@@ -74,12 +75,12 @@ class PostgresPositions {
   [[nodiscard]] std::string is_ours() const;
 
   const std::string sink_;
-  const std::string process_;  // of this life of the process
-  std::string owner_;          // of a session: begins with that
+  const std::string process_;  // names this start of the process
+  std::string owner_;          // names the session; begins with process_
   uint64_t sessions_ = 0;
   SourceState source_;
-  std::optional<PostgresPosition> position_;  // what is committed
-  int64_t latest_ = 0;                        // commit time of all that was seen
+  std::optional<PostgresPosition> position_;  // the committed position
+  int64_t latest_ = 0;                        // latest commit time of all events seen
   std::string lsn_, index_, time_;            // as parameters
 };
 

@@ -14,15 +14,15 @@ std::string place_name(const PostgresConfig& config) {
   return name + "/" + place.database;
 }
 
-// Where the transaction begins that the event is of.
+// The index of the first event in the event's transaction.
 size_t transaction_begin(std::span<const Event> events, size_t event) {
   while (event > 0 && events[event - 1].lsn == events[event].lsn) event--;
   return event;
 }
 
-// So many of the first events are whole transactions.
+// How many of the first events form whole transactions.
 size_t whole(std::span<const Event> events, const Progress& progress) {
-  const bool more = progress.has_more() || progress.goes_on();
+  const bool more = progress.has_more() || progress.transaction_continues();
   return more ? transaction_begin(events, events.size() - 1) : events.size();
 }
 
@@ -42,13 +42,13 @@ PostgresSink::PostgresSink(const PostgresConfig& config, PostgresTables::Routers
 
 Result<std::unique_ptr<Sink>> PostgresSink::create(const PostgresConfig& config) {
   if (config.dsn.empty()) return misconfigured("dsn is empty");
-  if (auto good = Connection::check_dsn(config.dsn); !good) return in("dsn", good.error());
+  if (auto good = Connection::check_dsn(config.dsn); !good) return with_prefix("dsn", good.error());
   auto routers = PostgresTables::routers(config);
   if (!routers) return Failure(routers.error());
   return std::unique_ptr<Sink>(new PostgresSink(config, std::move(*routers), place_name(config)));
 }
 
-// Of a source and a sink: a session has one for itself.
+// The origin's name, for source and sink: only one session can use an origin.
 std::string PostgresSink::origin() const {
   if (!positions_.is_used()) return "";
   std::string name = "walspout_" + config_.sink + "_" + positions_.source().identity;
@@ -74,7 +74,7 @@ Result<void> PostgresSink::prepare(const Progress& progress, TimePoint deadline)
   if (auto opened = open(deadline); !opened) return opened;
   if (transaction_) return {};
   fenced_.reset();
-  // Another one that took over in the same term has the slot: it is to stay the owner.
+  // A forwarder that took over in the same term has the slot, so it must stay the owner.
   const auto taken =
       positions_.take_over(session_->connection, owned_ == progress.term(), deadline);
   Result<void> ready;
@@ -139,7 +139,7 @@ Result<void> PostgresSink::check(const SourceState& source, TimePoint deadline) 
 
 void PostgresSink::idle() {
   if (!transaction_ || !transaction_->is_open()) return;
-  // After an error, or while the stream is lost, others are not to wait for our locks.
+  // After an error, or while the stream is lost, other sessions must not wait for our locks.
   if (careful_ || Clock::now() - touched_ > kLongestPause) {
     drop_transaction(Clock::now() + std::chrono::seconds(1));
   }
@@ -148,7 +148,7 @@ void PostgresSink::idle() {
 Delivery PostgresSink::deliver(std::span<const Event> events, TimePoint deadline,
                                Progress& progress) {
   if (events.empty()) return {};
-  if (!progress.may_go_on()) return halted();
+  if (!progress.may_continue()) return halted();
   if (auto ready = prepare(progress, deadline); !ready) {
     return failure(std::move(ready.error()));
   }
@@ -191,7 +191,7 @@ Delivery PostgresSink::run(Call& call) {
   const size_t begin = resume(call);
   if (!transaction_) return undelivered(ErrorKind::kRetry, "the connection broke", name_);
   size_t end = whole(call.events, call.progress);
-  // A transaction that is still coming is applied as far as it is there.
+  // Apply the available part of a transaction that is still incomplete.
   const bool stays_open = end == 0;
   if (stays_open) end = call.events.size();
   if (begin == end && stays_open) {
@@ -203,7 +203,7 @@ Delivery PostgresSink::run(Call& call) {
   return careful_ ? apply_carefully(call, part) : apply(call, part);
 }
 
-// The plan of a part; the part becomes shorter if an event cannot be applied.
+// Plans a part. Shortens the part if an event cannot be applied.
 Plan PostgresSink::planned(const Call& call, Part& part) {
   Planner planner(
       [&](const Event& event) { return tables_.find(session_->connection, event, call.deadline); },
@@ -219,7 +219,7 @@ Plan PostgresSink::planned(const Call& call, Part& part) {
 
 Delivery PostgresSink::apply(Call& call, Part part) {
   const Plan plan = planned(call, part);
-  // Nothing of the transaction can be committed before an operator has changed something.
+  // No part of the transaction can be committed before an operator changes something.
   if (part.stop && part.end == part.begin && !part.stays_open) {
     drop_transaction(call.deadline);
     return failure(std::move(part.stop->error), call.skipped + part.stop->event);
@@ -238,7 +238,7 @@ Delivery PostgresSink::apply(Call& call, Part part) {
   return failed(call, part, std::move(applied.error()));
 }
 
-// Each transaction of the source on its own, so that what is before a bad event is committed.
+// Commits each source transaction alone, so that those before a bad event are committed.
 Delivery PostgresSink::apply_carefully(Call& call, Part part) {
   while (true) {
     Part one = part;
@@ -260,7 +260,7 @@ Delivery PostgresSink::apply_carefully(Call& call, Part part) {
     Delivery done = conclude(call, one, plan);
     if (!done || one.stays_open || one.end == part.end) return done;
     part.begin = one.end;
-    if (!call.progress.may_go_on()) return halted();
+    if (!call.progress.may_continue()) return halted();
   }
 }
 
@@ -288,7 +288,7 @@ Delivery PostgresSink::failed(const Call& call, const Part& part, Trouble troubl
   DeliveryError error{std::move(trouble.error), 0, std::nullopt};
   switch (trouble.what) {
     case Trouble::What::kEvent:
-      // What is before the event stays in the transaction, which goes on without the event.
+      // The events before the bad one stay in the transaction, which continues without the bad one.
       remember(call, trouble.event);
       error.event = call.skipped + trouble.event;
       return tl::unexpected(std::move(error));

@@ -1,9 +1,9 @@
-// Rows of the source to rows of another Postgres.
+// Writes rows of the source to another Postgres.
 //
-// Each transaction of the target has whole transactions of the source, and writes the position of
-// its last event (positions.h). So whatever ends the program, the connection or the target, each
-// event is applied once. A transaction of the source that is still coming is applied as it comes,
-// and committed at its end: deliver() then returns with a pause, and the transaction stays open.
+// A transaction of the target has whole transactions of the source, and writes the position of its
+// last event (positions.h). So each event is applied once, whatever ends the program, the
+// connection or the target. An incomplete transaction of the source is applied as it arrives, and
+// committed at its end. Until then deliver() returns with a pause, and the transaction stays open.
 #pragma once
 
 #include <memory>
@@ -38,7 +38,7 @@ class PostgresSink final : public Sink {
                                  Progress& progress) override;
   void idle() override;
   void listen(Listener listener) override { listener_ = std::move(listener); }
-  // A forwarder that another one has taken over from takes over again.
+  // Takes over again, after another forwarder took over.
   [[nodiscard]] Result<void> reopen() override {
     owned_.reset();
     fenced_.reset();
@@ -47,12 +47,12 @@ class PostgresSink final : public Sink {
 
  private:
   static constexpr size_t kBatchBytes = 8u << 20;
-  // An open transaction holds locks in the target, which others may wait for.
+  // An open transaction holds locks in the target, for which other sessions may wait.
   static constexpr Duration kLongestPause = std::chrono::seconds(5);
-  // Statements stay prepared on a connection.
+  // Limits the prepared statements of a connection.
   static constexpr size_t kTables = 4'000;
 
-  // A call of deliver(), without the events that are in the target already.
+  // A call of deliver(), without the events that the target already has.
   struct Call {
     std::span<const Event> events;
     size_t skipped;
@@ -64,7 +64,7 @@ class PostgresSink final : public Sink {
     size_t begin;
     size_t end;
     bool stays_open;
-    std::optional<Stop> stop{};  // why it ends there
+    std::optional<Stop> stop{};  // why the part ends there
   };
 
   PostgresSink(const PostgresConfig& config, PostgresTables::Routers routers, std::string name);
@@ -89,13 +89,13 @@ class PostgresSink final : public Sink {
   PostgresPositions positions_;
   PostgresTables tables_;
   std::optional<PostgresSession> session_;
-  std::optional<PostgresTransaction> transaction_;  // null: the session is not ready to deliver
+  std::optional<PostgresTransaction> transaction_;  // null: the session is not ready
   std::vector<std::pair<Lsn, uint64_t>> applied_;   // events in the open transaction
-  std::vector<size_t> dropped_;                     // likewise, those that change nothing
-  bool careful_ = false;                            // how the open transaction goes on
-  TimePoint touched_;                               // when the transaction was last at work
-  std::optional<uint64_t> owned_;                   // the position, in that term of the slot
-  std::optional<uint64_t> fenced_;                  // likewise: another one has taken over
+  std::vector<size_t> dropped_;                     // likewise, events that change nothing
+  bool careful_ = false;                            // apply in the careful way
+  TimePoint touched_;                               // when the transaction was last used
+  std::optional<uint64_t> owned_;                   // owned the position in this term of the slot
+  std::optional<uint64_t> fenced_;                  // another forwarder took over in this term
   std::vector<std::string> warnings_;
   Listener listener_;
 };

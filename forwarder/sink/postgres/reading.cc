@@ -13,7 +13,7 @@ bool is_one_of(std::string_view type, const std::array<std::string_view, N>& lis
 
 constexpr std::array<std::string_view, 6> kNumbers = {"smallint", "integer", "bigint",
                                                       "numeric",  "real",    "double precision"};
-// Each of them can become each other one.
+// Each type can be cast to each other one.
 constexpr std::array<std::string_view, 3> kDates = {"date", "timestamp without time zone",
                                                     "timestamp with time zone"};
 constexpr std::array<std::string_view, 2> kTimes = {"time without time zone",
@@ -65,7 +65,7 @@ Reading reading(std::string_view source, const ColumnType& target) {
     return target.is_modified ? as_base : as_it_is;
   }
   if (is_one_of(to, kTimes)) {
-    // A date, or an offset, would be left out.
+    // The cast would drop a date or an offset.
     const bool loses = is_one_of(of, kDates) || (is_one_of(of, kTimes) && of != to);
     if (loses) return {target.base.ends_with("[]") ? "text[]" : "text", true};
     return target.is_modified ? as_base : as_it_is;

@@ -1,5 +1,5 @@
-// As which type a value of a document is read, so that a narrower column of the target does not
-// round or cut the value unseen.
+// The type to read a document's value as, so that a narrower column of the target does not silently
+// round or cut it.
 //
 // Pure.
 #pragma once
@@ -10,16 +10,16 @@
 namespace walspout {
 
 struct Reading {
-  std::string type;      // as SQL has it
-  bool checked = false;  // the column's type has to give the same value back
-  bool cuts = false;     // of a text, and not of a number or a time
+  std::string type;      // as in SQL
+  bool checked = false;  // compare the value before and after the cast to the column
+  bool cuts = false;     // a bad cast cuts a text, else it rounds
 };
 
-// Of a column of the target.
+// The type of a column of the target.
 struct ColumnType {
   std::string text;          // as format_type() prints it, with modifiers
-  std::string base;          // the same of what a domain is made of, without modifiers
-  bool is_modified = false;  // there are modifiers, perhaps of the domain
+  std::string base;          // the domain's base type, or `text`, without modifiers
+  bool is_modified = false;  // has modifiers, perhaps those of the domain
 };
 
 // `source`: the type in the source, as format_type() prints it; empty: unknown.

@@ -18,21 +18,21 @@ struct Setting {
   int since = 0;  // the first server version that knows it
 };
 
-// Beside those of postgres/session.h.
+// Besides those of postgres/session.h.
 constexpr std::array kSettings = {
     Setting{"default_transaction_read_only", "off"},
-    // Locks of a forwarder that was frozen or cut off are given back.
+    // Releases the locks of a frozen or disconnected forwarder.
     Setting{"idle_in_transaction_session_timeout", "15s"},
     Setting{"lock_timeout", "30s"},
     Setting{"client_connection_check_interval", "1s", 140000},
-    // A policy that hides rows is an error.
+    // A policy that would hide rows raises an error.
     Setting{"row_security", "off"},
-    // As the plugin prints values.
+    // The formats in which the plugin prints values.
     Setting{"intervalstyle", "postgres"},
     Setting{"lc_monetary", "C"},
     Setting{"xmloption", "content"},
     Setting{"array_nulls", "on"},
-    // Rows are looked for by their keys, however small the table was when a statement was planned.
+    // Find rows by key, even if the table was small when a statement was planned.
     Setting{"plan_cache_mode", "force_generic_plan"},
     Setting{"enable_hashjoin", "off"},
     Setting{"enable_mergejoin", "off"},
@@ -67,13 +67,13 @@ Result<void> set_up(Connection& connection, TimePoint deadline) {
     statement += "pg_catalog.set_config('" + std::string(setting.name) + "', '" +
                  std::string(setting.value) + "', false), ";
   }
-  // What was committed is confirmed to the source, and does not come again.
+  // Committed events are confirmed to the source, and do not come again.
   statement +=
       "pg_catalog.set_config('synchronous_commit', CASE "
       "pg_catalog.current_setting('synchronous_commit') WHEN 'off' THEN 'on' ELSE "
       "pg_catalog.current_setting('synchronous_commit') END, false)";
   if (auto set = connection.query(statement, deadline); !set) {
-    return in("could not set up the session", postgres_error(set.error()));
+    return with_prefix("could not set up the session", postgres_error(set.error()));
   }
   return {};
 }
@@ -165,7 +165,7 @@ Result<void> set_postgres_origin(PostgresSession& session, const std::string& or
   }
   if (set) return {};
   const bool is_full = set.error().sqlstate == kNoPlace;
-  return in(
+  return with_prefix(
       "could not set replication origin \"" + origin + "\"" +
           (is_full ? ", which each source keeps for itself in the target's server: raise "
                      "max_replication_slots there, or drop origins that are not used any more "

@@ -26,17 +26,17 @@ std::string unescaped(std::string_view text) {
   return made;
 }
 
-// A column that the target has to have.
+// A column that the target must have.
 struct Wanted {
-  std::string source;  // name in documents; empty: not of the source
+  std::string source;  // name in documents; empty: not from the source
   std::string name;
   std::string type;  // for CREATE TABLE
   bool in_key = false;
   bool not_null = false;
-  std::string constant{};  // as SQL has it
-  std::string more{};      // of its definition
+  std::string constant{};  // as in SQL
+  std::string more{};      // the rest of its definition
 
-  // Rows that are there would be counted among those of this source.
+  // Existing rows would count as rows of this source.
   bool claims_rows() const { return source.empty() && !constant.empty() && not_null; }
   std::string definition() const {
     return shape_name(name) + " " + type + (not_null ? " NOT NULL" : "") + more;
@@ -87,7 +87,7 @@ void add_history(const HistoryConfig& history, std::vector<Wanted>& columns) {
   columns.push_back({"", history.deleted, "boolean", false, true, {}, " DEFAULT false"});
 }
 
-// Which columns the target is to have.
+// The columns that the target must have.
 Result<Layout> laid_out(const Table& source, const PostgresName& target, const RowsConfig& rows) {
   Layout layout{target, rows, {}, false};
   bool lacks_key = false;
@@ -138,7 +138,7 @@ Result<Layout> laid_out(const Table& source, const PostgresName& target, const R
 struct TargetColumn {
   ColumnType type;
   bool generated = false;
-  bool has_default = false;  // or is an identity
+  bool has_default = false;  // or is an identity column
 };
 
 struct Target {
@@ -160,7 +160,7 @@ using Index = std::vector<IndexColumn>;
 struct TargetIndex {
   Index columns;
   bool unique = false;
-  std::string drop;  // the statement that takes it away
+  std::string drop;  // the statement that drops the index
 };
 
 ServerResult<Target> look_at_table(Connection& connection, const PostgresName& target,
@@ -173,7 +173,7 @@ ServerResult<Target> look_at_table(Connection& connection, const PostgresName& t
       "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
       "LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT "
       "a.attisdropped "
-      // What a domain, perhaps of a domain, is made of.
+      // The base type of a domain, perhaps of a nested one.
       "LEFT JOIN LATERAL (WITH RECURSIVE d(type, modifier, depth) AS (SELECT a.atttypid, "
       "a.atttypmod, 0 UNION ALL SELECT t.typbasetype, CASE WHEN d.modifier >= 0 THEN d.modifier "
       "ELSE t.typtypmod END, d.depth + 1 FROM d JOIN pg_catalog.pg_type t ON t.oid = d.type AND "
@@ -201,7 +201,7 @@ ServerResult<Target> look_at_table(Connection& connection, const PostgresName& t
 ServerResult<std::vector<TargetIndex>> look_at_indexes(Connection& connection,
                                                        const PostgresName& target, bool is_history,
                                                        TimePoint deadline) {
-  // Of the types of this list, values that are equal have one text.
+  // In these types, equal values always have the same text.
   const std::string exact =
       "b.typname IN ('bool', 'char', 'int2', 'int4', 'int8', 'oid', 'uuid', 'text', 'varchar', "
       "'name', 'bytea', 'date', 'timestamp', 'timestamptz') AND b.typnamespace = "
@@ -265,7 +265,7 @@ std::string list(const std::vector<std::string>& names) {
 }
 
 // The columns of an index that find a row: those of the key, and perhaps constants. Empty: the
-// index does not do.
+// index does not fit.
 Index key_in(const Index& index, const Layout& layout) {
   Index key;
   size_t of_source = 0;
@@ -284,7 +284,7 @@ Index key_in(const Index& index, const Layout& layout) {
   return of_source == static_cast<size_t>(wanted) ? key : Index();
 }
 
-// With several, the one that has the most constants.
+// The fitting key with the most constants.
 Index best_key(const std::vector<TargetIndex>& indexes, const Layout& layout) {
   Index best;
   for (const TargetIndex& index : indexes) {
@@ -297,9 +297,9 @@ Index best_key(const std::vector<TargetIndex>& indexes, const Layout& layout) {
 Result<void> change(Connection& connection, const std::string& statement, TimePoint deadline) {
   if (auto done = connection.query(statement, deadline); !done) {
     Error error = postgres_error(done.error());
-    // Another sink made the same at the same time.
+    // Here another sink made the same at the same time.
     if (error.scope() == Scope::kEvent) error = done.error().error;
-    return in("`" + statement + "`", error);
+    return with_prefix("`" + statement + "`", error);
   }
   return {};
 }
@@ -329,7 +329,7 @@ std::string add_columns_statement(const std::vector<const Wanted*>& missing, con
     } else if (!column->constant.empty()) {
       made += column->definition() + " DEFAULT " + column->constant;
     } else if (column->name == layout.rows.history.start) {
-      // A row that is there becomes a version, and nothing says when that began.
+      // An existing row becomes a version with an unknown begin.
       made += column->definition() + " DEFAULT '-infinity'";
     } else {
       made += column->definition();
@@ -375,7 +375,7 @@ Failure lacks_something(const Layout& layout, bool exists, bool can, const std::
   return misconfigured(std::move(what), where);
 }
 
-// Makes what is missing, or says how to.
+// Makes missing tables and columns, or says how to.
 Result<Target> fitting_target(Connection& connection, const Layout& layout, ShapeChanges changes,
                               TimePoint deadline) {
   Result<void> changed;
@@ -395,13 +395,13 @@ Result<Target> fitting_target(Connection& connection, const Layout& layout, Shap
     if (!may || has_tried) {
       return lacks_something(layout, found->exists, *can, statement, connection.endpoint());
     }
-    // After an error, too, the table may fit: another sink may have made the same.
+    // Even after an error the table may fit, if another sink made the same.
     changed = change(connection, statement, deadline);
     has_tried = true;
   }
 }
 
-// The columns of a history are written and compared as the statements expect.
+// Checks that a history's columns have the types and defaults that the statements expect.
 Result<void> check_history(const Layout& layout, const Target& target, const std::string& where) {
   const HistoryConfig& history = layout.rows.history;
   const std::string time = "timestamp with time zone";
@@ -423,7 +423,7 @@ Result<void> check_history(const Layout& layout, const Target& target, const std
                        where);
 }
 
-// A constant as a value of its column, as SQL has it. Error: the column cannot hold it.
+// A constant as an SQL value of its column. Error: the column cannot hold the constant.
 Result<std::string> typed(Connection& connection, const Wanted& column, const ColumnType& type,
                           TimePoint deadline) {
   std::string made = "CAST(" + column.constant + " AS " + type.text + ")";
@@ -497,7 +497,7 @@ Result<PostgresName> PostgresName::parse(std::string_view text) {
 Result<Shape> load_shape(Connection& connection, const Table& source, const PostgresName& target,
                          const RowsConfig& rows, ShapeChanges changes, TimePoint deadline) {
   const auto layout = laid_out(source, target, rows);
-  if (!layout) return in(connection.endpoint(), layout.error());
+  if (!layout) return with_prefix(connection.endpoint(), layout.error());
   auto found = fitting_target(connection, *layout, changes, deadline);
   if (!found) return Failure(found.error());
   if (found->kind != 'r' && found->kind != 'p') {
@@ -520,7 +520,7 @@ Result<Shape> load_shape(Connection& connection, const Table& source, const Post
         std::all_of(key.begin(), key.end(), [](const auto& column) { return column.exact; });
   }
   for (const Wanted& column : layout->columns) {
-    if (column.source.empty() && column.constant.empty()) continue;  // of the history
+    if (column.source.empty() && column.constant.empty()) continue;  // a column of the history
     const TargetColumn& its = found->columns.at(column.name);
     const auto in_key = std::find_if(
         key.begin(), key.end(), [&](const IndexColumn& one) { return one.name == column.name; });

@@ -1,4 +1,4 @@
-// A table of the target as a table of the source fills it: which columns, which key.
+// How a table of the source fills a table of the target: columns and key.
 #pragma once
 
 #include <cstdint>
@@ -24,18 +24,18 @@ struct PostgresName {
   std::string text() const { return schema + "." + table; }
   auto operator<=>(const PostgresName&) const = default;
 
-  // Of what a template has made: a dot divides, and %2E and %25 stand for characters of a name.
+  // Parses a template's result: a dot separates, and %2E and %25 stand for characters of a name.
   [[nodiscard]] static Result<PostgresName> parse(std::string_view text);
 };
 
 struct ShapeColumn {
   std::string source;  // name in documents; empty: the column has a constant
   std::string name;    // in the target
-  std::string type;    // the target's, as SQL has it
-  Reading reading{};   // of the value in a document
+  std::string type;    // the target's, as in SQL
+  Reading reading{};   // how to read the value in a document
   bool in_key = false;
-  std::string equal{};     // operator that compares keys, as SQL has it
-  std::string constant{};  // as SQL has it
+  std::string equal{};     // operator that compares keys, as in SQL
+  std::string constant{};  // as in SQL
 
   bool is_constant() const { return source.empty(); }
 };
@@ -45,19 +45,19 @@ struct Shape {
   std::string quoted;                // the target's name
   std::vector<ShapeColumn> columns;  // those that the source fills
   bool keyed = false;
-  bool exact_keys = false;  // keys that are equal for the target have the same bytes in documents
+  bool exact_keys = false;  // keys that the target calls equal have equal text
   bool has_triggers = false;
-  std::optional<HistoryConfig> history{};  // a row of the source has a row for each version
+  std::optional<HistoryConfig> history{};  // set: a row for each version of a source's row
   std::string deleted_at{};                // a column of this name gets the time of a delete
 };
 
-// What may be done to the target so that it fits.
+// What the sink may change in the target so that it fits.
 struct ShapeChanges {
   bool create_table = false;
   bool add_columns = false;
 };
 
-// Looks into the target's catalogs. Error: the table does not fit; says which statement changes
+// Reads the target's catalogs. Error: the table does not fit; names the statement that changes
 // that.
 [[nodiscard]] Result<Shape> load_shape(Connection& connection, const Table& source,
                                        const PostgresName& target, const RowsConfig& rows,

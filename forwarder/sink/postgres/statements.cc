@@ -11,12 +11,12 @@ std::string name(std::string_view text) {
   return Connection::quote_name(text);
 }
 
-// Elements of such an array may be arrays themselves, which the server would take for dimensions.
+// Elements of such arrays may be JSON arrays, which the server would take for dimensions.
 bool is_array_of_json(const ShapeColumn& column) {
   return column.type == "json[]" || column.type == "jsonb[]";
 }
 
-// As json_to_recordset() is to read it.
+// The type that json_to_recordset() reads.
 std::string read_type(const ShapeColumn& column) {
   return is_array_of_json(column) ? "pg_catalog.json" : column.reading.type;
 }
@@ -25,8 +25,9 @@ std::string cast(const std::string& value, const std::string& type) {
   return "CAST(" + value + " AS " + type + ")";
 }
 
-// Raises an error of a row: there is no such setting. The server asks for the setting when it is
-// needed, as the name depends on the value, of which nothing is said.
+// An expression that raises an error for a row, because there is no such setting. The name depends
+// on the value, so that the server evaluates the expression only for bad rows. The value itself is
+// not in the name.
 std::string refusal(const ShapeColumn& column, const std::string& read) {
   const std::string what = kRefusal + "value too " + (column.reading.cuts ? "long" : "precise") +
                            " for column " + name(column.name) + " of type " + column.type +
@@ -36,7 +37,7 @@ std::string refusal(const ShapeColumn& column, const std::string& read) {
               column.type);
 }
 
-// What was read under that name, as the target's column takes it.
+// The value read as `read`, converted for the target's column.
 std::string value_of(const ShapeColumn& column, const std::string& read) {
   if (column.is_constant()) return column.constant;
   if (column.reading.checked) {
@@ -59,7 +60,7 @@ std::string value(const ShapeColumn& column) {
 
 using Make = std::function<std::string(const ShapeColumn& column)>;
 
-// What is made of the columns that are `wanted`, one behind the other.
+// Joins what `make` makes of the columns that `wanted` selects.
 std::string joined(const Shape& shape, const char* between,
                    const std::function<bool(const ShapeColumn&)>& wanted, const Make& make) {
   std::string all;
@@ -83,7 +84,7 @@ std::string names(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
   return joined(shape, ", ", wanted, [](const ShapeColumn& column) { return name(column.name); });
 }
 
-// The columns of documents, as json_to_recordset() wants to know them.
+// The column definitions for json_to_recordset().
 std::string defined(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
   return joined(
       shape, ", ",
@@ -91,14 +92,14 @@ std::string defined(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
       [](const ShapeColumn& column) { return name(column.source) + " " + read_type(column); });
 }
 
-// How a column's value is called in one of the places that a statement compares.
+// Names a column's value in one of the row sources that a statement compares.
 using Called = std::function<std::string(const ShapeColumn& column)>;
 
 Called in_target(const std::string& alias) {
   return [alias](const ShapeColumn& column) { return alias + "." + name(column.name); };
 }
 
-// Of what json_to_recordset() has read.
+// The names in the rows of json_to_recordset().
 Called in_document(const std::string& alias) {
   return [alias](const ShapeColumn& column) {
     return column.is_constant() ? column.constant : alias + "." + name(column.source);
@@ -116,8 +117,8 @@ std::string same_key(const Shape& shape) {
   return same_key(shape, in_target("t"), in_document("s"));
 }
 
-// Of all rows with a key the statements set what is no key, unless keys that are equal may be
-// written in several ways, such as 1.0 and 1.00. A table may have nothing else than its key.
+// The columns to set: those outside the key. Equal keys may have several texts, such as 1.0 and
+// 1.00; then also the key. A table may have only its key.
 bool (*settable(const Shape& shape))(const ShapeColumn&) {
   if (!shape.exact_keys) return any;
   return names(shape, is_no_key).empty() ? is_key : is_no_key;
@@ -135,7 +136,7 @@ std::string sets_excluded(const Shape& shape) {
   });
 }
 
-// The new value of a column, or the one that the target has where the document lacks it.
+// The new value of a column, or the target's value if the document lacks the column.
 std::string patch(const ShapeColumn& column, const std::string& fresh) {
   if (column.is_constant()) return column.constant;
   const std::string is_named =
@@ -174,7 +175,7 @@ std::string old_key(const Shape& shape) {
   return "pg_catalog.json_to_recordset($2) AS o(" + defined(shape, is_key) + ")";
 }
 
-// Rows of this source: those that have its constants. Empty: all.
+// The condition for rows of this source, by its constants. Empty: all rows.
 std::string own_rows(const Shape& shape) {
   return joined(
       shape, " AND ",
@@ -202,8 +203,8 @@ std::string deleted_keys(const Shape& shape) {
 
 // History --------------------------------------------------------------------------------------
 //
-// A version that has no end is the row. All parts of a statement see the target as it was before
-// the statement, and no row has two parts.
+// The version with an open end is the row. All parts of a statement see the target before the
+// statement, and no two parts change the same row.
 
 class History {
  public:
@@ -224,7 +225,7 @@ class History {
   std::string is_open(const std::string& alias) const {
     return column(alias, history_.end) + " = " + open_;
   }
-  // The version began in this transaction: its last state counts.
+  // The version began in this transaction, of which only the last state counts.
   std::string is_fresh(const std::string& alias, const std::string& at) const {
     return column(alias, history_.start) + " = " + at;
   }
@@ -245,7 +246,7 @@ class History {
     return "EXISTS (SELECT FROM " + shape_.quoted + " AS t WHERE " + key + " AND " + is_open("t") +
            ")";
   }
-  // c0, c1, …: columns of documents have names of the user's.
+  // Names columns c0, c1, …, because the user's names could clash.
   std::string numbered(const std::string& alias) const;
   std::string rows() const;
   std::string patched() const;
@@ -295,7 +296,7 @@ std::string History::inserted(const std::string& select) const {
          select;
 }
 
-// A row is as the document says. The version that was the row ends, unless nothing changes.
+// Makes the row equal to the document. The current version ends, unless nothing changes.
 std::string History::version(bool may_insert) const {
   const Called in_d = in_rows();
   const std::string key = same_key(shape_, in_target("t"), in_d);
@@ -321,7 +322,7 @@ std::string History::version(bool may_insert) const {
       " RETURNING " + column("t", history_.end) + " AS started, " + patched() + ")";
   std::string select = "SELECT " + numbered("c") + ", c.started" + tail + "closed AS c";
   if (may_insert) {
-    // A row that is deleted and inserted in one transaction was never away.
+    // A row that is deleted and inserted in one transaction counts as never deleted.
     statement += ", back AS (" +
                  update(name(history_.deleted) + " = false", "d",
                         key + " AND " + column("t", history_.end) + " = d.at AND " +
@@ -351,7 +352,7 @@ std::string History::close() const {
          " RETURNING 1) SELECT 1 FROM gone UNION ALL SELECT 1 FROM closed";
 }
 
-// The row with the old key is a row with another key now.
+// Gives the row with the old key its new key.
 std::string History::move(bool may_insert) const {
   const Called in_d = in_rows();
   const Called in_o = in_document("o");

@@ -1,6 +1,6 @@
-// The statements that change rows of a target. Documents go in as they are, many in one parameter,
-// and the server takes them apart: json_to_recordset is faster than the functions for jsonb, and
-// than those that give a row at a time.
+// The statements that change rows of a target. Documents go in unchanged, many in one parameter,
+// and the server parses them. json_to_recordset is faster than the functions for jsonb, and than
+// those for single rows.
 //
 // Pure.
 #pragma once
@@ -17,18 +17,18 @@ enum class Change {
   kInsert,    // rows that the target most likely lacks
   kUpsert,    // rows that the target may have
   kUpdate,    // rows that the target should have
-  kPatch,     // likewise, and the rows lack columns
+  kPatch,     // likewise, if rows lack columns
   kDelete,    // by key
-  kMark,      // likewise, and the row stays, with the time
-  kMakeRoom,  // before kMove: no other row has the new key
-  kMove,      // another key, behind kMakeRoom
+  kMark,      // by key: the row stays, and gets the time
+  kMakeRoom,  // before kMove: deletes another row with the new key
+  kMove,      // a change of the key, after kMakeRoom
   // Of tables with a history:
   kVersion,          // rows that the target may have
-  kNewVersion,       // rows that the target should have; those that it lacks begin here
-  kNextVersion,      // likewise, and those that it lacks do not; the rows may lack columns
+  kNewVersion,       // rows that the target should have; missing ones begin here
+  kNextVersion,      // likewise, without missing ones; rows may lack columns
   kClose,            // deletes, by key
-  kMoveVersion,      // another key; a row that the target lacks begins here
-  kMoveNextVersion,  // likewise, and does not
+  kMoveVersion,      // a change of the key; a missing row begins here
+  kMoveNextVersion,  // likewise, but a missing row does not begin
   kTruncate,         // several tables; see truncate_statements()
 };
 
@@ -36,28 +36,28 @@ inline bool is_of_history(Change change) {
   return change >= Change::kVersion && change <= Change::kMoveNextVersion;
 }
 
-// Parameter 2 is there.
+// Whether the statement has parameter 2.
 inline bool takes_old_key(Change change) {
   return change == Change::kMakeRoom || change == Change::kMove || change == Change::kMoveVersion ||
          change == Change::kMoveNextVersion;
 }
 
-// A setting with such a name is unknown to each server. The error is one that a statement here has
-// raised, for the sake of a row; the name goes on with what is wrong.
+// No server has a setting whose name begins so. A statement uses such a name to raise an error for
+// a row; the rest of the name says what is wrong.
 inline constexpr std::string_view kRefusalMark = "walspout: ";
 inline constexpr std::string_view kRefusalState = "42704";
 
-// Parameter 1 is a JSON array. For kInsert, kUpsert and kUpdate, of rows; for kDelete, of keys; for
-// kMark and kClose, of objects {"at":time,"key":…}. For all others, of objects
-// {"at":time,"after":…,"unchanged":[…],"elided":{…}}, of which kPatch and kMove need no time.
-// Parameter 2 of those that change a key is an array with the old key.
+// Parameter 1 is a JSON array. For kInsert, kUpsert and kUpdate it has rows; for kDelete keys; for
+// kMark and kClose objects {"at":time,"key":…}. For all others it has objects
+// {"at":time,"after":…,"unchanged":[…],"elided":{…}}; kPatch and kMove need no time. Parameter 2,
+// for a change of the key, is an array with the old key.
 [[nodiscard]] std::string change_statement(Change change, const Shape& shape);
 
-// Which rows stand for rows of the source: those with its constants, and versions that have no end.
-// A condition on the alias t; empty: all rows.
+// A condition on the alias t for rows that stand for rows of the source: rows with its constants,
+// and current versions. Empty: all rows.
 [[nodiscard]] std::string current_rows(const Shape& shape);
 
-// For tables that are truncated together at that time; the order does not matter.
+// Statements for tables that were truncated together at `time`, in any order.
 [[nodiscard]] std::vector<std::string> truncate_statements(const std::vector<const Shape*>& shapes,
                                                            const std::string& time);
 

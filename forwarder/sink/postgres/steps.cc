@@ -10,7 +10,7 @@
 namespace walspout {
 namespace {
 
-// Whether a key may be only once in a statement of the kind.
+// Whether a statement of this kind may have each key only once.
 bool once_a_key(Change change) {
   return change == Change::kUpsert || change == Change::kUpdate || change == Change::kPatch ||
          change == Change::kMark || is_of_history(change);
@@ -33,11 +33,11 @@ void append_deleted(const Event& event, std::string& out) {
   out += '}';
 }
 
-// `out` has the brace, and may have members.
+// `out` must have the opening brace, and may have members.
 void append_patch(const Event& event, std::string& out) {
   constexpr std::string_view kOrigin = ",\"origin\":";
   std::string_view rest = behind_row(event);
-  // Nothing behind these members is needed, but it does no harm.
+  // Members behind these are not needed, but harmless.
   if (rest.starts_with(kOrigin)) rest = "}";
   out += "\"after\":";
   out += event.after();
@@ -50,7 +50,7 @@ std::string name_of(const Event& event) {
 
 Failure too_old(const Event& event) {
   return reject(
-      "the event is of the past, and the target may have a newer row: backfill the table, or, if "
+      "the event is old, and the target may have a newer row: backfill the table, or, if "
       "nothing has changed since, replay with --overwrite",
       name_of(event));
 }
@@ -80,7 +80,7 @@ Plan Planner::plan(std::span<const Event> events, size_t begin, size_t end) {
 
 Result<void> Planner::add(std::span<const Event> events, size_t i, Plan& plan) {
   const Event& event = events[i];
-  if (event.op == 'm' || event.is_told()) {
+  if (event.op == 'm' || event.is_no_change()) {
     plan.dropped.push_back(i);
     return {};
   }
@@ -141,8 +141,7 @@ Result<void> Planner::add(std::span<const Event> events, size_t i, Plan& plan) {
   return {};
 }
 
-// The target has no rows that a version could be made of where it lacks the row, unless the
-// document has all columns.
+// If the target lacks the row, only a document with all columns can make a version.
 Result<void> Planner::add_version(std::span<const Event> events, size_t i, PostgresTable* table,
                                   Plan& plan) {
   const Event& event = events[i];
@@ -169,7 +168,7 @@ bool Planner::joins(const Step& step, Change change, const PostgresTable* table,
   if (step.change != change || step.table != table || step.must_exist != must_exist) return false;
   if (takes_old_key(change)) return false;
   if (step.rows.size() >= kRows || bytes_ + event.document.size() > kBytes) return false;
-  // Which row a statement takes of two with one key is not defined.
+  // With two rows of one key, it is undefined which one the statement takes.
   return !once_a_key(change) || table->shape.exact_keys;
 }
 
@@ -201,8 +200,8 @@ void Planner::add_row(std::span<const Event> events, size_t i, Change change, Po
   bytes_ = event.document.size();
 }
 
-// A TRUNCATE of several tables has an event for each, and foreign keys between them ask for one
-// statement.
+// A TRUNCATE of several tables has an event for each table. Foreign keys between the tables require
+// one statement.
 void Planner::add_truncate(std::span<const Event> events, size_t i, PostgresTable* table,
                            Plan& plan) {
   if (!plan.steps.empty() && plan.steps.back().change == Change::kTruncate &&

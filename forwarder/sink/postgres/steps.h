@@ -1,8 +1,8 @@
-// Divides a stretch of events into steps, each of which is one statement.
+// Divides events into steps, each of which is one statement.
 //
-// Neighbouring events of one table and kind share a step, so the order of events is kept between
-// steps. A key is in a step once, for a statement sees each row of the target once. Where two
-// updates of a key differ from the last one alone in nothing, the last one takes the place of both.
+// Consecutive events of one table and kind share a step, which keeps the order of events. A step
+// has each key once, because a statement sees each row of the target once. If the last update of a
+// key has the same effect as all of them, it replaces the others.
 #pragma once
 
 #include <cstddef>
@@ -19,12 +19,12 @@
 
 namespace walspout {
 
-// A table of the target, and what the sink has learned of it on this connection.
+// A table of the target, and what the sink knows about it on this connection.
 struct PostgresTable {
   Shape shape;
   const RowsConfig* rows = nullptr;
   size_t number = 0;      // names its statements
-  bool has_rows = false;  // it had a row that came as a new one
+  bool has_rows = false;  // an insert found its row already there
   unsigned prepared = 0;  // a bit for each Change
   bool said_missing = false;
 };
@@ -33,12 +33,12 @@ struct Step {
   Change change = Change::kInsert;
   PostgresTable* table = nullptr;
   std::vector<PostgresTable*> tables = {};  // kTruncate: all of them
-  size_t end = 0;                           // events before this one are done with the step
-  std::vector<size_t> rows = {};            // events that the statement has
-  bool must_exist = false;  // a row that the target lacks cannot be made of the event
+  size_t end = 0;                           // after the step, events before this one are done
+  std::vector<size_t> rows = {};            // events in the statement
+  bool must_exist = false;                  // the event cannot make a row that the target lacks
 };
 
-// Why a stretch ends before an event.
+// Why a plan ends before an event.
 struct Stop {
   size_t event = 0;
   Error error;
@@ -46,22 +46,22 @@ struct Stop {
 
 struct Plan {
   std::vector<Step> steps;
-  std::vector<size_t> dropped;  // events that change nothing, by the configuration
+  std::vector<size_t> dropped;  // events that the configuration ignores
   size_t end = 0;               // the events before this one are planned
-  std::optional<Stop> stop;     // none: all are
+  std::optional<Stop> stop;     // none: all events are planned
 };
 
 class Planner {
  public:
-  // Null: the event goes nowhere, by the configuration.
+  // Null: the configuration drops the event.
   using TableOf = std::function<Result<PostgresTable*>(const Event& event)>;
 
-  // `careful`: keys are never folded, and rows may be in the target already. `of_the_past`: rows of
-  // the target may be newer than the events, so no event is applied that could change such a row.
+  // `careful`: keys are never folded, and the target may already have rows. `of_the_past`: the
+  // target may have newer rows, so events that could change these are rejected.
   Planner(TableOf table_of, bool careful, bool of_the_past)
       : table_of_(std::move(table_of)), careful_(careful), of_the_past_(of_the_past) {}
 
-  // Of the events [begin, end).
+  // Plans the events [begin, end).
   [[nodiscard]] Plan plan(std::span<const Event> events, size_t begin, size_t end);
 
   // The statement's parameters.
@@ -69,8 +69,8 @@ class Planner {
                          std::string& second);
 
  private:
-  static constexpr size_t kRows = 2'000;        // of a step
-  static constexpr size_t kBytes = 512u << 10;  // likewise; more of them miss the processor's cache
+  static constexpr size_t kRows = 2'000;        // per step
+  static constexpr size_t kBytes = 512u << 10;  // likewise; more would miss the processor's cache
 
   [[nodiscard]] Result<void> add(std::span<const Event> events, size_t i, Plan& plan);
   void add_row(std::span<const Event> events, size_t i, Change change, PostgresTable* table,
@@ -86,7 +86,7 @@ class Planner {
   const TableOf table_of_;
   const bool careful_;
   const bool of_the_past_;
-  std::unordered_map<uint64_t, size_t> keys_;  // of the last step: hash, and place in its rows
+  std::unordered_map<uint64_t, size_t> keys_;  // of the last step: key hash, index in its rows
   size_t bytes_ = 0;                           // likewise
 };
 

@@ -21,7 +21,7 @@ Result<Router> usable(const Route& route) {
 
 Result<PostgresTables::Routers> PostgresTables::routers(const PostgresConfig& config) {
   auto all = usable(config.target);
-  if (!all) return in("target", all.error());
+  if (!all) return with_prefix("target", all.error());
   Routers made{std::move(*all), {}};
   for (const TablesConfig& item : config.tables) {
     std::optional<Router>& its = made.some.emplace_back();
@@ -30,7 +30,7 @@ Result<PostgresTables::Routers> PostgresTables::routers(const PostgresConfig& co
     route.tables.clear();
     route.fallback = item.target;
     auto router = usable(route);
-    if (!router) return in("tables: the target of \"" + item.table + "\"", router.error());
+    if (!router) return with_prefix("tables: the target of \"" + item.table + "\"", router.error());
     its = std::move(*router);
   }
   return made;
@@ -61,7 +61,7 @@ Result<PostgresTable*> PostgresTables::find(Connection& connection, const Event&
     return known->second;
   }
   auto found = look_up(connection, event, deadline);
-  // Rows of a table without columns that are known may have different ones.
+  // If a table's columns are unknown, its rows may have different columns.
   if (!found || event.table->columns.empty()) return found;
   latest_ = {event.table, event.op, *found};
   known_[{event.table, event.op}] = *found;
@@ -78,7 +78,7 @@ Result<std::optional<PostgresPlace>> PostgresTables::place(const Event& event) {
     rows = one->rows;
     if (one->router) router = &*one->router;
   }
-  if (rows->passes_over(event.op)) return std::nullopt;
+  if (rows->ignores(event.op)) return std::nullopt;
   auto routed = router->route(event, name_);
   if (!routed) return Failure(routed.error());
   if (!*routed) return std::nullopt;
@@ -116,7 +116,7 @@ Result<PostgresTable*> PostgresTables::look_up(Connection& connection, const Eve
   return &entries.back()->table;
 }
 
-// Of a dead letter only the document is known: the server says which columns it has.
+// A dead letter is only a document, so the server finds the columns in it.
 Result<Table> PostgresTables::described(Connection& connection, const Event& event,
                                         TimePoint deadline) const {
   Table made{event.table->schema, event.table->name, {}};

@@ -1,5 +1,4 @@
-// The tables of the target that events go to: found by the event's table, looked at once on a
-// connection.
+// The target's tables for events, by the event's table. Each is inspected once per connection.
 #pragma once
 
 #include <map>
@@ -27,39 +26,39 @@ class PostgresTables {
   // Settings of the tables that a pattern matches.
   struct Some {
     TablePattern pattern;
-    std::optional<Router> router;  // none: the one for all tables
+    std::optional<Router> router;  // none: the router for all tables
     const RowsConfig* rows;
   };
 
-  // `some`: the first one that matches decides. What is given here outlives this.
+  // `some`: the first match decides. `config` must outlive this.
   PostgresTables(const PostgresConfig& config, Router router, std::vector<Some> some)
       : config_(config), router_(std::move(router)), some_(std::move(some)) {}
 
   // The templates of a configuration.
   struct Routers {
     Router all;
-    std::vector<std::optional<Router>> some;  // of each item of `tables`; none: the one for all
+    std::vector<std::optional<Router>> some;  // for each item of `tables`; none: `all`
   };
-  // Error: a template cannot be used.
+  // Error: a bad template.
   [[nodiscard]] static Result<Routers> routers(const PostgresConfig& config);
   static std::vector<Some> some(const PostgresConfig& config,
                                 std::vector<std::optional<Router>> routers);
 
-  // A call of deliver() begins: tables of events of the last call may be gone.
+  // A call of deliver() begins: Table pointers of the last call may be invalid.
   void begin() {
     latest_ = {};
     known_.clear();
   }
 
-  // Null: the event goes nowhere, or changes nothing, by the configuration. Error: of the event, or
-  // the target's table does not fit.
+  // Null: by the configuration, the event goes nowhere or changes nothing. Error: the event is at
+  // fault, or the target's table does not fit.
   [[nodiscard]] Result<PostgresTable*> find(Connection& connection, const Event& event,
                                             TimePoint deadline);
 
-  // Looks into no catalog. Nothing: as for find(). Error: of the event.
+  // Reads no catalog. Nothing: as null of find(). Error: the event is at fault.
   [[nodiscard]] Result<std::optional<PostgresPlace>> place(const Event& event);
 
-  // The connection is gone.
+  // The connection ended.
   void forget();
   size_t size() const { return count_; }
 
@@ -87,8 +86,8 @@ class PostgresTables {
   std::map<PostgresName, std::vector<std::unique_ptr<Entry>>> tables_;
   size_t count_ = 0;
   Known latest_;
-  std::map<std::pair<const Table*, char>, PostgresTable*> known_;  // in this call
-  std::string name_;                                               // kept for its memory
+  std::map<std::pair<const Table*, char>, PostgresTable*> known_;  // in the current call
+  std::string name_;                                               // reused, to save allocations
 };
 
 }  // namespace walspout

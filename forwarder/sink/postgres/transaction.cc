@@ -63,7 +63,7 @@ Trouble PostgresTransaction::judged(const ServerError& error, const Sent& sent,
         trouble.what = Trouble::What::kFenced;
         trouble.error = positions_.taken_over(where_);
       } else {
-        // A constraint that is deferred fails at the end: any event may be at fault.
+        // A deferred constraint fails at commit, so any event may be at fault.
         trouble.what = Trouble::What::kSomeEvent;
       }
       break;
@@ -99,7 +99,7 @@ Result<void> PostgresTransaction::queue_change(Change change, const Step& step, 
   }
   Connection::Parameters parameters{first_.c_str()};
   if (takes_old_key(change)) parameters.push_back(second_.c_str());
-  // What comes last counts.
+  // Only the last statement of the step counts.
   sent_.push_back({change == Change::kMakeRoom ? Sent::What::kOther : Sent::What::kStep, number});
   if (auto sent = connection_.execute(name, parameters); !sent) return sent;
   return connection_.flush(deadline);
@@ -120,7 +120,7 @@ Result<void> PostgresTransaction::queue_step(std::span<const Event> events, cons
   return queue_change(step.change, step, number, deadline);
 }
 
-// Without that, the server would give all commits of the session the time of the first one.
+// Otherwise the server would give all commits of the session the time of the first one.
 Result<void> PostgresTransaction::queue_stamp(const PostgresPosition& position) {
   constexpr const char* kName = "walspout_stamp";
   if (!has_stamp_) {
@@ -155,7 +155,7 @@ Result<void> PostgresTransaction::queue_commit(const PostgresPosition& position)
   return queue({Sent::What::kOther}, "COMMIT");
 }
 
-// Up to the sync, which is sent here. The first error counts.
+// Sends a sync, and takes all outcomes before it. The first error counts.
 Applied PostgresTransaction::take_outcomes(const std::vector<Step>& steps, TimePoint deadline) {
   sent_.push_back({Sent::What::kSync});
   if (auto sent = connection_.sync(); !sent) return tl::unexpected(lost(sent.error()));
@@ -243,7 +243,7 @@ void PostgresTransaction::note_missing(const Step& step, uint64_t affected) {
        ". This is said once for a table on a connection");
 }
 
-// Rows that an update has not found are inserted. Those that it has found are set once more.
+// Inserts rows that an update has not found. Rows that it found are set again.
 Applied PostgresTransaction::fill_up(std::span<const Event> events, const std::vector<Step>& steps,
                                      TimePoint deadline) {
   bool any = false;
@@ -258,7 +258,7 @@ Applied PostgresTransaction::fill_up(std::span<const Event> events, const std::v
         return tl::unexpected(std::move(trouble));
       }
       case Deficit::kUpsert: {
-        // What comes behind would be overwritten.
+        // This would overwrite the changes of later steps.
         if (i + 1 < steps.size()) {
           return tl::unexpected(Trouble{.what = Trouble::What::kSomeEvent, .error = {}});
         }
@@ -307,7 +307,7 @@ Applied PostgresTransaction::apply(std::span<const Event> events, const Plan& pl
   });
 }
 
-// Behind a savepoint; after an error of an event's, the transaction is as before.
+// Applies a step after a savepoint. If an event is at fault, the transaction is as before.
 Applied PostgresTransaction::try_step(std::span<const Event> events, const Step& step,
                                       TimePoint deadline) {
   const std::vector<Step> steps{step};

@@ -1,8 +1,8 @@
-// A transaction in the target: plans are applied to it, and it is committed with the position.
+// A transaction in the target: applies plans, and commits with the position.
 //
-// The fast way sends all statements of a plan without waiting. If one of them fails for the sake of
-// a row, nothing of the transaction remains, and the careful way shows which event is at fault: a
-// statement at a time behind a savepoint, with half of the rows, and half of those.
+// The fast way sends all statements of a plan without waiting. If one of them fails because of a
+// row, the transaction is rolled back. The careful way then finds the event at fault: one statement
+// at a time after a savepoint, with half of the rows, then half of those.
 #pragma once
 
 #include <cstdint>
@@ -22,25 +22,24 @@ namespace walspout {
 struct Trouble {
   enum class What {
     kSomeEvent,  // an event of the plan is at fault; the careful way shows which one
-    kEvent,      // this one is
-    kOther,      // whatever the error says
+    kEvent,      // `event` is at fault
+    kOther,      // `error` says what is at fault
     kFenced,     // another forwarder owns the position
   } what = What::kOther;
   Error error;
   size_t event = 0;
-  bool broken = false;   // the connection is of no more use
-  bool changed = false;  // the target's tables are not what they were
+  bool broken = false;   // the connection can no longer be used
+  bool changed = false;  // the target's tables have changed
 };
 
 using Applied = tl::expected<void, Trouble>;
 
 class PostgresTransaction {
  public:
-  // Is told of rows that the target lacks, a line for each table.
+  // Gets a line for each table with rows that the target lacks.
   using Say = std::function<void(const std::string& line)>;
 
-  // All are outlived by what they refer to.
-  // `stamps`: commits get the source's time, and its WAL position.
+  // The references must outlive this. `stamps`: commits get the source's time and WAL position.
   PostgresTransaction(Connection& connection, PostgresPositions& positions, bool stamps, Say say)
       : connection_(connection),
         positions_(positions),
@@ -52,17 +51,17 @@ class PostgresTransaction {
   // Rows that the target lacked, in this transaction or the last one.
   uint64_t missing() const { return missing_; }
 
-  // Begins, if there is no open transaction, and applies a plan; with a position, it also commits.
-  // After an error nothing of the transaction remains.
+  // Begins, if no transaction is open, and applies a plan; with a position, also commits. An error
+  // rolls back the transaction.
   [[nodiscard]] Applied apply(std::span<const Event> events, const Plan& plan,
                               const PostgresPosition* commit, TimePoint deadline);
 
-  // The same in the careful way. After Trouble::What::kEvent the events before that one are in the
-  // transaction, which stays open.
+  // Likewise, in the careful way. After Trouble::What::kEvent the transaction stays open, with the
+  // events before that one.
   [[nodiscard]] Applied apply_carefully(std::span<const Event> events, const Plan& plan,
                                         const PostgresPosition* commit, TimePoint deadline);
 
-  // Nothing of it remains. After an error the connection is of no more use.
+  // Rolls back. After an error the connection can no longer be used.
   [[nodiscard]] Result<void> roll_back(TimePoint deadline);
 
  private:
@@ -113,9 +112,9 @@ class PostgresTransaction {
   uint64_t missing_ = 0;
   bool has_position_ = false;       // the statement is prepared
   bool has_stamp_ = false;          // likewise
-  std::vector<Sent> sent_;          // outcomes to come
+  std::vector<Sent> sent_;          // statements without an outcome yet
   std::vector<uint64_t> affected_;  // by step
-  std::string first_, second_;      // parameters, kept for their memory
+  std::string first_, second_;      // parameters; reused, to save allocations
 };
 
 }  // namespace walspout

@@ -37,7 +37,8 @@ KeyTable<PostgresConfig> table() {
   KeyTable<PostgresConfig> table;
   table
       .key("dsn", &PostgresConfig::dsn,
-           "Whatever libpq understands; several hosts with `target_session_attrs=read-write`; TLS "
+           "Any connection string of libpq; several hosts with `target_session_attrs=read-write`; "
+           "TLS "
            "by `sslmode=verify-full sslrootcert=/etc/ssl/ca.pem`")
       .required();
   add_route(table, "target", &PostgresConfig::target,
@@ -54,7 +55,7 @@ KeyTable<PostgresConfig> table() {
            "Events in a transaction of the target at most")
       .between(1, 1'000'000)
       .key("connect_timeout", &PostgresConfig::connect_timeout, "Time limit of connecting")
-      // Behind all others: an item has the sink's settings where it has no other ones.
+      // After all others, because an item inherits the sink's settings.
       .list(
           "tables",
           [](PostgresConfig& config) -> TablesConfig& {
@@ -76,7 +77,7 @@ SinkType postgres_type() {
   type.copies = [](const std::any& options) {
     return postgres_copies(std::any_cast<const PostgresConfig&>(options));
   };
-  // Two sinks of a slot have positions of their own.
+  // Each sink of a slot has its own position.
   type.rule = [](SinkConfig& sink, const Section::Has&) -> std::optional<KeyProblem> {
     std::any_cast<PostgresConfig&>(sink.options).sink = sink.name;
     return std::nullopt;

@@ -1,4 +1,4 @@
-// RabbitMQ: what the sink needs.
+// The options of the sink for RabbitMQ.
 #pragma once
 
 #include <chrono>
@@ -20,7 +20,7 @@ struct RabbitmqConfig {
   Route routing_key{{}, "{schema}.{table}.{op}", Unmapped::kError, {}, {}};
   bool persistent = true;
   bool mandatory = true;
-  size_t unconfirmed = 1024;  // messages published before their confirms are awaited
+  size_t unconfirmed = 1024;  // messages without a confirm, at most
   std::chrono::seconds heartbeat{30};
   TlsConfig tls;
   Milliseconds connect_timeout{5'000};

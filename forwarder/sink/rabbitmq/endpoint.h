@@ -1,4 +1,4 @@
-// Where RabbitMQ is and who we are there.
+// The address of RabbitMQ, and our user there.
 #pragma once
 
 #include <string>
@@ -17,10 +17,10 @@ struct RabbitmqEndpoint {
   std::string vhost;
   bool tls = false;
 
-  // amqp[s]://[user:password@]host[:port][/vhost]. Error: kFatal; it does not repeat the url.
+  // amqp[s]://[user:password@]host[:port][/vhost]. Error: kFatal, without the url in its text.
   [[nodiscard]] static Result<RabbitmqEndpoint> parse(const std::string& url);
 
-  // For people: without user and password.
+  // For messages: without user and password.
   std::string name() const;
 
   SocketAddress address() const { return {host, port, name(), "broker"}; }

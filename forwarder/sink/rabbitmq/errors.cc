@@ -13,7 +13,7 @@ struct Outcome {
   std::string_view remedy;
 };
 
-// The first that fits counts.
+// The first match counts.
 constexpr std::array kOutcomes = {
     Outcome{403, "Login was refused", ErrorKind::kFatal,
             "correct user and password in url (\"guest\" may only log in from the broker's own "

@@ -1,4 +1,4 @@
-// What an exception of RabbitMQ means for us: its kind, and a sentence that names the remedy. Pure.
+// The meaning of an exception of RabbitMQ: its kind, and a sentence with the remedy. Pure.
 #pragma once
 
 #include <cstdint>
@@ -9,12 +9,11 @@
 
 namespace walspout {
 
-// The reason that came with connection.close or channel.close, while we were `doing` something.
+// The error for a connection.close or channel.close with this code and text. `doing`: our action.
 [[nodiscard]] Error rabbitmq_error(uint16_t code, std::string_view text, std::string_view doing,
                                    std::string_view where);
 
-// The size that RabbitMQ says a message had when it refused it for being too large; 0 if the text
-// says nothing of the kind.
+// The message's size, from RabbitMQ's text about a too large message; 0: another text.
 [[nodiscard]] size_t rabbitmq_refused_size(std::string_view text);
 
 }  // namespace walspout

@@ -46,7 +46,7 @@ RabbitmqNews closed(uint16_t code, const amqp_bytes_t& why) {
   return news;
 }
 
-// The smaller one, where 0 stands for no limit.
+// The smaller limit; 0 means no limit.
 template <typename Number>
 Number lesser(Number a, Number b) {
   return a == 0 || (b != 0 && b < a) ? b : a;
@@ -60,8 +60,8 @@ RabbitmqLink::RabbitmqLink(std::string name, std::unique_ptr<Socket> socket)
       pool_(new amqp_pool_t),
       input_(kInput),
       frame_(kFrameMax - 8),
-      heard_(Clock::now()),
-      said_(heard_) {
+      received_at_(Clock::now()),
+      sent_at_(received_at_) {
   init_amqp_pool(pool_.get(), 4096);
 }
 
@@ -133,8 +133,8 @@ Result<void> RabbitmqLink::login(const RabbitmqEndpoint& endpoint, std::chrono::
 }
 
 Result<void> RabbitmqLink::greet(const RabbitmqEndpoint& endpoint) {
-  // Without its capability a broker that blocks us would not say so, and one that refuses the
-  // login would just close the connection.
+  // Without these capabilities, a broker would not report that it blocks us, and would refuse a
+  // login without a reason.
   std::array abilities = {entry("connection.blocked", true), entry("basic.nack", true),
                           entry("publisher_confirms", true),
                           entry("authentication_failure_close", true)};
@@ -171,7 +171,7 @@ Result<void> RabbitmqLink::prepare(const RabbitmqConfig& config, TimePoint deadl
   const auto opened = call(kChannel, AMQP_CHANNEL_OPEN_METHOD, &open, AMQP_CHANNEL_OPEN_OK_METHOD,
                            deadline, "open a channel");
   if (!opened) return tl::unexpected(opened.error());
-  // The exchange without a name is always there, and must not be declared.
+  // The exchange without a name always exists, and must not be declared.
   if (!config.exchange.empty()) {
     const std::string type = config.declare.value_or("direct");
     const bool passive = !config.declare;
@@ -218,7 +218,7 @@ Result<void> RabbitmqLink::flush() {
   for (;;) {
     const auto sent = socket_->send(std::string_view(output_).substr(sent_));
     if (!sent) return tl::unexpected(sent.error());
-    if (*sent > 0) said_ = Clock::now();
+    if (*sent > 0) sent_at_ = Clock::now();
     sent_ += *sent;
     const bool full = sent_ < output_.size();
     if (full && *sent > 0) continue;
@@ -230,17 +230,17 @@ Result<void> RabbitmqLink::flush() {
   }
 }
 
-// False: there was nothing.
+// Receives bytes. False: there were none.
 Result<bool> RabbitmqLink::receive() {
   const auto got = socket_->receive(input_.data(), input_.size());
   if (!got) return tl::unexpected(got.error());
   if (*got == 0) return false;
-  heard_ = Clock::now();
+  received_at_ = Clock::now();
   reader_.feed({input_.data(), *got});
   return true;
 }
 
-// False: there was none.
+// Handles the next frame. False: there was none.
 Result<bool> RabbitmqLink::take_frame() {
   const auto frame = reader_.next();
   if (!frame) return tl::unexpected(frame.error());
@@ -303,7 +303,7 @@ void RabbitmqLink::take_method(amqp_channel_t channel, amqp_method_number_t id,
         say(closed(method.reply_code, method.reply_text));
         break;
       }
-      // The probe was refused, by a broker that reads what is published.
+      // The broker refused the probe, so it reads published messages.
       amqp_channel_close_ok_t ok{};
       if (!has_unsent()) {
         static_cast<void>(
@@ -338,7 +338,7 @@ void RabbitmqLink::take_confirm(amqp_channel_t channel, RabbitmqNews::Kind kind,
   say(std::move(news));
 }
 
-// Of a message that comes back.
+// Takes the content of a returned message.
 void RabbitmqLink::take_content(const RabbitmqFrame& frame) {
   constexpr size_t kFixed = 12;  // class, weight, size of the body
   if (!returned_ || frame.channel != kChannel) return;
@@ -365,21 +365,21 @@ void RabbitmqLink::take_content(const RabbitmqFrame& frame) {
 
 TimePoint RabbitmqLink::next_beat() const {
   if (heartbeat_ == Duration::zero()) return TimePoint::max();
-  const TimePoint given_up = heard_ + 2 * heartbeat_;
-  return has_unsent() ? given_up : std::min(given_up, said_ + heartbeat_ / 2);
+  const TimePoint given_up = received_at_ + 2 * heartbeat_;
+  return has_unsent() ? given_up : std::min(given_up, sent_at_ + heartbeat_ / 2);
 }
 
-// All that has come was received.
-Result<void> RabbitmqLink::beat() {
+// Sends and expects heartbeats. All available bytes must have been received.
+Result<void> RabbitmqLink::check_heartbeat() {
   if (heartbeat_ == Duration::zero()) return {};
   const TimePoint now = Clock::now();
-  if (now >= heard_ + 2 * heartbeat_) {
+  if (now >= received_at_ + 2 * heartbeat_) {
     return retry("the broker has sent no heartbeat for " +
                      std::to_string(2 * heartbeat_ / std::chrono::seconds(1)) + " s",
                  name_);
   }
-  // A broker that does not read what is there will not read this, either.
-  if (now >= said_ + heartbeat_ / 2 && !has_unsent()) {
+  // A broker that does not read earlier bytes will not read a heartbeat, either.
+  if (now >= sent_at_ + heartbeat_ / 2 && !has_unsent()) {
     append_frame(output_, AMQP_FRAME_HEARTBEAT, 0, "");
     return flush();
   }
@@ -403,7 +403,7 @@ Result<std::optional<RabbitmqNews>> RabbitmqLink::listen(TimePoint until) {
     if (received && *received) continue;
     if (!flushed) return tl::unexpected(flushed.error());
     if (!received) return tl::unexpected(received.error());
-    if (auto alive = beat(); !alive) return tl::unexpected(alive.error());
+    if (auto alive = check_heartbeat(); !alive) return tl::unexpected(alive.error());
     if (!had_room && has_room()) return std::nullopt;
     if (Clock::now() >= until) return std::nullopt;
     socket_->wait(has_unsent(), std::min(until, next_beat()));

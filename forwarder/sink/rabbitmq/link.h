@@ -1,8 +1,8 @@
 // One connection to RabbitMQ with one channel in confirm mode.
 //
-// Hides that a broker may say anything at any time: what comes in is turned into the few things
-// that a publisher needs to know. Nothing waits for a broker that does not read: what it leaves
-// unread waits here, and goes out in its order whenever the broker reads again.
+// A broker may send anything at any time; the link reduces that to the news that a publisher needs.
+// No function waits for a broker that does not read: unsent bytes stay here, and go out in order
+// when the broker reads again.
 #pragma once
 
 #include <cstdint>
@@ -21,35 +21,35 @@
 
 namespace walspout {
 
-// Something that the broker said.
+// A message from the broker.
 struct RabbitmqNews {
   enum class Kind {
     kAck,
     kNack,
-    kReturn,     // no queue for it; the confirm follows
-    kBlocked,    // publish no more
+    kReturn,     // no queue takes the message; its confirm follows
+    kBlocked,    // stop publishing
     kUnblocked,  // go on
     kProbed,     // the broker takes messages: see probe()
-    kClosed,     // the channel or the connection is over
+    kClosed,     // the channel or the connection ended
   };
 
   Kind kind = Kind::kAck;
-  uint64_t tag = 0;         // kAck, kNack: of the message, counted from 1 on this connection
-  bool multiple = false;    // and of all before it
-  std::string id;           // kReturn: of the message
+  uint64_t tag = 0;         // kAck, kNack: the message, counted from 1 on this connection
+  bool multiple = false;    // also all messages before it
+  std::string id;           // kReturn: the message's id
   std::string routing_key;  // likewise
   uint16_t code = 0;        // kClosed, kReturn
-  std::string text;         // kClosed, kReturn, kBlocked: why
+  std::string text;         // kClosed, kReturn, kBlocked: the reason
 };
 
 class RabbitmqLink {
  public:
-  // Connects, logs in, sees to the exchange. Error: kRetry if the broker is not there or not ready,
-  // kFatal if it does not want us as configured.
+  // Connects, logs in, checks or declares the exchange. Error: kRetry if the broker is unreachable
+  // or not ready, kFatal if it rejects the configuration.
   [[nodiscard]] static Result<std::unique_ptr<RabbitmqLink>> open(const RabbitmqEndpoint& endpoint,
                                                                   const RabbitmqConfig& config,
                                                                   TimePoint deadline);
-  // What the broker has not been sent yet is dropped.
+  // Drops unsent bytes.
   ~RabbitmqLink();
   RabbitmqLink(const RabbitmqLink&) = delete;
   RabbitmqLink& operator=(const RabbitmqLink&) = delete;
@@ -57,44 +57,45 @@ class RabbitmqLink {
   // Whether there is room for another message. If not, listen() makes some.
   bool has_room() const { return body_.empty() && output_.size() < kRoom; }
 
-  // Takes a message, for which there is room. Its body stays where it is until it is sent, which
-  // listen() sees to, or until keep_body().
+  // Takes a message; requires has_room(). Its body must stay valid until listen() has sent it, or
+  // until keep_body().
   void publish(const RabbitmqMessage& message);
 
-  // Copies what is not sent of the last message's body, so that its bytes may go.
+  // Copies the unsent part of the last message's body, so that the caller may free it.
   void keep_body();
 
   // Whether bytes of messages wait for the broker to read.
   bool has_unsent() const { return !output_.empty() || !body_.empty() || socket_->has_sealed(); }
 
-  // Sends what the broker takes, and says the next thing that the broker said, waiting for it up to
-  // `until`. Nothing: the time has come, or there is room again. Sends and expects heartbeats.
-  // Error: kRetry, the connection is of no use.
+  // Sends what the broker takes, and returns the next news, waiting until `until` at most. Nothing:
+  // no news in time, or there is room again. Sends and expects heartbeats. Error: kRetry, the
+  // connection can no longer be used.
   [[nodiscard]] Result<std::optional<RabbitmqNews>> listen(TimePoint until);
 
-  // Asks whether the broker takes messages now, which it says only to who publishes: by a message
-  // to a queue that does not exist. The answer is kProbed or kBlocked. False: this cannot be asked.
+  // Asks whether the broker takes messages now. The broker shows that only after a publish, so this
+  // publishes to a queue that does not exist. The answer is kProbed or kBlocked. False: a probe is
+  // not possible.
   [[nodiscard]] bool probe();
 
-  // Says good-bye. Only if nothing is under way.
+  // Closes the connection in order. Only with nothing in flight.
   void close();
 
-  // Tag of the message that was published last.
+  // The tag of the last published message.
   uint64_t published() const { return published_; }
 
  private:
   static constexpr size_t kRoom = 256 * 1024;
 
-  // The answer to a method of ours: decoded, until the next frame is read.
+  // The decoded answer to our method; valid until the next frame is read.
   struct Reply {
     amqp_method_number_t id = 0;
     const void* arguments = nullptr;
   };
-  // A message that comes back.
+  // A returned message.
   struct Returned {
     RabbitmqNews news;
     bool has_head = false;
-    uint64_t left = 0;  // of its body
+    uint64_t left = 0;  // bytes of its body still to come
   };
 
   RabbitmqLink(std::string name, std::unique_ptr<Socket> socket);
@@ -118,7 +119,7 @@ class RabbitmqLink {
   void take_confirm(amqp_channel_t channel, RabbitmqNews::Kind kind, uint64_t tag, bool multiple);
   void take_content(const RabbitmqFrame& frame);
   void say(RabbitmqNews news) { news_.push_back(std::move(news)); }
-  [[nodiscard]] Result<void> beat();
+  [[nodiscard]] Result<void> check_heartbeat();
   TimePoint next_beat() const;
 
   struct EmptyPool {
@@ -131,12 +132,12 @@ class RabbitmqLink {
   const std::string name_;
   std::unique_ptr<Socket> socket_;
   RabbitmqFrameReader reader_;
-  std::unique_ptr<amqp_pool_t, EmptyPool> pool_;  // what the last method was decoded into
-  std::vector<char> input_;                       // kept for its memory
+  std::unique_ptr<amqp_pool_t, EmptyPool> pool_;  // memory of the last decoded method
+  std::vector<char> input_;                       // reused, to save allocations
 
-  std::string output_;  // not sent yet: whole frames, the first of them from where it was sent to
-  size_t sent_ = 0;     // bytes of output_
-  std::string_view body_;  // of the last message, what is not in output_ yet
+  std::string output_;     // unsent frames; the first may be sent in part
+  size_t sent_ = 0;        // bytes of output_
+  std::string_view body_;  // the part of the last body not yet in output_
   std::string kept_body_;
   uint64_t published_ = 0;
 
@@ -144,11 +145,11 @@ class RabbitmqLink {
   std::optional<Reply> reply_;
   std::optional<Returned> returned_;
   bool probing_ = false;
-  bool probe_channel_ = false;  // is open
+  bool probe_channel_ = false;  // the probe's channel is open
   uint16_t channels_ = 1;
-  size_t frame_ = 0;        // the most that a frame's payload may have
-  Duration heartbeat_{0};   // zero: none
-  TimePoint heard_, said_;  // anything, from and to the broker
+  size_t frame_ = 0;                 // the largest payload of a frame
+  Duration heartbeat_{0};            // zero: none
+  TimePoint received_at_, sent_at_;  // last bytes from and to the broker
 };
 
 }  // namespace walspout

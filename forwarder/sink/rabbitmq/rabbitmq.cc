@@ -10,12 +10,12 @@ namespace walspout {
 namespace {
 
 constexpr size_t kShortText = 255;      // bytes, by the protocol
-constexpr size_t kLongestLogin = 3500;  // bytes, so that they fit into the first frame
+constexpr size_t kLongestLogin = 3500;  // bytes; user and password must fit into the first frame
 constexpr uint16_t kNotFound = 404;
-// Of a header with a prefix: all headers have to fit into one frame, which may be 4 kB.
+// A header with a prefix, at most: all headers must fit into one frame of maybe 4 kB.
 constexpr size_t kLongestPrefix = 1024;
 
-// What an exchange of type headers can route by. Views of the event.
+// The headers by which an exchange of type headers can route. Views of the event.
 class Headers {
  public:
   explicit Headers(const Event& event) {
@@ -55,7 +55,7 @@ Result<std::unique_ptr<Sink>> RabbitmqSink::create(const RabbitmqConfig& config)
   auto endpoint = RabbitmqEndpoint::parse(config.url.reveal());
   if (!endpoint) return tl::unexpected(endpoint.error());
   auto router = Router::create(config.routing_key);
-  if (!router) return in("routing_key", router.error());
+  if (!router) return with_prefix("routing_key", router.error());
   if (config.unconfirmed == 0) return fatal("unconfirmed must be at least 1");
   if (config.exchange.size() > kShortText) {
     return fatal("the name of exchange is longer than AMQP's 255 bytes");
@@ -137,8 +137,8 @@ Result<bool> RabbitmqSink::submit(uint64_t number, const Event& event) {
   return true;
 }
 
-// Where it waits, one confirm is enough: the next messages go while the others are on their way,
-// and the broker is never without work.
+// When waiting, return after one confirm: the next messages can go while others are in flight, so
+// the broker always has work.
 tl::expected<void, Broken> RabbitmqSink::poll(TimePoint until, Flight& flight) {
   const bool waits = until > Clock::now();
   keys_.forget_before(flight.first());
@@ -158,10 +158,10 @@ tl::expected<void, Broken> RabbitmqSink::hear(const RabbitmqNews& news, Flight& 
   switch (news.kind) {
     case RabbitmqNews::Kind::kAck:
     case RabbitmqNews::Kind::kNack:
-      hear_confirm(news, flight);
+      handle_confirm(news, flight);
       break;
     case RabbitmqNews::Kind::kReturn:
-      hear_return(news, flight);
+      handle_return(news, flight);
       break;
     case RabbitmqNews::Kind::kBlocked:
       blocked_ = news.text;
@@ -177,7 +177,7 @@ tl::expected<void, Broken> RabbitmqSink::hear(const RabbitmqNews& news, Flight& 
   return {};
 }
 
-void RabbitmqSink::hear_return(const RabbitmqNews& news, const Flight& flight) {
+void RabbitmqSink::handle_return(const RabbitmqNews& news, const Flight& flight) {
   for (uint64_t tag = flight.first(); tag < flight.next(); ++tag) {
     const Flight::Message& message = *flight.find(tag);
     if (!flight.is_pending(tag) || returned_.contains(tag) ||
@@ -195,8 +195,8 @@ void RabbitmqSink::hear_return(const RabbitmqNews& news, const Flight& flight) {
   }
 }
 
-// A message that was returned is confirmed as well.
-void RabbitmqSink::hear_confirm(const RabbitmqNews& news, Flight& flight) {
+// The broker also confirms a returned message.
+void RabbitmqSink::handle_confirm(const RabbitmqNews& news, Flight& flight) {
   for (uint64_t tag = news.multiple ? flight.first() : news.tag; tag <= news.tag; ++tag) {
     if (!flight.is_pending(tag)) continue;
     if (auto returned = returned_.find(tag); returned != returned_.end()) {
@@ -217,7 +217,7 @@ void RabbitmqSink::hear_confirm(const RabbitmqNews& news, Flight& flight) {
 Broken RabbitmqSink::closed(const RabbitmqNews& news, const Flight& flight) const {
   Broken broken{rabbitmq_error(news.code, keys_.apply(news.text),
                                "publish to exchange \"" + config_.exchange + "\"", name_)};
-  // The next connection declares it.
+  // The next connection declares the exchange.
   if (news.code == kNotFound && config_.declare) {
     broken.error = {ErrorKind::kRetry,
                     "exchange \"" + config_.exchange +
@@ -226,7 +226,7 @@ Broken RabbitmqSink::closed(const RabbitmqNews& news, const Flight& flight) cons
                     name_};
   }
   if (broken.error.kind != ErrorKind::kReject) return broken;
-  // Only its size tells which message was rejected.
+  // Only the size shows which message was rejected.
   const size_t size = rabbitmq_refused_size(news.text);
   uint64_t unsure = 0;
   broken.size = 0;
@@ -245,7 +245,7 @@ Broken RabbitmqSink::closed(const RabbitmqNews& news, const Flight& flight) cons
 Error RabbitmqSink::late(const Flight& flight) const {
   const std::string kept = flight.empty() ? ""
                                           : ". " + std::to_string(flight.next() - flight.first()) +
-                                                " messages stay under way on the same connection";
+                                                " messages stay in flight on the same connection";
   if (blocked_) {
     return {ErrorKind::kRetry,
             "RabbitMQ blocks publishers (" + *blocked_ +

@@ -1,15 +1,15 @@
-// Events to an exchange of RabbitMQ.
+// Publishes events to an exchange of RabbitMQ.
 //
 // An event becomes a persistent message with the event's id as its message_id, published as
-// mandatory: durable is what the broker confirmed and some queue took.
+// mandatory. The event is durable when the broker has confirmed it and a queue took it.
 //
-// An unroutable message is a kReject. A nack (a queue that is full and set to reject, or in
-// trouble) is a kRetry. A broker that blocks publishers, short of memory or disk, is waited for up
-// to the deadline.
+// An unroutable message is a kReject. A nack (a full queue that rejects, or a failing queue) is a
+// kRetry. If the broker lacks memory or disk and blocks publishers, the sink waits up to the
+// deadline.
 //
-// What was published cannot be recalled: a broker publishes what it has received of a connection
-// when it reads again, long after that was closed. So the connection is kept beyond the deadline,
-// as long as it lives, with its messages under way: the next call waits for the same ones.
+// Published messages cannot be recalled: a broker that reads again publishes what it has received,
+// even long after the connection was closed. So the connection stays open after the deadline, with
+// its messages in flight, and the next call waits for these messages.
 #pragma once
 
 #include <algorithm>
@@ -38,14 +38,14 @@ class RabbitmqSink final : public Sink, private WindowClient {
   BatchLimits limits() const override {
     return {.events = std::max<size_t>(4096, config_.unconfirmed), .barriers_alone = false};
   }
-  // Connects, logs in, looks for the exchange, or declares it, and asks whether the broker takes
-  // messages now. The connection is kept.
+  // Connects, logs in, checks or declares the exchange, and asks whether the broker takes messages
+  // now. Keeps the connection.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override {
     return window_.deliver(events, deadline, progress);
   }
-  // Heartbeats, confirms, and the rest of messages that the broker has not read.
+  // Handles heartbeats and confirms, and sends the rest of unsent messages.
   void idle() override { window_.idle(); }
 
  private:
@@ -61,22 +61,21 @@ class RabbitmqSink final : public Sink, private WindowClient {
   Error late(const Flight& flight) const override;
 
   [[nodiscard]] tl::expected<void, Broken> hear(const RabbitmqNews& news, Flight& flight);
-  void hear_confirm(const RabbitmqNews& news, Flight& flight);
-  void hear_return(const RabbitmqNews& news, const Flight& flight);
+  void handle_confirm(const RabbitmqNews& news, Flight& flight);
+  void handle_return(const RabbitmqNews& news, const Flight& flight);
   Broken closed(const RabbitmqNews& news, const Flight& flight) const;
 
   RabbitmqEndpoint endpoint_;
   RabbitmqConfig config_;
   Router router_;
-  const bool has_key_;  // routing keys have the events' keys in them
+  const bool has_key_;  // routing keys contain the events' keys
   KeyMask keys_;
   std::string name_;
   Window window_;
   std::unique_ptr<RabbitmqLink> link_;
-  std::optional<std::string> blocked_;  // why the broker wants no messages now
-  std::map<uint64_t, Error>
-      returned_;             // by tag: no queue takes the message, and the confirm follows
-  std::string routing_key_;  // kept for its memory
+  std::optional<std::string> blocked_;  // why the broker takes no messages now
+  std::map<uint64_t, Error> returned_;  // by tag: messages without a queue; the confirm follows
+  std::string routing_key_;             // reused, to save allocations
 };
 
 }  // namespace walspout

@@ -20,16 +20,15 @@ KeyTable<RabbitmqConfig> table() {
                      {"fanout", Kind("fanout")},
                      {"headers", Kind("headers")}},
                     "Makes the exchange of this kind, durable, if it is missing")
-      .initially("it must exist");
+      .set_default("it must exist");
   add_route(table, "routing_key", &RabbitmqConfig::routing_key, "Template of the routing key");
   table.key("persistent", &RabbitmqConfig::persistent, "Messages survive a restart of the broker")
       .key("mandatory", &RabbitmqConfig::mandatory,
            "A message that no queue takes is rejected; `false`: such a message is lost")
-      .key("unconfirmed", &RabbitmqConfig::unconfirmed,
-           "Messages published before their confirms are awaited")
+      .key("unconfirmed", &RabbitmqConfig::unconfirmed, "Messages without a confirm, at most")
       .between(1, 65'535)
       .key("heartbeat", &RabbitmqConfig::heartbeat, "Interval of AMQP heartbeats")
-      .section("tls", &RabbitmqConfig::tls, tls_table(), "TLS; whether it is used the URL says")
+      .section("tls", &RabbitmqConfig::tls, tls_table(), "TLS; the URL says whether it is used")
       .key("connect_timeout", &RabbitmqConfig::connect_timeout, "Time limit of connecting");
   return table;
 }

@@ -7,10 +7,10 @@ namespace walspout {
 namespace {
 
 constexpr size_t kHead = 7;               // type, channel, size
-constexpr size_t kLargest = 1 << 20;      // of a frame; what is agreed on is less
+constexpr size_t kLargest = 1 << 20;      // of a frame; the negotiated limit is smaller
 constexpr size_t kPublish = 5 + 2 * 256;  // ticket, two short strings, bits
 constexpr size_t kProperties = 128 + 2 * 256;
-constexpr size_t kHeader = 1 + 1 + 4;  // sizes and kind of a header, beside its name and value
+constexpr size_t kHeader = 1 + 1 + 4;  // a header's sizes and kind, besides name and value
 constexpr size_t kMostHeaders = 4;
 
 void put(char* at, uint64_t value, size_t bytes) {
@@ -23,7 +23,7 @@ uint64_t get(const char* at, size_t bytes) {
   return value;
 }
 
-// A frame whose payload is written in place: `write` gets its address, and returns its size.
+// Appends a frame with a payload written in place: `write` gets its address, and returns its size.
 template <typename Write>
 bool append(std::string& out, uint8_t type, amqp_channel_t channel, size_t most, Write write) {
   const size_t begin = out.size();
@@ -113,7 +113,7 @@ void RabbitmqFrameReader::feed(std::string_view bytes) {
 
 Result<std::optional<RabbitmqFrame>> RabbitmqFrameReader::next() {
   const std::string_view rest = std::string_view(buffer_).substr(begin_);
-  // An old broker, or one that wants another version, answers with its own greeting.
+  // A broker with another version of AMQP answers with its own greeting.
   if (rest.starts_with("AMQP"))
     return retry("the broker speaks another version of AMQP than 0-9-1");
   if (rest.size() < kHead) return std::nullopt;

@@ -1,5 +1,5 @@
-// AMQP 0-9-1 as bytes: frames that we send, and frames out of what has come. Pure; librabbitmq
-// encodes and decodes what is in them.
+// AMQP 0-9-1 as bytes: writes and reads frames. Pure; librabbitmq encodes and decodes their
+// content.
 #pragma once
 
 #if __has_include(<rabbitmq-c/amqp.h>)
@@ -46,30 +46,29 @@ inline std::string amqp_text(const amqp_bytes_t& from) {
 
 // Each appends a frame to `out`.
 void append_frame(std::string& out, uint8_t type, amqp_channel_t channel, std::string_view payload);
-// `arguments` is the method's struct. False, and nothing is appended: it does not fit into `most`
-// bytes.
+// `arguments`: the method's struct. False, with nothing appended: it needs more than `most` bytes.
 [[nodiscard]] bool append_method(std::string& out, amqp_channel_t channel, amqp_method_number_t id,
                                  void* arguments, size_t most);
-// All of a message but its body, whose frames follow.
+// A message without its body, whose frames must follow.
 void append_head(std::string& out, amqp_channel_t channel, const RabbitmqMessage& message);
 
 struct RabbitmqFrame {
   uint8_t type = 0;
   amqp_channel_t channel = 0;
-  std::string_view payload;  // until the reader is given more
+  std::string_view payload;  // valid until the next feed()
 };
 
-// Takes bytes as they come, gives frames.
+// Splits received bytes into frames.
 class RabbitmqFrameReader {
  public:
   void feed(std::string_view bytes);
 
-  // The next one; none until more has come. Error: kRetry, this is not AMQP.
+  // The next frame; none: more bytes are needed. Error: kRetry, this is not AMQP.
   [[nodiscard]] Result<std::optional<RabbitmqFrame>> next();
 
  private:
   std::string buffer_;
-  size_t begin_ = 0;  // what is before it was given out
+  size_t begin_ = 0;  // the bytes before were returned
 };
 
 }  // namespace walspout

@@ -1,4 +1,4 @@
-// Redis Streams: what the sink needs.
+// The options of the sink for Redis Streams.
 #pragma once
 
 #include <cstddef>
@@ -16,7 +16,7 @@ namespace walspout {
 
 // How many replicas must have an event before it counts as delivered.
 struct RedisWait {
-  uint64_t replicas = 0;  // 0: the primary's word is enough
+  uint64_t replicas = 0;  // 0: the primary alone suffices
   Milliseconds timeout{1'000};
 };
 
@@ -32,15 +32,15 @@ struct RedisConfig {
                false,
                {},
                "walspout:{database}:{pipeline}:schemas"};
-  std::optional<uint64_t> maxlen;           // about; none: never trimmed
+  std::optional<uint64_t> maxlen;           // approximate; none: never trimmed
   std::vector<std::string> fields{"data"};  // of an entry: data id op schema table key
   std::string username;                     // ACL user; wins over the URL's
   Secret password;                          // wins over the URL's
   TlsConfig tls;
   size_t pipeline = 1024;  // events in one transaction, at most
   RedisWait wait;
-  bool own_ids = false;  // Redis makes the ids of entries; nothing is compared then
-  std::string memory;    // file to remember in how far each stream was filled; empty: none
+  bool own_ids = false;  // Redis makes the entries' ids; nothing is compared
+  std::string memory;    // file for the end of each stream; empty: none
   Milliseconds connect_timeout{5'000};
 };
 

@@ -83,7 +83,7 @@ bool redis_entry_is(const redisReply& list, std::span<const RedisField> fields,
   if (!data && list.elements != 2 * fields.size()) return false;
   for (size_t i = 0; i < fields.size(); ++i) {
     if (data && fields[i] != RedisField::kData) continue;
-    // Fields have an order, which changes with the configuration; a document stands for itself.
+    // The order of fields depends on the configuration, so compare them by name.
     bool same = false;
     for (size_t j = 0; j + 1 < list.elements && !same; j += 2) {
       same = text_of(*list.element[j]) == name_of(fields[i]) &&

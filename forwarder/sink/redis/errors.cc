@@ -12,7 +12,7 @@ struct Outcome {
   std::string_view remedy;
 };
 
-// The first that fits counts.
+// The first match counts.
 constexpr std::array kOutcomes = {
     Outcome{"OOM", ErrorKind::kRetry,
             "Redis has reached maxmemory: raise it (CONFIG SET maxmemory), set maxlen for the "
@@ -80,11 +80,11 @@ bool fits(const Outcome& outcome, std::string_view reply) {
   return reply.find(outcome.sign.substr(1)) != std::string_view::npos;
 }
 
-// EXEC is refused with the cause in its text, or without: then the cause was an earlier reply.
+// Removes the wrapper that EXEC's refusal may put around the cause.
 std::string_view cause(std::string_view reply) {
   constexpr std::string_view kWrapper = "EXECABORT Transaction discarded because of: ";
   if (reply.starts_with(kWrapper)) reply.remove_prefix(kWrapper.size());
-  // An unknown command is repeated with its arguments: AUTH's must not get into a log.
+  // Redis repeats an unknown command with its arguments. Those of AUTH must not get into a log.
   return reply.substr(0, reply.find(", with args beginning with"));
 }
 

@@ -26,11 +26,11 @@
 namespace walspout {
 namespace {
 
-constexpr int kLastReads = 64;            // of a connection that breaks
-constexpr size_t kTlsPiece = 256 * 1024;  // hiredis copies what goes through TLS: a bit at a time
+constexpr int kLastReads = 64;            // reads after a connection broke
+constexpr size_t kTlsPiece = 256 * 1024;  // hiredis copies what goes through TLS, so small pieces
 
-// The objects that replies become within a transaction: none. hiredis only wants to see that
-// creating them succeeded.
+// Stands for every reply object within a transaction: none is made, but hiredis expects a pointer
+// that is not null.
 char counted;
 
 RedisTransaction& transaction_of(const redisReadTask* task) {
@@ -82,8 +82,8 @@ redisReplyObjectFunctions* counting_functions() {
   return &functions;
 }
 
-// Outside of transactions replies are short. hiredis makes room for as many elements as a reply
-// says that it has, before it has seen one of them.
+// Replies outside transactions are short. hiredis allocates as many elements as a reply announces,
+// before it has read one of them.
 constexpr size_t kMostElements = 1u << 16;
 decltype(redisReplyObjectFunctions::createArray) create_array;
 
@@ -93,7 +93,7 @@ void* limited_array(const redisReadTask* task, Length elements) {
   return create_array(task, elements);
 }
 
-// hiredis' own functions, but for that.
+// hiredis' own functions, with that limit.
 redisReplyObjectFunctions* limited_functions(const redisReplyObjectFunctions* own) {
   static redisReplyObjectFunctions functions = [own] {
     redisReplyObjectFunctions made = *own;
@@ -111,7 +111,7 @@ timeval time_left(TimePoint deadline) {
   return {static_cast<time_t>(most / 1'000'000), static_cast<suseconds_t>(most % 1'000'000)};
 }
 
-// Percent-decoding, for user and password.
+// Decodes percent-encoding in user and password.
 std::string decoded(std::string_view text) {
   std::string plain;
   for (size_t i = 0; i < text.size(); ++i) {
@@ -219,13 +219,13 @@ Failure redis_without_tls(std::string where) {
 RedisLink::RedisLink(redisContext* context, std::string name)
     : context_(context), name_(std::move(name)), objects_(limited_functions(context->reader->fn)) {
   context_->reader->fn = objects_;
-  // Once and for all: the reader notes it for the next reply as soon as it has looked without
-  // success for one, and would hand out what an earlier transaction had set.
+  // Set this pointer only once: the reader copies it for the next reply when it has looked for one
+  // without success. A value set per transaction could be outdated.
   context->reader->privdata = &transaction_;
 }
 
 RedisLink::~RedisLink() {
-  // hiredis frees a half-read reply with the functions that it was made with.
+  // hiredis frees a half-read reply with our functions, so free it while all members exist.
   redisFree(context_.release());
 }
 
@@ -271,7 +271,7 @@ Result<std::unique_ptr<RedisLink>> RedisLink::open(const RedisEndpoint& endpoint
 }
 
 Result<void> RedisLink::introduce(const RedisEndpoint& endpoint, TimePoint deadline) {
-  // A user without a password is let in by any, the empty one included.
+  // A user without a password can log in with any password, also an empty one.
   if (!endpoint.password.empty() || !endpoint.user.empty()) {
     std::vector<std::string_view> words = {"AUTH"};
     if (!endpoint.user.empty()) words.push_back(endpoint.user);
@@ -299,7 +299,7 @@ Result<void> RedisLink::introduce(const RedisEndpoint& endpoint, TimePoint deadl
 bool RedisLink::alive() {
   pollfd socket = {context_->fd, POLLIN, 0};
   if (poll(&socket, 1, 0) == 0) return true;
-  // Nothing was asked, so whatever there is is either the end or out of turn.
+  // No reply is expected, so readable bytes mean the end of the connection or an unexpected reply.
   return false;
 }
 
@@ -308,7 +308,7 @@ Failure RedisLink::broken(std::string_view doing) const {
                     : context_->err != 0           ? context_->errstr
                                                    : strerror(errno);
 #ifdef WALSPOUT_REDIS_TLS
-  // hiredis takes an alert for an end like any other.
+  // hiredis reports a TLS alert like any other end of the connection.
   const char* alert = plain_ ? nullptr : ERR_reason_error_string(ERR_peek_last_error());
   if (alert != nullptr) why = alert;
 #endif
@@ -369,7 +369,7 @@ Result<size_t> RedisLink::write_some(std::string_view head, std::string_view bod
 
 Result<void> RedisLink::write(std::string_view head, std::string_view body, TimePoint deadline) {
   for (;;) {
-    // What hiredis holds back for TLS goes first.
+    // First send what hiredis has buffered for TLS.
     bool held_back = false;
     if (!plain_) {
       int done = 0;
@@ -382,7 +382,7 @@ Result<void> RedisLink::write(std::string_view head, std::string_view body, Time
       if (head.empty() && body.empty()) return {};
       const auto sent = write_some(head, body);
       if (!sent) {
-        // The server may have said why before it closed.
+        // The server may have sent the reason before it closed the connection.
         for (int reads = 0; reads < kLastReads && !alive(); ++reads) {
           auto read = read_some();
           if (!read && !plain_) return read;  // an alert of TLS

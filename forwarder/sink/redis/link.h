@@ -22,7 +22,7 @@
 
 namespace walspout {
 
-// Where Redis is and who we are there.
+// The address of Redis, and our user there.
 struct RedisEndpoint {
   std::string host;  // empty: unix socket
   int port = 6379;
@@ -34,29 +34,28 @@ struct RedisEndpoint {
   TlsConfig files;  // for TLS
 
   // redis://[[user]:password@]host[:port][/db], rediss:// for TLS,
-  // unix://[[user]:password@]/path[?db=n]. Error: kFatal; it does
-  // not repeat the url.
+  // unix://[[user]:password@]/path[?db=n]. Error: kFatal, without the url in its text.
   [[nodiscard]] static Result<RedisEndpoint> parse(std::string_view url);
 
-  // For people: without user and password.
+  // For messages: without user and password.
   std::string name() const;
-  // The same, and which of the server's databases it is. The first database adds nothing.
+  // name() with the number of the database, unless that is 0.
   std::string database_name() const;
 };
 
-// What to say where TLS is asked for and hiredis has none: kFatal.
+// The error if url asks for TLS and hiredis has none: kFatal.
 [[nodiscard]] Failure redis_without_tls(std::string where);
 
-// What came back for MULTI, n commands and EXEC, or for a command without these.
+// The replies to MULTI, n commands and EXEC, or to one command without these.
 struct RedisTransaction {
   struct Refusal {
     size_t index;  // of the command in the transaction, from 0
     std::string text;
   };
 
-  size_t expected = 0;            // how many replies there will be, EXEC's included
+  size_t expected = 0;            // how many replies there will be, with EXEC's
   size_t replies = 0;             // complete ones
-  std::string queue_error;        // why a command was not even queued; nothing was executed
+  std::string queue_error;        // why a command was not queued; nothing was executed
   size_t queue_error_reply = 0;   // which reply that was, from 0
   std::string exec_error;         // EXEC itself was refused; nothing was executed
   std::vector<Refusal> refusals;  // executed and refused; the others were done
@@ -71,8 +70,8 @@ class RedisLink {
   };
   using Reply = std::unique_ptr<redisReply, FreeReply>;
 
-  // Connects, authenticates, selects the database. Error: kRetry if the server is not there or not
-  // ready, kFatal if it does not want us as configured.
+  // Connects, authenticates, selects the database. Error: kRetry if the server is unreachable or
+  // not ready, kFatal if it rejects the configuration.
   [[nodiscard]] static Result<std::unique_ptr<RedisLink>> open(const RedisEndpoint& endpoint,
                                                                TimePoint deadline);
   ~RedisLink();
@@ -82,18 +81,17 @@ class RedisLink {
   // False if the server has closed the connection meanwhile. Does not wait.
   [[nodiscard]] bool alive();
 
-  // After an error of any of these the connection is of no use: replies to what was sent may still
-  // be under way.
+  // After an error of any of these, give up the connection: replies may still arrive.
 
-  // One command, its reply. Error replies are replies. Errors: kRetry.
+  // Sends a command and returns its reply, also an error reply. Error: kRetry.
   [[nodiscard]] Result<Reply> command(const std::vector<std::string_view>& words,
                                       TimePoint deadline);
-  // Sends without waiting for the reply; receive() has them in order.
+  // Sends without waiting for the reply; receive() returns replies in order.
   [[nodiscard]] Result<void> send(const std::vector<std::string_view>& words, TimePoint deadline);
   [[nodiscard]] Result<Reply> receive(TimePoint deadline);
 
-  // Replies to come are counted into `transaction`, once those expected before are complete. The
-  // caller keeps it where it is until it is complete itself, or the connection is given up. Until
+  // Counts the next replies into `transaction`, after those of earlier transactions. The caller
+  // must not move or free `transaction` until it is complete or the connection is given up. Until
   // then no other function may ask for a reply.
   void expect(RedisTransaction* transaction);
   // Hands all of `head`, then all of `body`, to the kernel.
@@ -112,17 +110,17 @@ class RedisLink {
   [[nodiscard]] Result<size_t> write_some(std::string_view head, std::string_view body);
   [[nodiscard]] Result<void> read_some();
   void count_into_next();
-  // Waits for the socket: readable, or writable if asked for. True if readable.
+  // Waits until the socket is readable, or, with `want_write`, writable. True if readable.
   [[nodiscard]] Result<bool> wait(bool want_write, TimePoint deadline);
   Failure broken(std::string_view doing) const;
 
   std::unique_ptr<redisContext, FreeContext> context_;
-  std::string name_;                              // where errors happen
-  bool plain_ = true;                             // no TLS: the socket can be written to directly
-  TlsConfig tls_;                                 // for what to say where that fails
+  std::string name_;                              // the place, for errors
+  bool plain_ = true;                             // no TLS: write to the socket directly
+  TlsConfig tls_;                                 // for the remedy in TLS errors
   redisReplyObjectFunctions* objects_ = nullptr;  // hiredis' own
   std::deque<RedisTransaction*> expected_;        // in the order of their replies
-  RedisTransaction* transaction_ = nullptr;  // the first of them; hiredis knows where this stands
+  RedisTransaction* transaction_ = nullptr;       // the first of them; hiredis has its address
 };
 
 }  // namespace walspout

@@ -1,4 +1,4 @@
-// What RedisStreams finds lost: streams that end before what Redis had confirmed.
+// How RedisStreams finds losses: streams that end before an entry that Redis had confirmed.
 #include "sink/redis/loss.h"
 
 #include <algorithm>
@@ -10,7 +10,7 @@ namespace walspout {
 namespace {
 
 constexpr size_t kSaidLosses = 10;  // streams that an error names
-constexpr size_t kAtOnce = 1000;    // streams that are asked for at once
+constexpr size_t kAtOnce = 1000;    // streams per request
 
 }  // namespace
 
@@ -31,9 +31,9 @@ bool is_redis_without_key(const redisReply& reply) {
   return reply.type == REDIS_REPLY_ERROR && text_of(reply) == "ERR no such key";
 }
 
-// On a new connection there may be another server. A stream that nothing is added to now can have
-// lost entries, too.
-Result<void> RedisStreams::revisit(RedisLink& link, TimePoint deadline) {
+// A new connection may reach another server. A stream that gets no events now can have lost
+// entries, too.
+Result<void> RedisStreams::find_losses_on_connection(RedisLink& link, TimePoint deadline) {
   if (std::exchange(revisited_in_, connection_) == connection_ || replay_) return {};
   std::vector<Known> known;
   for (const auto& [name, stream] : streams_) {
@@ -42,7 +42,7 @@ Result<void> RedisStreams::revisit(RedisLink& link, TimePoint deadline) {
   return find_losses(link, known, deadline);
 }
 
-Result<void> RedisStreams::look_back(RedisLink& link, TimePoint deadline) {
+Result<void> RedisStreams::find_old_losses(RedisLink& link, TimePoint deadline) {
   if (looked_back_ || !keeps_positions()) return {};
   std::vector<Known> known;
   for (const std::string& name : memory_.streams()) {
@@ -68,7 +68,7 @@ Result<void> RedisStreams::find_losses(RedisLink& link, std::span<const Known> k
       const auto reply = link.receive(deadline);
       if (!reply) return tl::unexpected(reply.error());
       RedisEnd end;
-      // What it says instead, a look at the stream says better.
+      // For other replies, look_at() gives the better error.
       if (!parse_redis_end(**reply, end) && !is_redis_without_key(**reply)) continue;
       if (end.id >= each.end.id) continue;
       note_loss(*each.stream, each.end, end);
@@ -78,7 +78,7 @@ Result<void> RedisStreams::find_losses(RedisLink& link, std::span<const Known> k
   return {};
 }
 
-// Redis has confirmed `was`, and has `end` now.
+// Notes that Redis had confirmed `was`, and now has only `end`.
 void RedisStreams::note_loss(const RedisStream& stream, const RedisEnd& was, const RedisEnd& end) {
   const bool counted = was.added > end.added && (end.added > 0 || end.id == RedisId{});
   losses_.push_back((counted ? std::to_string(was.added - end.added) + " entries" : "entries") +

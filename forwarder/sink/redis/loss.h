@@ -1,4 +1,4 @@
-// Where a stream ends, as Redis says it.
+// The end of a stream, from replies of Redis.
 #pragma once
 
 #include <hiredis/hiredis.h>
@@ -7,10 +7,10 @@
 
 namespace walspout {
 
-// Out of XINFO STREAM's list of names and values. False: it does not say.
+// Reads XINFO STREAM's list of names and values. False: the list lacks the end.
 [[nodiscard]] bool parse_redis_end(const redisReply& reply, RedisEnd& end);
 
-// The stream that XINFO STREAM was asked for does not exist.
+// Whether XINFO STREAM replied that the stream does not exist.
 [[nodiscard]] bool is_redis_without_key(const redisReply& reply);
 
 }  // namespace walspout

@@ -22,7 +22,7 @@ constexpr size_t kNumber = 20;              // digits of a number of 64 bits
 constexpr size_t kFixed = 3 * kNumber + 3;  // "<lsn>-<index> <added> "
 constexpr Duration kSync = std::chrono::seconds(1);
 
-// Names of streams are any bytes; a line has none of these.
+// A stream's name may have any bytes, but a line must have no line ends in it.
 std::string escaped(std::string_view name) {
   std::string text;
   for (const char c : name) {
@@ -154,7 +154,7 @@ bool RedisMemory::write(const std::string& stream, Line& line) {
   return write_all(fd_, text, line.offset);
 }
 
-// A new file with all that is known takes the place of the old one.
+// Replaces the file by a new one with all known streams.
 bool RedisMemory::create() {
   const std::string temporary = path_ + "." + std::to_string(getpid());
   fd_ = ::open(temporary.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);

@@ -1,12 +1,12 @@
-// How far each stream was filled, kept in a file over restarts: Redis may come back with less than
-// it has confirmed, and only somebody else can know that.
+// A file with the end of each stream, kept over restarts. Redis may restart with less than it had
+// confirmed, and Redis itself cannot detect that.
 //
-// A line for each stream has always the same length, and is overwritten in its place before an
-// event counts as delivered. So what a killed process has acknowledged is in the file. On disk it
-// is a second later at the latest, as long as sync() is called.
+// A stream's line has a fixed length, and is overwritten before an event counts as delivered. So
+// the file has what a killed process had acknowledged. With calls of sync(), notes are on disk a
+// second later at the latest.
 //
-// Delivery never depends on the file. One that cannot be written is removed, for an old one would
-// raise a false alarm, and is re-created at the next note.
+// Delivery never depends on the file. A file that cannot be written is removed, because an old file
+// could raise a false alarm. A later note re-creates it.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@
 
 namespace walspout {
 
-// The end of a stream as Redis has confirmed it.
+// The end of a stream that Redis has confirmed.
 struct RedisEnd {
   RedisId id;
   uint64_t added = 0;  // entries that were ever added to it; 0: unknown
@@ -35,21 +35,20 @@ class RedisMemory {
   RedisMemory(const RedisMemory&) = delete;
   RedisMemory& operator=(const RedisMemory&) = delete;
 
-  // Reads what is there of `owner`, which says whose streams these are: the server, its database
-  // and the source. What the file says of another owner is forgotten at the next note. Error:
-  // kFatal, a file that this process may not read.
+  // Reads the file if it belongs to `owner`: the server, its database and the source. The next note
+  // replaces a file of another owner. Error: kFatal, a file that this process may not read.
   [[nodiscard]] Result<void> open(const std::string& owner);
   bool is_kept() const { return !path_.empty() && !owner_.empty(); }
 
-  // All that are known.
+  // All known streams.
   std::vector<std::string> streams() const;
 
-  // What is known of a stream; zero: nothing.
+  // The known end of a stream; zeros: unknown.
   RedisEnd of(const std::string& stream) const;
 
   void note(const std::string& stream, const RedisEnd& end);
 
-  // Puts notes on disk, at most once a second.
+  // Syncs notes to disk, at most once a second.
   void sync();
 
  private:

@@ -12,7 +12,7 @@ namespace {
 
 using Words = std::vector<std::string_view>;
 
-// A right to keys that only an example lacks says nothing.
+// If the name is only an example, a missing right to that key means nothing.
 bool counts(std::string_view error, const RedisProbe& probe) {
   return probe.exact || !error.starts_with("NOPERM") ||
          error.find(" to run the '") != std::string_view::npos;
@@ -28,7 +28,7 @@ Result<void> say(RedisLink& link, const RedisProbe& probe, std::span<const Words
     const auto reply = link.receive(deadline);
     if (!reply) return tl::unexpected(reply.error());
     const std::string_view text = text_of(**reply);
-    // What EXEC says then, an earlier reply has said better.
+    // EXECABORT follows an earlier reply that has the cause.
     const bool error = (*reply)->type == REDIS_REPLY_ERROR && !text.starts_with("EXECABORT");
     if (!error || !outcome || !counts(text, probe)) continue;
     const bool of_stream = words.size() > 1 && words[1] != kRedisPositions;
@@ -42,7 +42,7 @@ Result<void> say(RedisLink& link, const RedisProbe& probe, std::span<const Words
 
 Result<void> redis_probe(RedisLink& link, const RedisProbe& probe, TimePoint deadline) {
   const std::string_view stream = probe.stream;
-  // A cluster says only at the end that two keys live on different nodes.
+  // A cluster reports only at EXEC that two keys are on different nodes.
   std::vector<Words> reads = {{"MULTI"}, {"XINFO", "STREAM", stream}};
   std::vector<Words> writes = {
       {"MULTI"}, {"XADD", stream, "1-1", "data", ""}, {"XRANGE", stream, "1-1", "1-1"}};

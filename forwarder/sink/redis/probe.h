@@ -1,4 +1,4 @@
-// Whether Redis would take what the sink sends, found out without adding anything.
+// Finds out whether Redis would accept the sink's commands, without adding anything.
 #pragma once
 
 #include <string>
@@ -12,18 +12,18 @@ namespace walspout {
 
 struct RedisProbe {
   std::string stream;
-  bool exact = true;      // false: only an example, whose name the user need not have a right to
-  bool positions = true;  // whether the hash of positions is written
-  bool waits = false;     // whether replicas are waited for
+  bool exact = true;      // false: an example; the user may lack a right to this name
+  bool positions = true;  // whether deliveries write the hash of positions
+  bool waits = false;     // whether deliveries wait for replicas
   std::string where;      // the server, for errors
 };
 
-// Queues all commands that deliveries use, and leaves before they are executed: rights, clusters,
-// replicas and full memories show then. Afterwards the connection is to be given up.
+// Queues all commands that deliveries use, and does not execute them. Redis then reports missing
+// rights, a cluster, a replica or full memory. Afterwards, give up the connection.
 [[nodiscard]] Result<void> redis_probe(RedisLink& link, const RedisProbe& probe,
                                        TimePoint deadline);
 
-// What INFO's section `memory` says that endangers streams; empty: nothing.
+// A warning if INFO's section `memory` shows a danger to streams; empty: no danger.
 [[nodiscard]] std::string redis_eviction_warning(std::string_view info);
 
 }  // namespace walspout

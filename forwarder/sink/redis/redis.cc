@@ -10,8 +10,8 @@
 namespace walspout {
 namespace {
 
-// A transaction is sent and executed as a whole. Long enough that its round trip does not count,
-// short enough that Redis, which executes nothing else meanwhile, stays responsive.
+// The size of a transaction. Redis executes nothing else during a transaction, so it must be short;
+// its round trip must not matter, so it must be long.
 constexpr size_t kTransactionBytes = 4 * 1024 * 1024;
 constexpr size_t kBuffer = 64 * 1024;  // bytes written at once
 constexpr size_t kCopied = 16 * 1024;  // longer documents are not copied into the buffer
@@ -23,7 +23,7 @@ tl::unexpected<DeliveryError> failed(Error error, size_t event = 0) {
   return tl::unexpected(DeliveryError{std::move(error), event, std::nullopt});
 }
 
-// A host as one of several ways to write it.
+// One spelling for hosts that can be written in several ways.
 std::string canonical_host(std::string host) {
   std::transform(host.begin(), host.end(), host.begin(),
                  [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
@@ -36,8 +36,8 @@ bool same_database(const RedisEndpoint& a, const RedisEndpoint& b) {
   return a.port == b.port && canonical_host(a.host) == canonical_host(b.host);
 }
 
-// A schema comes again before whichever row is the first one in a connection, so its id may be one
-// that no entry has. What was delivered up to there had its schema before.
+// On each connection, the schema comes again before the first row, so no entry may have its id.
+// Rows delivered up to that id already had this schema.
 bool is_superseded(const Event& event, const RedisStream& stream) {
   return event.is_schema() && RedisId::of(event) <= stream.delivered.id &&
          event.commit_time <= stream.delivered.time;
@@ -60,7 +60,7 @@ Result<std::unique_ptr<Sink>> RedisSink::create(const RedisConfig& config) {
   auto endpoint = RedisEndpoint::parse(config.url.reveal());
   if (!endpoint) return tl::unexpected(endpoint.error());
   auto router = Router::create(config.stream);
-  if (!router) return in("stream", router.error());
+  if (!router) return with_prefix("stream", router.error());
   if (const auto name = router->name_of_both(); name && !config.own_ids) {
     return fatal("\"schemas_to\" and \"stream\" can both make \"" + *name +
                  "\", and a stream of rows has no place for a schema, as ids of entries have to "
@@ -88,14 +88,14 @@ std::optional<std::string> RedisSink::common_stream(const RedisConfig& a, const 
   return Router::common_name(*one, *other);
 }
 
-// Of another server or database nothing is known.
-void RedisSink::succeed(Sink& old) {
+// The old sink's knowledge counts only for the same server and database.
+void RedisSink::take_over_from(Sink& old) {
   auto* redis = dynamic_cast<RedisSink*>(&old);
   if (redis == nullptr || redis->name_ != name_ || !same_database(redis->endpoint_, endpoint_)) {
     return;
   }
   std::swap(streams_, redis->streams_);
-  batch_ = redis->batch_;  // which its streams know
+  batch_ = redis->batch_;  // the streams have its numbers
 }
 
 Result<void> RedisSink::connect(TimePoint deadline) {
@@ -104,7 +104,7 @@ Result<void> RedisSink::connect(TimePoint deadline) {
   auto opened =
       RedisLink::open(endpoint_, std::min(deadline, Clock::now() + config_.connect_timeout));
   if (!opened) return tl::unexpected(opened.error());
-  // Where MULTI is refused, what follows it would be executed, one by one.
+  // If Redis refused MULTI, it would execute the commands after it one by one.
   for (const std::string_view word : {"MULTI", "EXEC"}) {
     const auto reply = (*opened)->command({word}, deadline);
     if (!reply) return tl::unexpected(reply.error());
@@ -135,17 +135,17 @@ Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
   std::vector<RedisStream*> streams;
   for (const std::string& name : router_.fixed_names()) streams.push_back(&streams_->named(name));
   Result<void> checked;
-  if (!config_.own_ids) checked = streams_->look_back(*link_, deadline);
+  if (!config_.own_ids) checked = streams_->find_old_losses(*link_, deadline);
   if (checked && !config_.own_ids) {
     checked = streams_->look(*link_, streams, RedisStreams::Purpose::kCheck, deadline);
   }
-  if (checked) checked = look_around(deadline);
+  if (checked) checked = check_settings(deadline);
   if (!checked) link_.reset();
   return checked;
 }
 
-// What the server is set to do with what it has.
-Result<void> RedisSink::look_around(TimePoint deadline) {
+// Looks whether the server's settings endanger streams.
+Result<void> RedisSink::check_settings(TimePoint deadline) {
   const auto memory = link_->command({"INFO", "memory"}, deadline);
   if (!memory) return tl::unexpected(memory.error());
   if (auto warning = redis_eviction_warning(text_of(**memory)); !warning.empty()) {
@@ -190,7 +190,7 @@ Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, P
   if (events.empty()) return {};
   streams_->reached(events.back().lsn);
   Delivery outcome = find_streams(events);
-  // What comes before an event without a stream is delivered.
+  // Deliver the events before the first event that has no stream.
   const auto routed = events.first(targets_.size());
   Result<void> ready = connect(deadline);
   if (ready && !config_.own_ids) {
@@ -201,7 +201,7 @@ Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, P
     if (!config_.own_ids) streams_->passed(routed);
     return outcome;
   }
-  // Replies may be on their way, and the next attempt may find another server.
+  // Replies may still arrive, and the next attempt may reach another server.
   link_.reset();
   return sent;
 }
@@ -209,7 +209,7 @@ Delivery RedisSink::deliver(std::span<const Event> events, TimePoint deadline, P
 Result<void> RedisSink::encode(const Event& event, const RedisStream& stream, TimePoint deadline) {
   const EventId id(event);
   buffer_ += stream.command;
-  if (event.is_told() && !config_.own_ids) {
+  if (event.is_no_change() && !config_.own_ids) {
     append_word(buffer_, RedisId::of(event).text());
   } else {
     append_word(buffer_, config_.own_ids ? std::string_view("*") : id.view());
@@ -260,7 +260,7 @@ void RedisSink::choose(std::span<const Event> events, size_t& next, Batch& batch
     if (!batch.empty() && bytes > kTransactionBytes) break;
     (old ? batch.old : batch.events).push_back(next);
   }
-  // Without EXEC nothing could hold it back, so it must be the first one.
+  // Without EXEC the event cannot be held back, so it must be the first one.
   batch.alone = batch.events.size() == 1 && first == 0 && !streams_->keeps_positions();
 }
 
@@ -306,7 +306,7 @@ Delivery RedisSink::transact(std::span<const Event> events, TimePoint deadline,
   Batch* next = &batches_[1];
   choose(events, chosen, *batch, progress);
   while (!batch->empty()) {
-    if (!progress.may_go_on()) return halted();
+    if (!progress.may_continue()) return halted();
     if (auto there = verify_old(events, *batch, deadline, progress); !there) return there;
     choose(events, chosen, *next, progress);
     if (!batch->events.empty()) {
@@ -350,8 +350,8 @@ Result<void> RedisSink::await_replicas(const Batch& batch, TimePoint deadline) {
   return judge_wait(batch.waited);
 }
 
-// WAIT waits for what this connection has written: what another one has written is older than
-// something that this one writes, and takes back.
+// WAIT covers only writes of its own connection. So write a field and delete it: replicas that have
+// these have all older writes, too.
 Result<void> RedisSink::replicate(TimePoint deadline) {
   if (config_.wait.replicas == 0) return {};
   RedisTransaction written;
@@ -388,11 +388,11 @@ Delivery RedisSink::execute(std::span<const Event> events, Batch& batch, Batch& 
     append_wait(buffer_);
     link_->expect(&batch.waited);
   }
-  // Between MULTI and EXEC nothing can be asked: old events have to be looked for before.
+  // Between MULTI and EXEC no query is possible, so old events must be verified before.
   if (sent && next.old.empty() && !next.events.empty()) sent = queue(events, next, deadline);
   if (sent) sent = flush(deadline);
   if (sent) sent = link_->await(batch.replies, deadline);
-  // What Redis said last tells more than that it closed the connection.
+  // The last reply of Redis says more than that it closed the connection.
   const bool answered = batch.replies.replies == batch.replies.expected;
   if (!sent && !answered && batch.replies.queue_error.empty()) {
     return failed(std::move(sent.error()));
@@ -439,7 +439,8 @@ Delivery RedisSink::settle(std::span<const Event> events, Batch& batch, Batch& n
 Delivery RedisSink::settle_refused(std::span<const Event> events, std::span<const size_t> refused,
                                    Batch& batch, Batch& next, TimePoint deadline) {
   for (const size_t event : refused) targets_[event]->doubtful = true;
-  // Within the next transaction, which waits for its EXEC, nothing can be asked.
+  // The next transaction is open and waits for its EXEC, so no query is possible on this
+  // connection.
   if (std::exchange(next.queued, false)) {
     if (auto again = reconnect(deadline); !again) return failed(std::move(again.error()));
   }
@@ -448,16 +449,16 @@ Delivery RedisSink::settle_refused(std::span<const Event> events, std::span<cons
     for (const size_t event : refused) targets_[event]->doubtful = true;
     streams_->settle(batch.claims);
   } else if (auto again = reconnect(deadline); !again) {
-    return there;  // replies may be left; the next look rewrites what is in doubt
+    return there;  // replies may be left; the next look rewrites doubtful records
   }
-  // Whatever was found, the positions say it before anything is acknowledged.
+  // Write the positions that were found before anything is acknowledged.
   if (auto written = streams_->rewrite(*link_, batch.claims, deadline); !written && there) {
     return failed(std::move(written.error()));
   }
   return there;
 }
 
-// A command of the batch was not even queued.
+// The error for a batch of which a command was not queued.
 Delivery RedisSink::refused_in(const Batch& batch) const {
   // The first reply is MULTI's.
   const size_t reply = batch.replies.queue_error_reply;

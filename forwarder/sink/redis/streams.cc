@@ -12,12 +12,13 @@ namespace {
 
 constexpr size_t kBuffer = 64 * 1024;  // bytes written at once
 
-// Of a pause. In less time no Redis becomes a replica, takes over what its primary has, and is made
-// a primary again: the primary notices once in 100 ms that a snapshot for its replicas is complete.
+// The shortest pause that counts. In less time Redis cannot become a replica, load its primary's
+// data, and be promoted again: a primary checks only every 100 ms whether a replica's snapshot is
+// complete.
 constexpr Duration kGap = std::chrono::milliseconds(50);
 
-// Whether a stream that had an entry can be without that entry now: entries were deleted or trimmed
-// at or behind its id. XINFO STREAM says so from Redis 7.0 on; before, a loss cannot be ruled out.
+// Whether the stream can have lost an entry with this id: entries at or beyond the id were deleted
+// or trimmed. XINFO STREAM shows that from Redis 7.0 on; before, a loss is always possible.
 bool may_have_lost(const redisReply& info, RedisId id) {
   RedisId deleted;
   RedisId first;
@@ -92,7 +93,7 @@ Result<void> RedisStreams::look(RedisLink& link, std::span<RedisStream* const> s
   used_at_ = now;
   if (purpose == Purpose::kDeliver) {
     for (const auto& [name, end] : std::exchange(unnoted_, {})) memory_.note(name, end);
-    if (auto known = revisit(link, deadline); !known) return known;
+    if (auto known = find_losses_on_connection(link, deadline); !known) return known;
   }
   if (auto compared = compare(link, streams, deadline); !compared) return compared;
   unseen_.clear();
@@ -106,9 +107,9 @@ Result<void> RedisStreams::look(RedisLink& link, std::span<RedisStream* const> s
   return looked && !losses_.empty() ? loss() : looked;
 }
 
-// Looks at those that are not seen yet.
+// Looks at the streams in `unseen_`.
 Result<void> RedisStreams::look_at(RedisLink& link, Purpose purpose, TimePoint deadline) {
-  // Records before and after: where both are the same, the stream's end is of the same moment.
+  // Read records before and after the ends: if both are equal, the ends belong to these records.
   buffer_.clear();
   if (keeps_positions()) append_read(buffer_, unseen_);
   for (RedisStream* stream : unseen_) append_command(buffer_, {"XINFO", "STREAM", stream->name});
@@ -135,13 +136,13 @@ Result<void> RedisStreams::look_at(RedisLink& link, Purpose purpose, TimePoint d
     }
   }
   if (purpose == Purpose::kCheck) {
-    for (RedisStream* stream : unseen_) stream->seen_in = 0;  // nothing was claimed
+    for (RedisStream* stream : unseen_) stream->seen_in = 0;  // not claimed
     return outcome;
   }
   return outcome && keeps_positions() ? claim(link, deadline) : outcome;
 }
 
-// Streams that were seen, and whose records or ends are not what they were, count as not seen.
+// Marks streams whose records or ends have changed as not seen.
 Result<void> RedisStreams::compare(RedisLink& link, std::span<RedisStream* const> streams,
                                    TimePoint deadline) {
   others_.clear();
@@ -211,8 +212,8 @@ Result<void> RedisStreams::judge(RedisStream& stream, const redisReply& reply,
     if (auto taken = take_record(stream, record); !taken) return taken;
   }
   if (replay_) return {};
-  // The position known while events are delivered may be old, and another forwarder of the slot may
-  // have been at work since.
+  // During deliveries the known WAL position may be old, and another forwarder of the slot may have
+  // been active since.
   if (purpose == Purpose::kCheck && wal_known_ && end.id.lsn > wal_position_) {
     return unproven(stream, "ends with id " + end.id.text() +
                                 ", beyond the database's WAL position " +
@@ -239,8 +240,8 @@ Result<void> RedisStreams::take_record(RedisStream& stream, const std::string& r
             std::string(kRedisPositions) + " \"" + stream.name + "\"",
         where_);
   }
-  // Where another program has added to the stream since, the record may have been written by a
-  // transaction whose entries were refused.
+  // If another program has added to the stream, a transaction may have written the record although
+  // Redis refused its entries.
   if (stream.doubtful || position.id != stream.top) return {};
   stream.confirmed = true;
   if (position.id > stream.delivered.id) stream.delivered.id = position.id;
@@ -248,7 +249,7 @@ Result<void> RedisStreams::take_record(RedisStream& stream, const std::string& r
   return {};
 }
 
-// Makes the unseen streams this source's, and corrects what their records say too much.
+// Claims the unseen streams for this source, and corrects records that say too much.
 Result<void> RedisStreams::claim(RedisLink& link, TimePoint deadline) {
   std::vector<RedisClaim> seen;
   buffer_.clear();
@@ -336,7 +337,7 @@ Delivery RedisStreams::verify(RedisLink& link, std::span<const Event> events,
   if (auto sent = link.write(buffer_, "", deadline); !sent) {
     return failed(std::move(sent.error()), which.front());
   }
-  // An error leaves replies behind: the connection is given up.
+  // After an error, replies are left: the caller gives up the connection.
   absent_.clear();
   for (const size_t event : which) {
     const auto reply = link.receive(deadline);
@@ -348,14 +349,14 @@ Delivery RedisStreams::verify(RedisLink& link, std::span<const Event> events,
   return absent_.empty() ? Delivery() : explain(link, events, targets, deadline);
 }
 
-// A position may name an id beyond that of an event that never came: of a copy of the server, of a
-// new primary, of a table that was not published. So the stream must have lost what is absent.
+// A position may be beyond an event that never arrived: from a copy of the server, a new primary,
+// or a table that was not published. So require that the stream can have lost the absent entries.
 Delivery RedisStreams::explain(RedisLink& link, std::span<const Event> events,
                                std::span<RedisStream* const> targets, TimePoint deadline) {
   const auto failed = [](Error error, size_t event) {
     return undelivered(error.kind, std::move(error.what), std::move(error.where), event);
   };
-  // The last absent event of a stream is the last one that could have been lost.
+  // If a stream can have lost its last absent event, it can have lost the earlier ones.
   ++round_of_absent_;
   others_.clear();
   for (auto event = absent_.rbegin(); event != absent_.rend(); ++event) {
@@ -375,20 +376,20 @@ Delivery RedisStreams::explain(RedisLink& link, std::span<const Event> events,
   for (const RedisStream* stream : others_) {
     const auto reply = link.receive(deadline);
     if (!reply) return failed(reply.error(), stream->absent);
-    if (is_error(**reply)) continue;  // the stream is gone as a whole
+    if (is_error(**reply)) continue;  // the whole stream is gone
     const RedisId id = RedisId::of(events[stream->absent]);
     if (may_have_lost(**reply, id) || !outcome) continue;
     outcome = failed(unproven(*stream, "refuses id " + id.text() +
-                                           " as too small, never had it, and has lost nothing so "
-                                           "late")
+                                           " as too small, never had it, and has lost no entry "
+                                           "at or beyond that id")
                          .value(),
                      stream->absent);
   }
   return outcome;
 }
 
-// A message that is no part of a transaction has no time: that of the transaction before it tells
-// which history it is of.
+// A non-transactional message has no time. The time of the transaction before it shows to which
+// history it belongs.
 int64_t RedisStreams::time_of(std::span<const Event> events, size_t event) const {
   for (size_t i = event + 1; i-- > 0;) {
     if (events[i].commit_time != 0) return events[i].commit_time;
@@ -422,8 +423,8 @@ Result<void> RedisStreams::judge_entry(const redisReply& reply, const Event& eve
   }
   if (replay_) {
     return reject("stream \"" + stream.name +
-                      "\" has later entries, and not this one: Redis adds " + id.text() +
-                      " behind them no more. Replay with --to NAME puts it into another stream",
+                      "\" has later entries, and not this one: Redis cannot add " + id.text() +
+                      " behind these. Replay with --to NAME puts the event into another stream",
                   where_);
   }
   if (id <= stream.delivered.id && time <= stream.delivered.time) return {};

@@ -18,12 +18,13 @@ struct FreeSsl {
   void operator()(SSL* ssl) const { SSL_free(ssl); }
 };
 
-// Servers that have several certificates choose one by the name, also where it is not verified.
+// A server with several certificates chooses one by this name, so send it even without
+// verification.
 bool say_name(SSL* ssl, const std::string& host) {
   return is_address(host) || SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
 }
 
-// hiredis checks the chain but not the name: that is asked of OpenSSL here.
+// hiredis checks the chain but not the name, so ask OpenSSL to check the name.
 bool expect_name(SSL* ssl, const std::string& host) {
   if (is_address(host)) {
     return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), host.c_str()) == 1;
@@ -64,7 +65,7 @@ Result<void> redis_start_tls(redisContext* context, const RedisEndpoint& endpoin
       (files.verify && !expect_name(ssl.get(), endpoint.host))) {
     return fatal("the host is not a name that a certificate could have", endpoint.name());
   }
-  // hiredis frees what it is given, unless the handshake fails.
+  // hiredis frees the SSL object, unless the handshake fails.
   if (redisInitiateSSL(context, ssl.get()) != REDIS_OK) {
     const long verdict = SSL_get_verify_result(ssl.get());
     const std::string said = files.verify && verdict != X509_V_OK

@@ -33,23 +33,22 @@ KeyTable<RedisConfig> table() {
     return KeyProblem{"stream", "\"" + std::string(kRedisPositions) +
                                     "\" holds how far the streams are filled: choose another name"};
   });
-  table.key("maxlen", &RedisConfig::maxlen, "About so many entries are kept")
+  table.key("maxlen", &RedisConfig::maxlen, "About how many entries to keep")
       .between(1, INT64_MAX)
-      .initially("never trimmed")
+      .set_default("never trimmed")
       .key("fields", &RedisConfig::fields, "Fields of an entry")
       .words({"data", "id", "op", "schema", "table", "key"})
       .choice<bool>(
           "ids", &RedisConfig::own_ids, {{"event", false}, {"redis", true}},
-          "Ids of the entries: `event`, that of the event, so that nothing is there twice; "
-          "`redis`, what Redis makes, for events whose ids do not grow, as those from "
-          "Kafka")
+          "Ids of the entries: `event`, the event's id, so that no event is there twice; `redis`, "
+          "made by Redis, for events whose ids do not grow, such as those from Kafka")
       .key("username", &RedisConfig::username, "User of an ACL")
-      .initially("the URL's")
+      .set_default("the URL's")
       .key("password", &RedisConfig::password, "Password")
-      .initially("the URL's")
-      .section("tls", &RedisConfig::tls, tls_table(), "TLS; whether it is used the URL says")
+      .set_default("the URL's")
+      .section("tls", &RedisConfig::tls, tls_table(), "TLS; the URL says whether it is used")
       .key("pipeline", &RedisConfig::pipeline,
-           "Events in one transaction, at most; the next transaction is on its way meanwhile")
+           "Events in one transaction, at most; the sink sends the next transaction meanwhile")
       .between(1, 100'000)
       .section("wait", &RedisConfig::wait, wait_table(),
                "Wait for replicas (WAIT) before an event counts as delivered")

@@ -1,4 +1,4 @@
-// Standard output: the sink needs nothing.
+// The sink for standard output has no options.
 #pragma once
 
 namespace walspout {

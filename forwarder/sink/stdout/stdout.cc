@@ -15,8 +15,8 @@ namespace {
 
 constexpr size_t kBuffer = 64 * 1024;
 
-// A file takes any number of bytes at once. Of a pipe or a terminal that poll() calls writable it
-// is known that PIPE_BUF bytes do not block.
+// A file takes any number of bytes at once. If poll() reports a pipe or a terminal as writable, a
+// write of PIPE_BUF bytes does not block.
 size_t most_at_once(int fd) {
   struct stat status = {};
   const bool file = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
@@ -65,7 +65,7 @@ Result<void> StdoutSink::write_lines(std::span<const Event> events, TimePoint de
     }
     std::string_view text = buffer_;
     auto written = write(text, deadline);
-    size_t begin = 0;  // of the next line, in the buffer
+    size_t begin = 0;  // of the next line in the buffer
     const size_t through = buffer_.size() - text.size();
     for (; next < last; ++next) {
       const size_t end = begin + events[next].document.size() + 1;

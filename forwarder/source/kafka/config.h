@@ -1,4 +1,4 @@
-// Kafka as a source: what it needs, as plain data.
+// The configuration of a Kafka source, as plain data.
 #pragma once
 
 #include <string>
@@ -8,10 +8,10 @@
 namespace walspout {
 
 struct KafkaSourceConfig : KafkaAccess {
-  // What follows for a message that walspout has not written.
+  // What happens to a message that walspout has not written.
   enum class Foreign { kError, kDeadLetter, kSkip };
 
-  TextList topics;  // names, and patterns that begin with ^
+  TextList topics;  // names, or patterns that begin with ^
   std::string group;
   Foreign foreign = Foreign::kError;
 };

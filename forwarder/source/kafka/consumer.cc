@@ -9,7 +9,7 @@
 namespace walspout {
 namespace {
 
-// Options that the source needs as they are, or has a key for.
+// Options that the source sets itself, or has a key for.
 constexpr std::array kOwned = {
     KafkaOwnedOption{"group.id", "group"},
     KafkaOwnedOption{"enable.auto.commit", ""},
@@ -43,8 +43,7 @@ List list_of(const std::vector<KafkaConsumer::Key>& keys) {
   return list;
 }
 
-// What went wrong with the list, or with the first of its partitions that something went wrong
-// with.
+// The error of the list, or of its first partition that failed.
 rd_kafka_resp_err_t outcome(rd_kafka_resp_err_t code, const rd_kafka_topic_partition_list_t* list) {
   for (int i = 0; list != nullptr && code == RD_KAFKA_RESP_ERR_NO_ERROR && i < list->cnt; i++) {
     code = list->elems[i].err;
@@ -68,7 +67,7 @@ bool is_cooperative(const rd_kafka_t* handle) {
   return protocol != nullptr && std::string_view(protocol) == "COOPERATIVE";
 }
 
-// All of them, for a protocol where all members stop while the group changes.
+// Gives back all partitions if the protocol stops all members while the group changes.
 Result<void> give_back(rd_kafka_t* handle, const std::vector<KafkaConsumer::Key>& partitions,
                        const std::string& where) {
   constexpr std::string_view kWhat = "cannot give partitions back";
@@ -77,8 +76,9 @@ Result<void> give_back(rd_kafka_t* handle, const std::vector<KafkaConsumer::Key>
   return judged(rd_kafka_incremental_unassign(handle, list.get()), kWhat, where);
 }
 
-// The library never ends a client that owes an answer to a rebalance, whatever the flags are. It
-// (2.0) also never returns from the answer, if the group is just left: so the answer comes first.
+// The library never ends a client that has not answered a rebalance, whatever the flags are.
+// Version 2.0 also never returns from an answer given while the client leaves the group. So we
+// answer first.
 void leave(rd_kafka_t* handle, rd_kafka_queue_t* queue, bool asked) {
   const TimePoint until = Clock::now() + kGoodbye;
   if (asked) static_cast<void>(give_back(handle, {}, {}));
@@ -99,20 +99,21 @@ Result<KafkaOptions> kafka_source_options(const KafkaSourceConfig& config) {
                                               kafka_events(config));
   KafkaSetter to(options.get(), config);
   const bool good =
-      // What users may have otherwise. All members stop while the group changes: with
-      // cooperative-sticky they would not, but a commit that meets the change is rejected then, and
-      // the library takes that for the loss of all partitions.
+      // Users may override these. With this strategy all members stop while the group changes. With
+      // cooperative-sticky a commit during the change is rejected, and the library takes that for
+      // the loss of all partitions.
       to.set_all({{"partition.assignment.strategy", "roundrobin"},
                   {"heartbeat.interval.ms", "1000"},
                   {"isolation.level", "read_committed"},
                   {"topic.metadata.refresh.interval.ms", "30000"},
-                  // What the library has read ahead is beyond `memory`.
+                  // `memory` does not include what the library reads ahead.
                   {"queued.max.messages.kbytes", "16384"}}) &&
       to.set_access(kOwned, "source") &&
       to.set_all({{"group.id", config.group},
                   {"enable.auto.commit", "false"},
                   {"enable.auto.offset.store", "false"},
-                  // Messages that are gone are a gap. Where the group has never been is looked up.
+                  // Removed messages are a gap. Where the group has no offset, assign() sets the
+                  // beginning.
                   {"auto.offset.reset", "error"},
                   {"enable.partition.eof", "true"},
                   {"allow.auto.create.topics", "false"}});
@@ -232,7 +233,7 @@ void KafkaConsumer::resume(const std::vector<Key>& partitions) {
   if (!partitions.empty()) rd_kafka_resume_partitions(handle(), list_of(partitions).get());
 }
 
-// The library (2.0) takes milliseconds for microseconds here, and gives up after a moment.
+// The library (2.0) takes the timeout in milliseconds for microseconds, so it gives up too early.
 Result<void> KafkaConsumer::seek(const Offsets& offsets, TimePoint deadline) {
   constexpr std::string_view kWhat = "cannot go back to what is not delivered";
   if (offsets.empty()) return {};

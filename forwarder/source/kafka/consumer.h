@@ -18,7 +18,7 @@
 
 namespace walspout {
 
-// Error: kFatal, names the key, with the library's words.
+// Error: kFatal, with the name of the key and the library's message.
 [[nodiscard]] Result<KafkaOptions> kafka_source_options(const KafkaSourceConfig& config);
 
 class KafkaConsumer : public KafkaHandle {
@@ -27,29 +27,29 @@ class KafkaConsumer : public KafkaHandle {
   using Offsets = std::vector<std::pair<Key, int64_t>>;
   using Event = KafkaOwned<rd_kafka_event_t>;
 
-  // Waits until a broker has answered, and joins the group: what follows comes by next(). `wake`
-  // is called when something has come. Error: kRetry.
+  // Waits until a broker has answered, and joins the group. Then next() returns events, and `wake`
+  // is called when there are some. Error: kRetry.
   [[nodiscard]] static Result<std::unique_ptr<KafkaConsumer>> open(const KafkaSourceConfig& config,
                                                                    const KafkaOptions& options,
                                                                    const Wake& wake,
                                                                    TimePoint deadline);
-  // Leaves the group, unless that takes longer than a moment.
+  // Leaves the group, but waits for that at most 3 seconds.
   ~KafkaConsumer();
 
-  // Does not wait; null: nothing is there.
+  // Does not wait; null: there is no event.
   Event next();
 
-  // Where the group is, for each of the partitions: kUnknown where it was never.
+  // The committed offset of each partition; kUnknown: there is none.
   [[nodiscard]] Result<Offsets> committed(const std::vector<Key>& partitions, TimePoint deadline);
 
-  // These are ours, too, and are read from there on.
+  // Takes over these partitions too, and reads them from these offsets.
   [[nodiscard]] Result<void> assign(const Offsets& partitions);
-  // These are not ours any more.
+  // Gives these partitions back.
   [[nodiscard]] Result<void> unassign(const std::vector<Key>& partitions);
-  // The group has given our partitions to others, and we are late to hear of it.
+  // The group has already given our partitions to other members.
   bool is_lost() const { return rd_kafka_assignment_lost(handle()) != 0; }
 
-  // The answer comes by next(), as RD_KAFKA_EVENT_OFFSET_COMMIT.
+  // next() returns the answer, as RD_KAFKA_EVENT_OFFSET_COMMIT.
   [[nodiscard]] Result<void> commit(const Offsets& offsets);
   // Waits for the answer. Success shows that we are a member of the group now.
   [[nodiscard]] Result<void> commit_now(const Offsets& offsets, TimePoint deadline);
@@ -58,7 +58,7 @@ class KafkaConsumer : public KafkaHandle {
   void resume(const std::vector<Key>& partitions);
   [[nodiscard]] Result<void> seek(const Offsets& offsets, TimePoint deadline);
 
-  // The end of the partition and its first offset, as of the last answer; kUnknown before.
+  // The first offset and the end of the partition, as of the last answer; kUnknown before.
   std::pair<int64_t, int64_t> limits(const Key& key) const;
 
   // Whether a broker answers now.
@@ -70,10 +70,10 @@ class KafkaConsumer : public KafkaHandle {
 
   [[nodiscard]] Result<void> answered(Result<void> result);
 
-  bool asked_ = false;  // the group has said what changes, and assign() or unassign() are to follow
+  bool asked_ = false;  // a rebalance waits for assign() or unassign()
 };
 
-// Partitions of a list of the library's, and what was said of the first one that failed.
+// The partitions of a list of the library.
 [[nodiscard]] std::vector<KafkaOffsets::Key> kafka_keys(
     const rd_kafka_topic_partition_list_t* list);
 

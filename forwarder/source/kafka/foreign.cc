@@ -15,7 +15,7 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-// A member of an object, with a comma before it. Text as such, and other bytes as base64.
+// Appends a member to an object, with a comma before it. Bytes that are not UTF-8 become base64.
 void append_bytes(std::string& out, std::string_view name, std::string_view bytes) {
   out += ',';
   if (is_utf8(bytes)) {

@@ -22,7 +22,7 @@ constexpr Duration kTick = std::chrono::seconds(1);
 constexpr Duration kCommit = std::chrono::milliseconds(500);
 constexpr Duration kProof = std::chrono::milliseconds(300);
 constexpr Duration kAnswer = std::chrono::seconds(5);
-// While the queue is full for less, what the library has read ahead is kept.
+// If the queue is full for a shorter time, the library keeps what it has read ahead.
 constexpr Duration kFull = std::chrono::seconds(2);
 
 }  // namespace
@@ -116,13 +116,13 @@ void KafkaInput::renew_secrets() {
 Result<void> KafkaInput::consume_once() {
   stats_.state = SourcePhase::kConnecting;
   const TimePoint until = Clock::now() + config_.connect_timeout;
-  stats_.pulse.back_by(until + kAnswer);
+  stats_.pulse.set_return_time(until + kAnswer);
   renew_secrets();
   const Result<KafkaOptions> options = kafka_source_options(config_);
   if (!options) return tl::unexpected(options.error());
   auto opened = KafkaConsumer::open(config_, *options, wake_, until);
   if (!opened) {
-    // What is wrong there can be put right without a restart.
+    // An operator can fix the cause without a restart.
     Error error = std::move(opened.error());
     if (error.kind == ErrorKind::kFatal) error.blamed = Scope::kConfiguration;
     error.kind = ErrorKind::kRetry;
@@ -145,18 +145,18 @@ Result<void> KafkaInput::consume_once() {
 Result<void> KafkaInput::consume() {
   while (!stopping()) {
     wake_.clear();
-    stats_.pulse.back_by(Clock::now() + kAnswer);
+    stats_.pulse.set_return_time(Clock::now() + kAnswer);
     const bool room = queue_.has_room();
-    make_room(room);
-    // A queue that is full for a moment is waited for. If that takes longer, the library reads
-    // nothing, and only what the group says is listened to.
+    pause_or_resume(room);
+    // We wait if the queue is full for a moment. After kFull we pause the library's reading, and
+    // handle only the events of the group.
     const bool listens = room || paused_;
     if (listens) {
       if (Result<void> received = receive(); !received) return received;
     }
     hand_over();
     announce_at_ = queue_.announce();
-    take_stock();
+    update_handled();
     show_life();
     commit();
     if (Result<void> there = look(); !there) return there;
@@ -177,18 +177,18 @@ void KafkaInput::wait(TimePoint until) {
   if (left > 0) poll(&fd, 1, static_cast<int>(left));
 }
 
-// Sleeps, unless it is to stop, or to try again at once.
+// Sleeps until stop() or renew() is called.
 void KafkaInput::pause(Duration time) {
   const TimePoint until = Clock::now() + time;
-  stats_.pulse.back_by(until);
+  stats_.pulse.set_return_time(until);
   while (!stopping() && !renew_.exchange(false) && Clock::now() < until) {
     wait(until);
     wake_.clear();
   }
 }
 
-// Lets the library read, or not.
-void KafkaInput::make_room(bool room) {
+// Resumes or pauses the library's reading.
+void KafkaInput::pause_or_resume(bool room) {
   if (room) {
     full_since_.reset();
     if (std::exchange(paused_, false)) consumer_->resume(ours());
@@ -203,7 +203,7 @@ void KafkaInput::make_room(bool room) {
   paused_ = true;
 }
 
-// Takes in what the library has, up to a chunk.
+// Takes the library's events, up to a chunk.
 Result<void> KafkaInput::receive() {
   more_ = true;
   for (size_t i = 0; i < kChunkEvents && taken_bytes_ < kChunkBytes && !stopping(); i++) {
@@ -212,28 +212,28 @@ Result<void> KafkaInput::receive() {
       more_ = false;
       break;
     }
-    if (Result<void> heard = hear(std::move(event)); !heard) return heard;
+    if (Result<void> heard = handle_event(std::move(event)); !heard) return heard;
   }
   return {};
 }
 
-Result<void> KafkaInput::hear(KafkaConsumer::Event event) {
+Result<void> KafkaInput::handle_event(KafkaConsumer::Event event) {
   switch (rd_kafka_event_type(event.get())) {
     case RD_KAFKA_EVENT_FETCH:
       return take(std::move(event));
     case RD_KAFKA_EVENT_REBALANCE:
       return rebalance(event.get());
     case RD_KAFKA_EVENT_OFFSET_COMMIT:
-      hear_commit(event.get());
+      handle_commit(event.get());
       return {};
     case RD_KAFKA_EVENT_ERROR:
-      return hear_error(event.get());
+      return handle_error(event.get());
     default:
-      return consumer_->hear(event.get());
+      return consumer_->handle_event(event.get());
   }
 }
 
-// Messages of a partition mostly come in a row.
+// Most messages have the partition of the message before.
 KafkaOffsets::Place* KafkaInput::place_of(const rd_kafka_message_t& message) {
   if (message.rkt == last_topic_ && message.partition == last_partition_) return last_place_;
   last_topic_ = message.rkt;
@@ -268,7 +268,7 @@ Result<void> KafkaInput::take(KafkaConsumer::Event event) {
   return {};
 }
 
-// A message that is no event.
+// Handles a message that is no event.
 Result<void> KafkaInput::foreign(const rd_kafka_message_t& message, const Error& why) {
   using Foreign = KafkaSourceConfig::Foreign;
   if (why.kind != ErrorKind::kReject || config_.foreign == Foreign::kError) {
@@ -309,8 +309,8 @@ std::shared_ptr<const Table> KafkaInput::table_of(const KafkaEvent& found) {
   return last_table_ = table;
 }
 
-// Puts what was received into the queue. The bytes are copied: the library's messages keep all that
-// came with them in memory.
+// Puts the received events into the queue. The bytes are copied, because a message of the library
+// keeps its whole batch in memory.
 void KafkaInput::hand_over() {
   if (!taken_.empty()) {
     size_t size = 0;
@@ -348,7 +348,7 @@ void KafkaInput::hand_over() {
   offsets_.pushed(queue_.pushed());
 }
 
-Result<void> KafkaInput::hear_error(rd_kafka_event_t* event) {
+Result<void> KafkaInput::handle_error(rd_kafka_event_t* event) {
   const rd_kafka_resp_err_t code = rd_kafka_event_error(event);
   Key key;
   int64_t offset = -1;
@@ -359,7 +359,7 @@ Result<void> KafkaInput::hear_error(rd_kafka_event_t* event) {
   }
   switch (code) {
     case RD_KAFKA_RESP_ERR__PARTITION_EOF: {
-      // Where transactions end there are offsets without a message.
+      // The markers at the ends of transactions have offsets, but no message.
       KafkaOffsets::Place* place = offsets_.find(key);
       if (place != nullptr && offset >= place->next) offsets_.take(*place, offset, offset);
       return {};
@@ -375,10 +375,10 @@ Result<void> KafkaInput::hear_error(rd_kafka_event_t* event) {
     note_trouble(*trouble);
     return {};
   }
-  return consumer_->hear(event);
+  return consumer_->handle_event(event);
 }
 
-// Something that keeps some messages from coming, and may pass.
+// An error that keeps some messages from coming, and may pass.
 void KafkaInput::note_trouble(const Error& error) {
   const std::string text = error.message();
   stats_.last_error.set(text);
@@ -386,11 +386,11 @@ void KafkaInput::note_trouble(const Error& error) {
   log(LogLevel::kWarn, "source has trouble", {{"pipeline", pipeline_}, {"error", text}});
 }
 
-void KafkaInput::take_stock() {
+void KafkaInput::update_handled() {
   offsets_.handled(queue_.handled());
 }
 
-// Tells sinks that the partitions are still ours.
+// Shows sinks that the partitions are still ours.
 void KafkaInput::show_life() {
   if (offsets_.all().empty() || consumer_->is_lost()) return;
   Fence& fence = queue_.fence();
@@ -414,7 +414,7 @@ void KafkaInput::commit() {
   committing_ = true;
 }
 
-void KafkaInput::hear_commit(rd_kafka_event_t* event) {
+void KafkaInput::handle_commit(rd_kafka_event_t* event) {
   committing_ = false;
   const auto* list = rd_kafka_event_topic_partition_list(event);
   rd_kafka_resp_err_t code = rd_kafka_event_error(event);
@@ -431,14 +431,14 @@ void KafkaInput::hear_commit(rd_kafka_event_t* event) {
     return;
   }
   commit_at_ = Clock::now() + kTick;
-  if (code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS) return;  // it is tried again
+  if (code == RD_KAFKA_RESP_ERR_REBALANCE_IN_PROGRESS) return;  // it is retried
   note_trouble({ErrorKind::kRetry,
                 std::string("offsets are not committed: ") + rd_kafka_err2str(code),
                 consumer_->where()});
 }
 
-// Once a second: how far the partitions reach, and whether brokers that were away are back. Error:
-// the brokers do not let us in any more.
+// Once a second: the ends of the partitions, and whether lost brokers are back. Error: the brokers
+// no longer accept us.
 Result<void> KafkaInput::look() {
   if (Clock::now() < look_at_) return {};
   look_at_ = Clock::now() + kTick;
@@ -446,10 +446,10 @@ Result<void> KafkaInput::look() {
     offsets_.ends(key, consumer_->limits(key).second);
   }
   lag_ = offsets_.lag();
-  // The library does not always say that all brokers are down.
+  // The library does not always report that all brokers are down.
   const bool was_down = consumer_->is_down();
   if (was_down || consumer_->trouble()) {
-    stats_.pulse.back_by(Clock::now() + kAnswer);
+    stats_.pulse.set_return_time(Clock::now() + kAnswer);
     if (consumer_->answers(Milliseconds(1000))) {
       consumer_->forget_trouble();
       if (was_down) log(LogLevel::kInfo, "brokers answer again", {{"pipeline", pipeline_}});
@@ -474,13 +474,13 @@ Result<void> KafkaInput::stay_down() {
   return {};
 }
 
-// No more is read; the sinks finish what they have.
+// Reads nothing more, and waits while the sinks finish what they have.
 void KafkaInput::drain() {
   log(LogLevel::kInfo, "draining",
       {{"pipeline", pipeline_}, {"events", queue_.pushed() - queue_.handled()}});
   while (queue_.handled() < queue_.pushed() && !queue_.closed() && Clock::now() < drain_until()) {
     wake_.clear();
-    stats_.pulse.back_by(Clock::now() + kAnswer);
+    stats_.pulse.set_return_time(Clock::now() + kAnswer);
     show_life();
     wait(std::min(drain_until(), Clock::now() + kTick / 5));
   }

@@ -1,16 +1,16 @@
-// Topics of Kafka, which walspout's sink has filled, as the input of a pipeline.
+// Kafka topics that walspout's sink has filled, as the input of a pipeline.
 //
 // A forwarder is a member of a consumer group, and has some of the partitions. An offset is
 // committed when every sink is done with all messages before it. The library commits nothing by
 // itself.
 //
-// When a partition goes to another member, its events are waited for as long as the group waits
-// patiently. What is not delivered then is discarded, so that nothing old comes behind what the
-// next member delivers, and read again where the partition stayed. What a sink had sent may be
-// delivered twice.
+// When a partition goes to another member, the input waits for the delivery of its events, within
+// the time that the group allows. Then it discards the rest, so that no old event follows what the
+// next member delivers. Partitions that stay are read again. Events that a sink had already sent
+// may be delivered twice.
 //
-// The queue's fence is open while the group has given us partitions. After this process was frozen
-// the group may have given them to others: then only the answer to a commit opens the fence again.
+// The queue's fence is open while the group has given us partitions. While this process was frozen,
+// the group may have given them to others. Then only a successful commit opens the fence again.
 #pragma once
 
 #include <atomic>
@@ -37,11 +37,11 @@ namespace walspout {
 
 class KafkaInput final : public Input {
  public:
-  // Sets a foreign message aside: the event has all of it in its document. Returns when it is on
-  // disk.
+  // Sets a foreign message aside; the event's document holds the whole message. Returns when the
+  // message is on disk.
   using SetAside = std::function<Result<void>(const Event& event, const Error& reason)>;
 
-  // All are outlived by what they refer to.
+  // All arguments outlive this object.
   KafkaInput(std::string pipeline, const KafkaSourceConfig& config, EventQueue& queue,
              const Wake& wake, BackoffConfig retry, SetAside set_aside);
 
@@ -58,7 +58,7 @@ class KafkaInput final : public Input {
   using Key = KafkaOffsets::Key;
   using Offsets = KafkaConsumer::Offsets;
 
-  // A message whose event is not handed over yet. The library's event keeps its bytes.
+  // An event that is not handed over yet. The library's event keeps the bytes.
   struct Taken {
     KafkaConsumer::Event message;
     Event event;
@@ -70,10 +70,10 @@ class KafkaInput final : public Input {
   Result<void> consume_once();
   Result<void> consume();
   Result<void> receive();
-  Result<void> hear(KafkaConsumer::Event event);
+  Result<void> handle_event(KafkaConsumer::Event event);
   Result<void> take(KafkaConsumer::Event event);
   Result<void> foreign(const rd_kafka_message_t& message, const Error& why);
-  Result<void> hear_error(rd_kafka_event_t* event);
+  Result<void> handle_error(rd_kafka_event_t* event);
   void note_trouble(const Error& error);
   void hand_over();
   std::shared_ptr<const Table> table_of(const KafkaEvent& found);
@@ -88,13 +88,13 @@ class KafkaInput final : public Input {
   void leave();
   void update_phase();
 
-  void make_room(bool room);
+  void pause_or_resume(bool room);
   void commit();
-  void hear_commit(rd_kafka_event_t* event);
+  void handle_commit(rd_kafka_event_t* event);
   void show_life();
   Result<void> look();
   Result<void> stay_down();
-  void take_stock();
+  void update_handled();
   void drain();
   void wait(TimePoint until);
   void pause(Duration time);
@@ -115,19 +115,19 @@ class KafkaInput final : public Input {
   size_t taken_bytes_ = 0;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<const Table>> tables_;
   std::shared_ptr<const Table> last_table_;
-  std::vector<KafkaHeader> headers_;              // kept for their memory
-  const rd_kafka_topic_t* last_topic_ = nullptr;  // whose partition
-  int32_t last_partition_ = 0;                    // this was
-  KafkaOffsets::Place* last_place_ = nullptr;     // and this
-  bool joined_ = false;                           // the group has answered
-  bool more_ = false;                             // the library may have more
-  bool paused_ = false;                           // the library is to read nothing
-  std::optional<TimePoint> full_since_;           // the queue is
+  std::vector<KafkaHeader> headers_;              // a member only to reuse its memory.
+  const rd_kafka_topic_t* last_topic_ = nullptr;  // of the last message.
+  int32_t last_partition_ = 0;                    // likewise.
+  KafkaOffsets::Place* last_place_ = nullptr;     // likewise.
+  bool joined_ = false;                           // the group has answered.
+  bool more_ = false;                             // the library may have more events.
+  bool paused_ = false;                           // the library's reading is paused.
+  std::optional<TimePoint> full_since_;           // since when the queue is full.
   std::optional<TimePoint> announce_at_;
   bool committing_ = false;
-  TimePoint commit_at_{};  // not before
+  TimePoint commit_at_{};  // no commit before this time
   TimePoint prove_at_{};
-  TimePoint look_at_{};  // at the partitions' ends, and for brokers that are away
+  TimePoint look_at_{};  // next look() at the partitions' ends and lost brokers
   std::string trouble_said_;
   std::atomic<bool> began_{false};
   std::atomic<uint64_t> partitions_{0};

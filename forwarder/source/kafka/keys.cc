@@ -34,13 +34,13 @@ KeyTable<KafkaSourceConfig> kafka_source_table() {
                        {{"error", Foreign::kError},
                         {"dead_letter", Foreign::kDeadLetter},
                         {"skip", Foreign::kSkip}},
-                       "What follows for a message that walspout has not written: `error` stops "
+                       "What happens to a message that walspout has not written: `error` stops "
                        "the pipeline, `dead_letter` writes the message to the file of "
                        "`dead_letter`");
   add_kafka_access(table);
   table.rule([](KafkaSourceConfig& kafka, const Section::Has& has) -> std::optional<KeyProblem> {
     if (!has("topics") || !kafka.topics.empty()) return std::nullopt;
-    return KeyProblem{"topics", "\"topics\" is an empty list: name what is to be read"};
+    return KeyProblem{"topics", "\"topics\" is an empty list: name the topics to read"};
   });
   return table;
 }

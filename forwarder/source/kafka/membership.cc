@@ -1,4 +1,4 @@
-// What a KafkaInput does when the group gives it partitions, and takes them away.
+// What a KafkaInput does when the group gives it partitions or takes them away.
 #include <algorithm>
 #include <utility>
 
@@ -12,11 +12,11 @@ namespace {
 constexpr Duration kAnswer = std::chrono::seconds(5);
 constexpr Duration kAsk = std::chrono::seconds(30);
 constexpr Duration kStep = std::chrono::milliseconds(20);
-// How long events of a partition are waited for that another member gets. The group waits longer:
-// for max.poll.interval.ms.
+// How long to wait for the delivery of a partition's events before another member gets the
+// partition. The group waits longer: max.poll.interval.ms.
 constexpr Duration kRevoke = std::chrono::seconds(10);
 constexpr Duration kStuck = std::chrono::seconds(3);  // without any progress
-// Less than the least time after which brokers give up a member, 6 s by default.
+// Less than the shortest time after which brokers drop a member, 6 s by default.
 constexpr Duration kLease = std::chrono::seconds(3);
 
 // "orders-0, orders-3", and how many more.
@@ -50,7 +50,7 @@ Result<void> KafkaInput::rebalance(rd_kafka_event_t* event) {
 }
 
 Result<void> KafkaInput::assign(const std::vector<Key>& partitions) {
-  stats_.pulse.back_by(Clock::now() + kAsk);
+  stats_.pulse.set_return_time(Clock::now() + kAsk);
   const auto begin = consumer_->committed(partitions, Clock::now() + kAsk);
   if (!begin) return tl::unexpected(begin.error());
   if (Result<void> assigned = consumer_->assign(*begin); !assigned) return assigned;
@@ -77,7 +77,7 @@ Result<void> KafkaInput::assign(const std::vector<Key>& partitions) {
 Result<void> KafkaInput::revoke(const std::vector<Key>& partitions) {
   const bool lost = consumer_->is_lost();
   if (!lost) settle(partitions);
-  take_stock();
+  update_handled();
   const uint64_t handled = queue_.handled();
   const bool done = std::all_of(partitions.begin(), partitions.end(), [&](const Key& key) {
     const KafkaOffsets::Place* place = offsets_.find(key);
@@ -98,7 +98,7 @@ Result<void> KafkaInput::revoke(const std::vector<Key>& partitions) {
   return kept ? given : kept;
 }
 
-// Waits a while until the sinks are done with all events of these partitions.
+// Waits for a limited time until the sinks are done with all events of these partitions.
 void KafkaInput::settle(const std::vector<Key>& partitions) {
   uint64_t events = 0;
   for (const Key& key : partitions) {
@@ -107,7 +107,7 @@ void KafkaInput::settle(const std::vector<Key>& partitions) {
     }
   }
   TimePoint until = Clock::now() + kRevoke;
-  stats_.pulse.back_by(until + kAnswer);
+  stats_.pulse.set_return_time(until + kAnswer);
   uint64_t handled = queue_.handled();
   TimePoint moved = Clock::now();
   while (handled < events && !queue_.closed() && Clock::now() < std::min(until, moved + kStuck)) {
@@ -122,7 +122,7 @@ void KafkaInput::settle(const std::vector<Key>& partitions) {
   }
 }
 
-// What is queued is delivered no more. What was read of partitions that stay is read again.
+// Discards what is queued. Events of partitions that stay are read again.
 Result<void> KafkaInput::abandon(const std::vector<Key>& gone) {
   const uint64_t events = queue_.discard();
   offsets_.forget();
@@ -133,7 +133,7 @@ Result<void> KafkaInput::abandon(const std::vector<Key>& gone) {
   for (const auto& [key, place] : offsets_.all()) {
     if (std::find(gone.begin(), gone.end(), key) == gone.end()) stay.emplace_back(key, place.next);
   }
-  stats_.pulse.back_by(Clock::now() + 2 * kAnswer);
+  stats_.pulse.set_return_time(Clock::now() + 2 * kAnswer);
   return consumer_->seek(stay, Clock::now() + kAnswer);
 }
 
@@ -145,15 +145,15 @@ void KafkaInput::commit_last(const std::vector<Key>& partitions) {
     }
   }
   if (last.empty()) return;
-  stats_.pulse.back_by(Clock::now() + 2 * kAnswer);
+  stats_.pulse.set_return_time(Clock::now() + 2 * kAnswer);
   const Result<void> committed = consumer_->commit_now(last, Clock::now() + kAnswer);
   if (!committed) return note_trouble(committed.error());
   for (const auto& [key, offset] : last) offsets_.committed(key, offset);
 }
 
-// The end of a consumer. What is not delivered comes again.
+// Ends the consumer. Events that were not delivered are read again later.
 void KafkaInput::leave() {
-  take_stock();
+  update_handled();
   if (queue_.handled() < queue_.pushed() && !stopping()) queue_.discard();
   if (!consumer_->is_lost()) commit_last(ours());
   queue_.fence().close();
@@ -161,7 +161,7 @@ void KafkaInput::leave() {
   last_topic_ = nullptr;
   taken_.clear();
   taken_bytes_ = 0;
-  stats_.pulse.back_by(Clock::now() + 2 * kAnswer);
+  stats_.pulse.set_return_time(Clock::now() + 2 * kAnswer);
   joined_ = false;
   partitions_ = lag_ = 0;
   consumer_.reset();

@@ -8,7 +8,7 @@
 namespace walspout {
 namespace {
 
-constexpr size_t kLongestName = 1024;  // of a table, and of a message's prefix
+constexpr size_t kLongestName = 1024;  // of a table, or a message's prefix
 constexpr size_t kHashDigits = 16;
 
 enum Header : size_t { kId, kOp, kSchema, kTable, kPrefix, kTs, kBarrier, kHash, kSpans, kHeaders };
@@ -17,7 +17,7 @@ constexpr std::array<std::string_view, kHeaders> kNames = {
 
 using Values = std::array<std::optional<std::string_view>, kHeaders>;
 
-// All of the text is the number.
+// The whole text must be the number.
 template <typename T>
 bool parse(std::string_view text, T& value, int base = 10) {
   const char* end = text.data() + text.size();
@@ -25,7 +25,7 @@ bool parse(std::string_view text, T& value, int base = 10) {
   return read.ec == std::errc() && read.ptr == end;
 }
 
-// A number at the front of the text, which is cut off.
+// Cuts a number off the front of the text.
 bool cut_number(std::string_view& text, uint32_t& value) {
   const auto read = std::from_chars(text.data(), text.data() + text.size(), value);
   if (read.ec != std::errc()) return false;
@@ -55,8 +55,8 @@ Result<Values> known(std::span<const KafkaHeader> headers) {
   return values;
 }
 
-// "name:begin+size" at the front of `text`, if it is there. False: that is no object of the
-// document which begins at `from` or behind.
+// Cuts "name:begin+size" off the front of `text`, if it is there. False: the span is no object of
+// the document at or behind `from`.
 bool cut_span(std::string_view& text, std::string_view name, std::string_view document,
               uint64_t& from, Span& span) {
   if (!cut(text, name)) return true;
@@ -89,13 +89,13 @@ bool is_name(const std::optional<std::string_view>& name) {
          name->find('\0') == std::string_view::npos;
 }
 
-// One object on one line, as far as that shows without parsing it.
+// Whether the value looks like one object on one line. It is not parsed.
 bool is_document(std::string_view value) {
   return value.size() >= 2 && value.size() <= UINT32_MAX && value.front() == '{' &&
          value.back() == '}' && std::memchr(value.data(), '\n', value.size()) == nullptr;
 }
 
-// Receivers know an event by the id in its document. A document may lack the id (`omit`).
+// Receivers identify an event by the id in its document. With `omit` a document may lack the id.
 bool has_other_id(const Event& event) {
   std::string_view text = event.document;
   const EventId id(event);
@@ -140,7 +140,7 @@ Result<std::optional<KafkaEvent>> kafka_event(std::optional<std::string_view> va
   if (!EventId::parse(*values[kId], found.event)) return broken("id");
   if (values[kOp]->size() != 1 || kOps.find(values[kOp]->front()) == kOps.npos) return broken("op");
   const char op = values[kOp]->front();
-  if (found.event.op != (is_told(op) ? op : 0)) return broken("op");
+  if (found.event.op != (is_no_change(op) ? op : 0)) return broken("op");
   found.event.op = op;
   if (!value) return std::nullopt;
   if (!values[kHash]) {

@@ -1,7 +1,7 @@
-// How far the partitions of a consumer were read, and how far every sink is done with them.
+// How far a consumer's partitions were read, and how far every sink is done with them.
 //
-// The queue counts events over all partitions, and says up to which one the sinks are done. This
-// class ties such counts to offsets. Pure; not synchronized.
+// The queue counts events over all partitions, and knows how many of them the sinks are done with.
+// This class maps such counts to offsets. Pure; not synchronized.
 #pragma once
 
 #include <cstdint>
@@ -18,48 +18,48 @@ class KafkaOffsets {
   static constexpr int64_t kUnknown = -1;
 
   struct Place {
-    int64_t next = kUnknown;       // offset that is read next; unknown: the first one there is
-    int64_t durable = kUnknown;    // all before it is done with
-    int64_t committed = kUnknown;  // likewise, and the group knows
-    int64_t end = kUnknown;        // of the partition, as far as known
-    uint64_t events = 0;           // the queue's count behind the last event of this partition
+    int64_t next = kUnknown;       // the offset to read next; unknown: the first offset.
+    int64_t durable = kUnknown;    // the sinks are done with all before it.
+    int64_t committed = kUnknown;  // likewise, and committed to the group.
+    int64_t end = kUnknown;        // of the partition, as far as known.
+    uint64_t events = 0;           // the queue's count after this partition's last event
     uint64_t generation = 0;
     bool touched = false;  // since pushed() was called last
   };
   using Key = std::pair<std::string, int32_t>;  // topic, partition
 
-  // A partition is ours, and is read from there on.
+  // A partition is ours, and is read from `next` on.
   void assign(const Key& key, int64_t next);
   void revoke(const Key& key);
   void clear();
 
-  // Null: the partition is not ours. The place stays where it is until the partition is revoked.
+  // Null: the partition is not ours. The pointer is valid until the partition is revoked.
   Place* find(const Key& key);
   const std::map<Key, Place>& all() const { return places_; }
 
-  // Whether a message of that offset is new.
+  // Whether a message with that offset is new.
   static bool is_new(const Place& place, int64_t offset) { return offset >= place.next; }
 
-  // A message was taken over, or there is none before `next`.
+  // A message was taken over, or there is no message before `next`.
   void take(Place& place, int64_t offset, int64_t next);
 
-  // All that was taken is among the first `events` events of the queue.
+  // All taken messages are among the first `events` events of the queue.
   void pushed(uint64_t events);
 
-  // The sinks are done with so many.
+  // The sinks are done with the first `events` events.
   void handled(uint64_t events);
 
-  // What is not done with will not be: it is read again.
+  // Events that the sinks are not done with were discarded: they are read again.
   void forget();
 
-  // The partition reaches so far; kUnknown says nothing.
+  // The partition ends at `end`; kUnknown is ignored.
   void ends(const Key& key, int64_t end);
 
-  // What the group does not know yet.
+  // Offsets that are not committed to the group yet.
   std::vector<std::pair<Key, int64_t>> to_commit() const;
   void committed(const Key& key, int64_t offset);
 
-  // Messages that are not done with.
+  // Messages that the sinks are not done with.
   uint64_t lag() const;
 
  private:
@@ -73,7 +73,7 @@ class KafkaOffsets {
   std::map<Key, Place> places_;
   std::deque<Mark> marks_;  // in the order of their counts
   uint64_t generation_ = 0;
-  bool touched_ = false;  // some place is
+  bool touched_ = false;  // whether any place is touched
 };
 
 }  // namespace walspout

@@ -18,18 +18,18 @@ namespace {
 using Level = KafkaFinding::Level;
 using Key = KafkaOffsets::Key;
 
-constexpr size_t kMostPartitions = 200;  // that are looked at
-constexpr int kStep = 100;               // milliseconds
+constexpr size_t kMostPartitions = 200;  // at most this many are checked
+constexpr int kStep = 100;               // in milliseconds
 constexpr Milliseconds kAsk{2'000};
 
-// The group's coordinator is not there yet, or not there any more.
+// The group's coordinator is not available yet, or no longer.
 bool may_pass(rd_kafka_resp_err_t code) {
   return code == RD_KAFKA_RESP_ERR__TIMED_OUT || code == RD_KAFKA_RESP_ERR_NOT_COORDINATOR ||
          code == RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE ||
          code == RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS;
 }
 
-// A regular expression, as librdkafka takes one.
+// A regular expression, with the flags that librdkafka uses.
 class Pattern {
  public:
   explicit Pattern(const std::string& text)
@@ -70,7 +70,7 @@ class Probe : private KafkaHandle {
   void say(Level level, std::string what, std::string remedy = "") {
     findings_.push_back({level, std::move(what), std::move(remedy)});
   }
-  // Errors have their remedy in the text.
+  // The text of an error includes the remedy.
   bool bad(std::string what) {
     say(Level::kBad, std::move(what));
     return false;
@@ -150,23 +150,22 @@ bool Probe::topics() {
   return good;
 }
 
-// The library waits for a coordinator also where that does not let the user in, and says the reason
-// by an event alone.
+// The library keeps waiting for a coordinator that rejects the user. Only an event has the reason.
 std::optional<Error> Probe::trouble_of_group() {
   while (const KafkaConsumer::Event event{rd_kafka_queue_poll(queue(), 0)}) {
     if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_ERROR) {
-      static_cast<void>(hear(event.get()));
+      static_cast<void>(handle_event(event.get()));
       continue;
     }
     const std::string said = mask().apply(rd_kafka_event_error_string(event.get()));
     auto found = kafka_source_trouble(rd_kafka_event_error(event.get()), said, config_, where());
     if (found) return found;
-    static_cast<void>(hear(event.get()));
+    static_cast<void>(handle_event(event.get()));
   }
   return trouble() && trouble()->kind == ErrorKind::kFatal ? trouble() : std::nullopt;
 }
 
-// Where the group is, which a user without the right to use the group may not ask.
+// The group's offsets. A user without the right to use the group may not ask for them.
 bool Probe::group() {
   if (partitions_.empty()) return true;
   KafkaOwned<rd_kafka_topic_partition_list_t> list(
@@ -212,7 +211,7 @@ bool Probe::group() {
   return true;
 }
 
-// The last messages of each partition.
+// Checks the last messages of each partition.
 void Probe::sample() {
   constexpr int64_t kLast = 3;
   if (partitions_.empty()) return;
@@ -234,7 +233,7 @@ void Probe::sample() {
       continue;
     }
     if (rd_kafka_event_type(event.get()) != RD_KAFKA_EVENT_ERROR) {
-      static_cast<void>(hear(event.get()));
+      static_cast<void>(handle_event(event.get()));
       continue;
     }
     Key key;

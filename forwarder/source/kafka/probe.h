@@ -1,5 +1,5 @@
-// What `walspout check` looks at before a source reads topics of Kafka. Changes nothing, and is no
-// member of the group.
+// The checks of `walspout check` for a source that reads Kafka topics. They change nothing, and do
+// not join the group.
 #pragma once
 
 #include <string>
@@ -18,7 +18,8 @@ struct KafkaFinding {
   std::string remedy{};
 };
 
-// The brokers, the topics, where the group is, and whether the last messages are walspout's.
+// Checks the brokers, the topics, the group's offsets, and whether walspout wrote the last
+// messages.
 [[nodiscard]] std::vector<KafkaFinding> kafka_probe(const KafkaSourceConfig& config,
                                                     Duration patience);
 

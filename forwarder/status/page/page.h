@@ -1,4 +1,4 @@
-// The page at "/": index.html, as it was when the program was built.
+// The page at "/": index.html as of the build.
 #pragma once
 
 #include <string_view>

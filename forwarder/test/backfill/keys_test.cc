@@ -13,7 +13,7 @@ using testing::IsEmpty;
 
 class KeysTest : public testing::Test {
  protected:
-  // What the database has after that.
+  // The keys of the database after that save.
   void save(const KeyChanges& changes) {
     if (changes.all) database.clear();
     for (const auto& [number, key] : changes.add) database.emplace(number, key);
@@ -67,7 +67,7 @@ TEST_F(KeysTest, ASaveHasWhatHasChanged) {
   keys.add("a");
   EXPECT_TRUE(keys.take_changes().empty());
   keys.saved(true);
-  // What comes and goes between two saves costs nothing.
+  // A key added and removed between two saves costs nothing.
   keys.add("c");
   keys.remove("c", keys.place("c"));
   EXPECT_TRUE(keys.take_changes().empty());
@@ -82,8 +82,8 @@ TEST_F(KeysTest, GoesOnFromWhatIsSaved) {
   EXPECT_THAT(changes.remove, ElementsAre(8));
 }
 
-// Whatever happens in between, and whether or not a save that failed was made after all, the
-// database has each key after the next save, and no other one.
+// After the next save the database has exactly these keys, whatever happened before. That includes
+// failed saves that were made after all.
 TEST_F(KeysTest, NoSaveThatFailsLosesAKey) {
   std::mt19937 random(1);
   std::map<std::string, uint64_t> placed;

@@ -24,7 +24,7 @@ std::string key_of(int id) {
   return R"({"id":)" + std::to_string(id) + "}";
 }
 
-// A ledger with one backfill of the table public.t, and what the two threads do.
+// A ledger with one backfill of the table public.t, and the calls of the two threads.
 class LedgerTest : public testing::Test {
  protected:
   LedgerTest() {
@@ -36,7 +36,7 @@ class LedgerTest : public testing::Test {
     ledger.add(record);
     ledger.ask_barrier({1});
     ledger.set_barrier(1, 10);
-    ledger.saw(see("11:11:"));
+    ledger.use_snapshot(see("11:11:"));
   }
 
   static Snapshot see(const char* text) { return *Snapshot::parse(text); }
@@ -47,9 +47,9 @@ class LedgerTest : public testing::Test {
     return requests.empty() ? ReadRequest{} : requests.front();
   }
 
-  // Reads rows with these keys; the number of the round.
-  uint64_t bring(const ReadRequest& request, const std::vector<int>& ids, bool end,
-                 const char* snapshot) {
+  // Reads rows with these keys. Returns the number of the round.
+  uint64_t add_round(const ReadRequest& request, const std::vector<int>& ids, bool end,
+                     const char* snapshot) {
     MessageBuilder builder;
     builder.relation(7, "public", "t", kColumns);
     for (const int id : ids) {
@@ -73,11 +73,11 @@ class LedgerTest : public testing::Test {
     round.number = ++rounds;
     round.snapshot = see(snapshot);
     round.reads.push_back(std::move(result));
-    ledger.bring(std::move(round));
+    ledger.add_round(std::move(round));
     return rounds;
   }
 
-  // The ids in the documents that are placed when the mark comes.
+  // The ids in the documents that are placed at the mark.
   std::vector<std::string> mark(uint64_t number, uint64_t lsn) {
     Mark mark;
     mark.lsn = Lsn{lsn};
@@ -90,7 +90,7 @@ class LedgerTest : public testing::Test {
     return documents;
   }
 
-  // A change is delivered. partial: it lacks n.
+  // A change is delivered. `partial`: it lacks the column n.
   void change(uint32_t xid, uint64_t lsn, char op, int id, bool partial = false, int old = 0) {
     MessageBuilder builder;
     const std::string n = partial ? "" : R"(,"n":1)";
@@ -116,7 +116,7 @@ class LedgerTest : public testing::Test {
 
   BackfillRecord record() const { return ledger.records().front(); }
 
-  // Saves what is unsaved: the keys to read again that are saved.
+  // Saves unsaved state. Returns the saved keys to read again.
   std::set<std::string> save() {
     for (const Ledger::Unsaved& unsaved : ledger.unsaved()) {
       save(unsaved);
@@ -143,7 +143,7 @@ class LedgerTest : public testing::Test {
   FrameDecoder rows;
   uint64_t rounds = 0;
   uint64_t pushed = 0;
-  std::vector<std::string> cursor;  // what is saved, as what follows
+  std::vector<std::string> cursor;  // saved, like the members below
   std::map<uint64_t, std::string> database;
   BackfillState state = BackfillState::kRequested;
 };
@@ -154,17 +154,17 @@ TEST_F(LedgerTest, WaitsAtTheBarrier) {
   EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
   ledger.ask_barrier({1});
   ledger.set_barrier(1, 20);
-  ledger.saw(see("20:30:20"));
+  ledger.use_snapshot(see("20:30:20"));
   EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
-  ledger.saw(see("21:30:21"));
+  ledger.use_snapshot(see("21:30:21"));
   EXPECT_EQ(next().kind, Kind::kScan);
 }
 
 TEST_F(LedgerTest, PlacesRowsAtTheirMarkAndSavesWhatIsDurable) {
-  const uint64_t first = bring(next(), {1, 2}, false, "11:11:");
+  const uint64_t first = add_round(next(), {1, 2}, false, "11:11:");
   const ReadRequest more = next();
   EXPECT_THAT(more.table.cursor, ElementsAre("2"));
-  bring(more, {3}, true, "11:11:");
+  add_round(more, {3}, true, "11:11:");
   EXPECT_THAT(mark(first, 100), ElementsAre(testing::StartsWith(R"({"id":"100-0",)"),
                                             testing::StartsWith(R"({"id":"100-1",)")));
   save();
@@ -179,7 +179,7 @@ TEST_F(LedgerTest, PlacesRowsAtTheirMarkAndSavesWhatIsDurable) {
 
 TEST_F(LedgerTest, SavesTheCursorOfAnEmptyChunkBehindWhatCameBefore) {
   change(20, 50, 'u', 1);
-  EXPECT_THAT(mark(bring(next(), {1}, true, "11:11:"), 100), IsEmpty());
+  EXPECT_THAT(mark(add_round(next(), {1}, true, "11:11:"), 100), IsEmpty());
   ledger.handled(0);
   save();
   EXPECT_THAT(cursor, IsEmpty());
@@ -193,53 +193,53 @@ TEST_F(LedgerTest, HoldsWhatNoSnapshotHasShown) {
   change(20, 50, 'd', 1);
   change(21, 60, 'd', 2);
   EXPECT_EQ(ledger.hold(), Lsn{50});
-  ledger.saw(see("20:21:20"));
+  ledger.use_snapshot(see("20:21:20"));
   EXPECT_EQ(ledger.hold(), Lsn{50});
-  ledger.saw(see("21:22:21"));
+  ledger.use_snapshot(see("21:22:21"));
   EXPECT_EQ(ledger.hold(), Lsn{60});
-  const uint64_t number = bring(next(), {1, 2, 3}, true, "21:22:21");
-  // A later snapshot does not take away what a chunk that waits has to know.
-  ledger.saw(see("30:30:"));
+  const uint64_t number = add_round(next(), {1, 2, 3}, true, "21:22:21");
+  // A later snapshot does not remove changes that a waiting chunk needs.
+  ledger.use_snapshot(see("30:30:"));
   EXPECT_EQ(ledger.hold(), Lsn{60});
   EXPECT_EQ(mark(number, 100).size(), 2u);
 }
 
 TEST_F(LedgerTest, ReadsMovedKeysAgainUntilTheyAreDurable) {
   change(20, 50, 'u', 5, true, 9);
-  ledger.saw(see("30:30:"));
+  ledger.use_snapshot(see("30:30:"));
   EXPECT_EQ(ledger.hold(), Lsn{50});  // until the key is saved
   EXPECT_THAT(save(), ElementsAre(key_of(5)));
   EXPECT_EQ(ledger.hold(), Lsn{});
-  mark(bring(next(), {1}, true, "30:30:"), 100);
+  mark(add_round(next(), {1}, true, "30:30:"), 100);
   ledger.handled(pushed);
   const ReadRequest again = next();
   ASSERT_EQ(again.kind, Kind::kAgain);
   EXPECT_THAT(again.keys, ElementsAre(key_of(5)));
   EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
-  EXPECT_EQ(mark(bring(again, {5}, true, "30:30:"), 200).size(), 1u);
+  EXPECT_EQ(mark(add_round(again, {5}, true, "30:30:"), 200).size(), 1u);
   EXPECT_THAT(save(), ElementsAre(key_of(5)));
   ledger.handled(pushed);
   EXPECT_THAT(save(), IsEmpty());
 }
 
 TEST_F(LedgerTest, AWholeRowMayMoveOnceAllRowsArePlaced) {
-  mark(bring(next(), {1, 2}, true, "11:11:"), 100);
+  mark(add_round(next(), {1, 2}, true, "11:11:"), 100);
   change(20, 150, 'u', 5, true, 1);
   EXPECT_THAT(save(), IsEmpty());
 }
 
 TEST_F(LedgerTest, ARowThatEntersTheFilterIsReadAgainUntilTheEndIsSaved) {
-  mark(bring(next(), {1}, true, "11:11:"), 100);
+  mark(add_round(next(), {1}, true, "11:11:"), 100);
   change(20, 150, 'c', 6, true);
   EXPECT_THAT(save(), ElementsAre(key_of(6)));
-  mark(bring(next(), {6}, true, "21:21:"), 200);
+  mark(add_round(next(), {6}, true, "21:21:"), 200);
   ledger.handled(pushed);
   EXPECT_THAT(save(), IsEmpty());
   const ReadRequest check = next();
   ASSERT_EQ(check.kind, Kind::kCheck);
-  mark(bring(check, {}, true, "21:21:"), 300);
+  mark(add_round(check, {}, true, "21:21:"), 300);
   ledger.handled(pushed);
-  // While the end is saved another one comes.
+  // Another key comes while the end is saved.
   const std::vector<Ledger::Unsaved> unsaved = ledger.unsaved();
   ASSERT_EQ(unsaved.size(), 1u);
   EXPECT_EQ(unsaved.front().record.state, BackfillState::kDone);
@@ -270,19 +270,19 @@ TEST_F(LedgerTest, NoKeyIsNeededBeforeTheBarrier) {
 }
 
 TEST_F(LedgerTest, ManyKeysAreReadAgainBeforeMoreRows) {
-  mark(bring(next(), {1}, false, "11:11:"), 100);
+  mark(add_round(next(), {1}, false, "11:11:"), 100);
   for (int i = 0; i < 10; i++) change(20, 150, 'u', 100 + i, true, 50 + i);
   const ReadRequest again = next();
   ASSERT_EQ(again.kind, Kind::kAgain);
   EXPECT_EQ(again.keys.size(), 10u);
   EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
-  mark(bring(again, {}, true, "30:30:"), 200);
+  mark(add_round(again, {}, true, "30:30:"), 200);
   ledger.handled(pushed);
   EXPECT_EQ(next().kind, Kind::kScan);
 }
 
 TEST_F(LedgerTest, BeginsAgainWhereTooManyKeysAreToBeReadAgain) {
-  mark(bring(next(), {1}, false, "11:11:"), 100);
+  mark(add_round(next(), {1}, false, "11:11:"), 100);
   ledger.handled(pushed);
   change(20, 150, 'u', 100, true, 50);
   EXPECT_EQ(save().size(), 1u);
@@ -291,12 +291,12 @@ TEST_F(LedgerTest, BeginsAgainWhereTooManyKeysAreToBeReadAgain) {
     change(21, 200 + static_cast<uint64_t>(i), 'u', 200 + i, true, 50 + i);
   EXPECT_EQ(record().state, BackfillState::kRequested);
   EXPECT_EQ(ledger.begun_again().size(), 1u);
-  // Until that is saved, what is not saved has to come again.
+  // Until that is saved, unsaved keys must be sent again.
   ASSERT_TRUE(ledger.hold());
   EXPECT_LE(ledger.hold(), Lsn{200});
-  // A barrier that was taken before does not count.
+  // An earlier barrier does not count.
   ledger.set_barrier(1, 10);
-  ledger.saw(see("60:60:"));
+  ledger.use_snapshot(see("60:60:"));
   EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
   EXPECT_THAT(save(), IsEmpty());
   EXPECT_THAT(cursor, IsEmpty());
@@ -304,7 +304,7 @@ TEST_F(LedgerTest, BeginsAgainWhereTooManyKeysAreToBeReadAgain) {
   ledger.ask_barrier({1});
   ledger.set_barrier(1, 60);
   change(61, 300, 'u', 300, true, 50);
-  ledger.saw(see("61:62:61"));
+  ledger.use_snapshot(see("61:62:61"));
   const ReadRequest first = next();
   EXPECT_EQ(first.kind, Kind::kScan);
   EXPECT_THAT(first.table.cursor, IsEmpty());
@@ -312,7 +312,7 @@ TEST_F(LedgerTest, BeginsAgainWhereTooManyKeysAreToBeReadAgain) {
 }
 
 TEST_F(LedgerTest, GivesUpWhatTheDatabaseCannotBeTold) {
-  mark(bring(next(), {1}, false, "11:11:"), 100);
+  mark(add_round(next(), {1}, false, "11:11:"), 100);
   ledger.handled(pushed);
   save();
   EXPECT_THAT(cursor, ElementsAre("1"));
@@ -323,7 +323,7 @@ TEST_F(LedgerTest, GivesUpWhatTheDatabaseCannotBeTold) {
   ledger.give_up({1});
   EXPECT_EQ(ledger.hold(), Lsn{});
   EXPECT_TRUE(ledger.any_wrong());
-  // Nothing is held for what comes until there is a barrier.
+  // Until there is a barrier, no change holds the slot.
   change(22, 170, 'u', 101, true, 50);
   EXPECT_EQ(ledger.hold(), Lsn{});
   EXPECT_THAT(ledger.holding(), ElementsAre(1));
@@ -359,7 +359,7 @@ TEST_F(LedgerTest, ASaveNamesWhatHasChanged) {
   for (int i = 0; i < 5; i++) change(20, 150, 'u', 100 + i, true, 50 + i);
   std::vector<Ledger::Unsaved> unsaved = ledger.unsaved();
   EXPECT_EQ(unsaved.front().keys.add.size(), 5u);
-  // It fails, and its answer may be all that was lost.
+  // The save fails; perhaps only its answer was lost.
   save(unsaved.front());
   ledger.saved(1, unsaved.front().version, false);
   EXPECT_EQ(ledger.hold(), Lsn{150});
@@ -373,17 +373,17 @@ TEST_F(LedgerTest, ASaveNamesWhatHasChanged) {
 
 TEST_F(LedgerTest, ARowThatWaitsToBeReadAgainIsFollowed) {
   change(20, 50, 'u', 5, true, 9);
-  mark(bring(next(), {1, 2}, true, "11:11:"), 100);
+  mark(add_round(next(), {1, 2}, true, "11:11:"), 100);
   change(21, 150, 'u', 7, true, 5);
   EXPECT_THAT(save(), ElementsAre(key_of(5), key_of(7)));
 }
 
 TEST_F(LedgerTest, AKeyThatMovesAgainStays) {
   change(20, 50, 'u', 5, true, 9);
-  mark(bring(next(), {}, true, "11:11:"), 100);
+  mark(add_round(next(), {}, true, "11:11:"), 100);
   const ReadRequest again = next();
   ASSERT_EQ(again.kind, Kind::kAgain);
-  const uint64_t number = bring(again, {5}, true, "21:21:");
+  const uint64_t number = add_round(again, {5}, true, "21:21:");
   change(21, 150, 'u', 8, true, 5);
   change(22, 160, 'u', 5, true, 8);
   EXPECT_THAT(mark(number, 200), IsEmpty());
@@ -393,10 +393,10 @@ TEST_F(LedgerTest, AKeyThatMovesAgainStays) {
 }
 
 TEST_F(LedgerTest, EndsAfterAnotherLookAtTheTable) {
-  mark(bring(next(), {1}, true, "11:11:"), 100);
+  mark(add_round(next(), {1}, true, "11:11:"), 100);
   const ReadRequest check = next();
   ASSERT_EQ(check.kind, Kind::kCheck);
-  mark(bring(check, {}, true, "11:11:"), 200);
+  mark(add_round(check, {}, true, "11:11:"), 200);
   EXPECT_THAT(ledger.next(10, 10, {}), IsEmpty());
   ledger.handled(0);
   EXPECT_EQ(record().state, BackfillState::kRunning);
@@ -409,21 +409,21 @@ TEST_F(LedgerTest, EndsAfterAnotherLookAtTheTable) {
 }
 
 TEST_F(LedgerTest, WhatWasNotPlacedIsReadAgainAfterAReconnect) {
-  const uint64_t number = bring(next(), {1}, false, "11:11:");
+  const uint64_t number = add_round(next(), {1}, false, "11:11:");
   ledger.reconnect();
   EXPECT_THAT(mark(number, 100), IsEmpty());
   EXPECT_THAT(next().table.cursor, IsEmpty());
 }
 
 TEST_F(LedgerTest, AMarkThatIsLostVoidsItsRound) {
-  bring(next(), {1}, false, "11:11:");
-  const uint64_t second = bring(next(), {2}, false, "11:11:");
+  add_round(next(), {1}, false, "11:11:");
+  const uint64_t second = add_round(next(), {2}, false, "11:11:");
   EXPECT_THAT(mark(second, 100), IsEmpty());
   EXPECT_THAT(next().table.cursor, IsEmpty());
 }
 
 TEST_F(LedgerTest, RemembersMovedKeysWhileItIsPaused) {
-  mark(bring(next(), {1, 2}, false, "11:11:"), 100);
+  mark(add_round(next(), {1, 2}, false, "11:11:"), 100);
   ledger.handled(pushed);
   ledger.set_state(1, BackfillState::kPaused);
   change(20, 150, 'u', 1, true, 9);
@@ -442,7 +442,7 @@ TEST_F(LedgerTest, DropsAChunkWhereTooMuchIsNewer) {
   small.add(record);
   small.ask_barrier({2});
   small.set_barrier(2, 10);
-  small.saw(see("11:11:"));
+  small.use_snapshot(see("11:11:"));
   MessageBuilder builder;
   builder.begin(50, 5, 20).relation(7, "public", "t", kColumns);
   for (int i = 0; i < 10; i++) {
@@ -458,7 +458,7 @@ TEST_F(LedgerTest, DropsAChunkWhereTooMuchIsNewer) {
   round.snapshot = see("11:11:");
   round.reads.push_back({small.next(1, 1, {}).front()});
   round.reads.front().read.last = {"5"};
-  small.bring(std::move(round));
+  small.add_round(std::move(round));
   EXPECT_THAT(small.place(1, Mark{}), IsEmpty());
   EXPECT_THAT(small.next(1, 1, {}).front().table.cursor, IsEmpty());
   EXPECT_EQ(small.hold(), Lsn{50});

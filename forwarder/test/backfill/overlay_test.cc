@@ -26,7 +26,7 @@ std::string member(std::string_view name, std::string_view value) {
   return value.empty() ? "" : "\"" + std::string(name) + "\":" + std::string(value);
 }
 
-// An object with id, n and body, and the numbers of its members. Empty: not there; "-7": elided.
+// An object with id, n and body, and the numbers of its members. Empty: absent; "-7": elided.
 std::pair<std::string, std::string> object(int id, std::string_view n, std::string_view body) {
   std::string text = "{" + member("id", std::to_string(id));
   std::vector<int64_t> sizes = {static_cast<int64_t>(text.size()) - 1};
@@ -80,7 +80,7 @@ struct Delivered {
     changes(builder);
     Chunk chunk;
     Result<void> decoded = decoder.decode(builder.message(), chunk);
-    // The commit is left out: the transactions are cut short.
+    // Leaves out the commit: the transactions are incomplete.
     EXPECT_TRUE(decoded) << decoded.error().what;
     decoder.reset();
     for (size_t i = 0, detail = 0; i < chunk.events.size(); i++) {
@@ -111,11 +111,11 @@ struct Delivered {
     });
   }
 
-  // The documents that go out for rows read with that snapshot.
-  std::vector<std::string> lay_over(Chunk rows, const char* seen) {
+  // The documents that are sent for rows read with that snapshot.
+  std::vector<std::string> apply_newer(Chunk rows, const char* seen) {
     RowsPlace place{Lsn{900}, 7, 0};
     const Kept::Newer newer(kept, snapshot(seen));
-    EXPECT_TRUE(walspout::lay_over(rows, newer, place));
+    EXPECT_TRUE(walspout::apply_newer(rows, newer, place));
     std::vector<std::string> documents;
     for (const Event& event : rows.events) {
       documents.emplace_back(event.document);
@@ -168,7 +168,7 @@ TEST(Snapshot, RejectsOtherText) {
 TEST(Overlay, GivesRowsTheirIds) {
   Delivered delivered;
   Chunk rows = Rows().row(1, "5", R"("a")").row(2, "6", R"("b")").chunk();
-  EXPECT_THAT(delivered.lay_over(std::move(rows), "10:20:"),
+  EXPECT_THAT(delivered.apply_newer(std::move(rows), "10:20:"),
               ElementsAre(document(0, 1, R"(,"n":5,"body":"a"})"),
                           document(1, 2, R"(,"n":6,"body":"b"})")));
 }
@@ -180,10 +180,10 @@ TEST(Overlay, DropsWhatTheReceiverHas) {
       .change(12, 'd', 3, "", "");
   Rows rows;
   rows.row(1, "5", R"("a")").row(2, "6", R"("b")").row(3, "6", R"("c")");
-  EXPECT_THAT(delivered.lay_over(rows.chunk(), "10:20:"),
+  EXPECT_THAT(delivered.apply_newer(rows.chunk(), "10:20:"),
               ElementsAre(document(0, 3, R"(,"n":6,"body":"c"})")));
   delivered.transaction(22, [](MessageBuilder& builder) { builder.event('t', 0, "{}", 1, 5, 1); });
-  EXPECT_THAT(delivered.lay_over(rows.chunk(), "10:20:"), IsEmpty());
+  EXPECT_THAT(delivered.apply_newer(rows.chunk(), "10:20:"), IsEmpty());
 }
 
 TEST(Overlay, MergesPartialChanges) {
@@ -192,7 +192,7 @@ TEST(Overlay, MergesPartialChanges) {
   EXPECT_THAT(delivered.again, IsEmpty());
   Rows rows;
   rows.row(1, "5", R"("a,b]")").row(2, "5", "-99").row(3, "", R"("c")");
-  EXPECT_THAT(delivered.lay_over(rows.chunk(), "10:20:"),
+  EXPECT_THAT(delivered.apply_newer(rows.chunk(), "10:20:"),
               ElementsAre(document(0, 1, R"(,"n":8,"body":"a,b]"})"),
                           document(1, 2, R"(},"elided":{"n":70,"body":99})"),
                           document(2, 3, R"(,"body":"c"})")));
@@ -204,15 +204,15 @@ TEST(Overlay, SaysThatMemoryIsMissing) {
   const Kept::Newer newer(delivered.kept, snapshot("10:20:"));
   Chunk rows = Rows().row(1, "5", R"("a")").chunk();
   RowsPlace place{Lsn{900}, 7, 0};
-  EXPECT_FALSE(lay_over(rows, newer, place, [](size_t) -> void* { return nullptr; }));
+  EXPECT_FALSE(apply_newer(rows, newer, place, [](size_t) -> void* { return nullptr; }));
   Chunk more = Rows().row(1, "5", R"("a")").chunk();
-  EXPECT_FALSE(lay_over(more, newer, place, [](size_t) -> void* { throw std::bad_alloc(); }));
+  EXPECT_FALSE(apply_newer(more, newer, place, [](size_t) -> void* { throw std::bad_alloc(); }));
 }
 
 TEST(Overlay, DropsAfterACompleteChange) {
   Delivered delivered;
   delivered.change(20, 'u', 1, "7", R"("new")").change(21, 'u', 1, "8", "");
-  EXPECT_THAT(delivered.lay_over(Rows().row(1, "5", R"("a")").chunk(), "10:20:"), IsEmpty());
+  EXPECT_THAT(delivered.apply_newer(Rows().row(1, "5", R"("a")").chunk(), "10:20:"), IsEmpty());
 }
 
 TEST(Overlay, FollowsChangedKeys) {
@@ -221,7 +221,7 @@ TEST(Overlay, FollowsChangedKeys) {
   EXPECT_THAT(delivered.again, ElementsAre(R"({"id":2})"));
   Rows rows;
   rows.row(1, "5", R"("a")").row(3, "5", R"("c")");
-  EXPECT_THAT(delivered.lay_over(rows.chunk(), "10:20:"),
+  EXPECT_THAT(delivered.apply_newer(rows.chunk(), "10:20:"),
               ElementsAre(document(0, 3, R"(,"n":5,"body":"c"})")));
   const Kept::Newer newer(delivered.kept, snapshot("10:20:"));
   EXPECT_TRUE(newer.is_moved_to(R"({"id":2})"));
@@ -241,7 +241,7 @@ TEST(Overlay, ReadsOtherColumnsAgain) {
   Chunk chunk = rows.chunk();
   RowsPlace place{Lsn{900}, 7, 0};
   const Kept::Newer newer(delivered.kept, snapshot("10:20:"));
-  EXPECT_THAT(*lay_over(chunk, newer, place), ElementsAre(R"({"id":1})"));
+  EXPECT_THAT(*apply_newer(chunk, newer, place), ElementsAre(R"({"id":1})"));
   EXPECT_TRUE(chunk.events.empty());
 }
 

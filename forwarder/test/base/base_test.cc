@@ -155,7 +155,7 @@ TEST(Folder, ALinkThatLeadsNowhereIsFollowed) {
 }
 
 TEST(Result, SaysWhereOnItsWayUp) {
-  Failure failure = in("sink", Error{ErrorKind::kReject, "no", "host:1"});
+  Failure failure = with_prefix("sink", Error{ErrorKind::kReject, "no", "host:1"});
   EXPECT_EQ(failure.value().message(), "host:1: sink: no");
   EXPECT_EQ(failure.value().kind, ErrorKind::kReject);
 }

@@ -17,7 +17,7 @@ TEST(PairTest, ValuesOfOneTypeAreComparedAsTheyAre) {
   const auto made = texts(builtin("integer"), builtin("integer"));
   EXPECT_EQ(made.source, "t.a");
   EXPECT_EQ(made.target, "t.b");
-  // A type of users may have casts in SQL, which do not run.
+  // A user-defined type may have casts in SQL, which must not run.
   const ValueType mood{"public.mood", "public.mood", false, ""};
   EXPECT_EQ(texts(mood, builtin("text")).source, "t.a");
   EXPECT_EQ(texts(mood, builtin("numeric")).target, "t.b");

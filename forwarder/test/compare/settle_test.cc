@@ -61,7 +61,7 @@ TEST(SettleTest, ARowThatChangesAllTheTimeIsFollowed) {
   watched.hashes = {"8"};
   EXPECT_EQ(Settler::judge(&kOne, &kTarget, &kTwo, true, watched), Verdict::kPending);
   EXPECT_EQ(Settler::judge(&kTwo, &kTargetLater, &kOne, true, watched), Verdict::kEqual);
-  // A target that stands still does not follow, though the source once had its value.
+  // A target that does not move does not follow, though the source once had its value.
   Settler::Watched still;
   still.hashes = {"9"};
   EXPECT_EQ(Settler::judge(&kOne, &kTarget, &kTwo, true, still), Verdict::kPending);

@@ -1,5 +1,5 @@
-// libFuzzer: the input is a configuration file. With any content it is loaded, or what is wrong
-// with it is said; and what was loaded keeps to its limits.
+// libFuzzer: the input is a configuration file. Any content is loaded or yields an error, and
+// loaded values are within their limits.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -9,7 +9,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace walspout;
   const std::string text(reinterpret_cast<const char*>(data), size);
-  // Those would be read, and not all of them end.
+  // The loader would read these files, and some never end.
   if (text.find("file:") != std::string::npos) return 0;
   const LoadedConfig loaded = parse_config(text);
   for (const ConfigProblem& problem : loaded.problems) {

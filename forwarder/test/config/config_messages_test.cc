@@ -1,4 +1,4 @@
-// What people who are new to the configuration get wrong, and what they are told.
+// Mistakes of people who are new to the configuration, and the messages.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -38,12 +38,12 @@ std::string with(const std::string& from, const std::string& to) {
   return text.replace(at, from.size(), to);
 }
 
-// ... with lines of the pipeline added.
+// The same, with lines added to the pipeline.
 std::string plus(const std::string& lines) {
   return kGood + lines;
 }
 
-// What one problem alone says.
+// The message of a single problem.
 void expect(const std::string& text, const std::string& says) {
   EXPECT_EQ(problems(text), "f:" + says + "\n") << text;
 }
@@ -161,7 +161,7 @@ TEST(ConfigMessages, OfPrograms) {
 }
 
 TEST(ConfigMessages, OfSinkTypes) {
-  // Whatever any type knows is known if the type cannot be told.
+  // If the type is unknown, the keys of all types are known.
   expect(with("type: file",
               "type: redys\n        url: x\n        lanes: 3\n        heartbeat: 3s\n"
               "        cloudevents: true\n        cloudevents_source: x\n        redirects: 1\n"
@@ -179,7 +179,7 @@ TEST(ConfigMessages, OfSinkTypes) {
   expect(with("type: file", "type:"), "7:9: \"type\" has no value");
 }
 
-// What a sink's own code knows to be wrong is said with all the rest, and where it is.
+// Errors from a sink's own code are reported with the others, with their place.
 TEST(ConfigMessages, OfSinksThatCannotBeMade) {
   const auto sinks = [](const std::string& list) {
     return problems(with("      - type: file\n        path: /tmp/x\n", list));
@@ -192,7 +192,7 @@ TEST(ConfigMessages, OfSinksThatCannotBeMade) {
       AllOf(HasSubstr("f:7:9: sink \"a\": url is not one of Redis"),
             HasSubstr("f:8:9: sink \"b\": secret 1 of 1"), HasSubstr("f:9:9: sink \"c\": stream: "),
             HasSubstr("f:10:9: sink \"d\": headers: \"Host\""), Not(HasSubstr("hush"))));
-  // One thing is said once.
+  // Each problem is reported once.
   EXPECT_EQ(sinks("      - {type: redis, url: redis://h/x, maxlen: 0}\n"),
             "f:7:49: \"maxlen\" must be a whole number of at least 1, not \"0\"\n");
 }
@@ -216,7 +216,7 @@ TEST(ConfigMessages, OfKafkaAsASource) {
             "f:3:20: \"omit\" cannot go with \"kafka\": take one of them out\n");
   EXPECT_EQ(source("kafka: {brokers: [a], topics: [], group: g}"),
             "f:3:32: \"brokers\" must name brokers as HOST:PORT\n"
-            "f:3:44: \"topics\" is an empty list: name what is to be read\n");
+            "f:3:44: \"topics\" is an empty list: name the topics to read\n");
   EXPECT_THAT(source("kafka: {}"), AllOf(HasSubstr("\"kafka\" needs \"brokers\""),
                                          HasSubstr("\"kafka\" needs \"topics\""),
                                          HasSubstr("\"kafka\" needs \"group\"")));
@@ -308,7 +308,7 @@ TEST(ConfigMessages, OfEncodings) {
   expect(with("host=x", "host=\xc3\xa9\xff"), "4:19: this is not UTF-8: save the file as UTF-8");
   expect(with("host=x", std::string("host=\0", 6)), "4:17: there is a NUL character here");
   EXPECT_EQ(problems(with("host=x", "host=\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80")), "");
-  // Overlong, a surrogate, beyond the last character, cut short.
+  // Overlong, a surrogate, beyond the last character, truncated.
   for (const char* bad : {"\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
     EXPECT_THAT(problems(with("host=x", bad)), HasSubstr("4:12: this is not UTF-8")) << bad;
   }

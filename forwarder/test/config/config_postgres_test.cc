@@ -61,7 +61,7 @@ TEST(ConfigPostgres, AnItemOfTablesHasTheSettingsOfTheSinkThatItDoesNotName) {
       "      missing: error\n"
       "      elided: error\n"
       "      set: {}\n"
-      // The sink's own settings stand behind the items, and are theirs all the same.
+      // The sink's own settings follow the items, and still apply to them.
       "    set: {sid: eu-1, n: 7, t: 'true'}\n"
       "    missing: ignore\n"
       "    truncate: ignore\n"
@@ -143,7 +143,7 @@ TEST(ConfigPostgres, WhatIsWrongIsNamedAtItsPlace) {
               HasSubstr("\"target\" is empty"));
   EXPECT_THAT(problems("    mode: history\n    set: {version_end: x}\n"),
               HasSubstr("would fill column"));
-  // Of an item, with what it has from the sink.
+  // The keys of an item, including those from the sink.
   EXPECT_THAT(problems("    set: {version_id: x}\n    tables: [{table: a.b, mode: history}]\n"),
               HasSubstr("would fill column"));
 }
@@ -153,7 +153,7 @@ TEST(ConfigPostgres, WhichEventsChangeNothing) {
   const auto passed = [&] {
     std::string ops;
     for (const char op : std::string("cudtmr")) {
-      if (rows.passes_over(op)) ops += op;
+      if (rows.ignores(op)) ops += op;
     }
     return ops;
   };

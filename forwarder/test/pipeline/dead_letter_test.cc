@@ -99,7 +99,7 @@ TEST(DeadLetter, MessagesKeepTheirPrefix) {
   EXPECT_EQ(letter->view().document, "{}");
 }
 
-// In other dialects than the default one the key is no part of the document.
+// In dialects other than the default, the document does not contain the key.
 TEST(DeadLetter, AKeyBehindTheDocumentIsFoundAgain) {
   const std::string document = R"({"action":"I","columns":[{"key":{"id":7}}]})";
   const std::string key = R"({"id":7})";
@@ -123,7 +123,7 @@ TEST(DeadLetter, AKeyBehindTheDocumentIsFoundAgain) {
   EXPECT_EQ(letter->view().key(), key);
 }
 
-// Lines do not say where the rows are: they are the document's own members of these names.
+// Lines do not have the places of the rows: the rows are the document's members of these names.
 TEST(DeadLetter, RowsAreFoundAgain) {
   const std::string document =
       R"({"x":"before","key":{"after":{"a":0}},"before":{"a":{"before":{}},"b":"}\""},)"
@@ -152,7 +152,7 @@ TEST(DeadLetter, RowsAreFoundAgain) {
   EXPECT_EQ(message->view().prefix(), "");
 }
 
-// However a line was cut short, also at the end of an inner object, and whatever follows it.
+// A line may be truncated anywhere, also at the end of an inner object, and anything may follow.
 TEST(DeadLetter, NoPartOfALineIsTakenForAWholeOne) {
   const std::string line = line_of(R"({"a":{},"b":{"c":{"d":1}}})");
   ASSERT_TRUE(parse_dead_letter(line));
@@ -259,7 +259,7 @@ TEST_F(DeadLetterFileTest, WhatWasSentIsMarkedAndGoesAtTheEnd) {
   ASSERT_EQ(replay->next(line), true);
   EXPECT_TRUE(parse_dead_letter(line.text)->sent);
   ASSERT_EQ(replay->next(line), true);
-  put(*file, 40);  // is not among the lines there were
+  put(*file, 40);  // was not in the file at open()
   EXPECT_EQ(replay->next(line), false);
   ASSERT_TRUE(replay->remove_sent());
   EXPECT_THAT(ids(), ElementsAre("30-3", "40-3"));
@@ -294,7 +294,7 @@ TEST_F(DeadLetterFileTest, AFileThatWasMovedMeanwhileIsLeftAsItIs) {
   EXPECT_THAT(ids(), ElementsAre("other"));
 }
 
-// Lines longer than a block, and a prefix that a block's end cuts.
+// Lines longer than a block, and a prefix across the end of a block.
 TEST_F(DeadLetterFileTest, LinesOfAnyLengthSurvive) {
   for (size_t filler : {65'520, 65'526, 65'530, 65'535, 65'536, 200'000}) {
     std::string kept = std::string(filler, 'x') + "\n";
@@ -311,7 +311,7 @@ TEST_F(DeadLetterFileTest, LinesOfAnyLengthSurvive) {
   }
 }
 
-// One appends while others replay, again and again: no line is lost, none is there twice.
+// One thread appends while others replay, again and again: no line is lost or doubled.
 TEST_F(DeadLetterFileTest, NothingIsLostWhileSomebodyAppends) {
   constexpr uint64_t kLines = 300;
   auto file = appending();

@@ -15,7 +15,7 @@ using test::transaction;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// A clock that only moves when somebody sleeps.
+// A clock that only sleep() moves.
 class FakeTime : public Timekeeper {
  public:
   TimePoint now() override { return now_; }
@@ -35,7 +35,7 @@ class FakeTime : public Timekeeper {
   TimePoint now_{};
 };
 
-// A sink that follows a script, one step a call; after its end it takes everything.
+// A sink that follows a script, one step a call, and then takes everything.
 class FakeSink : public Sink {
  public:
   using Step = std::function<Delivery(std::span<const Event>, Progress&)>;
@@ -76,7 +76,7 @@ class FakeSink : public Sink {
 
   std::deque<Result<void>> checks;
   std::deque<Step> script;
-  Step always;  // after the script; none: takes everything
+  Step always;  // after the script; empty: takes everything
   std::vector<std::string> taken;
   size_t calls = 0;
   size_t idles = 0;
@@ -87,8 +87,8 @@ class FakeSink : public Sink {
   Lsn position;
 };
 
-// A receiver that fails as long as `broken` says so of one event of an attempt. As a webhook does,
-// it answers an attempt of several events without saying which one is bad.
+// A receiver that fails while `broken` is true for an event of the attempt. Like a webhook, it does
+// not say which of several events is bad.
 FakeSink::Step requests(std::function<bool(const Event&)> broken, ErrorKind kind) {
   return [=](std::span<const Event> events, Progress&) -> Delivery {
     if (std::none_of(events.begin(), events.end(), broken)) return {};
@@ -133,7 +133,8 @@ class FakeLetters : public DeadLetters {
 
 class DelivererTest : public testing::Test {
  protected:
-  // Delivers transactions at 10, 20, ... of as many events as given, until `taken` were taken.
+  // Delivers transactions at 10, 20, ... with the given numbers of events, until `taken` were
+  // taken.
   Result<void> run(std::vector<size_t> sizes, size_t taken) {
     uint64_t lsn = 0;
     for (size_t size : sizes) queue.push(transaction(lsn += 10, size));
@@ -270,7 +271,7 @@ TEST_F(DelivererTest, ABarrierStaysAloneWhereASinkGetsMore) {
   EXPECT_EQ(queue.handled(), 5u);
 }
 
-// A receiver that is away does not seem to be back because the sink asks for more.
+// A sink that asks for more events must not make a lost receiver look as if it were back.
 TEST_F(DelivererTest, APauseWithoutProgressIsNoSuccess) {
   sink.script = {fail(ErrorKind::kRetry),
                  [&](std::span<const Event>, Progress& progress) -> Delivery {
@@ -482,7 +483,7 @@ TEST_F(DelivererTest, AnOutageMakesNoDeadLetters) {
 TEST_F(DelivererTest, AnOutageThatEndsBetweenTwoAttemptsMakesNoDeadLetter) {
   letters = &dead_letters;
   config.dead_letter_after = 2;
-  // All events fail until the second one is tried to prove that the receiver takes others.
+  // All events fail until the second one is tried as proof that the receiver takes others.
   sink.always = [over = false](std::span<const Event> events, Progress&) mutable -> Delivery {
     over = over || (events.size() == 1 && EventId(events[0]).view() == "10-1");
     if (over) return {};
@@ -563,7 +564,7 @@ TEST_F(DelivererTest, BadEventsOneBehindTheOtherAreSetAside) {
   EXPECT_THAT(dead_letters.ids, testing::UnorderedElementsAre("10-0", "10-1"));
 }
 
-// The attempts of an event that has no other behind it decide.
+// For an event without later events, the number of attempts decides.
 TEST_F(DelivererTest, AnEventAloneIsSetAside) {
   letters = &dead_letters;
   config.dead_letter_after = 3;

@@ -8,8 +8,8 @@
 
 namespace walspout::test {
 
-// A self-signed certificate and its key, as PEM files. Its names are localhost or another; it is
-// valid from and until so many days from now.
+// A self-signed certificate and its key, as PEM files. The certificate names localhost or another
+// host, and is valid between the two days, counted from now.
 struct Certificate {
   std::string cert_file;
   std::string key_file;
@@ -19,28 +19,28 @@ struct Certificate {
 };
 void make_certificate(const Certificate& certificate);
 
-// What can be wrong with TLS, and what an error has to say then.
+// A fault of TLS, and the text that the error must contain.
 struct TlsFault {
   std::string what;
   std::string remedy;
   std::string name = "localhost";
   int from_day = -1;
   int to_day = 2;
-  bool asks_for_client = false;  // and we have no certificate
-  bool other_ca = false;         // that we trust
+  bool asks_for_client = false;  // asks for a certificate; we have none
+  bool other_ca = false;         // we trust another CA
 };
 std::vector<TlsFault> tls_faults();
 
-// A webhook that has that fault.
+// A webhook with that fault.
 class TlsServer {
  public:
   explicit TlsServer(const TlsFault& fault);
 
   int port() const { return port_; }
-  // What the test's sink is told to trust.
+  // The CA that the test's sink trusts.
   std::string ca_file() const { return directory_.file(ca_); }
   std::string file(const std::string& name) const { return directory_.file(name); }
-  // Ends all connections: the server is started again.
+  // Restarts the server, which ends all connections.
   void cut();
 
  private:

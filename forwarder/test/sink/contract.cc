@@ -99,7 +99,7 @@ bool deliver_all(Sink& sink, std::span<const Event> events, double seconds) {
 
 namespace {
 
-// Without the repeats: each document where it was first received.
+// Without repeats: each document at its first place.
 std::vector<std::string> first_times(const std::vector<std::string>& documents) {
   std::vector<std::string> unique;
   for (const std::string& document : documents) {
@@ -149,7 +149,7 @@ TEST_P(SinkContract, DeliversOneCallAfterTheOther) {
     Progress progress(1);
     ASSERT_TRUE(sink_->deliver(events.span().subspan(i, 1), in_seconds(5), progress));
     EXPECT_EQ(progress.durable_count(), 1u);
-    // Durable on return: a reader sees it.
+    // Durable on return: a reader sees the event.
     EXPECT_EQ(harness_->received().size(), i + 1);
   }
   EXPECT_EQ(harness_->received(), events.documents());
@@ -159,7 +159,7 @@ TEST_P(SinkContract, TakesNothingForNothing) {
   Progress progress(0);
   EXPECT_TRUE(sink_->deliver({}, in_seconds(5), progress));
   EXPECT_TRUE(harness_->received().empty());
-  // Not even a receiver is needed for it.
+  // This needs no receiver.
   harness_->stop_server();
   EXPECT_TRUE(sink_->deliver({}, in_seconds(5), progress));
 }
@@ -212,7 +212,7 @@ TEST_P(SinkContract, LosesNothingWhenTheReceiverDiesInBetween) {
   if (!harness_->has_server()) return;
   Events events;
   for (int i = 0; i < 3000; ++i) events.add(7, 300);
-  // The server belongs to the thread that starts it: it is this one.
+  // The server belongs to the thread that starts it: start it on this one.
   bool done = true;
   std::thread deliverer([&] {
     for (size_t i = 0; done && i < events.size(); i += 100) {
@@ -255,7 +255,7 @@ TEST_P(SinkContract, ANewSinkGoesOnWhereTheLastOneStopped) {
   ASSERT_TRUE(deliver_all(*sink_, events.span().first(7)));
   sink_.reset();
   sink_ = harness_->make_sink();
-  // As after a crash: what was delivered and not confirmed to the database comes again.
+  // As after a crash: events delivered but not confirmed to the database are sent again.
   ASSERT_TRUE(deliver_all(*sink_, events.span().subspan(3)));
   EXPECT_EQ(first_times(harness_->received()), events.documents());
 }

@@ -1,4 +1,4 @@
-// What every sink promises, as tests: one suite, run for each sink against its real receiver.
+// Tests of the contract of every sink: one suite, run for each sink against its real receiver.
 //
 // A sink's test file describes its receiver as a Harness and instantiates the suite:
 //
@@ -21,16 +21,17 @@ class Harness {
  public:
   virtual ~Harness() = default;
 
-  // A sink that is not connected yet. Several may exist, one after the other.
+  // Makes a sink that is not connected yet. May be called several times.
   virtual std::unique_ptr<Sink> make_sink() = 0;
 
-  // The documents that the receiver has, in the order in which it got them, repeats included.
-  // Asked after a call returned, this is what was durable then.
+  // The receiver's documents in the order of arrival, with repeats. After a call has returned,
+  // these are the durable ones.
   virtual std::vector<std::string> received() = 0;
 
-  // A receiver that is a process can die and come back with what it had.
+  // For a receiver that is a process: it can die and return with its data.
   virtual bool has_server() const { return true; }
-  // Whether check() asks the process. Otherwise it says nothing of one that is away.
+  // Whether check() contacts the process. Otherwise check() does not detect that the process is
+  // gone.
   virtual bool checks_server() const { return true; }
   virtual void start_server() {}
   virtual void stop_server() {}
@@ -38,7 +39,7 @@ class Harness {
   virtual void freeze_server() {}
   virtual void thaw_server() {}
 
-  // The largest event that is tried, in bytes.
+  // The largest event to try, in bytes.
   virtual size_t large() const { return 20u << 20; }
 };
 
@@ -49,14 +50,14 @@ class Events {
  public:
   explicit Events(uint64_t lsn = 1000) : lsn_(lsn) {}
 
-  // An insert into public.orders with this key and a document of at least so many bytes.
+  // An insert into public.orders with this key and a document of at least that many bytes.
   void add(int key, size_t bytes = 0);
   void add(Event event, std::string document);
-  // The schema of the table of the event that comes next.
+  // The schema of the next event's table.
   void add_schema(uint64_t fingerprint);
   // The same with this JSON object as the key.
   void add_with_key(const std::string& key);
-  // As if the next transaction began.
+  // Begins the next transaction.
   void next_transaction() { lsn_ += 100, index_ = 0; }
 
   std::span<const Event> span() const { return events_; }
@@ -74,8 +75,8 @@ class Events {
 
 TimePoint in_seconds(double seconds);
 
-// Delivers as the forwarder does: again and again what is not done, until all is or time is over.
-// False, and a test failure, if it was not all done.
+// Delivers like the forwarder: repeats events that are not done, until all are done or time is
+// over. False, with a test failure: not all are done.
 [[nodiscard]] bool deliver_all(Sink& sink, std::span<const Event> events, double seconds = 30);
 
 class SinkContract : public testing::TestWithParam<MakeHarness> {

@@ -1,5 +1,5 @@
-// Host names that stand for what a test says, for the whole process: libraries ask getaddrinfo(),
-// which names.cc replaces.
+// Host names with addresses that a test chooses, for the whole process. Libraries call
+// getaddrinfo(), which names.cc replaces.
 #pragma once
 
 #include <string>
@@ -10,20 +10,20 @@ namespace walspout::test {
 // From now on the name has these addresses, in this order. None: it is unknown.
 void set_addresses(const std::string& name, std::vector<std::string> addresses);
 
-// A program that asks for the name waits until this is gone.
+// Lookups of the name wait while this object exists.
 class SilentName {
  public:
   explicit SilentName(std::string name);
   ~SilentName();
   SilentName(const SilentName&) = delete;
   SilentName& operator=(const SilentName&) = delete;
-  int asked() const;  // how many wait
+  int asked() const;  // number of lookups that wait
 
  private:
   const std::string name_;
 };
 
-// A listener on 127.0.0.1, at a free port, that takes nothing.
+// A listener on 127.0.0.1, at a free port, that accepts nothing.
 class Listener {
  public:
   Listener();
@@ -37,7 +37,7 @@ class Listener {
   int port_ = 0;
 };
 
-// A port of an address of this machine that drops whatever comes.
+// A port of this machine that drops all packets.
 class SilentPort {
  public:
   SilentPort(const std::string& address, int port);

@@ -105,7 +105,7 @@ bool accepts(const std::string& unix_socket) {
 
 namespace {
 
-// The program's file, as execvp would find it; empty if there is none.
+// The program's file, found like execvp does; empty: none.
 std::string find_program(const std::string& name) {
   if (name.find('/') != std::string::npos) return access(name.c_str(), X_OK) == 0 ? name : "";
   const char* path = getenv("PATH");
@@ -156,7 +156,7 @@ bool is_frozen(pid_t pid) {
   const std::filesystem::directory_iterator tasks("/proc/" + std::to_string(pid) + "/task", gone);
   return std::all_of(begin(tasks), end(tasks), [](const auto& task) {
     const std::string stat = read_file(task.path().string() + "/stat");
-    const size_t name_end = stat.rfind(')');  // the state follows the name, which may hold anything
+    const size_t name_end = stat.rfind(')');  // the state follows the name, which may be anything
     return name_end == std::string::npos ||
            std::string_view("TtZX").find(stat[name_end + 2]) != std::string_view::npos;
   });

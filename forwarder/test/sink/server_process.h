@@ -12,7 +12,7 @@
 
 namespace walspout::test {
 
-// A directory under $TMPDIR, readable by its owner only, removed with all that is in it.
+// A directory under $TMPDIR, readable by its owner only, and removed with its contents.
 class TempDir {
  public:
   TempDir();
@@ -30,14 +30,14 @@ class TempDir {
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, std::string_view text);
 
-// A TCP port of 127.0.0.1 that nothing listens on at the moment.
+// A TCP port of 127.0.0.1 that is free at the moment.
 int free_port();
 
-// Polls until the condition holds; false when the time is over.
+// Polls until the condition is true; false: the time is over.
 [[nodiscard]] bool wait_for(std::chrono::milliseconds limit,
                             const std::function<bool()>& condition);
 
-// Whether somebody accepts connections there.
+// Whether a server accepts connections there.
 bool accepts(int port);
 bool accepts(const std::string& unix_socket);
 
@@ -52,7 +52,7 @@ class Process {
   struct Command {
     std::vector<std::string> argv;
     std::vector<std::string> env;  // NAME=value, added to ours
-    std::string output;            // file that stdout and stderr are appended to
+    std::string output;            // file to which stdout and stderr are appended
     std::string package;           // what to install if argv[0] is missing
   };
 
@@ -64,7 +64,8 @@ class Process {
   // Fails the test, naming the package, if the program is not installed.
   [[nodiscard]] bool start(const Command& command);
 
-  // Sends the signal and waits for the end; kills after ten seconds. Nothing if it does not run.
+  // Sends the signal, waits for the end, and kills after ten seconds. Does nothing if it does not
+  // run.
   void stop(int signal);
   void signal(int signal) const;
   void freeze() const { test::freeze(pid_); }

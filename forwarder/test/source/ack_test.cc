@@ -89,9 +89,9 @@ TEST(AckTracker, APositionOfAnotherHistoryIsNotConfirmed) {
   EXPECT_EQ(acks.confirmed(), Lsn{450});
 }
 
-// A server with a log of transactions and empty stretches, sinks that handle at any pace, and
-// connections that break at any moment. The model knows which transactions are handled; the
-// tracker only sees counts.
+// A server whose WAL has transactions and empty stretches, sinks of any pace, and connections that
+// break at any moment. The model knows which transactions are handled; the tracker only sees
+// counts.
 TEST(AckTracker, ConfirmsNothingThatIsNotHandled) {
   for (unsigned seed = 0; seed < 300; seed++) {
     std::mt19937 random(seed);
@@ -107,7 +107,7 @@ TEST(AckTracker, ConfirmsNothingThatIsNotHandled) {
     AckTracker acks;
     std::vector<std::pair<size_t, uint64_t>> received;  // transaction and event of each number
     size_t next = 0;                                    // transaction to send
-    uint64_t event = 0;                                 // in it
+    uint64_t event = 0;                                 // index in that transaction
     uint64_t handled = 0;
     uint64_t confirmed = 0;
     auto first_unhandled = [&] {

@@ -11,7 +11,7 @@ namespace {
 
 using namespace walspout;
 
-// The message as one of the function that reads rows, placed in the stream.
+// Decodes the message as one of the function that reads rows, placed in the stream.
 void read_rows(std::string_view bytes) {
   FrameDecoder decoder;
   Chunk chunk;
@@ -28,7 +28,7 @@ void read_rows(std::string_view bytes) {
     break;
   }
   RowsPlace place{Lsn{1000}, 0, 0};
-  if (!lay_over(chunk, Kept::Newer(kept, *snapshot), place)) std::abort();
+  if (!apply_newer(chunk, Kept::Newer(kept, *snapshot), place)) std::abort();
   for (const Event& event : chunk.events) {
     if (event.document.empty() || event.after().size() > event.document.size()) std::abort();
   }

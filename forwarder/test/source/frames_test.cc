@@ -70,7 +70,7 @@ TEST(FrameDecoder, ReadsATransaction) {
   EXPECT_FALSE(decoder.in_transaction());
 }
 
-// The bytes that the plugin's own tests write out: no code of ours has made them.
+// The bytes that the plugin's own tests print: not made by the forwarder's code.
 TEST(FrameDecoder, ReadsWhatThePluginWrites) {
   using std::string_literals::operator""s;
   const std::string bytes =
@@ -165,7 +165,7 @@ TEST(FrameDecoder, AnAlteredTableIsAnotherOne) {
   EXPECT_EQ(chunk.tables.size(), 2u);
 }
 
-// Partitions that are published as their root have ids of their own.
+// Partitions that are published as their root have different ids.
 TEST(FrameDecoder, RelationsOfOneShapeAreOneTable) {
   FrameDecoder decoder;
   MessageBuilder builder;
@@ -212,7 +212,7 @@ TEST(FrameDecoder, ObjectsMayBeAnywhereInADocument) {
   EXPECT_GT(event.after_span().begin, big.size());
 }
 
-// In other dialects than the default one.
+// In dialects other than the default.
 TEST(Frames, AKeyMayStandBehindItsDocument) {
   const auto with = [](std::string_view body, uint64_t begin, uint64_t size, uint8_t flags) {
     MessageBuilder builder;
@@ -233,7 +233,7 @@ TEST(Frames, AKeyMayStandBehindItsDocument) {
   }
 }
 
-// Each of them is "the key begins at 1 and has 2 bytes" of {{}{}{}}, made wrong in one way.
+// Each is "the key begins at 1 and has 2 bytes" of {{}{}{}}, with one mistake.
 TEST(FrameDecoder, ObjectsAreWithinTheirDocument) {
   const std::string document = "{{}{}{}}";
   const auto decoded = [&](uint8_t flags, const std::string& spans, char op = 'u') {
@@ -249,7 +249,7 @@ TEST(FrameDecoder, ObjectsAreWithinTheirDocument) {
   EXPECT_TRUE(decoded(10, one + next));
   EXPECT_TRUE(decoded(0, one));  // bytes that a later version may know
   EXPECT_TRUE(decoded(2, one + "whatever"));
-  EXPECT_TRUE(decoded(2, "\x81" + std::string("\0", 1) + packed(2)));  // longer than it need be
+  EXPECT_TRUE(decoded(2, "\x81" + std::string("\0", 1) + packed(2)));  // longer than necessary
   for (const std::string& spans :
        {std::string(), packed(1), packed(1) + packed(0), packed(1) + packed(1),
         packed(1) + packed(3), packed(2) + packed(2), packed(0) + packed(2), packed(8) + packed(2),
@@ -502,7 +502,7 @@ TEST(FrameDecoder, RejectsMembersThatAreNotThere) {
   EXPECT_THAT(error({INT64_MAX / 2, 5, 0}, R"({"a":1,"b":2})"), HasSubstr("members"));
 }
 
-// An update whose flag and numbers say where its old key of two columns is.
+// An update with the flag and numbers of an old key of two columns.
 MessageBuilder moved(std::string_view before,
                      const std::vector<std::pair<uint64_t, uint64_t>>& told,
                      const std::string& members = "", uint8_t flags = 0x41) {
@@ -539,7 +539,7 @@ TEST(FrameDecoder, TellsOfTheOldKey) {
   EXPECT_EQ(
       key(moved(R"({"a":1,"b":2})", {{1, 5}, {1, 5}}, MessageBuilder::members({5, 0, 0}), 0x51)),
       R"({"a":1,"b":2})");
-  // Not told.
+  // Without details.
   EXPECT_EQ(key(moved(R"({"a":1,"b":2})", {}, MessageBuilder::members({5, 0, 0}), 0x11)), "");
 }
 

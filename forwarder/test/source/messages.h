@@ -45,8 +45,7 @@ class MessageBuilder {
     return frame('R', body);
   }
 
-  // Where the objects of a document are is found by their names. `flags` are added.
-  // Behind the spans comes `members`.
+  // Finds the objects of a document by their names. Adds `flags`. `members` follows the spans.
   MessageBuilder& event(char op, uint64_t index, std::string_view document, uint32_t relation = 0,
                         uint64_t hash = 0, uint8_t flags = 0, std::string_view members = "") {
     uint64_t end = 0;
@@ -82,7 +81,7 @@ class MessageBuilder {
     return text;
   }
 
-  // Numbers of the old key: of each member the bytes in front of it, and its size.
+  // Numbers of the old key: for each member the bytes before it, and its size.
   static std::string old_key(const std::vector<std::pair<uint64_t, uint64_t>>& members) {
     std::string text;
     for (const auto& [gap, size] : members) text += packed(gap) + packed(size);

@@ -9,8 +9,7 @@ using std::chrono::microseconds;
 
 class PaceTest : public testing::Test {
  protected:
-  // Messages that come `apart`, read as a reader would that does as it is told: for how long it has
-  // looked away, in all.
+  // Reads messages that arrive `apart`, and sleeps as told. Returns the whole time slept.
   Duration read(size_t messages, Duration apart) {
     Duration away{};
     TimePoint until = now_ + apart * static_cast<int>(messages);

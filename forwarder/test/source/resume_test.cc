@@ -23,10 +23,10 @@ TEST(Resume, NothingIsSkippedOnAnotherHistory) {
   const ReceivedState received{true, "1", "1", Lsn{100}, {}, {}, Lsn{60}};
   const ServerState others[] = {
       {"1", "2", Lsn{200}, Lsn{50}, {}},   // promoted
-      {"2", "1", Lsn{200}, Lsn{50}, {}},   // another one
-      {"1", "1", Lsn{80}, Lsn{50}, {}},    // a shorter log
+      {"2", "1", Lsn{200}, Lsn{50}, {}},   // another server
+      {"1", "1", Lsn{80}, Lsn{50}, {}},    // a shorter WAL
       {"1", "1", Lsn{200}, Lsn{150}, {}},  // a slot that another forwarder has moved
-      {"1", "1", Lsn{200}, Lsn{61}, {}}};  // also if it is behind what was received
+      {"1", "1", Lsn{200}, Lsn{61}, {}}};  // also if the slot is behind what was received
   for (const ServerState& server : others) {
     EXPECT_EQ(resume(received, server).start, Lsn{});
     EXPECT_TRUE(resume(received, server).forget);
@@ -41,7 +41,7 @@ TEST(Resume, AServerThatWasStartedAnewSendsTheLastTransactionAgain) {
   server.started = "one";
   EXPECT_EQ(resume(received, server).start, Lsn{90});
   EXPECT_FALSE(resume(received, server).forget);
-  // Nothing but keepalives has come.
+  // Only keepalives were received.
   EXPECT_EQ(resume({true, "1", "1", Lsn{100}, "noon", {}, Lsn{50}}, server).start, Lsn{100});
 }
 
@@ -52,7 +52,7 @@ TEST(Resume, AServerThatStillRunsIsOnItsOwnHistory) {
   server.history = {{"1", Lsn{80}}};  // promoted under the stream
   EXPECT_EQ(resume(received, server).start, Lsn{100});
   EXPECT_FALSE(resume(received, server).forget);
-  server.started = "one";  // it may be another one
+  server.started = "one";  // may be another server
   EXPECT_TRUE(resume(received, server).forget);
   server.started = "noon";
   server.history = {};
@@ -76,12 +76,12 @@ TEST(StillRuns, IsOnlySaidOfTheSameServerAndItsOwnTimelines) {
 TEST(Expected, TheTransactionThatWasReceivedHasToComeAgain) {
   const Received last{Lsn{90}, Lsn{99}, 7};
   ExpectedTransaction expected(last, Lsn{0}, Lsn{50});
-  EXPECT_TRUE(expected.came({Lsn{60}, Lsn{70}, 5}));
+  EXPECT_TRUE(expected.matches({Lsn{60}, Lsn{70}, 5}));
   EXPECT_TRUE(expected.sent(Lsn{98}));
   EXPECT_FALSE(expected.sent(Lsn{99}));
-  EXPECT_TRUE(expected.came(last));
+  EXPECT_TRUE(expected.matches(last));
   EXPECT_TRUE(expected.sent(Lsn{200}));
-  EXPECT_TRUE(expected.came({Lsn{91}, Lsn{95}, 5}));
+  EXPECT_TRUE(expected.matches({Lsn{91}, Lsn{95}, 5}));
 }
 
 TEST(Expected, AnotherOneInItsPlaceOrBehindItIsFound) {
@@ -89,15 +89,15 @@ TEST(Expected, AnotherOneInItsPlaceOrBehindItIsFound) {
   for (const Received& other : {Received{Lsn{90}, Lsn{99}, 8}, Received{Lsn{90}, Lsn{98}, 7},
                                 Received{Lsn{91}, Lsn{99}, 7}, Received{Lsn{300}, Lsn{310}, 9}}) {
     ExpectedTransaction expected(last, Lsn{90}, Lsn{50});
-    EXPECT_FALSE(expected.came(other));
+    EXPECT_FALSE(expected.matches(other));
   }
 }
 
 TEST(Expected, NothingIsWhereTheStreamBeginsBehindIt) {
   const Received last{Lsn{90}, Lsn{99}, 7};
-  EXPECT_TRUE(ExpectedTransaction(last, Lsn{99}, Lsn{50}).came({Lsn{300}, Lsn{310}, 9}));
+  EXPECT_TRUE(ExpectedTransaction(last, Lsn{99}, Lsn{50}).matches({Lsn{300}, Lsn{310}, 9}));
   EXPECT_TRUE(ExpectedTransaction(last, Lsn{0}, Lsn{99}).sent(Lsn{300}));
-  EXPECT_TRUE(ExpectedTransaction({}, Lsn{0}, Lsn{0}).came({Lsn{300}, Lsn{310}, 9}));
+  EXPECT_TRUE(ExpectedTransaction({}, Lsn{0}, Lsn{0}).matches({Lsn{300}, Lsn{310}, 9}));
   EXPECT_FALSE(ExpectedTransaction(last, Lsn{0}, Lsn{90}).sent(Lsn{300}));
 }
 
@@ -107,7 +107,7 @@ const ServerState kSame{"1", "2", Lsn{200}, Lsn{100}, {}};
 TEST(Gap, ThereIsNoneWhereTheSlotIsWhatItWasToldOrBehind) {
   ServerState server = kSame;
   EXPECT_EQ(gap(kRecord, Lsn{150}, server, false), "");
-  server.slot_confirmed = Lsn{20};  // the server crashed, and forgot what it was told
+  server.slot_confirmed = Lsn{20};  // the server crashed and lost the reported position
   EXPECT_EQ(gap(kRecord, Lsn{150}, server, false), "");
   server.wal_end = Lsn{150};
   EXPECT_EQ(gap(kRecord, Lsn{150}, server, false), "");
@@ -117,7 +117,7 @@ TEST(Gap, ASlotThatSomebodyMovedOrMadeAnewIsOne) {
   ServerState server = kSame;
   server.slot_confirmed = Lsn{101};
   EXPECT_THAT(gap(kRecord, Lsn{150}, server, false), HasSubstr("0/64, and is at 0/65"));
-  // Unless another forwarder was seen to read it.
+  // Unless another forwarder read the slot.
   EXPECT_EQ(gap(kRecord, Lsn{150}, server, true), "");
 }
 
@@ -154,11 +154,11 @@ TEST(Gap, ATimelineOfTheSameNumberThatBeganElsewhereIsOne) {
   server.history[0].left = Lsn{12};
   EXPECT_THAT(gap(record, Lsn{150}, server, true),
               HasSubstr("timeline 2 began at 0/C, and the one that was delivered at 0/A"));
-  // Also if it has been left again, after what was delivered.
+  // Also if the server left that timeline again, after what was delivered.
   server.timeline = "3";
   server.history.push_back({"2", Lsn{200}});
   EXPECT_THAT(gap(record, Lsn{150}, server, false), HasSubstr("began at 0/C"));
-  // A record or a server that does not know does not matter.
+  // No gap if the record or the server lacks the begin.
   EXPECT_EQ(gap(kRecord, Lsn{150}, server, false), "");
   EXPECT_EQ(gap(record, Lsn{150}, kSame, false), "");
 }

@@ -59,7 +59,7 @@ TEST(Silence, WhoWasGivenUpGetsLongerUntilItSendsData) {
     EXPECT_EQ(silence.next(), at(5 + longer));
     silence.given_up();
   }
-  silence.broken(at(0));  // a keepalive, as each connection begins with
+  silence.broken(at(0));  // each connection begins with a keepalive
   silence.asked(at(5));
   EXPECT_EQ(silence.next(), at(85));
   for (int i = 0; i < 100; i++) silence.given_up();

@@ -36,7 +36,7 @@ TEST(Dsn, IsRefusedWithoutRepeatingIt) {
   }
 }
 
-// libpq would wait for the first one until the time is over.
+// libpq would wait for the first server until the time is over.
 TEST(Dsn, EachAddressOfANameIsTried) {
   const test::Listener listener;
   const test::SilentPort silent("127.0.0.2", listener.port());
@@ -122,7 +122,7 @@ TEST(Remedy, IsAStatementForWhatIsKnown) {
   EXPECT_THAT(remedy("invalid value for walspout option \"proto_version\": \"2\" (This version of "
                      "walspout knows 1 only.)"),
               HasSubstr("upgrade the walspout plugin on the server"));
-  // Plugins that write these frames say themselves which program is too old.
+  // Plugins with these frames report which program is too old.
   EXPECT_EQ(
       remedy("invalid value for walspout option \"proto_version\": \"2\" (This walspout plugin "
              "writes version 3 of the frames. Upgrade the program that reads them.)"),

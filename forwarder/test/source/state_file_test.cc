@@ -40,11 +40,11 @@ TEST_F(StateFileTest, WhatIsWrittenIsRead) {
   ASSERT_TRUE(record && *record);
   EXPECT_EQ((*record)->system, kRecord.system);
   EXPECT_EQ((*record)->timeline, kRecord.timeline);
-  EXPECT_EQ((*record)->told, kRecord.told);
+  EXPECT_EQ((*record)->reported, kRecord.reported);
   EXPECT_EQ((*record)->began, kRecord.began);
   EXPECT_EQ((*record)->last, kRecord.last);
   EXPECT_EQ((*record)->options, kRecord.options);
-  // Nothing but the file is left.
+  // Only the file is left.
   EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder_), {}), 1);
 }
 
@@ -60,18 +60,18 @@ TEST_F(StateFileTest, APositionNeverFallsOnTheSameHistory) {
   StateFile file(folder_, "orders");
   ASSERT_TRUE(file.write("s", kRecord));
   SlotRecord lower = kRecord;
-  lower.told = Lsn{1};
+  lower.reported = Lsn{1};
   lower.last = {};
   ASSERT_TRUE(file.write("s", lower));
-  EXPECT_EQ((*file.read("s"))->told, kRecord.told);
+  EXPECT_EQ((*file.read("s"))->reported, kRecord.reported);
   EXPECT_EQ((*file.read("s"))->last, kRecord.last);
   lower.began = Lsn{0x600000008};
   ASSERT_TRUE(file.write("s", lower));
-  EXPECT_EQ((*file.read("s"))->told, Lsn{1});
+  EXPECT_EQ((*file.read("s"))->reported, Lsn{1});
   ASSERT_TRUE(file.write("s", kRecord));
   lower.timeline = "3";
   ASSERT_TRUE(file.write("s", lower));
-  EXPECT_EQ((*file.read("s"))->told, Lsn{1});
+  EXPECT_EQ((*file.read("s"))->reported, Lsn{1});
 }
 
 TEST_F(StateFileTest, WhatIsNoRecordIsRefused) {
@@ -89,7 +89,7 @@ TEST_F(StateFileTest, WhatIsNoRecordIsRefused) {
 TEST_F(StateFileTest, ARecordThatCannotBeWrittenIsNotLeftOld) {
   StateFile file(folder_, "orders");
   ASSERT_TRUE(file.write("s", kRecord));
-  // In the way of the temporary file, for whichever user.
+  // Blocks the temporary file, for every user.
   std::filesystem::create_directory(file.path() + "." + std::to_string(getpid()));
   EXPECT_FALSE(file.write("s", kRecord));
   EXPECT_FALSE(std::filesystem::exists(file.path()));

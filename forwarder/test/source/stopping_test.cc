@@ -21,7 +21,7 @@ TEST(StopSigns, RequestsThatFollowEachReplyAtOnceAreClear) {
   for (; !signs.are_clear(at(now)) && requests < 100; requests++) {
     now = std::max<int>(now, static_cast<int>((signs.answer_at() - at(0)) / milliseconds(1)));
     signs.answered(at(now));
-    now += 2;  // the way there and back
+    now += 2;  // the round trip
     signs.requested(at(now));
   }
   EXPECT_GE(requests, 3);
@@ -58,7 +58,7 @@ TEST(StopSigns, ARequestThatCrossedAReplyIsHealthy) {
   StopSigns signs;
   signs.server_timeout(seconds(2));
   for (int i = 0; i < 1'000; i++) {
-    // An update that was due anyway was sent while the request was on its way.
+    // A regular update was sent while the request was in flight.
     signs.answered(at(i * 1'000));
     signs.requested(at(i * 1'000 + 1));
     signs.answered(at(i * 1'000 + 2));

@@ -1,4 +1,4 @@
-// Who may control sinks.
+// Which requests may control sinks.
 #include "status/control.h"
 
 #include <gtest/gtest.h>

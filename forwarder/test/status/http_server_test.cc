@@ -118,7 +118,7 @@ class HttpServerTest : public testing::Test {
     return fd;
   }
 
-  // All that comes until the server closes; "silent" if it does neither, "reset" if it resets.
+  // All bytes until the server closes; "silent": it does not close; "reset": it resets.
   static std::string all(int fd) {
     std::string text;
     std::array<char, 65536> buffer;
@@ -193,7 +193,7 @@ TEST_F(HttpServerTest, NobodyHoldsUpAnother) {
     slow.push_back(connect_and_send("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n"));
     const TimePoint before = Clock::now();
     EXPECT_THAT(get("/"), EndsWith("hello\n"));
-    EXPECT_LT(Clock::now() - before, std::chrono::seconds(8));  // a limit would have to end
+    EXPECT_LT(Clock::now() - before, std::chrono::seconds(8));  // a limit would have to expire
   }
 }
 
@@ -202,7 +202,7 @@ TEST_F(HttpServerTest, WhoDoesNothingIsLetGo) {
       {.request = Milliseconds(200), .progress = Milliseconds(200), .goodbye = Milliseconds(200)});
   EXPECT_EQ(all(connect()), "");
   EXPECT_EQ(all(connect_and_send("GET / HTTP/1.1\r\nX:")), "");
-  // A byte now and then is no request either.
+  // Occasional bytes are no request either.
   const int drip = connect_and_send("GET / HTTP/1.1\r\nX: ");
   const TimePoint end = Clock::now() + std::chrono::seconds(30);
   while (send(drip, "x", 1, MSG_NOSIGNAL) == 1) {
@@ -241,13 +241,13 @@ TEST_F(HttpServerTest, GoesOnWithoutDescriptors) {
   start();
   for (int i = 0; i < 20; i++) connect();
   EXPECT_THAT(get("/"), EndsWith("hello\n"));
-  const int asking = connect();  // is in the queue, or has a place
+  const int asking = connect();  // in the queue, or accepted
   std::vector<int> sockets;
   for (int i = 0; i < 10; i++) sockets.push_back(socket(AF_INET, SOCK_STREAM, 0));
   rlimit before{};
   getrlimit(RLIMIT_NOFILE, &before);
   rlimit few = before;
-  few.rlim_cur = 3;  // accept() cannot have one from now on
+  few.rlim_cur = 3;  // from now on accept() gets no descriptor
   setrlimit(RLIMIT_NOFILE, &few);
   const std::string text = "GET / HTTP/1.0\r\n\r\n";
   send(asking, text.data(), text.size(), MSG_NOSIGNAL);
@@ -268,7 +268,7 @@ TEST_F(HttpServerTest, TheAddressHasOneListener) {
   EXPECT_THAT(can_listen("192.0.2.1", 1).error().message(), HasSubstr("192.0.2.1:1"));
   EXPECT_THAT(can_listen("no-such-host.invalid", 1).error().message(), HasSubstr("find"));
   const int port = server_->port();
-  get("/");  // leaves a connection that is dying
+  get("/");  // leaves a connection in TIME_WAIT
   server_.reset();
   EXPECT_TRUE(can_listen("127.0.0.1", port));
 }

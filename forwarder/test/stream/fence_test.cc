@@ -19,7 +19,7 @@ using std::chrono::seconds;
 
 constexpr Duration kLong = seconds(1'000);
 
-// Two ends of a connection.
+// The two ends of a connection.
 struct Ends {
   Ends() { EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0); }
   ~Ends() {
@@ -150,7 +150,7 @@ class NoTime : public Timekeeper {
   void sleep(Duration) override { std::this_thread::yield(); }
 };
 
-// Takes events one by one, and asks before each.
+// Takes events one by one, and asks the fence before each.
 class CarefulSink : public Sink {
  public:
   std::string_view type() const override { return "careful"; }
@@ -159,7 +159,7 @@ class CarefulSink : public Sink {
   void idle() override { idles++; }
   Delivery deliver(std::span<const Event> events, TimePoint, Progress& progress) override {
     for (size_t i = 0; i < events.size(); i++) {
-      if (!progress.may_go_on()) return halted();
+      if (!progress.may_continue()) return halted();
       before_event(taken);
       progress.durable(i);
       taken++;
@@ -210,7 +210,7 @@ TEST_F(FencedTest, ABatchIsHaltedAndGoesOnWhenTheSlotIsOursAgain) {
   };
   push(10, 5);
   start();
-  wait([&] { return sink.idles > 0; });  // heartbeats go on meanwhile
+  wait([&] { return sink.idles > 0; });  // heartbeats continue meanwhile
   EXPECT_EQ(sink.taken, 2);
   EXPECT_EQ(stats.retries, 0u) << "it is not the receiver's fault";
   queue.fence().open(ends.fds[0], kLong);

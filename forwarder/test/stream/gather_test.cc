@@ -10,8 +10,8 @@ using std::chrono::milliseconds;
 
 class GatherTest : public testing::Test {
  protected:
-  // Events that come at such intervals, and of which the sinks hear as soon as they may; how many
-  // times they do.
+  // Sends events at these intervals, and wakes the sinks as soon as allowed. Returns the number of
+  // wake-ups.
   int tell(Gather& gather, Duration apart, int events) {
     int times = 0;
     for (int i = 0; i < events; i++) {

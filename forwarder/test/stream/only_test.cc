@@ -110,7 +110,7 @@ TEST(Only, TablesLeaveLogicalMessagesIn) {
   EXPECT_FALSE(Only({{"public.orders"}, {"c"}}).wants(message));
 }
 
-// A table that is gone must not decide for another one that gets its address.
+// The decision for a freed table must not apply to a new table at its address.
 TEST(Only, RemembersTablesAndNotAddresses) {
   Only only({{"public.t1*"}, {}});
   for (int round = 0; round < 3; round++) {

@@ -37,23 +37,23 @@ TEST(EventQueue, GivesWhatIsThere) {
 
 TEST(EventQueue, KnowsWhetherATransactionGoesOn) {
   EventQueue queue(1, 1 << 20, [] {});
-  EXPECT_FALSE(queue.goes_on(0));
+  EXPECT_FALSE(queue.transaction_continues(0));
   queue.push(transaction(10, 3), true);
-  EXPECT_TRUE(queue.goes_on(0));
+  EXPECT_TRUE(queue.transaction_continues(0));
   queue.transaction_ended();
-  EXPECT_FALSE(queue.goes_on(0));
+  EXPECT_FALSE(queue.transaction_continues(0));
   queue.push(transaction(20, 3), true);
   queue.push(transaction(20, 3));
-  EXPECT_FALSE(queue.goes_on(0));
+  EXPECT_FALSE(queue.transaction_continues(0));
   queue.push(transaction(30, 3), true);
   queue.discard();
-  EXPECT_FALSE(queue.goes_on(0)) << "the rest is not to be delivered, either";
+  EXPECT_FALSE(queue.transaction_continues(0)) << "the rest is not to be delivered, either";
   queue.push(transaction(40, 3), true);
   queue.close();
-  EXPECT_FALSE(queue.goes_on(0));
+  EXPECT_FALSE(queue.transaction_continues(0));
   EventQueue full(1, 1, [] {});
   full.push(transaction(10, 3), true);
-  EXPECT_FALSE(full.goes_on(0)) << "the reader has no room for the rest";
+  EXPECT_FALSE(full.transaction_continues(0)) << "the reader has no room for the rest";
 }
 
 TEST(EventQueue, KnowsTheOldestEventAlsoIfItHasNoCommitTime) {
@@ -357,8 +357,8 @@ TEST(EventQueue, NoCallPassesOverALotAtOnce) {
   EXPECT_EQ(queue.handled(), 100'000u);
 }
 
-// Many sinks do not hear of each event at once where events come close together. No event may be
-// forgotten, and a full queue is no reason to wait.
+// With many sinks and events close together, not every event wakes the sinks at once. No event may
+// be forgotten, and a full queue must not wait.
 TEST(EventQueue, ManySinksHearOfEventsInTime) {
   constexpr size_t kSinks = 200;
   EventQueue queue(kSinks, 1 << 20, [] {});
@@ -419,7 +419,7 @@ TEST(EventQueue, GivesASchemaOnceWhereThatIsWanted) {
   EventQueue queue(2, 1 << 20, [] {});
   queue.only(0, {{}, {}, true});
   for (const uint64_t fingerprint : {1, 1, 2, 1}) queue.push(schema(10, fingerprint));
-  // One event at a time, so that each is looked at more than once.
+  // One event at a time, so that each is checked more than once.
   EXPECT_EQ(ops(queue, 0, {1, 1 << 20, true}), "sccscc");
   EXPECT_EQ(ops(queue, 1, kAll), "scscscsc");
   EXPECT_EQ(queue.handled(), 8u);

@@ -1,4 +1,4 @@
-// The window with a client that says what the test tells it to say.
+// Tests the window with a scripted client.
 
 #include "sink/common/window.h"
 
@@ -21,7 +21,7 @@ using testing::IsEmpty;
 const Error kFull{ErrorKind::kRetry, "full", "here"};
 const Error kBad{ErrorKind::kReject, "bad", "here"};
 
-// Answers every message at once, unless it is told otherwise.
+// Answers every message at once by default.
 class FakeClient : public WindowClient {
  public:
   Result<Connection> connect(TimePoint) override {
@@ -84,7 +84,7 @@ class FakeClient : public WindowClient {
   int room = 1'000;
   bool is_down = false;
   bool eager = false;      // answers without being waited for
-  bool withdraws = false;  // what has no answer was not begun
+  bool withdraws = false;  // messages without an answer were not begun
   int connections = 0, withdrawals = 0, kept = 0;
   size_t most = 0;  // messages in flight
 
@@ -99,7 +99,7 @@ class WindowTest : public testing::Test {
   void keys(std::initializer_list<int> keys) {
     for (const int key : keys) events_.add(key);
   }
-  // One call, of the events that are not done; the error's text.
+  // One call with the events that are not done. Returns the error's text.
   std::string deliver(double seconds = 5, size_t first = SIZE_MAX) {
     std::vector<Event> batch;
     std::vector<size_t> positions;
@@ -108,7 +108,7 @@ class WindowTest : public testing::Test {
       batch.push_back(events_.span()[i]);
       positions.push_back(i);
     }
-    Progress progress(batch.size(), [this] { return may_go_on_; });
+    Progress progress(batch.size(), [this] { return may_continue_; });
     progress.offer([this] { return has_more_; });
     const Delivery outcome = window().deliver(batch, in_seconds(seconds), progress);
     for (size_t i = 0; i < batch.size(); ++i) {
@@ -132,7 +132,7 @@ class WindowTest : public testing::Test {
   Events events_;
   std::set<size_t> done_;
   size_t failed_event_ = 0;
-  bool may_go_on_ = true, is_paused_ = false, has_more_ = false;
+  bool may_continue_ = true, is_paused_ = false, has_more_ = false;
 
  private:
   std::optional<Window> window_;
@@ -365,7 +365,7 @@ TEST_F(WindowTest, AReceiverThatIsDownIsAnError) {
 
 TEST_F(WindowTest, NothingIsBegunWhereTheSlotMayBeAnothers) {
   keys({1, 2});
-  may_go_on_ = false;
+  may_continue_ = false;
   EXPECT_THAT(deliver(), HasSubstr("lost"));
   EXPECT_THAT(client_.sent, IsEmpty());
 }

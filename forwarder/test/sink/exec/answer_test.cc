@@ -153,7 +153,7 @@ TEST(ExecTalk, TellsLinesAndCountsTheRest) {
   talk.add("half a line", now + std::chrono::seconds(2));
   talk.end(now + std::chrono::seconds(2));
   EXPECT_EQ(told.back(), "half a line");
-  EXPECT_EQ(talk.last_words(), "; it said last: \"again\", \"later\", \"half a line\"");
+  EXPECT_EQ(talk.last_lines(), "; it said last: \"again\", \"later\", \"half a line\"");
 }
 
 }  // namespace

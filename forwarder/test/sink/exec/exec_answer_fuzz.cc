@@ -1,5 +1,5 @@
-// libFuzzer: the input is what a program writes to its standard output, in pieces. It is read
-// without harm, the pieces make no difference, and what is taken for an answer is one.
+// libFuzzer: the input is what a program writes to its standard output, in pieces. Reading does no
+// harm, the pieces make no difference, and only valid answers are taken for answers.
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -16,7 +16,7 @@ using namespace walspout;
 
 constexpr size_t kLongest = 64;
 
-// The lines, and "too long" where that ends them.
+// The lines, or "too long" as the last one.
 std::vector<std::string> lines_of(std::string_view text, size_t piece) {
   ExecLines lines(kLongest);
   std::vector<std::string> found;
@@ -40,7 +40,7 @@ bool is_printable(std::string_view text) {
   return true;
 }
 
-// Written by us and read again it is the same.
+// Written by us and read again, the value is the same.
 void read_again(const ExecAnswer& answer) {
   std::string line = "{\"id\":";
   append_json(line, answer.id);

@@ -28,7 +28,7 @@ using testing::Not;
 
 constexpr const char* kPython = "/usr/bin/python3";
 
-// What programs of the tests begin with: take() gives the next id and line, or nothing at the end;
+// The begin of the tests' programs. take() returns the next id and line, or nothing at the end;
 // done() and say() answer.
 constexpr const char* kBegin = R"(
 import json, os, signal, sys, time
@@ -53,7 +53,7 @@ std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-// A program in a directory of its own.
+// A program in its own directory.
 class Program {
  public:
   explicit Program(const std::string& text) {
@@ -70,7 +70,7 @@ class Program {
     config.grace = Milliseconds(500);
     return config;
   }
-  // Of all starts.
+  // The output of all starts.
   std::vector<pid_t> pids() const {
     std::vector<pid_t> pids;
     for (const std::string& line : lines_of(read_file(file("pids")))) pids.push_back(stoi(line));
@@ -95,7 +95,7 @@ std::unique_ptr<Sink> sink_for(const ExecConfig& config) {
   return made ? std::move(*made) : nullptr;
 }
 
-// Appends what it gets to a file, and answers.
+// Appends its input to a file, and answers.
 constexpr const char* kAppend = R"(
 if os.path.exists(os.path.join(here, "down")):
     sys.exit(1)
@@ -145,8 +145,8 @@ class ExecSinkTest : public testing::Test {
   DeliveryError failure(Sink& sink, double seconds = 20) {
     return failure(sink, events_.span(), seconds);
   }
-  // What is said of a program that does not keep the contract. It is of the destination, and the
-  // program is started again.
+  // The error about a program that breaks the contract. Its scope is destination, and the program
+  // is started again.
   std::string complaint(const std::string& text) {
     const Program program(text);
     auto sink = sink_for(program.config());
@@ -226,7 +226,7 @@ while got := take():
   EXPECT_EQ(program.pids().size(), 1u);
 }
 
-// Event 0 fails. What comes again behind it is as configured.
+// Event 0 fails. The configuration decides which later events are repeated.
 TEST_F(ExecSinkTest, OrderSaysWhatComesAgainBehindAFailure) {
   SHOWS("exec.order");
   Events events;
@@ -379,7 +379,7 @@ while got := take():
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   close(open_file);
   // Python itself ignores SIGPIPE and SIGXFSZ. The C library lets no program set signals 32 and 33,
-  // and what started the tests may ignore these.
+  // and the parent of the tests may ignore these.
   EXPECT_THAT(program.written(), ElementsAre("[0, 1, 2]", "0", "0", "True"));
 }
 
@@ -476,7 +476,7 @@ while got := take():
   Progress progress(5);
   const auto delivery = sink->deliver(events_.span().subspan(5), in_seconds(20), progress);
   EXPECT_TRUE(delivery) << delivery.error().error.message();
-  // A bad end is told, although no event was lost by it.
+  // A failed exit is reported, although no event was lost.
   write_file(program.file("status"), "7");
   ASSERT_TRUE(deliver_all(*sink, events_.span().first(5)));
   ASSERT_TRUE(wait_for(std::chrono::seconds(10), has_ended));

@@ -75,7 +75,7 @@ TEST_F(FileSinkTest, ReopensAfterRotation) {
   ASSERT_TRUE(sink.reopen());
   ASSERT_TRUE(deliver(sink, 1, 1));
   std::filesystem::rename(path_, path_ + ".2");
-  // Without the signal, too: what renamed the file may compress it before the signal comes.
+  // Also without the signal: the program that renamed the file may compress it before the signal.
   ASSERT_TRUE(deliver(sink, 2, 1));
   for (size_t i = 0; i < 3; i++) {
     EXPECT_EQ(lines_of(i < 2 ? path_ + "." + std::to_string(i + 1) : path_),
@@ -83,8 +83,8 @@ TEST_F(FileSinkTest, ReopensAfterRotation) {
   }
 }
 
-// Renames the file, makes another one, reads the old one to its end, and removes it: as logrotate
-// and gzip do. Returns what was read.
+// Acts like logrotate and gzip: renames the file, creates another, reads the old file to its end,
+// and removes it. Returns the content.
 std::string rotate(const std::string& path) {
   std::filesystem::rename(path, path + ".1");
   std::ofstream(path, std::ios::app).close();
@@ -138,7 +138,7 @@ TEST_F(FileSinkTest, WaitsIfTheNewFileCannotBeOpened) {
   const auto reopened = sink.reopen();
   ASSERT_FALSE(reopened);
   EXPECT_EQ(reopened.error().kind, ErrorKind::kFatal);
-  // What moved the old file may compress or remove it: nothing is confirmed in there.
+  // The program that moved the old file may compress or remove it, so nothing in it is confirmed.
   ASSERT_FALSE(deliver(sink, 1, 1));
   EXPECT_EQ(lines_of(folder + ".moved/events").size(), 1u);
   std::filesystem::rename(folder + ".moved", folder);

@@ -1,6 +1,6 @@
 // libFuzzer: the input is a webhook's answer: two bytes of status, then the headers Retry-After and
-// Location and the body, separated by line breaks. Whatever it says, the judgement is one of those
-// that the header promises.
+// Location and the body, separated by line breaks. The judgement is always one of those that the
+// header documents.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -1,4 +1,4 @@
-// The way to a webhook: names, proxies, trust; and what the configuration says of answers.
+// The path to a webhook: names, proxies, trust. And the configuration's rules for answers.
 #include <dlfcn.h>
 #include <gmock/gmock.h>
 #include <openssl/ssl.h>
@@ -16,7 +16,7 @@
 
 namespace walspout::test {
 
-// The folders of certificates that any library was told to trust.
+// The certificate folders that any library was set to trust.
 std::vector<std::string>& trusted_folders() {
   static std::vector<std::string> folders;
   return folders;
@@ -24,7 +24,7 @@ std::vector<std::string>& trusted_folders() {
 
 }  // namespace walspout::test
 
-// In the place of OpenSSL's functions: versions of curl call different ones.
+// Replaces OpenSSL's functions: versions of curl call different ones.
 extern "C" __attribute__((visibility("default"))) int X509_STORE_load_path(X509_STORE* store,
                                                                            const char* folder) {
   using Load = int (*)(X509_STORE*, const char*);
@@ -76,7 +76,7 @@ class HttpNetTest : public testing::Test {
     server_.behave("{\"default\": " + behaviour + "}");
     return failure(*sink_for(config_), count);
   }
-  // As a user of this proxy would write it.
+  // The URL that a user of this proxy would write.
   std::string proxy(const std::string& login = "") const {
     return "http://" + login + "127.0.0.1:" + std::to_string(server_.port());
   }
@@ -102,7 +102,7 @@ TEST_F(HttpNetTest, EachAddressOfANameIsTried) {
   EXPECT_TRUE(deliver(*sink_for(config_)));
 }
 
-// curl would wait for the thread that asks, beyond all limits.
+// curl would wait for the resolving thread beyond all limits.
 TEST_F(HttpNetTest, ASilentNameServerHoldsUpNothing) {
   auto silent = std::make_unique<SilentName>("silent.test");
   set_addresses("silent.test", {"127.0.0.1"});
@@ -130,7 +130,7 @@ TEST_F(HttpNetTest, EachFaultOfTlsHasItsRemedy) {
     config_.url = "https://localhost:" + std::to_string(server.port()) + "/";
     config_.tls.ca_file = server.ca_file();
     auto sink = sink_for(config_);
-    // An alert can be lost when the connection is reset behind it.
+    // An alert can be lost when a reset of the connection follows.
     DeliveryError error;
     EXPECT_TRUE(wait_for(std::chrono::seconds(20), [&] {
       error = failure(*sink);
@@ -158,7 +158,7 @@ TEST_F(HttpNetTest, AClientCertificateIsShown) {
   EXPECT_TRUE(deliver(*sink));
 }
 
-// One after the other, as a program that replaces them does it.
+// Replaces the files one after the other, like a renewal program.
 TEST_F(HttpNetTest, FilesOfTlsAreReadAgain) {
   TlsServer server(TlsFault{});
   config_.url = "https://localhost:" + std::to_string(server.port()) + "/";
@@ -189,13 +189,13 @@ TEST_F(HttpNetTest, CaFileIsAllThatIsTrusted) {
   config_.tls.ca_file = server.ca_file();
   EXPECT_TRUE(deliver(*sink_for(config_)));
   EXPECT_THAT(trusted_folders(), IsEmpty());
-  // Without it the system decides: its folder shows that the test would see one.
+  // Without the setting the system decides: its folder shows that the test would see a certificate.
   config_.tls.ca_file.clear();
   EXPECT_FALSE(deliver(*sink_for(config_)));
   EXPECT_THAT(trusted_folders(), Not(IsEmpty()));
 }
 
-// Of the environment.
+// A proxy from the environment.
 class Variables {
  public:
   Variables(const std::vector<const char*>& names, const std::string& value) : names_(names) {
@@ -299,7 +299,7 @@ TEST_F(HttpNetTest, TheConfigurationSaysWhatCodesMean) {
   }
   EXPECT_EQ(verdict(503), std::pair(ErrorKind::kFatal, Scope::kConfiguration));
   EXPECT_EQ(verdict(301), std::pair(ErrorKind::kFatal, Scope::kConfiguration));
-  // An array's events are told apart as after any rejection.
+  // The events of an array are tried alone, as after any rejection.
   config_.batch_events = 3;
   EXPECT_EQ(failure_of("{\"status\": 404}", 3).error.scope(), Scope::kBatch);
 }

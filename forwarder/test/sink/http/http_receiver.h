@@ -17,7 +17,7 @@
 
 namespace walspout::test {
 
-// Just enough of a reader for the lines that http_server.py writes: the value of a member, decoded.
+// Reads the decoded value of a member in the lines that http_server.py writes.
 inline std::string member(const std::string& line, const std::string& name) {
   const std::string sign = "\"" + name + "\": ";
   size_t at = line.find(sign);
@@ -67,7 +67,7 @@ class HttpServer {
   void freeze() { process_.freeze(); }
   void thaw() { process_.thaw(); }
 
-  // What to answer from now on, as JSON.
+  // Sets the answers from now on, as JSON.
   void behave(const std::string& control) {
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
@@ -90,7 +90,7 @@ class HttpServer {
     for (std::string line; std::getline(in, line);) lines.push_back(line);
     return lines;
   }
-  // Of those that were answered with 200.
+  // The requests that were answered with 200.
   std::vector<std::string> bodies() const {
     std::vector<std::string> found;
     for (const std::string& request : requests()) {

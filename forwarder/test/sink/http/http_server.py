@@ -3,20 +3,20 @@
 
     http_server.py DIRECTORY PORT [CERTIFICATE KEY [CA]]
 
-With a CA it asks for a certificate that this has signed. Files that are replaced count from the next connection on.
+With a CA it asks for a certificate signed by that CA. Replaced files apply from the next connection on.
 
-Every request is appended to DIRECTORY/requests as one JSON line, before it is answered, so that a
-test can tell what had arrived when the sink returned. A line that is no JSON was cut short by the
-server's end. What to answer is set by POST /_control:
+Every request is appended to DIRECTORY/requests as one JSON line before the answer. So a test can tell what
+had arrived when the sink returned. A line that is no JSON was truncated by the end of the server.
+POST /_control sets the answers:
 
     {"queue": [BEHAVIOUR, ...], "default": BEHAVIOUR}
 
-The queue is used up one request at a time, then the default applies. A behaviour has any of
+Each request takes one behaviour from the queue; then the default applies. A behaviour has any of
 
     status      200 by default
     headers     {"Name": "value"}
     connect     status with which a proxy answers CONNECT
-    early       lines of an informational answer that comes before, 103 Early Hints
+    early       lines of an informational answer before it, 103 Early Hints
     body        text of the answer
     body_bytes  an answer of that many bytes
     delay       seconds before the answer
@@ -30,8 +30,8 @@ The queue is used up one request at a time, then the default applies. A behaviou
     early_ok    the head of a 200 goes out before the request's body is read: then "read" it, slowly, or
                 "reset" the connection, or "close" it: after the whole answer, which says so
 
-With "match": {"text": BEHAVIOUR} in the control message, a request whose body has the text is
-treated thus, whatever the queue says.
+With "match": {"text": BEHAVIOUR} in the control message, a request whose body has the text gets that
+behaviour, whatever the queue says.
 """
 
 import contextlib
@@ -55,7 +55,7 @@ class State:
         self.match = {}
         self.active = 0
         self.log = open(directory + "/requests", "ab+")
-        # One that was killed may have left half a line, for which no client got an answer.
+        # A server that was killed may have left half a line, for which no client got an answer.
         if self.log.tell() > 0:
             self.log.seek(-1, os.SEEK_END)
             if self.log.read() != b"\n":
@@ -100,7 +100,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return
             time.sleep(2)
         body = self.rfile.read(max(length, 0))
-        # The client went away, within the headers or within the body: this is no request.
+        # The client left within the headers or the body: this is no request.
         if len(body) < length or length < 0:
             self.close_connection = True
             return
@@ -138,7 +138,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     do_PUT = do_POST
 
     def do_CONNECT(self):
-        """As a proxy that opens the tunnel and loses what is behind it, or answers as "connect" says."""
+        """Acts as a proxy that opens the tunnel and loses the data in it, or answers as "connect" says."""
         with self.server.state.lock:
             status = self.server.state.default.get("connect", 200)
         if status != 200:
@@ -204,7 +204,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 class Tls:
-    """The name that a client says is appended to DIRECTORY/names."""
+    """Appends the name that a client sends to DIRECTORY/names."""
 
     def __init__(self, directory, certificate, key, ca=None):
         self.names = directory + "/names"

@@ -27,7 +27,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-// Events out of a JSON array that consists of events made by Events.
+// The events of a JSON array of events made by Events.
 std::vector<std::string> split_array(const std::string& body) {
   std::vector<std::string> documents;
   size_t begin = 1;
@@ -58,7 +58,7 @@ class HttpHarness final : public Harness {
         for (std::string& document : split_array(body)) documents.push_back(std::move(document));
       }
     }
-    // Of several lanes only the order of a key's events is known.
+    // With several lanes only the order within a key is known.
     if (config_.lanes > 1) std::sort(documents.begin(), documents.end(), by_id);
     return documents;
   }
@@ -108,7 +108,7 @@ class HttpSinkTest : public testing::Test {
     auto sink = sink_for(config_);
     const DeliveryError error = failure(*sink);
     EXPECT_EQ(progress_.durable_count(), 0u);
-    // The sink is not spoiled by it.
+    // The sink still works afterwards.
     server_.behave("{}");
     EXPECT_TRUE(deliver_all(*sink, events_.span().first(2)));
     return error;
@@ -285,7 +285,7 @@ TEST_F(HttpSinkTest, WhatEachStatusMeans) {
   }
 }
 
-// Many frameworks repeat the path of a request that they do not like.
+// Many frameworks repeat the path of a request that they reject.
 TEST_F(HttpSinkTest, ATokenInTheUrlIsNotRepeated) {
   SHOWS("http.url");
   config_.url = server_.url() + "/hooks/T0KEN?key=s3cr3t";
@@ -321,7 +321,7 @@ TEST_F(HttpSinkTest, BrokenAnswersAreRetry) {
   }
 }
 
-// curl takes it for the end of the answer.
+// curl takes it for the end of the response.
 TEST_F(HttpSinkTest, AnAnswerThatEndsWithinItsHeadersIsRetry) {
   for (const char* what :
        {"HTTP/1.1 200 OK\\r\\n", "HTTP/1.1 200 OK\\r\\nContent-Le",
@@ -359,7 +359,7 @@ TEST_F(HttpSinkTest, TheLimitThatEndsARequestIsNamed) {
   server_.thaw();
 }
 
-// A healthy receiver, of which the deadline would cut every fourth request.
+// A healthy receiver whose every fourth request the deadline would cut.
 TEST_F(HttpSinkTest, ARequestStartsOnlyIfItsTimeIsLeft) {
   config_.timeout = Milliseconds(3000);
   server_.behave("{\"default\": {\"delay\": 1.3}}");
@@ -377,8 +377,8 @@ TEST_F(HttpSinkTest, ARequestStartsOnlyIfItsTimeIsLeft) {
   EXPECT_EQ(server_.bodies(), std::vector(documents.begin(), documents.begin() + 5));
 }
 
-// What may follow the status of an answer, as members of a behaviour. Versions of curl refuse some
-// of the headers while they read them.
+// What may follow the status of a response, as members of a behaviour. Some versions of curl reject
+// some of the headers.
 std::vector<std::string> odd_endings(const std::string& status) {
   const auto raw = [&](const std::string& rest, const std::string& then) {
     return "{\"do\": \"raw\", \"body\": \"HTTP/1.1 " + status + "\\r\\n" + rest +
@@ -409,7 +409,7 @@ std::vector<std::string> odd_endings(const std::string& status) {
           raw("No colon\\r\\n\\r\\nhello", "\"hang\"")};
 }
 
-// nginx does not understand the others: it answers with 502 or not at all.
+// nginx rejects the others: it answers with 502 or not at all.
 bool passes_nginx(const std::string& behaviour) {
   constexpr std::array kStrange = {"zz",   "Transfer-Encoding: gzip", ", gzip", "odd", "some",
                                    "colon"};
@@ -429,16 +429,16 @@ TEST_F(HttpSinkTest, CompleteHeadersOfA2xxAcknowledge) {
     server_.behave("{\"default\": " + behaviour + "}");
     const size_t before = server_.requests().size();
     Progress progress(1);
-    // A new connection: the bytes behind an answer may look like the next one.
+    // A new connection, because the bytes behind an answer may look like the next answer.
     auto sink = sink_for(config_);
     const auto delivery = sink->deliver(events_.span().first(1), in_seconds(60), progress);
     EXPECT_TRUE(delivery) << behaviour << delivery.error().error.message();
     EXPECT_EQ(progress.durable_count(), 1u);
     EXPECT_EQ(server_.requests().size(), before + 1) << behaviour;
   }
-  // An encoding of the transfer is accepted and not asked for.
+  // A transfer encoding is accepted but not requested.
   EXPECT_THAT(server_.requests().back(), Not(HasSubstr("\"te\":")));
-  // None was waited for as long as the request's timeout.
+  // No wait took as long as the request's timeout.
   EXPECT_LT(Clock::now() - begin, config_.timeout * static_cast<int64_t>(behaviours.size()) / 4);
 }
 
@@ -510,7 +510,7 @@ TEST_F(HttpSinkTest, A2xxCountsOnceTheRequestIsSent) {
       wait_for(std::chrono::seconds(60), [&] { return server_.bodies() == large.documents(); }));
 }
 
-// Of a proxy only the tunnel is wanted.
+// The sink uses only the tunnel of a proxy.
 TEST_F(HttpSinkTest, AProxysAnswerIsNotTheReceivers) {
   config_.proxy = Secret("http://127.0.0.1:" + std::to_string(server_.port()));
   config_.url = "https://receiver.invalid/";
@@ -687,7 +687,7 @@ TEST_F(HttpsTest, SpeaksHttp2WhereItIsOffered) {
   EXPECT_THAT(log(), Not(HasSubstr("HTTP/1.1")));
 }
 
-// nginx resets the stream when what is behind it breaks off.
+// nginx resets the stream when its backend breaks off.
 TEST_F(HttpsTest, CompleteHeadersOfA2xxAcknowledge) {
   SHOWS("http.http2");
   config_.url += "behind";

@@ -1,5 +1,5 @@
-// For ThreadSanitizer, which does not know the threads and locks of C11 that librdkafka uses. Here
-// they are those of POSIX, as in the C library, but by names that it does know.
+// ThreadSanitizer does not know the C11 threads and locks that librdkafka uses. These functions
+// call those of POSIX, like the C library, which it does know.
 #if defined(__has_feature)
 #if __has_feature(thread_sanitizer)
 

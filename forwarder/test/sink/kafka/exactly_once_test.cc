@@ -19,7 +19,7 @@ namespace {
 
 using testing::HasSubstr;
 
-char kAny[] = "x";  // a value; the library takes no constant
+char kAny[] = "x";  // a value; not const, for the library
 
 std::string unique(const std::string& prefix) {
   static int count = 0;
@@ -105,7 +105,7 @@ class KafkaOnceTest : public testing::Test {
     EXPECT_EQ(delivery.error().error.scope(), Scope::kConfiguration);
     return delivery.error().error.message();
   }
-  // What a reader finds for this source; empty: nothing.
+  // The position that a reader finds for this source; empty: none.
   std::string position() {
     std::string last;
     for (const KafkaMessage& message : client_.messages(config_.positions)) {
@@ -155,7 +155,7 @@ TEST_F(KafkaOnceTest, WhatWasDeliveredIsNotSentAgain) {
   EXPECT_EQ(values_in(topic_), events_.documents());
 }
 
-// The position behind a schema is not that of the event which the schema precedes.
+// The position after a schema differs from that of the event that the schema precedes.
 TEST_F(KafkaOnceTest, AnEventBehindASchemaIsNotPassedOver) {
   Events events;
   events.add(1);
@@ -241,13 +241,13 @@ TEST_F(KafkaOnceTest, ACheckFencesNobody) {
 TEST_F(KafkaOnceTest, AnotherHistoryIsNoticed) {
   auto sink = make();
   ASSERT_TRUE(deliver(*sink, events_.span()));
-  // A server that was restored: its log ends before what was delivered.
+  // A restored server: its WAL ends before what was delivered.
   const auto checked = sink->check(source_of(topic_, Lsn{900}), in_seconds(60));
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().kind, ErrorKind::kFatal);
   EXPECT_THAT(checked.error().what, HasSubstr("beyond the database's WAL position 0/384"));
   EXPECT_THAT(checked.error().what, HasSubstr("another `name`"));
-  // Later its log ends beyond that, and it has other events in the same place.
+  // Later its WAL ends beyond that, and has other events in the same place.
   auto later = sink_for(config_, source_of(topic_, Lsn{5000}));
   Events others(990);
   Event other = events_.span()[0];
@@ -330,7 +330,7 @@ TEST_F(KafkaOnceTest, TooLargeAnEventIsRejectedAndTheOthersComeOnce) {
   size_t at_once = left.size();
   std::vector<std::string> rejected;
   const TimePoint end = in_seconds(120);
-  while (!left.empty() && Clock::now() < end) {  // as the pipeline goes on
+  while (!left.empty() && Clock::now() < end) {  // as the pipeline does
     at_once = std::min(at_once, left.size());
     const auto delivery = deliver(*sink, std::span(left).first(at_once));
     if (!delivery) {
@@ -376,7 +376,7 @@ TEST_F(KafkaOnceTest, ABrokerThatDiesHasEverythingOnce) {
   EXPECT_TRUE(values_in(topic_) == events.documents());
 }
 
-// Nothing says whether a transaction is there that was to be committed when the broker froze.
+// When the broker freezes during a commit, nothing says whether the transaction was committed.
 TEST_F(KafkaOnceTest, AnOutcomeThatIsUnknownIsFoundOut) {
   for (int round = 0; round < 6; ++round) {
     Events events(static_cast<uint64_t>(2000 + 1000 * round));
@@ -388,7 +388,7 @@ TEST_F(KafkaOnceTest, AnOutcomeThatIsUnknownIsFoundOut) {
     });
     static_cast<void>(deliver(*sink, events.span(), 1, 0.5));
     freezer.join();
-    sink.reset();  // as if it were killed: nothing is heard of it any more
+    sink.reset();  // as if the process were killed
     KafkaBroker::get().thaw();
     ASSERT_TRUE(deliver_all(*make(), events.span(), 60));
     for (const std::string& document : events.documents()) events_.add({}, document);
@@ -428,7 +428,7 @@ TEST_F(KafkaOnceTest, ATransactionThatLastsTooLongIsNobodysFence) {
   EXPECT_EQ(values_in(topic_), events_.documents());
 }
 
-// Readers of what is committed get no further than the first transaction that is open.
+// Readers of committed messages stop at the first open transaction.
 TEST_F(KafkaOnceTest, APositionBehindAnothersTransactionIsFound) {
   auto sink = make();
   ASSERT_TRUE(deliver(*sink, events_.span().first(5)));

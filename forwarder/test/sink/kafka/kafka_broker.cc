@@ -2,7 +2,7 @@
 
 #include <array>
 
-// What librdkafka does inside is not instrumented.
+// The inside of librdkafka is not instrumented.
 extern "C" const char* __tsan_default_suppressions();
 const char* __tsan_default_suppressions() {
   return "called_from_lib:librdkafka.so.1\n";

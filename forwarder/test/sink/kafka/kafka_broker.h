@@ -1,5 +1,5 @@
-// A private Kafka broker and a client of the tests' own. One broker serves all tests, because it
-// takes seconds to start. Each test has topics of its own.
+// A private Kafka broker and a client for the tests. One broker serves all tests, because it takes
+// seconds to start. Each test has its own topics.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -42,7 +42,7 @@ class KafkaBroker {
     return read_file(directory_.file("data/" + topic + "-0/00000000000000000000.log"));
   }
 
-  // Users of sasl(). The admin may do everything, the guest nothing that is not granted.
+  // Users of sasl(). The admin may do everything, the guest only what is granted.
   static constexpr const char* kAdmin = "admin";
   static constexpr const char* kGuest = "guest";
   static constexpr const char* kPassword = "kafka-pass-word";
@@ -71,7 +71,7 @@ struct KafkaMessage {
   int partition = 0;
 };
 
-// A connection that sets things up and looks at them.
+// A connection for setup and checks.
 class KafkaClient {
  public:
   using Config = std::map<std::string, std::string>;
@@ -83,16 +83,16 @@ class KafkaClient {
 
   void create(const std::string& topic, int partitions = 1, const Config& config = {});
   void remove(const std::string& topic);
-  // Partitions of a topic; 0: there is no such topic.
+  // The number of a topic's partitions; 0: there is no such topic.
   int partitions(const std::string& topic);
   std::string config(const std::string& topic, const std::string& option);
-  // Lets the guest do that: RD_KAFKA_ACL_OPERATION_WRITE, ...
+  // Grants that to the guest: RD_KAFKA_ACL_OPERATION_WRITE, ...
   void allow(rd_kafka_ResourceType_t kind, const std::string& name,
              rd_kafka_AclOperation_t operation);
-  // Where Java's clients put a key.
+  // The partition that Java clients choose for a key.
   static int place(const std::string& key, int partitions);
 
-  // All that is in the topic, one partition after the other.
+  // All messages of the topic, one partition after the other.
   std::vector<KafkaMessage> messages(const std::string& topic,
                                      const std::string& isolation = "read_committed");
 

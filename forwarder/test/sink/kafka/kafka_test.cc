@@ -85,7 +85,7 @@ class KafkaSinkTest : public testing::Test {
   }
   DeliveryError failure(Sink& sink) { return failure(sink, events_.span()); }
 
-  // The error of a configuration that its sink does not take.
+  // The error of a configuration that the sink rejects.
   std::string refused() {
     const auto made = KafkaSink::create(config_);
     if (made) return "taken";
@@ -94,7 +94,7 @@ class KafkaSinkTest : public testing::Test {
     return made.error().what;
   }
 
-  // As `user` of the listener that asks for one.
+  // As `user`, on the listener that requires a user.
   void log_in(const std::string& user) {
     config_.brokers = {KafkaBroker::get().sasl()};
     config_.sasl.emplace();
@@ -225,7 +225,7 @@ TEST_F(KafkaSinkTest, TombstonesFollowDeletes) {
   EXPECT_EQ(messages[11].headers.at("id"), "1000-10");
 }
 
-// An update of a row whose key was another one: `before` as the WAL has it.
+// An update that changed the key: `before` as in the WAL.
 Event update(Events& events, const std::string& before, const std::string& key) {
   Event event;
   event.lsn = Lsn{2000};
@@ -321,7 +321,7 @@ TEST_F(KafkaSinkTest, ATopicThatIsMissingIsForAnOperatorToMake) {
   const auto checked = sink->check({}, in_seconds(30));
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().kind, ErrorKind::kFatal);
-  // Although this broker makes topics whenever it is asked for one.
+  // Although this broker creates each topic that a client asks for.
   EXPECT_EQ(client_.partitions(topic_), 0);
   client_.create(topic_);
   EXPECT_TRUE(sink->check({}, in_seconds(30)));
@@ -367,7 +367,7 @@ TEST_F(KafkaSinkTest, ATopicThatIsRemovedIsMadeAgain) {
   EXPECT_EQ(values_in(topic_).size(), 5u);
 }
 
-// The library learns of it by itself, and then takes no message for the topic.
+// The library notices that itself, and then takes no message for the topic.
 TEST_F(KafkaSinkTest, ATopicThatTheLibraryMissesIsMadeAgain) {
   config_.create_topics.emplace();
   config_.librdkafka = {{"topic.metadata.refresh.interval.ms", Secret("50")}};
@@ -408,7 +408,7 @@ TEST_F(KafkaSinkTest, TooLargeAnEventIsRejectedAndNoOther) {
   size_t at_once = left.size();
   std::vector<std::string> rejected;
   const TimePoint end = in_seconds(60);
-  while (!left.empty() && Clock::now() < end) {  // as the pipeline goes on
+  while (!left.empty() && Clock::now() < end) {  // as the pipeline does
     at_once = std::min(at_once, left.size());
     Progress progress(at_once);
     const auto delivery = sink->deliver(std::span(left).first(at_once), in_seconds(20), progress);
@@ -447,7 +447,7 @@ TEST_F(KafkaSinkTest, ACheckWarnsOfLimitsBelowTheSource) {
   EXPECT_THAT(warned(19'000), testing::ElementsAre(HasSubstr("topic \"" + topic_ + "\"")));
   EXPECT_THAT(warned(19'000), testing::ElementsAre(HasSubstr("20000 bytes at most")));
   EXPECT_THAT(warned(10'000), testing::IsEmpty());
-  // Where events choose the topic, the broker's own limit counts, of a mebibyte.
+  // If events choose the topic, the broker's own limit of 1 MiB counts.
   config_.topic.fallback = topic_ + ".{table}";
   sink = sink_for(config_);
   EXPECT_THAT(warned(2'000'000), testing::ElementsAre(HasSubstr("the broker takes")));
@@ -494,7 +494,7 @@ TEST_F(KafkaSinkTest, LogsIn) {
     config_.sasl->mechanism = mechanism;
     config_.sasl->password = Secret(KafkaBroker::kPassword);
     const auto checked = sink_for(config_)->check({}, in_seconds(30));
-    // The library of Debian 12 cannot do that with this broker, and is said to be at fault.
+    // The library of Debian 12 cannot do that with this broker, and the error blames the library.
     const bool can = mechanism == KafkaSasl::Mechanism::kPlain || rd_kafka_version() >= 0x020601ff;
     EXPECT_EQ(checked.has_value(), can) << (checked ? "" : checked.error().message());
     if (!can) {
@@ -527,7 +527,7 @@ TEST_F(KafkaSinkTest, LogsInWithATokenOfAFile) {
   const auto wrong = sink_for(config_)->check({}, in_seconds(10));
   ASSERT_FALSE(wrong);
   EXPECT_THAT(wrong.error().message(), Not(HasSubstr("no-token-at-all")));
-  // What the file holds in the meantime.
+  // The file's content in the meantime.
   config_.sasl->token = *Secret::from_file(directory.file("token"));
   write_file(directory.file("token"), "broken");
   EXPECT_FALSE(sink_for(config_)->check({}, in_seconds(10)));
@@ -641,7 +641,7 @@ TEST_F(KafkaSinkTest, AFrozenBrokerIsWaitedForWithTheSameMessages) {
   for (int i = 0; i < 3; ++i) {
     const DeliveryError error = failure(*sink, events_.span().subspan(1), 0.3);
     EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
-    EXPECT_THAT(error.error.what, HasSubstr("3 messages stay under way"));
+    EXPECT_THAT(error.error.what, HasSubstr("3 messages stay in flight"));
   }
   KafkaBroker::get().thaw();
   ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(1)));
@@ -663,8 +663,8 @@ TEST_F(KafkaSinkTest, OtherEventsEndWhatWasUnderWay) {
   }
 }
 
-// The broker takes a repetition for what it is, also after a death: there are none, but for those
-// of a producer that was stuck and was replaced.
+// The broker detects repeats, also after a crash. The only duplicates are those of a stuck producer
+// that was replaced.
 TEST_F(KafkaSinkTest, ABrokerThatDiesLosesNothing) {
   client_.create(topic_);
   auto sink = sink_for(config_);

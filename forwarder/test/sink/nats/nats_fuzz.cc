@@ -1,6 +1,6 @@
-// libFuzzer: the input is what a NATS server sends. Its first byte says in which pieces the rest
-// comes. The same frames come out whatever the pieces are; what is in them is read as the sink
-// reads it, and nothing is read beyond its end.
+// libFuzzer: the input is what a NATS server sends. Its first byte says how the rest is split.
+// Every split yields the same frames. The sink's code reads their contents, and nothing beyond
+// their end.
 #include <cstdint>
 #include <cstdlib>
 #include <string>

@@ -1,4 +1,4 @@
-// Nkeys and JWTs of NATS, as nsc makes them, for tests of logging in.
+// Nkeys and JWTs of NATS like those of nsc, for tests of authentication.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// A private nats-server with JetStream, and a client of libnats to set things up and look at them.
+// A private nats-server with JetStream, and a client of libnats for setup and checks.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -16,7 +16,7 @@ namespace walspout::test {
 
 class NatsProcess {
  public:
-  // `more`: of its configuration. `jetstream`: in the block of that.
+  // `more`: more lines of the configuration. `jetstream`: more lines of its jetstream block.
   explicit NatsProcess(std::string more = "", std::string jetstream = "",
                        bool with_jetstream = true)
       : jetstream_(with_jetstream ? "jetstream {\n  store_dir: \"" + directory_.file("store") +
@@ -66,7 +66,7 @@ class NatsProcess {
   Process process_;
 };
 
-// A connection of the test's own.
+// The test's own connection.
 class NatsClient {
  public:
   struct Message {
@@ -139,7 +139,7 @@ class NatsClient {
     jsStreamInfo_Destroy(info);
   }
 
-  // All that is in the stream, which keeps it.
+  // All messages of the stream; they stay there.
   std::vector<Message> messages(const std::string& stream) {
     uint64_t first = 0;
     uint64_t last = 0;

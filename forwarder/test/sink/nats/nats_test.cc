@@ -345,7 +345,7 @@ TEST_F(NatsSinkTest, AFullStreamIsRetry) {
     Progress progress(1);
     EXPECT_TRUE(sink->deliver(events_.span().subspan(done, 1), in_seconds(20), progress));
     if (bytes) continue;
-    // One at a time, until as many have passed as may have been under way.
+    // One at a time, until as many have passed as may have been in flight.
     client_->purge(name);
     EXPECT_GT(failure(*sink, events_.span().subspan(done)).event, 0u);
     const auto bodies = client_->bodies(name);
@@ -410,7 +410,7 @@ TEST_F(NatsSinkTest, RightsThatAreMissingAreNamed) {
   config_.inbox_prefix = "_MINE";
   ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span()));
   expect_each_once();
-  // A user that may not ask for streams may publish, and learns of a missing one then.
+  // A user without rights on streams may publish, and only then learns that one is missing.
   config_.inbox_prefix = "_INBOX";
   config_.user = "blind";
   auto blind = sink_for(config_);
@@ -439,7 +439,7 @@ TEST_F(NatsSinkTest, ValuesOfKeysAreNotPrinted) {
     EXPECT_THAT(error.error.what, HasSubstr(shown));
     EXPECT_THAT(error.error.what, Not(HasSubstr("geheim")));
   };
-  // What the server says.
+  // Errors of the server.
   config_.subject.fallback = "walspout.{table}.{key}";
   config_.user = "mute";
   expect_hidden("walspout.orders.***");
@@ -451,7 +451,7 @@ TEST_F(NatsSinkTest, ValuesOfKeysAreNotPrinted) {
   client_->add_stream("small", "small.>", [](jsStreamConfig& config) { config.MaxMsgSize = 10; });
   config_.subject.fallback = "small.{table}.{key}";
   expect_hidden("small.orders.***");
-  // The subject is not one.
+  // The subject is invalid.
   events = Events();
   events.add_with_key(R"({"mail":"geheim)" + std::string(1100, 'x') + R"("})");
   expect_hidden("small.orders.***");
@@ -574,7 +574,7 @@ TEST_F(NatsSinkTest, APasswordInAFileMayChange) {
 
 class NatsTlsTest : public NatsSinkTest {
  protected:
-  // A server with the certificate that the fault is of.
+  // A server with the certificate that has the fault.
   void start_with(const TlsFault& fault) {
     make_certificate(
         {files_.file("cert"), files_.file("key"), fault.name, fault.from_day, fault.to_day});
@@ -619,7 +619,7 @@ TEST_F(NatsTlsTest, TrustsAndShowsWhatItIsTold) {
   auto sink = sink_for(config_);
   ASSERT_TRUE(deliver_all(*sink, events.span(), 60));
   ASSERT_TRUE(deliver_all(*sink, events.span(), 60));
-  // A server that requires TLS gets it by any URL.
+  // A server that requires TLS gets TLS with any URL.
   config_.servers = {Secret("nats://localhost:" + std::to_string(server_->port()))};
   ASSERT_TRUE(deliver_all(*sink_for(config_), events.span(), 60));
   config_.tls.ca_file.clear();
@@ -803,7 +803,7 @@ TEST_F(NatsSinkTest, ChecksWarnOfStreamsThatLoseOrRepeat) {
   EXPECT_TRUE(safe->warnings().empty());
 }
 
-// What is sent while the server does not read is there once, in order, without another connection.
+// Events sent while the server does not read arrive once, in order, on the same connection.
 TEST_F(NatsSinkTest, AServerThatDoesNotReadGetsTheRestLater) {
   start();
   auto sink = sink_for(config_);
@@ -811,7 +811,7 @@ TEST_F(NatsSinkTest, AServerThatDoesNotReadGetsTheRestLater) {
   for (int i = 0; i < 12; ++i) events.add(i, i % 3 == 0 ? 9'000'000 : 200'000);
   ASSERT_TRUE(sink->check({}, in_seconds(20)));
   server_->freeze();
-  // The events that are handed in again have other addresses.
+  // Events that are passed again have other addresses.
   {
     const Events copy = events;
     std::vector<std::string> documents = copy.documents();
@@ -833,7 +833,7 @@ TEST_F(NatsSinkTest, OtherEventsEndTheConnection) {
   server_->freeze();
   failure(*sink, events_.span(), 0.3);
   server_->thaw();
-  // The first one was set aside meanwhile.
+  // The first event was set aside meanwhile.
   ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(1)));
   EXPECT_EQ(client_->bodies(kStream).back(), events_.documents().back());
 }
@@ -904,7 +904,7 @@ TEST_F(NatsSinkTest, AClusterLosesAndRepeatsNothingWhileItsServersDie) {
     servers[i]->stop();
     std::this_thread::sleep_for(Milliseconds(500));
     servers[i]->start();
-    // The others have a majority only once this one has caught up.
+    // The other servers have a majority only once this one has caught up.
     std::this_thread::sleep_for(Milliseconds(2000));
   }
   deliverer.join();

@@ -61,7 +61,7 @@ TEST(NatsWireTest, PublishesWithAndWithoutHeaders) {
   EXPECT_EQ(out, "PUB a r 0\r\n");
 }
 
-// Whatever pieces the bytes come in.
+// For every split of the bytes.
 TEST(NatsWireTest, ReadsWhatComesInAnyPieces) {
   const std::string all =
       "INFO {\"max_payload\":7} \r\nPING\r\n+OK\r\nMSG in.7 1 4\r\nP\r\nG\r\n"
@@ -113,7 +113,7 @@ TEST(NatsJsonTest, FindsMembers) {
   EXPECT_EQ(json_member("[1]", "a"), std::nullopt);
 }
 
-// What is cut anywhere reads nothing beyond its end, and ends.
+// Truncated input is never read beyond its end, and parsing ends.
 TEST(NatsJsonTest, TakesWhatIsBroken) {
   const std::string json = R"({"a":{"b":"}\"{","c":[1,{"b":2}]},"l":["p\u00","q"],"x":1})";
   for (size_t size = 0; size <= json.size(); ++size) {
@@ -152,7 +152,7 @@ TEST(NatsServerTest, UnderstandsUrls) {
 }
 
 TEST(NatsServerTest, SeedsHaveTheirPublicKeys) {
-  // Of the documentation of nkeys.
+  // From the documentation of nkeys.
   EXPECT_EQ(nats_public_key("SUAMLK2ZNL35WSMW37E7UD4VZ7ELPKW7DHC3BWBSD2GCZ7IUQQXZIORRBU").value(),
             "UCK5N7N66OBOINFXAYC2ACJQYFSOD4VYNU6APEJTAVFZB2SVHLKGEW7L");
   for (const char* bad : {"", "SUAM", "file.nk", "suamlk2znl35wsmw37e7ud4vz7elpkw7dhc3bwbsd2",

@@ -1,5 +1,5 @@
-// A real Postgres for the tests of its sink. It refuses to run as root: started by root, it runs as
-// `nobody`.
+// A real Postgres for the tests of its sink. Postgres refuses to run as root, so with root it runs
+// as `nobody`.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -27,7 +27,7 @@ namespace walspout::test {
 
 class PostgresServer {
  public:
-  // One for all tests: a database is quicker made than a server.
+  // One server for all tests, because a database is created faster than a server.
   static PostgresServer& get() {
     static PostgresServer server;
     return server;
@@ -50,7 +50,7 @@ class PostgresServer {
 
   void stop() { process_.stop(SIGQUIT); }
   void freeze() {
-    process_.freeze();  // first, so that it starts no more children
+    process_.freeze();  // first, so that it starts no new children
     std::ranges::for_each(children(), test::freeze);
   }
   void thaw() {
@@ -77,7 +77,7 @@ class PostgresServer {
 
   std::string new_database() {
     const std::string name = "test_" + std::to_string(++databases_);
-    // CREATE DATABASE stands alone in a message, which query() has more in.
+    // CREATE DATABASE must be alone in a message, and query() adds settings.
     Process created;
     Process::Command command{{program("psql"), "-X", "-h", directory_.path(), "-U", "postgres",
                               "-c", "CREATE DATABASE " + name},

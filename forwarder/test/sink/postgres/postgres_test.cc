@@ -1,4 +1,5 @@
-// The sink against a real server: the contract, and what is easier shown here than end to end.
+// The sink against a real server: the contract, and cases that are easier to test here than end to
+// end.
 
 #include "sink/postgres/postgres.h"
 
@@ -15,7 +16,7 @@ namespace {
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-// As the contract's events, with columns.
+// Like the contract's events, with columns.
 const Table kOrders{
     "public",
     "orders",
@@ -65,8 +66,8 @@ class WithColumns final : public Sink {
   const Table& table_;
 };
 
-// Rows are appended, so that the order in which they came can be seen, and each repetition. A
-// document is made of its row again.
+// Rows are appended, so that their order and each repeat can be seen. Documents are rebuilt from
+// rows.
 class PostgresHarness final : public Harness {
  public:
   PostgresHarness() {
@@ -247,7 +248,7 @@ TEST_F(PostgresSinkTest, ATransactionIsCommittedWhenAllOfItIsThere) {
   ASSERT_TRUE(attempt(4));
   EXPECT_EQ(progress_.durable_count(), 4u);
   EXPECT_EQ(value("SELECT pg_catalog.count(*) FROM public.orders"), "4");
-  // The same with a transaction behind it, of which it is not known whether it is whole.
+  // The same, followed by a transaction that may be incomplete.
   Events next(2000);
   next.add(10), next.add(11), next.next_transaction(), next.add(12);
   progress_ = Progress(3, {}, 1);
@@ -265,7 +266,7 @@ TEST_F(PostgresSinkTest, AnOpenTransactionIsUndoneWhenOtherEventsCome) {
   progress_.offer([] { return false; });
   progress_.offer_rest([] { return true; });
   ASSERT_TRUE(sink->deliver(events.span().first(2), in_seconds(30), progress_));
-  // The first event was taken away.
+  // The first event was removed.
   ASSERT_TRUE(deliver(*sink, events.span().subspan(1)));
   EXPECT_EQ(progress_.durable_count(), 3u);
   EXPECT_EQ(value("SELECT pg_catalog.min(id) FROM public.orders"), "1");
@@ -297,9 +298,9 @@ TEST_F(PostgresSinkTest, AnotherForwarderKeepsTheFirstOneOut) {
   auto second = make();
   ASSERT_TRUE(wait_for(std::chrono::seconds(30),
                        [&] { return deliver(*second, events.span().subspan(1, 3)).has_value(); }));
-  // The session of the first one was ended, and the first one does not take over in its turn.
+  // The first sink's session was ended, and the first sink does not take over again.
   std::string said;
-  for (int i = 0; i < 4; i++) {  // that the session was ended may be the first that is heard
+  for (int i = 0; i < 4; i++) {  // the first error may be the end of the session
     const Delivery late = deliver(*first, events.span().subspan(4, 1));
     ASSERT_FALSE(late);
     said = late.error().error.message();
@@ -307,14 +308,13 @@ TEST_F(PostgresSinkTest, AnotherForwarderKeepsTheFirstOneOut) {
   EXPECT_THAT(said, HasSubstr("has taken over"));
   EXPECT_EQ(value("SELECT pg_catalog.count(*) FROM public.orders"), "4");
   ASSERT_TRUE(deliver(*second, events.span().subspan(4, 1)));
-  // It got the slot again.
-  // The session that was ended may take a moment to give the origin back.
+  // The first sink got the slot again. The ended session may take a moment to release the origin.
   ASSERT_TRUE(wait_for(std::chrono::seconds(30), [&] {
     return deliver(*first, events.span().subspan(4, 2), 2).has_value();
   }));
   EXPECT_FALSE(deliver(*second, events.span().subspan(5, 1)));
   EXPECT_EQ(value("SELECT pg_catalog.count(*) FROM public.orders"), "6");
-  // Where the session could not be ended, the owner's name decides.
+  // If the session could not be ended, the owner's name decides.
   query("UPDATE walspout.positions SET owner = 'another'");
   events.add(6);
   const Delivery late = deliver(*first, events.span().subspan(6, 1), 2);
@@ -358,7 +358,7 @@ TEST_F(PostgresSinkTest, AnotherHistoryIsNoticed) {
   later.commit_time++;
   const Delivery delivery = deliver(*sink, std::span(&later, 1));
   ASSERT_FALSE(delivery);
-  EXPECT_THAT(delivery.error().error.message(), HasSubstr("was committed after all"));
+  EXPECT_THAT(delivery.error().error.message(), HasSubstr("was committed later than all"));
 }
 
 TEST_F(PostgresSinkTest, SourcesThatItCannotServeAreRejected) {
@@ -371,7 +371,7 @@ TEST_F(PostgresSinkTest, SourcesThatItCannotServeAreRejected) {
   EXPECT_THAT(sink->check(source, in_seconds(30)).error().message(), HasSubstr("slot"));
 }
 
-// What a table of the target has to be like, and what may be done to it.
+// What a target table needs, and which changes of the table are allowed.
 class PostgresShapeTest : public PostgresSinkTest {
  protected:
   PostgresShapeTest() { query("DROP TABLE public.orders"); }

@@ -31,8 +31,8 @@ using testing::Not;
 
 constexpr const char* kPrograms = "/usr/lib/rabbitmq/bin/";
 
-// A private broker: one for all tests, because it takes seconds to start. Each test has exchanges
-// and queues of its own.
+// A private broker: one for all tests, because it takes seconds to start. Each test has its own
+// exchanges and queues.
 class Broker {
  public:
   static Broker& get() {
@@ -52,7 +52,7 @@ class Broker {
     Process::Command command;
     command.argv = {std::string(kPrograms) + "rabbitmq-server"};
     command.env = environment();
-    // Without it the script stays in between; it is the broker that must get the signals.
+    // Without it the script would stay in between, but the broker must get the signals.
     command.env.push_back("RABBITMQ_ALLOW_INPUT=1");
     command.output = directory_.file("output");
     command.package = "rabbitmq-server";
@@ -63,8 +63,8 @@ class Broker {
     ASSERT_TRUE(up && process_.running()) << read_file(directory_.file("output"));
   }
 
-  // Killed: what was confirmed must be on its disk. Queues and bindings, which the test has just
-  // made, the broker writes when it likes.
+  // Killed: confirmed messages must be on its disk. The broker writes new queues and bindings at
+  // any later time.
   void stop() {
     control({"eval", "mnesia:sync_log()."});
     process_.stop(SIGKILL);
@@ -81,7 +81,7 @@ class Broker {
     ASSERT_TRUE(wait_for(std::chrono::seconds(240), [&] { return !process.running(); }));
   }
 
-  // Short of memory, in its own opinion: publishers are blocked.
+  // The broker believes that it is short of memory, and blocks publishers.
   void alarm() { control({"set_vm_memory_high_watermark", "absolute", "1"}); }
   void calm() { control({"set_vm_memory_high_watermark", "0.4"}); }
 
@@ -156,7 +156,7 @@ struct CloseConnection {
   void operator()(amqp_connection_state_t_* state) const { amqp_destroy_connection(state); }
 };
 
-// A connection of the test's own, to set things up and to look at them.
+// The test's own connection, for setup and checks.
 class Client {
  public:
   Client() : state_(amqp_new_connection()) {
@@ -180,7 +180,7 @@ class Client {
     check();
   }
 
-  // A durable queue; with a limit it refuses what does not fit.
+  // A durable queue; with a limit it rejects messages that do not fit.
   void queue(const std::string& name, const std::string& exchange, const std::string& key,
              int limit = 0) {
     amqp_table_entry_t arguments[2];
@@ -199,7 +199,7 @@ class Client {
 
   using Headers = std::map<std::string, std::string>;
 
-  // The same at an exchange of type headers: all of these must be as they are here.
+  // The same at an exchange of type headers: all of these headers must match.
   void queue_of_headers(const std::string& name, const std::string& exchange,
                         const Headers& headers) {
     std::vector<amqp_table_entry_t> arguments;
@@ -226,7 +226,7 @@ class Client {
     uint64_t timestamp;
   };
 
-  // All that is in the queue, which keeps it.
+  // All messages of the queue; they stay there.
   std::vector<Message> messages(const std::string& queue) {
     std::vector<Message> found;
     for (;;) {
@@ -444,7 +444,7 @@ TEST_F(RabbitmqSinkTest, UnroutableMessagesAreRejected) {
   EXPECT_TRUE(progress_.is_done(0));
   EXPECT_FALSE(progress_.is_done(1));
   EXPECT_FALSE(progress_.is_done(2));
-  // The connection goes on.
+  // The connection continues.
   ASSERT_TRUE(deliver_all(*sink, events.span().subspan(2)));
 
   config_.mandatory = false;
@@ -465,7 +465,7 @@ TEST_F(RabbitmqSinkTest, ValuesOfKeysAreNotPrinted) {
   EXPECT_THAT(too_long.error.what, Not(HasSubstr("geheim")));
 }
 
-// The broker repeats the routing key, and cuts its text after 255 bytes.
+// The broker repeats the routing key, and truncates its text after 255 bytes.
 TEST_F(RabbitmqSinkTest, ValuesOfKeysAreNotRepeated) {
   Broker& broker = Broker::get();
   broker.control({"add_user", "narrow", "narrow"});
@@ -493,12 +493,12 @@ TEST_F(RabbitmqSinkTest, AFullQueueIsRetry) {
   const size_t done = progress_.durable_count();
   EXPECT_FALSE(progress_.is_done(done));
   client_.purge(name_ + "full");
-  // A queue that is purged takes its limit again.
+  // A purged queue takes messages up to its limit again.
   Progress progress(1);
   EXPECT_TRUE(sink->deliver(events_.span().subspan(done, 1), in_seconds(5), progress));
 }
 
-// A queue that is emptied while a batch is under way takes its end, and not its beginning.
+// A queue that is emptied while a batch is in flight takes the batch's end, not its begin.
 TEST_F(RabbitmqSinkTest, NothingOvertakesWhatIsSentAgainAfterARefusal) {
   const std::string key = "public.orders.c";
   client_.queue(name_ + "full", name_, key, 1);
@@ -512,7 +512,7 @@ TEST_F(RabbitmqSinkTest, NothingOvertakesWhatIsSentAgainAfterARefusal) {
   sent.push_back(sent[2]);
   EXPECT_EQ(bodies_in(name_), sent);
 
-  // Until as many have passed as may have been under way.
+  // Until as many have passed as may have been in flight.
   client_.unbind(name_ + "full", name_, key);
   ASSERT_TRUE(deliver_all(*sink, events_.span()));
   client_.purge(name_);
@@ -547,7 +547,7 @@ TEST_F(RabbitmqSinkTest, AnExchangeThatGoesAwayIsNoticed) {
   EXPECT_THAT(error.error.what, HasSubstr("404"));
 }
 
-// `declare` says that we make it.
+// With `declare` we create it.
 TEST_F(RabbitmqSinkTest, AnExchangeOfOursThatGoesAwayIsDeclaredAgain) {
   config_.declare = "topic";
   auto sink = sink_for(config_);
@@ -556,7 +556,7 @@ TEST_F(RabbitmqSinkTest, AnExchangeOfOursThatGoesAwayIsDeclaredAgain) {
   const DeliveryError error = failure(*sink);
   EXPECT_EQ(error.error.kind, ErrorKind::kRetry) << error.error.message();
   EXPECT_THAT(error.error.what, HasSubstr("declared again"));
-  // The exchange is there, and its bindings are the operator's.
+  // The exchange exists, and its bindings belong to the operator.
   EXPECT_THAT(failure(*sink).error.what, HasSubstr("no queue takes messages"));
   client_.queue(name_ + "again", name_, "public.orders.*");
   ASSERT_TRUE(deliver_all(*sink, events_.span()));
@@ -701,7 +701,7 @@ TEST_F(RabbitmqSinkTest, ABrokerThatBlocksIsWaitedForUpToTheDeadline) {
   EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
   EXPECT_THAT(error.error.what, HasSubstr("memory"));
   EXPECT_EQ(progress_.durable_count(), 0u);
-  // More than all buffers take.
+  // More than all buffers hold.
   Events large;
   for (int i = 0; i < 20; ++i) large.add(i, 1'000'000);
   const TimePoint begin = Clock::now();
@@ -711,10 +711,10 @@ TEST_F(RabbitmqSinkTest, ABrokerThatBlocksIsWaitedForUpToTheDeadline) {
   ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(1)));
 }
 
-// Delivers as the forwarder does, by calls of this length, while the alarm lasts.
+// Delivers like the forwarder, with calls of this length, while the alarm lasts.
 class RabbitmqAlarmTest : public RabbitmqSinkTest {
  protected:
-  // The broker still lists a connection of the test before for a moment after its end.
+  // For a moment the broker still lists a closed connection of the test before.
   RabbitmqAlarmTest() {
     EXPECT_TRUE(
         wait_for(std::chrono::seconds(30), [] { return Broker::get().connections() == 0; }));
@@ -724,7 +724,7 @@ class RabbitmqAlarmTest : public RabbitmqSinkTest {
     Broker::get().control({"set_disk_free_limit", "1MB"});
   }
 
-  // One call; false while not all is done. What is done is taken from `left`.
+  // One call; false while not all is done. Removes done events from `left`.
   bool deliver(double seconds) {
     Progress progress(left_.size());
     const auto delivery = sink_->deliver(left_, in_seconds(seconds), progress);
@@ -752,7 +752,7 @@ class RabbitmqAlarmTest : public RabbitmqSinkTest {
     EXPECT_TRUE(left_.empty()) << left_.size() << " left: " << last_;
   }
   void take(const Events& events) { left_.assign(events.span().begin(), events.span().end()); }
-  // The broker takes seconds to answer, in which heartbeats must go on.
+  // The broker takes seconds to answer; heartbeats must continue meanwhile.
   size_t connections() {
     auto count = std::async(std::launch::async, [] { return Broker::get().connections(); });
     while (count.wait_for(Milliseconds(100)) != std::future_status::ready) sink_->idle();
@@ -781,7 +781,7 @@ TEST_F(RabbitmqAlarmTest, AnAlarmKeepsTheConnectionAndItsMessages) {
   left_.assign(events.span().begin() + 20, events.span().end());
   deliver_for(22, 2);
   EXPECT_THAT(last_, HasSubstr("blocks publishers"));
-  EXPECT_THAT(last_, HasSubstr("under way"));
+  EXPECT_THAT(last_, HasSubstr("in flight"));
   EXPECT_GE(left_.size(), 490u);
   EXPECT_EQ(connections(), 1u);
   Broker::get().calm();
@@ -790,7 +790,7 @@ TEST_F(RabbitmqAlarmTest, AnAlarmKeepsTheConnectionAndItsMessages) {
   expect_each_once(events);
 }
 
-// More than the buffers of both kernels: frames are cut in two.
+// More than the socket buffers hold: frames are split.
 TEST_F(RabbitmqAlarmTest, ABrokerThatDoesNotReadGetsTheRestLater) {
   SHOWS("rabbitmq.url");
   for (const bool tls : {false, true}) {
@@ -799,7 +799,7 @@ TEST_F(RabbitmqAlarmTest, ABrokerThatDoesNotReadGetsTheRestLater) {
       config_.tls.ca_file = Broker::get().ca_file();
     }
     SCOPED_TRACE(tls ? "with TLS" : "without TLS");
-    // The broker still lists a connection for a moment after its end.
+    // For a moment the broker still lists a closed connection.
     ASSERT_TRUE(
         wait_for(std::chrono::seconds(30), [] { return Broker::get().connections() == 0; }));
     sink_ = sink_for(config_);
@@ -807,7 +807,7 @@ TEST_F(RabbitmqAlarmTest, ABrokerThatDoesNotReadGetsTheRestLater) {
     for (int i = 0; i < 12; ++i) events.add(i, i % 3 == 0 ? 9'000'000 : 200'000);
     ASSERT_TRUE(sink_->check({}, in_seconds(20)));
     Broker::get().alarm();
-    // The events that are handed in again have other addresses.
+    // Events that are passed again have other addresses.
     {
       const Events copy = events;
       std::vector<std::string> documents = copy.documents();
@@ -880,7 +880,7 @@ TEST_F(RabbitmqAlarmTest, ABrokerThatDiesInAnAlarmGetsAllAgain) {
   deliver_for(2, 0.5);
   Broker::get().stop();
   deliver_for(1, 0.3);
-  Broker::get();  // starts it again
+  Broker::get();  // restarts it
   deliver_rest();
   EXPECT_EQ(connections(), 1u);
   std::vector<std::string> last_times;
@@ -896,7 +896,7 @@ TEST_F(RabbitmqAlarmTest, OtherEventsEndTheConnection) {
   take(events_);
   Broker::get().alarm();
   deliver(1);
-  // The first one was set aside meanwhile.
+  // The first event was set aside meanwhile.
   left_.erase(left_.begin());
   deliver(1);
   Broker::get().calm();
@@ -907,7 +907,7 @@ TEST_F(RabbitmqAlarmTest, OtherEventsEndTheConnection) {
   EXPECT_TRUE(wait_for(std::chrono::seconds(20), [] { return Broker::get().connections() == 1; }));
 }
 
-// A part of what is under way may come first, as after a failure of a batch.
+// The next call may begin with a part of the events in flight, as after a batch failed.
 TEST_F(RabbitmqAlarmTest, PartsOfWhatIsUnderWayAreWaitedFor) {
   sink_ = sink_for(config_);
   take(events_);
@@ -923,7 +923,7 @@ TEST_F(RabbitmqAlarmTest, PartsOfWhatIsUnderWayAreWaitedFor) {
   expect_each_once(events_);
 }
 
-// The broker takes in one message, and returns it, before it blocks.
+// The broker takes and returns one message before it blocks.
 TEST_F(RabbitmqAlarmTest, WhatComesBackBeforeTheDeadlineIsNotDone) {
   client_.unbind(name_, name_, "public.orders.*");
   sink_ = sink_for(config_);
@@ -1036,7 +1036,7 @@ TEST_F(RabbitmqSinkTest, APasswordInAFileMayChange) {
   EXPECT_THAT(error.error.message(), HasSubstr("read again"));
   EXPECT_THAT(error.error.message(), Not(HasSubstr("two")));
   EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(5)));
-  Client client;  // the other one has been closed, too
+  Client client;  // the other client has been closed too
   EXPECT_EQ(client.messages(name_).size(), 10u);
 }
 

@@ -1,6 +1,6 @@
-// libFuzzer: the input is all that a server of Redis ever says, on every connection, whatever it is
-// asked. The sink must come back, in time, and may only call an event delivered if the server said
-// so.
+// libFuzzer: the input is all that a Redis server ever sends, on every connection, whatever the
+// requests. The sink must return in time. It may report an event as delivered only if the server
+// said so.
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -20,7 +20,7 @@ namespace {
 
 using namespace walspout;
 
-// Sends its bytes to each client, and listens until the client goes.
+// Sends its bytes to each client, and reads until the client leaves.
 class Server {
  public:
   Server() {
@@ -96,7 +96,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     events[i].op = 'c';
   }
   const TimePoint deadline = Clock::now() + std::chrono::milliseconds(500);
-  // Its own connection hears the same; with an identity, positions are read.
+  // The sink's own connection gets the same bytes; with an identity, it reads positions.
   if (size % 2 == 0) {
     static_cast<void>((*sink)->check(SourceState{Lsn{5000}, false, "1 slot db"}, deadline));
   }
@@ -104,7 +104,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const Delivery delivered = (*sink)->deliver(events, deadline, progress);
   if (Clock::now() > deadline + std::chrono::seconds(5)) std::abort();
   const std::string_view said(reinterpret_cast<const char*>(data), size);
-  // An entry's id, or that it is there already: an EXEC answers with an array in any case.
+  // An entry's id, or an error that it exists: EXEC answers with an array in any case.
   if (progress.durable_count() > 0 && said.find('*') == std::string_view::npos) std::abort();
   if (delivered && progress.durable_count() != 3) std::abort();
   return 0;

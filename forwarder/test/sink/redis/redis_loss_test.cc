@@ -1,4 +1,4 @@
-// What Redis loses after it has confirmed it: that is noticed, and can be avoided.
+// Redis can lose confirmed entries: the sink detects that, and settings can prevent it.
 #include <gmock/gmock.h>
 
 #include <thread>
@@ -16,7 +16,7 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
-// Redis as it is without an append-only file: what it has on disk is what SAVE wrote last.
+// Redis without an append-only file: its disk has what SAVE wrote last.
 const std::vector<std::string> kSnapshots = {"--appendonly", "no", "--repl-diskless-sync-delay",
                                              "0"};
 
@@ -40,7 +40,7 @@ class RedisLossTest : public testing::Test {
   bool deliver(Sink& sink, size_t first, size_t count) {
     return deliver_all(sink, events_.span().subspan(first, count));
   }
-  // As the forwarder does it: until it passes. The losses that were said on the way.
+  // Like the forwarder: retries until it passes. Returns the losses reported meanwhile.
   std::vector<Error> losses_at_start(Sink& sink, const SourceState& source = kSource) {
     std::vector<Error> losses;
     for (int tries = 0; tries < 5; ++tries) {
@@ -56,7 +56,7 @@ class RedisLossTest : public testing::Test {
     server_.stop_hard();
     server_.start();
   }
-  // The other one's data take the place of the server's, while its connections stay.
+  // The other server's data replace those of this server, while its connections stay.
   void become_replica_and_primary_of(RedisServer& other) {
     server_.ask({"REPLICAOF", "127.0.0.1", std::to_string(other.port())});
     ASSERT_TRUE(wait_for(std::chrono::seconds(30), [&] {
@@ -64,7 +64,7 @@ class RedisLossTest : public testing::Test {
              std::string::npos;
     }));
     server_.ask({"REPLICAOF", "NO", "ONE"});
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // a pause, as the sink sees it
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));  // the sink counts this as a pause
   }
 
   TempDir directory_;
@@ -89,7 +89,7 @@ TEST_F(RedisLossTest, AnOlderFileAfterBothWereKilledIsNoticed) {
   EXPECT_THAT(losses[0].what, HasSubstr("ended with id 1000-6 and now ends with 1000-2"));
   EXPECT_THAT(losses[0].what, HasSubstr("appendonly"));
   EXPECT_TRUE(deliver(*sink, 7, 3));
-  // Said once, also to those that come later.
+  // Reported once, also to later sinks.
   EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty());
 }
 
@@ -102,7 +102,7 @@ TEST_F(RedisLossTest, StreamsOfATemplateAreRemembered) {
   const auto losses = losses_at_start(*sink);
   ASSERT_EQ(losses.size(), 1u);
   EXPECT_THAT(losses[0].what, HasSubstr("3 entries of stream \"all\nc\""));
-  // A restart before anything is delivered says it again: it may not have been read.
+  // A restart before any delivery reports the loss again, because it may not have been read.
   EXPECT_EQ(losses_at_start(*sink_for(config_)).size(), 1u);
   EXPECT_TRUE(deliver(*sink, 3, 1));
   EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty());
@@ -140,7 +140,7 @@ TEST_F(RedisLossTest, AnotherDatabaseOfTheServerHasLostNothing) {
     ASSERT_TRUE(deliver(*sink, next, 2)) << database;
     next += 2;
   }
-  // The first database has two forms in a url, and is the same one.
+  // A url has two forms for the first database; both are the same database.
   server_.ask({"FLUSHALL"});
   config_.url = Secret(url);
   EXPECT_EQ(losses_at_start(*sink_for(config_)).size(), 1u);
@@ -162,7 +162,7 @@ TEST_F(RedisLossTest, CheckAndReplayLeaveTheFileAlone) {
 }
 
 TEST_F(RedisLossTest, AFileThatCannotBeUsed) {
-  // Garbage is not believed, and half a line is none.
+  // Garbage is ignored, and so is half a line.
   for (const char* text : {"", "garbage", "walspout streams 1 redis"}) {
     write_file(config_.memory, text);
     EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty()) << text;
@@ -173,7 +173,7 @@ TEST_F(RedisLossTest, AFileThatCannotBeUsed) {
   write_file(config_.memory, good.substr(0, good.size() - 1));
   server_.ask({"FLUSHALL"});
   EXPECT_THAT(losses_at_start(*sink_for(config_)), IsEmpty());
-  // Delivery does not depend on it: here its folder is gone.
+  // Delivery does not depend on the file: here its folder is gone.
   config_.memory = directory_.file("none") + "/streams";
   EXPECT_TRUE(deliver(*sourced_sink(config_), 2, 2));
 }
@@ -197,7 +197,7 @@ TEST_F(RedisLossTest, ADemotionAndPromotionOnOneConnectionIsNoticed) {
   }
 }
 
-// On another connection, of streams that nothing is added to now.
+// On another connection, for streams that get no entries now.
 TEST_F(RedisLossTest, EveryStreamIsLookedAtOnANewConnection) {
   config_.stream.tables = {{"public.orders", "orders"}};
   config_.stream.fallback = "others";
@@ -222,7 +222,7 @@ TEST_F(RedisLossTest, EveryStreamIsLookedAtOnANewConnection) {
   EXPECT_TRUE(deliver_all(*sink, other.span().subspan(1)));
 }
 
-// A password in a file changes in the outage that loses entries: then another sink goes on.
+// A password file changes during the outage that loses entries: then another sink continues.
 TEST_F(RedisLossTest, ASinkWithANewPasswordKnowsWhatTheOldOneKnew) {
   const std::string secret = directory_.file("password");
   const auto rule = [&](const std::string& password) {
@@ -261,7 +261,7 @@ TEST_F(RedisLossTest, ASinkWithANewPasswordKnowsWhatTheOldOneKnew) {
   }
 }
 
-// Another server, or another database of it, has lost nothing.
+// Another server, or another database of the server, has lost nothing.
 TEST_F(RedisLossTest, ANewUrlOfAnotherDatabaseIsNoLoss) {
   const std::string secret = directory_.file("url");
   const std::string url = "redis://127.0.0.1:" + std::to_string(server_.port());
@@ -301,7 +301,7 @@ TEST_F(RedisLossTest, ReplicasAreWaitedFor) {
   const DeliveryError error = failure(*sink, 5, 1);
   EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
   EXPECT_THAT(error.error.what, HasSubstr("0 of the 1 replicas"));
-  // It is in the stream, and still it does not count.
+  // The event is in the stream, but does not count.
   EXPECT_THAT(failure(*sink, 5, 1).error.what, HasSubstr("0 of the 1 replicas"));
   replica.thaw();
   ASSERT_TRUE(deliver(*sink, 5, 5));

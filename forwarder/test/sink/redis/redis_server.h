@@ -33,7 +33,7 @@ class RedisServer {
     ASSERT_TRUE(wait_for(std::chrono::seconds(20), [this] { return ask({"PING"}) == "PONG"; }));
   }
 
-  // Does not wait until it is ready, only until it listens.
+  // Waits until the server listens, not until it is ready.
   void launch() {
     Process::Command command;
     command.argv = {"redis-server",
@@ -63,7 +63,7 @@ class RedisServer {
   void freeze() { process_.freeze(); }
   void thaw() { process_.thaw(); }
 
-  // Comes back without data.
+  // Restarts without data.
   void lose_everything() {
     process_.stop(SIGKILL);
     std::error_code ignored;
@@ -76,7 +76,7 @@ class RedisServer {
   std::string url() const { return "unix://" + socket(); }
   int port() const { return port_; }
 
-  // A reply's text; of an error, too.
+  // The text of a reply or an error.
   std::string ask(const std::vector<std::string>& words) {
     const auto reply = query(words);
     if (reply == nullptr) return "";
@@ -137,7 +137,7 @@ inline std::unique_ptr<Sink> sink_for(const RedisConfig& config) {
 
 inline const SourceState kSource{Lsn{}, false, "7000000000000000001 walspout_orders shop"};
 
-// A sink that knows its source, as the forwarder's do.
+// A sink that knows its source, like the forwarder's sinks.
 inline std::unique_ptr<Sink> sourced_sink(const RedisConfig& config,
                                           const SourceState& source = kSource) {
   auto sink = sink_for(config);

@@ -98,7 +98,7 @@ TEST_F(RedisSinkTest, RedisMakesIdsByChoice) {
   config.own_ids = true;
   auto sink = sink_for(config);
   ASSERT_TRUE(sink->check(unordered, in_seconds(5)));
-  // Later events come first, and some come again.
+  // Later events are sent first, and some are repeated.
   ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(5)));
   ASSERT_TRUE(deliver_all(*sink, events_.span().first(6)));
   ASSERT_TRUE(deliver_all(*sink, events_.span().first(1)));
@@ -166,7 +166,7 @@ TEST_F(RedisSinkTest, StreamsAreTrimmedAbout) {
   EXPECT_GE(left.size(), 100u);
   EXPECT_LE(left.size(), 300u);
   EXPECT_EQ(left.back(), many.documents().back());
-  // What was trimmed away counts as delivered when it comes again.
+  // A repeated event whose entry was trimmed counts as delivered.
   ASSERT_TRUE(deliver_all(*sourced_sink(config), many.span()));
   EXPECT_EQ(documents(), left);
 }
@@ -246,7 +246,7 @@ TEST_F(RedisSinkTest, SchemasHaveAStreamOfTheirOwn) {
   ASSERT_TRUE(deliver_all(*sink_for(config), again.span()));
 }
 
-// Where no record begins there is room for an entry.
+// Positions without a WAL record leave room for an entry.
 TEST_F(RedisSinkTest, TheEndsOfATransactionHaveIdsAroundItsChanges) {
   Events events;
   Event end;
@@ -287,7 +287,7 @@ TEST_F(RedisSinkTest, OutOfMemoryIsRetryAndLeavesNoHole) {
 TEST_F(RedisSinkTest, MemoryThatComesAndGoesLeavesNoHole) {
   SHOWS("redis.pipeline");
   RedisConfig config = config_for(server_.url());
-  config.pipeline = 100;  // so that one transaction is on its way while another is executed
+  config.pipeline = 100;  // so that one transaction is in flight while another is executed
   auto sink = sink_for(config);
   Events many;
   for (int i = 0; i < 20'000; ++i) many.add(i, 300);
@@ -329,7 +329,7 @@ TEST_F(RedisSinkTest, TooFewReplicasAreRetry) {
   EXPECT_THAT(error.error.what, HasSubstr("min-replicas-to-write"));
 }
 
-// hiredis would make room for all of them.
+// hiredis would allocate memory for all of them.
 TEST(RedisTroubleTest, AReplyThatClaimsBillionsOfElementsIsNotBelieved) {
   TempDir directory;
   sockaddr_un address{};
@@ -358,7 +358,7 @@ TEST(RedisTroubleTest, AReplyThatClaimsBillionsOfElementsIsNotBelieved) {
 
 TEST(RedisTroubleTest, ADiskThatCannotBeSavedToIsRetry) {
   RedisServer server({"--save", "3600 1"});
-  // A directory where the dump is to be: saving fails, for root, too.
+  // A directory in place of the dump: saving fails, even for root.
   std::filesystem::create_directories(server.file("dump.rdb") + "/x");
   auto sink = sink_for(config_for(server.url()));
   Events events;
@@ -469,7 +469,7 @@ TEST_F(RedisSinkTest, AWriterThatComesLaterIsNoticedWhileTheNextTransactionWaits
   EXPECT_EQ(documents().size(), 2u);
 }
 
-// A database that was restored to an earlier point writes the same positions again, later.
+// A database restored to an earlier point writes the same positions again later.
 TEST_F(RedisSinkTest, AnotherHistoryOfTheDatabaseIsNoticed) {
   Events lost(1050), events(1000);
   for (int i = 0; i < 3; ++i) lost.add(i), lost.next_transaction();
@@ -516,7 +516,7 @@ TEST_F(RedisSinkTest, AnEntryWithTheSameIdAndOtherBytesIsAFault) {
   }
 }
 
-// Its field may stand anywhere, and the entry may have others.
+// The field may stand anywhere, and the entry may have other fields.
 TEST_F(RedisSinkTest, AnEntryIsKnownByItsDocument) {
   RedisConfig config = config_for(server_.url());
   config.fields = {"op", "data"};
@@ -537,7 +537,7 @@ TEST_F(RedisSinkTest, AMissingEntryIsNotBelievedWithoutAPosition) {
   EXPECT_EQ(progress_.durable_count(), 0u);
 }
 
-// What deletes entries once they are processed does so at any time, and in any order.
+// Programs that delete processed entries do so at any time and in any order.
 TEST_F(RedisSinkTest, ConsumersMayDeleteWhatTheyProcessed) {
   Events events;
   for (int i = 0; i < 30; ++i) {
@@ -558,8 +558,8 @@ TEST_F(RedisSinkTest, ConsumersMayDeleteWhatTheyProcessed) {
   }
 }
 
-// Of two copies of one server that are live at the same time, both have the same identity, ids of
-// one lie between those of the other, and so do their times.
+// Two live copies of one server have the same identity. The ids and times of one lie between those
+// of the other.
 TEST_F(RedisSinkTest, AnEventThatNeverCameIsNotBelievedGone) {
   for (const size_t pipeline : {1000, 1}) {
     server_.ask({"FLUSHALL"});
@@ -574,7 +574,7 @@ TEST_F(RedisSinkTest, AnEventThatNeverCameIsNotBelievedGone) {
     EXPECT_THAT(error.error.what, HasSubstr(kStream));
     EXPECT_LE(progress_.durable_count(), 3u);
     EXPECT_EQ(documents().size(), 5u);
-    // What was deleted or trimmed before that id explains nothing.
+    // Entries deleted or trimmed before that id explain nothing.
     server_.ask({"XDEL", kStream, "1000-1"});
     server_.ask({"XTRIM", kStream, "MINID", "1000-1"});
     EXPECT_THAT(failure(*sourced_sink(config)).error.what, HasSubstr("never had it"));
@@ -584,8 +584,8 @@ TEST_F(RedisSinkTest, AnEventThatNeverCameIsNotBelievedGone) {
   }
 }
 
-// A position may say more than is there, if the transaction that wrote it was partly refused, and
-// the process died before it saw that.
+// A position may be ahead of the entries if its transaction was partly rejected, and the process
+// died before it saw that.
 TEST_F(RedisSinkTest, APositionIsNotBelievedWhereAnotherProgramAddedAfterIt) {
   ASSERT_TRUE(deliver_all(*sourced_sink(config_for(server_.url())), events_.span().first(5)));
   server_.ask({"XADD", kStream, "*", "a", "b"});
@@ -597,7 +597,8 @@ TEST_F(RedisSinkTest, APositionIsNotBelievedWhereAnotherProgramAddedAfterIt) {
   EXPECT_EQ(progress_.durable_count(), 0u);
 }
 
-// The one entry between ours is gone when it is looked for, and ours after it were added.
+// The foreign entry between ours is gone when the sink looks for it, and later ones of ours were
+// added.
 TEST_F(RedisSinkTest, APositionIsTakenBackWhereTheTransactionWasPartlyRefused) {
   for (const size_t pipeline : {1000, 2}) {
     server_.ask({"FLUSHALL"});
@@ -631,13 +632,13 @@ TEST_F(RedisSinkTest, AStreamBelongsToOneSource) {
   EXPECT_THAT(error.error.what, HasSubstr("{database} or {pipeline}"));
   EXPECT_THAT(error.error.what, HasSubstr("HDEL walspout:positions"));
   EXPECT_EQ(documents().size(), 5u);
-  // `check` says so where the name is known.
+  // `check` reports it if the name is known.
   RedisConfig fixed = config_for(server_.url());
   fixed.stream.fallback = kStream;
   const auto checked = sink_for(fixed)->check(other, in_seconds(5));
   ASSERT_FALSE(checked);
   EXPECT_EQ(checked.error().kind, ErrorKind::kFatal);
-  // An operator gives the stream away.
+  // An operator lets another source have the stream.
   server_.ask({"HDEL", kPositions, kStream});
   ASSERT_TRUE(deliver_all(*stranger, later.span()));
   EXPECT_EQ(documents().size(), 6u);
@@ -768,12 +769,13 @@ TEST_F(RedisSinkTest, WithoutTransactionsNothingIsAdded) {
   EXPECT_TRUE(documents().empty());
 }
 
-// What a stream went on without stays away from it; that is no reason to believe that it is there.
+// If a stream has continued without an event, the event cannot be added. That does not prove that
+// it is there.
 TEST_F(RedisSinkTest, ADeadLetterBelowTheTopIsLookedForAndRejected) {
   ASSERT_TRUE(deliver_all(*sink_for(config_for(server_.url())), events_.span().subspan(3, 3)));
   auto sink = sink_for(config_for(server_.url()));
   ASSERT_TRUE(sink->check(SourceState{Lsn{}, true}, in_seconds(5)));
-  EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(4, 1)));  // is there
+  EXPECT_TRUE(deliver_all(*sink, events_.span().subspan(4, 1)));  // in the stream already
   const DeliveryError error = failure(*sink, events_.span().subspan(2, 1));
   EXPECT_EQ(error.error.kind, ErrorKind::kReject);
   EXPECT_THAT(error.error.what, HasSubstr("--to"));
@@ -834,7 +836,7 @@ TEST_F(RedisSinkTest, UsersAndTheirRights) {
   EXPECT_THAT(wrong.error.message(), testing::Not(HasSubstr("geheim")));
 }
 
-// Of a stream whose name depends on the event, too.
+// Also for a stream whose name depends on the event.
 TEST_F(RedisSinkTest, CheckFindsTheRightsThatAreMissing) {
   const std::vector<std::string> needed = {"+multi", "+exec",   "+xadd",  "+xrange", "+xinfo",
                                            "+hset",  "+hsetnx", "+hmget", "+select"};
@@ -908,7 +910,7 @@ TEST_F(RedisSinkTest, EachAddressOfANameIsTried) {
   EXPECT_THAT(error.error.what, HasSubstr("127.0.0.3: Connection refused"));
 }
 
-// Users without a password are let in by any; the others have to be told that theirs is missing.
+// Users without a password may use any password. For others the error says that theirs is missing.
 TEST_F(RedisSinkTest, AUserWithoutAPasswordIsThatUser) {
   server_.ask({"ACL", "SETUSER", "spout", "on", "nopass", "~*", "+@all"});
   server_.ask({"ACL", "SETUSER", "default", "off"});
@@ -990,7 +992,7 @@ TEST(RedisTlsTest, TrustsWhomItIsTold) {
   RedisConfig missing = config;
   missing.tls.ca_file = directory.file("none");
   EXPECT_EQ(failure(missing).kind, ErrorKind::kFatal);
-  // A freeze in the middle of it.
+  // A freeze in the middle of the delivery.
   server.freeze();
   Progress progress(events.size());
   const TimePoint begin = Clock::now();

@@ -60,7 +60,7 @@ class StdoutPipeTest : public testing::Test {
   void close_reader() {
     if (ends_[0] >= 0) close(std::exchange(ends_[0], -1));
   }
-  // All that is in the pipe now, or at least so many lines.
+  // Everything in the pipe now, but at least that many lines.
   std::string read_lines(size_t lines) {
     std::string text;
     std::string block(65536, '\0');
@@ -89,7 +89,7 @@ TEST_F(StdoutPipeTest, WaitsForASlowReaderUpToTheDeadline) {
   EXPECT_GT(done, 0u);
   EXPECT_LT(done, events.size());
 
-  // The line that was cut off is completed first; then the same event comes once more.
+  // The truncated line is completed first; then the same event is sent once more.
   std::string text;
   std::thread reader([&] { text = read_lines(events.size() + 1); });
   ASSERT_TRUE(deliver_all(sink, events.span().subspan(done)));

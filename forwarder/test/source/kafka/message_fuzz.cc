@@ -1,7 +1,7 @@
 // libFuzzer: the input is a message of Kafka, as lines NAME=VALUE for its headers, an empty line
 // and its value. A line without "=" is a header without a value; without an empty line there is no
-// value. What is taken for an event lies within the message, and is the same event once more when
-// the sink has written it.
+// value. An accepted event lies within the message. When the sink writes the event, reading returns
+// the same event.
 #include <cstdint>
 #include <cstdlib>
 #include <optional>

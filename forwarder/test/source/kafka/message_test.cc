@@ -182,7 +182,7 @@ TEST(KafkaMessage, HostileValuesAreRejected) {
   EXPECT_THAT(rejected(Headers(), ""), HasSubstr("no document"));
 }
 
-// Whatever comes, an event's views are within its message.
+// An event's views are always within its message.
 TEST(KafkaMessage, RandomHeadersNeverReachBeyondTheValue) {
   std::mt19937 random(1);
   const auto pick = [&](size_t n) {

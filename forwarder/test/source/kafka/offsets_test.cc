@@ -15,7 +15,7 @@ using testing::Pair;
 const KafkaOffsets::Key kA{"a", 0};
 const KafkaOffsets::Key kB{"a", 1};
 
-// One message of the partition, which is handed over at once as an event.
+// One message of the partition, handed over at once as an event.
 void event(KafkaOffsets& offsets, const KafkaOffsets::Key& key, int64_t offset, uint64_t& events) {
   KafkaOffsets::Place* place = offsets.find(key);
   ASSERT_NE(place, nullptr);
@@ -31,7 +31,7 @@ TEST(KafkaOffsets, NothingIsCommittedThatIsNotDoneWith) {
   event(offsets, kA, 5, events);
   event(offsets, kB, 100, events);
   event(offsets, kA, 7, events);
-  // The group has never been in B: its first message is where it is.
+  // The group has no offset in B, so it begins at the first message.
   EXPECT_THAT(offsets.to_commit(), ElementsAre(Pair(kB, 100)));
   offsets.committed(kB, 100);
   offsets.handled(1);
@@ -79,7 +79,7 @@ TEST(KafkaOffsets, WhatIsForgottenIsReadAgain) {
   EXPECT_EQ(offsets.find(kA)->next, 1);
   EXPECT_TRUE(KafkaOffsets::is_new(*offsets.find(kA), 1));
   EXPECT_FALSE(KafkaOffsets::is_new(*offsets.find(kA), 0));
-  offsets.handled(2);  // discarded, and so handled as the queue counts
+  offsets.handled(2);  // discarded events count as handled
   EXPECT_THAT(offsets.to_commit(), ElementsAre(Pair(kA, 1)));
 }
 
