@@ -158,7 +158,7 @@ class ExpectedTransaction {
 
   // Everything in the WAL before `sent` was received. False: the expected transaction was not among
   // it.
-  bool sent(Lsn sent) const { return !expected_.lsn || sent < expected_.end; }
+  bool agrees_with(Lsn sent) const { return !expected_.lsn || sent < expected_.end; }
 
   Lsn lsn() const { return expected_.lsn; }
 

@@ -256,7 +256,7 @@ Result<void> Slot::check_partial(Lsn commit) const {
 
 Result<void> Slot::check_complete(const Commit& commit) {
   const Received transaction{commit.lsn, commit.end_lsn, commit.time};
-  if (!expected_.check_complete(transaction)) return other_log(expected_.lsn());
+  if (!expected_.matches(transaction)) return other_log(expected_.lsn());
   if (!commit.time) return {};  // a non-transactional message
   last_ = transaction;
   while (!unreported_.empty() && unreported_.back().lsn >= last_.lsn) unreported_.pop_back();
@@ -267,7 +267,7 @@ Result<void> Slot::check_complete(const Commit& commit) {
 }
 
 Result<void> Slot::check_sent(Lsn sent) const {
-  if (!expected_.check_sent(sent)) return other_log(expected_.lsn());
+  if (!expected_.agrees_with(sent)) return other_log(expected_.lsn());
   return {};
 }
 

@@ -454,7 +454,7 @@ Result<bool> Source::receive(Connection& connection) {
       case StreamMessage::Kind::kKeepalive:
         hand_over();
         if (!decoder_.in_transaction()) {
-          Result<void> whole = slot_.sent(message->server_lsn);
+          Result<void> whole = slot_.check_sent(message->server_lsn);
           if (whole && !decoder_.may_have_sent(message->server_lsn)) {
             whole = slot_.other_log(last_event_.lsn);
           }
@@ -595,7 +595,7 @@ Result<void> Source::answer(Connection& connection, bool now) {
   if (must_follow() && (now || follow_at_ <= time)) follow(connection);
   if (!now && !ask && !ask_life && feedback_.due(reportable_lsn()) > time) return {};
   const Lsn confirmed = reportable_lsn();
-  slot_.tell(confirmed);
+  slot_.save_reported(confirmed);
   Result<void> sent = connection.send_status(acks_.received_end(), confirmed, ask || ask_life);
   if (!sent) return sent;
   if (ask) silence_.asked(time);

@@ -139,10 +139,12 @@ class KafkaSink(kafka.Broker):
     def __init__(self, work):
         super().__init__(work, partitions=self.PARTITIONS)
         self.topics = 0
+        self.documents = os.path.join(work.path, "kafka_documents")
 
     def start(self, timeout=None):
         super().start(timeout)
         kafka.create(self.address, f"{STREAM}{self.topics}")
+        self.use(["x" * 200])
         self.bare(200, 300_000)     # until the broker's code is compiled
         return self
 
@@ -152,10 +154,15 @@ class KafkaSink(kafka.Broker):
         return (f"type: kafka\nbrokers: ['{self.address}']\ntopic: {STREAM}{self.topics}\n"
                 f"create_topics: {{}}\nunconfirmed: {self.WINDOW}")
 
-    def bare(self, size, events):
+    def use(self, documents):
+        """What the bare loop sends."""
+        with open(self.documents, "w") as f:
+            f.writelines(document + "\n" for document in documents)
+
+    def bare(self, _, events):
         """Messages a second of a bare loop, and its CPU microseconds a message."""
         line = first_line(os.path.join(CLIENTS, "bare_kafka"), self.address,
-                          f"{STREAM}{self.topics}", str(size), str(events), str(self.WINDOW))
+                          f"{STREAM}{self.topics}", self.documents, str(events), str(self.WINDOW))
         return tuple(map(float, line.split()))
 
 

@@ -77,10 +77,10 @@ TEST(Expected, TheTransactionThatWasReceivedHasToComeAgain) {
   const Received last{Lsn{90}, Lsn{99}, 7};
   ExpectedTransaction expected(last, Lsn{0}, Lsn{50});
   EXPECT_TRUE(expected.matches({Lsn{60}, Lsn{70}, 5}));
-  EXPECT_TRUE(expected.sent(Lsn{98}));
-  EXPECT_FALSE(expected.sent(Lsn{99}));
+  EXPECT_TRUE(expected.agrees_with(Lsn{98}));
+  EXPECT_FALSE(expected.agrees_with(Lsn{99}));
   EXPECT_TRUE(expected.matches(last));
-  EXPECT_TRUE(expected.sent(Lsn{200}));
+  EXPECT_TRUE(expected.agrees_with(Lsn{200}));
   EXPECT_TRUE(expected.matches({Lsn{91}, Lsn{95}, 5}));
 }
 

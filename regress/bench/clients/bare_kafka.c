@@ -1,11 +1,12 @@
 /*
- * Sends the same message over and over, with only librdkafka: the upper bound for a Kafka sink.
- * Each message has a key, a value and the headers that the sink writes; the producer is idempotent.
+ * Sends the documents of a file over and over, with only librdkafka: the upper bound for a Kafka
+ * sink. Documents are compressed, so what they hold matters. Each message has a key, a value and
+ * the headers that the sink writes; the producer is idempotent.
  *
- *     bare_kafka BROKER TOPIC BYTES MESSAGES WINDOW
+ *     bare_kafka BROKER TOPIC FILE MESSAGES WINDOW
  *
- * Prints messages a second, from the first one to the last report, and the
- * CPU time of a message in microseconds; WINDOW messages wait for their report
+ * FILE has a document in each line. Prints messages a second, from the first one to the last
+ * report, and the CPU time of a message in microseconds; WINDOW messages wait for their report
  * at most.
  */
 #include <librdkafka/rdkafka.h>
@@ -46,6 +47,41 @@ add(rd_kafka_headers_t * headers, const char *name, const char *value)
 	rd_kafka_header_add(headers, name, strlen(name), value, strlen(value));
 }
 
+typedef struct
+{
+	char	   *text;
+	size_t		bytes;
+} Document;
+
+/* All documents of a file; they stay allocated. */
+static size_t
+read_documents(const char *path, Document **documents)
+{
+	FILE	   *file = fopen(path, "r");
+	size_t		count = 0;
+
+	if (!file)
+		fail("cannot open the file of documents");
+	*documents = NULL;
+	for (;;)
+	{
+		Document	document = {NULL, 0};
+		ssize_t		bytes = getline(&document.text, &document.bytes, file);
+
+		if (bytes <= 1)
+			break;
+		document.bytes = bytes - 1;
+		*documents = realloc(*documents, (count + 1) * sizeof(Document));
+		if (!*documents)
+			fail("out of memory");
+		(*documents)[count++] = document;
+	}
+	fclose(file);
+	if (count == 0)
+		fail("the file has no documents");
+	return count;
+}
+
 /* Waits for the first report, and takes all waiting reports; returns their number. */
 static uint64_t
 take_reports(rd_kafka_queue_t * queue)
@@ -83,23 +119,17 @@ main(int argc, char **argv)
 				window,
 				sent = 0,
 				confirmed = 0;
-	size_t		bytes;
-	char	   *value;
+	Document   *documents;
+	size_t		count;
 	char		said[512];
 	double		start,
 				cpu;
 
 	if (argc != 6)
-		fail("arguments: BROKER TOPIC BYTES MESSAGES WINDOW");
-	bytes = atol(argv[3]);
+		fail("arguments: BROKER TOPIC FILE MESSAGES WINDOW");
+	count = read_documents(argv[3], &documents);
 	messages = atol(argv[4]);
 	window = atol(argv[5]);
-	value = malloc(bytes + 1);
-	if (!value)
-		fail("out of memory");
-	/* About as easy to compress as a document. */
-	for (size_t i = 0; i < bytes; i++)
-		value[i] = "{\"id\":0123456789abcdef}"[(i * i / 7 + i) % 23];
 	set(conf, "bootstrap.servers", argv[1]);
 	set(conf, "enable.idempotence", "true");
 	set(conf, "linger.ms", "0");
@@ -121,6 +151,7 @@ main(int argc, char **argv)
 		if (sent < messages && sent - confirmed < window)
 		{
 			rd_kafka_headers_t *headers = rd_kafka_headers_new(8);
+			const Document *document = &documents[sent % count];
 			char		key[32];
 			char		id[48];
 			rd_kafka_error_t *error;
@@ -135,7 +166,7 @@ main(int argc, char **argv)
 			add(headers, "key", "120");
 			rd_kafka_vu_t parts[] = {
 				{.vtype = RD_KAFKA_VTYPE_RKT,.u.rkt = topic},
-				{.vtype = RD_KAFKA_VTYPE_VALUE,.u.mem = {value, bytes}},
+				{.vtype = RD_KAFKA_VTYPE_VALUE,.u.mem = {document->text, document->bytes}},
 				{.vtype = RD_KAFKA_VTYPE_KEY,.u.mem = {key, strlen(key)}},
 				{.vtype = RD_KAFKA_VTYPE_MSGFLAGS,.u.i = RD_KAFKA_MSG_F_COPY},
 				{.vtype = RD_KAFKA_VTYPE_HEADERS,.u.headers = headers},
