@@ -283,6 +283,27 @@ write_message(Out *o, const Transaction *txn, const Options *options, uint64 ind
 	append_literal(o, "}}");
 }
 
+/* None if the document lacks the prefix, too. */
+static void
+write_message_key(Out *o, const Options *options, const Message *message)
+{
+	Size		begin = out_tell(o);
+
+	append_literal(o, "{\"prefix\":");
+	if (envelope_message_part(o, message, envelope_prefix, (Size) options->max_value_bytes))
+		append_literal(o, "}");
+	else
+		out_rewind(o, begin);
+}
+
+static void
+write_end_key(Out *o, const Transaction *txn)
+{
+	append_literal(o, "{\"id\":\"");
+	append_piece(o, &((Shared *) txn->detail)->id);
+	append_literal(o, "\"}");
+}
+
 static void
 write_boundary(Out *o, const Transaction *txn, const char *status)
 {
@@ -342,6 +363,8 @@ const Dialect dialect_debezium = {
 	.message = write_message,
 	.begin = write_begin,
 	.commit = write_commit,
+	.message_key = write_message_key,
+	.end_key = write_end_key,
 	.relation = make_detail,
 	.encoder = encoder,
 	.other_form = true,
