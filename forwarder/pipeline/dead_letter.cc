@@ -171,10 +171,10 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
   int barrier = 0;
   const bool read =
       reader.literal("{") && reader.member("sent", sent) && reader.member("id", letter.id) &&
-      reader.optional_member("index", event.index) &&
-      reader.member("pipeline", letter.pipeline) && reader.member("sink", letter.sink) &&
-      reader.member("reason", letter.reason) && reader.member("op", op) &&
-      reader.member("schema", letter.table.schema) && reader.member("table", letter.table.name) &&
+      reader.optional_member("index", event.index) && reader.member("pipeline", letter.pipeline) &&
+      reader.member("sink", letter.sink) && reader.member("reason", letter.reason) &&
+      reader.member("op", op) && reader.member("schema", letter.table.schema) &&
+      reader.member("table", letter.table.name) &&
       reader.member("commit_time", event.commit_time) &&
       reader.member("key_hash", event.key_hash) &&
       reader.member("key_begin", event.key_span.begin) &&
