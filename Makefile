@@ -244,6 +244,8 @@ help:
 	@echo '  bench-subscription  the sink postgres, beside CREATE SUBSCRIPTION (SUBSCRIPTION_FLAGS="--help")'
 	@echo '  bench-memory     of walsender and forwarder: a large transaction, an outage of an hour'
 	@echo '                   (MEMORY_FLAGS="--help")'
+	@echo '  bench-peers      side by side with Debezium Server, which Maven fetches (780 MB), and a wal2json loop'
+	@echo '                   (PEERS_FLAGS="--help"): not part of bench'
 	@echo '  bench-report     the report again, from the figures of the last make bench'
 	@echo '  bench-record     the same, into regress/results, to be committed'
 	@echo 'make format        lay out the sources as check-format wants them'
