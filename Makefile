@@ -287,6 +287,7 @@ check-format:
 	$(PYTHON) .ci/indent --check
 	@$(PYTHON) .ci/words
 	@$(PYTHON) .ci/sentences
+	@$(PYTHON) .ci/messages
 	@if $(CLANG_FORMAT) --version | grep -q 'version $(CLANG_FORMAT_RELEASE)\.'; then \
 		$(CLANG_FORMAT) --dry-run --Werror $(FORWARDER_SOURCES); \
 	else echo "not checked: the layout of forwarder/, which follows clang-format $(CLANG_FORMAT_RELEASE)."; fi
