@@ -47,6 +47,7 @@ struct Shape {
   bool keyed = false;
   bool exact_keys = false;  // keys that are equal for the target have the same bytes in documents
   bool has_triggers = false;
+  bool has_reader = false;                 // the target has the extension's function (statements.h)
   std::optional<HistoryConfig> history{};  // a row of the source has a row for each version
   std::string deleted_at{};                // a column of this name gets the time of a delete
 };

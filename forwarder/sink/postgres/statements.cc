@@ -16,7 +16,7 @@ bool is_array_of_json(const ShapeColumn& column) {
   return column.type == "json[]" || column.type == "jsonb[]";
 }
 
-// As json_to_recordset() is to read it.
+// As which type it is to be read.
 std::string read_type(const ShapeColumn& column) {
   return is_array_of_json(column) ? "pg_catalog.json" : column.reading.type;
 }
@@ -83,7 +83,23 @@ std::string names(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
   return joined(shape, ", ", wanted, [](const ShapeColumn& column) { return name(column.name); });
 }
 
-// The columns of documents, as json_to_recordset() wants to know them.
+// Rows of a JSON array of objects, before the list of their columns.
+std::string rows_of(const Shape& shape, const char* documents) {
+  return std::string(shape.has_reader ? "walspout.read_documents"
+                                      : "pg_catalog.json_to_recordset") +
+         "(" + documents + ")";
+}
+
+// Likewise, of one object that is a column of such rows, which is read as that type.
+std::string row_of(const Shape& shape, const char* document) {
+  return std::string(shape.has_reader ? "walspout.read_documents" : "pg_catalog.json_to_record") +
+         "(" + document + ")";
+}
+const char* document_type(const Shape& shape) {
+  return shape.has_reader ? "pg_catalog.text" : "pg_catalog.json";
+}
+
+// The columns of documents, as these functions want to know them.
 std::string defined(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
   return joined(
       shape, ", ",
@@ -98,7 +114,7 @@ Called in_target(const std::string& alias) {
   return [alias](const ShapeColumn& column) { return alias + "." + name(column.name); };
 }
 
-// Of what json_to_recordset() has read.
+// Of what was read.
 Called in_document(const std::string& alias) {
   return [alias](const ShapeColumn& column) {
     return column.is_constant() ? column.constant : alias + "." + name(column.source);
@@ -153,7 +169,7 @@ std::string patches(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
 std::string insert(const Shape& shape) {
   const std::string columns = names(shape, any);
   return "INSERT INTO " + shape.quoted + " AS t (" + columns + ") OVERRIDING SYSTEM VALUE SELECT " +
-         joined(shape, ", ", any, value) + " FROM pg_catalog.json_to_recordset($1) AS s(" +
+         joined(shape, ", ", any, value) + " FROM " + rows_of(shape, "$1") + " AS s(" +
          defined(shape, any) + ")";
 }
 
@@ -164,14 +180,13 @@ std::string upsert(const Shape& shape) {
 }
 
 std::string patched_rows(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
-  return "pg_catalog.json_to_recordset($1) AS d(at pg_catalog.timestamptz, after pg_catalog.json, "
-         "unchanged pg_catalog.jsonb, elided pg_catalog.jsonb) CROSS JOIN LATERAL "
-         "pg_catalog.json_to_record(d.after) AS s(" +
-         defined(shape, wanted) + ")";
+  return rows_of(shape, "$1") + " AS d(at pg_catalog.timestamptz, after " + document_type(shape) +
+         ", unchanged pg_catalog.jsonb, elided pg_catalog.jsonb) CROSS JOIN LATERAL " +
+         row_of(shape, "d.after") + " AS s(" + defined(shape, wanted) + ")";
 }
 
 std::string old_key(const Shape& shape) {
-  return "pg_catalog.json_to_recordset($2) AS o(" + defined(shape, is_key) + ")";
+  return rows_of(shape, "$2") + " AS o(" + defined(shape, is_key) + ")";
 }
 
 // Rows of this source: those that have its constants. Empty: all.
@@ -195,9 +210,8 @@ std::string and_own_rows(const Shape& shape) {
 
 // Times and keys of deletes.
 std::string deleted_keys(const Shape& shape) {
-  return "pg_catalog.json_to_recordset($1) AS d(at pg_catalog.timestamptz, key pg_catalog.json) "
-         "CROSS JOIN LATERAL pg_catalog.json_to_record(d.key) AS s(" +
-         defined(shape, is_key) + ")";
+  return rows_of(shape, "$1") + " AS d(at pg_catalog.timestamptz, key " + document_type(shape) +
+         ") CROSS JOIN LATERAL " + row_of(shape, "d.key") + " AS s(" + defined(shape, is_key) + ")";
 }
 
 // History --------------------------------------------------------------------------------------
@@ -417,13 +431,13 @@ std::string change_statement(Change change, const Shape& shape) {
       return upsert(shape);
     case Change::kUpdate:
       return "UPDATE " + table + " AS t SET " + sets(shape, settable(shape)) +
-             " FROM pg_catalog.json_to_recordset($1) AS s(" + defined(shape, any) + ") WHERE " +
+             " FROM " + rows_of(shape, "$1") + " AS s(" + defined(shape, any) + ") WHERE " +
              same_key(shape);
     case Change::kPatch:
       return "UPDATE " + table + " AS t SET " + patches(shape, settable(shape)) + " FROM " +
              patched_rows(shape, any) + " WHERE " + same_key(shape);
     case Change::kDelete:
-      return "DELETE FROM " + table + " AS t USING pg_catalog.json_to_recordset($1) AS s(" +
+      return "DELETE FROM " + table + " AS t USING " + rows_of(shape, "$1") + " AS s(" +
              defined(shape, is_key) + ") WHERE " + same_key(shape);
     case Change::kMark:
       return "UPDATE " + table + " AS t SET " + name(shape.deleted_at) + " = d.at FROM " +
