@@ -81,10 +81,10 @@ ALTER TYPE pair DROP ATTRIBUTE gone;
 CREATE TYPE nested AS (p pair, ps pair[], j json);
 CREATE DOMAIN good_pair AS pair CHECK ((value).x > 0);
 CREATE TYPE empty AS ();
-SELECT pg_temp.read_all('{small,smaller,words,small[],words[],code,mood}', '{[{}]}' || pg_temp.members('null', '1', '10', '-1', '"2"', '["a","b"]', '["a","b","c"]', '[1,2]',
+SELECT pg_temp.read_all('{small,smaller,words,small[],words[],code,mood}', ARRAY['[{}]'] || pg_temp.members('null', '1', '10', '-1', '"2"', '["a","b"]', '["a","b","c"]', '[1,2]',
   '[1,10]', '[null]', '"{x}"', '"abc"', '"abcd"', '"it''s"', '"fine"'));
 SELECT pg_temp.read('[{}]', 'a small'), pg_temp.read('[{}]', 'a smaller'), pg_temp.read('[{"b":1}]', 'a int, b small'), pg_temp.read('[{"a":5,"a":50}]', 'a small');
-SELECT pg_temp.read_all('{pair,pair[],good_pair,nested,empty}', '{[{}]}' || pg_temp.members('null', '{}', '{"x":1.005,"y z":["a",null],"s":3}', '{"x":1,"s":30}', '{"s":1,"x":-1}',
+SELECT pg_temp.read_all('{pair,pair[],good_pair,nested,empty}', ARRAY['[{}]'] || pg_temp.members('null', '{}', '{"x":1.005,"y z":["a",null],"s":3}', '{"x":1,"s":30}', '{"s":1,"x":-1}',
   '"(1,{b},4)"', '"(1,2)"', '5', '[]', '[{"x":1},{"x":2,"x":3},null]', '[[{"x":1}],[{"x":2}]]', '{"p":{"x":1},"ps":[{"x":2},{"y z":[]}],"j":{"k" : [1]}}', '{"p":5}', '{"ps":{"x":1}}', '{"p":{"s":10}}'));
 SELECT pg_temp.read('[{"a":{"p":{"x":1}}},{"a":null},{"a":{"ps":[{"x":2}]}},{}]', 'a nested');
 

@@ -16,6 +16,9 @@ INSERT INTO :"chars" (:"chars") SELECT repeat(:'chars', 2000) || repeat('a', n) 
 INSERT INTO :"chars" (:"chars") SELECT string_agg(:'chars' || repeat('x', g % 9), E'\n') FROM generate_series(1, 5000) g;
 SELECT h.compare('encoded', (SELECT oid::regclass FROM pg_class WHERE relname = :'chars'));
 SELECT h.compare_rows((SELECT oid::regclass FROM pg_class WHERE relname = :'chars'));
+SELECT h.compare_readers((SELECT oid::regclass FROM pg_class WHERE relname = :'chars'));
+-- escapes of characters that the encoding has, and does not have
+SELECT count(*), string_agg(h.readers_differ(format('[{"a":"x\u%sy"}]', lpad(to_hex(code), 4, '0')), 'a text'), E'\n') FROM generate_series(1, 65535, 97) code;
 SELECT data FROM doc WHERE data::json -> 'elided' IS NOT NULL;
 SELECT h.short(data) FROM doc WHERE n IN (1, 3);
 -- frames are UTF-8, here as through a walsender
