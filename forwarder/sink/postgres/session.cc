@@ -112,7 +112,8 @@ Result<void> look_at_rights(PostgresSession& session, TimePoint deadline) {
   session.may_stamp_commits = session.may_set_origin && text(may->front(), 1) == "t";
   if (text(may->front(), 2) != "t") {
     session.warnings.emplace_back(
-        "rows would be written faster with the extension in the target's database: CREATE EXTENSION "
+        "rows would be written faster with the extension in the target's database: CREATE "
+        "EXTENSION "
         "walspout; GRANT USAGE ON SCHEMA walspout TO the role of `dsn`");
   }
   return {};

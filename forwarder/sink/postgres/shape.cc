@@ -174,14 +174,16 @@ ServerResult<Target> look_at_table(Connection& connection, const PostgresName& t
       "pg_catalog.format_type(b.type, -1), b.modifier >= 0, a.atthasdef OR a.attidentity <> '', " +
           std::string(kHasReader) +
           " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-      "LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT "
-      "a.attisdropped "
-      // What a domain, perhaps of a domain, is made of.
-      "LEFT JOIN LATERAL (WITH RECURSIVE d(type, modifier, depth) AS (SELECT a.atttypid, "
-      "a.atttypmod, 0 UNION ALL SELECT t.typbasetype, CASE WHEN d.modifier >= 0 THEN d.modifier "
-      "ELSE t.typtypmod END, d.depth + 1 FROM d JOIN pg_catalog.pg_type t ON t.oid = d.type AND "
-      "t.typtype = 'd') SELECT type, modifier FROM d ORDER BY depth DESC LIMIT 1) b ON true "
-      "WHERE n.nspname = " +
+          "LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT "
+          "a.attisdropped "
+          // What a domain, perhaps of a domain, is made of.
+          "LEFT JOIN LATERAL (WITH RECURSIVE d(type, modifier, depth) AS (SELECT a.atttypid, "
+          "a.atttypmod, 0 UNION ALL SELECT t.typbasetype, CASE WHEN d.modifier >= 0 THEN "
+          "d.modifier "
+          "ELSE t.typtypmod END, d.depth + 1 FROM d JOIN pg_catalog.pg_type t ON t.oid = d.type "
+          "AND "
+          "t.typtype = 'd') SELECT type, modifier FROM d ORDER BY depth DESC LIMIT 1) b ON true "
+          "WHERE n.nspname = " +
           Connection::quote_literal(target.schema) +
           " AND c.relname = " + Connection::quote_literal(target.table),
       deadline);
@@ -507,7 +509,8 @@ Result<Shape> load_shape(Connection& connection, const Table& source, const Post
   if (found->kind != 'r' && found->kind != 'p') {
     return misconfigured(target.text() + " is no table", connection.endpoint());
   }
-  Shape shape{target, target.quoted(), {}, layout->keyed, false, found->has_triggers, found->has_reader};
+  Shape shape{target,           target.quoted(), {}, layout->keyed, false, found->has_triggers,
+              found->has_reader};
   if (layout->is_history()) {
     if (auto fits = check_history(*layout, *found, connection.endpoint()); !fits) {
       return Failure(fits.error());

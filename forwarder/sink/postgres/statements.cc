@@ -430,9 +430,8 @@ std::string change_statement(Change change, const Shape& shape) {
     case Change::kUpsert:
       return upsert(shape);
     case Change::kUpdate:
-      return "UPDATE " + table + " AS t SET " + sets(shape, settable(shape)) +
-             " FROM " + rows_of(shape, "$1") + " AS s(" + defined(shape, any) + ") WHERE " +
-             same_key(shape);
+      return "UPDATE " + table + " AS t SET " + sets(shape, settable(shape)) + " FROM " +
+             rows_of(shape, "$1") + " AS s(" + defined(shape, any) + ") WHERE " + same_key(shape);
     case Change::kPatch:
       return "UPDATE " + table + " AS t SET " + patches(shape, settable(shape)) + " FROM " +
              patched_rows(shape, any) + " WHERE " + same_key(shape);

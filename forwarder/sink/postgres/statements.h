@@ -48,8 +48,8 @@ inline bool takes_old_key(Change change) {
 inline constexpr std::string_view kRefusalMark = "walspout: ";
 inline constexpr std::string_view kRefusalState = "42704";
 
-// Whether this session may call the extension's function: a condition. Only superusers make functions
-// in C, so no other role's function is called.
+// Whether this session may call the extension's function: a condition. Only superusers make
+// functions in C, so no other role's function is called.
 inline constexpr std::string_view kHasReader =
     "EXISTS (SELECT FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_namespace s ON s.oid = "
     "f.pronamespace JOIN pg_catalog.pg_language l ON l.oid = f.prolang WHERE s.nspname = "
