@@ -25,8 +25,15 @@ tokens_expect(const Tokens *t, const char *what)
 			 errdetail("Expected %s at byte %zu.", what, (Size) (t->p - t->begin) + 1)));
 }
 
-static __attribute__((noreturn))
-void
+static void
+refuse_escape(const char *why)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
+			 errmsg("unsupported Unicode escape sequence"), errdetail("%s", why)));
+}
+
+static void
 refuse_surrogate(void)
 {
 	ereport(ERROR,
@@ -89,10 +96,7 @@ read_code(Tokens *t)
 	pg_wchar	code = read_hex(t);
 
 	if (code == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNTRANSLATABLE_CHARACTER),
-				 errmsg("unsupported Unicode escape sequence"),
-				 errdetail("\\u0000 cannot be converted to text.")));
+		refuse_escape("\\u0000 cannot be converted to text.");
 	if (is_utf16_surrogate_first(code))
 	{
 		pg_wchar	second;
@@ -189,6 +193,8 @@ token_unescape(Token *token)
 			*out++ = (char) code;
 			continue;
 		}
+		if (GetDatabaseEncoding() == PG_SQL_ASCII)
+			refuse_escape("The database's encoding has ASCII characters only.");
 		pg_unicode_to_server(code, bytes);
 		n = strlen((const char *) bytes);
 		if (n > t.p - begin)
