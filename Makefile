@@ -58,7 +58,10 @@ OBJS = \
 	plugin/reading.o \
 	plugin/readable.o \
 	plugin/key.o \
-	plugin/scan.o
+	plugin/scan.o \
+	plugin/documents.o \
+	plugin/tokens.o \
+	plugin/direct.o
 
 EXTENSION = plugin/walspout
 DATA = plugin/walspout--1.0.sql
