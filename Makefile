@@ -44,6 +44,8 @@ OBJS = \
 	plugin/dialect_wal2json.o \
 	plugin/dialect_debezium.o \
 	plugin/debezium.o \
+	plugin/debezium_numbers.o \
+	plugin/debezium_times.o \
 	plugin/dialect_row.o \
 	plugin/dialect_psql_streamer.o \
 	plugin/dialect_pg2sink.o \

@@ -424,7 +424,8 @@ BEGIN
     PERFORM pg_catalog.pg_logical_emit_message(true, 'walspout.ddl', pg_catalog.json_build_object(
                 'tag', tg_tag, 'objects', COALESCE(objects, '[]'::pg_catalog.json), 'dropped', COALESCE(dropped, '[]'::pg_catalog.json),
                 -- such a statement may hold a password
-                'statement', CASE WHEN tg_tag OPERATOR(pg_catalog.~) ' (SERVER|USER MAPPING|SUBSCRIPTION|FOREIGN DATA WRAPPER)$' THEN NULL
+                'statement', CASE WHEN tg_tag OPERATOR(pg_catalog.~) ' (SERVER|USER MAPPING|SUBSCRIPTION|FOREIGN DATA WRAPPER)$'
+                                    OR pg_catalog.current_query() OPERATOR(pg_catalog.~*) '\mpassword\M(\s|--[^\n]*|/\*.*\*/)*(''|[eun]&?''|\$|=)' THEN NULL
                                   ELSE pg_catalog.current_query() END,
                 'search_path', pg_catalog.current_setting('search_path'))::pg_catalog.text);
 END
