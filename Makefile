@@ -284,6 +284,7 @@ CLANG_FORMAT_RELEASE = 14
 check-format:
 	$(PYTHON) .ci/indent --check
 	@$(PYTHON) .ci/words
+	@$(PYTHON) .ci/sentences
 	@if $(CLANG_FORMAT) --version | grep -q 'version $(CLANG_FORMAT_RELEASE)\.'; then \
 		$(CLANG_FORMAT) --dry-run --Werror $(FORWARDER_SOURCES); \
 	else echo "not checked: the layout of forwarder/, which follows clang-format $(CLANG_FORMAT_RELEASE)."; fi

@@ -25,16 +25,6 @@ Failure could_not(std::string_view what, const std::string& path) {
                path);
 }
 
-bool write_synced(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-  return fsync(fd) == 0;
-}
-
 std::string_view take_line(std::string_view& text) {
   const std::string_view line = text.substr(0, text.find('\n'));
   text.remove_prefix(std::min(text.size(), line.size() + 1));
@@ -80,23 +70,7 @@ Result<std::set<int64_t>> RestartFile::read() const {
 Result<void> RestartFile::write(const std::set<int64_t>& ids) const {
   std::string text = std::string(kFirst) + "\n" + slot_ + "\n";
   for (const int64_t id : ids) text += std::to_string(id) + "\n";
-  // One for each process: two may take turns.
-  const std::string temporary = path_ + "." + std::to_string(getpid());
-  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  bool written = fd >= 0 && write_synced(fd, text);
-  int why = errno;
-  if (fd >= 0) ::close(fd);
-  if (written) {
-    written = std::rename(temporary.c_str(), path_.c_str()) == 0;
-    why = errno;
-  }
-  if (written) {
-    written = sync_folder_of(path_);
-    why = errno;
-  }
-  if (written) return {};
-  ::unlink(temporary.c_str());
-  errno = why;
+  if (replace_file(path_, text)) return {};
   return could_not("write", path_);
 }
 

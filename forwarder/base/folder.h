@@ -8,8 +8,10 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <filesystem>
 #include <string>
+#include <string_view>
 
 namespace walspout {
 
@@ -25,6 +27,37 @@ inline bool sync_folder_of(const std::string& path) {
   const bool synced = fsync(fd) == 0;
   ::close(fd);
   return synced;
+}
+
+// Writes `text` and the file to disk. False, with errno, if that fails.
+inline bool write_synced(int fd, std::string_view text) {
+  while (!text.empty()) {
+    const ssize_t written = ::write(fd, text.data(), text.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return false;
+    text.remove_prefix(static_cast<size_t>(written));
+  }
+  return fsync(fd) == 0;
+}
+
+// Replaces the file `path` by one with `text`. After a crash the file is the old one or the new
+// one. False, with errno, if that fails.
+inline bool replace_file(const std::string& path, std::string_view text) {
+  // Two processes may take turns, so each has a temporary file of its own.
+  const std::string temporary = path + "." + std::to_string(getpid());
+  const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (fd < 0) return false;
+  bool replaced = write_synced(fd, text);
+  int why = errno;
+  ::close(fd);
+  if (replaced) {
+    replaced = std::rename(temporary.c_str(), path.c_str()) == 0 && sync_folder_of(path);
+    why = errno;
+  }
+  if (replaced) return true;
+  ::unlink(temporary.c_str());
+  errno = why;
+  return false;
 }
 
 // Whether this process may create files in the folder. False, with errno, if it may not.

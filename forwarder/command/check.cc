@@ -491,7 +491,7 @@ bool Doctor::record(const Row* slot) {
   std::string remedy = "bring the receivers in line with the database, then remove " + file.path();
   if (!slot) {
     bad("slot \"" + config_.source.slot + "\" is gone, and its changes were delivered up to " +
-            to_string((*record)->told) + (upgraded ? "; this is another server" : ""),
+            to_string((*record)->reported) + (upgraded ? "; this is another server" : ""),
         remedy + (upgraded ? ". pg_upgrade carries slots over from PostgreSQL 17 on only" : ""));
     return false;
   }
@@ -501,7 +501,7 @@ bool Doctor::record(const Row* slot) {
   server.timeline = (*record)->timeline;
   server.wal_end = wal_position_;
   server.slot_confirmed = parse_lsn(text(*slot, 4)).value_or(Lsn{});
-  const std::string why = gap(**record, (*record)->told, server, false);
+  const std::string why = gap(**record, (*record)->reported, server, false);
   if (!why.empty()) bad("slot \"" + config_.source.slot + "\": " + why, remedy);
   return why.empty();
 }

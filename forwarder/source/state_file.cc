@@ -46,16 +46,6 @@ std::map<std::string, std::string, std::less<>> fields(std::string_view text) {
   return found;
 }
 
-bool write_synced(int fd, std::string_view text) {
-  while (!text.empty()) {
-    ssize_t written = ::write(fd, text.data(), text.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return false;
-    text.remove_prefix(static_cast<size_t>(written));
-  }
-  return fsync(fd) == 0;
-}
-
 }  // namespace
 
 StateFile::StateFile(const std::string& directory, const std::string& pipeline)
@@ -103,22 +93,8 @@ Result<void> StateFile::write(std::string_view slot, const SlotRecord& record) c
                      to_string(latest.reported) + "\nbegan " + to_string(latest.began) + "\nlast " +
                      to_string(latest.last.lsn) + " " + to_string(latest.last.end) + " " +
                      std::to_string(latest.last.time) + "\noptions " + latest.options + "\n";
-  // One for each process: two may take turns.
-  const std::string temporary = path_ + "." + std::to_string(getpid());
-  int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-  bool written = fd >= 0 && write_synced(fd, text);
-  int why = errno;
-  if (fd >= 0) ::close(fd);
-  if (written) {
-    written = std::rename(temporary.c_str(), path_.c_str()) == 0;
-    why = errno;
-  }
-  if (written) {
-    written = sync_folder_of(path_);
-    why = errno;
-  }
-  if (written) return {};
-  ::unlink(temporary.c_str());
+  if (replace_file(path_, text)) return {};
+  const int why = errno;
   ::unlink(path_.c_str());
   errno = why;
   return could_not("write the state file", path_);

@@ -22,18 +22,18 @@ class Gather {
   // Whether pause() can ever be more than zero.
   bool active() const { return pause_ > Duration::zero(); }
 
-  void came(TimePoint now) {
-    near_ = now - came_ <= pause_ ? std::min(near_ + 1, kNear) : 0;
-    came_ = now;
+  void note_event(TimePoint now) {
+    near_ = now - last_event_ <= pause_ ? std::min(near_ + 1, kNear) : 0;
+    last_event_ = now;
   }
 
   // How long to wait before waking the sinks.
   Duration pause(TimePoint now) const {
     if (near_ < kNear) return Duration::zero();
-    return std::max(Duration::zero(), told_ + pause_ - now);
+    return std::max(Duration::zero(), last_wake_up_ + pause_ - now);
   }
 
-  void told(TimePoint now) { told_ = now; }
+  void note_wake_up(TimePoint now) { last_wake_up_ = now; }
 
  private:
   static constexpr size_t kFew = 4;
@@ -42,9 +42,9 @@ class Gather {
   static constexpr int kNear = 5;  // this many events close together count as a rate
 
   Duration pause_;
-  TimePoint came_{};  // time of the last event
-  TimePoint told_{};  // when the sinks were last woken
-  int near_ = 0;      // events in a row that were close together
+  TimePoint last_event_{};    // time of the last event
+  TimePoint last_wake_up_{};  // when the sinks were last woken
+  int near_ = 0;              // events in a row that were close together
 };
 
 }  // namespace walspout

@@ -62,10 +62,10 @@ std::optional<TimePoint> EventQueue::announce(bool at_once) {
     if (announced_) return std::nullopt;
     if (gather_.active()) {
       const TimePoint now = Clock::now();
-      if (std::exchange(fresh_, false)) gather_.came(now);
+      if (std::exchange(fresh_, false)) gather_.note_event(now);
       const Duration pause = gather_.pause(now);
       if (pause > Duration::zero() && !at_once && bytes_ < capacity_) return now + pause;
-      gather_.told(now);
+      gather_.note_wake_up(now);
     }
     announced_ = true;
   }

@@ -15,9 +15,9 @@ class GatherTest : public testing::Test {
   int tell(Gather& gather, Duration apart, int events) {
     int times = 0;
     for (int i = 0; i < events; i++) {
-      gather.came(now += apart);
+      gather.note_event(now += apart);
       if (gather.pause(now) > Duration::zero()) continue;
-      gather.told(now);
+      gather.note_wake_up(now);
       times++;
     }
     return times;
