@@ -103,7 +103,7 @@ int BackfillCommand::request() {
     const std::string where =
         options_.where.empty() ? "NULL" : Connection::quote_literal(options_.where);
     const std::string rate = options_.rate ? std::to_string(options_.rate) : "NULL";
-    // `run` would find later what is wrong, and say so where nobody looks.
+    // `run` would find the same mistake later, and only report it in the status.
     if (!ask(check_request(source_, table, options_.where))) {
       all = false;
       continue;

@@ -45,8 +45,8 @@ class Table:
 
 
 class Receiver:
-    """Tables by name. `findings` has, as texts, what no receiver should see. `ends` has, by the content of a message that
-    tells of the end of a backfill, the rows that the table has there, as documents of row_to_json()."""
+    """Tables by name. `findings` has, as texts, what no receiver should see. `ends` has the rows of tables at the
+    ends of backfills, as documents of row_to_json(), by the content of the message that stands there."""
 
     def __init__(self, name, bags=(), ends=None):
         self.name = name

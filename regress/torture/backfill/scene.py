@@ -351,7 +351,7 @@ class Scene:
         with contextlib.suppress(TimeoutError):
             pg.wait_until(lambda: self._readers_waiting(spec, mode), 2, 0.005, "process that waits for a lock")
             return True
-        self.note(f"nobody waits for {spec.name}")
+        self.note(f"no process waits for {spec.name}")
         return False
 
     def truncate_behind_a_read(self):
@@ -412,7 +412,7 @@ class Scene:
         self.kill_forwarder()
 
     def kill_behind_moves(self):
-        """The keys to read again are known to nobody but the database."""
+        """Only the database still knows the keys to read again."""
         if self._some_saved(tables.SPECS[0]):
             with contextlib.suppress(pg.ServerError):
                 self._move_and_kill()
