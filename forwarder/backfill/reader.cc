@@ -297,9 +297,8 @@ void Reader::add(BackfillRecord record, bool again) {
   const bool has_key = record.has_key;
   ledger_.add(std::move(record), again);
   if (gone) {
-    ledger_.set_error(id,
-                      "the table is gone. If it was re-created, request a backfill of the new one",
-                      true);
+    ledger_.set_error(
+        id, "the table is gone. If it was re-created, request a backfill of the new one", true);
   } else if (!has_key) {
     ledger_.set_error(id, std::string(kNoKey), true);
   }
