@@ -270,12 +270,14 @@ def test_commits_that_wait_for_a_standby_while_rows_are_read(db, fwd, server):
     with f:
         db.psql("SELECT walspout.backfill('t', rate => 60)")
         pg.wait_until(lambda: len(f.events()) > 10, 60, what="rows")
+        db.psql("BEGIN; UPDATE t SET n = 2 WHERE id = 240; PREPARE TRANSACTION 'waits'")
         server.psql("ALTER SYSTEM SET synchronous_standby_names = 'missing'; SELECT pg_reload_conf()")
         waiting = []
         try:
             pg.wait_until(lambda: server.value("SHOW synchronous_standby_names") == "missing", what="setting")
             for sql in ("UPDATE t SET n = 1 WHERE id IN (200, 290)", "DELETE FROM t WHERE id = 210",
-                        "UPDATE t SET id = 1000 WHERE id = 220", "UPDATE t SET body = 'new' WHERE id = 230"):
+                        "UPDATE t SET id = 1000 WHERE id = 220", "UPDATE t SET body = 'new' WHERE id = 230",
+                        "COMMIT PREPARED 'waits'"):
                 waiting.append(subprocess.Popen(["psql", "-XAtq", "-d", db.name, "-c", sql], env=server.client_env(),
                                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
             # All rows but those are read while these transactions are decoded, and not visible.
