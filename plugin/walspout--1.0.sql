@@ -212,6 +212,7 @@ CREATE TABLE walspout.tables (
     slot name NOT NULL,
     relation oid NOT NULL,
     entries oid[] NOT NULL DEFAULT '{}', -- of pg_publication_rel, pg_publication_namespace or pg_publication
+    partitions oid[],                    -- that are published as this table; null: unknown
     server text,                         -- relation 0: the system identifier; on another server all OIDs differ
     since timestamptz NOT NULL DEFAULT pg_catalog.now(),
     PRIMARY KEY (slot, relation)
