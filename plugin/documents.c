@@ -5,9 +5,8 @@
  * walspout.read_documents() gives what json_to_recordset() gives, with less
  * work. It reads the text once, does not validate it before that, and knows
  * which member comes next: members are nearly always in the order of the
- * columns. An object is read to its end before its values are made, so that of
- * several members with one name the last one counts, and the others are not
- * looked at.
+ * columns. An object is read to its end before its values are made: the last of
+ * several members with one name counts, and the others are not looked at.
  *
  * It runs in sessions of any client, and never while WAL is decoded. It raises
  * because of data, as input functions do.
@@ -150,7 +149,7 @@ record_of_call(FunctionCallInfo fcinfo)
 		if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 			ereport(ERROR,
 					(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-					 errmsg("it is not said which columns the rows are to have"),
+					 errmsg("the columns of the rows are not given"),
 					 errhint("Call the function in the FROM clause, with a column definition list.")));
 		fcinfo->flinfo->fn_extra = make_record(CreateTupleDescCopy(desc), context);
 		MemoryContextSwitchTo(old);
@@ -426,7 +425,7 @@ store_row(Tokens *t, Record *record, Tuplestorestate *rows, MemoryContext per_ro
 		tokens_value(t, &other);
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("documents have to be a JSON object, or an array of JSON objects")));
+				 errmsg("documents must be a JSON object, or an array of JSON objects")));
 	}
 	read_object(t, record);
 	tuplestore_putvalues(rows, record->desc, record->values, record->nulls);
