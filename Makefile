@@ -44,6 +44,8 @@ OBJS = \
 	plugin/dialect_wal2json.o \
 	plugin/dialect_debezium.o \
 	plugin/debezium.o \
+	plugin/debezium_numbers.o \
+	plugin/debezium_times.o \
 	plugin/dialect_row.o \
 	plugin/dialect_psql_streamer.o \
 	plugin/dialect_pg2sink.o \
@@ -58,7 +60,10 @@ OBJS = \
 	plugin/reading.o \
 	plugin/readable.o \
 	plugin/key.o \
-	plugin/scan.o
+	plugin/scan.o \
+	plugin/documents.o \
+	plugin/tokens.o \
+	plugin/direct.o
 
 EXTENSION = plugin/walspout
 DATA = plugin/walspout--1.0.sql

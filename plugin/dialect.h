@@ -35,6 +35,13 @@ typedef struct Dialect
 	void		(*commit) (Out *o, const Transaction *txn, const Options *options);
 
 	/*
+	 * Append the key of a message, or of the documents around a transaction, or
+	 * nothing. NULL: these have no keys. Only frames have them.
+	 */
+	void		(*message_key) (Out *o, const Options *options, const Message *message);
+	void		(*end_key) (Out *o, const Transaction *txn);
+
+	/*
 	 * Count an event of the relation. NULL: these documents have no such
 	 * counts. Allocates in the current context, which lives as long as the
 	 * transaction.

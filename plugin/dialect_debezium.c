@@ -13,12 +13,21 @@
 #include "dialect_parts.h"
 #include "replication/origin.h"
 #include "text.h"
+#include "utils/hsearch.h"
 
 /* Events are those of this version. */
 #define CONNECTOR_VERSION "3.6.1.Final"
 
 #define EPOCH_MICROS \
 	((int64) (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
+
+/* Events of a table in a transaction. */
+typedef struct TableEvents
+{
+	Oid			relid;			/* hash key: must be first */
+	uint64		events;
+	const char *name;			/* "s.t" as JSON */
+} TableEvents;
 
 /* Transaction.detail */
 typedef struct Shared
@@ -31,17 +40,11 @@ typedef struct Shared
 	Piece		end;			/* ,"ts_ms":N,"ts_us":N,"ts_ns":N} */
 	bool		counts;			/* events are counted */
 	MemoryContext context;		/* for the following */
+	HTAB	   *found;			/* TableEvents by relid; NULL: none yet */
 	List	   *tables;			/* of TableEvents *, in order of appearance */
+	TableEvents *last;			/* of the event before, to save a look-up */
 	uint64		events;
 } Shared;
-
-/* Events of a table in a transaction. */
-typedef struct TableEvents
-{
-	Oid			relid;
-	uint64		events;
-	const char *name;			/* "s.t" as JSON */
-} TableEvents;
 
 /* CachedRelation.detail */
 typedef struct TableDetail
@@ -131,23 +134,36 @@ write_source(Out *o, const Transaction *txn, const CachedRelation *relation)
 	append_piece(o, &shared->origin);
 }
 
-/* Transactions have few tables, and the last one is the most likely. */
+static HTAB *
+make_found(Shared *shared)
+{
+	HASHCTL		ctl = {
+		.keysize = sizeof(Oid), .entrysize = sizeof(TableEvents), .hcxt = shared->context
+	};
+
+	return hash_create("walspout tables", 16, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+}
+
 static TableEvents *
 events_of(Shared *shared, const CachedRelation *relation)
 {
 	Oid			relid = relation->published.relid;
 	TableEvents *table;
 	MemoryContext old;
-	ListCell   *lc;
+	bool		found;
 
-	foreach(lc, shared->tables)
-		if (((TableEvents *) lfirst(lc))->relid == relid)
-			return lfirst(lc);
+	if (shared->last != NULL && shared->last->relid == relid)
+		return shared->last;
 	old = MemoryContextSwitchTo(shared->context);
-	table = palloc0(sizeof(TableEvents));
-	table->relid = relid;
-	table->name = text_label_utf8("", psprintf("%s.%s", relation->schema, relation->table), "");
-	shared->tables = lcons(table, shared->tables);
+	if (shared->found == NULL)
+		shared->found = make_found(shared);
+	table = shared->last = hash_search(shared->found, &relid, HASH_ENTER, &found);
+	if (!found)
+	{
+		table->events = 0;
+		table->name = text_label_utf8("", psprintf("%s.%s", relation->schema, relation->table), "");
+		shared->tables = lappend(shared->tables, table);
+	}
 	MemoryContextSwitchTo(old);
 	return table;
 }
@@ -283,6 +299,27 @@ write_message(Out *o, const Transaction *txn, const Options *options, uint64 ind
 	append_literal(o, "}}");
 }
 
+/* None if the document lacks the prefix, too. */
+static void
+write_message_key(Out *o, const Options *options, const Message *message)
+{
+	Size		begin = out_tell(o);
+
+	append_literal(o, "{\"prefix\":");
+	if (envelope_message_part(o, message, envelope_prefix, (Size) options->max_value_bytes))
+		append_literal(o, "}");
+	else
+		out_rewind(o, begin);
+}
+
+static void
+write_end_key(Out *o, const Transaction *txn)
+{
+	append_literal(o, "{\"id\":\"");
+	append_piece(o, &((Shared *) txn->detail)->id);
+	append_literal(o, "\"}");
+}
+
 static void
 write_boundary(Out *o, const Transaction *txn, const char *status)
 {
@@ -308,20 +345,23 @@ static void
 write_commit(Out *o, const Transaction *txn, const Options *options)
 {
 	const Shared *shared = txn->detail;
+	ListCell   *lc;
 
 	write_boundary(o, txn, "END");
 	append_literal(o, ",\"event_count\":");
 	parts_number(o, shared->events);
 	append_literal(o, ",\"data_collections\":[");
-	for (int i = list_length(shared->tables) - 1; i >= 0; i--)
+	foreach(lc, shared->tables)
 	{
-		const TableEvents *table = list_nth(shared->tables, i);
+		const TableEvents *table = lfirst(lc);
 
+		if (table != linitial(shared->tables))
+			append_literal(o, ",");
 		append_literal(o, "{\"data_collection\":");
 		append_text(o, table->name);
 		append_literal(o, ",\"event_count\":");
 		parts_number(o, table->events);
-		append_text(o, i > 0 ? "}," : "}");
+		append_literal(o, "}");
 	}
 	append_literal(o, "],\"ts_ms\":");
 	parts_number(o, (txn->commit_time + EPOCH_MICROS) / 1000);
@@ -342,6 +382,8 @@ const Dialect dialect_debezium = {
 	.message = write_message,
 	.begin = write_begin,
 	.commit = write_commit,
+	.message_key = write_message_key,
+	.end_key = write_end_key,
 	.relation = make_detail,
 	.encoder = encoder,
 	.other_form = true,

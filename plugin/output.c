@@ -119,6 +119,7 @@ send_end(Output *output, const Transaction *txn, char op, uint64 index)
 	const Dialect *dialect = output->options->dialect;
 	WriteEnd	write = op == 'b' ? dialect->begin : dialect->commit;
 	FrameEvent	event = {.op = op, .barrier = true, .index = index};
+	FrameMembers members = {0};
 	StringInfo	s = output->ctx->out;
 	int			begin;
 
@@ -132,8 +133,15 @@ send_end(Output *output, const Transaction *txn, char op, uint64 index)
 	begin = frames_event_begin(s);
 	out_open(&output->out, s);
 	write(&output->out, txn, output->options);
+	if (dialect->end_key != NULL)
+	{
+		event.key.begin = out_tell(&output->out);
+		dialect->end_key(&output->out, txn);
+		event.key.size = out_tell(&output->out) - event.key.begin;
+		members.key_aside = event.key.size > 0;
+	}
 	out_close(&output->out);
-	frames_event_end(s, begin, &event);
+	frames_told_event_end(s, begin, &event, &members);
 }
 
 static pg_noinline void

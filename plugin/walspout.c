@@ -417,13 +417,25 @@ close_transaction(OwnTransaction t)
 static void
 send_message(Walspout *w, uint64 index, const Message *message)
 {
-	FrameEvent	event = {.op = 'm', .barrier = true, .index = dialect_index(w->options.dialect, index)};
+	const Dialect *dialect = w->options.dialect;
+	FrameEvent	event = {.op = 'm', .barrier = true, .index = dialect_index(dialect, index)};
+	FrameMembers members = {0};
 	OwnTransaction t = open_transaction();
+	Out		   *o = event_begin(w, NULL, message->prefix);
 
-	w->options.dialect->message(event_begin(w, NULL, message->prefix), &w->txn, &w->options, index,
-								message);
+	dialect->message(o, &w->txn, &w->options, index, message);
+	if (dialect->message_key != NULL && w->options.format == FORMAT_FRAMES)
+	{
+		event.key.begin = out_tell(o);
+		dialect->message_key(o, &w->options, message);
+		event.key.size = out_tell(o) - event.key.begin;
+		members.key_aside = event.key.size > 0;
+	}
 	close_transaction(t);
-	output_event_end(&w->output, &w->txn, &event);
+	if (members.key_aside)
+		output_told_event_end(&w->output, &w->txn, &event, &members);
+	else
+		output_event_end(&w->output, &w->txn, &event);
 }
 
 static void

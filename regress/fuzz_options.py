@@ -10,6 +10,7 @@ and the session's settings must not change. The seed is printed: with it a run m
 
 import argparse
 import collections
+import os
 import random
 import re
 import sys
@@ -25,12 +26,35 @@ WORDS = {
     "origin": ["any", "none"],
     "omit": ["id", "op", "schema", "table", "ts", "xid", "origin"],
     "numbers": ["json", "string", "safe"],
+    "schema_format": ["walspout", "avro"],
+    "dialect": ["walspout", "wal2json", "debezium", "row", "psql-streamer", "pg2sink", "cloudevents", "sequin"],
+    "decimal.handling.mode": ["precise", "string", "double"],
+    "time.precision.mode": ["adaptive", "adaptive_time_microseconds", "connect", "isostring"],
+    "skipped.operations": ["c", "u", "d", "t", "none"],
 }
-BOOLEANS = ["messages", "transactions", "user_casts"]
+BOOLEANS = ["messages", "transactions", "user_casts", "schemas", "include-lsn", "include-pk", "include-timestamp",
+            "include-transaction", "include-types", "include-xids", "provide.transaction.metadata"]
 NUMBERS = {"batch_bytes": (1, 16 * 1024 * 1024), "max_value_bytes": (0, 2**31 - 1),
            "max_depth": (0, 2**31 - 1), "proto_version": (2, 2)}
 LISTS = ["publications", "message_prefixes", "columns", "set"]
-OPTIONS = [*WORDS, *BOOLEANS, *NUMBERS, *LISTS]
+TEXTS = ["host", "topic.prefix", "unavailable.value.placeholder"]    # any value is good
+OPTIONS = [*WORDS, *BOOLEANS, *NUMBERS, *LISTS, *TEXTS, "format-version"]
+
+# The dialects that an option goes with. Options that are not here go with all of them.
+OWN = {
+    "wal2json": ["format-version", "include-lsn", "include-pk", "include-timestamp", "include-transaction", "include-types",
+                 "include-xids"],
+    "debezium": ["decimal.handling.mode", "provide.transaction.metadata", "skipped.operations", "time.precision.mode",
+                 "topic.prefix", "unavailable.value.placeholder"],
+}
+GOES_WITH = {
+    **{name: [dialect] for dialect, names in OWN.items() for name in names},
+    "omit": ["walspout"], "schemas": ["walspout"], "schema_format": ["walspout"], "host": ["psql-streamer", "cloudevents"],
+    "numbers": [dialect for dialect in WORDS["dialect"] if dialect not in OWN],
+    "user_casts": [dialect for dialect in WORDS["dialect"] if dialect not in OWN],
+}
+WITH_TRANSACTIONS = ["walspout", "wal2json", "debezium"]
+TRUE = ["true", "on", "1", "yes"]
 PUBLICATIONS = ["p", "q", '"Odd, name"']
 
 # Options that must always be accepted.
@@ -46,6 +70,10 @@ GOOD_VALUES = {
     "max_depth": ["0", "2", "64", "10000", "2147483647"],
     "numbers": ["json", "string", "safe", "Safe"],
     "proto_version": ["2"],
+    **{name: ["true", "off"] for name in BOOLEANS if name not in ("messages", "transactions", "user_casts")},
+    **{name: WORDS[name] for name in ("schema_format", "dialect", "decimal.handling.mode", "time.precision.mode")},
+    "skipped.operations": ["", "c", "c, u,d", "none", "T"],
+    "format-version": ["2"],
     "publications": ["p", "p,q", "P", '"p"', '"Odd, name",q', " p , q "],
     "columns": ["public.t: body omit", "*.*: b* keep 2 as \"a, b\", body truncate 3;", '"public".t:body mask "x"'],
     "set": ["sid=eu-1", 'a=1, "b, c" = "d""e"', "a="],
@@ -146,9 +174,13 @@ def some_value(rng, name):
 def some_options(rng):
     """Pairs of name and value; a value may be None, which only START_REPLICATION can say."""
     count = rng.choice([0, 1, 1, 1, 1, 2, 2, 3, 5, 12])
-    options = []
+    options, names = [], None
+    if rng.randrange(2):
+        dialect = rng.choice(WORDS["dialect"])
+        options.append(("dialect", dialect))
+        names = [name for name in OPTIONS if dialect in GOES_WITH.get(name, WORDS["dialect"])]
     for _ in range(count):
-        name = some_name(rng)
+        name = rng.choice(names) if names and rng.randrange(10) else some_name(rng)
         options.append((name, some_value(rng, name)))
     return options
 
@@ -156,7 +188,17 @@ def some_options(rng):
 # Oracles
 
 
+def goes_together(options):
+    """Whether the options are of the dialect. The dialect itself has to be good."""
+    given = dict(options)
+    dialect = (given.get("dialect") or "walspout").lower()
+    return all(dialect in GOES_WITH.get(name, WORDS["dialect"]) for name in given) and not (
+        dialect not in WITH_TRANSACTIONS and given.get("transactions") in (None, *TRUE) and "transactions" in given)
+
+
 def is_good(name, value):
+    if name in TEXTS:
+        return value is not None
     if name == "message_prefixes" and value is not None and "\v" not in value:
         return bool(PREFIXES.fullmatch(value))
     return value in GOOD_VALUES.get(name, [])
@@ -165,14 +207,13 @@ def is_good(name, value):
 def must_be_accepted(options):
     names = [name for name, _ in options]
     return (len(set(names)) == len(names)
-            and all(is_good(name, value) for name, value in options)
-            and not (dict(options).get("transactions") == "true"
-                     and dict(options).get("format") == "frames"))
+            and all(is_good(name, value) for name, value in options) and goes_together(options))
 
 
 def must_be_refused(options):
     names = [name for name, _ in options]
     return (len(set(names)) < len(names) or any(name not in OPTIONS for name in names)
+            or (is_good("dialect", dict(options).get("dialect", "walspout")) and not goes_together(options))
             or any(name == "message_prefixes" and value is not None and "\v" not in value
                    and not is_good(name, value) for name, value in options))
 
@@ -187,6 +228,8 @@ def good_values_shown(name, hint):
         return all(str(limit) in hint for limit in NUMBERS[name])
     if name in ("columns", "set"):
         return " as in " in hint or "walspout.hash_key" in hint or "VALUE" in hint
+    if name == "format-version":
+        return "2" in hint
     return "separated by commas" in hint or "VALUE" in hint
 
 
@@ -201,13 +244,17 @@ def check_refusal(state, message, hint, options):
         if "publications" not in [name for name, _ in options]:
             raise Finding("publication missing that the options do not name")
         return
+    if "has no documents around a transaction" in message:
+        if goes_together(options) or 'option "transactions"' not in hint:
+            raise Finding("the dialect has such documents, or the hint does not name the option")
+        return
     culprits = [name for name, _ in options if f'option "{name}"' in message]
     if not culprits:
         raise Finding("message does not name the option")
     if "unrecognized" in message:
         if any(name in OPTIONS for name in culprits):
             raise Finding("option that is known is called unrecognized")
-        if not all(name in hint for name in OPTIONS):
+        if not all(name in hint for name in OPTIONS if GOES_WITH.get(name, [None])[0] not in OWN):
             raise Finding("hint does not list the options")
     elif "more than once" in message:
         if all([name for name, _ in options].count(name) < 2 for name in culprits):
@@ -215,9 +262,9 @@ def check_refusal(state, message, hint, options):
     elif "needs a value" in message:
         if not any((name, None) in options for name in culprits):
             raise Finding("option has a value")
-    elif "for format json only" in message:
-        if not {"transactions", "format"} <= {name for name, _ in options}:
-            raise Finding("options do not contradict each other")
+    elif re.search(" is for dialect | has no meaning in dialect | does not go with ", message):
+        if goes_together(options) or "eave" not in hint:
+            raise Finding("options are of the dialect, or the hint does not say how to fix it")
     elif not any(good_values_shown(name, hint) for name in culprits):
         raise Finding("hint does not list good values")
 
@@ -344,6 +391,13 @@ class Fuzzer:
 
     def last_words(self, error):
         return "" if "server's log" in str(error) else self.server.log_tail(10)
+
+
+def options_of_the_plugin():
+    """Their names, as its source has them."""
+    with open(os.path.join(pg.TOP, "plugin", "options.c")) as f:
+        table = f.read().split("static const OptionSpec specs[] = {\n")[1].split("\n};")[0]
+    return re.findall(r'^\t\{"([^"]+)", parse_', table, re.MULTILINE)
 
 
 def main():

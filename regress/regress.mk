@@ -151,7 +151,7 @@ SEED ?= 1
 
 check-torture: plugin forwarder build/torture/clock_preload.so
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/torture/test_checker.py \
-		regress/torture/test_faults.py regress/torture/backfill/test_receiver.py \
+		regress/torture/test_faults.py regress/torture/backfill/test_receiver.py regress/torture/planted/test_planted.py \
 		regress/torture/postgres/test_model.py
 	$(TORTURE) --each --seconds 6
 	$(TORTURE_BACKFILL) --runs 3 --seconds 6

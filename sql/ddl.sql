@@ -52,6 +52,19 @@ CREATE USER MAPPING FOR CURRENT_USER SERVER walspout_test_server OPTIONS (passwo
 ALTER USER MAPPING FOR CURRENT_USER SERVER walspout_test_server OPTIONS (SET password 'hush');
 DROP FOREIGN DATA WRAPPER walspout_test_wrapper CASCADE;
 SELECT data LIKE '%hush%' AS has_password, data::json -> 'content' ->> 'tag' AS tag, data::json -> 'content' ->> 'statement' AS statement FROM h.changes('ddl');
+-- in whatever statement of a text, and however it is written; a column of that name is no password
+CALL h.skip('ddl');
+CREATE ROLE walspout_test_password;
+DO $$ BEGIN CREATE TABLE hushed (id int); ALTER ROLE walspout_test_password PASSWORD 'hush'; END $$;
+CREATE TABLE hushed_too (id int)\; ALTER ROLE walspout_test_password Encrypted Password E'hush';
+DO $do$ BEGIN DROP TABLE hushed; ALTER ROLE walspout_test_password PASSWORD $$hush$$; END $do$;
+DO $$ BEGIN DROP TABLE hushed_too; PERFORM 'host=h password = hush'; END $$;
+DO $$ BEGIN CREATE TABLE hushed (id int); ALTER ROLE walspout_test_password PASSWORD /* new */ -- one
+  U&'hush'; END $$;
+CREATE TABLE passwords (password text DEFAULT 'none', password_of text);
+DROP TABLE passwords, hushed;
+DROP ROLE walspout_test_password;
+SELECT data::json -> 'content' ->> 'tag' AS tag, data::json -> 'content' ->> 'statement' AS statement FROM h.changes('ddl');
 -- any role runs statements: no privilege on the extension is needed, and no object of theirs is called
 CALL h.skip('ddl');
 CREATE ROLE walspout_test_ddl;

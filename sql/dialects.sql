@@ -52,8 +52,8 @@ SELECT d.dialect, count(*), count(*) FILTER (WHERE flags & 128 > 0) AS aside, st
        pg_logical_slot_peek_binary_changes('dialects', NULL, NULL, 'format', 'frames', 'dialect', d.dialect) m, h.frames_of(m.data)
  WHERE kind ~ '[a-z]' GROUP BY 1 ORDER BY 1;
 
--- The documents around a transaction are events of their own there.
-SELECT d.dialect, kind, index, regexp_replace(h.form(document), '"0/[^"]*"', '"LSN"', 'g') AS document
+-- The documents around a transaction are events of their own there. In debezium these have keys, too.
+SELECT d.dialect, kind, index, regexp_replace(h.form(left(document, -coalesce(nullif(length(key), 0), -length(document)))), '"0/[^"]*"', '"LSN"', 'g') AS document, h.form(key) AS key
   FROM (VALUES ('walspout'), ('wal2json'), ('debezium')) d(dialect),
        pg_logical_slot_peek_binary_changes('dialects', NULL, NULL, 'format', 'frames', 'transactions', 'true', 'dialect', d.dialect) m,
        h.frames_of(m.data)

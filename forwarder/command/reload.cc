@@ -34,6 +34,13 @@ std::string changed_keys(const PipelineConfig& now, const PipelineConfig& next) 
       ++a, ++b;
     }
   }
+  // The text of the key is `file:PATH` before and after. Other secrets are read from their files
+  // again where they are used.
+  const std::string hash_key = "source.hash_key";
+  if (now.source.hash_key.reveal() != next.source.hash_key.reveal() &&
+      std::find(changed.begin(), changed.end(), hash_key) == changed.end()) {
+    changed.push_back(hash_key);
+  }
   std::string names;
   for (size_t i = 0; i < std::min(changed.size(), kMostNamed); i++) {
     names += (i > 0 ? ", " : "") + changed[i];

@@ -54,9 +54,10 @@ class LineReader {
   }
 
   // A member that some lines lack.
-  bool optional_member(std::string_view name, std::string& text) {
+  template <typename T>
+  bool optional_member(std::string_view name, T& value) {
     const std::string begin = "\"" + std::string(name) + "\":";
-    return !rest_.starts_with(begin) || member(name, text);
+    return !rest_.starts_with(begin) || member(name, value);
   }
 
   std::string_view rest() const { return rest_; }
@@ -140,6 +141,7 @@ std::string dead_letter_line(const Event& event, std::string_view pipeline, std:
   line.reserve(event.document.size() + 512);
   line += "{\"sent\":0,";
   member(line, "id", EventId(event));
+  if (event.is_no_change()) member(line, "index", event.index);  // the id lacks the index
   member(line, "pipeline", pipeline);
   member(line, "sink", sink);
   member(line, "reason", reason.message());
@@ -169,9 +171,10 @@ Result<DeadLetter> parse_dead_letter(std::string_view line) {
   int barrier = 0;
   const bool read =
       reader.literal("{") && reader.member("sent", sent) && reader.member("id", letter.id) &&
-      reader.member("pipeline", letter.pipeline) && reader.member("sink", letter.sink) &&
-      reader.member("reason", letter.reason) && reader.member("op", op) &&
-      reader.member("schema", letter.table.schema) && reader.member("table", letter.table.name) &&
+      reader.optional_member("index", event.index) && reader.member("pipeline", letter.pipeline) &&
+      reader.member("sink", letter.sink) && reader.member("reason", letter.reason) &&
+      reader.member("op", op) && reader.member("schema", letter.table.schema) &&
+      reader.member("table", letter.table.name) &&
       reader.member("commit_time", event.commit_time) &&
       reader.member("key_hash", event.key_hash) &&
       reader.member("key_begin", event.key_span.begin) &&

@@ -36,13 +36,14 @@ def is_time_of_message(d):
 
 def is_transaction(d):
     """The number of the transaction before the colon is the same."""
-    return d.path in (("value", "id"), ("value", "transaction", "id")) and d.theirs.split(":")[0] == d.ours.split(":")[0]
+    is_one = d.path in (("value", "id"), ("value", "transaction", "id")) or \
+        (d.path == ("key", "id") and d.context["value"].get("status") in ("BEGIN", "END"))
+    return is_one and d.theirs.split(":")[0] == d.ours.split(":")[0]
 
 
-def is_key_of_no_row(d):
-    value = d.context["value"]
-    return d.path == ("key",) and d.ours is None and \
-        (value.get("op") == "m" or value.get("status") in ("BEGIN", "END"))
+def is_primary_key(d):
+    return table_of((None, d.context["value"])) == "by_other_index" and d.path in (("key", "a"), ("key", "b")) and \
+        (d.path[1] == "a") == (d.ours is MISSING) and (d.path[1] == "b") == (d.theirs is MISSING)
 
 
 def is_left_out(d):
@@ -89,7 +90,7 @@ KNOWN = [
     ("first part of source.sequence", is_sequence),
     ("second part of a transaction's id", is_transaction),
     ("source.ts_ms, ts_us, ts_ns of a message outside of transactions", is_time_of_message),
-    ("keys of messages, BEGIN and END", is_key_of_no_row),
+    ("keys of a table with REPLICA IDENTITY USING INDEX and another primary key", is_primary_key),
     ("types that the connector does not know: composite, geometric but point, multirange, pg_lsn and so on", is_left_out),
     ("columns of the type name", is_name),
     ("arrays of enums", is_array_of_enums),

@@ -55,6 +55,9 @@ ALTER TABLE full_keyless REPLICA IDENTITY FULL;
 CREATE TABLE by_index (a int NOT NULL, b text NOT NULL, c text);
 CREATE UNIQUE INDEX by_index_b ON by_index (b);
 ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_b;
+CREATE TABLE by_other_index (a int PRIMARY KEY, b text NOT NULL, c text);
+CREATE UNIQUE INDEX by_other_index_b ON by_other_index (b);
+ALTER TABLE by_other_index REPLICA IDENTITY USING INDEX by_other_index_b;
 CREATE TABLE keyless (v text, n numeric);
 CREATE TABLE keys (
     u uuid, n numeric(8, 3), d date, ts timestamp, tz timestamptz, t text, by bytea, v int,

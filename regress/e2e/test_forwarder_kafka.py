@@ -183,6 +183,31 @@ class Writer(threading.Thread):
         self.join()
 
 
+@pytest.mark.parametrize("dialect", ["debezium", "row"])
+def test_exactly_once_in_the_forms_of_other_programs(db, fwd, broker, dialect):
+    """These documents have no id: the position and the headers come from beside them."""
+    db.psql(TABLE)
+    topic = f"{db.name}.{dialect}"
+    forwarder = fwd(source=f"dialect: {dialect}", sinks=exactly_once(broker, topic=topic), pipeline="retry: {max: 300ms}")
+    forwarder.start()
+    count = 0
+    for life in range(3):
+        db.psql(f"INSERT INTO t SELECT i, 'x' FROM generate_series({life * 100 + 1}, {life * 100 + 100}) i; "
+                f"UPDATE t SET id = id + 1000 WHERE id = {life * 100 + 1}; SELECT pg_logical_emit_message(true, 'p', 'm')")
+        count += 100 + (2 if dialect == "debezium" else 1) + 1     # a change of the key is a delete and an insert of debezium
+        forwarder.process.send_signal(signal.SIGKILL)
+        forwarder.process.wait()
+        forwarder.start()
+    pg.wait_until(lambda: len(broker.messages(topic)) >= count, 120, every=1, what="all events")
+    messages = broker.messages(topic)
+    ids = [headers["id"] for *_, headers in messages]
+    assert len(ids) == count and len(set(ids)) == count
+    keys = [key for _, key, _, headers in messages if headers["op"] == "m"]
+    assert keys == [{"debezium": '{"prefix":"p"}', "row": None}[dialect]] * 3
+    assert all(headers["op"] == "m" or key.startswith('{"id":') for _, key, _, headers in messages)
+    assert forwarder.terminate() == 0
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("victim", ["forwarder", "broker", "both"])
 def test_exactly_once_whatever_is_killed(db, fwd, broker, victim):

@@ -1,5 +1,7 @@
 """SIGHUP: a changed configuration is applied while events come, and a broken one changes nothing."""
 
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -175,6 +177,29 @@ def test_secrets_in_the_file_are_applied(db, fwd):
         pg.wait_until(lambda: db.psql(user) == f"{db.name}_two", 30, what="the other role")
         db.psql("INSERT INTO orders VALUES (1)")
         forwarder.wait_for_events(1)
+
+
+def test_a_hash_key_in_a_file_is_applied(db, fwd, tmp_path):
+    """The configuration is the same before and after: only the file differs."""
+    db.psql(TABLE)
+    path = tmp_path / "hash_key"
+    path.write_text("old\n")
+    source = f"columns: {{public.orders: {{note: hash}}}}\nhash_key: file:{path}"
+    with fwd(source=source) as forwarder:
+        db.psql("INSERT INTO orders VALUES (1, 'x')")
+        forwarder.wait_for_events(1)
+        assert "begins again" not in reload(forwarder)
+        path.write_text("geheim\n")
+        said = reload(forwarder)
+        assert "keys=source.hash_key" in said and "geheim" not in said
+        db.psql("INSERT INTO orders VALUES (2, 'x')")
+        events = forwarder.wait_for_events(2)
+        assert [event["after"]["note"] for event in events] == \
+            [hmac.new(key, b"x", hashlib.sha256).hexdigest() for key in (b"old", b"geheim")]
+        path.write_text("")
+        reload(forwarder, "is empty")
+        db.psql("INSERT INTO orders VALUES (3, 'x')")
+        assert forwarder.wait_for_events(3)[2]["after"]["note"] == events[1]["after"]["note"]
 
 
 def test_a_pipeline_that_cannot_be_started_goes_on_as_it_was(db, fwd, tmp_path):

@@ -99,6 +99,36 @@ TEST(DeadLetter, MessagesKeepTheirPrefix) {
   EXPECT_EQ(letter->view().document, "{}");
 }
 
+// The ids of schemas, begins and ends do not have the index, by which sinks place these events.
+TEST(DeadLetter, EventsThatAreNoChangesKeepTheirIndex) {
+  MessageBuilder builder;
+  builder.begin(10).event('b', 0, "{}").relation(7, "public", "t");
+  builder.event('c', 0, "{}", 7).event('s', 4, "{}", 7, 0xab).event('c', 4, "{}", 7);
+  builder.event('e', 6, "{}").commit(10, 18, 2);
+  FrameDecoder decoder;
+  const Chunk chunk = std::move(decoder.decode(builder.message()).value());
+  ASSERT_EQ(chunk.events.size(), 5u);
+  for (const Event& event : chunk.events) {
+    std::string line = dead_letter_line(event, "p", "q", Error{ErrorKind::kReject, "no", "x"});
+    line.pop_back();
+    const auto letter = parse_dead_letter(line);
+    ASSERT_TRUE(letter) << letter.error().what;
+    EXPECT_EQ(letter->view().index, event.index) << line;
+    EXPECT_EQ(letter->view().op, event.op);
+    EXPECT_EQ(EventId(letter->view()).view(), EventId(event).view());
+  }
+}
+
+// Lines of earlier versions have no index.
+TEST(DeadLetter, ASchemaWithoutAnIndexIsRead) {
+  const auto letter = parse_dead_letter(
+      R"({"sent":0,"id":"10-s00000000000000ab","pipeline":"p","sink":"q","reason":"x","op":"s",)"
+      R"("schema":"public","table":"t","commit_time":1,"key_hash":171,"key_begin":0,"key_size":0,)"
+      R"("barrier":1,"document":{}})");
+  ASSERT_TRUE(letter) << letter.error().what;
+  EXPECT_EQ(letter->view().index, 0u);
+}
+
 // In dialects other than the default, the document does not contain the key.
 TEST(DeadLetter, AKeyBehindTheDocumentIsFoundAgain) {
   const std::string document = R"({"action":"I","columns":[{"key":{"id":7}}]})";
