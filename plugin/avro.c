@@ -80,7 +80,7 @@ append_enum(Avro *avro, const SchemaType *t)
 		append_literal(o, "\"");
 		return;
 	}
-	labels = schema_labels(t->type, &n);
+	labels = schema_labels(o, t->type, &n);
 	if (n == 0)
 	{
 		append_literal(o, "\"string\"");

@@ -26,8 +26,14 @@
 #include "utils/syscache.h"
 #include "watch.h"
 
-/* The most bytes of an enum's labels; a table may have 1,600 columns of enums. */
+/* The most bytes of an enum's labels. */
 #define LABELS_ROOM ((Size) 64 * 1024)
+
+/*
+ * A longer document gets no more labels: a table may have 1,600 columns of
+ * enums, and a control character of a label has six bytes in JSON.
+ */
+#define DOCUMENT_ROOM ((Size) 16 * 1024 * 1024)
 
 /* The limit for types within types: arrays of domains of arrays and so on. */
 #define DEEPEST_TYPE 16
@@ -115,12 +121,17 @@ sorted_labels(HeapTuple *tuples, int n)
 }
 
 char **
-schema_labels(Oid type, int *n)
+schema_labels(const Out *o, Oid type, int *n)
 {
-	CatCList   *list = SearchSysCacheList1(ENUMTYPOIDNAME, ObjectIdGetDatum(type));
-	HeapTuple  *tuples = palloc(sizeof(HeapTuple) * Max(list->n_members, 1));
+	CatCList   *list;
+	HeapTuple  *tuples;
 	char	  **labels;
 
+	*n = 0;
+	if (out_tell(o) > DOCUMENT_ROOM)
+		return NULL;
+	list = SearchSysCacheList1(ENUMTYPOIDNAME, ObjectIdGetDatum(type));
+	tuples = palloc(sizeof(HeapTuple) * Max(list->n_members, 1));
 	for (int i = 0; i < list->n_members; i++)
 		tuples[i] = &list->members[i]->tuple;
 	labels = sorted_labels(tuples, list->n_members);
@@ -134,7 +145,7 @@ static void
 append_labels(Out *o, Oid type)
 {
 	int			n;
-	char	  **labels = schema_labels(type, &n);
+	char	  **labels = schema_labels(o, type, &n);
 
 	if (labels == NULL)
 		return;

@@ -7,6 +7,7 @@
 
 #include "postgres.h"
 
+#include "json.h"
 #include "options.h"
 #include "shape.h"
 #include "utils/rel.h"
@@ -57,7 +58,10 @@ typedef struct SchemaType
 
 extern SchemaType schema_type(Oid type, int32 modifier);
 
-/* The labels of an enum in their order, in UTF-8. NULL, with *n = 0, if there are too many. */
-extern char **schema_labels(Oid type, int *n);
+/*
+ * The labels of an enum in their order, in UTF-8, for the document. NULL, with
+ * *n = 0, if there are too many.
+ */
+extern char **schema_labels(const Out *o, Oid type, int *n);
 
 #endif

@@ -151,6 +151,17 @@ CALL h.skip('schemas');
 INSERT INTO "Other é"."no-name" VALUES (1, '_y');
 SELECT pg_temp.schemas('schema_format', 'avro');
 SELECT count(DISTINCT data::json ->> 'fingerprint') FROM unnest('{walspout,avro}'::text[]) f, h.changes('schemas', 'schemas', 'true', 'schema_format', f) WHERE data::json ->> 'op' = 's';
+-- however many labels a table has, a schema is no huge document
+CALL h.skip('schemas');
+DO $$ BEGIN
+  EXECUTE format('CREATE TYPE labelled AS ENUM (%s)', (SELECT string_agg(format('%L', repeat(E'\x01', 60) || n), ', ') FROM generate_series(100, 999) n));
+  EXECUTE format('CREATE TABLE many_labels (%s)', (SELECT string_agg(format('c%s labelled', n), ', ') FROM generate_series(1, 200) n));
+END $$;
+INSERT INTO many_labels DEFAULT VALUES;
+SELECT f, length(data) < 17 * 1024 * 1024 AS is_short, data LIKE '%,"labels":[%' OR data LIKE '%"symbols":[%' AS has_labels FROM unnest('{walspout,avro}'::text[]) f, h.changes('schemas', 'schemas', 'true', 'schema_format', f) WHERE data LIKE '{"op":"s"%';
+DROP TABLE many_labels;
+DROP TYPE labelled;
+CALL h.skip('schemas');
 SELECT h.changes('schemas', 'schemas', 'maybe');
 SELECT h.changes('schemas', 'schema_format', 'protobuf');
 CALL h.drop('schemas');
