@@ -422,7 +422,7 @@ def test_what_cannot_be_read_is_refused_with_a_remedy(db, fwd):
         assert "does not exist" in request(f, "public.missing", code=1)
         assert request(f, "public.t", "--where", "no such", code=1)
         refused = request(f, "public.outside", "public.t", code=1)
-        assert "table outside is not published" in refused and "ALTER PUBLICATION" in refused
+        assert "table public.outside is not published" in refused and "ALTER PUBLICATION" in refused
         assert "requested backfill 1 of public.t" in refused, "the other tables are requested"
         wait_for_end(db, f)
         db.psql("SELECT walspout.backfill('outside')")
