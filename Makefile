@@ -60,7 +60,10 @@ OBJS = \
 	plugin/reading.o \
 	plugin/readable.o \
 	plugin/key.o \
-	plugin/scan.o
+	plugin/scan.o \
+	plugin/documents.o \
+	plugin/tokens.o \
+	plugin/direct.o
 
 EXTENSION = plugin/walspout
 DATA = plugin/walspout--1.0.sql
@@ -246,6 +249,8 @@ help:
 	@echo '  bench-subscription  the sink postgres, beside CREATE SUBSCRIPTION (SUBSCRIPTION_FLAGS="--help")'
 	@echo '  bench-memory     of walsender and forwarder: a large transaction, an outage of an hour'
 	@echo '                   (MEMORY_FLAGS="--help")'
+	@echo '  bench-peers      side by side with Debezium Server, which Maven fetches (780 MB), and a wal2json loop'
+	@echo '                   (PEERS_FLAGS="--help"): not part of bench'
 	@echo '  bench-report     the report again, from the figures of the last make bench'
 	@echo '  bench-record     the same, into regress/results, to be committed'
 	@echo 'make format        lay out the sources as check-format wants them'
@@ -287,6 +292,7 @@ check-format:
 	$(PYTHON) .ci/indent --check
 	@$(PYTHON) .ci/words
 	@$(PYTHON) .ci/sentences
+	@$(PYTHON) .ci/messages
 	@if $(CLANG_FORMAT) --version | grep -q 'version $(CLANG_FORMAT_RELEASE)\.'; then \
 		$(CLANG_FORMAT) --dry-run --Werror $(FORWARDER_SOURCES); \
 	else echo "not checked: the layout of forwarder/, which follows clang-format $(CLANG_FORMAT_RELEASE)."; fi

@@ -3,9 +3,47 @@
 
 \echo Use "CREATE EXTENSION walspout" to load this file. \quit
 
--- A schema of the extension's own. If it exists already this fails: its owner
--- could have put functions there that calls would find first.
-CREATE SCHEMA walspout;
+-- A schema of the extension's own: the owner of one that is there already could
+-- put functions beside ours that calls would find first. But in a database that is
+-- a target, the forwarder may have made one, for its table of positions. That table
+-- moves to the new schema, and is no part of the extension. The old schema goes, with
+-- all that its owner may be creating in it.
+DO $$
+DECLARE
+    before oid;
+    other text;
+    role oid;
+BEGIN
+    -- No user's operators: this runs as a superuser.
+    PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+    before := to_regnamespace('walspout');
+    IF before IS NULL THEN
+        CREATE SCHEMA walspout;
+        RETURN;
+    END IF;
+    SELECT pg_describe_object(classid, objid, 0) INTO other
+      FROM pg_depend
+     WHERE refclassid = 'pg_namespace'::regclass AND refobjid = before
+       AND NOT (classid = 'pg_class'::regclass AND objid IS NOT DISTINCT FROM to_regclass('walspout.positions'))
+     LIMIT 1;
+    IF other IS NOT NULL THEN
+        RAISE duplicate_schema
+              USING MESSAGE = format('schema "walspout" exists already, and has something else than the table of positions: %s', other),
+                    HINT = 'Drop that, or move it to another schema.';
+    END IF;
+    ALTER SCHEMA walspout RENAME TO walspout_before;
+    CREATE SCHEMA walspout;
+    ALTER TABLE IF EXISTS walspout_before.positions SET SCHEMA walspout;
+    -- the roles of forwarders look for the table there
+    FOR role IN SELECT grantee
+                  FROM pg_namespace, aclexplode(COALESCE(nspacl, acldefault('n', nspowner)))
+                 WHERE pg_namespace.oid = before AND privilege_type = 'USAGE' AND grantee <> 0
+    LOOP
+        EXECUTE format('GRANT USAGE ON SCHEMA walspout TO %s', role::regrole);
+    END LOOP;
+    DROP SCHEMA walspout_before;
+END
+$$;
 
 -- The position of restart_lsn tells what holds it. Far behind the confirmed LSN,
 -- it waits for a transaction that was running there. Close to that LSN, it waits
@@ -174,6 +212,7 @@ CREATE TABLE walspout.tables (
     slot name NOT NULL,
     relation oid NOT NULL,
     entries oid[] NOT NULL DEFAULT '{}', -- of pg_publication_rel, pg_publication_namespace or pg_publication
+    partitions oid[],                    -- that are published as this table; null: unknown
     server text,                         -- relation 0: the system identifier; on another server all OIDs differ
     since timestamptz NOT NULL DEFAULT pg_catalog.now(),
     PRIMARY KEY (slot, relation)
@@ -209,6 +248,18 @@ COMMENT ON FUNCTION walspout.read_rows(regclass, text[], text[], bigint, bigint,
   'rows of a table in the order of its key, as events "r" in frames: for the forwarder';
 COMMENT ON FUNCTION walspout.read_keys(regclass, text[], text[]) IS
   'the rows of a table that have these keys, as events "r" in frames: for the forwarder';
+
+-- Rows of documents, for the forwarder in a target: what json_to_recordset() gives, for
+-- less work. The text is an array of JSON objects, or one object. The function reads nothing
+-- else, and does nothing that its caller may not do: all roles that may use the schema
+-- may call it.
+CREATE FUNCTION walspout.read_documents(documents text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'walspout_read_documents'
+LANGUAGE C STABLE STRICT PARALLEL SAFE ROWS 100;
+
+COMMENT ON FUNCTION walspout.read_documents(text) IS
+  'rows with the given columns of a JSON array of objects, as json_to_recordset() gives them: for the sink postgres of the forwarder';
 
 -- The slot, if a call names none.
 CREATE FUNCTION walspout.backfill_slot(given name)

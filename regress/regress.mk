@@ -4,7 +4,7 @@
 	check-backfill-model \
 	check-bench check-forwarder check-forwarder-unit check-forwarder-e2e check-forwarder-long check-forwarder-asan \
 	check-forwarder-tsan check-torture check-planted torture torture-backfill torture-postgres test-modules forwarder-tests fuzz bench bench-server \
-	bench-forwarder bench-backfill bench-subscription bench-memory bench-report bench-record bench-plugins bench-clients
+	bench-forwarder bench-backfill bench-subscription bench-memory bench-peers bench-report bench-record bench-plugins bench-clients
 
 ## Suites #######################################################################################
 
@@ -96,6 +96,7 @@ check-bench: plugin forwarder bench-plugins bench-clients
 		--json $(BENCH_CHECKED)/end_to_end.json
 	$(PYTHON) regress/bench/backfill --scale 0.01 --rounds 1 --seconds 1 --json $(BENCH_CHECKED)/backfill.json
 	$(PYTHON) regress/bench/subscription --scale 0.01 --rounds 1 --seconds 1 --json $(BENCH_CHECKED)/subscription.json
+	$(PYTHON) regress/bench/peers --only walspout,wal2json --scale 0.01 --seconds 1 --json $(BENCH_CHECKED)/peers.json
 	$(PYTHON) regress/bench/memory --scale 0.01 --minutes 0.05 --json $(BENCH_CHECKED)/memory.json
 	$(PYTHON) regress/bench/report --record $(BENCH_CHECKED)/recorded $(BENCH_CHECKED) >/dev/null
 	@$(PYTHON) -c 'import sys, xml.etree.ElementTree as xml; [xml.parse(p) for p in sys.argv[1:]]' \
@@ -150,7 +151,7 @@ SEED ?= 1
 
 check-torture: plugin forwarder build/torture/clock_preload.so
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/torture/test_checker.py \
-		regress/torture/test_faults.py regress/torture/backfill/test_receiver.py \
+		regress/torture/test_faults.py regress/torture/backfill/test_receiver.py regress/torture/planted/test_planted.py \
 		regress/torture/postgres/test_model.py
 	$(TORTURE) --each --seconds 6
 	$(TORTURE_BACKFILL) --runs 3 --seconds 6
@@ -306,6 +307,10 @@ bench-subscription: plugin forwarder
 
 bench-memory: plugin forwarder
 	$(PYTHON) regress/bench/memory $(MEMORY_FLAGS)
+
+# Side by side with Debezium Server, which Maven fetches, and with a loop around wal2json: not part of bench.
+bench-peers: plugin forwarder
+	$(PYTHON) regress/bench/peers $(PEERS_FLAGS)
 
 bench-report:
 	@$(PYTHON) regress/bench/report $(BENCHED)

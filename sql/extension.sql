@@ -131,7 +131,46 @@ DROP EXTENSION walspout;
 SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname = 'walspout';
 -- slots work without it
 SELECT count(*) FROM h.changes('extension');
+
+-- A forwarder made the schema, for its table of positions: the table stays, whatever becomes of the
+-- extension. No role but its owner can make functions beside its own.
+CREATE ROLE "Walspout's sink";
+SELECT format('GRANT CREATE ON DATABASE %I TO "Walspout''s sink"', current_database()) \gexec
+SET ROLE "Walspout's sink";
+CREATE SCHEMA walspout;
+CREATE FUNCTION walspout.backfill_cancel(int) RETURNS text LANGUAGE sql AS $$ SELECT 'trapped' $$;
+CREATE TABLE walspout.positions (sink text PRIMARY KEY, lsn pg_lsn);
+INSERT INTO walspout.positions VALUES ('s', '0/1');
+RESET ROLE;
+\set SHOW_CONTEXT never
 CREATE EXTENSION walspout;
+\set SHOW_CONTEXT errors
+SELECT has_schema_privilege('Walspout''s sink', 'walspout', 'CREATE');
+DROP FUNCTION walspout.backfill_cancel(int);
+CREATE EXTENSION walspout;
+SELECT nspname, nspowner = (SELECT oid FROM pg_roles WHERE rolname = current_user) AS of_superuser FROM pg_namespace WHERE nspname LIKE 'walspout%';
+SELECT count(*) FROM pg_depend WHERE objid = 'walspout.positions'::regclass AND deptype = 'e';
+SET ROLE "Walspout's sink";
+UPDATE walspout.positions SET lsn = '0/2' RETURNING *;
+SELECT * FROM walspout.read_documents('[{"a":1}]') s(a int);
+SELECT has_schema_privilege('walspout', 'CREATE'), has_table_privilege('walspout.slots', 'SELECT');
+RESET ROLE;
+DROP EXTENSION walspout;
+-- the statements that keep the table
+ALTER EXTENSION walspout DROP SCHEMA walspout;
+DROP EXTENSION walspout;
+SELECT * FROM walspout.positions;
+CREATE EXTENSION walspout;
+SELECT * FROM walspout.positions;
+DROP TABLE walspout.positions;
+DROP EXTENSION walspout;
+-- an empty schema is no hindrance
+CREATE SCHEMA walspout;
+CREATE EXTENSION walspout;
+REVOKE USAGE ON SCHEMA walspout FROM "Walspout's sink";
+SELECT format('REVOKE CREATE ON DATABASE %I FROM "Walspout''s sink"', current_database()) \gexec
+DROP ROLE "Walspout's sink";
+
 SELECT count(*) FROM walspout.slots WHERE slot_name LIKE 'extension%';
 CALL h.drop('extension', 'extension_other');
 DROP TABLE extended, odd;

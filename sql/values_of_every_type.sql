@@ -194,6 +194,13 @@ SELECT kind, string_agg(DISTINCT said, E'\n') AS said
           FROM (SELECT DISTINCT tbl FROM place) p) c
  GROUP BY kind ORDER BY kind;
 
+-- and a target makes the same rows of them as the server does
+SET client_min_messages = warning;
+SELECT split_part(tbl, '_', 1) AS kind, string_agg(DISTINCT h.compare_readers(tbl::regclass), E'\n') AS said
+  FROM (SELECT DISTINCT tbl FROM place) p
+ GROUP BY kind ORDER BY kind;
+RESET client_min_messages;
+
 -- nothing is left out
 SELECT data FROM doc WHERE data::json -> 'elided' IS NOT NULL;
 

@@ -63,6 +63,7 @@ INSERT INTO random_values (id, iv) SELECT 500001, make_interval(hours => -214748
 INSERT INTO random_values (id, iv) VALUES
   (500002, make_interval(months => -2147483647 - 1)), (500003, make_interval(days => -2147483647 - 1));
 SELECT h.compare('random', 'random_values');
+SELECT h.compare_readers('random_values');
 CALL h.drop('random');
 DROP TABLE random_values;
 DROP FUNCTION big;

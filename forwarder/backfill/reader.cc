@@ -297,7 +297,8 @@ void Reader::add(BackfillRecord record, bool again) {
   const bool has_key = record.has_key;
   ledger_.add(std::move(record), again);
   if (gone) {
-    ledger_.set_error(id, "the table is gone", true);
+    ledger_.set_error(
+        id, "the table is gone. If it was re-created, request a backfill of the new one", true);
   } else if (!has_key) {
     ledger_.set_error(id, std::string(kNoKey), true);
   }
@@ -577,17 +578,25 @@ Result<void> Reader::fail(const std::vector<ReadRequest>& requests, ServerError 
 void Reader::log_progress() {
   const TimePoint now = Clock::now();
   if (now < told_at_ + kTell) return;
-  const bool first = told_at_ == TimePoint{};
-  told_at_ = now;
-  if (first) return;
+  const std::chrono::duration<double> passed = now - told_at_;
+  std::map<int64_t, uint64_t> before = std::exchange(told_rows_, {});
+  const bool first = std::exchange(told_at_, now) == TimePoint{};
   for (const BackfillRecord& record : ledger_.records()) {
     if (record.state != BackfillState::kRunning) continue;
+    told_rows_[record.id] = record.rows;
+    if (first) continue;
+    const auto known = before.find(record.id);
+    const uint64_t old = known == before.end() ? 0 : std::min(record.rows, known->second);
+    const double rate = static_cast<double>(record.rows - old) / passed.count();
+    const double left = static_cast<double>(record.estimate) - static_cast<double>(record.rows);
     log(LogLevel::kInfo, "backfill runs",
         {{"pipeline", pipeline_},
          {"id", record.id},
          {"table", record.schema + "." + record.name},
          {"rows", record.rows},
-         {"estimate", record.estimate}});
+         {"estimate", record.estimate},
+         {"rows_per_s", static_cast<int64_t>(rate)},
+         {"left_s", rate > 0 && left > 0 ? static_cast<int64_t>(left / rate) : -1}});
   }
 }
 

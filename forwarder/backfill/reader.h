@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <map>
 #include <optional>
 #include <string>
 #include <thread>
@@ -104,6 +105,7 @@ class Reader {
   TimePoint looked_at_;
   TimePoint seen_at_;
   TimePoint told_at_;
+  std::map<int64_t, uint64_t> told_rows_;  // rows at that time, by id
 };
 
 }  // namespace walspout

@@ -391,6 +391,13 @@ std::string try_to_read(const BackfillRecord& table) {
          (table.condition.empty() ? "" : " WHERE (" + table.condition + "\n)") + " LIMIT 0";
 }
 
+std::string check_request(const SourceConfig& config, const std::string& table,
+                          const std::string& condition) {
+  return "SELECT pg_catalog.count(*) FROM walspout.read_rows(" + quote(table) +
+         "::pg_catalog.regclass, " + option_pairs(config) + ", NULL, 0, NULL, NULL, " +
+         (condition.empty() ? "NULL" : quote(condition)) + ")";
+}
+
 std::string find_shape(uint32_t relation) {
   return "SELECT " + shape(std::to_string(relation) + "::pg_catalog.oid");
 }

@@ -99,6 +99,11 @@ struct RoundLimits {
 std::string read_round(const SourceConfig& config, const std::vector<ReadRequest>& requests,
                        const RoundLimits& limits);
 
+// Reads no row of a table, in the way in which rows are read: raises if that is not possible.
+// `table`: its name as in SQL.
+std::string check_request(const SourceConfig& config, const std::string& table,
+                          const std::string& condition);
+
 // The shape of a table, as in read_round().
 std::string find_shape(uint32_t relation);
 

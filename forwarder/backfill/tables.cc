@@ -19,6 +19,11 @@ std::string names(const std::vector<std::string>& list) {
   return "ARRAY[" + all + "]::pg_catalog.name[]";
 }
 
+// Why a backfill is canceled, in favor of another one.
+constexpr std::string_view kLeft = "the table has left the publications, and has joined them again";
+constexpr std::string_view kGrown =
+    "the table has got another partition: the next backfill has these rows, too";
+
 constexpr std::string_view kOrdinary =
     "c.relpersistence = 'p' AND c.oid >= 16384 AND n.nspname NOT IN ('walspout', "
     "'information_schema', 'pg_catalog')";
@@ -34,7 +39,8 @@ std::string oids(const std::vector<PublishedTable>& tables) {
 std::string find_published(const SourceConfig& config, int server_version) {
   if (config.publications.empty()) {
     return "SELECT n.nspname, c.relname, c.oid, '{}'::pg_catalog.oid[], " + has_key("c") +
-           " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+           ", '{}'::pg_catalog.oid[] FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON "
+           "n.oid = c.relnamespace "
            "WHERE c.relkind = 'r' AND " +
            std::string(kOrdinary) + " ORDER BY 1, 2";
   }
@@ -68,6 +74,8 @@ std::string find_published(const SourceConfig& config, int server_version) {
          schemas +
          " UNION ALL SELECT pub.oid, tab.oid, pub.oid FROM pub JOIN tab ON pub.puballtables WHERE "
          "NOT EXISTS (SELECT FROM left_out l WHERE l.pub = pub.oid AND l.oid = tab.oid)), "
+         "leaves(root, oids) AS (SELECT above.ancestor, pg_catalog.array_agg(above.oid ORDER BY "
+         "above.oid) FROM above JOIN tab ON tab.oid = above.oid AND tab.relkind = 'r' GROUP BY 1), "
          // Published because a parent is published.
          "below AS MATERIALIZED (SELECT e.pub, above.oid, e.id FROM above JOIN entry e ON e.oid = "
          "above.ancestor), "
@@ -79,14 +87,19 @@ std::string find_published(const SourceConfig& config, int server_version) {
          "SELECT tab.nspname, tab.relname, tab.oid, pg_catalog.array_agg(DISTINCT sent.id ORDER BY "
          "sent.id), " +
          has_key("tab") +
-         " FROM sent JOIN tab ON tab.oid = sent.oid WHERE "
+         ", coalesce(leaves.oids, '{}') FROM sent JOIN tab ON tab.oid = sent.oid LEFT JOIN leaves "
+         "ON "
+         "leaves.root = tab.oid WHERE "
          // Rows are sent under the topmost published table.
          "NOT EXISTS (SELECT FROM above JOIN sent s ON s.oid = above.ancestor WHERE above.oid = "
-         "tab.oid) GROUP BY tab.nspname, tab.relname, tab.oid, tab.relreplident ORDER BY 1, 2";
+         "tab.oid) GROUP BY tab.nspname, tab.relname, tab.oid, tab.relreplident, leaves.oids ORDER "
+         "BY "
+         "1, 2";
 }
 
 PublishedTable published_table(const Row& row) {
-  return {text(row, 0), text(row, 1), text(row, 2), text(row, 3), text(row, 4) == "t"};
+  return {text(row, 0), text(row, 1),        text(row, 2),
+          text(row, 3), text(row, 4) == "t", text(row, 5)};
 }
 
 bool wants_rows(const BackfillConfig& config, const std::string& schema, const std::string& name) {
@@ -122,6 +135,14 @@ std::string forget_slot(const std::string& slot) {
   return "DELETE FROM walspout.tables WHERE slot = " + quote(slot);
 }
 
+std::string find_right_to_forget() {
+  return "SELECT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND "
+         "pg_catalog.has_table_privilege(c.oid, 'SELECT') AND "
+         "pg_catalog.has_table_privilege(c.oid, 'DELETE') FROM pg_catalog.pg_namespace n JOIN "
+         "pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = 'tables' AND c.relkind = "
+         "'r' WHERE n.nspname = 'walspout'";
+}
+
 std::string know_slot(const std::string& slot, const std::string& system) {
   return "INSERT INTO walspout.tables (slot, relation, server) VALUES (" + quote(slot) + ", 0, " +
          quote(system) + ")";
@@ -129,14 +150,20 @@ std::string know_slot(const std::string& slot, const std::string& system) {
 
 std::string find_changes(const SourceConfig& config, int server_version) {
   return "SELECT CASE WHEN p.oid IS NULL THEN 'left' WHEN k.relation IS NULL OR NOT k.entries && "
-         "p.entries THEN 'joined' ELSE 'other' END, p.nspname, p.relname, coalesce(p.oid, "
-         "k.relation), p.entries, p.has_key FROM (" +
+         "p.entries THEN 'joined' WHEN NOT p.partitions <@ k.partitions THEN 'grown' ELSE 'other' "
+         "END, p.nspname, p.relname, coalesce(p.oid, k.relation), p.entries, p.has_key, "
+         "p.partitions, (SELECT CASE WHEN pg_catalog.bool_and(c.definition IS NOT NULL) THEN "
+         "pg_catalog.string_agg('(' || c.definition || ')', ' OR ' ORDER BY o.oid) END FROM "
+         "pg_catalog.unnest(p.partitions) o(oid), LATERAL (SELECT "
+         "pg_catalog.pg_get_partition_constraintdef(o.oid)) c(definition) WHERE o.oid <> ALL "
+         "(k.partitions)) FROM (" +
          find_published(config, server_version) +
-         ") p(nspname, relname, oid, entries, has_key) FULL JOIN (SELECT * FROM walspout.tables "
+         ") p(nspname, relname, oid, entries, has_key, partitions) FULL JOIN (SELECT * FROM "
+         "walspout.tables "
          "WHERE relation <> 0 AND slot = " +
          quote(config.slot) +
          ") k ON k.relation = p.oid WHERE p.oid IS NULL OR k.relation IS NULL OR k.entries IS "
-         "DISTINCT FROM p.entries ORDER BY 2, 3";
+         "DISTINCT FROM p.entries OR k.partitions IS DISTINCT FROM p.partitions ORDER BY 2, 3";
 }
 
 TableChange table_change(const Row& row) {
@@ -144,7 +171,10 @@ TableChange table_change(const Row& row) {
   const std::string kind = text(row, 0);
   if (kind == "joined") change.kind = TableChange::Kind::kJoined;
   if (kind == "left") change.kind = TableChange::Kind::kLeft;
+  if (kind == "grown") change.kind = TableChange::Kind::kGrown;
   change.table = published_table({row.begin() + 1, row.end()});
+  change.table.grown = change.kind == TableChange::Kind::kGrown;
+  if (change.table.grown) change.table.only = text(row, 7);
   return change;
 }
 
@@ -153,21 +183,34 @@ std::string request_all(const SourceConfig& config, const std::vector<PublishedT
   const BackfillConfig backfill = config.backfill.value_or(BackfillConfig{});
   std::string values;
   for (const PublishedTable& table : tables) {
-    std::string where = "NULL";
+    std::string where;
     for (const auto& [name, condition] : backfill.where) {
-      if (name == table.schema + "." + table.name) where = quote(condition.reveal());
+      if (name == table.schema + "." + table.name) where = condition.reveal();
     }
-    values += (values.empty() ? "(" : ", (") + table.oid + "::pg_catalog.oid, " + where +
-              "::pg_catalog.text, " + (first && !table.has_key ? "'running'" : "'requested'") + ")";
+    if (!table.only.empty()) {
+      where = where.empty() ? table.only : "(" + where + "\n) AND (" + table.only + ")";
+    }
+    values += (values.empty() ? "(" : ", (") + table.oid + "::pg_catalog.oid, " +
+              (where.empty() ? "NULL" : quote(where)) + "::pg_catalog.text, " +
+              (first && !table.has_key ? "'running'" : "'requested'") + ")";
   }
   return "INSERT INTO walspout.backfills (slot, \"table\", relation, condition, rate, state) "
          "SELECT " +
-         quote(config.slot) + ", pg_catalog.format('%I.%I', n.nspname, c.relname), c.oid, " +
-         "v.condition, " + (backfill.rate ? std::to_string(backfill.rate) : "NULL") +
-         ", v.state FROM (VALUES " + values +
+         quote(config.slot) +
+         ", pg_catalog.format('%I.%I', n.nspname, c.relname), c.oid, "
+         // A backfill that was canceled for this one may have had other rows.
+         "CASE WHEN o.id IS NULL THEN v.condition WHEN o.condition IS NOT NULL AND v.condition IS "
+         "NOT NULL THEN pg_catalog.concat('(', o.condition, E'\\n) OR (', v.condition, E'\\n)') "
+         "END, " +
+         (backfill.rate ? std::to_string(backfill.rate) : "NULL") + ", v.state FROM (VALUES " +
+         values +
          ") v(oid, condition, state) JOIN pg_catalog.pg_class c ON c.oid = v.oid JOIN "
-         "pg_catalog.pg_namespace n ON n.oid = c.relnamespace ORDER BY n.nspname, c.relname ON "
-         "CONFLICT DO NOTHING";
+         "pg_catalog.pg_namespace n ON n.oid = c.relnamespace LEFT JOIN walspout.backfills o ON "
+         "o.slot = " +
+         quote(config.slot) +
+         " AND o.relation = v.oid AND o.state = 'canceled' AND o.finished = pg_catalog.now() AND "
+         "o.error = " +
+         quote(kGrown) + " ORDER BY n.nspname, c.relname ON CONFLICT DO NOTHING";
 }
 
 // Cancels running backfills: they have passed rows whose changes were not sent while the table was
@@ -181,21 +224,28 @@ std::string know_changes(const SourceConfig& config, const std::vector<TableChan
       left += ", " + change.table.oid;
     } else {
       values += (values.empty() ? "(" : ", (") + quote(config.slot) + ", " + change.table.oid +
-                "::pg_catalog.oid, " + quote(change.table.entries) + "::pg_catalog.oid[])";
+                "::pg_catalog.oid, " + quote(change.table.entries) + "::pg_catalog.oid[], " +
+                quote(change.table.partitions) + "::pg_catalog.oid[])";
     }
   }
   std::string all = std::string(kLocalCommit) +
                     "DELETE FROM walspout.tables WHERE slot = " + quote(config.slot) +
                     " AND relation::bigint IN (" + left + ")";
   if (!values.empty()) {
-    all += "; INSERT INTO walspout.tables (slot, relation, entries) VALUES " + values +
-           " ON CONFLICT (slot, relation) DO UPDATE SET entries = excluded.entries";
+    all += "; INSERT INTO walspout.tables (slot, relation, entries, partitions) VALUES " + values +
+           " ON CONFLICT (slot, relation) DO UPDATE SET entries = excluded.entries, partitions = "
+           "excluded.partitions";
   }
   if (backfilled.empty()) return all;
+  std::string grown = "0";
+  for (const PublishedTable& table : backfilled) {
+    if (table.grown) grown += ", " + table.oid;
+  }
   return all +
          "; UPDATE walspout.backfills SET state = 'canceled', finished = pg_catalog.now(), error = "
-         "'the table has left the publications, and has joined them again' WHERE slot = " +
-         quote(config.slot) + " AND relation IN (" + oids(backfilled) +
+         "CASE WHEN relation IN (" +
+         grown + ") THEN " + quote(kGrown) + " ELSE " + quote(kLeft) +
+         " END WHERE slot = " + quote(config.slot) + " AND relation IN (" + oids(backfilled) +
          ") AND state NOT IN ('done', 'canceled', 'failed'); " +
          request_all(config, backfilled, false) +
          "; SELECT pg_catalog.pg_logical_emit_message(true, " + quote(kMarkPrefix) + ", " +

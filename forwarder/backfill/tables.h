@@ -3,7 +3,8 @@
 //
 // The table walspout.tables has the known tables of a slot, with the catalog entries that published
 // each table. If none of a table's entries remain, the table has left; with other entries it has
-// joined again. The row of relation 0 says that the slot is known.
+// joined again. A partition that is published as its root may bring rows that no event has: then
+// these rows are backfilled. The row of relation 0 says that the slot is known.
 //
 // Pure.
 #pragma once
@@ -21,8 +22,11 @@ struct PublishedTable {
   std::string schema;
   std::string name;
   std::string oid;
-  std::string entries;  // an array of the catalogs' entries, as text
-  bool has_key = true;  // a key for reading in pieces
+  std::string entries;       // an array of the catalogs' entries, as text
+  bool has_key = true;       // a key for reading in pieces
+  std::string partitions{};  // an array of those that are published as this table, as text
+  bool grown = false;        // partitions have joined the table
+  std::string only{};        // a condition for their rows; empty: all rows
 };
 
 // All published tables. Calls no function that locks a table.
@@ -43,11 +47,12 @@ std::string find_known(const std::string& slot, const std::string& system);
 
 // forget_slot() deletes all rows of the slot; know_slot() adds the row of relation 0.
 std::string forget_slot(const std::string& slot);
+std::string find_right_to_forget();  // whether the role may do the first
 std::string know_slot(const std::string& slot, const std::string& system);
 
 // A changed table: a row of find_published(), with the kind of change in front.
 struct TableChange {
-  enum class Kind { kJoined, kLeft, kOther } kind = Kind::kOther;
+  enum class Kind { kJoined, kLeft, kGrown, kOther } kind = Kind::kOther;
   PublishedTable table;
 };
 std::string find_changes(const SourceConfig& config, int server_version);

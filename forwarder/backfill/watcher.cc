@@ -259,19 +259,24 @@ Result<void> Watcher::look_for_new(Connection& connection) {
   std::vector<TableChange> part;
   std::vector<PublishedTable> backfilled;
   std::vector<std::string> told;
+  std::vector<std::string> grown;
   for (size_t i = 0; i < rows->size(); i++) {
     part.push_back(table_change((*rows)[i]));
     const PublishedTable& table = part.back().table;
-    if (part.back().kind == TableChange::Kind::kJoined &&
-        wants_rows(*config_.backfill, table.schema, table.name)) {
+    const bool joined = part.back().kind == TableChange::Kind::kJoined;
+    if ((joined || table.grown) && wants_rows(*config_.backfill, table.schema, table.name)) {
       backfilled.push_back(table);
-      told.push_back(table.schema + "." + table.name);
+      (joined ? told : grown).push_back(table.schema + "." + table.name);
     }
     if (part.size() < kTablesAtOnce && i + 1 < rows->size()) continue;
     auto done = ask(connection, know_changes(config_, part, backfilled));
     if (!done) return Failure(std::move(done.error()));
     part.clear();
     backfilled.clear();
+  }
+  if (!grown.empty()) {
+    log(LogLevel::kInfo, "tables have got partitions, whose rows are backfilled",
+        {{"pipeline", pipeline_}, {"tables", list(grown)}});
   }
   if (told.empty()) return {};
   log(LogLevel::kInfo, "tables have joined the publications, and are backfilled",

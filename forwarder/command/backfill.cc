@@ -5,12 +5,16 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
+#include <optional>
 #include <thread>
 
 #include "backfill/statements.h"
 #include "command/commands.h"
 #include "postgres/connection.h"
+#include "source/options.h"
 
 namespace walspout {
 
@@ -18,6 +22,16 @@ namespace {
 
 constexpr Duration kPatience = std::chrono::seconds(30);
 constexpr Duration kRefresh = std::chrono::seconds(1);
+
+// How fast rows come, and how long the rest takes. Empty: nothing is known of that.
+std::string pace(uint64_t rows, double seconds, const std::string& done, const std::string& all) {
+  if (rows == 0 || seconds <= 0) return {};
+  const double rate = static_cast<double>(rows) / seconds;
+  std::string said = ", " + std::to_string(std::llround(rate)) + " a second";
+  const double left = std::strtod(all.c_str(), nullptr) - std::strtod(done.c_str(), nullptr);
+  if (left > 0) said += ", about " + std::to_string(std::llround(left / rate)) + " s left";
+  return said;
+}
 
 class BackfillCommand {
  public:
@@ -41,8 +55,8 @@ class BackfillCommand {
 };
 
 int BackfillCommand::run() {
-  auto opened = Connection::open(source_.dsn, Connection::Mode::kOrdinary, Clock::now() + kPatience,
-                                 wake_, [] { return false; });
+  auto opened = Connection::open(rendering_dsn(source_), Connection::Mode::kOrdinary,
+                                 Clock::now() + kPatience, wake_, [] { return false; });
   if (!opened) {
     std::fprintf(stderr, "walspout: %s\n", opened.error().message().c_str());
     return kFailed;
@@ -89,6 +103,11 @@ int BackfillCommand::request() {
     const std::string where =
         options_.where.empty() ? "NULL" : Connection::quote_literal(options_.where);
     const std::string rate = options_.rate ? std::to_string(options_.rate) : "NULL";
+    // `run` would find the same mistake later, and only report it in the status.
+    if (!ask(check_request(source_, table, options_.where))) {
+      all = false;
+      continue;
+    }
     const auto rows = ask("SELECT walspout.backfill(" + Connection::quote_literal(table) +
                           "::pg_catalog.regclass, " + Connection::quote_literal(source_.slot) +
                           ", " + where + ", " + rate + ")");
@@ -106,7 +125,8 @@ int BackfillCommand::request() {
 // Shows one line on a terminal until that backfill ends. The backfill continues if this command is
 // ended.
 int BackfillCommand::follow(const std::string& id, const std::string& table) {
-  uint64_t before = 0;
+  std::optional<uint64_t> first;
+  const TimePoint began = Clock::now();
   while (true) {
     const auto rows =
         ask("SELECT state, rows, estimate, error FROM walspout.backfills WHERE id = " + id);
@@ -115,10 +135,13 @@ int BackfillCommand::follow(const std::string& id, const std::string& table) {
     const std::string state = text(row, 0);
     const uint64_t done = std::stoull("0" + text(row, 1));
     const std::string of = row[2] ? " of about " + text(row, 2) : "";
-    std::printf("\r%s: %s, %s%s rows, %llu a second \033[K", table.c_str(), state.c_str(),
-                text(row, 1).c_str(), of.c_str(), static_cast<unsigned long long>(done - before));
+    if (!first) first = done;
+    const std::chrono::duration<double> passed = Clock::now() - began;
+    // A table that changes begins again, with no rows.
+    const uint64_t rows_since = done > *first ? done - *first : 0;
+    std::printf("\r%s: %s, %s%s rows%s \033[K", table.c_str(), state.c_str(), text(row, 1).c_str(),
+                of.c_str(), pace(rows_since, passed.count(), text(row, 1), text(row, 2)).c_str());
     std::fflush(stdout);
-    before = done;
     if (state == "done" || state == "canceled" || state == "failed") {
       std::printf("\n");
       if (row[3]) std::fprintf(stderr, "walspout: %s\n", text(row, 3).c_str());
@@ -158,14 +181,17 @@ int BackfillCommand::change(const std::string& function) {
 
 int BackfillCommand::show() {
   const auto rows = ask(
-      "SELECT b.id, b.\"table\", b.state, b.rows, b.estimate, b.error FROM walspout.backfills b "
-      "WHERE " +
+      "SELECT b.id, b.\"table\", b.state, b.rows, b.estimate, b.error, CASE b.state WHEN 'running' "
+      "THEN extract(epoch FROM pg_catalog.clock_timestamp() OPERATOR(pg_catalog.-) b.started) END "
+      "FROM walspout.backfills b WHERE " +
       where() + " ORDER BY b.id");
   if (!rows) return kFailed;
   for (const Row& row : *rows) {
-    std::printf("%s\t%s\t%s\t%s rows%s%s\n", text(row, 0).c_str(), text(row, 1).c_str(),
+    const double seconds = std::strtod(text(row, 6).c_str(), nullptr);
+    std::printf("%s\t%s\t%s\t%s rows%s%s%s\n", text(row, 0).c_str(), text(row, 1).c_str(),
                 text(row, 2).c_str(), text(row, 3).c_str(),
                 row[4] ? (" of about " + text(row, 4)).c_str() : "",
+                pace(std::stoull("0" + text(row, 3)), seconds, text(row, 3), text(row, 4)).c_str(),
                 row[5] ? ("\t" + text(row, 5)).c_str() : "");
   }
   // While `run` cannot save the progress, the slot keeps WAL.

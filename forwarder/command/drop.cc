@@ -6,6 +6,7 @@
 
 #include "backfill/restart_file.h"
 #include "backfill/statements.h"
+#include "backfill/tables.h"
 #include "command/commands.h"
 #include "postgres/connection.h"
 #include "source/publication.h"
@@ -67,6 +68,19 @@ void drop_requests(Connection& connection, const std::string& slot) {
               slot.c_str(), remove ? "" : ": the role may not remove them");
 }
 
+// Which tables were known to be published. A role without the right leaves them: a new slot of that
+// name replaces them.
+void forget_tables(Connection& connection, const std::string& slot) {
+  const TimePoint deadline = Clock::now() + kPatience;
+  auto may = connection.query(find_right_to_forget(), deadline);
+  if (!may || may->empty() || text(may->front(), 0) != "t") return;
+  auto done = connection.query(forget_slot(slot), deadline);
+  if (done) return;
+  std::fprintf(stderr,
+               "walspout: could not remove the rows of slot \"%s\" in walspout.tables: %s\n",
+               slot.c_str(), done.error().error.message().c_str());
+}
+
 bool drop_slot(const PipelineConfig& pipeline) {
   if (pipeline.source.kafka) {
     std::printf(
@@ -108,6 +122,7 @@ bool drop_slot(const PipelineConfig& pipeline) {
                 pipeline.source.slot.c_str(), connection->endpoint().c_str());
   }
   drop_requests(*connection, pipeline.source.slot);
+  forget_tables(*connection, pipeline.source.slot);
   return drop_publication(*connection, pipeline.source);
 }
 

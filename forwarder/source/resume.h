@@ -54,7 +54,7 @@ struct SlotRecord {
   std::string timeline;
   Lsn reported;           // saved before the server gets it
   Lsn began{};            // first position of the timeline; 0: timeline 1, or unknown
-  Received last{};        // one of the last transactions before `told`
+  Received last{};        // one of the last transactions before `reported`
   std::string options{};  // that `last` was received with
 };
 
@@ -169,8 +169,8 @@ class ExpectedTransaction {
 // Why this server's stream does not follow what was delivered: changes are lost, or delivered
 // changes are missing on this server. Empty: the stream follows.
 //
-// `reached`: the end of what was received from the old server, at least `told`. `shared`: another
-// process streamed the slot after the record was written, so it may have moved the slot.
+// `reached`: the end of what was received from the old server, at least `reported`. `shared`:
+// another process streamed the slot after the record was written, so it may have moved the slot.
 inline std::string gap(const SlotRecord& record, Lsn reached, const ServerState& server,
                        bool shared) {
   if (record.system != server.system) {

@@ -37,6 +37,7 @@ LATENCY_TARGETS = {1_000: (0.2, None, 1.0, None), 10_000: (None, None, 2.0, 5.0)
 
 CAPACITY_CLIENTS = (8, 16, 32)      # connections of pgbench; which is best depends on the machine
 CAPACITY_PARTS = (0.1, 0.5, 0.9)    # of the capacity: at which latencies are measured
+CAPACITY_TIMES = 4          # of the seconds of other loads: the tails need more samples
 CAPACITY_STEPS = (1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.5, 0.4)
 REACHED = 0.98              # of the rate that was asked for, at least
 FALLS_BEHIND = 0.01         # seconds a second, at most: less is no trend in so short a time
@@ -85,7 +86,8 @@ class OneRow:
         return {"tps": found["reached"], "clients": found["clients"], "sustained": sustained,
                 "tries": tries,
                 "latency": [{"part": part,
-                             **self._latency(round(part * found["reached"]), found["clients"])}
+                             **self._latency(round(part * found["reached"]), found["clients"],
+                                         CAPACITY_TIMES * self.seconds)}
                             for part in CAPACITY_PARTS]}
 
     def recovery(self, kills):
@@ -159,27 +161,27 @@ class OneRow:
         return {"clients": clients, "rate": rate, "reached": run["reached"], "behind": behind,
                 "through": run["reached"] * (1 - min(0.9, max(0, behind)))}
 
-    def _latency(self, rate, clients):
-        run = self._run(rate, clients)
+    def _latency(self, rate, clients, seconds=None):
+        run = self._run(rate, clients, seconds)
         samples = sorted(latency for _, latency in run["samples"])
         return {"rate": rate, "clients": clients, "reached": run["reached"],
                 "samples": len(samples),
                 "ms": [quantile(samples, q) / 1000 for q in QUANTILES.values()],
-                "max": samples[-1] / 1000 if samples else math.nan,
+                "p99.99": quantile(samples, 0.9999) / 1000, "max": samples[-1] / 1000 if samples else math.nan,
                 "buckets_ms": [bucket_of(run["buckets"], q) * 1000 for q in QUANTILES.values()],
                 "cpu": run["cpu"]}
 
-    def _run(self, rate, clients):
+    def _run(self, rate, clients, seconds=None):
         """One load: rate reached, samples in the order of arrival, and the forwarder's own figures.
 
-        rate: transactions a second; None is as many as there may be.
+        rate: transactions a second; None is as many as there may be. seconds: of the load, if not as long as others.
         """
         self._begin()
         with Measured(self.cluster, "bench", self.redis.sink()) as forwarder:
             self._wait_ready(forwarder)
             reader = self._reader(self.warm_up)
             cpu = pg.cpu_seconds(forwarder.pid)
-            load = self._pgbench(rate, clients, self.warm_up + self.seconds)
+            load = self._pgbench(rate, clients, self.warm_up + (seconds or self.seconds))
             output, _ = load.communicate()
             if load.returncode:
                 sys.exit(f"pgbench failed:\n{output}")
@@ -306,10 +308,10 @@ def print_capacity(result):
           f"{result['clients']} connections"
           + ("" if result["sustained"] else ", and NOT SUSTAINED: the machine is busy")
           + ". Latency, ms, at parts of it:")
-    rows = [("of the capacity", "a second", "reached", *QUANTILES, "max", "CPU µs a row")]
+    rows = [("of the capacity", "a second", "reached", *QUANTILES, "p99.99", "max", "CPU µs a row")]
     for r in result["latency"]:
         rows.append((f"{r['part']:.0%}", f"{r['rate']:,}", f"{r['reached']:,.0f}",
-                     *(f"{value:.2f}" for value in r["ms"]), f"{r['max']:.1f}", f"{r['cpu']:.1f}"))
+                     *(f"{value:.2f}" for value in (*r["ms"], r["p99.99"])), f"{r['max']:.1f}", f"{r['cpu']:.1f}"))
     print_table(rows)
 
 

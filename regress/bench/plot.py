@@ -45,23 +45,36 @@ path {{ stroke-width: 1.8; stroke-linejoin: round; }}
 """
 
 
-def bars(title, groups, note="", foot=""):
-    """groups: [(heading, [(label, value, text, class)])], all on one scale that begins at 0."""
+def bars(title, sections, note="", foot=""):
+    """sections: [[(heading, [(label, value, text, class)])]]: the groups of a section share a scale that begins at 0.
+
+    With several sections each has its axis below it.
+    """
     gutter, row, gap = 190, 17, 12
     canvas = _Canvas(title, note)
-    most = max((value for _, items in groups for _, value, _, _ in items), default=0) or 1
-    room = WIDTH - 2 * MARGIN - gutter - 90
-    for heading, items in groups:
-        canvas.text(MARGIN, canvas.y + 10, heading, "head")
-        canvas.y += 18
-        for label, value, text, kind in items:
-            width = room * value / most
-            canvas.text(MARGIN + gutter - 8, canvas.y + 11, label, anchor="end")
-            canvas.add(f'<rect class="{kind}" x="{MARGIN + gutter}" y="{canvas.y + 1:.1f}" '
-                       f'width="{max(1, width):.1f}" height="{row - 4}" rx="2"/>')
-            canvas.text(MARGIN + gutter + width + 6, canvas.y + 11, text, "value")
-            canvas.y += row
-        canvas.y += gap
+    left, room = MARGIN + gutter, WIDTH - 2 * MARGIN - gutter - 90
+    for groups in sections:
+        most = max((value for _, items in groups for _, value, _, _ in items), default=0) or 1
+        for heading, items in groups:
+            canvas.text(MARGIN, canvas.y + 10, heading, "head")
+            canvas.y += 18
+            for label, value, text, kind in items:
+                width = room * value / most
+                canvas.text(left - 8, canvas.y + 11, label, anchor="end")
+                canvas.add(f'<rect class="{kind}" x="{left}" y="{canvas.y + 1:.1f}" '
+                           f'width="{max(1, width):.1f}" height="{row - 4}" rx="2"/>')
+                canvas.text(left + width + 6, canvas.y + 11, text, "value")
+                canvas.y += row
+            canvas.y += gap
+        if len(sections) > 1:
+            canvas.y -= gap / 2
+            canvas.line("grid", left, canvas.y, left + room, canvas.y)
+            for tick in _nice(0, most):
+                if tick <= most:
+                    x = left + room * tick / most
+                    canvas.line("grid", x, canvas.y, x, canvas.y + 4)
+                    canvas.text(x, canvas.y + 15, f"{tick:,.10g}", anchor="middle")
+            canvas.y += 15 + 2 * gap
     return canvas.finish(foot)
 
 

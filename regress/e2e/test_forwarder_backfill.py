@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import subprocess
 import time
 
@@ -91,13 +92,15 @@ def test_what_is_configured_is_backfilled(db, fwd):
 
 
 def test_many_small_tables_share_rounds(db, fwd):
-    """More than are loaded at once."""
-    db.psql("CREATE EXTENSION walspout; DO $$ BEGIN FOR i IN 1..600 LOOP EXECUTE format("
-            "'CREATE TABLE m%s (id int PRIMARY KEY); INSERT INTO m%s VALUES (%s)', i, i, i); END LOOP; END $$")
+    """More than are loaded at once, and than one connection reads."""
+    tables = 2100
+    db.psql(f"CREATE EXTENSION walspout; DO $$ BEGIN FOR i IN 1..{tables} LOOP EXECUTE format("
+            "'CREATE TABLE m%s (id int PRIMARY KEY); INSERT INTO m%s VALUES (%s)', i, i, i); "
+            "IF i % 300 = 0 THEN COMMIT; END IF; END LOOP; END $$")
     with fwd(source=BACKFILL) as f:
-        pg.wait_until(lambda: db.value("SELECT count(*) FROM walspout.backfills WHERE state = 'done'") == 600, 120,
+        pg.wait_until(lambda: db.value("SELECT count(*) FROM walspout.backfills WHERE state = 'done'") == tables, 180,
                       what="end of all backfills")
-        assert {e["after"]["id"] for e in f.events()} == set(range(1, 601))
+        assert {e["after"]["id"] for e in f.events()} == set(range(1, tables + 1))
         # With as many tables as there may be, no statement for each of them may read all of a catalog.
         time.sleep(2)       # until the statistics are there
         assert db.value("SELECT seq_scan FROM pg_stat_sys_tables WHERE relname = 'pg_class'") < 300
@@ -267,12 +270,14 @@ def test_commits_that_wait_for_a_standby_while_rows_are_read(db, fwd, server):
     with f:
         db.psql("SELECT walspout.backfill('t', rate => 60)")
         pg.wait_until(lambda: len(f.events()) > 10, 60, what="rows")
+        db.psql("BEGIN; UPDATE t SET n = 2 WHERE id = 240; PREPARE TRANSACTION 'waits'")
         server.psql("ALTER SYSTEM SET synchronous_standby_names = 'missing'; SELECT pg_reload_conf()")
         waiting = []
         try:
             pg.wait_until(lambda: server.value("SHOW synchronous_standby_names") == "missing", what="setting")
             for sql in ("UPDATE t SET n = 1 WHERE id IN (200, 290)", "DELETE FROM t WHERE id = 210",
-                        "UPDATE t SET id = 1000 WHERE id = 220", "UPDATE t SET body = 'new' WHERE id = 230"):
+                        "UPDATE t SET id = 1000 WHERE id = 220", "UPDATE t SET body = 'new' WHERE id = 230",
+                        "COMMIT PREPARED 'waits'"):
                 waiting.append(subprocess.Popen(["psql", "-XAtq", "-d", db.name, "-c", sql], env=server.client_env(),
                                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
             # All rows but those are read while these transactions are decoded, and not visible.
@@ -416,9 +421,88 @@ def test_what_cannot_be_read_is_refused_with_a_remedy(db, fwd):
         assert "key" in request(f, "public.keyless", code=1).lower()
         assert "does not exist" in request(f, "public.missing", code=1)
         assert request(f, "public.t", "--where", "no such", code=1)
-        request(f, "public.outside")
+        refused = request(f, "public.outside", "public.t", code=1)
+        assert "table public.outside is not published" in refused and "ALTER PUBLICATION" in refused
+        assert "requested backfill 1 of public.t" in refused, "the other tables are requested"
+        wait_for_end(db, f)
+        db.psql("SELECT walspout.backfill('outside')")
         wait_for_end(db, f, "public.outside", end="failed")
         assert "publi" in db.value("SELECT error FROM walspout.backfills WHERE state = 'failed'")
+
+
+def slow_backfill(db, f, rows=500, rate=100):
+    """A table, and a backfill of it that has saved some rows."""
+    db.psql(TABLE + f"INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, {rows}) i")
+    db.create_slot("fwd")
+    f.start()
+    db.psql(f"SELECT walspout.backfill('t', rate => {rate})")
+    pg.wait_until(lambda: db.value("SELECT rows FROM walspout.backfills") >= 50, 60, what="saved rows")
+
+
+def test_a_renamed_table_begins_again(db, fwd):
+    f = fwd()
+    slow_backfill(db, f)
+    db.psql("ALTER TABLE t RENAME TO renamed")
+    f.wait_for_log("its backfill begins again", timeout=60)
+    wait_for_end(db, f)     # the request keeps the name that the table had
+    wait_for_equal(db, f, "public.renamed")
+
+
+def test_a_re_created_table_is_another_table(db, fwd):
+    f = fwd()
+    slow_backfill(db, f)
+    db.psql("DROP TABLE t;" + TABLE + "INSERT INTO t VALUES (7, 7, 'new')")
+    wait_for_end(db, f, end="failed")
+    error = db.value("SELECT error FROM walspout.backfills")
+    assert "is gone" in error and "request a backfill of the new" in error
+    db.psql("SELECT walspout.backfill('t')")
+    wait_for_end(db, f)
+    assert [e["after"]["id"] for e in f.events() if e["op"] == "r"][-1] == 7
+
+
+def test_another_version_of_a_collation_begins_again(db, fwd):
+    """That version is a part of what is saved as the table's shape: another order of keys makes the cursor useless."""
+    f = fwd()
+    slow_backfill(db, f)
+    f.kill()
+    db.psql("UPDATE walspout.backfills SET shape = md5('of another version')")
+    seen = len(f.events())
+    f.start()
+    f.wait_for_log("its backfill begins again", timeout=60)
+    wait_for_end(db, f)
+    assert sum(e["op"] == "r" for e in f.events()[seen:]) >= 500, "all rows are read again"
+    wait_for_equal(db, f)
+
+
+def test_commits_that_are_not_flushed(db, fwd):
+    """Their changes reach the slot with the next flush only, which the mark of a chunk brings about."""
+    db.psql(f'ALTER DATABASE "{db.name}" SET synchronous_commit = off')
+    change = "UPDATE t SET n = n + 1 WHERE id % 7 = 0"
+    f = fwd()
+    slow_backfill(db, f)
+    with Workload(db, sessions=1, sql=change):
+        wait_for_end(db, f)
+    db.psql("SET synchronous_commit = on; INSERT INTO t VALUES (1000)")
+    wait_for_equal(db, f)
+
+
+def test_a_truncated_partition_of_a_root_is_no_event(db, fwd):
+    """As the documents say. Its backfill begins again, and brings no row of that partition."""
+    db.psql("CREATE EXTENSION walspout; CREATE TABLE r (id int PRIMARY KEY) PARTITION BY RANGE (id);"
+            "CREATE TABLE low PARTITION OF r FOR VALUES FROM (0) TO (500); CREATE TABLE high PARTITION OF r FOR VALUES FROM (500) TO "
+            "(1000); INSERT INTO r SELECT generate_series(0, 999); CREATE PUBLICATION p FOR TABLE r WITH (publish_via_partition_root)")
+    f = fwd(source="publications: [p]")
+    db.create_slot("fwd")
+    with f:
+        db.psql("SELECT walspout.backfill('r', rate => 300)")
+        pg.wait_until(lambda: len(f.events()) > 60, 60, what="rows")
+        db.psql("TRUNCATE high")
+        f.wait_for_log("its backfill begins again", timeout=60)
+        wait_for_end(db, f, "public.r")
+        assert all(e["op"] == "r" and e["after"]["id"] < 500 for e in f.events())
+        db.psql("ALTER TABLE r DETACH PARTITION low; INSERT INTO r VALUES (600)")
+        pg.wait_until(lambda: any(e["op"] == "c" for e in f.events()), 30, what="event")
+        assert not any(e["op"] in "dt" for e in f.events())
 
 
 def test_requests_can_be_paused_resumed_and_canceled(db, fwd):
@@ -549,6 +633,47 @@ def test_drop_removes_what_is_requested(db, fwd):
     assert db.value("SELECT count(*) FROM walspout.backfills") == 0
     assert db.value("SELECT count(*) FROM walspout.backfill_keys") == 0
     assert "backfills" not in forwarder.run("drop", "--yes", f.config).stdout
+
+
+def test_drop_forgets_which_tables_were_published(db, fwd):
+    db.psql(TABLE + "CREATE PUBLICATION p FOR TABLE t")
+    f = fwd(source="publications: [p]\nbackfill:\n  new_tables: true")
+    with f:
+        pg.wait_until(lambda: db.value("SELECT count(*) FROM walspout.tables") == 2, 60, what="tables that are known")
+    done = forwarder.run("drop", "--yes", f.config)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert db.value("SELECT count(*) FROM walspout.tables") == 0
+
+
+def test_the_status_says_how_fast_rows_come(db, fwd):
+    db.psql(TABLE + "INSERT INTO t SELECT i FROM generate_series(1, 3000) i; ANALYZE t")
+    f = fwd()
+    db.create_slot("fwd")
+    with f:
+        request(f, "public.t", "--rate", "100")
+        pg.wait_until(lambda: db.value("SELECT rows FROM walspout.backfills") >= 100, 60, what="saved rows")
+        shown = re.search(r"running\t(\d+) rows of about 3000, (\d+) a second, about (\d+) s left", request(f, "--status"))
+        assert shown, request(f, "--status")
+        rows, rate, left = map(int, shown.groups())
+        assert 0 < rate < 200 and left == pytest.approx((3000 - rows) / rate, rel=0.2)
+        f.wait_for_log("rows_per_s=", timeout=30)
+        assert re.search(r"backfill runs.* estimate=3000 rows_per_s=\d+ left_s=\d+", f.log())
+        request(f, "--cancel")
+
+
+@pytest.mark.long
+def test_a_row_of_300_megabytes(db, fwd):
+    """Its JSON is twice as long."""
+    db.psql(TABLE + "INSERT INTO t SELECT 1, 1, repeat('\"', 300000000) UNION ALL SELECT 2, 2, 'small'")
+    f = fwd(pipeline="memory: 1MiB")
+    db.create_slot("fwd")
+    with f:
+        request(f, "public.t")
+        wait_for_end(db, f, timeout=300)
+        with open(f.output, "rb") as file:
+            lines = file.read().split(b"\n")
+        assert len(lines) == 3 and b'"body":"small"' in lines[1]
+        assert len(lines[0]) > 600_000_000 and lines[0].count(b'\\"') == 300_000_000
 
 
 def test_drop_says_what_the_role_may_not_remove(db, fwd):

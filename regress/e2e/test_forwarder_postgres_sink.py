@@ -26,6 +26,14 @@ def target(db):
     db.server.dropdb(f"{db.name}_target")
 
 
+@pytest.fixture(params=["with the extension", "without"])
+def either(target, request):
+    """The same; the function of the extension takes documents apart, or a function of the server does."""
+    if request.param == "with the extension":
+        target.psql("CREATE EXTENSION walspout")
+    return target
+
+
 def dsn(database, **more):
     parts = {"host": database.server.host, "port": database.server.port, "user": pg.SUPERUSER,
              "dbname": database.name, **more}
@@ -66,14 +74,14 @@ def copy_tables(db, target, ddl):
 # What a clone has ####################################################################################################
 
 @pytest.mark.effect("postgres.dsn", "postgres.mode")
-def test_a_clone_has_what_the_source_has(db, fwd, target):
-    copy_tables(db, target, TABLE + """;
+def test_a_clone_has_what_the_source_has(db, fwd, either):
+    copy_tables(db, either, TABLE + """;
         CREATE SCHEMA "Odd ""Schema"; CREATE TABLE "Odd ""Schema"."T able.%" ("Key 1" text, "k'2" int, "v""q" numeric,
             PRIMARY KEY ("k'2", "Key 1"));
         CREATE TABLE only_key (a int, b int, PRIMARY KEY (a, b));
         CREATE TABLE identities (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, n int,
             twice int GENERATED ALWAYS AS (n * 2) STORED)""")
-    with fwd(sinks=sink(target, mode="clone")) as forwarder:
+    with fwd(sinks=sink(either, mode="clone")) as forwarder:
         db.psql("INSERT INTO t SELECT i, 'x' || i FROM generate_series(1, 5000) i")
         db.psql("UPDATE t SET body = 'y' WHERE id % 3 = 0; DELETE FROM t WHERE id % 7 = 0; "
                 "UPDATE t SET id = id + 100000 WHERE id % 100 = 1")
@@ -86,8 +94,8 @@ def test_a_clone_has_what_the_source_has(db, fwd, target):
             INSERT INTO only_key SELECT i, i FROM generate_series(1, 9) i; UPDATE only_key SET b = 0 WHERE a < 4;
             DELETE FROM only_key WHERE a = 9;
             INSERT INTO identities (n) SELECT generate_series(1, 9); UPDATE identities SET n = 100 WHERE id = 3""")
-        wait_for_equal(db, target, ["t", '"Odd ""Schema"."T able.%"', "only_key", "identities"])
-        assert len(rows(target)) > 4000
+        wait_for_equal(db, either, ["t", '"Odd ""Schema"."T able.%"', "only_key", "identities"])
+        assert len(rows(either)) > 4000
         assert forwarder.terminate() == 0
 
 
@@ -106,16 +114,16 @@ def test_a_key_that_is_written_in_another_way_is_the_same_key(db, fwd, target, m
         assert forwarder.terminate() == 0
 
 
-def test_columns_that_did_not_change_keep_their_value(db, fwd, target):
-    copy_tables(db, target, "CREATE TABLE t (id int PRIMARY KEY, n int, big text, \"o'ther\" text)")
+def test_columns_that_did_not_change_keep_their_value(db, fwd, either):
+    copy_tables(db, either, "CREATE TABLE t (id int PRIMARY KEY, n int, big text, \"o'ther\" text)")
     db.psql("ALTER TABLE t ALTER big SET STORAGE EXTERNAL, ALTER \"o'ther\" SET STORAGE EXTERNAL")
-    with fwd(sinks=sink(target)):
+    with fwd(sinks=sink(either)):
         db.psql("INSERT INTO t SELECT i, 0, repeat('x', 5000 + i), repeat('y', 6000) FROM generate_series(1, 20) i")
         db.psql("UPDATE t SET n = n + 1; UPDATE t SET n = n + 1, big = NULL WHERE id < 5; "
                 "UPDATE t SET \"o'ther\" = 'new' WHERE id = 9; UPDATE t SET n = NULL WHERE id = 8; "
                 "UPDATE t SET id = 100 WHERE id = 10; UPDATE t SET id = 101, n = 7 WHERE id = 11")
-        wait_for_equal(db, target, ["t"])
-        assert target.value("SELECT length(big) FROM t WHERE id = 100") == 5010
+        wait_for_equal(db, either, ["t"])
+        assert either.value("SELECT length(big) FROM t WHERE id = 100") == 5010
 
 
 def given_values():
@@ -124,28 +132,28 @@ def given_values():
         return re.search(r"INSERT INTO given VALUES\n.*?\);\n", f.read(), re.S)[0]
 
 
-def test_values_of_every_type_arrive(db, fwd, target, tmp_path):
+def test_values_of_every_type_arrive(db, fwd, either, tmp_path):
     """As row_to_json() shows them; arrays of each type, too."""
     db.psql("CREATE TABLE given (type text, texts text[]); " + given_values())
     # Arrays of int2vector look like arrays of two dimensions.
     types = [row[0] for row in db.server.query("SELECT type FROM given WHERE to_regtype(type) IS NOT NULL AND "
                                             "type NOT IN ('int2vector', 'oidvector')", db.name)]
     ddl = "".join(f"CREATE TABLE v{i} (id int PRIMARY KEY, v {name}, a {name}[]); " for i, name in enumerate(types))
-    copy_tables(db, target, ddl + "CREATE DOMAIN small AS int CHECK (value < 10); CREATE TYPE mood AS ENUM ('a', 'it''s');"
+    copy_tables(db, either, ddl + "CREATE DOMAIN small AS int CHECK (value < 10); CREATE TYPE mood AS ENUM ('a', 'it''s');"
                                   "CREATE TYPE pair AS (x numeric, \"y z\" text[]); "
                                   "CREATE TABLE own (id small PRIMARY KEY, m mood, p pair, ps pair[], ranged int4range)")
     assert len(types) > 40
     letters = tmp_path / "dead"
-    with fwd(sinks=sink(target), source="max_depth: 0", pipeline=f"dead_letter: {{path: {letters}}}"):
+    with fwd(sinks=sink(either), source="max_depth: 0", pipeline=f"dead_letter: {{path: {letters}}}"):
         for i, name in enumerate(types):
             db.psql(db.value("SELECT string_agg(format('INSERT INTO %%1$s VALUES (%%2$s, %%3$L, ARRAY[%%3$L, NULL]::%%4$s[])', "
                              "%s::text, n, t, type), ';') FROM given, unnest(texts) WITH ORDINALITY u(t, n) "
                              "WHERE type = %s AND t <> 'sampled'", [f"v{i}", name]))
             db.psql(f"UPDATE v{i} SET a = a || v WHERE id % 2 = 0")
         db.psql("INSERT INTO own VALUES (1, 'it''s', (1.50, '{a,NULL}'), ARRAY[(1, NULL)::pair], '[1,5)'), (2, NULL, NULL, NULL, NULL)")
-        pg.wait_until(lambda: len(rows(target, "own")) == 2, 120, what="the last table")
+        pg.wait_until(lambda: len(rows(either, "own")) == 2, 120, what="the last table")
         assert letters.read_text() == ""
-        wait_for_equal(db, target, [f"v{i}" for i in range(len(types))] + ["own"], 30)
+        wait_for_equal(db, either, [f"v{i}" for i in range(len(types))] + ["own"], 30)
 
 
 @pytest.mark.effect("postgres.elided")
@@ -289,27 +297,27 @@ def test_a_table_without_a_key_is_rejected(db, fwd, target):
 
 # Whose fault an error is #############################################################################################
 
-def test_a_bad_row_is_set_aside_alone(db, fwd, target, tmp_path):
+def test_a_bad_row_is_set_aside_alone(db, fwd, either, tmp_path):
     db.psql("CREATE TABLE t (id int PRIMARY KEY, body text)")
-    target.psql("CREATE TABLE t (id int PRIMARY KEY, body varchar(5) CHECK (body <> 'bad'))")
+    either.psql("CREATE TABLE t (id int PRIMARY KEY, body varchar(5) CHECK (body <> 'bad'))")
     letters = tmp_path / "dead"
-    with fwd(sinks=sink(target), pipeline=f"dead_letter: {{path: {letters}}}") as forwarder:
+    with fwd(sinks=sink(either), pipeline=f"dead_letter: {{path: {letters}}}") as forwarder:
         db.psql("INSERT INTO t SELECT i, CASE WHEN i % 500 = 7 THEN 'too long' WHEN i = 44 THEN 'bad' ELSE 'good' END "
                 "FROM generate_series(1, 3000) i; UPDATE t SET body = 'bad' WHERE id = 2; DELETE FROM t WHERE id = 3")
-        pg.wait_until(lambda: len(rows(target)) == 3000 - 6 - 1 - 1, 120, what="rows")
+        pg.wait_until(lambda: len(rows(either)) == 3000 - 6 - 1 - 1, 120, what="rows")
         pg.wait_until(lambda: letters.exists() and len(letters.read_text().splitlines()) == 8, what="dead letters")
         reasons = letters.read_text()
         assert "value too long" in reasons and "check constraint" in reasons
         # The log has no values of rows.
         assert "Failing row" not in forwarder.log() and "44, bad" not in forwarder.log()
-        assert target.value("SELECT body FROM t WHERE id = 2") == "good"
+        assert either.value("SELECT body FROM t WHERE id = 2") == "good"
         # After a fix they can be sent.
-        target.psql("ALTER TABLE t ALTER body TYPE text, DROP CONSTRAINT t_body_check")
+        either.psql("ALTER TABLE t ALTER body TYPE text, DROP CONSTRAINT t_body_check")
         forwarder.terminate()
     replayed = run("replay", "--overwrite", str(letters), forwarder.config)
     assert replayed.returncode == 0, replayed.stderr
-    assert target.value("SELECT body FROM t WHERE id = 44") == "bad"
-    assert len(rows(target)) == 2999
+    assert either.value("SELECT body FROM t WHERE id = 44") == "bad"
+    assert len(rows(either)) == 2999
 
 
 def test_without_dead_letters_a_bad_row_parks_the_sink_and_locks_nothing(db, fwd, target):
@@ -350,6 +358,62 @@ def test_a_role_without_rights_is_the_configurations_fault(db, fwd, target, tmp_
         target.psql(f"DROP OWNED BY {role} CASCADE")
         if pg.server_version() >= 15:
             target.psql(f"REVOKE SET ON PARAMETER session_replication_role FROM {role}")
+        db.psql(f"DROP ROLE {role}")
+
+
+def test_the_extension_of_the_target_comes_and_goes(db, fwd, target):
+    """The position stays."""
+    copy_tables(db, target, TABLE)
+    hint = "CREATE EXTENSION walspout"
+
+    def calls():
+        return target.value("SELECT coalesce(sum(calls), 0) FROM pg_stat_user_functions WHERE funcname = 'read_documents'")
+    target.psql(f'ALTER DATABASE "{target.name}" SET track_functions = \'all\'')
+    with fwd(sinks=sink(target), pipeline="retry: {max: 300ms}") as forwarder:
+        db.psql("INSERT INTO t VALUES (1, 'x')")
+        wait_for_equal(db, target, ["t"])
+        said = run("check", forwarder.config)
+        assert said.returncode == 0 and said.stdout.count(hint) == 1, said.stdout
+        target.psql("CREATE EXTENSION walspout")
+        db.psql("UPDATE t SET body = 'y'")
+        wait_for_equal(db, target, ["t"])
+        assert hint not in run("check", forwarder.config).stdout
+        assert forwarder.terminate() == 0
+    assert calls() == 0
+    before = position(target)
+    with fwd(sinks=sink(target), pipeline="retry: {max: 300ms}") as forwarder:
+        db.psql("INSERT INTO t VALUES (2, 'x'); UPDATE t SET body = 'z'; DELETE FROM t WHERE id = 1")
+        wait_for_equal(db, target, ["t"])
+        pg.wait_until(lambda: calls() == 3, what="statistics of the function")
+        assert position(target) != before
+        target.psql("ALTER EXTENSION walspout DROP SCHEMA walspout; DROP EXTENSION walspout")
+        db.psql("INSERT INTO t VALUES (3, 'x'); UPDATE t SET body = 'w'")
+        wait_for_equal(db, target, ["t"])
+        assert forwarder.terminate() == 0
+
+
+@pytest.mark.skipif(pg.server_version() < 15, reason="a privilege of version 15")
+def test_a_role_in_the_schema_of_the_extension(db, fwd, target):
+    """Only the owner makes tables there."""
+    copy_tables(db, target, TABLE)
+    role = f"writer_{db.name}"
+    db.psql(f"CREATE ROLE {role} LOGIN")
+    target.psql(f'CREATE EXTENSION walspout; GRANT CREATE ON DATABASE "{target.name}" TO {role}; '
+                f"GRANT SET ON PARAMETER session_replication_role TO {role}; GRANT SELECT, INSERT, UPDATE, DELETE ON t TO {role}")
+    forwarder = fwd(sinks=sink(target, {"user": role}), pipeline="retry: {max: 300ms}").start()
+    try:
+        db.psql("INSERT INTO t VALUES (1, 'x')")
+        forwarder.wait_for_log("let the owner of schema walspout run: ")
+        checked = run("check", forwarder.config)
+        made, granted = re.search(r"walspout run: (CREATE TABLE .*); GRANT (USAGE ON SCHEMA walspout), and", checked.stdout).groups()
+        assert "GRANT CREATE ON DATABASE" not in checked.stdout
+        target.psql(f"{made}; GRANT {granted} TO {role}; GRANT SELECT, INSERT, UPDATE ON walspout.positions TO {role}")
+        wait_for_equal(db, target, ["t"])
+        assert "CREATE EXTENSION" not in run("check", forwarder.config).stdout
+        assert forwarder.terminate() == 0
+    finally:
+        forwarder.kill()
+        target.psql(f"DROP OWNED BY {role} CASCADE; REVOKE SET ON PARAMETER session_replication_role FROM {role}")
         db.psql(f"DROP ROLE {role}")
 
 

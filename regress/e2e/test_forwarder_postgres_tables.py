@@ -9,9 +9,9 @@ import time
 from harness import postgres as pg
 import pytest
 from harness.forwarder import run
-from test_forwarder_postgres_sink import TABLE, Writer, copy_tables, dsn, rows, sink, target, wait_for_equal
+from test_forwarder_postgres_sink import TABLE, Writer, copy_tables, dsn, either, rows, sink, target, wait_for_equal
 
-__all__ = ["target"]    # a fixture
+__all__ = ["either", "target"]    # fixtures
 
 
 def sink_with(database, tables, **more):
@@ -157,10 +157,10 @@ def check_history(target, table="t", key="id", start="version_start", end="versi
 
 
 @pytest.mark.effect("postgres.mode", "postgres.create_tables")
-def test_a_history_has_each_version_of_a_row(db, fwd, target):
+def test_a_history_has_each_version_of_a_row(db, fwd, either):
     db.psql("CREATE TABLE t (id int PRIMARY KEY, body text, big text); ALTER TABLE t ALTER big SET STORAGE EXTERNAL")
     columns = "id, body, length(big) AS big, version_deleted AS d, version_end = 'infinity' AS open"
-    with fwd(sinks=sink(target, mode="history", create_tables="true")) as forwarder:
+    with fwd(sinks=sink(either, mode="history", create_tables="true")) as forwarder:
         for sql in ["INSERT INTO t VALUES (1, 'a', repeat('x', 5000)), (2, 'a', repeat('y', 6000))",
                     "UPDATE t SET body = 'b' WHERE id = 1",
                     # Only the last state of a transaction counts.
@@ -180,15 +180,15 @@ def test_a_history_has_each_version_of_a_row(db, fwd, target):
             '{"id":1,"body":"d","big":5000,"d":true,"open":false}', '{"id":1,"body":"f","big":1,"d":true,"open":false}',
             '{"id":2,"body":"a","big":6000,"d":true,"open":false}', '{"id":3,"body":"a","big":6000,"d":false,"open":false}',
             '{"id":3,"body":"e","big":1,"d":false,"open":true}']
-        pg.wait_until(lambda: target.value("SELECT to_regclass('t') IS NOT NULL"), 60, what="table")
-        wait_for_rows(target, expected, columns=columns)
-        check_history(target)
+        pg.wait_until(lambda: either.value("SELECT to_regclass('t') IS NOT NULL"), 60, what="table")
+        wait_for_rows(either, expected, columns=columns)
+        check_history(either)
         # A version begins where the one before it ends, at the time of the commit.
-        assert target.value("SELECT count(*) FROM t a JOIN t b ON b.id = a.id AND b.version_start = a.version_end WHERE a.id = 1") == 2
+        assert either.value("SELECT count(*) FROM t a JOIN t b ON b.id = a.id AND b.version_start = a.version_end WHERE a.id = 1") == 2
         db.psql("TRUNCATE t; INSERT INTO t VALUES (9, 'h', '')")
-        pg.wait_until(lambda: target.value("SELECT string_agg(id::text, ',') FROM t WHERE version_end = 'infinity'") == "9", 60, what="row")
-        assert target.value("SELECT count(*) FROM t WHERE id = 3 AND version_deleted") == 1
-        check_history(target)
+        pg.wait_until(lambda: either.value("SELECT string_agg(id::text, ',') FROM t WHERE version_end = 'infinity'") == "9", 60, what="row")
+        assert either.value("SELECT count(*) FROM t WHERE id = 3 AND version_deleted") == 1
+        check_history(either)
         assert forwarder.terminate() == 0
 
 
@@ -372,28 +372,28 @@ def test_a_column_for_a_constant_does_not_claim_rows(db, fwd, target):
 # The time of deletes #################################################################################################
 
 @pytest.mark.effect("postgres.deleted_at", "postgres.tables.deleted_at", "postgres.columns.rename", "postgres.columns.leave_out")
-def test_an_append_only_copy_may_have_the_time_of_deletes(db, fwd, target):
+def test_an_append_only_copy_may_have_the_time_of_deletes(db, fwd, either):
     db.psql(TABLE + "; CREATE TABLE keyless (n int); ALTER TABLE keyless REPLICA IDENTITY FULL; CREATE TABLE u (id int PRIMARY KEY, x int)")
     tables = """
         - table: public.t
           deleted_at: gone"""
-    with fwd(sinks=sink_with(target, tables, mode="append", deleted_at="deleted_at", create_tables="true",
+    with fwd(sinks=sink_with(either, tables, mode="append", deleted_at="deleted_at", create_tables="true",
                              columns="{rename: {body: text}, leave_out: [x]}")):
         before = db.value("SELECT clock_timestamp()::text")
         db.psql("INSERT INTO t VALUES (1, 'a'), (2, 'b'), (3, 'c'); DELETE FROM t WHERE id < 3; "
                 "INSERT INTO t VALUES (2, 'again'); INSERT INTO keyless VALUES (1); DELETE FROM keyless")
         after = db.value("SELECT clock_timestamp()::text")
         db.psql("INSERT INTO u VALUES (1, 1), (2, 1)")
-        pg.wait_until(lambda: target.value("SELECT to_regclass('u') IS NOT NULL") and len(rows(target, "u")) == 2, 60, what="rows")
-        wait_for_rows(target, ['{"id":1,"text":"a","deleted":true}', '{"id":2,"text":"again","deleted":false}',
+        pg.wait_until(lambda: either.value("SELECT to_regclass('u') IS NOT NULL") and len(rows(either, "u")) == 2, 60, what="rows")
+        wait_for_rows(either, ['{"id":1,"text":"a","deleted":true}', '{"id":2,"text":"again","deleted":false}',
                                '{"id":3,"text":"c","deleted":false}'], columns="id, text, gone IS NOT NULL AS deleted")
-        assert target.value("SELECT gone BETWEEN %s AND %s FROM t WHERE id = 1", [before, after])
-        assert rows(target, "keyless") == ['{"n":1,"deleted_at":null}']
-        gone = target.value("SELECT gone::text FROM t WHERE id = 1")
+        assert either.value("SELECT gone BETWEEN %s AND %s FROM t WHERE id = 1", [before, after])
+        assert rows(either, "keyless") == ['{"n":1,"deleted_at":null}']
+        gone = either.value("SELECT gone::text FROM t WHERE id = 1")
         db.psql("TRUNCATE u, t")
-        pg.wait_until(lambda: target.value("SELECT count(*) FROM u WHERE deleted_at IS NOT NULL") == 2, 60, what="a truncate")
-        assert target.value("SELECT count(*) FROM t WHERE gone IS NOT NULL") == 3
-        assert target.value("SELECT gone::text FROM t WHERE id = 1") == gone
+        pg.wait_until(lambda: either.value("SELECT count(*) FROM u WHERE deleted_at IS NOT NULL") == 2, 60, what="a truncate")
+        assert either.value("SELECT count(*) FROM t WHERE gone IS NOT NULL") == 3
+        assert either.value("SELECT gone::text FROM t WHERE id = 1") == gone
 
 
 # Rows that are older or do not fit ###################################################################################
@@ -432,20 +432,20 @@ NARROW = [  # the source's type, the target's, a value that fits, one that does 
 
 
 @pytest.mark.parametrize("mode", ["clone", "history"])
-def test_a_value_that_a_narrower_column_would_change_is_rejected(db, fwd, target, tmp_path, mode):
+def test_a_value_that_a_narrower_column_would_change_is_rejected(db, fwd, either, tmp_path, mode):
     columns = [f'"c {i}"' for i in range(len(NARROW))]
     db.psql("CREATE TABLE t (id int PRIMARY KEY, " + ", ".join(f"{c} {n[0]}" for c, n in zip(columns, NARROW)) + ")")
     more = ", version_id bigserial, version_start timestamptz, version_end timestamptz, version_deleted boolean, UNIQUE (id, version_end)"
-    target.psql("CREATE DOMAIN small AS numeric(6,1); CREATE TABLE t (id int" + (" PRIMARY KEY, " if mode == "clone" else ", ") +
+    either.psql("CREATE DOMAIN small AS numeric(6,1); CREATE TABLE t (id int" + (" PRIMARY KEY, " if mode == "clone" else ", ") +
                 ", ".join(f"{c} {n[1]}" for c, n in zip(columns, NARROW)) + (more if mode == "history" else "") + ")")
     letters = tmp_path / "dead"
-    with fwd(sinks=sink(target, mode=mode), pipeline=f"dead_letter: {{path: {letters}}}"):
+    with fwd(sinks=sink(either, mode=mode), pipeline=f"dead_letter: {{path: {letters}}}"):
         db.psql("INSERT INTO t VALUES (0, " + ", ".join(f"'{n[2]}'" for n in NARROW) + "); INSERT INTO t (id) VALUES (-1); " +
                 "".join(f"INSERT INTO t (id, {c}) VALUES ({i + 1}, '{n[3]}'); " for i, (c, n) in enumerate(zip(columns, NARROW))))
         db.psql(f"UPDATE t SET {columns[0]} = 1.23 WHERE id = 0; UPDATE t SET {columns[0]} = 7 WHERE id = -1")
-        pg.wait_until(lambda: target.value(f"SELECT count(*) FROM t WHERE {columns[0]} = 7") == 1, 120, what="the last row")
+        pg.wait_until(lambda: either.value(f"SELECT count(*) FROM t WHERE {columns[0]} = 7") == 1, 120, what="the last row")
         # NULL fits every type, and values that fit have arrived.
-        assert sorted(set(target.psql("SELECT id FROM t").split())) == ["-1", "0"]
+        assert sorted(set(either.psql("SELECT id FROM t").split())) == ["-1", "0"]
         reasons = [json.loads(line) for line in letters.read_text().splitlines()]
         assert len(reasons) == len(NARROW) + 1
         for i, (column, narrow) in enumerate(zip(columns, NARROW)):

@@ -223,6 +223,43 @@ def test_a_slot_that_exists_knows_its_tables(db, fwd):
         assert backfills(db, "public.a") == 0
 
 
+def test_rows_of_an_attached_partition_are_backfilled(db, fwd):
+    """No event has them: the table is published as its root. Two come at once, one below another root, one empty."""
+    db.psql("CREATE EXTENSION walspout; CREATE TABLE r (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);"
+            "CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (0) TO (100); INSERT INTO r SELECT i, i FROM generate_series(1, 50) i;"
+            "CREATE PUBLICATION p FOR TABLE r WITH (publish_via_partition_root)")
+    with fwd(source=NEW) as f:
+        wait_for_end(db, f, "public.r")
+        db.psql("CREATE TABLE r2 (id int PRIMARY KEY, n int); INSERT INTO r2 SELECT i, i FROM generate_series(100, 149) i;"
+                "CREATE TABLE r3 (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);"
+                "CREATE TABLE r31 PARTITION OF r3 FOR VALUES FROM (200) TO (250);"
+                "INSERT INTO r3 SELECT i, i FROM generate_series(200, 249) i;")
+        db.psql("BEGIN; ALTER TABLE r ATTACH PARTITION r2 FOR VALUES FROM (100) TO (200);"
+                "ALTER TABLE r ATTACH PARTITION r3 FOR VALUES FROM (200) TO (300);"
+                "CREATE TABLE r4 PARTITION OF r FOR VALUES FROM (300) TO (400); COMMIT; UPDATE r SET n = -1 WHERE id = 210")
+        wait_for_end_of_next(db, f, "public.r", 2)
+        receiver = wait_for_equal(db, f, "public.r")
+        assert receiver.rows == 150, "rows of other partitions are not read again"
+        f.wait_for_log("tables have got partitions")
+
+
+def test_a_partition_that_is_attached_during_a_backfill(db, fwd):
+    """The backfill that begins again, or the next, has the rows of the one before, too."""
+    db.psql("CREATE EXTENSION walspout; CREATE TABLE r (id int PRIMARY KEY, n int) PARTITION BY RANGE (id);"
+            "CREATE TABLE r1 PARTITION OF r FOR VALUES FROM (0) TO (1000); INSERT INTO r SELECT i, i FROM generate_series(1, 500) i;"
+            "CREATE PUBLICATION p FOR TABLE r WITH (publish_via_partition_root)")
+    with fwd(source=NEW + "\n  rate: 100") as f:
+        for number, low in enumerate((1000, 2000)):
+            pg.wait_until(lambda: db.value("SELECT rows > 0 FROM walspout.backfills WHERE state = 'running'"), 60, 0.05, "rows")
+            db.psql(f"CREATE TABLE a{low} (id int PRIMARY KEY, n int); INSERT INTO a{low} SELECT i, i FROM "
+                    f"generate_series({low}, {low + 49}) i;"
+                    f"ALTER TABLE r ATTACH PARTITION a{low} FOR VALUES FROM ({low}) TO ({low + 1000})")
+            wait_for_next = number + 2
+            pg.wait_until(lambda: backfills(db, "public.r") >= wait_for_next, 60, 0.1, f"next request: {f.log()}")
+        wait_for_end(db, f, "public.r")
+        wait_for_equal(db, f, "public.r")
+
+
 @pytest.mark.long
 def test_a_table_that_leaves_and_joins_again(db, fwd):
     """Also within one statement, between two looks, and while it is backfilled."""

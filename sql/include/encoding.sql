@@ -16,6 +16,11 @@ INSERT INTO :"chars" (:"chars") SELECT repeat(:'chars', 2000) || repeat('a', n) 
 INSERT INTO :"chars" (:"chars") SELECT string_agg(:'chars' || repeat('x', g % 9), E'\n') FROM generate_series(1, 5000) g;
 SELECT h.compare('encoded', (SELECT oid::regclass FROM pg_class WHERE relname = :'chars'));
 SELECT h.compare_rows((SELECT oid::regclass FROM pg_class WHERE relname = :'chars'));
+SELECT h.compare_readers((SELECT oid::regclass FROM pg_class WHERE relname = :'chars'));
+-- escapes of characters that the encoding has, and does not have; servers before 16 have another code for SQL_ASCII
+SELECT count(*), count(*) FILTER (WHERE replace(theirs, '0A000', '22P05') <> ours)
+  FROM (SELECT h.read_by('walspout.read_documents($1)', d, 'a text') AS ours, h.read_by('json_to_recordset($1::json)', d, 'a text') AS theirs
+          FROM (SELECT format('[{"a":"x\u%sy"}]', lpad(to_hex(g), 4, '0')) FROM generate_series(1, 65535, 97) g) x(d)) r;
 SELECT data FROM doc WHERE data::json -> 'elided' IS NOT NULL;
 SELECT h.short(data) FROM doc WHERE n IN (1, 3);
 -- frames are UTF-8, here as through a walsender

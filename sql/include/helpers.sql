@@ -564,6 +564,44 @@ BEGIN
   RETURN NEXT format('%s changes equal', equal);
 END
 $$;
+-- What a function makes of documents: rows, or the code of an error.
+CREATE OR REPLACE FUNCTION h.read_by(call text, documents text, columns text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  made text;
+BEGIN
+  EXECUTE format('SELECT string_agg(s::text, chr(10)) FROM %s s(%s)', call, columns) INTO made USING documents;
+  RETURN coalesce(made, 'no rows');
+EXCEPTION WHEN OTHERS THEN
+  RETURN SQLSTATE;
+END
+$$;
+
+-- How walspout.read_documents() and json_to_recordset() differ there; null: not at all.
+CREATE OR REPLACE FUNCTION h.readers_differ(documents text, columns text) RETURNS text LANGUAGE sql AS $$
+  SELECT format(E'%s\nmakes %s\ninstead of %s', left(documents, 1000), left(ours, 1000), left(theirs, 1000))
+    FROM (SELECT h.read_by('walspout.read_documents($1)', documents, columns) AS ours,
+                 h.read_by('json_to_recordset($1::json)', documents, columns) AS theirs) r
+   WHERE ours <> theirs
+$$;
+
+-- The same for the rows of a table: all at once or, if that fails, one by one.
+CREATE OR REPLACE FUNCTION h.compare_readers(tbl regclass) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  columns text := (SELECT string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum)
+                     FROM pg_attribute WHERE attrelid = tbl AND attnum > 0 AND NOT attisdropped);
+  documents text[];
+  difference text;
+BEGIN
+  EXECUTE format('SELECT array_agg(row_to_json(r)::text) FROM %s r', tbl) INTO documents;
+  IF length(h.read_by('walspout.read_documents($1)', format('[%s]', array_to_string(documents, ',')), columns)) > 5 THEN
+    documents := ARRAY[array_to_string(documents, ',')];
+  END IF;
+  SELECT string_agg(d, E'\n') INTO difference
+    FROM unnest(documents) document, h.readers_differ(format('[%s]', document), columns) d;
+  RETURN coalesce(difference, 'equal');
+END
+$$;
+
 -- For what a version does not have: \if :since_15
 SELECT current_setting('server_version_num')::int AS version \gset
 SELECT :version >= 140000 AS since_14, :version >= 150000 AS since_15,

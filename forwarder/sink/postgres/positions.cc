@@ -27,13 +27,26 @@ std::string new_process() {
   return name;
 }
 
-Failure may_not_make_table(const std::string& where) {
-  return misconfigured(
-      "the role of `dsn` may not make the table of positions: GRANT CREATE ON DATABASE, or let its "
-      "owner run: " +
-          std::string(kMakeSchema) + "; " + kMakeTable +
-          "; GRANT USAGE ON SCHEMA walspout, and SELECT, INSERT, UPDATE ON walspout.positions",
-      where);
+// What the target has already. The functions to_reg*() raise if the role may not look into the
+// schema.
+constexpr const char* kHasSchema =
+    "EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'walspout')";
+constexpr const char* kHasTable =
+    "EXISTS (SELECT FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = "
+    "c.relnamespace WHERE n.nspname = 'walspout' AND c.relname = 'positions')";
+
+// The schema may be the extension's, which no role should have CREATE on.
+Failure may_not_make_table(bool has_schema, const std::string& where) {
+  const std::string what = "the role of `dsn` may not make the table of positions: ";
+  const std::string grants =
+      "; GRANT USAGE ON SCHEMA walspout, and SELECT, INSERT, UPDATE ON walspout.positions";
+  if (has_schema) {
+    return misconfigured(what + "let the owner of schema walspout run: " + kMakeTable + grants,
+                         where);
+  }
+  return misconfigured(what + "GRANT CREATE ON DATABASE, or let its owner run: " + kMakeSchema +
+                           "; " + kMakeTable + grants,
+                       where);
 }
 
 template <typename T>
@@ -99,10 +112,10 @@ Result<void> PostgresPositions::check(Connection& connection, TimePoint deadline
   if (!is_used()) return {};
   if (auto numbered = can_number(connection.endpoint()); !numbered) return numbered;
   auto known = connection.query(
-      "SELECT pg_catalog.to_regclass('walspout.positions') IS NOT NULL, "
-      "pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') OR "
-      "COALESCE(pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace('walspout')::pg_"
-      "catalog.oid, 'CREATE'), false)",
+      "SELECT " + std::string(kHasTable) + ", " + kHasSchema +
+          ", COALESCE((SELECT pg_catalog.has_schema_privilege(oid, 'CREATE') FROM "
+          "pg_catalog.pg_namespace WHERE nspname = 'walspout'), "
+          "pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE'))",
       deadline);
   if (!known) return Failure(postgres_error(known.error()));
   const Row& row = known->front();
@@ -117,23 +130,22 @@ Result<void> PostgresPositions::check(Connection& connection, TimePoint deadline
     }
     return {};
   }
-  if (text(row, 1) == "t") return {};
-  return may_not_make_table(connection.endpoint());
+  if (text(row, 2) == "t") return {};
+  return may_not_make_table(text(row, 1) == "t", connection.endpoint());
 }
 
 Result<void> PostgresPositions::make_table(Connection& connection, TimePoint deadline) const {
-  auto there =
-      connection.query("SELECT pg_catalog.to_regclass('walspout.positions') IS NOT NULL", deadline);
+  auto there = connection.query("SELECT " + std::string(kHasTable) + ", " + kHasSchema, deadline);
   if (!there) return Failure(postgres_error(there.error()));
   if (text(there->front(), 0) == "t") return {};
-  auto schema =
-      connection.query("SELECT pg_catalog.to_regnamespace('walspout') IS NOT NULL", deadline);
-  if (!schema) return Failure(postgres_error(schema.error()));
+  const bool has_schema = text(there->front(), 1) == "t";
   std::string statements = kMakeTable;
-  if (text(schema->front(), 0) != "t") statements = std::string(kMakeSchema) + "; " + statements;
+  if (!has_schema) statements = std::string(kMakeSchema) + "; " + statements;
   auto made = connection.query(statements, deadline);
   if (made) return {};
-  if (made.error().sqlstate == kNoPrivilege) return may_not_make_table(connection.endpoint());
+  if (made.error().sqlstate == kNoPrivilege) {
+    return may_not_make_table(has_schema, connection.endpoint());
+  }
   Error error = postgres_error(made.error());
   // Here another forwarder made the table at the same time.
   if (error.scope() == Scope::kEvent) error = made.error().error;

@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "sink/postgres/errors.h"
+#include "sink/postgres/statements.h"
 
 namespace walspout {
 namespace {
@@ -103,11 +104,18 @@ Result<void> look_at_rights(PostgresSession& session, TimePoint deadline) {
       "'EXECUTE') AND pg_catalog.has_function_privilege("
       "'pg_catalog.pg_replication_origin_session_setup(text)', 'EXECUTE')), "
       "pg_catalog.has_function_privilege("
-      "'pg_catalog.pg_replication_origin_xact_setup(pg_lsn,timestamptz)', 'EXECUTE')",
+      "'pg_catalog.pg_replication_origin_xact_setup(pg_lsn,timestamptz)', 'EXECUTE'), " +
+          std::string(kHasReader),
       deadline);
   if (!may) return Failure(postgres_error(may.error()));
   session.may_set_origin = text(may->front(), 0) == "t";
   session.may_stamp_commits = session.may_set_origin && text(may->front(), 1) == "t";
+  if (text(may->front(), 2) != "t") {
+    session.warnings.emplace_back(
+        "rows would be written faster with the extension in the target's database: CREATE "
+        "EXTENSION "
+        "walspout; GRANT USAGE ON SCHEMA walspout TO the role of `dsn`");
+  }
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "sink/postgres/errors.h"
+#include "sink/postgres/statements.h"
 
 namespace walspout {
 namespace {
@@ -145,6 +146,7 @@ struct Target {
   bool exists = false;
   char kind = 0;
   bool has_triggers = false;
+  bool has_reader = false;
   std::map<std::string, TargetColumn> columns;
 };
 
@@ -169,16 +171,19 @@ ServerResult<Target> look_at_table(Connection& connection, const PostgresName& t
       "SELECT c.relkind, EXISTS (SELECT FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND "
       "NOT t.tgisinternal AND t.tgenabled <> 'D'), a.attname, "
       "pg_catalog.format_type(a.atttypid, a.atttypmod), a.attgenerated <> '', "
-      "pg_catalog.format_type(b.type, -1), b.modifier >= 0, a.atthasdef OR a.attidentity <> '' "
-      "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-      "LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT "
-      "a.attisdropped "
-      // The base type of a domain, perhaps of a nested one.
-      "LEFT JOIN LATERAL (WITH RECURSIVE d(type, modifier, depth) AS (SELECT a.atttypid, "
-      "a.atttypmod, 0 UNION ALL SELECT t.typbasetype, CASE WHEN d.modifier >= 0 THEN d.modifier "
-      "ELSE t.typtypmod END, d.depth + 1 FROM d JOIN pg_catalog.pg_type t ON t.oid = d.type AND "
-      "t.typtype = 'd') SELECT type, modifier FROM d ORDER BY depth DESC LIMIT 1) b ON true "
-      "WHERE n.nspname = " +
+      "pg_catalog.format_type(b.type, -1), b.modifier >= 0, a.atthasdef OR a.attidentity <> '', " +
+          std::string(kHasReader) +
+          " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+          "LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT "
+          "a.attisdropped "
+          // The base type of a domain, perhaps of a nested one.
+          "LEFT JOIN LATERAL (WITH RECURSIVE d(type, modifier, depth) AS (SELECT a.atttypid, "
+          "a.atttypmod, 0 UNION ALL SELECT t.typbasetype, CASE WHEN d.modifier >= 0 THEN "
+          "d.modifier "
+          "ELSE t.typtypmod END, d.depth + 1 FROM d JOIN pg_catalog.pg_type t ON t.oid = d.type "
+          "AND "
+          "t.typtype = 'd') SELECT type, modifier FROM d ORDER BY depth DESC LIMIT 1) b ON true "
+          "WHERE n.nspname = " +
           Connection::quote_literal(target.schema) +
           " AND c.relname = " + Connection::quote_literal(target.table),
       deadline);
@@ -188,6 +193,7 @@ ServerResult<Target> look_at_table(Connection& connection, const PostgresName& t
     found.exists = true;
     found.kind = text(row, 0)[0];
     found.has_triggers = text(row, 1) == "t";
+    found.has_reader = text(row, 8) == "t";
     if (row.size() > 2 && row[2]) {
       found.columns[*row[2]] = {{text(row, 3), text(row, 5), text(row, 6) == "t"},
                                 text(row, 4) == "t",
@@ -503,7 +509,8 @@ Result<Shape> load_shape(Connection& connection, const Table& source, const Post
   if (found->kind != 'r' && found->kind != 'p') {
     return misconfigured(target.text() + " is no table", connection.endpoint());
   }
-  Shape shape{target, target.quoted(), {}, layout->keyed, false, found->has_triggers};
+  Shape shape{target,           target.quoted(), {}, layout->keyed, false, found->has_triggers,
+              found->has_reader};
   if (layout->is_history()) {
     if (auto fits = check_history(*layout, *found, connection.endpoint()); !fits) {
       return Failure(fits.error());

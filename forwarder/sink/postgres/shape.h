@@ -47,6 +47,7 @@ struct Shape {
   bool keyed = false;
   bool exact_keys = false;  // keys that the target calls equal have equal text
   bool has_triggers = false;
+  bool has_reader = false;                 // the target has the extension's function (statements.h)
   std::optional<HistoryConfig> history{};  // set: a row for each version of a source's row
   std::string deleted_at{};                // a column of this name gets the time of a delete
 };

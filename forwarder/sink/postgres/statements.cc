@@ -16,7 +16,7 @@ bool is_array_of_json(const ShapeColumn& column) {
   return column.type == "json[]" || column.type == "jsonb[]";
 }
 
-// The type that json_to_recordset() reads.
+// The type as which a column is read.
 std::string read_type(const ShapeColumn& column) {
   return is_array_of_json(column) ? "pg_catalog.json" : column.reading.type;
 }
@@ -84,7 +84,25 @@ std::string names(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
   return joined(shape, ", ", wanted, [](const ShapeColumn& column) { return name(column.name); });
 }
 
-// The column definitions for json_to_recordset().
+// Rows of a JSON array of objects, before the list of their columns.
+std::string rows_of(const Shape& shape, const char* documents) {
+  return std::string(shape.has_reader ? "walspout.read_documents"
+                                      : "pg_catalog.json_to_recordset") +
+         "(" + documents + ")";
+}
+
+// The row of one object, which is a column of such rows.
+std::string row_of(const Shape& shape, const char* document) {
+  return std::string(shape.has_reader ? "walspout.read_documents" : "pg_catalog.json_to_record") +
+         "(" + document + ")";
+}
+
+// The type of that column.
+const char* document_type(const Shape& shape) {
+  return shape.has_reader ? "pg_catalog.text" : "pg_catalog.json";
+}
+
+// The column definitions for these functions.
 std::string defined(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
   return joined(
       shape, ", ",
@@ -99,7 +117,7 @@ Called in_target(const std::string& alias) {
   return [alias](const ShapeColumn& column) { return alias + "." + name(column.name); };
 }
 
-// The names in the rows of json_to_recordset().
+// The names in the rows of these functions.
 Called in_document(const std::string& alias) {
   return [alias](const ShapeColumn& column) {
     return column.is_constant() ? column.constant : alias + "." + name(column.source);
@@ -154,7 +172,7 @@ std::string patches(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
 std::string insert(const Shape& shape) {
   const std::string columns = names(shape, any);
   return "INSERT INTO " + shape.quoted + " AS t (" + columns + ") OVERRIDING SYSTEM VALUE SELECT " +
-         joined(shape, ", ", any, value) + " FROM pg_catalog.json_to_recordset($1) AS s(" +
+         joined(shape, ", ", any, value) + " FROM " + rows_of(shape, "$1") + " AS s(" +
          defined(shape, any) + ")";
 }
 
@@ -165,14 +183,13 @@ std::string upsert(const Shape& shape) {
 }
 
 std::string patched_rows(const Shape& shape, bool (*wanted)(const ShapeColumn&)) {
-  return "pg_catalog.json_to_recordset($1) AS d(at pg_catalog.timestamptz, after pg_catalog.json, "
-         "unchanged pg_catalog.jsonb, elided pg_catalog.jsonb) CROSS JOIN LATERAL "
-         "pg_catalog.json_to_record(d.after) AS s(" +
-         defined(shape, wanted) + ")";
+  return rows_of(shape, "$1") + " AS d(at pg_catalog.timestamptz, after " + document_type(shape) +
+         ", unchanged pg_catalog.jsonb, elided pg_catalog.jsonb) CROSS JOIN LATERAL " +
+         row_of(shape, "d.after") + " AS s(" + defined(shape, wanted) + ")";
 }
 
 std::string old_key(const Shape& shape) {
-  return "pg_catalog.json_to_recordset($2) AS o(" + defined(shape, is_key) + ")";
+  return rows_of(shape, "$2") + " AS o(" + defined(shape, is_key) + ")";
 }
 
 // The condition for rows of this source, by its constants. Empty: all rows.
@@ -196,9 +213,8 @@ std::string and_own_rows(const Shape& shape) {
 
 // Times and keys of deletes.
 std::string deleted_keys(const Shape& shape) {
-  return "pg_catalog.json_to_recordset($1) AS d(at pg_catalog.timestamptz, key pg_catalog.json) "
-         "CROSS JOIN LATERAL pg_catalog.json_to_record(d.key) AS s(" +
-         defined(shape, is_key) + ")";
+  return rows_of(shape, "$1") + " AS d(at pg_catalog.timestamptz, key " + document_type(shape) +
+         ") CROSS JOIN LATERAL " + row_of(shape, "d.key") + " AS s(" + defined(shape, is_key) + ")";
 }
 
 // History --------------------------------------------------------------------------------------
@@ -417,14 +433,13 @@ std::string change_statement(Change change, const Shape& shape) {
     case Change::kUpsert:
       return upsert(shape);
     case Change::kUpdate:
-      return "UPDATE " + table + " AS t SET " + sets(shape, settable(shape)) +
-             " FROM pg_catalog.json_to_recordset($1) AS s(" + defined(shape, any) + ") WHERE " +
-             same_key(shape);
+      return "UPDATE " + table + " AS t SET " + sets(shape, settable(shape)) + " FROM " +
+             rows_of(shape, "$1") + " AS s(" + defined(shape, any) + ") WHERE " + same_key(shape);
     case Change::kPatch:
       return "UPDATE " + table + " AS t SET " + patches(shape, settable(shape)) + " FROM " +
              patched_rows(shape, any) + " WHERE " + same_key(shape);
     case Change::kDelete:
-      return "DELETE FROM " + table + " AS t USING pg_catalog.json_to_recordset($1) AS s(" +
+      return "DELETE FROM " + table + " AS t USING " + rows_of(shape, "$1") + " AS s(" +
              defined(shape, is_key) + ") WHERE " + same_key(shape);
     case Change::kMark:
       return "UPDATE " + table + " AS t SET " + name(shape.deleted_at) + " = d.at FROM " +

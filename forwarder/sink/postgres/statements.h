@@ -1,6 +1,7 @@
 // The statements that change rows of a target. Documents go in unchanged, many in one parameter,
-// and the server parses them. json_to_recordset is faster than the functions for jsonb, and than
-// those for single rows.
+// and the server takes them apart. A function of the extension is the fastest way. Without the
+// function json_to_recordset() does it, which is faster than the functions for jsonb or single
+// rows.
 //
 // Pure.
 #pragma once
@@ -46,6 +47,16 @@ inline bool takes_old_key(Change change) {
 // a row; the rest of the name says what is wrong.
 inline constexpr std::string_view kRefusalMark = "walspout: ";
 inline constexpr std::string_view kRefusalState = "42704";
+
+// Whether this session may call the extension's function: a condition. Only superusers create
+// functions in C, so no other role's function is called.
+inline constexpr std::string_view kHasReader =
+    "EXISTS (SELECT FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_namespace s ON s.oid = "
+    "f.pronamespace JOIN pg_catalog.pg_language l ON l.oid = f.prolang WHERE s.nspname = "
+    "'walspout' AND f.proname = 'read_documents' AND f.pronargs = 1 AND f.proargtypes[0] = "
+    "'pg_catalog.text'::pg_catalog.regtype AND l.lanname = 'c' AND "
+    "pg_catalog.has_schema_privilege(s.oid, 'USAGE') AND pg_catalog.has_function_privilege(f.oid, "
+    "'EXECUTE'))";
 
 // Parameter 1 is a JSON array. For kInsert, kUpsert and kUpdate it has rows; for kDelete keys; for
 // kMark and kClose objects {"at":time,"key":…}. For all others it has objects

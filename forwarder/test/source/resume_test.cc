@@ -96,9 +96,9 @@ TEST(Expected, AnotherOneInItsPlaceOrBehindItIsFound) {
 TEST(Expected, NothingIsWhereTheStreamBeginsBehindIt) {
   const Received last{Lsn{90}, Lsn{99}, 7};
   EXPECT_TRUE(ExpectedTransaction(last, Lsn{99}, Lsn{50}).matches({Lsn{300}, Lsn{310}, 9}));
-  EXPECT_TRUE(ExpectedTransaction(last, Lsn{0}, Lsn{99}).sent(Lsn{300}));
+  EXPECT_TRUE(ExpectedTransaction(last, Lsn{0}, Lsn{99}).agrees_with(Lsn{300}));
   EXPECT_TRUE(ExpectedTransaction({}, Lsn{0}, Lsn{0}).matches({Lsn{300}, Lsn{310}, 9}));
-  EXPECT_FALSE(ExpectedTransaction(last, Lsn{0}, Lsn{90}).sent(Lsn{300}));
+  EXPECT_FALSE(ExpectedTransaction(last, Lsn{0}, Lsn{90}).agrees_with(Lsn{300}));
 }
 
 const SlotRecord kRecord{"1", "2", Lsn{100}};

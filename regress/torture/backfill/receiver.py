@@ -8,7 +8,9 @@ import collections
 import hashlib
 import json
 
-FORGET = "forget"       # prefix of the message that empties a table: all of its rows are to come again
+# Prefixes of messages. Their content is the name of a table and the number of its backfill.
+FORGET = "forget"       # empties the table: all of its rows are to come again
+ENDED = "ended"         # that backfill is done: all rows of the table are there
 
 SHOWN = 3               # findings of one kind that are told in full
 
@@ -39,13 +41,16 @@ class Table:
         self.versions = {}      # key: the newest version that was seen there
         self.gone = set()       # keys whose row was deleted, or has another key
         self.bag = collections.Counter()    # of rows without a key
+        self.request = None     # number of the backfill that began with the last FORGET
 
 
 class Receiver:
-    """Tables by name. `findings` has, as texts, what no receiver should see."""
+    """Tables by name. `findings` has, as texts, what no receiver should see. `ends` has the rows of tables at the
+    ends of backfills, as documents of row_to_json(), by the content of the message that stands there."""
 
-    def __init__(self, name, bags=()):
+    def __init__(self, name, bags=(), ends=None):
         self.name = name
+        self.ends = ends if ends is not None else {}
         self.bags = set(bags)   # tables whose rows are counted
         self.tables = collections.defaultdict(Table)
         self.passed = (0, -1)
@@ -80,8 +85,7 @@ class Receiver:
         op = json.loads(event["op"])
         self.counts[op] += 1
         if op == "m":
-            if json.loads(event["prefix"]) == FORGET:
-                self.tables[json.loads(event["content"])].rows.clear()
+            self._message(json.loads(event["prefix"]), event["content"])
             return
         name = f'{json.loads(event["schema"])}.{json.loads(event["table"])}'
         table = self.tables[name]
@@ -96,6 +100,18 @@ class Receiver:
             table.gone.add(key)
         else:
             self._put(table, op, event, text)
+
+    def _message(self, prefix, content):
+        if prefix not in (FORGET, ENDED):
+            return
+        content = json.loads(content)
+        name, number = content.split(" ")
+        table = self.tables[name]
+        if prefix == FORGET:
+            table.rows.clear()
+            table.request = number
+        elif content in self.ends and table.request in (None, number):
+            self.compare(name, self.ends[content], f" at the end of backfill {number}")
 
     def _put(self, table, op, event, text):
         key, row = event["key"], members(event["after"])
@@ -137,7 +153,7 @@ class Receiver:
 
     # In the end
 
-    def compare(self, name, rows):
+    def compare(self, name, rows, when=""):
         """Compares with the server's table: rows as documents of row_to_json()."""
         table = self.tables[name]
         if name in self.bags:
@@ -146,9 +162,9 @@ class Receiver:
             here = collections.Counter(self._text(row) for row in table.rows.values())
             there = collections.Counter(self._text(members(row)) for row in rows)
         for row, count in (there - here).items():
-            self.find(f"missing or old in {name}", f"{count} times {self._short(row)}")
+            self.find(f"missing or old in {name}{when}", f"{count} times {self._short(row)}")
         for row, count in (here - there).items():
-            self.find(f"too much in {name}", f"{count} times {self._short(row)}")
+            self.find(f"too much in {name}{when}", f"{count} times {self._short(row)}")
 
     def result(self):
         more = [f"{self.name}: {kind}: {count - SHOWN} more" for kind, count in self.kinds.items() if count > SHOWN]

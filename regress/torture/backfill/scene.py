@@ -18,7 +18,7 @@ from harness.ports import free_port
 from harness.processes import signal_all
 from harness.redis import Redis
 from torture.backfill import tables
-from torture.backfill.receiver import FORGET, Receiver
+from torture.backfill.receiver import ENDED, FORGET, Receiver
 from torture.backfill.writers import Writer
 from torture.truth import SETTINGS
 
@@ -60,9 +60,10 @@ class Stage:
 
 
 class Scene:
-    def __init__(self, stage, seed, seconds):
+    def __init__(self, stage, seed, seconds, faults=()):
+        """faults: names of FAULTS; none: all."""
         self.stage, self.cluster, self.redis = stage, stage.cluster, stage.redis
-        self.seed, self.seconds = seed, seconds
+        self.seed, self.seconds, self.chosen = seed, seconds, faults
         self.chance = random.Random(seed)
         self.mode = MODES[seed % 3]
         self.name = f"backfill_{seed}"
@@ -86,6 +87,9 @@ class Scene:
         self.writers = []
         self.requests = []
         self.stop_requests = threading.Event()
+        self.stop_ends = threading.Event()
+        self.ends = {}          # content of the message that told of an end: rows that the table had there
+        self.looked_at = set()  # backfills whose end was told, or need not be
         self.catch_up = 0.0
         self.counts = collections.Counter()
         self.forwarder = None
@@ -98,10 +102,12 @@ class Scene:
             self.finish()
         except (Failure, TimeoutError, pg.ServerError, psycopg2.Error, OSError, AssertionError) as error:
             self.findings.append(f"{type(error).__name__}: {error}")
+            self.look_at_what_came()
         finally:
             self.stop.set()
             self.gate.set()
             self.stop_requests.set()
+            self.stop_ends.set()
             for thread in [*self.writers, *self.requests]:
                 thread.join(60)
             self.redis.thaw()
@@ -155,8 +161,8 @@ class Scene:
             if cancel:
                 sql += (f"SELECT walspout.backfill_cancel(id) FROM walspout.backfills WHERE relation = '{name}'::regclass "
                         f"AND slot = '{self.slot}' AND {UNFINISHED};")
-            sql += (f"SELECT pg_logical_emit_message(true, '{FORGET}', '{name}');"
-                    f"SELECT walspout.backfill('{name}', '{self.slot}', rate => {rate});")
+            sql += (f"SELECT pg_logical_emit_message(true, '{FORGET}', '{name} ' || "
+                    f"walspout.backfill('{name}', '{self.slot}', rate => {rate}));")
         with contextlib.suppress(pg.ServerError, psycopg2.Error):
             self.db.psql(f"{LOCAL} BEGIN; {sql} COMMIT")
             self.note(f"requested {spec.name}{' instead of another' if cancel else ''}")
@@ -267,7 +273,7 @@ class Scene:
         threading.Thread(target=commit, daemon=True).start()
 
     def hold_commits(self):
-        """Commits are decoded, and no snapshot sees them, until they no longer wait."""
+        """Commits are decoded, and no snapshot sees them, until they need not wait any more."""
         self._standby(MISSING)
         try:
             for spec in self.chance.sample(tables.SPECS, 8):
@@ -279,42 +285,159 @@ class Scene:
         finally:
             self._standby("")
 
-    def request_while_commits_wait(self):
-        """A backfill begins while transactions wait that were delivered before it is observed."""
+    def _locked(self, spec, mode, sql=""):
+        """A session in a transaction that has locked the table; None if it did not get the lock."""
+        with contextlib.suppress(psycopg2.Error):
+            connection = self.cluster.connect(self.name, autocommit=False, options="-c lock_timeout=2s")
+            try:
+                connection.cursor().execute(f"LOCK TABLE {spec.name} IN {mode} MODE; {sql}")
+                return connection
+            except psycopg2.Error:
+                connection.close()
+        return None
+
+    @contextlib.contextmanager
+    def _all_rows_wait(self, specs):
+        """In these tables all rows are updated by transactions that are delivered, and that no snapshot sees."""
+        held = [self._locked(spec, "SHARE ROW EXCLUSIVE", f"UPDATE {spec.name} SET n = n + 1, v = nextval('versions')")
+                for spec in specs]
         self._standby(MISSING)
         try:
-            time.sleep(0.1)
-            specs = self.chance.sample(self.free(), 4)
-            for spec in specs * 2:
-                self.commit_and_wait(spec)
+            for connection in filter(None, held):
+                threading.Thread(target=commit, args=(connection,), daemon=True).start()
             time.sleep(self.chance.uniform(0.3, 0.6))
-            for spec in specs:
-                self.request(spec, cancel=True)
-            time.sleep(self.chance.uniform(0.5, 1.2))
+            yield
         finally:
             self._standby("")
 
-    def restart_while_commits_wait(self):
-        """Another process continues a backfill. It must receive again the changes that no snapshot sees yet, in all
-        rows of a table."""
-        specs = self.chance.sample(self.free(), 3)
-        for spec in specs:
-            self.request(spec, cancel=True, rate=100)
-        time.sleep(self.chance.uniform(0.2, 0.6))
-        held = []
-        for spec in specs:
+    def _some_saved(self, spec, rate=100):
+        """Whether a slow backfill was begun, and progress of it was saved."""
+        self.request(spec, cancel=True, rate=rate)
+
+        def saved():
             with contextlib.suppress(psycopg2.Error):
-                held.append(self.cluster.connect(self.name, autocommit=False, options="-c lock_timeout=300ms"))
-                held[-1].cursor().execute(f"UPDATE {spec.name} SET n = n + 1, v = nextval('versions')")
-        self._standby(MISSING)
-        for connection in held:
-            threading.Thread(target=commit, args=(connection,), daemon=True).start()
-        try:
-            time.sleep(self.chance.uniform(0.3, 0.8))       # all of it is delivered, and confirmed as far as it may be
+                return self.cluster.value(f"SELECT rows >= 20 AND state = 'running' FROM walspout.backfills WHERE relation = "
+                                          f"'{spec.name}'::regclass AND slot = '{self.slot}' ORDER BY id DESC LIMIT 1", self.name)
+        with contextlib.suppress(TimeoutError):
+            pg.wait_until(saved, 5, 0.02, "saved rows")
+            return True
+        self.note(f"no rows of {spec.name} are saved")
+        return False
+
+    def request_while_commits_wait(self):
+        """A backfill begins while transactions wait that were delivered before it is observed."""
+        specs = self.chance.sample([spec for spec in self.free() if not spec.leaves], 2)
+        with self._all_rows_wait(specs):
+            for spec in specs:
+                self.request(spec, cancel=True)
+            time.sleep(self.chance.uniform(0.5, 1.2))
+
+    def restart_while_commits_wait(self):
+        """Rows are read that commits which wait have changed. Then another process goes on with these backfills."""
+        specs = [spec for spec in self.chance.sample([spec for spec in tables.SPECS if not spec.leaves], 2)
+                 if self._some_saved(spec)]
+        with self._all_rows_wait(specs):
+            time.sleep(self.chance.uniform(0, 0.4))
             self.kill_forwarder()
             time.sleep(self.chance.uniform(0.8, 2))
+
+    def _readers_waiting(self, spec, mode):
+        with contextlib.suppress(psycopg2.Error):
+            return self.cluster.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = %s AND relation = %s::regclass",
+                                      self.name, (mode, spec.name))
+        return 0
+
+    def _wait_for_lock(self, spec, mode):
+        with contextlib.suppress(TimeoutError):
+            pg.wait_until(lambda: self._readers_waiting(spec, mode), 2, 0.005, "process that waits for a lock")
+            return True
+        self.note(f"no process waits for {spec.name}")
+        return False
+
+    def truncate_behind_a_read(self):
+        """A TRUNCATE commits when rows are read, and before it is known where in the stream they belong."""
+        spec = self.chance.choice([spec for spec in tables.SPECS if not spec.leaves])
+        locker = self._locked(spec, "ACCESS EXCLUSIVE") if self._some_saved(spec) else None
+        if not locker:
+            return
+        rows = tables.insert(spec, f"generate_series(1, {tables.ROWS}, 2)")
+
+        def truncate():
+            connection = self._locked(spec, "ACCESS EXCLUSIVE", f"TRUNCATE {spec.name}; {rows}")
+            if connection:
+                commit(connection)
+        truncates = threading.Thread(target=truncate, daemon=True)
+        try:
+            if self._wait_for_lock(spec, "AccessShareLock"):
+                self.forwarder.freeze()     # it has asked for the rows, and cannot place them
+                truncates.start()
+                self._wait_for_lock(spec, "AccessExclusiveLock")
+                commit(locker)
+                truncates.join(3)
         finally:
-            self._standby("")
+            locker.close()
+            self.forwarder.thaw()
+
+    def rewrite_before_a_read(self):
+        """A rewrite commits while the process that reads waits for its lock: to an older snapshot the table looks empty."""
+        spec = self.chance.choice([spec for spec in tables.SPECS if spec.rewrites])
+        if not self._some_saved(spec):
+            return
+        with contextlib.suppress(psycopg2.Error):
+            old = self.cluster.value("SELECT atttypid::regtype::text FROM pg_attribute WHERE attrelid = %s::regclass AND "
+                                     "attname = 'n'", self.name, (spec.name,))
+            other = "bigint" if old == "integer" else "integer"
+            locker = self._locked(spec, "ACCESS EXCLUSIVE", f"ALTER TABLE {spec.name} ALTER n TYPE {other}")
+            if locker:
+                self._wait_for_lock(spec, "AccessShareLock")
+                commit(locker)
+
+    # Rows get keys in front of those that are read, and lack their body there: they have to be read again. No writer has
+    # negative keys.
+    MOVE = ("LOCK TABLE plain IN SHARE ROW EXCLUSIVE MODE; DELETE FROM plain WHERE id < 0;"
+            "UPDATE plain SET id = -id, v = nextval('versions') WHERE id > 400")
+
+    def _confirmed(self, lsn):
+        with contextlib.suppress(psycopg2.Error):
+            return self.cluster.value("SELECT confirmed_flush_lsn > %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s",
+                                      args=(lsn, self.slot))
+        return False
+
+    def _move_and_kill(self):
+        with contextlib.suppress(psycopg2.Error):
+            self.cluster.psql(f"SET lock_timeout = '2s'; {LOCAL} {self.MOVE}", self.name)
+            lsn = self.cluster.value("SELECT pg_current_wal_lsn()")
+            with contextlib.suppress(TimeoutError):
+                pg.wait_until(lambda: self._confirmed(lsn), 1.5, 0.02, "confirmed position")
+        self.kill_forwarder()
+
+    def kill_behind_moves(self):
+        """Only the database still knows the keys to read again."""
+        if self._some_saved(tables.SPECS[0]):
+            with contextlib.suppress(pg.ServerError):
+                self._move_and_kill()
+
+    def kill_behind_unsaved_moves(self):
+        """The keys to read again cannot be saved: then the slot must not move past them."""
+        if not self._some_saved(tables.SPECS[0]):
+            return
+        with contextlib.suppress(psycopg2.Error, pg.ServerError):
+            connection = self.cluster.connect(self.name, autocommit=False, options="-c lock_timeout=3s")
+            with contextlib.closing(connection):
+                connection.cursor().execute("LOCK TABLE walspout.backfills IN SHARE ROW EXCLUSIVE MODE")
+                self._move_and_kill()
+
+    def kill_behind_a_frozen_sink(self):
+        """One sink has rows that the other does not have, and only another process can bring them."""
+        spec = self.chance.choice(tables.SPECS[:-1])
+        if not self._some_saved(spec):
+            return
+        self.redis.freeze()
+        try:
+            time.sleep(self.chance.uniform(1.2, 1.7))       # what is placed could be saved
+            self.kill_forwarder()
+        finally:
+            self.redis.thaw()
 
     def hold_saves(self):
         """The progress of backfills cannot be saved, while the stream and its confirmation could go on."""
@@ -345,10 +468,10 @@ class Scene:
               "kill-reader": kill_reader, "terminate-reader": terminate_reader, "kill-postgres": kill_postgres,
               "hold-commits": hold_commits, "request-while-commits-wait": request_while_commits_wait,
               "freeze-redis": freeze_redis, "hold-saves": hold_saves,
-              "restart-while-commits-wait": restart_while_commits_wait}
-    # All of them happen in turns; these more often.
-    OFTEN = ("kill-forwarder", "hold-commits", "request-while-commits-wait", "freeze-redis", "hold-saves",
-             "restart-while-commits-wait")
+              "restart-while-commits-wait": restart_while_commits_wait,
+              "truncate-behind-a-read": truncate_behind_a_read, "rewrite-before-a-read": rewrite_before_a_read,
+              "kill-behind-moves": kill_behind_moves, "kill-behind-unsaved-moves": kill_behind_unsaved_moves,
+              "kill-behind-a-frozen-sink": kill_behind_a_frozen_sink}
 
     def free(self):
         """Tables that may be asked for at any time."""
@@ -369,12 +492,14 @@ class Scene:
         self.requests = [threading.Thread(target=self._request_until_the_end, args=(random.Random(self.seed + 1),),
                                           daemon=True)]
         self.requests[0].start()
+        self.requests.append(threading.Thread(target=self._tell_ends, daemon=True))
+        self.requests[1].start()
         if self.bursts:
             threading.Thread(target=self._burst, args=(random.Random(self.seed + 2),), daemon=True).start()
         end, waiting = time.monotonic() + self.seconds, []
         while time.monotonic() < end:
             if not waiting:
-                waiting = [*self.FAULTS, *self.OFTEN]
+                waiting = [*(self.chosen or self.FAULTS)]
                 self.chance.shuffle(waiting)
             name = waiting.pop()
             self.note(f"begin {name}")
@@ -421,6 +546,36 @@ class Scene:
                 return self.cluster.value("SELECT 1")
         pg.wait_until(answers, 60, what="server that answers")
 
+    # The end of each backfill
+
+    def _tell_ends(self):
+        while not self.stop_ends.wait(0.2):
+            with contextlib.suppress(psycopg2.Error):
+                self.tell_ends()
+
+    def tell_ends(self):
+        """Writes a message behind each backfill that is done, and keeps what the table has there: so has each receiver."""
+        last = ("SELECT b.id, b.\"table\" FROM walspout.backfills b WHERE b.state = 'done' AND NOT EXISTS (SELECT FROM "
+                "walspout.backfills o WHERE o.relation = b.relation AND o.id > b.id)")
+        connection = self.cluster.connect(self.name, autocommit=False,
+                                          options=f"{SETTINGS} -c lock_timeout=1s -c synchronous_commit=local")
+        with contextlib.closing(connection), connection.cursor() as cursor:
+            cursor.execute(last)
+            ended = cursor.fetchall()
+            connection.rollback()
+            for number, name in ended:
+                if number in self.looked_at:
+                    continue
+                # Rows without a key, and rows that enter a row filter later on, are compared in the end of the run only.
+                if name != "public.bag" and not (self.filters and name == "public.filtered"):
+                    cursor.execute(f"LOCK TABLE {name} IN SHARE MODE; {last} AND b.id = {number}")
+                    if cursor.fetchall():
+                        cursor.execute(f"SELECT row_to_json(t)::text FROM {name} t")
+                        self.ends[f"{name} {number}"] = [row[0] for row in cursor.fetchall()]
+                        cursor.execute("SELECT pg_logical_emit_message(true, %s, %s)", (ENDED, f"{name} {number}"))
+                connection.commit()
+                self.looked_at.add(number)
+
     # The end
 
     def finish(self):
@@ -431,6 +586,9 @@ class Scene:
         start = time.monotonic()
         try:
             self.wait_for_ends()
+            self.stop_ends.set()
+            self.requests[1].join(60)
+            self.tell_ends()
             self.wait_for_last()
         finally:
             self.catch_up = time.monotonic() - start
@@ -444,6 +602,8 @@ class Scene:
         last = []
 
         def ended():
+            if "parked" in self.forwarder.log(self.forwarder.begin):
+                raise Failure(f"a sink is parked\n{self.forwarder.log_tail(15)}")
             self.resume()
             last[:] = self.db.psql(
                 f"SELECT id, \"table\", state, error FROM walspout.backfills WHERE {UNFINISHED} UNION ALL "
@@ -492,11 +652,8 @@ class Scene:
             for name, where in names.items():
                 cursor.execute(f"SELECT row_to_json(t)::text FROM {name} t WHERE {where}")
                 truth[name] = [row[0] for row in cursor.fetchall()]
-        bags = ["public.bag"]
         for name, documents in (("file", self.file_documents()), ("redis", self.redis_documents())):
-            receiver = Receiver(name, bags)
-            for document in documents:
-                receiver.take(document)
+            receiver = self.receive(name, documents)
             if cut or self.mode == REQUESTS:
                 receiver.findings = [f for f in receiver.findings if "no such row" not in f]
                 receiver.kinds.pop("no such row", None)
@@ -505,6 +662,18 @@ class Scene:
             self.findings += receiver.result()
             self.counts.update({f"{op} at {name}": count for op, count in receiver.counts.items()})
         self.note(f"{len(states)} backfills: {collections.Counter(row[1] for row in states)}")
+
+    def receive(self, name, documents):
+        receiver = Receiver(name, ["public.bag"], self.ends)
+        for document in documents:
+            receiver.take(document)
+        return receiver
+
+    def look_at_what_came(self):
+        """After a run that did not end: what is wrong already."""
+        with contextlib.suppress(OSError, psycopg2.Error, AttributeError):
+            for name, documents in (("file", self.file_documents()), ("redis", self.redis_documents())):
+                self.findings += [finding for finding in self.receive(name, documents).result() if "no such row" not in finding]
 
     def file_documents(self):
         with open(self.forwarder.output, "rb") as f:

@@ -59,14 +59,37 @@ def test_faults_are_found(documents, rows, finding):
     assert finding in found(receive(*documents), *rows)
 
 
+def message(place, prefix, number):
+    return f'{{"id":"{place}","op":"m","prefix":"{prefix}","transactional":true,"content":"s.t {number}"}}'.encode()
+
+
 def test_a_message_empties_a_table():
-    message = b'{"id":"2-0","op":"m","prefix":"forget","transactional":true,"content":"s.t"}'
-    receiver = receive(event("1-0", "r", 1), event("1-1", "r", 2), message, event("3-0", "r", 2))
+    forget = message("2-0", "forget", 7)
+    receiver = receive(event("1-0", "r", 1), event("1-1", "r", 2), forget, event("3-0", "r", 2))
     assert not found(receiver, row(2))
-    assert "missing or old" in found(receive(event("1-0", "r", 1), message), row(1))
+    assert "missing or old" in found(receive(event("1-0", "r", 1), forget), row(1))
 
 
 def test_rows_without_a_key_are_counted():
     twice = receive(event("1-0", "r", 1), event("1-1", "r", 1), bags=["s.t"])
     assert not found(twice, row(1), row(1))
     assert "too much" in found(receive(event("1-0", "r", 1), event("1-1", "r", 1), bags=["s.t"]), row(1))
+
+
+def at_the_end(*documents, rows):
+    receiver = Receiver("file", ends={"s.t 7": rows})
+    for document in documents:
+        receiver.take(document)
+    return " ".join(receiver.result())
+
+
+def test_the_table_is_compared_at_the_end_of_a_backfill():
+    first, ended = event("1-0", "r", 1), message("2-0", "ended", 7)
+    assert not at_the_end(first, ended, event("3-0", "d", 1), rows=[row(1)])
+    assert "missing or old in s.t at the end of backfill 7" in at_the_end(first, ended, rows=[row(1), row(2)])
+    assert "too much in s.t at the end of backfill 7" in at_the_end(first, ended, rows=[])
+
+
+def test_an_end_counts_for_the_newest_backfill_only():
+    assert not at_the_end(event("1-0", "r", 1), message("2-0", "forget", 8), message("3-0", "ended", 7), rows=[row(1)])
+    assert at_the_end(event("1-0", "r", 1), message("2-0", "forget", 7), message("3-0", "ended", 7), rows=[row(1)])

@@ -97,6 +97,7 @@ class Scene:
         # Most transactions are longer than the least one.
         self.max_transaction = self.chance.choice([3, 200, 50_000])
         self.batch_bytes = self.chance.choice(["1KiB", "64KiB"])
+        self.extended = seed % 2 == 1       # the target has the extension, whose function takes documents apart
         self.fires = seed % 3 == 2          # triggers of the target; there are none, but the session is another one
         self.stop, self.gate = threading.Event(), threading.Event()
         self.gate.set()
@@ -138,7 +139,8 @@ class Scene:
         names = [*KEYS]
         self.db.psql(tables.SETUP + TRUTH + "".join(tables.create(spec) for spec in SPECS)
                      + "".join(NOTE.format(name=name) for name in names))
-        self.target.psql("".join(f"CREATE SCHEMA {mode};" for mode in MODES), self.name)
+        self.target.psql("".join(f"CREATE SCHEMA {mode};" for mode in MODES) + ("CREATE EXTENSION walspout;" if self.extended else ""),
+                         self.name)
         self.forwarder = Forwarder(
             self.db, self.folder, sinks="".join(self.sink(mode) for mode in MODES), source=f"batch_bytes: {self.batch_bytes}",
             pipeline=f"memory: {self.memory}\nretry: {{initial: 50ms, max: 300ms}}", root="drain: 2s")
