@@ -6,6 +6,7 @@
 #include <exception>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -91,13 +92,15 @@ class Line {
       words.emplace_back("--help");
     }
     const std::string& word = words.front();
-    const bool option = word.starts_with("-");
-    if (option ? word != "-h" && word != "--help" : !is_command(word)) {
-      return unknown(option ? "option" : "command", word);
+    if (word.starts_with("-") && word != "-h" && word != "--help") {
+      return unknown("option", word, "", options_of(app_));
     }
+    if (!word.starts_with("-") && !is_command(word))
+      return unknown("command", word, "", commands());
     try {
       app_.parse(std::vector<std::string>(words.rbegin(), words.rend()));
     } catch (const CLI::ParseError& error) {
+      if (const auto code = unknown_option(words)) return *code;
       return app_.exit(error) == 0 ? kClean : kUsage;
     }
     return actions_.at(app_.get_subcommands().front())();
@@ -158,11 +161,36 @@ class Line {
     const auto known = commands();
     return std::find(known.begin(), known.end(), word) != known.end();
   }
-  int unknown(const char* kind, const std::string& word) const {
-    const auto meant = walspout::nearest(word, commands());
+  static std::vector<std::string> options_of(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const CLI::Option* option : app.get_options()) {
+      for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+    }
+    return names;
+  }
+  // Of a command line that could not be parsed: its first long option that the command lacks, if
+  // there is one. The parser says first what is missing because of it.
+  std::optional<int> unknown_option(const std::vector<std::string>& words) const {
+    if (!is_command(words.front())) return std::nullopt;
+    const std::string& command = words.front();
+    const auto known = options_of(*app_.get_subcommand(command));
+    for (size_t i = 1; i < words.size() && words[i] != "--"; i++) {
+      const std::string word = words[i].substr(0, words[i].find('='));
+      if (!word.starts_with("--") || std::find(known.begin(), known.end(), word) != known.end()) {
+        continue;
+      }
+      return unknown("option", word, command, known);
+    }
+    return std::nullopt;
+  }
+  static int unknown(const char* kind, const std::string& word, const std::string& command,
+                     const std::vector<std::string>& known) {
+    const auto meant = walspout::nearest(word, known);
     std::fprintf(stderr, "walspout: unknown %s \"%s\"%s%s%s\n", kind, word.c_str(),
-                 meant ? ": did you mean \"" : "", meant.value_or("").c_str(), meant ? "\"?" : "");
-    std::fputs("walspout --help lists the commands\n", stderr);
+                 command.empty() ? "" : (" of " + command).c_str(),
+                 meant ? (": did you mean \"" + *meant + "\"?").c_str() : "",
+                 command.empty() ? "\nwalspout --help lists the commands"
+                                 : ("\nwalspout " + command + " --help lists its options").c_str());
     return kUsage;
   }
 

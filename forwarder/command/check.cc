@@ -619,17 +619,29 @@ bool check_status(const Config& config, const CheckOptions& options) {
   return !findings.failed();
 }
 
+// For people on standard error, and for programs as findings.
+void report_problems(const std::string& path, const LoadedConfig& loaded,
+                     const CheckOptions& options) {
+  std::fputs(describe(path, loaded).c_str(), stderr);
+  if (!options.json) return;
+  for (const ConfigProblem& problem : loaded.problems) {
+    std::string where = "configuration " + path;
+    if (problem.line > 0) {
+      where += ":" + std::to_string(problem.line) + ":" + std::to_string(problem.column);
+    }
+    Findings(where, options).wrong(problem.what, "");
+  }
+}
+
 }  // namespace
 
 int check_command(const std::string& path, const CheckOptions& options) {
-  std::optional<Config> config = configuration(path);
-  if (!config) {
-    if (options.json) {
-      Findings("configuration " + path, options)
-          .wrong("the configuration is wrong, standard error says where", "");
-    }
+  LoadedConfig loaded = load_whole_configuration(path);
+  if (!loaded.problems.empty()) {
+    report_problems(path, loaded, options);
     return kUsage;
   }
+  const Config* config = &loaded.config;
   if (!options.json) std::printf("configuration %s is good\n", path.c_str());
   std::set<ExitCode> codes{kClean};
   if (config->status && !check_status(*config, options)) codes.insert(kFailed);

@@ -28,11 +28,31 @@ def test_help_is_a_command_too():
     ("chek", 'unknown command "chek": did you mean "check"?'),
     ("verison", 'did you mean "version"?'),
     ("xyzzyxyzzy", 'unknown command "xyzzyxyzzy"\n'),
-    ("--bogus", 'unknown option "--bogus"')])
+    ("rnu", 'did you mean "run"?'),
+    ("--bogus", 'unknown option "--bogus"'),
+    ("--versoin", 'unknown option "--versoin": did you mean "--version"?')])
 def test_a_near_miss_is_named(word, said):
     done = run(word, "file")
     assert done.returncode == 2
     assert said in done.stderr and "--help" in done.stderr
+
+
+@pytest.mark.parametrize("words, said", [
+    (["check", "--jsno", "file"], 'unknown option "--jsno" of check: did you mean "--json"?\n'),
+    (["status", "--wach"], 'unknown option "--wach" of status: did you mean "--watch"?\n'),
+    (["run", "--hlep"], 'unknown option "--hlep" of run: did you mean "--help"?\n'),
+    (["run", "--zzzzzzzz", "file"], 'unknown option "--zzzzzzzz" of run\n'),
+    (["run"], "FILE is required\n")])
+def test_a_near_miss_of_an_option_is_named(words, said):
+    done = run(*words)
+    assert done.returncode == 2
+    assert said in done.stderr and "--help" in done.stderr
+
+
+def test_letters_that_changed_places_are_a_near_miss(tmp_path):
+    path = tmp_path / "wrong.yaml"
+    path.write_text("pipelines:\n  - name: a\n    source: {dsn: 'host=/x', slot: s}\n    sinks: [{type: redis, ulr: x}]\n")
+    assert 'unknown key "ulr" in an item of "sinks": did you mean "url"?' in run("check", str(path)).stderr
 
 
 def test_a_configuration_to_begin_with(tmp_path):
@@ -82,4 +102,8 @@ def test_findings_for_programs(db, fwd):
         config.write("\nbogus: 1\n")
     wrong = run("check", "--json", forwarder.config)
     assert wrong.returncode == 2
-    assert json.loads(wrong.stdout)["level"] == "error"
+    finding = json.loads(wrong.stdout)
+    with open(forwarder.config) as config:
+        line = len(config.readlines())
+    assert finding["level"] == "error" and finding["about"] == f"configuration {forwarder.config}:{line}:1"
+    assert finding["what"].startswith('unknown key "bogus"')

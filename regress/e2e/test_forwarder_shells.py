@@ -62,22 +62,27 @@ def test_zsh_completes_commands_and_options(tmp_path):
     (tmp_path / "_walspout").write_text(run("completion", "zsh").stdout)
     ended(["zsh", "-n", str(tmp_path / "_walspout")])
 
-    def zsh(line):
+    def completes(line, word):
         script = f"""
             zmodload zsh/zpty
             zpty shell zsh -f -i
             zpty -w shell 'PS1=; fpath=({tmp_path} $fpath); autoload -U compinit; compinit -u -D; zstyle ":completion:*" list-grouped false; print rea''dy'
             zpty -r shell got '*ready*'
             zpty -w -n shell $'{line}\\t\\t'
-            sleep 3
-            zpty -r -t shell part
-            print -r -- $part
-            while zpty -r -t shell part; do print -r -- $part; done
+            for i in {{1..300}}; do
+                while zpty -r -t shell part; do all+=$part; done
+                [[ $all == *{word}* ]] && exit
+                sleep 0.1
+            done
+            print -r -- $all
+            exit 1
         """
-        return subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True, timeout=60,
-                              env={**os.environ, "TERM": "dumb", "COLUMNS": "200"}).stdout
-    assert "check" in zsh("walspout che")
-    assert "--json" in zsh("walspout check --js")
+        done = subprocess.run(["zsh", "-f", "-c", script], capture_output=True, text=True, timeout=60,
+                              env={**os.environ, "TERM": "dumb", "COLUMNS": "200"})
+        assert done.returncode == 0, done
+
+    completes("walspout che", "check")
+    completes("walspout check --js", "--json")
 
 
 def test_the_manual_page_has_all_commands_and_no_errors(tmp_path):
