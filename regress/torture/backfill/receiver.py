@@ -92,7 +92,7 @@ class Receiver:
         if name in self.bags:
             self._count(table, op, event, text)
         elif op == "t":
-            table.gone.update(table.rows)
+            table.gone.update(table.versions)
             table.rows.clear()
         elif op == "d":
             key = event["key"]

@@ -310,7 +310,12 @@ class Scene:
         finally:
             self._standby("")
 
-    def _some_saved(self, spec, rate=100):
+    def _hurry(self):
+        """Slow backfills that begin again, or that another process continues, are slow no longer."""
+        with contextlib.suppress(pg.ServerError, psycopg2.Error):
+            self.db.psql(f"{LOCAL} UPDATE walspout.backfills SET rate = 2000 WHERE slot = '{self.slot}' AND {UNFINISHED}")
+
+    def _some_saved(self, spec, rate=40):
         """Whether a slow backfill was begun, and progress of it was saved."""
         self.request(spec, cancel=True, rate=rate)
 
@@ -319,7 +324,7 @@ class Scene:
                 return self.cluster.value(f"SELECT rows >= 20 AND state = 'running' FROM walspout.backfills WHERE relation = "
                                           f"'{spec.name}'::regclass AND slot = '{self.slot}' ORDER BY id DESC LIMIT 1", self.name)
         with contextlib.suppress(TimeoutError):
-            pg.wait_until(saved, 5, 0.02, "saved rows")
+            pg.wait_until(saved, 8, 0.02, "saved rows")
             return True
         self.note(f"no rows of {spec.name} are saved")
         return False
@@ -338,18 +343,20 @@ class Scene:
                  if self._some_saved(spec)]
         with self._all_rows_wait(specs):
             time.sleep(self.chance.uniform(0, 0.4))
+            self._hurry()
             self.kill_forwarder()
             time.sleep(self.chance.uniform(0.8, 2))
 
-    def _readers_waiting(self, spec, mode):
-        with contextlib.suppress(psycopg2.Error):
-            return self.cluster.value("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = %s AND relation = %s::regclass",
-                                      self.name, (mode, spec.name))
-        return 0
-
-    def _wait_for_lock(self, spec, mode):
+    def _wait_for_reader(self, locker, spec):
+        """Whether the process that reads waits for the lock that this session has. It waits half a second at most: so no
+        time may be lost with new connections."""
+        def waits():
+            with locker.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'AccessShareLock' AND relation = "
+                               "%s::regclass", (spec.name,))
+                return cursor.fetchone()[0]
         with contextlib.suppress(TimeoutError):
-            pg.wait_until(lambda: self._readers_waiting(spec, mode), 2, 0.005, "process that waits for a lock")
+            pg.wait_until(waits, 2, 0.003, "process that waits for a lock")
             return True
         self.note(f"no process waits for {spec.name}")
         return False
@@ -360,23 +367,27 @@ class Scene:
         locker = self._locked(spec, "ACCESS EXCLUSIVE") if self._some_saved(spec) else None
         if not locker:
             return
-        rows = tables.insert(spec, f"generate_series(1, {tables.ROWS}, 2)")
+        with contextlib.suppress(psycopg2.Error), contextlib.closing(self.cluster.connect(self.name)) as truncater:
+            truncate = truncater.cursor()
 
-        def truncate():
-            connection = self._locked(spec, "ACCESS EXCLUSIVE", f"TRUNCATE {spec.name}; {rows}")
-            if connection:
-                commit(connection)
-        truncates = threading.Thread(target=truncate, daemon=True)
-        try:
-            if self._wait_for_lock(spec, "AccessShareLock"):
-                self.forwarder.freeze()     # it has asked for the rows, and cannot place them
-                truncates.start()
-                self._wait_for_lock(spec, "AccessExclusiveLock")
-                commit(locker)
-                truncates.join(3)
-        finally:
-            locker.close()
-            self.forwarder.thaw()
+            def run(sql):
+                with contextlib.suppress(psycopg2.Error):
+                    truncate.execute(sql)
+            # The same keys in its transaction would hide a TRUNCATE that is forgotten.
+            behind = threading.Thread(target=run, args=(f"TRUNCATE {spec.name}",), daemon=True)
+            try:
+                if self._wait_for_reader(locker, spec):
+                    self.forwarder.freeze()     # it has asked for the rows, and cannot place them
+                    behind.start()
+                    time.sleep(0.1)             # until the TRUNCATE waits, too
+                    commit(locker)
+                    behind.join(5)
+            finally:
+                locker.close()
+                self.forwarder.thaw()
+            time.sleep(0.3)
+            run(tables.insert(spec, f"generate_series(1, {tables.ROWS}, 2)"))
+            self._hurry()
 
     def rewrite_before_a_read(self):
         """A rewrite commits while the process that reads waits for its lock: to an older snapshot the table looks empty."""
@@ -389,8 +400,9 @@ class Scene:
             other = "bigint" if old == "integer" else "integer"
             locker = self._locked(spec, "ACCESS EXCLUSIVE", f"ALTER TABLE {spec.name} ALTER n TYPE {other}")
             if locker:
-                self._wait_for_lock(spec, "AccessShareLock")
+                self._wait_for_reader(locker, spec)
                 commit(locker)
+            self._hurry()
 
     # Rows get keys in front of those that are read, and lack their body there: they have to be read again. No writer has
     # negative keys.
@@ -404,28 +416,36 @@ class Scene:
         return False
 
     def _move_and_kill(self):
-        with contextlib.suppress(psycopg2.Error):
-            self.cluster.psql(f"SET lock_timeout = '2s'; {LOCAL} {self.MOVE}", self.name)
+        with contextlib.suppress(psycopg2.Error, pg.ServerError):
+            self.db.psql(f"SET lock_timeout = '2s'; {LOCAL} BEGIN; {self.MOVE}; COMMIT")
             lsn = self.cluster.value("SELECT pg_current_wal_lsn()")
             with contextlib.suppress(TimeoutError):
                 pg.wait_until(lambda: self._confirmed(lsn), 1.5, 0.02, "confirmed position")
-        self.kill_forwarder()
+                self.note("the slot is behind the moves")
+        self.forwarder.kill()
 
     def kill_behind_moves(self):
         """Only the database still knows the keys to read again."""
         if self._some_saved(tables.SPECS[0]):
-            with contextlib.suppress(pg.ServerError):
-                self._move_and_kill()
+            self._move_and_kill()
+            self._hurry()
+            self.forwarder.start(wait=False)
 
     def kill_behind_unsaved_moves(self):
         """The keys to read again cannot be saved: then the slot must not move past them."""
         if not self._some_saved(tables.SPECS[0]):
             return
-        with contextlib.suppress(psycopg2.Error, pg.ServerError):
+        with contextlib.suppress(psycopg2.Error, pg.ServerError, TimeoutError):
             connection = self.cluster.connect(self.name, autocommit=False, options="-c lock_timeout=3s")
             with contextlib.closing(connection):
                 connection.cursor().execute("LOCK TABLE walspout.backfills IN SHARE ROW EXCLUSIVE MODE")
                 self._move_and_kill()
+                # A save that waits for the lock would still be done.
+                self.terminate_reader()
+                pg.wait_until(lambda: not self._backends(self.reader), 5, what="end of the process that reads")
+        self._hurry()
+        if not self.forwarder.running():
+            self.forwarder.start(wait=False)
 
     def kill_behind_a_frozen_sink(self):
         """One sink has rows that the other does not have, and only another process can bring them."""
@@ -435,6 +455,7 @@ class Scene:
         self.redis.freeze()
         try:
             time.sleep(self.chance.uniform(1.2, 1.7))       # what is placed could be saved
+            self._hurry()
             self.kill_forwarder()
         finally:
             self.redis.thaw()
