@@ -424,12 +424,23 @@ class Scene:
                 self.note("the slot is behind the moves")
         self.forwarder.kill()
 
+    def _until_told(self, spec):
+        """Until the backfill has ended, and the rows there are noted: the next request would hide what is missing."""
+        def told():
+            with contextlib.suppress(psycopg2.Error):
+                last = self.cluster.query("SELECT id, state FROM walspout.backfills WHERE relation = %s::regclass ORDER BY id DESC "
+                                          "LIMIT 1", self.name, (spec.name,))
+                return last and (last[0][0] in self.looked_at or last[0][1] in ("canceled", "failed"))
+        with contextlib.suppress(TimeoutError):
+            pg.wait_until(told, 10, 0.1, "end of a backfill")
+
     def kill_behind_moves(self):
         """Only the database still knows the keys to read again."""
         if self._some_saved(tables.SPECS[0]):
             self._move_and_kill()
             self._hurry()
             self.forwarder.start(wait=False)
+            self._until_told(tables.SPECS[0])
 
     def kill_behind_unsaved_moves(self):
         """The keys to read again cannot be saved: then the slot must not move past them."""
@@ -446,6 +457,7 @@ class Scene:
         self._hurry()
         if not self.forwarder.running():
             self.forwarder.start(wait=False)
+        self._until_told(tables.SPECS[0])
 
     def kill_behind_a_frozen_sink(self):
         """One sink has rows that the other does not have, and only another process can bring them."""
