@@ -100,7 +100,7 @@ def test_a_forwarder_ends_while_the_broker_is_silent(db, writer, broker, once):
         pg.wait_until(lambda: forwarder.status()["sinks"][0]["events"] >= 100, 180, what="all events in Kafka")
         broker.proxy.blackhole()
         db.psql("UPDATE t SET n = 1")
-        pg.wait_until(lambda: forwarder.status()["in_flight_bytes"] > 0, 60, what="events under way")
+        pg.wait_until(lambda: forwarder.status()["in_flight_bytes"] > 0, 60, what="events in flight")
         assert forwarder.terminate(60) == 0
         broker.proxy.heal(cut=True)
         forwarder.start()

@@ -211,7 +211,7 @@ def test_a_pipeline_that_cannot_be_started_goes_on_as_it_was(db, fwd, tmp_path):
         db.psql("INSERT INTO orders VALUES (1)")
         forwarder.wait_for_events(1)
         os.mkdir(tmp_path / "none")
-        assert "goes on as it was" not in reload(forwarder)
+        assert "continues as it was" not in reload(forwarder)
         assert os.path.exists(tmp_path / "none" / "letters")
 
 

@@ -87,7 +87,7 @@ def test_a_dsn_that_leads_elsewhere_is_waited_out(alone, db, tmp_path, where):
     why = "is gone"
     if where == "database":
         alone.server.createdb("elsewhere")
-        wrong, why = dsn(alone.server, "elsewhere"), f'one of database "{alone.name}"'
+        wrong, why = dsn(alone.server, "elsewhere"), f'belongs to database "{alone.name}"'
     elif where == "server with a slot":
         db.server.create_slot(forwarder.slot, "walspout", db.name)
         why = "another server"

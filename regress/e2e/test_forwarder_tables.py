@@ -135,7 +135,7 @@ def test_a_missing_publication_of_a_slot_that_exists_is_made(db, fwd):
     f = fwd(source=TABLES)
     db.create_slot("fwd")
     with f:
-        f.wait_for_log("is made now")
+        f.wait_for_log("is created now")
         db.psql("INSERT INTO a VALUES (1)")
         f.wait_for_events(1)
     db.psql(f"DROP PUBLICATION {publication(f)}")
