@@ -398,9 +398,9 @@ def test_reading_documents_can_be_cancelled(db):
     columns = ", ".join(f"c{i} int" for i in range(1500))
     began = time.time()
     with pytest.raises(Exception, match="statement timeout"):
-        db.psql(f"""SET statement_timeout = '300ms'; SELECT count(c1) FROM repeat('"zz":1,', 5000000) members,
+        db.psql(f"""SET statement_timeout = '1s'; SELECT count(c1) FROM repeat('"zz":1,', 2000000) members,
             walspout.read_documents('{{' || members || '"zz":1}}') AS t({columns})""")
-    assert time.time() - began < 3
+    assert time.time() - began < 5
 
 
 @pytest.mark.skipif(pg.server_version() < 15, reason="a privilege of version 15")
