@@ -381,6 +381,8 @@ read_members(Tokens *t, Record *record)
 			Field	   *field = read_name(t, record, probable);
 			Token		other;
 
+			CHECK_FOR_INTERRUPTS();
+
 			if (field == NULL)
 			{
 				tokens_value(t, &other);

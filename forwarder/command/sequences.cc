@@ -52,29 +52,35 @@ struct Line {
   std::string why{};
 };
 
-// Sequences of these schemas, and of columns anywhere. Not those of extensions.
+// Sequences of these schemas, and of columns anywhere. Not those of extensions. A partition takes
+// its values from the sequence of the table that it is a part of.
 std::string find_sequences(const std::vector<PublishedTable>& tables) {
   std::string schemas = "''";
-  std::string oids = "0";
+  std::string oids = "0::pg_catalog.oid";
   std::set<std::string> known;
   for (const PublishedTable& table : tables) {
     oids += ", " + table.oid;
     if (known.insert(table.schema).second) schemas += ", " + quote(table.schema);
   }
-  return "SELECT n.nspname, c.relname, pg_catalog.format_type(s.seqtypid, NULL), s.seqincrement, "
-         "d.refobjid, a.attname, d.deptype = 'i' FROM pg_catalog.pg_sequence s JOIN "
+  return "WITH sent(oid) AS (SELECT pg_catalog.unnest(ARRAY[" + oids +
+         "])), owners(oid, sent) AS (SELECT s.oid, s.oid FROM sent s UNION SELECT p.relid, s.oid "
+         "FROM "
+         "sent s, LATERAL pg_catalog.pg_partition_ancestors(s.oid) p) SELECT n.nspname, c.relname, "
+         "pg_catalog.format_type(s.seqtypid, NULL), s.seqincrement, o.sent, a.attname, d.deptype = "
+         "'i' FROM pg_catalog.pg_sequence s JOIN "
          "pg_catalog.pg_class c ON c.oid = s.seqrelid JOIN pg_catalog.pg_namespace n ON n.oid = "
          "c.relnamespace LEFT JOIN pg_catalog.pg_depend d ON d.classid = "
          "'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.refclassid = "
          "'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0 AND d.deptype IN ('a', "
          "'i') LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = "
-         "d.refobjsubid WHERE c.relpersistence = 'p' AND CASE WHEN d.refobjid IS NULL THEN "
+         "d.refobjsubid LEFT JOIN LATERAL (SELECT o.sent FROM owners o WHERE o.oid = d.refobjid "
+         "ORDER BY o.sent <> o.oid, o.sent LIMIT 1) o ON true WHERE c.relpersistence = 'p' AND "
+         "CASE WHEN d.refobjid IS NULL THEN "
          "n.nspname IN (" +
          schemas +
          ") AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend e WHERE e.classid = "
          "'pg_catalog.pg_class'::pg_catalog.regclass AND e.objid = c.oid AND e.deptype = 'e') ELSE "
-         "d.refobjid IN (" +
-         oids + ") END ORDER BY 1, 2";
+         "o.sent IS NOT NULL END ORDER BY 1, 2";
 }
 
 // The sequence that supplies a column of the target: whether table and column exist, whether the
@@ -102,15 +108,17 @@ std::string find_sequence_of(const CopyPlace& place, const std::string& column) 
 }
 
 // Whether the sequence is behind, its value, and whether both count in the same direction. Sets it
-// in the same statement if it is behind. Compares the next values.
+// in the same statement if it is behind. Compares the target's next value with its next value after
+// that: the two sequences may have different steps.
 std::string move_sequence(const Sequence& from, const std::string& to, bool dry_run) {
   const std::string name = quote(to) + "::pg_catalog.regclass";
   const std::string next =
-      from.last + "::pg_catalog.numeric" + (from.is_called ? " + (" + from.increment + ")" : "");
+      from.last + "::pg_catalog.numeric" + (from.is_called ? " + t.increment" : "");
   const bool falls = from.increment.starts_with('-');
-  const std::string behind = "next " + std::string(falls ? ">" : "<") + " " + next;
+  const std::string behind = "t.next " + std::string(falls ? ">" : "<") + " " + next;
   return "WITH t AS MATERIALIZED (SELECT s.last_value, s.last_value::pg_catalog.numeric + CASE "
-         "WHEN s.is_called THEN q.seqincrement ELSE 0 END AS next, q.seqincrement " +
+         "WHEN s.is_called THEN q.seqincrement ELSE 0 END AS next, q.seqincrement AS increment, "
+         "q.seqincrement " +
          std::string(falls ? "<" : ">") + " 0 AS fits FROM " + to +
          " s, pg_catalog.pg_sequence q WHERE q.seqrelid = " + name + ") SELECT t.last_value, " +
          behind + ", t.fits" +

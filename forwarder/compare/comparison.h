@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -74,12 +75,14 @@ class Comparison {
   [[nodiscard]] Result<Sum> sum(Connection& connection, const TableSide& side);
   [[nodiscard]] Result<Sums> sums(const Piece& piece);
   // False: the limit is reached.
-  [[nodiscard]] Result<bool> look(const Piece& piece, bool counts);
+  // `of`: the size of what the piece is a part of; 0: of the table.
+  [[nodiscard]] Result<bool> look(const Piece& piece, uint64_t of);
   [[nodiscard]] Result<bool> divide(const Piece& piece, const Sums& found);
   [[nodiscard]] Result<bool> rows_of(const Piece& piece);
   [[nodiscard]] Result<bool> settle(bool all);
   [[nodiscard]] Result<std::map<int, Sum>> buckets(Connection& connection, const TableSide& side);
   [[nodiscard]] bool may_differ(const Sums& found) const;
+  [[nodiscard]] uint64_t size(const Sums& found) const;
 
   Connection& source_;
   Connection& target_;
@@ -90,6 +93,8 @@ class Comparison {
   const Moved moved_;
   Settler settler_;
   TableOutcome outcome_;
+  std::set<KeyTexts> reported_;  // a row may be in several pieces.
+  bool is_disordered_ = false;   // the servers sort keys differently, against all signs
 };
 
 }  // namespace walspout

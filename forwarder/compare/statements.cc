@@ -115,7 +115,8 @@ std::string find_versions(const TableSide& side, const std::vector<KeyTexts>& ke
   std::string names;
   std::string same;
   for (size_t i = 0; i < side.keys.size(); i++) {
-    const std::string name = "k" + std::to_string(i);
+    // A row filter names columns without the table, so no column may have such a name.
+    const std::string name = "\"walspout key " + std::to_string(i) + "\"";
     names += (i ? ", " : "") + name;
     same +=
         (i ? " AND " : "") + side.keys[i] + " = CAST(v." + name + " AS " + side.key_types[i] + ")";

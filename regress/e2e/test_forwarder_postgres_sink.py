@@ -392,6 +392,17 @@ def test_the_extension_of_the_target_comes_and_goes(db, fwd, target):
         assert forwarder.terminate() == 0
 
 
+def test_reading_documents_can_be_cancelled(db):
+    """Also an object with many members that no column has."""
+    db.psql("CREATE EXTENSION IF NOT EXISTS walspout")
+    columns = ", ".join(f"c{i} int" for i in range(1500))
+    began = time.time()
+    with pytest.raises(Exception, match="statement timeout"):
+        db.psql(f"""SET statement_timeout = '1s'; SELECT count(c1) FROM repeat('"zz":1,', 2000000) members,
+            walspout.read_documents('{{' || members || '"zz":1}}') AS t({columns})""")
+    assert time.time() - began < 5
+
+
 @pytest.mark.skipif(pg.server_version() < 15, reason="a privilege of version 15")
 def test_a_role_in_the_schema_of_the_extension(db, fwd, target):
     """Only the owner makes tables there."""
