@@ -103,7 +103,8 @@ TEST(Config, WhatNeedsTheEnvelopeDoesNotGoWithOtherDialects) {
   EXPECT_EQ(problems(with("dialect: debezium, dialect_options: {topic.prefix: p}")), "");
   EXPECT_THAT(problems(with("dialect_options: {topic.prefix: p}")), HasSubstr("set \"dialect\""));
   EXPECT_THAT(problems(with("dialect: row, omit: [ts]")), HasSubstr("about the envelope"));
-  EXPECT_THAT(problems(with("dialect: row, backfill: {tables: all}")), HasSubstr("merges rows with changes"));
+  EXPECT_THAT(problems(with("dialect: row, backfill: {tables: all}")),
+              HasSubstr("merges rows with changes"));
   for (const std::string key : {"schemas: true", "schemas: true, schema_format: avro"}) {
     EXPECT_THAT(problems(with("dialect: wal2json, " + key)),
                 HasSubstr("\"schemas\" does not go with \"dialect\""));
