@@ -16,7 +16,7 @@
  */
 typedef bool (*Direct) (Token *token, int32 typmod, Datum *value);
 
-/* Of the type with this input function; NULL: there is none. */
+/* The function for the type with this input function, or NULL. */
 extern Direct direct_of(Oid input);
 
 #endif

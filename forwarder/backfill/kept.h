@@ -65,7 +65,7 @@ class Kept {
 
   void clear();
 
-  // The commit record of the first kept transaction; 0: there is none.
+  // The commit record of the first kept transaction; 0 if no transaction is kept.
   Lsn first() const { return transactions_.empty() ? Lsn{} : transactions_.front().lsn; }
 
   // Changes of rows since one snapshot.

@@ -36,7 +36,7 @@ std::vector<Secret*> secrets_of(SinkConfig& config);
 // Gives the sink a file in the directory `state`, if the sink keeps anything over restarts.
 void remember_in(SinkConfig& config, const std::string& state, const std::string& pipeline);
 
-// The file that remember_in() chose; empty: there is none.
+// The file that remember_in() chose; empty if no file was chosen.
 std::string memory_of(SinkConfig config);
 
 // The file that the sink writes, in one spelling; empty: none.

@@ -48,8 +48,8 @@ class AckTracker {
   // All sinks are done with the first `events` received events. Never falls.
   void handled(uint64_t events);
 
-  // The position to confirm. Only forget() lowers it. 0: there is none yet. A server that gets 0 in
-  // a status update takes it for "nothing new".
+  // The position to confirm. Only forget() lowers it. 0 before the first position. A server that
+  // gets 0 in a status update takes it for "nothing new".
   Lsn confirmed() const { return confirmed_; }
 
   // The end of the last complete transaction that was received, or a later keepalive.

@@ -25,8 +25,9 @@ class KafkaPositions {
   // would lose records.
   [[nodiscard]] Result<rd_kafka_topic_t*> topic(KafkaLink& link, TimePoint deadline) const;
 
-  // The last record of a key; nothing: there is none. With `all`, waits for open transactions of
-  // other producers. Otherwise their records, and all records behind these, may be missing.
+  // The last record of a key; nothing if the key has no record. With `all`, waits for open
+  // transactions of other producers. Otherwise their records, and all records behind these, may be
+  // missing.
   [[nodiscard]] Result<std::optional<KafkaPosition>> last(const std::string& key, bool all,
                                                           TimePoint deadline) const;
 

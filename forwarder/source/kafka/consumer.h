@@ -39,7 +39,7 @@ class KafkaConsumer : public KafkaHandle {
   // Does not wait; null: there is no event.
   Event next();
 
-  // The committed offset of each partition; kUnknown: there is none.
+  // The committed offset of each partition; kUnknown if no offset is committed.
   [[nodiscard]] Result<Offsets> committed(const std::vector<Key>& partitions, TimePoint deadline);
 
   // Takes over these partitions too, and reads them from these offsets.
