@@ -350,7 +350,7 @@ read_name(Tokens *t, Record *record, int probable)
 	Field	   *guess = probable < record->desc->natts ? &record->fields[probable] : NULL;
 	Token		name;
 
-	/* the padding is longer than a label */
+	StaticAssertStmt(TOKENS_PADDING >= NAMEDATALEN + 3, "the padding must be longer than a label");
 	if (likely(guess != NULL && guess->label != NULL &&
 			   memcmp(t->p, guess->label, guess->label_size) == 0))
 	{
