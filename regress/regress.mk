@@ -127,16 +127,27 @@ check-forwarder-e2e: $(if $(BUILT),,plugin test-modules bench-plugins forwarder-
 check-forwarder-long: $(if $(BUILT),,plugin test-modules bench-plugins forwarder-tests)
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q -n 3 -m long $(FORWARDER_TESTS) $(PYTEST_FLAGS)
 
-# The forwarder's tests again, instrumented: for addresses and undefined behaviour by g++, for threads by clang, so that
-# both compilers see all code.
-check-forwarder-asan: SANITIZE = -DWALSPOUT_SANITIZE=address
-check-forwarder-tsan: SANITIZE = -DWALSPOUT_SANITIZE=thread -DCMAKE_CXX_COMPILER=clang++
-check-forwarder-asan check-forwarder-tsan: check-forwarder-%:
+# The forwarder's tests again, instrumented: for addresses and undefined behaviour, and for threads. clang compiles both,
+# and g++ the ordinary build, so both compilers see all code. The fuzzers are part of the first build.
+SANITIZE_address = -DWALSPOUT_SANITIZE=address -DWALSPOUT_FUZZERS=ON
+SANITIZE_thread = -DWALSPOUT_SANITIZE=thread
+
+define instrument  # $(1): a sanitizer
 	@mkdir -p build
-	@cmake -S . -B $(FORWARDER_BUILD)-$* -G Ninja $(SANITIZE) $(FORWARDER_FLAGS) \
-		>$(FORWARDER_BUILD)-$*.log 2>&1 || { cat $(FORWARDER_BUILD)-$*.log; exit 1; } >&2
-	@ninja -C $(FORWARDER_BUILD)-$* -j$(JOBS)
-	cd $(FORWARDER_BUILD)-$* && TSAN_OPTIONS='suppressions=$(CURDIR)/forwarder/test/tsan.suppressions' \
+	@cmake -S . -B $(FORWARDER_BUILD)-$(1) -G Ninja -DCMAKE_CXX_COMPILER=clang++ $(SANITIZE_$(1)) $(FORWARDER_FLAGS) \
+		>$(FORWARDER_BUILD)-$(1).log 2>&1 || { cat $(FORWARDER_BUILD)-$(1).log; exit 1; } >&2
+endef
+
+check-forwarder-asan:
+	$(call instrument,address)
+	@ninja -C $(FORWARDER_BUILD)-address -j$(JOBS)
+	cd $(FORWARDER_BUILD)-address && ctest -j4 --output-on-failure
+	@$(MAKE) --no-print-directory fuzz-forwarder $(FUZZ_CHECK)
+
+check-forwarder-tsan:
+	$(call instrument,thread)
+	@ninja -C $(FORWARDER_BUILD)-thread -j$(JOBS)
+	cd $(FORWARDER_BUILD)-thread && TSAN_OPTIONS='suppressions=$(CURDIR)/forwarder/test/tsan.suppressions' \
 		ctest -j4 --output-on-failure
 
 # Torture: the checker's own tests, then every kind of fault for a few seconds, sink by sink. `torture` runs as long as
@@ -213,9 +224,11 @@ endif
 
 fuzz: fuzz-files fuzz-forwarder fuzz-options
 
-# A check gives the same result twice: new inputs are looked for by `make fuzz`.
+# A check gives the same result twice: new inputs are looked for by `make fuzz`. check-forwarder-asan builds the
+# forwarder's fuzzers, and runs them.
+FUZZ_CHECK = FUZZ_SECONDS=4 FUZZ_SEED=1
 check-fuzz:
-	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=4 FUZZ_SEED=1
+	@$(MAKE) --no-print-directory fuzz-files fuzz-options $(FUZZ_CHECK)
 
 .PHONY: check-fuzz fuzz-files fuzz-forwarder fuzz-options
 fuzz-files: $(FUZZERS)
@@ -240,13 +253,10 @@ FORWARDER_FUZZERS = \
 
 fuzz-forwarder:
 	@[ '$(LIBFUZZER)' = yes ] || { echo 'fuzz-forwarder: clang has no libFuzzer here' >&2; exit 1; }
-	@mkdir -p $(FORWARDER_BUILD)-fuzz
-	@cmake -S . -B $(FORWARDER_BUILD)-fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++ \
-		-DWALSPOUT_SANITIZE=address -DWALSPOUT_FUZZERS=ON -DWALSPOUT_TESTS=OFF \
-		>$(FORWARDER_BUILD)-fuzz/cmake.log 2>&1 || { cat $(FORWARDER_BUILD)-fuzz/cmake.log; exit 1; }
-	@ninja -C $(FORWARDER_BUILD)-fuzz -j$(JOBS) $(patsubst %,%_fuzz,$(notdir $(FORWARDER_FUZZERS)))
+	$(call instrument,address)
+	@ninja -C $(FORWARDER_BUILD)-address -j$(JOBS) $(patsubst %,%_fuzz,$(notdir $(FORWARDER_FUZZERS)))
 	@for fuzzer in $(FORWARDER_FUZZERS); do \
-		name=$(FORWARDER_BUILD)-fuzz/$$(basename $$fuzzer); \
+		name=$(FORWARDER_BUILD)-address/$$(basename $$fuzzer); \
 		mkdir -p $$name.corpus; \
 		echo "$${name}_fuzz: $(FUZZ_SECONDS) s, FUZZ_SEED=$(FUZZ_SEED)"; \
 		ASAN_OPTIONS=quarantine_size_mb=16 $${name}_fuzz -max_total_time=$(FUZZ_SECONDS) -timeout=10 \
