@@ -258,7 +258,7 @@ def committed(address, group, topic, timeout=60):
         lib.rd_kafka_destroy(consumer)
 
 
-def read(address, topic, timeout=60):
+def read(address, topic, timeout=180):
     """[(partition, key, value, headers)]: all committed messages of a topic; keys and values are texts or None."""
     return [(partition, *rest) for partition, _, *rest in read_with_offsets(address, topic, timeout)]
 
@@ -298,7 +298,7 @@ class Ends:
         _library().rd_kafka_destroy(self.consumer)
 
 
-def read_with_offsets(address, topic, timeout=60):
+def read_with_offsets(address, topic, timeout=180):
     """The same, with the offset behind the partition."""
     lib = _library()
     consumer = _consumer(address)
