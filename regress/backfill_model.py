@@ -83,7 +83,7 @@ FIELDS = ("state", "op", "xid", "next_xid", "last_xid", "tip", "seen", "locks", 
 
 class Case:
     def __init__(self, keys, rows, transactions, chunk=1, crashes=0, running=False, overflows=0):
-        """running: transactions may run when the slot is made. overflows: how often keys may be too many."""
+        """running: transactions may run when the slot is created. overflows: how often keys may be too many."""
         self.keys, self.transactions, self.chunk, self.overflows = keys, transactions, chunk, overflows
         self.crashes, self.running = crashes, running
         self.rows = tuple((0, 100 + key) if key in rows else None for key in range(keys))

@@ -73,7 +73,7 @@ Result<void> Backfill::find_first_tables(Connection& connection) {
     BackfillRecord table = first_of(row);
     auto tried = aside->query(try_to_read(table), deadline);
     if (!tried) {
-      return with_prefix("slot \"" + config_.slot + "\" is not made, as table " + table.schema +
+      return with_prefix("slot \"" + config_.slot + "\" is not created, because table " + table.schema +
                              "." + table.name + ", which has no key, cannot be read",
                          std::move(tried.error().error));
     }
@@ -151,7 +151,7 @@ Result<void> Backfill::request_what_is_configured(Connection& connection) {
   const bool known = !there->empty() && text(there->front(), 0) == "t";
   if (!known && !config_.backfill) return {};
   const std::string not_made =
-      "slot \"" + config_.slot + "\" is not made, as its backfill cannot be requested: ";
+      "slot \"" + config_.slot + "\" is not created, because its backfill cannot be requested: ";
   if (!known) {
     return retry(not_made + std::string(kNoExtension), connection.endpoint());
   }

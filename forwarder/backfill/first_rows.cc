@@ -70,7 +70,7 @@ Result<void> FirstRows::take(size_t copy, Message message, std::vector<FrameDeco
   if (copy == 0) {
     const std::string_view rewritten = message.bytes();
     if (rewritten != kNotRewritten) {
-      return retry("the table was rewritten just when the slot was made: " +
+      return retry("the table was rewritten just when the slot was created: " +
                    std::string(rewritten.substr(kNotRewritten.size())));
     }
     std::lock_guard lock(mutex_);

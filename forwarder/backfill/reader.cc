@@ -149,7 +149,7 @@ void Reader::failed(const Error& error) {
           : "let the role connect and use walspout.backfills, or end the backfills with walspout "
             "backfill --cancel. With `state`, backfills would begin again beyond 1 GiB, and the "
             "WAL be released";
-  log(LogLevel::kWarn, "the slot keeps WAL, as a backfill cannot save its progress",
+  log(LogLevel::kWarn, "the slot keeps WAL, because a backfill cannot save its progress",
       {{"pipeline", pipeline_},
        {"slot", config_.slot},
        {"held_bytes", held},
@@ -169,7 +169,7 @@ void Reader::give_up() {
     return;
   }
   log(LogLevel::kWarn,
-      "backfills begin again, as the slot has kept 1 GiB of WAL for them: that WAL is released",
+      "backfills begin again, because the slot has kept 1 GiB of WAL for them: that WAL is released",
       {{"pipeline", pipeline_}, {"backfills", ids.size()}});
   ledger_.give_up(ids);
 }
@@ -248,7 +248,7 @@ Result<void> Reader::look() {
   if (!seen->empty() && text(seen->front(), 1) == "t") return retry(std::string(kNoStandby));
   const std::optional<Snapshot> snapshot =
       Snapshot::parse(seen->empty() ? "" : text(seen->front(), 0));
-  if (!snapshot) return retry("the server has a snapshot that is not understood");
+  if (!snapshot) return retry("the server has a snapshot that walspout cannot read");
 
   std::vector<int64_t> loaded;
   for (const BackfillRecord& record : ledger_.records()) loaded.push_back(record.id);
@@ -375,7 +375,7 @@ Result<void> Reader::see() {
   auto seen = ask("SELECT pg_catalog.pg_current_snapshot()");
   if (!seen) return Failure(std::move(seen.error()));
   const auto snapshot = Snapshot::parse(seen->empty() ? "" : text(seen->front(), 0));
-  if (!snapshot) return retry("the server has a snapshot that is not understood");
+  if (!snapshot) return retry("the server has a snapshot that walspout cannot read");
   ledger_.use_snapshot(*snapshot);
   return {};
 }
@@ -485,7 +485,7 @@ Result<void> Reader::understand(const std::vector<Row>& rows,
   round.snapshot = Snapshot::parse(rows.empty() ? "" : text(rows.front(), 0));
   if (!round.snapshot || rows.size() != requests.size() + 1) {
     ledger_.give_back(requests);
-    return retry("the server's answer to a round is not understood");
+    return retry("the server's answer to a round cannot be read");
   }
   for (size_t i = 0; i < requests.size(); i++) {
     const ReadRequest& request = requests[i];

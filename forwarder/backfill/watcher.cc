@@ -127,7 +127,7 @@ void Watcher::log_changes(const PublicationChanges& changes) {
           backfills ? "are backfilled" : "are not sent: walspout backfill CONFIG TABLE"}});
   }
   if (!changes.removed.empty()) {
-    log(LogLevel::kInfo, "tables have left the publication, as no pattern matches them now",
+    log(LogLevel::kInfo, "tables have left the publication, because no pattern matches them now",
         {{"pipeline", pipeline_}, {"publication", publication}, {"tables", list(changes.removed)}});
   }
   std::string left_out = changes.failed;
@@ -160,28 +160,28 @@ Result<Connection> Watcher::beside(Connection& stream) {
 
 Result<void> Watcher::before_slot(Connection& stream) {
   if (!is_wanted(config_)) return {};
-  const std::string not_made = "slot \"" + config_.slot + "\" is not made";
+  const std::string not_created = "slot \"" + config_.slot + "\" is not created";
   auto connection = beside(stream);
-  if (!connection) return with_prefix(not_made, std::move(connection.error()));
+  if (!connection) return with_prefix(not_created, std::move(connection.error()));
   if (!config_.tables.empty()) {
     auto made = make_publication(*connection, config_, Clock::now() + kAnswer);
-    if (!made) return with_prefix(not_made, std::move(made.error()));
+    if (!made) return with_prefix(not_created, std::move(made.error()));
     auto changes = fill_publication(*connection, config_, Clock::now() + kMake);
-    if (!changes) return with_prefix(not_made, std::move(changes.error()));
+    if (!changes) return with_prefix(not_created, std::move(changes.error()));
     log_changes(*changes);
     if (!changes->not_theirs.empty()) {
       const PatternTable& table = changes->not_theirs.front();
       return retry(
-          not_made + ", as " + why_left_out(table) + ": " + remedy_of(table, changes->role),
+          not_created + ", as " + why_left_out(table) + ": " + remedy_of(table, changes->role),
           connection->endpoint());
     }
     if (!changes->failed.empty()) {
-      return retry(not_made + ", as its publication cannot be changed now: " + changes->failed,
+      return retry(not_created + ", because its publication cannot be changed now: " + changes->failed,
                    connection->endpoint());
     }
   }
   Result<void> known = know(*connection, true);
-  if (!known) return with_prefix(not_made, std::move(known.error()));
+  if (!known) return with_prefix(not_created, std::move(known.error()));
   return {};
 }
 

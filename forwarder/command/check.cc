@@ -282,7 +282,7 @@ void Doctor::tables() {
   }
   // Errors come first: if an error is omitted, a shown one has already set the exit code.
   if (shown < found.size()) {
-    warn(std::to_string(found.size() - shown) + " more tables are like that", "");
+    warn(std::to_string(found.size() - shown) + " more tables have the same problem", "");
   }
 }
 
@@ -294,7 +294,7 @@ void Doctor::left_out() {
   const size_t shown = std::min(found.size(), kTablesShown);
   for (size_t i = 0; i < shown; i++) judge_left_out(found[i], *this);
   if (shown < found.size()) {
-    warn(std::to_string(found.size() - shown) + " more tables are like that", "");
+    warn(std::to_string(found.size() - shown) + " more tables have the same problem", "");
   }
 }
 
@@ -421,7 +421,7 @@ void Doctor::slot() {
           "SELECT pg_catalog.pg_create_logical_replication_slot(" +
               Connection::quote_literal(name) + ", 'walspout')");
     } else {
-      good("slot \"" + name + "\" does not exist yet; `run` makes it");
+      good("slot \"" + name + "\" does not exist yet; `run` creates it");
     }
     return;
   }
@@ -432,7 +432,7 @@ void Doctor::slot() {
     bad("slot \"" + name + "\" is a physical one: it keeps WAL for a standby or an archive",
         "choose another name for `slot`");
   } else if (text(slot, 0).empty()) {
-    warn("slot \"" + name + "\" is being made just now, by process " + text(slot, 2),
+    warn("slot \"" + name + "\" is being created now, by process " + text(slot, 2),
          "call check again when it is there");
   } else if (text(slot, 0) != "walspout") {
     bad("slot \"" + name + "\" is of the plugin \"" + text(slot, 0) + "\"", "choose another name");
@@ -466,7 +466,7 @@ void Doctor::failover(const std::string& now) {
         "take failover out of the source, or upgrade the server");
   } else if (value("SELECT pg_catalog.pg_is_in_recovery()") == "t") {
     warn("failover: true has no effect: a standby cannot set it",
-         "let `dsn` name the primary, or make the slot there");
+         "let `dsn` name the primary, or create the slot there");
   } else {
     good("`run` sets failover of the slot");
   }

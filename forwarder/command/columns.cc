@@ -34,7 +34,7 @@ void judge_patterns(const TextMaps& rules, const std::vector<Row>& columns, Find
     }
     if (matched.empty()) {
       findings.warn("pattern \"" + table + "\" of columns matches no table that the source sends",
-                    "correct the pattern, make the table, or add the table to a publication of the "
+                    "correct the pattern, create the table, or add the table to a publication of the "
                     "source. Names are case-sensitive");
       continue;
     }

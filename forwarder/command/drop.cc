@@ -33,7 +33,7 @@ bool drop_publication(Connection& connection, const SourceConfig& source) {
   const PublicationView view = publication_view(found->empty() ? Row{} : found->front());
   if (!view.exists) return true;
   if (!view.is_ours) {
-    std::printf("publication \"%s\" stays: walspout has not made it\n", name.c_str());
+    std::printf("publication \"%s\" stays: walspout has not created it\n", name.c_str());
     return true;
   }
   auto dropped = connection.query("DROP PUBLICATION " + Connection::quote_name(name),
@@ -136,7 +136,7 @@ int drop_command(const std::string& path, bool yes) {
       std::fprintf(stderr, "will drop slot \"%s\": changes not delivered yet will not be\n",
                    pipeline.source.slot.c_str());
       if (pipeline.source.tables.empty()) continue;
-      std::fprintf(stderr, "will drop publication \"%s\" if walspout has made it\n",
+      std::fprintf(stderr, "will drop publication \"%s\" if walspout has created it\n",
                    own_publication(pipeline.source.slot).c_str());
     }
     if (!isatty(STDIN_FILENO)) {

@@ -50,7 +50,7 @@ std::string remedy(const Row& row) {
   const std::string alter = "ALTER TABLE " + text(row, kTable) + " REPLICA IDENTITY ";
   if (text(row, kPrimaryKey) == "usable") return alter + "DEFAULT, or name an index or FULL there";
   if (text(row, kPrimaryKey) == "deferrable") {
-    return alter + "FULL, or make its primary key again without DEFERRABLE";
+    return alter + "FULL, or re-create its primary key without DEFERRABLE";
   }
   return alter + "FULL, or add a primary key";
 }
@@ -74,10 +74,10 @@ std::string identity_query(const SourceConfig& config) {
 
 void judge_identity(const Row& row, bool has_publications, Findings& findings) {
   const std::string table =
-      "table " + text(row, kTable) + " has no usable replica identity, for " + why(row);
+      "table " + text(row, kTable) + " has no usable replica identity, because " + why(row);
   if (!text(row, kPublications).empty()) {
     findings.bad(table + ": the server rejects each " + text(row, kOperations) +
-                     " of it, because it is in publication " + text(row, kPublications),
+                     " of this table, which is in publication " + text(row, kPublications),
                  remedy(row));
   } else if (!has_publications) {
     findings.warn(table + ": its updates and deletes carry no key", remedy(row));

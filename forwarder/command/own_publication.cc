@@ -106,7 +106,7 @@ void judge_table_rights(const std::vector<Row>& rows, Findings& findings) {
                               : "ALTER ROLE " + role + " BYPASSRLS");
     }
   }
-  if (more > 0) findings.bad(std::to_string(more) + " more tables are like that", "");
+  if (more > 0) findings.bad(std::to_string(more) + " more tables have the same problem", "");
 }
 
 }  // namespace
@@ -121,11 +121,11 @@ bool judge_own_publication(const SourceConfig& config, int server_version, const
     const size_t colon = wrong.find(": ");
     findings.bad(wrong.substr(0, colon), wrong.substr(colon + 2));
   } else if (view.exists && view.in_recovery) {
-    findings.warn(name + " is not kept up to date, as this server is a standby",
+    findings.warn(name + " is not kept up to date, because this server is a standby",
                   "let `dsn` name the primary");
   } else {
     findings.good(name + (view.exists ? " exists, and walspout maintains it"
-                                      : " does not exist yet; `run` makes it: " +
+                                      : " does not exist yet; `run` creates it: " +
                                             create_publication(config.slot, server_version)));
   }
   size_t in = 0;
@@ -146,7 +146,7 @@ bool judge_own_publication(const SourceConfig& config, int server_version, const
   if (!removed.empty()) findings.good("`run` removes from it: " + list(removed));
   if (in + added.size() + left_out.size() == 0) {
     findings.warn("no table matches the patterns of `tables`",
-                  "correct the patterns, or make the tables: those that match are added within 10 "
+                  "correct the patterns, or create the tables: those that match are added within 10 "
                   "seconds. Names are case-sensitive");
   }
   for (size_t i = 0; i < std::min(left_out.size(), kTablesShown); i++) {
@@ -158,7 +158,7 @@ bool judge_own_publication(const SourceConfig& config, int server_version, const
     }
   }
   if (left_out.size() > kTablesShown) {
-    findings.warn(std::to_string(left_out.size() - kTablesShown) + " more tables are like that",
+    findings.warn(std::to_string(left_out.size() - kTablesShown) + " more tables have the same problem",
                   "");
   }
   return view.exists;
@@ -205,7 +205,7 @@ void judge_backfill_rights(const SourceConfig& config, int server_version, const
   if (good) {
     findings.good("the role may use what the extension has for backfills; " +
                   std::to_string(tables.size()) +
-                  " tables are backfilled when `run` makes the slot");
+                  " tables are backfilled when `run` creates the slot");
   }
 }
 

@@ -37,7 +37,7 @@ void judge_patterns(const SinkConfig& sink, const std::vector<Row>& tables, Find
     if (matches) continue;
     findings.warn("sink \"" + sink.name + "\": pattern \"" + text +
                       "\" of only.tables matches no table that the source sends",
-                  "correct the pattern, make the table, or add the table to a publication of the "
+                  "correct the pattern, create the table, or add the table to a publication of the "
                   "source. Names are case-sensitive");
   }
 }

@@ -314,7 +314,7 @@ Result<SequencesCommand::Goal> SequencesCommand::goal_of_column(const Sequence& 
   if (text(row, 0) != "t") {
     return Goal{
         "", "", "",
-        "the target lacks table " + (*place)->text() + ": `walspout run` says how to make it"};
+        "the target lacks table " + (*place)->text() + ": `walspout run` says how to create it"};
   }
   if (text(row, 1) != "t") {
     return Goal{"", "", "",

@@ -79,7 +79,7 @@ Result<void> Tail::run() {
   source_.dialect = options_.dialect;
   std::optional<SlotWait> waits;
   waits.emplace(*connection, dsn, [](const std::string& what) {
-    std::fprintf(stderr, "walspout: the temporary slot is not made yet. It waits for %s\n",
+    std::fprintf(stderr, "walspout: the temporary slot is not created yet. It waits for %s\n",
                  what.c_str());
   });
   auto created =
@@ -88,7 +88,7 @@ Result<void> Tail::run() {
                         TimePoint::max());
   waits.reset();
   if (!created)
-    return with_prefix("could not make a temporary slot", std::move(created.error().error));
+    return with_prefix("could not create a temporary slot", std::move(created.error().error));
   auto started = connection->start_streaming(start_replication(source_, Lsn{}),
                                              Clock::now() + std::chrono::seconds(30));
   if (!started) return Failure(std::move(started.error().error));
@@ -206,7 +206,7 @@ Result<void> Tail::wait_for_reader(Connection& connection) {
     if (aside_.socket() >= 0 && !aside_.is_lost()) continue;
     auto slot = aside_.look(connection, kBlocked, [] { return interrupted.load(); });
     if (!slot)
-      return with_prefix("the server may be stopping, as it rejects connections", slot.error());
+      return with_prefix("the server may be stopping, because it rejects connections", slot.error());
   }
   return {};
 }

@@ -229,7 +229,7 @@ std::string not_usable(const PublicationView& view, const std::string& slot) {
   if (!view.exists || view.in_recovery) return "";
   if (!view.is_ours) {
     return name +
-           " exists, and walspout has not made it, so it is left alone: name it in "
+           " exists, and walspout has not created it, so it is left alone: name it in "
            "`publications` in place of `tables`; or choose another `slot`; or let walspout "
            "have it and change its tables: " +
            comment_publication(slot);
@@ -252,7 +252,7 @@ Result<bool> make_publication(Connection& connection, const SourceConfig& config
                                    comment_publication(config.slot),
                                deadline);
   if (made) return true;
-  return with_prefix("could not make publication \"" + own_publication(config.slot) + "\"",
+  return with_prefix("could not create publication \"" + own_publication(config.slot) + "\"",
                      std::move(made.error().error));
 }
 

@@ -342,7 +342,7 @@ Result<void> Slot::find_publications(Connection& connection) {
   if (!missing) return Failure(std::move(missing.error().error));
   if (missing->empty()) return {};
   const std::string name = text(missing->front(), 0);
-  return retry("slot \"" + config_.slot + "\" is not made, as publication \"" + name +
+  return retry("slot \"" + config_.slot + "\" is not created, because publication \"" + name +
                    "\" does not exist: CREATE PUBLICATION " + Connection::quote_name(name) +
                    " FOR TABLE ...",
                connection.endpoint());
@@ -353,11 +353,11 @@ void Slot::remove_unread(Connection& connection) {
   auto dropped = connection.query("DROP_REPLICATION_SLOT " + Connection::quote_name(config_.slot),
                                   Clock::now() + answer_);
   if (dropped) {
-    log(LogLevel::kInfo, "dropped the slot that was just made, as it cannot be streamed",
+    log(LogLevel::kInfo, "dropped the slot that was just created, because it cannot be streamed",
         {{"pipeline", pipeline_}, {"slot", config_.slot}});
     return;
   }
-  log(LogLevel::kWarn, "the slot that was just made stays, and retains WAL",
+  log(LogLevel::kWarn, "the slot that was just created stays, and retains WAL",
       {{"pipeline", pipeline_},
        {"slot", config_.slot},
        {"error", dropped.error().error.message()}});
@@ -370,12 +370,12 @@ Result<void> Slot::create(Connection& connection) {
   Result<void> found = find_publications(connection);
   if (found && prepare_) found = prepare_(connection);
   if (!found) return found;
-  log(LogLevel::kInfo, "making the slot; this waits for transactions that run now",
+  log(LogLevel::kInfo, "creating the slot waits for transactions that run now",
       {{"pipeline", pipeline_}, {"slot", config_.slot}});
   pulse_.away();
   std::optional<SlotWait> waits;
   waits.emplace(connection, config_.dsn, [this](const std::string& what) {
-    log(LogLevel::kInfo, "the slot is not made yet",
+    log(LogLevel::kInfo, "the slot is not created yet",
         {{"pipeline", pipeline_}, {"slot", config_.slot}, {"waits_for", what}});
   });
   const bool exports = wants_snapshot_ && wants_snapshot_();
@@ -384,7 +384,7 @@ Result<void> Slot::create(Connection& connection) {
                            " LOGICAL walspout " + (exports ? "" : "NO") + "EXPORT_SNAPSHOT",
                        TimePoint::max());
   waits.reset();
-  if (!created) return with_prefix("could not make the slot", std::move(created.error().error));
+  if (!created) return with_prefix("could not create the slot", std::move(created.error().error));
   made_ = true;
   if (exports) {
     const Row row = created->empty() ? Row{} : created->front();
@@ -394,7 +394,7 @@ Result<void> Slot::create(Connection& connection) {
       return with_prefix("the snapshot of the slot could not be used", std::move(used.error()));
     }
   }
-  log(LogLevel::kInfo, "made the slot", {{"pipeline", pipeline_}, {"slot", config_.slot}});
+  log(LogLevel::kInfo, "created the slot", {{"pipeline", pipeline_}, {"slot", config_.slot}});
   return {};
 }
 

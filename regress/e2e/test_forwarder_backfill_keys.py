@@ -197,7 +197,7 @@ def test_what_check_prints_is_all_that_a_role_needs(db, fwd, server):
         f = fwd(source="publications: [p]\nbackfill:\n  new_tables: true",
                 dsn=f"host={server.host} port={server.port} user={role} dbname={db.name}")
         f.start(wait=False)
-        f.wait_for_log("is not made")
+        f.wait_for_log("is not created")
         f.kill()
         code, text = check(f)
         assert code == 1, text
@@ -255,4 +255,4 @@ def test_a_standby_is_refused(alone, alone_fwd):
     assert code == 1 and "`backfill` needs the primary" in text, text
     f.start(wait=False)
     f.wait_for_log("this server is a standby", timeout=60)
-    assert "is not made" in f.log()
+    assert "is not created" in f.log()

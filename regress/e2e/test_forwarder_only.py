@@ -176,4 +176,4 @@ def test_a_stream_for_each_key_is_an_error(db, fwd):
     for command in ("check", "run"):
         done = run(command, forwarder.config)
         assert done.returncode == 2
-        assert "names {key}, which would make a stream for each key" in done.stderr
+        assert "names {key}, which would create a stream for each key" in done.stderr

@@ -345,7 +345,7 @@ def test_a_role_without_rights_is_the_configurations_fault(db, fwd, target, tmp_
         forwarder.wait_for_log("session_replication_role")
         if pg.server_version() >= 15:
             target.psql(f"GRANT SET ON PARAMETER session_replication_role TO {role}")
-            forwarder.wait_for_log("may not make the table of positions")
+            forwarder.wait_for_log("may not create the table of positions")
             target.psql(f'GRANT CREATE ON DATABASE "{target.name}" TO {role}')
             forwarder.wait_for_log("permission denied for table t")
             target.psql(f"GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON t TO {role}")

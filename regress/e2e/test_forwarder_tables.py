@@ -77,7 +77,7 @@ def test_a_publication_of_somebody_else_is_left_alone(db, fwd):
     code, text = check(f)
     assert code == 1 and "COMMENT ON PUBLICATION" in text and "`publications`" in text, text
     f.start(wait=False)
-    f.wait_for_log("has not made it")
+    f.wait_for_log("has not created it")
     assert published(db, f) == {"a"} and db.server.slot(f.slot) is None
     # The remedy that was printed.
     db.psql(f"COMMENT ON PUBLICATION {publication(f)} IS 'walspout maintains this publication for slot {f.slot}'")
@@ -94,7 +94,7 @@ def test_drop_removes_the_publication(db, fwd):
     db.psql(table("a"))
     f = fwd(source=TABLES)
     code, text = check(f)
-    assert code == 0 and "`run` makes it: CREATE PUBLICATION" in text and "`run` adds to it: public.a" in text, text
+    assert code == 0 and "`run` creates it: CREATE PUBLICATION" in text and "`run` adds to it: public.a" in text, text
     with f:
         assert "walspout maintains it" in check(f)[1]
     done = forwarder.run("drop", f.config, "--yes")

@@ -119,7 +119,7 @@ def test_a_slot_that_was_carried_over_is_adopted(alone, make_forwarder):
     with open(forwarder.state_file) as f:
         before = f.read()
     system = alone.server.value("SELECT system_identifier::text FROM pg_control_system()")
-    if not carries_slots(alone):    # somebody has made the slot by hand
+    if not carries_slots(alone):    # somebody has created the slot by hand
         adopted = run("adopt", forwarder.config, "--yes")
         assert adopted.returncode == 1 and "before PostgreSQL 17" in adopted.stderr
         with open(forwarder.state_file) as f:

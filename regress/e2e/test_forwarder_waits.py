@@ -47,11 +47,11 @@ def test_run_says_what_the_slot_waits_for(db, fwd, open_transaction):
     forwarder = fwd()
     forwarder.start(wait=False)
     try:
-        forwarder.wait_for_log("the slot is not made yet", timeout=60)
+        forwarder.wait_for_log("the slot is not created yet", timeout=60)
         assert f"process {pid} (nightly" in forwarder.log()
         connection.commit()
         forwarder.wait_for_log("msg=streaming", timeout=60)
-        assert forwarder.log().count("the slot is not made yet") == 1
+        assert forwarder.log().count("the slot is not created yet") == 1
     finally:
         forwarder.kill()
 

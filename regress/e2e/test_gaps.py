@@ -59,7 +59,7 @@ def refused(forwarder, *texts):
 
 
 def make_anew(db, slot, create=True):
-    """Drops the slot, changes what no reader will see, and makes the slot again."""
+    """Drops the slot, changes what no reader will see, and creates the slot again."""
     db.server.drop_slot(slot)
     db.psql("INSERT INTO t VALUES (1000, 'unseen')")
     if create:
@@ -119,7 +119,7 @@ def test_a_slot_that_is_being_made_anew_is_refused(db, fwd, how):
                              args=(forwarder.slot, "walspout", db.name))
     maker.start()
     try:
-        pg.wait_until(lambda: db.server.slot(forwarder.slot), 10, what="slot that is being made")
+        pg.wait_until(lambda: db.server.slot(forwarder.slot), 10, what="slot that is being created")
         if how == "stopped":
             thaw(forwarder.process.pid)
         else:
@@ -306,7 +306,7 @@ def test_a_restored_server_whose_log_has_grown_past_it_is_refused(alone, alone_f
     forwarder.start()
     deliver(alone, forwarder, 1)
     getattr(alone, how)()
-    # Beyond what a start of the server writes by itself: the slot that is made then is behind it.
+    # Beyond what a start of the server writes by itself: the slot that is created then is behind it.
     alone.psql("INSERT INTO t SELECT i, repeat('x', 100) FROM generate_series(30000, 32000) i")
     for number in (2, 3, 4):
         deliver(alone, forwarder, number)

@@ -258,7 +258,7 @@ class Writer(threading.Thread):
         do = self.chance.choice(["add", "drop", "rename", "text"] if columns else ["add"])
         what = {"schema": "public", "table": "shape", "do": do}
         if do == "add" and len(columns) < 8:
-            # Some of the defaults are kept in the catalog, some make the table be rewritten.
+            # Some of the defaults are kept in the catalog, some rewrite the table.
             sql, value = self.chance.choice([("int DEFAULT 7", 7), ("text DEFAULT 'd'", "d"),
                                              ("int", None), ("boolean DEFAULT true", True)])
             what.update(column=f"c{self.chance.randrange(10**6)}", value=value)

@@ -41,7 +41,7 @@ def main():
         for message in consumer.consume(100, timeout=1):
             if not message.error():
                 events.append(json.loads(message.value()))
-            elif message.error().code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # the first event makes the topic
+            elif message.error().code() != KafkaError.UNKNOWN_TOPIC_OR_PART:  # the first event creates the topic
                 raise KafkaException(message.error())
         if events:
             process(database, events)

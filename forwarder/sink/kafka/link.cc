@@ -145,7 +145,7 @@ Result<void> KafkaLink::find_topic(const std::string& name, const KafkaTopics& h
         }
         break;
       case RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE:
-        break;  // a topic that was just made has none
+        break;  // a topic that was just created has none
       default:
         return tl::unexpected(kafka_error(state, name, where()));
     }

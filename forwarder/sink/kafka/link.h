@@ -67,7 +67,7 @@ class KafkaLink : public KafkaHandle {
   std::map<std::string, KafkaOwned<rd_kafka_topic_t>, std::less<>>::const_iterator last_;
 };
 
-// The command that makes a topic by hand.
+// The command that creates a topic by hand.
 [[nodiscard]] std::string kafka_create_command(const KafkaConfig& config, const std::string& name,
                                                const KafkaTopics& how);
 

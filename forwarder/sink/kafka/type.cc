@@ -8,7 +8,7 @@ namespace {
 
 KeyTable<KafkaTopics> topics_table() {
   KeyTable<KafkaTopics> table;
-  table.key("partitions", &KafkaTopics::partitions, "Partitions of a topic that is made")
+  table.key("partitions", &KafkaTopics::partitions, "Partitions of a topic that is created")
       .between(1, 100'000)
       .set_default("the broker's")
       .key("replication_factor", &KafkaTopics::replication_factor, "Replicas of its partitions")

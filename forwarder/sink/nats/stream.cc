@@ -152,7 +152,7 @@ std::string NatsStreams::remedy(const std::string& subject) const {
   for (const std::string& filter : filters_) {
     if (nats_covers(filter, subject)) wanted = filter;
   }
-  return "make one (nats stream add NAME --subjects '" + (wanted.empty() ? subject : wanted) +
+  return "create one (nats stream add NAME --subjects '" + (wanted.empty() ? subject : wanted) +
          "' --dupe-window 10m --defaults), set create_stream, or correct subject";
 }
 
@@ -204,7 +204,7 @@ Result<void> NatsStreams::make(NatsLink& link, TimePoint deadline,
       // Without the right to look, publishing shows whether the stream exists.
       if (there->kind == NatsReply::Kind::kDenied) return {};
       return fatal("could not " + doing + ": " + made->text +
-                       ". Remedy: allow the user to publish to that subject, or make the stream "
+                       ". Remedy: allow the user to publish to that subject, or create the stream "
                        "yourself and take create_stream out",
                    link.name());
     case NatsReply::Kind::kSilence:
@@ -269,7 +269,7 @@ Result<void> NatsStreams::judge(const std::string& name, std::string_view config
   const std::string stream = "stream \"" + name + "\"";
   if (json_flag(config, "no_ack")) {
     return fatal(stream +
-                     " does not acknowledge messages (no_ack): use another stream, for nothing "
+                     " does not acknowledge messages (no_ack): use another stream, because nothing "
                      "could be confirmed",
                  link.name());
   }
@@ -314,7 +314,7 @@ Result<Error> NatsStreams::no_stream_error(NatsLink& link, const std::string& wh
                    link.name()};
     }
   }
-  return Error{ErrorKind::kFatal, what + ", for there is none: " + remedy(subject), link.name()};
+  return Error{ErrorKind::kFatal, what + ", because no stream has that subject: " + remedy(subject), link.name()};
 }
 
 Result<Error> NatsStreams::missing(NatsLink& link, const std::string& subject, TimePoint deadline,

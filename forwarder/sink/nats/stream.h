@@ -55,7 +55,7 @@ class NatsStreams {
                                    const NatsLink& link);
   std::string definition() const;
   std::vector<std::string> subjects() const;
-  // The sentence with the command that makes a stream for a subject.
+  // The sentence with the command that creates a stream for a subject.
   std::string remedy(const std::string& subject) const;
   Error no_jetstream(const NatsLink& link) const;
 

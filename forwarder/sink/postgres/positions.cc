@@ -37,7 +37,7 @@ constexpr const char* kHasTable =
 
 // The schema may be the extension's, which no role should have CREATE on.
 Failure may_not_make_table(bool has_schema, const std::string& where) {
-  const std::string what = "the role of `dsn` may not make the table of positions: ";
+  const std::string what = "the role of `dsn` may not create the table of positions: ";
   const std::string grants =
       "; GRANT USAGE ON SCHEMA walspout, and SELECT, INSERT, UPDATE ON walspout.positions";
   if (has_schema) {
@@ -147,7 +147,7 @@ Result<void> PostgresPositions::make_table(Connection& connection, TimePoint dea
     return may_not_make_table(has_schema, connection.endpoint());
   }
   Error error = postgres_error(made.error());
-  // Here another forwarder made the table at the same time.
+  // Here another forwarder created the table at the same time.
   if (error.scope() == Scope::kEvent) error = made.error().error;
   return Failure(std::move(error));
 }

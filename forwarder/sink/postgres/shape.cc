@@ -456,7 +456,7 @@ Result<void> check_versions(const std::vector<TargetIndex>& indexes, const Layou
         });
     if (!index.unique || !of_source) continue;
     return misconfigured("a unique index of " + layout.target.text() +
-                             " keeps a row from having several versions, as all of its columns "
+                             " keeps a row from having several versions, because all of its columns "
                              "are the source's: " +
                              index.drop,
                          where);

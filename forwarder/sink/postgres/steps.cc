@@ -57,7 +57,7 @@ Failure too_old(const Event& event) {
 
 Error left_out(const Event& event) {
   return {ErrorKind::kReject,
-          "columns of the row were left out (`elided` in the document), as they pass "
+          "columns of the row were left out (`elided` in the document), because they pass "
           "max_value_bytes of the source or do not fit: raise that, or let the target keep what "
           "it has of them by elided: keep",
           name_of(event)};

@@ -27,7 +27,7 @@ struct RedisConfig {
                Unmapped::kError,
                {},
                "%:.",
-               "which would make a stream for each key, without limit: leave it out, and add "
+               "which would create a stream for each key, without limit: leave it out, and add "
                "\"key\" to \"fields\" if readers need the key",
                false,
                {},
