@@ -73,8 +73,8 @@ Result<void> Backfill::find_first_tables(Connection& connection) {
     BackfillRecord table = first_of(row);
     auto tried = aside->query(try_to_read(table), deadline);
     if (!tried) {
-      return with_prefix("slot \"" + config_.slot + "\" is not created, because table " + table.schema +
-                             "." + table.name + ", which has no key, cannot be read",
+      return with_prefix("slot \"" + config_.slot + "\" is not created, because table " +
+                             table.schema + "." + table.name + ", which has no key, cannot be read",
                          std::move(tried.error().error));
     }
     first_tables_.push_back(std::move(table));

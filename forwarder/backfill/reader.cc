@@ -169,7 +169,8 @@ void Reader::give_up() {
     return;
   }
   log(LogLevel::kWarn,
-      "backfills begin again, because the slot has kept 1 GiB of WAL for them: that WAL is released",
+      "backfills begin again, because the slot has kept 1 GiB of WAL for them: that WAL is "
+      "released",
       {{"pipeline", pipeline_}, {"backfills", ids.size()}});
   ledger_.give_up(ids);
 }

@@ -176,8 +176,9 @@ Result<void> Watcher::before_slot(Connection& stream) {
           connection->endpoint());
     }
     if (!changes->failed.empty()) {
-      return retry(not_created + ", because its publication cannot be changed now: " + changes->failed,
-                   connection->endpoint());
+      return retry(
+          not_created + ", because its publication cannot be changed now: " + changes->failed,
+          connection->endpoint());
     }
   }
   Result<void> known = know(*connection, true);

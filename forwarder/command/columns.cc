@@ -33,9 +33,10 @@ void judge_patterns(const TextMaps& rules, const std::vector<Row>& columns, Find
       if (pattern.matches(text(row, kSchema), text(row, kTable))) matched.push_back(&row);
     }
     if (matched.empty()) {
-      findings.warn("pattern \"" + table + "\" of columns matches no table that the source sends",
-                    "correct the pattern, create the table, or add the table to a publication of the "
-                    "source. Names are case-sensitive");
+      findings.warn(
+          "pattern \"" + table + "\" of columns matches no table that the source sends",
+          "correct the pattern, create the table, or add the table to a publication of the "
+          "source. Names are case-sensitive");
       continue;
     }
     for (const auto& [column, change] : changes) {

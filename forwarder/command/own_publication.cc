@@ -145,9 +145,10 @@ bool judge_own_publication(const SourceConfig& config, int server_version, const
   if (!added.empty()) findings.good("`run` adds to it: " + list(added));
   if (!removed.empty()) findings.good("`run` removes from it: " + list(removed));
   if (in + added.size() + left_out.size() == 0) {
-    findings.warn("no table matches the patterns of `tables`",
-                  "correct the patterns, or create the tables: those that match are added within 10 "
-                  "seconds. Names are case-sensitive");
+    findings.warn(
+        "no table matches the patterns of `tables`",
+        "correct the patterns, or create the tables: those that match are added within 10 "
+        "seconds. Names are case-sensitive");
   }
   for (size_t i = 0; i < std::min(left_out.size(), kTablesShown); i++) {
     const PatternTable& table = left_out[i];
@@ -158,8 +159,8 @@ bool judge_own_publication(const SourceConfig& config, int server_version, const
     }
   }
   if (left_out.size() > kTablesShown) {
-    findings.warn(std::to_string(left_out.size() - kTablesShown) + " more tables have the same problem",
-                  "");
+    findings.warn(
+        std::to_string(left_out.size() - kTablesShown) + " more tables have the same problem", "");
   }
   return view.exists;
 }

@@ -206,7 +206,8 @@ Result<void> Tail::wait_for_reader(Connection& connection) {
     if (aside_.socket() >= 0 && !aside_.is_lost()) continue;
     auto slot = aside_.look(connection, kBlocked, [] { return interrupted.load(); });
     if (!slot)
-      return with_prefix("the server may be stopping, because it rejects connections", slot.error());
+      return with_prefix("the server may be stopping, because it rejects connections",
+                         slot.error());
   }
   return {};
 }

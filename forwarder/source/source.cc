@@ -384,7 +384,8 @@ Result<void> Source::watch(const Connection& connection) {
   auto slot = look_aside(connection);
   if (!slot) {
     return with_prefix(
-        "nothing is read, because the sinks are behind, and the server may be stopping, as it rejects "
+        "nothing is read, because the sinks are behind, and the server may be stopping, as it "
+        "rejects "
         "connections: releasing the slot",
         std::move(slot.error()));
   }

@@ -146,9 +146,9 @@ Result<rd_kafka_topic_t*> KafkaPositions::topic(KafkaLink& link, TimePoint deadl
   const auto policy = kafka_topic_option(link, name, "cleanup.policy", where_, deadline);
   if (!policy) return tl::unexpected(policy.error());
   if (policy->empty() || *policy == "compact") return topic;
-  return misconfigured("topic \"" + name + "\" would lose positions, because its cleanup.policy is " +
-                           *policy + ": kafka-configs.sh --bootstrap-server " +
-                           config_.brokers.front() +
+  return misconfigured("topic \"" + name +
+                           "\" would lose positions, because its cleanup.policy is " + *policy +
+                           ": kafka-configs.sh --bootstrap-server " + config_.brokers.front() +
                            " --alter --entity-type topics --entity-name " + name +
                            " --add-config cleanup.policy=compact",
                        where_);

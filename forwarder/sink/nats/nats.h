@@ -48,8 +48,8 @@ class NatsSink final : public Sink, private WindowClient {
   BatchLimits limits() const override {
     return {.events = std::max<size_t>(4096, config_.unconfirmed), .barriers_alone = false};
   }
-  // Connects, logs in, creates the stream if create_stream is set, and inspects the streams that take
-  // our subjects. Keeps the connection.
+  // Connects, logs in, creates the stream if create_stream is set, and inspects the streams that
+  // take our subjects. Keeps the connection.
   [[nodiscard]] Result<void> check(const SourceState& source, TimePoint deadline) override;
   std::vector<std::string> warnings() const override { return streams_.warnings(); }
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,

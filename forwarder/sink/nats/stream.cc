@@ -314,7 +314,8 @@ Result<Error> NatsStreams::no_stream_error(NatsLink& link, const std::string& wh
                    link.name()};
     }
   }
-  return Error{ErrorKind::kFatal, what + ", because no stream has that subject: " + remedy(subject), link.name()};
+  return Error{ErrorKind::kFatal, what + ", because no stream has that subject: " + remedy(subject),
+               link.name()};
 }
 
 Result<Error> NatsStreams::missing(NatsLink& link, const std::string& subject, TimePoint deadline,

@@ -455,11 +455,12 @@ Result<void> check_versions(const std::vector<TargetIndex>& indexes, const Layou
           return wanted != nullptr && (!wanted->source.empty() || !wanted->constant.empty());
         });
     if (!index.unique || !of_source) continue;
-    return misconfigured("a unique index of " + layout.target.text() +
-                             " keeps a row from having several versions, because all of its columns "
-                             "are the source's: " +
-                             index.drop,
-                         where);
+    return misconfigured(
+        "a unique index of " + layout.target.text() +
+            " keeps a row from having several versions, because all of its columns "
+            "are the source's: " +
+            index.drop,
+        where);
   }
   return {};
 }

@@ -62,9 +62,10 @@ Result<std::unique_ptr<Sink>> RedisSink::create(const RedisConfig& config) {
   auto router = Router::create(config.stream);
   if (!router) return with_prefix("stream", router.error());
   if (const auto name = router->name_of_both(); name && !config.own_ids) {
-    return fatal("\"schemas_to\" and \"stream\" can both make \"" + *name +
-                 "\", and a stream of rows has no place for a schema, because ids of entries have to "
-                 "grow: give schemas a stream of their own");
+    return fatal(
+        "\"schemas_to\" and \"stream\" can both make \"" + *name +
+        "\", and a stream of rows has no place for a schema, because ids of entries have to "
+        "grow: give schemas a stream of their own");
   }
   auto fields = redis_fields(config.fields);
   if (!fields) return tl::unexpected(fields.error());
@@ -121,7 +122,8 @@ Result<void> RedisSink::check(const SourceState& source, TimePoint deadline) {
   warnings_.clear();
   if (!config_.own_ids && !source.ordered) {
     return misconfigured(
-        "the ids of these events do not grow in a stream, because they come from several partitions, "
+        "the ids of these events do not grow in a stream, because they come from several "
+        "partitions, "
         "and "
         "Redis rejects an id that is not beyond the last one: set `ids: redis` in this sink. An "
         "event that comes again then is there twice, with one `id` in its document",
