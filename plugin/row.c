@@ -20,6 +20,7 @@
 static void
 note_elided(Row *row, const Field *field, Size size)
 {
+	row->left_out++;
 	for (int i = 0; i < row->nelided; i++)
 		if (row->elided[i].field == field)
 		{
@@ -268,8 +269,11 @@ write_key_object(Out *o, Row *row, bool of_new)
 		Datum		value = row->old ? row->old->values[field->index] : (Datum) 0;
 		bool		isnull = row->old ? row->old->nulls[field->index] : true;
 
-		if (of_new && !new_value(row, (const Column *) field, &value, &isnull))
+		if (of_new && unlikely(!new_value(row, (const Column *) field, &value, &isnull)))
+		{
+			row->left_out++;
 			continue;
+		}
 		write_member(o, row, field, value, isnull);
 	}
 	return close_span(o, begin);
@@ -288,15 +292,37 @@ old_key_differs(Out *o, Row *row)
 	return differs;
 }
 
+/*
+ * Write the key at position begin of the document, with the label before it.
+ * Without one of its columns the key would be that of other rows, too: so it
+ * is left out, and not compared with the old one.
+ */
+static void
+write_key_at(Out *o, Row *row, Size begin)
+{
+	int			left_out = row->left_out;
+
+	row->key = write_key_object(o, row, row->new != NULL);
+	if (unlikely(row->left_out > left_out))
+	{
+		out_rewind(o, begin);
+		row->key.size = 0;
+		row->key_changed = row->new != NULL && row->old != NULL && !row->hide_old;
+	}
+	else if (row->new != NULL && row->old != NULL && !row->hide_old)
+		row->key_changed = old_key_differs(o, row);
+}
+
 static void
 write_key(Out *o, Row *row)
 {
+	Size		begin;
+
 	if (row->relation->nkey == 0 || (row->new == NULL && row->old == NULL))
 		return;
+	begin = out_tell(o);
 	append_literal(o, ",\"key\":");
-	row->key = write_key_object(o, row, row->new != NULL);
-	if (row->new != NULL && row->old != NULL && !row->hide_old)
-		row->key_changed = old_key_differs(o, row);
+	write_key_at(o, row, begin);
 }
 
 /* The field's name as a member's label, ,"name": or as a string, "name". */
@@ -534,9 +560,7 @@ row_write_key(Out *o, Row *row)
 	if (row->relation->nkey == 0 || (row->new == NULL && row->old == NULL))
 		return;
 	row_begin(o, row, 0);
-	row->key = write_key_object(o, row, row->new != NULL);
-	if (row->new != NULL && row->old != NULL && !row->hide_old)
-		row->key_changed = old_key_differs(o, row);
+	write_key_at(o, row, out_tell(o));
 }
 
 bool
