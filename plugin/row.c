@@ -293,36 +293,28 @@ old_key_differs(Out *o, Row *row)
 }
 
 /*
- * Write the key at position begin of the document, with the label before it.
  * Without one of its columns the key would be that of other rows, too: so it
- * is left out, and not compared with the old one.
+ * is left out, and counts as changed, because it cannot be compared.
  */
-static void
-write_key_at(Out *o, Row *row, Size begin)
+static pg_noinline void
+leave_out_key(Out *o, Row *row, Size label_size)
 {
-	int			left_out = row->left_out;
-
-	row->key = write_key_object(o, row, row->new != NULL);
-	if (unlikely(row->left_out > left_out))
-	{
-		out_rewind(o, begin);
-		row->key.size = 0;
-		row->key_changed = row->new != NULL && row->old != NULL && !row->hide_old;
-	}
-	else if (row->new != NULL && row->old != NULL && !row->hide_old)
-		row->key_changed = old_key_differs(o, row);
+	out_rewind(o, row->key.begin - label_size);
+	row->key.size = 0;
+	row->key_changed = row->new != NULL && row->old != NULL && !row->hide_old;
 }
 
 static void
 write_key(Out *o, Row *row)
 {
-	Size		begin;
-
 	if (row->relation->nkey == 0 || (row->new == NULL && row->old == NULL))
 		return;
-	begin = out_tell(o);
 	append_literal(o, ",\"key\":");
-	write_key_at(o, row, begin);
+	row->key = write_key_object(o, row, row->new != NULL);
+	if (unlikely(row->left_out > 0))
+		leave_out_key(o, row, strlen(",\"key\":"));
+	else if (row->new != NULL && row->old != NULL && !row->hide_old)
+		row->key_changed = old_key_differs(o, row);
 }
 
 /* The field's name as a member's label, ,"name": or as a string, "name". */
@@ -557,10 +549,16 @@ row_note_unchanged(Row *row, const Field *field)
 void
 row_write_key(Out *o, Row *row)
 {
+	int			left_out = row->left_out;
+
 	if (row->relation->nkey == 0 || (row->new == NULL && row->old == NULL))
 		return;
 	row_begin(o, row, 0);
-	write_key_at(o, row, out_tell(o));
+	row->key = write_key_object(o, row, row->new != NULL);
+	if (unlikely(row->left_out > left_out))
+		leave_out_key(o, row, 0);
+	else if (row->new != NULL && row->old != NULL && !row->hide_old)
+		row->key_changed = old_key_differs(o, row);
 }
 
 bool
