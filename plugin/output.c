@@ -313,7 +313,7 @@ repeat_schemas(Output *output, const char *content, Size n)
 		Oid			relid = strtoul(list, &list, 10);
 
 		if (relid == InvalidOid)
-			return;				/* perhaps no number: nobody vouches for a mark */
+			return;				/* perhaps no number: any role may write a mark */
 		if (output->schemas != NULL)
 			hash_search(output->schemas, &relid, HASH_REMOVE, NULL);
 		relation_announce_again(relid);

@@ -321,8 +321,9 @@ void YamlMap::secret(const std::string& key, Secret& target) {
   if (!value) return;
   auto secret = expand_secret(*value, key);
   if (secret && secret->reveal().empty()) {
-    note(value->Mark(), "\"" + key + "\" is empty: give it a value, or set the environment variable "
-                        "that it names");
+    note(value->Mark(), "\"" + key +
+                            "\" is empty: give it a value, or set the environment variable "
+                            "that it names");
   } else if (secret) {
     target = std::move(*secret);
   }

@@ -573,8 +573,9 @@ TEST(Config, SecretsComeFromFilesAndTheEnvironment) {
     const std::string empty = "file \"" + path + "\", for \"";
     EXPECT_THAT(problems(with("", "{type: redis, url: \"file:" + path + "\"}")),
                 HasSubstr(empty + "url\", is empty: write the value into it"));
-    EXPECT_THAT(problems(with("", "{type: http, url: \"http://x\", secret: [\"file:" + path + "\"]}")),
-                HasSubstr(empty + "secret\", is empty"));
+    EXPECT_THAT(
+        problems(with("", "{type: http, url: \"http://x\", secret: [\"file:" + path + "\"]}")),
+        HasSubstr(empty + "secret\", is empty"));
   }
   unsetenv("WALSPOUT_NOT_SET");
   EXPECT_THAT(problems(with("", "{type: redis, url: \"redis://${WALSPOUT_NOT_SET}@x\"}")),
