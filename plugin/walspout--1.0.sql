@@ -380,14 +380,14 @@ COMMENT ON FUNCTION walspout.backfill_cancel(bigint) IS 'end a backfill; rows th
 COMMENT ON FUNCTION walspout.backfill_pause(bigint) IS 'stop a backfill until walspout.backfill_resume()';
 COMMENT ON FUNCTION walspout.backfill_resume(bigint) IS 'continue a paused backfill';
 
--- Statements that change definitions become messages in the stream of changes. These are
--- the functions of event triggers, which track_ddl() creates. They run with the rights and the
--- search path of the session that runs the statement. So all names in them are qualified,
+-- Statements that change definitions become messages in the stream of changes. This is the
+-- function of event triggers, which track_ddl() creates. It runs with the rights and the
+-- search path of the session that runs the statement. So all names in it are qualified,
 -- operators, too. A command's dropped objects are known before its other objects. They wait
 -- in a setting, so that one message has both. Another event trigger may run commands of its
 -- own meanwhile. So the setting is a stack: it has the dropped objects of each command that
--- has begun, the innermost last. Where one begins in an earlier transaction, as CREATE INDEX
--- CONCURRENTLY does, the stack is empty at its end.
+-- has begun, the innermost last. Where a command begins in an earlier transaction, as CREATE
+-- INDEX CONCURRENTLY does, the stack is empty at its end.
 CREATE FUNCTION walspout.on_ddl()
 RETURNS event_trigger
 LANGUAGE plpgsql
