@@ -352,7 +352,8 @@ begin_message(Reading *r)
 	r->looked_at = 0;
 	r->message.len = VARHDRSZ;
 	frames_header(&r->message);
-	if (first && !r->partitioned)
+	/* a schema needs a row behind it */
+	if (first && !r->partitioned && !r->options.schemas)
 		reading_announce(r, relation_get(r->relation));
 }
 

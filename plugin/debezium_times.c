@@ -30,6 +30,9 @@
 /* A month has a twelfth of 365.25 days. */
 #define DAYS_PER_AVERAGE_MONTH 30.4375
 
+/* The first microsecond of the year 1, since 2000. */
+#define FIRST_YEAR (-INT64CONST(730119) * USECS_PER_DAY)
+
 #define DEFAULT_PRECISION 6		/* digits of fractions of a second */
 
 static bool
@@ -73,15 +76,44 @@ encode_time_of_day(Out *o, const Encoder *e, Datum value)
 	return put_integer(o, in_unit(e, DatumGetTimeADT(value)));
 }
 
+/*
+ * Turn a year that stands in front of the text from position begin on into
+ * that of ISO 8601: there, 1 BC is the year 0, and years have a sign before
+ * the year 0 and beyond the year 9999.
+ */
+static void
+correct_year(Out *o, Size begin, bool bc)
+{
+	char		written[FORMAT_WIDTH];
+	char		digits[32];
+	Size		n = out_tell(o) - begin;
+	char	   *rest;
+	long		year;
+
+	if (likely(!bc && out_at(o, begin)[4] == '-'))
+		return;
+	memcpy(written, out_at(o, begin), n);
+	written[n] = '\0';
+	year = strtol(written, &rest, 10);
+	if (bc)
+		year = 1 - year;
+	out_rewind(o, begin);
+	append(o, digits, snprintf(digits, sizeof(digits), "%s%04ld",
+							   year < 0 ? "-" : year > 9999 ? "+" : "", labs(year)));
+	append(o, rest, strlen(rest));
+}
+
 /* 2026-01-31T11:22:33.123456Z with as many digits as the type has. */
 static bool
 encode_zoned(Out *o, const Encoder *e, Datum value)
 {
 	const Detail *detail = e->detail;
 	TimestampTz ts = DatumGetTimestampTz(value);
+	Size		begin;
 
 	out_reserve(o, FORMAT_WIDTH);
 	put_char(o, '"');
+	begin = out_tell(o);
 	if (TIMESTAMP_NOT_FINITE(ts))
 		o->p = format_timestamptz(o->p, ts);
 	else
@@ -94,20 +126,21 @@ encode_zoned(Out *o, const Encoder *e, Datum value)
 				o->p--;			/* the point */
 			put_char(o, 'Z');
 		}
+		correct_year(o, begin, ts < FIRST_YEAR);
 	}
+	out_reserve(o, 1);
 	put_char(o, '"');
 	return true;
 }
 
-/* In UTC; the end of the day stays 24:00. */
+/* In UTC. The end of the day, 24:00, is its begin. */
 static bool
 encode_zoned_time(Out *o, const Encoder *e, Datum value)
 {
 	const TimeTzADT *time = DatumGetTimeTzADTP(value);
 	int64		micros = time->time + (int64) time->zone * USECS_PER_SEC;
 
-	if (micros < 0 || micros > USECS_PER_DAY || (micros == USECS_PER_DAY && time->zone != 0))
-		micros = (micros + 2 * USECS_PER_DAY) % USECS_PER_DAY;
+	micros = (micros + 2 * USECS_PER_DAY) % USECS_PER_DAY;
 	out_reserve(o, FORMAT_WIDTH);
 	put_char(o, '"');
 	o->p = format_time(o->p, micros);
@@ -130,6 +163,9 @@ encode_iso(Out *o, const Encoder *e, Datum value)
 	const Detail *detail = e->detail;
 	Size		begin = out_tell(o);
 
+	/* the end of the day is its begin */
+	if (e->type == TIMEOID && DatumGetTimeADT(value) == USECS_PER_DAY)
+		value = TimeADTGetDatum(0);
 	if (!detail->plain->encode(o, detail->plain, value))
 		return false;
 	if (memchr(out_at(o, begin), 'i', out_tell(o) - begin) != NULL)
@@ -140,9 +176,16 @@ encode_iso(Out *o, const Encoder *e, Datum value)
 		put_json(o, infinity_iso(e->type, negative));
 		return true;
 	}
-	out_reserve(o, 1);
-	o->p[-1] = 'Z';
-	put_char(o, '"');
+	out_rewind(o, out_tell(o) - 1);
+	if (e->type != TIMEOID)
+	{
+		bool		bc = out_at(o, out_tell(o) - 1)[0] == 'C';
+
+		if (bc)
+			out_rewind(o, out_tell(o) - strlen(" BC"));
+		correct_year(o, begin + 1, bc);
+	}
+	append_literal(o, "Z\"");
 	return true;
 }
 

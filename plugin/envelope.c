@@ -150,22 +150,12 @@ envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *r
 	close_object(o, 0);
 }
 
-/* Stands before a table's row. Its id needs no index: schemas are not counted. */
-void
-envelope_schema(Out *o, const Transaction *txn, const Options *options,
-				const CachedRelation *relation)
+static void
+write_schema(Out *o, const Transaction *txn, const Options *options, const CachedRelation *relation)
 {
 	const TableSchema *schema = &relation->schema_told;
-	char		fingerprint[32];
-	int			n = snprintf(fingerprint, sizeof(fingerprint), "s%016llx\"",
-							 (unsigned long long) schema->fingerprint);
 
-	out_reserve(o, sizeof(txn->id) + sizeof(txn->stamp) + relation->names_size + FORMAT_WIDTH);
-	if (!(options->omit & OMIT_ID))
-	{
-		put(o, txn->id, txn->id_size);
-		put(o, fingerprint, n);
-	}
+	out_reserve(o, sizeof(txn->stamp) + relation->names_size + FORMAT_WIDTH);
 	if (!(options->omit & OMIT_OP))
 		put_literal(o, ",\"op\":\"s\"");
 	put(o, relation->names, relation->names_size);
@@ -173,6 +163,32 @@ envelope_schema(Out *o, const Transaction *txn, const Options *options,
 	append(o, schema->members, schema->size);
 	write_source(o, txn);
 	close_object(o, 0);
+}
+
+/* Stands before a table's row. Its id needs no index: schemas are not counted. */
+void
+envelope_schema(Out *o, const Transaction *txn, const Options *options,
+				const CachedRelation *relation)
+{
+	char		fingerprint[32];
+	int			n = snprintf(fingerprint, sizeof(fingerprint), "s%016llx\"",
+							 (unsigned long long) relation->schema_told.fingerprint);
+
+	if (!(options->omit & OMIT_ID))
+	{
+		append(o, txn->id, txn->id_size);
+		append(o, fingerprint, n);
+	}
+	write_schema(o, txn, options, relation);
+}
+
+void
+envelope_read_schema(Out *o, const Transaction *txn, const Options *options,
+					 const CachedRelation *relation)
+{
+	if (!(options->omit & OMIT_ID))
+		append_literal(o, OPEN_ID);
+	write_schema(o, txn, options, relation);
 }
 
 static void

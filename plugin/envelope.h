@@ -60,13 +60,15 @@ typedef struct Message
 } Message;
 
 /*
- * Rows that are read from their tables. Their transaction has only
- * commit_time, the time of the reading. envelope_begin_reading() prepares what
- * documents share, the other function appends one document. For
- * dialect_walspout only.
+ * Rows that are read from their tables, and schemas of these tables. Their
+ * transaction has only commit_time, the time of the reading.
+ * envelope_begin_reading() prepares what documents share, the other functions
+ * append one document. For dialect_walspout only.
  */
 extern void envelope_begin_reading(Transaction *txn, const Options *options);
 extern void envelope_read_row(Out *o, const Transaction *txn, const Options *options, Row *row);
+extern void envelope_read_schema(Out *o, const Transaction *txn, const Options *options,
+								 const CachedRelation *relation);
 
 /*
  * The document of a table's schema, from relation->schema_told.

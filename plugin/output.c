@@ -292,9 +292,38 @@ output_told_event_end(Output *output, Transaction *txn, const FrameEvent *event,
 		send_message(output);
 }
 
+/*
+ * Rows that are placed at the mark may have other columns than the stream's
+ * last schema of their table says. So the schema comes again before the next
+ * change. Behind a bar the mark has the reader's slot and the tables' OIDs.
+ */
+static void
+repeat_schemas(Output *output, const char *content, Size n)
+{
+	const char *slot = NameStr(output->ctx->slot->data.name);
+	char	   *list = memchr(content, '|', n);
+
+	if (!output->options->schemas || list == NULL)
+		return;
+	list = pnstrdup(list + 1, content + n - (list + 1));
+	if (strncmp(list, slot, strlen(slot)) != 0)
+		return;
+	for (list += strlen(slot); *list == ' ';)
+	{
+		Oid			relid = strtoul(list, &list, 10);
+
+		if (relid == InvalidOid)
+			return;				/* perhaps no number: any role may write a mark */
+		if (output->schemas != NULL)
+			hash_search(output->schemas, &relid, HASH_REMOVE, NULL);
+		relation_announce_again(relid);
+	}
+}
+
 void
 output_mark(Output *output, Transaction *txn, const char *content, Size n)
 {
+	repeat_schemas(output, content, n);
 	begin_transaction(output, txn);
 	open_batch(output);
 	frames_mark(output->ctx->out, content, n);

@@ -78,12 +78,38 @@ reading_name_key(const CachedRelation *entry, Key *key)
 	}
 }
 
+static void
+send_schema(Reading *r, const CachedRelation *entry)
+{
+	FrameEvent	event = {
+		.op = 's', .barrier = true, .index = r->events, .relation = entry->relid,
+		.hash = entry->schema_told.fingerprint
+	};
+	FrameMembers members = {.open_id = !(r->options.omit & OMIT_ID)};
+	Out			o;
+	int			begin = frames_event_begin(&r->message);
+
+	out_open(&o, &r->message);
+	envelope_read_schema(&o, &r->txn, &r->options, entry);
+	out_close(&o);
+	frames_told_event_end(&r->message, begin, &event, &members);
+}
+
+/* A schema stands before a row, in the same message. Partitions mostly have the same schema. */
 void
 reading_announce(Reading *r, CachedRelation *entry)
 {
+	const TableSchema *schema = &entry->schema_told;
+
 	if (entry->announced)
 		return;
 	frames_relation(&r->message, entry);
+	if (schema->members != NULL && (!r->schema_sent || r->schema != schema->fingerprint))
+	{
+		send_schema(r, entry);
+		r->schema_sent = true;
+		r->schema = schema->fingerprint;
+	}
 	relation_announced(entry);
 }
 
@@ -189,7 +215,7 @@ send_row(Reading *r, CachedRelation *entry, const Deformed *values)
 	Row			row = {
 		.relation = entry, .new = values, .max_value = (Size) r->options.max_value_bytes
 	};
-	FrameEvent	event = {.op = 'r', .index = r->events++, .relation = entry->relid};
+	FrameEvent	event = {.op = 'r', .index = r->events, .relation = entry->relid};
 	FrameMembers members = {
 		.numbers = entry->members, .n = entry->ncolumns, .open_id = !(r->options.omit & OMIT_ID)
 	};
@@ -197,6 +223,7 @@ send_row(Reading *r, CachedRelation *entry, const Deformed *values)
 	int			begin;
 
 	reading_announce(r, entry);
+	r->events++;
 	begin = frames_event_begin(&r->message);
 	out_open(&o, &r->message);
 	envelope_read_row(&o, &r->txn, &r->options, &row);

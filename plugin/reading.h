@@ -55,7 +55,9 @@ typedef struct Reading
 	StringInfoData message;		/* a bytea */
 	uint64		sent;			/* bytes of the messages before */
 	uint64		rows;			/* that were read */
-	uint64		events;
+	uint64		events;			/* rows that were sent */
+	bool		schema_sent;	/* the call has a schema */
+	uint64		schema;			/* the fingerprint of the last one */
 	bool		limited;		/* a limit was reached */
 	bool		complete;		/* the last message was returned */
 } Reading;
@@ -72,7 +74,7 @@ extern void reading_name_key(const CachedRelation *entry, Key *key);
 /* Sort the wanted keys. */
 extern void reading_sort_keys(Reading *r);
 
-/* Append the frame of a relation that was not announced yet. */
+/* Append the frame of a relation that was not announced yet, and its schema with that option. */
 extern void reading_announce(Reading *r, CachedRelation *entry);
 
 /*

@@ -673,3 +673,15 @@ relation_announced(CachedRelation *relation)
 	relation->bytes -= freed;
 	cache_bytes -= freed;
 }
+
+void
+relation_announce_again(Oid relid)
+{
+	HASH_SEQ_STATUS scan;
+	CachedRelation *entry;
+
+	hash_seq_init(&scan, cache);
+	while ((entry = hash_seq_search(&scan)) != NULL)
+		if (entry->published.relid == relid)
+			entry->valid = false;
+}

@@ -80,4 +80,7 @@ extern Oid	relation_primary_key(Relation relation);
 /* The relation has been announced: free its shape. */
 extern void relation_announced(CachedRelation *relation);
 
+/* Announce what is published as that table once more, before its next event. */
+extern void relation_announce_again(Oid relid);
+
 #endif

@@ -20,6 +20,7 @@
 static void
 note_elided(Row *row, const Field *field, Size size)
 {
+	row->left_out++;
 	for (int i = 0; i < row->nelided; i++)
 		if (row->elided[i].field == field)
 		{
@@ -268,8 +269,11 @@ write_key_object(Out *o, Row *row, bool of_new)
 		Datum		value = row->old ? row->old->values[field->index] : (Datum) 0;
 		bool		isnull = row->old ? row->old->nulls[field->index] : true;
 
-		if (of_new && !new_value(row, (const Column *) field, &value, &isnull))
+		if (of_new && unlikely(!new_value(row, (const Column *) field, &value, &isnull)))
+		{
+			row->left_out++;
 			continue;
+		}
 		write_member(o, row, field, value, isnull);
 	}
 	return close_span(o, begin);
@@ -288,6 +292,18 @@ old_key_differs(Out *o, Row *row)
 	return differs;
 }
 
+/*
+ * Without one of its columns the key would be that of other rows, too: so it
+ * is left out, and counts as changed, because it cannot be compared.
+ */
+static pg_noinline void
+leave_out_key(Out *o, Row *row, Size label_size)
+{
+	out_rewind(o, row->key.begin - label_size);
+	row->key.size = 0;
+	row->key_changed = row->new != NULL && row->old != NULL && !row->hide_old;
+}
+
 static void
 write_key(Out *o, Row *row)
 {
@@ -295,7 +311,9 @@ write_key(Out *o, Row *row)
 		return;
 	append_literal(o, ",\"key\":");
 	row->key = write_key_object(o, row, row->new != NULL);
-	if (row->new != NULL && row->old != NULL && !row->hide_old)
+	if (unlikely(row->left_out > 0))
+		leave_out_key(o, row, strlen(",\"key\":"));
+	else if (row->new != NULL && row->old != NULL && !row->hide_old)
 		row->key_changed = old_key_differs(o, row);
 }
 
@@ -531,11 +549,15 @@ row_note_unchanged(Row *row, const Field *field)
 void
 row_write_key(Out *o, Row *row)
 {
+	int			left_out = row->left_out;
+
 	if (row->relation->nkey == 0 || (row->new == NULL && row->old == NULL))
 		return;
 	row_begin(o, row, 0);
 	row->key = write_key_object(o, row, row->new != NULL);
-	if (row->new != NULL && row->old != NULL && !row->hide_old)
+	if (unlikely(row->left_out > left_out))
+		leave_out_key(o, row, 0);
+	else if (row->new != NULL && row->old != NULL && !row->hide_old)
 		row->key_changed = old_key_differs(o, row);
 }
 

@@ -35,9 +35,10 @@ typedef struct Row
 	Span		key;			/* the written objects */
 	Span		before;
 	Span		after;
-	bool		key_changed;
+	bool		key_changed;	/* or perhaps changed: a column of it was left out */
 	bool		old_key_told;	/* relation->old_key is filled in */
 
+	int			left_out;		/* values of all objects, and of columns that the key lacks */
 	int			nelided;
 	Elided	   *elided;
 	int			nunchanged;		/* if above 0, relation->members is filled in */

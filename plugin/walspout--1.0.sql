@@ -380,39 +380,52 @@ COMMENT ON FUNCTION walspout.backfill_cancel(bigint) IS 'end a backfill; rows th
 COMMENT ON FUNCTION walspout.backfill_pause(bigint) IS 'stop a backfill until walspout.backfill_resume()';
 COMMENT ON FUNCTION walspout.backfill_resume(bigint) IS 'continue a paused backfill';
 
--- Statements that change definitions become messages in the stream of changes. These are
--- the functions of event triggers, which track_ddl() creates. They run with the rights and the
--- search path of the session that runs the statement. So all names in them are qualified,
+-- Statements that change definitions become messages in the stream of changes. This is the
+-- function of event triggers, which track_ddl() creates. It runs with the rights and the
+-- search path of the session that runs the statement. So all names in it are qualified,
 -- operators, too. A command's dropped objects are known before its other objects. They wait
--- in a setting, so that one message has both.
-CREATE FUNCTION walspout.on_drop()
-RETURNS event_trigger
-LANGUAGE plpgsql
-AS $$
-BEGIN
-    PERFORM pg_catalog.set_config('walspout_ddl.dropped', pg_catalog.json_agg(pg_catalog.json_build_object(
-                'type', d.object_type, 'schema', d.schema_name, 'identity', d.object_identity, 'original', d.original))::pg_catalog.text, true)
-       FROM pg_catalog.pg_event_trigger_dropped_objects() d
-      WHERE NOT d.is_temporary AND (d.original OR d.normal)
-     HAVING pg_catalog.count(*) OPERATOR(pg_catalog.>) 0;
-END
-$$;
-
+-- in a setting, so that one message has both. Another event trigger may run commands of its
+-- own meanwhile. So the setting is a stack: it has the dropped objects of each command that
+-- has begun, the innermost last. Where a command begins in an earlier transaction, as CREATE
+-- INDEX CONCURRENTLY does, the stack is empty at its end.
 CREATE FUNCTION walspout.on_ddl()
 RETURNS event_trigger
 LANGUAGE plpgsql
 AS $$
 DECLARE
+    running pg_catalog.text[];
+    depth pg_catalog.int4;
     dropped pg_catalog.json;
     objects pg_catalog.json;
 BEGIN
-    IF pg_catalog.length(pg_catalog.current_setting('walspout_ddl.dropped', true)) OPERATOR(pg_catalog.>) 0 THEN
+    BEGIN
+        running := NULLIF(pg_catalog.current_setting('walspout_ddl.dropped', true), '')::pg_catalog.text[];
+    EXCEPTION WHEN OTHERS THEN
+        running := NULL; -- something else made the setting
+    END;
+    running := COALESCE(running, '{}');
+    depth := pg_catalog.cardinality(running);
+    IF tg_event OPERATOR(pg_catalog.=) 'ddl_command_start' THEN
+        PERFORM pg_catalog.set_config('walspout_ddl.dropped', pg_catalog.array_append(running, '')::pg_catalog.text, true);
+        RETURN;
+    END IF;
+    IF tg_event OPERATOR(pg_catalog.=) 'sql_drop' THEN
+        SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
+                   'type', d.object_type, 'schema', d.schema_name, 'identity', d.object_identity, 'original', d.original))
+          INTO dropped
+          FROM pg_catalog.pg_event_trigger_dropped_objects() d
+         WHERE NOT d.is_temporary AND (d.original OR d.normal);
+        running[GREATEST(depth, 1)] := COALESCE(dropped::pg_catalog.text, '');
+        PERFORM pg_catalog.set_config('walspout_ddl.dropped', running::pg_catalog.text, true);
+        RETURN;
+    END IF;
+    IF depth OPERATOR(pg_catalog.>) 0 THEN
         BEGIN
-            dropped := pg_catalog.current_setting('walspout_ddl.dropped')::pg_catalog.json;
+            dropped := NULLIF(running[depth], '')::pg_catalog.json;
         EXCEPTION WHEN OTHERS THEN
-            dropped := NULL; -- something else made the setting
+            dropped := NULL;
         END;
-        PERFORM pg_catalog.set_config('walspout_ddl.dropped', '', true);
+        PERFORM pg_catalog.set_config('walspout_ddl.dropped', running[1:depth OPERATOR(pg_catalog.-) 1]::pg_catalog.text, true);
     END IF;
     SELECT pg_catalog.json_agg(pg_catalog.json_build_object('command', c.command_tag, 'type', c.object_type, 'schema', c.schema_name,
                                                             'identity', c.object_identity))
@@ -439,17 +452,19 @@ RETURNS void
 LANGUAGE plpgsql VOLATILE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    name text;
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'walspout_ddl') THEN
-        CREATE EVENT TRIGGER walspout_ddl ON ddl_command_end EXECUTE FUNCTION walspout.on_ddl();
-        ALTER EVENT TRIGGER walspout_ddl DISABLE;
-        ALTER EXTENSION walspout ADD EVENT TRIGGER walspout_ddl;
-    END IF;
-    IF NOT EXISTS (SELECT FROM pg_event_trigger WHERE evtname = 'walspout_ddl_dropped') THEN
-        CREATE EVENT TRIGGER walspout_ddl_dropped ON sql_drop EXECUTE FUNCTION walspout.on_drop();
-        ALTER EVENT TRIGGER walspout_ddl_dropped DISABLE;
-        ALTER EXTENSION walspout ADD EVENT TRIGGER walspout_ddl_dropped;
-    END IF;
+    FOREACH name IN ARRAY '{walspout_ddl_begun,walspout_ddl_dropped,walspout_ddl}'::text[]
+    LOOP
+        CONTINUE WHEN EXISTS (SELECT FROM pg_event_trigger WHERE evtname = name);
+        EXECUTE format('CREATE EVENT TRIGGER %I ON %s EXECUTE FUNCTION walspout.on_ddl()', name,
+                       CASE name WHEN 'walspout_ddl_begun' THEN 'ddl_command_start' WHEN 'walspout_ddl_dropped' THEN 'sql_drop'
+                                 ELSE 'ddl_command_end' END);
+        EXECUTE format('ALTER EVENT TRIGGER %I DISABLE', name);
+        EXECUTE format('ALTER EXTENSION walspout ADD EVENT TRIGGER %I', name);
+    END LOOP;
+    ALTER EVENT TRIGGER walspout_ddl_begun ENABLE;
     ALTER EVENT TRIGGER walspout_ddl_dropped ENABLE;
     ALTER EVENT TRIGGER walspout_ddl ENABLE;
 EXCEPTION WHEN insufficient_privilege THEN
@@ -468,12 +483,12 @@ DECLARE
     name text;
 BEGIN
     FOR name IN SELECT evtname FROM pg_event_trigger
-                 WHERE evtfoid IN ('walspout.on_ddl()'::regprocedure, 'walspout.on_drop()'::regprocedure)
+                 WHERE evtfoid = 'walspout.on_ddl()'::regprocedure
     LOOP
         EXECUTE format('ALTER EVENT TRIGGER %I DISABLE', name);
     END LOOP;
     FOR name IN SELECT evtname FROM pg_event_trigger
-                 WHERE evtfoid IN ('walspout.on_ddl()'::regprocedure, 'walspout.on_drop()'::regprocedure)
+                 WHERE evtfoid = 'walspout.on_ddl()'::regprocedure
     LOOP
         IF EXISTS (SELECT FROM pg_depend d JOIN pg_event_trigger t ON d.classid = 'pg_event_trigger'::regclass AND d.objid = t.oid
                     WHERE t.evtname = name AND d.deptype = 'e') THEN
@@ -514,7 +529,6 @@ REVOKE ALL ON FUNCTION walspout.backfill_resume(bigint) FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.track_ddl() FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.untrack_ddl() FROM PUBLIC;
 REVOKE ALL ON FUNCTION walspout.on_ddl() FROM PUBLIC;
-REVOKE ALL ON FUNCTION walspout.on_drop() FROM PUBLIC;
 GRANT USAGE ON SCHEMA walspout TO pg_monitor;
 GRANT SELECT ON walspout.slots TO pg_monitor;
 GRANT SELECT (id, slot, "table", relation, rate, state, requested, started, finished, rows, estimate)

@@ -36,6 +36,36 @@ CREATE TEMP TABLE passing (id int);
 ALTER TABLE passing ADD v int;
 DROP TABLE passing;
 SELECT * FROM pg_temp.told();
+-- event triggers of others run commands within a DROP, before our trigger and behind it
+CALL h.skip('ddl');
+CREATE FUNCTION public.on_other_drop() RETURNS event_trigger LANGUAGE plpgsql AS $$
+DECLARE named text;
+BEGIN
+  SELECT string_agg(object_name, '_') INTO named FROM pg_event_trigger_dropped_objects() WHERE original AND object_name LIKE 'outer%';
+  IF named IS NULL THEN RETURN; END IF;
+  EXECUTE format('CREATE TABLE public.%I (id int, gone int)', 'in_' || named);
+  EXECUTE format('ALTER TABLE public.%I ADD more int', 'in_' || named);
+  EXECUTE format('ALTER TABLE public.%I DROP gone', 'in_' || named);
+  EXECUTE format('DROP TABLE public.%I', 'in_' || named);
+  BEGIN
+    CREATE TABLE public.never (id int);
+    DROP TABLE public.never, public.missing;
+  EXCEPTION WHEN undefined_table THEN NULL;
+  END;
+END $$;
+CREATE EVENT TRIGGER z_other ON sql_drop EXECUTE FUNCTION public.on_other_drop();
+CREATE TABLE outer1 (id int);
+DROP TABLE outer1;
+DROP EVENT TRIGGER z_other;
+CREATE EVENT TRIGGER a_other ON sql_drop EXECUTE FUNCTION public.on_other_drop();
+CREATE TABLE outer2 (id int, outer_column int);
+ALTER TABLE outer2 DROP outer_column;
+CREATE INDEX CONCURRENTLY outer3 ON outer2 (id);
+DROP INDEX CONCURRENTLY outer3;
+DROP EVENT TRIGGER a_other;
+DROP TABLE outer2;
+DROP FUNCTION public.on_other_drop();
+SELECT * FROM pg_temp.told();
 -- the statement, and the search path of the session
 CALL h.skip('ddl');
 CREATE SCHEMA "Other é";

@@ -63,6 +63,18 @@ SELECT d.dialect, kind, index, regexp_replace(h.form(left(document, -coalesce(nu
 SELECT h.short(f) FROM h.forms('wal2json', 'columns', 'public.told: n omit, t mask "***" as secret; public.whole: v keep 0', 'set', 'sid=eu') f WHERE f ~ '"I"|"U"';
 SELECT h.short(f) FROM h.forms('debezium', 'columns', 'public.told: t truncate 2', 'set', 'sid=eu') f WHERE f ~ 'told' LIMIT 2;
 
+-- years that ISO 8601 writes with a sign, and the end of a day
+CREATE TABLE years (d date, ts timestamp, tz timestamptz, t time, ttz timetz);
+CALL h.skip('dialects');
+INSERT INTO years VALUES ('0044-03-15 BC', '0044-03-15 12:00:00.5 BC', '0044-03-15 12:00:00.25+00 BC', '24:00', '24:00+00'),
+  ('0001-12-31 BC', '0001-12-31 23:59:59.999999 BC', '0001-12-31 23:59:59.999999+00 BC', '23:59:59.999999', '24:00-02'),
+  ('0001-01-01', '0001-01-01', '0001-01-01 00:00+00', '00:00', '00:00+02'), ('9999-12-31', '9999-12-31', '9999-12-31 23:59+00', NULL, NULL),
+  ('10000-01-01', '10000-01-01', '10000-01-01 00:00+00', NULL, NULL), ('4713-11-24 BC', '4713-11-24 BC', '4713-11-24 00:00+00 BC', NULL, NULL),
+  ('infinity', '-infinity', 'infinity', NULL, NULL), ('5874897-12-31', '294276-12-31 23:59:59.999999', '294276-12-31 23:59:59.999999+00', NULL, NULL);
+SELECT data::json ->> 'after' FROM pg_logical_slot_peek_changes('dialects', NULL, NULL, 'dialect', 'debezium', 'time.precision.mode', 'isostring') WHERE data LIKE '%"years"%';
+DROP TABLE years;
+CALL h.skip('dialects');
+
 -- what is wrong
 SELECT h.forms('maxwell');
 SELECT h.forms('row', 'include-lsn', 'true');

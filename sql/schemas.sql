@@ -161,7 +161,50 @@ INSERT INTO many_labels DEFAULT VALUES;
 SELECT f, length(data) < 17 * 1024 * 1024 AS is_short, data LIKE '%,"labels":[%' OR data LIKE '%"symbols":[%' AS has_labels FROM unnest('{walspout,avro}'::text[]) f, h.changes('schemas', 'schemas', 'true', 'schema_format', f) WHERE data LIKE '{"op":"s"%';
 DROP TABLE many_labels;
 DROP TYPE labelled;
+-- rows that are read: their schema comes before the first one, in the same message, and is that of the stream
 CALL h.skip('schemas');
+CREATE TABLE read_one (id int PRIMARY KEY, mood feeling, secret text);
+CREATE TABLE read_none (id int PRIMARY KEY);
+CREATE TABLE read_root (id int PRIMARY KEY, v text) PARTITION BY LIST (id);
+CREATE TABLE read_part1 PARTITION OF read_root FOR VALUES IN (1);
+CREATE TABLE read_part2 PARTITION OF read_root FOR VALUES IN (2);
+ALTER TABLE read_part2 REPLICA IDENTITY FULL;
+CREATE PUBLICATION read_as_root FOR TABLE read_root WITH (publish_via_partition_root);
+INSERT INTO read_one SELECT n, NULL, 's' FROM generate_series(1, 3) n;
+INSERT INTO read_root VALUES (1, 'a'), (2, 'b');
+SELECT message, kind, flags, index, sixteen, left(document, 80) FROM h.rows('read_one', '{schemas,true,omit,"id,ts",batch_bytes,1}') WHERE kind <> 'K';
+SELECT r.document::jsonb - 'id' - 'ts' = s.data::jsonb - 'id' - 'ts' - 'xid' AS same, r.document::jsonb ->> 'id' AS open_id
+  FROM h.changes('schemas', 'schemas', 'true', 'columns', 'public.read_one: secret omit, mood keep 1 as feeling') s
+  JOIN h.rows('read_one', '{schemas,true,columns,"public.read_one: secret omit, mood keep 1 as feeling"}') r ON r.kind = 's'
+ WHERE s.data LIKE '{"op":"s"%"read_one"%' OR s.data LIKE '{"id":%"op":"s"%"read_one"%';
+SELECT kind, document::json ->> 'avro' LIKE '{"type":"record","name":"read_one"%' AS is_avro FROM h.rows('read_one', '{schemas,true,schema_format,avro}') WHERE kind = 's';
+SELECT kind FROM h.rows('read_none', '{schemas,true}');
+SELECT kind, index, document::json ->> 'identity' AS identity FROM h.rows('read_root', '{schemas,true,publications,read_as_root}') WHERE kind IN ('s', 'r');
+SELECT kind, index FROM h.keys('read_one', '{"{\"id\":2}"}', '{schemas,true}') WHERE kind <> 'R';
+-- behind a mark that names the slot and tables, the schemas of these tables come again
+CREATE FUNCTION pg_temp.mark(content text) RETURNS boolean LANGUAGE sql AS $$ SELECT pg_logical_emit_message(true, 'walspout.mark', content) IS NOT NULL $$;
+CREATE FUNCTION pg_temp.all_change() RETURNS void LANGUAGE sql AS $$ UPDATE read_one SET secret = 't' WHERE id = 1; UPDATE read_root SET v = 'c' WHERE id = 1 $$;
+CREATE FUNCTION pg_temp.come_again(VARIADIC more text[] DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(kind || COALESCE(' ' || (CASE kind WHEN 's' THEN document::json ->> 'table' END), ''), ', ' ORDER BY n)
+    FROM (SELECT kind, document, row_number() OVER () AS n FROM h.frames('schemas', VARIADIC '{schemas,true,publications,"read_as_root,read_ones"}' || more)) f WHERE kind IN ('s', 'M', 'u') $$;
+CREATE PUBLICATION read_ones FOR TABLE read_one;
+CALL h.skip('schemas');
+SELECT pg_temp.all_change();
+SELECT pg_temp.mark(format('n 1|schemas %s', 'read_one'::regclass::oid));
+SELECT pg_temp.all_change();
+SELECT pg_temp.mark(format('n 2|schemas %s %s', 'read_one'::regclass::oid, 'read_root'::regclass::oid));
+SELECT pg_temp.all_change();
+SELECT pg_temp.come_again();
+-- other slots, other text, other tables; any role may write a mark
+CALL h.skip('schemas');
+SELECT pg_temp.all_change();
+SELECT count(pg_temp.mark(replace(content, 'OID', 'read_one'::regclass::oid::text)))
+  FROM unnest('{"n 1","n|","n|schemas","n|schemas ","n|schemas x OID","n|schemas2 OID","n|sch OID","n|other OID","n|schemas 0 OID","n|schemas 1 99999999999999999999 2","|","n|schemas -1","n schemas OID"}'::text[]) content;
+SELECT pg_temp.all_change();
+SELECT regexp_replace(pg_temp.come_again(), '(M, )+', 'marks, ');
+CALL h.skip('schemas');
+DROP PUBLICATION read_as_root, read_ones;
+DROP TABLE read_one, read_none, read_root;
 SELECT h.changes('schemas', 'schemas', 'maybe');
 SELECT h.changes('schemas', 'schema_format', 'protobuf');
 CALL h.drop('schemas');

@@ -270,6 +270,7 @@ void Ledger::place(ReadResult& result, const Snapshot& snapshot, const Mark& mar
     }
     again.insert(changed->begin(), changed->end());
   }
+  drop_lone_schemas(result.rows);
   for (Chunk& rows : result.rows) {
     if (!rows.events.empty()) out.push_back(std::move(rows));
   }

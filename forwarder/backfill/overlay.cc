@@ -145,8 +145,19 @@ std::optional<std::vector<std::string>> lay(Chunk& rows, const Kept::Newer& newe
   std::vector<std::string> again;
   std::vector<Event> out;
   out.reserve(rows.events.size());
-  for (const EventDetail& detail : rows.details) {
-    Event row = rows.events[detail.event];
+  auto detail = rows.details.begin();
+  for (size_t i = 0; i < rows.events.size(); i++) {
+    Event row = rows.events[i];
+    const bool told = detail != rows.details.end() && detail->event == i;
+    const EventDetail of_row = told ? *detail++ : EventDetail{};
+    if (row.is_schema()) {
+      row.lsn = place.lsn;
+      row.commit_time = place.time;
+      row.index = place.index;  // of the row behind it
+      if (of_row.open_id) fill_in_id(row);
+      out.push_back(row);
+      continue;
+    }
     const Fate* fate = newer.empty() ? nullptr : newer.fate(row.key());
     if (fate && fate->dropped) continue;
     if (fate && !have_same_columns(*row.table, *fate)) {
@@ -156,8 +167,8 @@ std::optional<std::vector<std::string>> lay(Chunk& rows, const Kept::Newer& newe
     row.lsn = place.lsn;
     row.commit_time = place.time;
     row.index = place.index++;
-    if (detail.open_id) fill_in_id(row);
-    if (fate && !merge(rows, row, detail.members, *fate, allocate)) return std::nullopt;
+    if (of_row.open_id) fill_in_id(row);
+    if (fate && !merge(rows, row, of_row.members, *fate, allocate)) return std::nullopt;
     out.push_back(row);
   }
   rows.events = std::move(out);
@@ -173,6 +184,18 @@ std::optional<std::vector<std::string>> apply_newer(Chunk& rows, const Kept::New
     return lay(rows, newer, place, allocate);
   } catch (const std::bad_alloc&) {
     return std::nullopt;
+  }
+}
+
+void drop_lone_schemas(std::vector<Chunk>& rows) {
+  bool row_follows = false;
+  for (auto chunk = rows.rbegin(); chunk != rows.rend(); chunk++) {
+    for (size_t i = chunk->events.size(); i-- > 0;) {
+      const auto event = chunk->events.begin() + static_cast<std::ptrdiff_t>(i);
+      const bool is_schema = event->is_schema();
+      if (is_schema && !row_follows) chunk->events.erase(event);
+      row_follows = !is_schema;
+    }
   }
 }
 

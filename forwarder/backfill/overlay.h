@@ -26,13 +26,16 @@ struct RowsPlace {
   uint64_t index = 0;  // of the next event
 };
 
-// Gives the chunk's rows their ids, and lays newer changes over them. Removes dropped events from
-// the chunk, which may become empty. Advances the place's index. Returns the keys of rows to read
-// again because the table's columns have changed. Nothing: not enough memory; then chunk and place
-// are unusable. `allocate` works like malloc().
+// Gives the chunk's rows and schemas their ids, and lays newer changes over them. Removes dropped
+// events from the chunk, which may become empty. Advances the place's index. Returns the keys of
+// rows to read again because the table's columns have changed. Nothing: not enough memory; then
+// chunk and place are unusable. `allocate` works like malloc().
 using Allocate = void* (*)(size_t);
 std::optional<std::vector<std::string>> apply_newer(Chunk& rows, const Kept::Newer& newer,
                                                     RowsPlace& place,
                                                     Allocate allocate = std::malloc);
+
+// Removes schemas without a row behind them, which was dropped. No two schemas may have one index.
+void drop_lone_schemas(std::vector<Chunk>& rows);
 
 }  // namespace walspout

@@ -414,8 +414,9 @@ Result<bool> Reader::read() {
   // The mark may arrive before its statement returns.
   const uint64_t number = round.number;
   const size_t bytes = round.bytes;
+  const std::string mark = nonce_ + " " + std::to_string(number) + repeated_schemas(round);
   ledger_.add_round(std::move(round));
-  auto marked = ask(emit_mark(nonce_ + " " + std::to_string(number)));
+  auto marked = ask(emit_mark(mark));
   if (!marked) {
     ledger_.give_back(requests);
     return Failure(std::move(marked.error()));
@@ -429,6 +430,16 @@ Result<bool> Reader::read() {
   }
   if (way_.is_busy()) give_way(bytes, began);
   return true;
+}
+
+// The part of a mark that names the tables whose schemas come again behind it.
+std::string Reader::repeated_schemas(const Round& round) const {
+  if (!config_.schemas) return {};
+  std::string tables = "|" + config_.slot;
+  for (const ReadResult& result : round.reads) {
+    if (!result.rows.empty()) tables += " " + std::to_string(result.request.table.relation);
+  }
+  return tables;
 }
 
 // Waits until the sinks have the round, and rests.

@@ -64,6 +64,7 @@ class Reader {
   Result<void> see();
   Result<bool> read();
   bool has_room() const;
+  std::string repeated_schemas(const Round& round) const;
   void give_way(size_t bytes, TimePoint began);
   void wait_until(TimePoint time);
   Result<void> fail(const std::vector<ReadRequest>& requests, ServerError error);

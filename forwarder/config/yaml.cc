@@ -5,14 +5,22 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <numeric>
 #include <sstream>
+#include <system_error>
 
 #include "config/units.h"
 
 namespace walspout {
 
 namespace {
+
+bool is_empty_file(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error) && std::filesystem::is_empty(path, error) &&
+         !error;
+}
 
 // Letters that changed places are one edit.
 size_t edit_distance(std::string_view a, std::string_view b) {
@@ -284,8 +292,14 @@ std::optional<Secret> YamlMap::expand_secret(const YAML::Node& value, const std:
   if (!text->starts_with(kFile)) return Secret(std::move(*text));
   const std::string path = text->substr(kFile.size());
   std::optional<Secret> secret = Secret::from_file(path);
+  if (secret ? secret->empty() : is_empty_file(path)) {
+    note(value.Mark(), "file \"" + path + "\", for \"" + name +
+                           "\", is empty: write the value into it, on one line");
+    return std::nullopt;
+  }
   if (!secret) {
-    note(value.Mark(), "could not read file \"" + path + "\", for \"" + name + "\"");
+    note(value.Mark(), "could not read file \"" + path + "\", for \"" + name +
+                           "\": it must be a file that this process may read");
   }
   return secret;
 }
@@ -307,7 +321,9 @@ void YamlMap::secret(const std::string& key, Secret& target) {
   if (!value) return;
   auto secret = expand_secret(*value, key);
   if (secret && secret->reveal().empty()) {
-    note(value->Mark(), "\"" + key + "\" is empty");
+    note(value->Mark(), "\"" + key +
+                            "\" is empty: give it a value, or set the environment variable "
+                            "that it names");
   } else if (secret) {
     target = std::move(*secret);
   }

@@ -126,6 +126,7 @@ class FrameDecoder::Reader {
 void FrameDecoder::reset(StreamPosition after) {
   relations_.clear();
   tables_.clear();
+  told_schemas_.forget();
   after_ = after;
   repeated_ = false;
   other_log_ = false;
@@ -370,7 +371,7 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
   }
   event.document = body.bytes(body.rest().size() - spans_size);
   if (!open_ && !read_) return malformed("an event outside of a transaction");
-  if (read_ && op != 'r') return malformed("a change among rows");
+  if (read_ && op != 'r' && op != kSchemaOp) return malformed("a change among rows");
   if (event.document.empty()) return malformed("an event without a document");
   uint64_t end = 0;
   const Span key = flags & kKey ? body.object(event.document, end) : Span{};
@@ -414,6 +415,7 @@ Result<void> FrameDecoder::event(char op, uint8_t flags, uint16_t spans_size, Re
   event.barrier = flags & kBarrier;
   next_index_ = read_ ? 0 : event.index + !event.is_no_change();
   if (!read_ && !event.is_no_change()) events_++;
+  if (!read_ && event.is_schema() && !told_schemas_.is_news(event)) return {};
   if (!read_ && repeated_ && (lsn_ < after_.lsn || event.index <= after_.index)) return {};
   if (flags & (kMembers | kOpenId | kOldKey)) {
     detail.event = chunk.events.size();

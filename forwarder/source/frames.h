@@ -17,6 +17,7 @@
 
 #include "base/lsn.h"
 #include "base/result.h"
+#include "source/told_schemas.h"
 #include "stream/chunk.h"
 
 namespace walspout {
@@ -74,6 +75,10 @@ class FrameDecoder {
   // The open transaction, or the last one.
   uint32_t xid() const { return xid_; }
 
+  // Schemas that equal the last one of their table are dropped. Rows that enter the stream beside
+  // this decoder bring schemas, too.
+  ToldSchemas& told_schemas() { return told_schemas_; }
+
  private:
   struct Known {
     std::shared_ptr<const Table> table;
@@ -98,6 +103,7 @@ class FrameDecoder {
   std::unordered_map<uint32_t, Known> relations_;
   std::map<std::pair<std::string, std::string>, std::shared_ptr<const Table>> tables_;  // by names
   uint64_t chunks_ = 0;
+  ToldSchemas told_schemas_;
   StreamPosition after_;
   bool repeated_ = false;  // the open transaction begins with events that were received before
   bool other_log_ = false;

@@ -523,15 +523,24 @@ Result<void> Source::take(Message message) {
   return {};
 }
 
+void Source::push_rows(Chunk rows, Lsn end) {
+  std::erase_if(rows.events, [this](const Event& event) {
+    return event.is_schema() && !decoder_.told_schemas().is_news(event);
+  });
+  const size_t events = rows.events.size();
+  acks_.receive(events);
+  acks_.commit(end);
+  stats_.events.fetch_add(events, std::memory_order_relaxed);
+  if (events > 0) queue_.push(std::move(rows));
+}
+
 // Places the rows that were read beside the stream.
 void Source::place(const Mark& mark) {
-  for (Chunk& chunk : observer_->mark(mark)) {
-    const size_t events = chunk.events.size();
-    acks_.receive(events);
-    acks_.commit(mark.end_lsn);
-    stats_.events.fetch_add(events, std::memory_order_relaxed);
-    queue_.push(std::move(chunk));
-  }
+  std::vector<Chunk> chunks = observer_->mark(mark);
+  // If this mark comes again, the receivers may have had its rows, and their schemas, before.
+  const bool has_tables = mark.content.find("|" + config_.slot + " ") != std::string_view::npos;
+  if (chunks.empty() && has_tables) decoder_.told_schemas().forget();
+  for (Chunk& chunk : chunks) push_rows(std::move(chunk), mark.end_lsn);
   observer_->placed(queue_.pushed());
 }
 
@@ -541,11 +550,7 @@ bool Source::place_first() {
   while (queue_.has_room()) {
     std::optional<StreamObserver::FirstPart> part = observer_->first();
     if (!part) break;
-    const size_t events = part->rows.events.size();
-    acks_.receive(events);
-    acks_.commit(part->at);
-    stats_.events.fetch_add(events, std::memory_order_relaxed);
-    if (events > 0) queue_.push(std::move(part->rows));
+    push_rows(std::move(part->rows), part->at);
     observer_->placed(queue_.pushed());
   }
   return observer_->is_first();

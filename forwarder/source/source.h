@@ -90,6 +90,7 @@ class Source {
   Result<void> take(Message message);
   void hand_over();
   void place(const Mark& mark);
+  void push_rows(Chunk rows, Lsn end);
   bool place_first();
   Result<void> answer(Connection& connection, bool now);
   bool must_follow() const;

@@ -78,6 +78,19 @@ CREATE TABLE odd_types (
     int4multirange int4multirange, pg_lsn pg_lsn, jsonpath jsonpath, "char" "char", regclass regclass, composites pair[], points point[]);
 CREATE TABLE odd_defaults (
     id int PRIMARY KEY, n int NOT NULL DEFAULT 7, t text NOT NULL DEFAULT 'so', ok bool NOT NULL DEFAULT true);
+CREATE DOMAIN moods AS mood[];
+CREATE DOMAIN a_time AS timestamp(3);
+CREATE DOMAIN a_date AS date;
+CREATE DOMAIN a_number AS numeric;
+CREATE DOMAIN flags AS bit(12);
+CREATE DOMAIN flag AS bit(1);
+CREATE DOMAIN ids AS int[];
+CREATE TABLE mixed (
+    ok bool, e mood, n int8, ts3 a_time, dd a_date, an a_number, fl flags, f1 flag, ii ids, two int[], n_neg numeric(3, -2), n_small numeric(2, 5),
+    c1 char, ctt citext[], oids oid[], money_array money[], bits bit(3)[], bits1 bit(1)[], vbits varbit[], tz_array timetz[], intervals interval[], macs macaddr[],
+    hs hstore[], xmls xml[], ltrees ltree[], chars "char"[], name_array name[], prices price[], cheaps cheap[], words word[], stamps timestamptz(0)[], times0 time(0)[],
+    PRIMARY KEY (e, ok, n));
+CREATE TABLE "select" ("from" int, "a.b" int, "__op" text, "$" text, "after" text, PRIMARY KEY ("from", "a.b"));
 CREATE TABLE finish (id int PRIMARY KEY);
 
 CREATE PUBLICATION all_tables FOR ALL TABLES;

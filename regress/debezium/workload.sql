@@ -153,4 +153,19 @@ INSERT INTO generated VALUES (1, 2);
 UPDATE generated SET n = 3;
 INSERT INTO hstores VALUES (1, 'a=>1, b=>NULL, "c d"=>"e\"f"');
 
+INSERT INTO mixed VALUES (true, 'sad', 1, '2026-01-31 11:22:33.5', '2026-01-31', 1.50, '000000000101', '1', '{1,2}', '{{1,2},{3,NULL}}', 12345, 0.00012,
+    'x', '{Ab,NULL}', '{1,4294967295}', '{1.5,-2}', '{101,NULL}', '{1,0}', '{1,10101010101}', '{11:22:33.5+02}', '{1 day,-1 mon}', '{08:00:2b:01:02:03}',
+    ARRAY['a=>1'::hstore], ARRAY['<a/>'::xml], '{Top.A}', '{c}', '{name}', '{1.5,NULL}', '{2.5}', '{w}', '{2026-01-31 11:22:33+00}', '{11:22:33}');
+UPDATE mixed SET ok = false;
+UPDATE mixed SET e = 'it''s "ok"';
+DELETE FROM mixed;
+INSERT INTO "select" VALUES (1, 2, 'u', '${x}', '{}');
+UPDATE "select" SET "a.b" = 3;
+DELETE FROM "select";
+INSERT INTO times (id, t, t0, t3) VALUES (13, '24:00', '24:00', '24:00');
+INSERT INTO times (id, ts, ts3, tz, d) VALUES
+    (14, '0044-03-15 12:00 BC', '0044-03-15 12:00:00.5 BC', '0044-03-15 12:00:00.25+00 BC', '0044-03-15 BC'),
+    (15, '12026-01-31 11:22:33.5', '12026-01-31 11:22:33.5', '12026-01-31 11:22:33+00', '12026-01-31'),
+    (16, '0001-12-31 23:59:59.999999 BC', '0002-01-01 BC', '0001-01-01 BC', '0001-12-31 BC');
+INSERT INTO times (id, ttz, ttz0) VALUES (17, '24:00+00', '24:00-02');
 INSERT INTO finish VALUES (1);

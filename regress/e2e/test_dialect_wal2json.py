@@ -185,3 +185,61 @@ def test_the_session_does_not_change_a_byte(cluster, database):
                            "SET bytea_output = 'escape'; SET extra_float_digits = 0; SET search_path = pg_catalog")
             cursor.execute("SELECT data FROM pg_logical_slot_peek_changes('ours', NULL, NULL, 'dialect', 'wal2json')")
             assert [row[0] for row in cursor.fetchall()] == plain
+
+
+ODD = r"""
+    CREATE EXTENSION hstore;
+    CREATE SCHEMA "Other one";
+    CREATE TYPE mood AS ENUM ('sad', 'it''s "ok"');
+    CREATE TYPE "Other one"."Pair" AS (a int, "b c" text);
+    CREATE DOMAIN moods AS mood[] CHECK (cardinality(VALUE) < 9);
+    CREATE DOMAIN deeper AS moods;
+    CREATE DOMAIN price AS numeric(10, 2);
+    CREATE TABLE "Other one"."Table ""ä" ("Key ü" int, "select" mood, "a.b" text, v moods, w deeper, prices price[], p "Other one"."Pair",
+        pp "Other one"."Pair"[], PRIMARY KEY ("select", "Key ü"));
+    INSERT INTO "Other one"."Table ""ä" VALUES (1, 'sad', E'a\\b"\n\u0001\u007f', '{sad,NULL}', '{"it''s \"ok\""}', '{1.5,NULL}', '(1,"x y")', ARRAY['(1,)'::"Other one"."Pair"]);
+    UPDATE "Other one"."Table ""ä" SET "Key ü" = 2, "select" = 'it''s "ok"';
+    DELETE FROM "Other one"."Table ""ä";
+    CREATE TABLE ranges (id int PRIMARY KEY, i int4range, n numrange, t tsrange, z tstzrange, d daterange, a int8range[], b box, p point, h hstore, hs hstore[],
+        g int GENERATED ALWAYS AS (id * 2) STORED, bits bit(3), bit1 bit, vb varbit, m money, ms money[], c char(5), one "char", nm name, o oid, r regclass, x xml, l pg_lsn, ts tsvector, q tsquery);
+    INSERT INTO ranges (id, i, n, t, z, d, a, b, p, h, hs, bits, bit1, vb, m, ms, c, one, nm, o, r, x, l, ts, q) VALUES
+        (1, '[1,5)', '(,9.50]', '[2026-01-31,infinity)', '[2026-01-31 11:22+02,)', 'empty', '{"[1,2)",NULL}', '((1,2),(3,4))', '(1.5,nan)', 'a=>1,b=>NULL', ARRAY['a=>"\""'::hstore],
+         '101', '1', '', -12.5, '{1.5,NULL}', 'ab', 'c', 'name', 4294967295, 'ranges', '<a b="c"/>', '16/B374D848', 'fat:2', 'a & b');
+    CREATE TABLE times (id int PRIMARY KEY, d date, ts timestamp(3), tz timestamptz, t time(0), ttz timetz, i interval, iy interval year to month, days date[], is_ interval[]);
+    INSERT INTO times VALUES (1, 'infinity', '-infinity', 'infinity', '24:00', '24:00+15:59', '-1 mon 2 days -03:04:05.000006', '3 years 2 mons', '{infinity,2026-01-31,NULL}', '{1 day,NULL}'),
+        (2, '4713-11-24 BC', '0044-03-15 BC', '294276-12-31 23:59:59.999999+00', '00:00', '00:00:00.000001-15:59', '178000000 years', '-1 year', '{}', '{}');
+    CREATE TABLE numbers (n numeric, f8 float8, k numeric(3, -2), s numeric(2, 5), ns numeric[], fs float8[], big bigint, PRIMARY KEY (n));
+    INSERT INTO numbers VALUES ('NaN', 'NaN', 12345, 0.00012, '{NaN,1e40,-0.50}', '{NaN,-Infinity,1e-7,0.1}', -9223372036854775808), (1e1000, '-0', NULL, NULL, NULL, '{}', 1), (-1e-1000, 5e-324, 0, 0, '{{1,2},{3,NULL}}', NULL, 1);
+    UPDATE numbers SET f8 = 1;
+    CREATE TABLE full_row (a int, b text, g int GENERATED ALWAYS AS (a + 1) STORED);
+    ALTER TABLE full_row REPLICA IDENTITY FULL;
+    INSERT INTO full_row VALUES (1, NULL);
+    UPDATE full_row SET b = 'x';
+    DELETE FROM full_row;
+    CREATE TABLE by_index (a int PRIMARY KEY, b text NOT NULL, c bytea);
+    CREATE UNIQUE INDEX by_index_b ON by_index (b);
+    ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_index_b;
+    INSERT INTO by_index VALUES (1, 'b', '\x00ff');
+    UPDATE by_index SET a = 2;
+    UPDATE by_index SET b = 'c';
+    DELETE FROM by_index;
+    CREATE TABLE root (id int, v text, PRIMARY KEY (id)) PARTITION BY LIST (id);
+    CREATE TABLE root_one PARTITION OF root FOR VALUES IN (1);
+    CREATE TABLE root_rest PARTITION OF root DEFAULT PARTITION BY RANGE (id);
+    CREATE TABLE root_rest_2 PARTITION OF root_rest FOR VALUES FROM (2) TO (10);
+    INSERT INTO root VALUES (1, 'x'), (2, 'y');
+    UPDATE root SET id = 3 WHERE id = 1;
+    CREATE TABLE child (id int PRIMARY KEY REFERENCES by_index);
+    TRUNCATE by_index, child, root, times RESTART IDENTITY CASCADE;
+    BEGIN; SAVEPOINT a; INSERT INTO root VALUES (9); ROLLBACK TO a; COMMIT;
+    CREATE TABLE bare (); INSERT INTO bare DEFAULT VALUES;
+    CREATE TABLE dropped (a int PRIMARY KEY, gone text, b text); ALTER TABLE dropped DROP gone, ADD c int DEFAULT 7;
+    INSERT INTO dropped VALUES (1, 'x'); ALTER TABLE dropped RENAME a TO "A"; UPDATE dropped SET "A" = 2; ALTER TABLE dropped ALTER c TYPE text; DELETE FROM dropped;
+"""
+
+
+def test_odd_tables(cluster, database):
+    make_slots(cluster, database)
+    cluster.psql(ODD, database)
+    for options in OPTIONS:
+        assert same(ours(cluster, database, options), theirs(cluster, database, options)) >= 34

@@ -73,6 +73,24 @@ def test_rows_become_messages(db, fwd, broker):
         assert forwarder.terminate() == 0
 
 
+def test_rows_whose_key_is_left_out_have_no_message_key(db, fwd, broker):
+    """A compacted topic would lose all but one of two rows that have one message key."""
+    db.psql("CREATE TABLE keys (a int, k text, n int, PRIMARY KEY (a, k))")
+    with fwd(sinks=sink(broker, topic=f"'{db.name}.{{schema}}.{{table}}'"), source="max_value_bytes: 1kB") as forwarder:
+        db.psql("INSERT INTO keys VALUES (1, 'short', 1), (1, repeat('x', 2000), 2), (1, repeat('y', 2000), 3);"
+                "UPDATE keys SET n = -n; DELETE FROM keys")
+        delivered(forwarder, 9)
+        messages = broker.messages(f"{db.name}.public.keys")
+    by_key = {}
+    for partition, key, value, _ in messages:
+        by_key.setdefault(key, []).append((partition, json.loads(value)))
+    assert sorted(len(values) for values in by_key.values()) == [3, 6]
+    without = by_key[None]
+    assert len({partition for partition, _ in without}) == 1, "in one partition, so in order"
+    assert all("key" not in event and list(event["elided"]) == ["k"] for _, event in without)
+    assert [event["op"] for _, event in without] == ["c", "c", "u", "u", "d", "d"]
+
+
 @pytest.mark.long
 def test_the_first_messages_of_a_topic_arrive(db, fwd, broker):
     """A broker may reject the first request for a new topic, and accept the second. It would then treat the repeated

@@ -178,6 +178,19 @@ def test_columns_that_are_left_out_never_become_null(db, fwd, target, tmp_path):
         assert target.value("SELECT count(*) FROM t WHERE id = 4") == 0
 
 
+def test_a_row_whose_key_is_left_out_is_no_other_row(db, fwd, either, tmp_path):
+    """Without a column of its key, the document has no key: a shorter key would be that of other rows."""
+    copy_tables(db, either, "CREATE TABLE t (a int, k text, n int, PRIMARY KEY (a, k))")
+    letters = tmp_path / "dead"
+    with fwd(sinks=sink(either, elided="keep"), source="max_value_bytes: 1kB", pipeline=f"dead_letter: {{path: {letters}}}"):
+        db.psql("INSERT INTO t VALUES (1, 'short', 1), (1, repeat('x', 2000), 2), (1, repeat('y', 2000), 3)")
+        db.psql("UPDATE t SET n = -n WHERE n > 1; DELETE FROM t WHERE n = -2; UPDATE t SET n = 10 WHERE n = 1")
+        pg.wait_until(lambda: letters.exists() and len(letters.read_text().splitlines()) == 5, what="dead letters")
+        pg.wait_until(lambda: rows(either) == ['{"a":1,"k":"short","n":10}'], what="rows")
+        assert letters.read_text().count("key was left out") == 5 and "raise that" in letters.read_text()
+        assert all(json.loads(line).get("document", {}).get("key") is None for line in letters.read_text().splitlines())
+
+
 @pytest.mark.effect("postgres.missing")
 @pytest.mark.parametrize("missing", ["insert", "ignore", "error"])
 def test_rows_that_the_target_lacks(db, fwd, target, tmp_path, missing):

@@ -63,6 +63,14 @@ Error left_out(const Event& event) {
           name_of(event)};
 }
 
+Failure no_key(const Event& event) {
+  return reject(
+      "the row's key was left out (`elided` in the document), as it passes max_value_bytes of the "
+      "source or does not fit, so the row cannot be found in the target: raise that, and backfill "
+      "the table",
+      name_of(event));
+}
+
 }  // namespace
 
 Plan Planner::plan(std::span<const Event> events, size_t begin, size_t end) {
@@ -111,6 +119,7 @@ Result<void> Planner::add(std::span<const Event> events, size_t i, Plan& plan) {
     add_truncate(events, i, *table, plan);
     return {};
   }
+  if (shape.keyed && event.key().empty()) return no_key(event);
   if (event.op == 'd') {
     const Change change = shape.history              ? Change::kClose
                           : shape.deleted_at.empty() ? Change::kDelete

@@ -228,6 +228,54 @@ TEST(Overlay, FollowsChangedKeys) {
   EXPECT_FALSE(newer.is_moved_to(R"({"id":1})"));
 }
 
+TEST(Overlay, GivesASchemaTheIndexOfItsRow) {
+  Delivered delivered;
+  delivered.change(20, 'd', 1, "", "");
+  Rows rows;
+  const auto schema = [&](uint64_t fingerprint) {
+    rows.builder.event('s', 0, kOpen + R"("op":"s"})", 1, fingerprint, 0x21);
+  };
+  schema(0xab);
+  rows.row(1, "1", R"("a")");  // dropped: the schema belongs to the next row
+  rows.row(2, "2", R"("b")");
+  schema(0xcd);
+  rows.row(3, "3", R"("c")");
+  schema(0xef);
+  rows.row(1, "4", R"("d")");
+  std::vector<Chunk> chunks(1);
+  chunks[0] = rows.chunk();
+  RowsPlace place{Lsn{900}, 7, 0};
+  EXPECT_TRUE(apply_newer(chunks[0], Kept::Newer(delivered.kept, snapshot("10:20:")), place));
+  const auto ids = [&] {
+    std::vector<std::string> all;
+    for (const Chunk& chunk : chunks) {
+      for (const Event& event : chunk.events) {
+        const std::string id(EventId(event).view());
+        EXPECT_TRUE(event.document.starts_with(R"({"id":")" + id + "\",\"")) << event.document;
+        all.push_back(std::to_string(event.index) + " " + id);
+      }
+    }
+    return all;
+  };
+  const std::vector<std::string> placed = {"0 900-s00000000000000ab", "0 900-0",
+                                           "1 900-s00000000000000cd", "1 900-1"};
+  std::vector<std::string> laid = placed;
+  laid.push_back("2 900-s00000000000000ef");
+  EXPECT_EQ(ids(), laid);
+  drop_lone_schemas(chunks);
+  EXPECT_EQ(ids(), placed);
+  // The row of a schema may be in the next chunk. Of two schemas without a row between them, the
+  // last one counts.
+  Rows more;
+  more.row(5, "5", R"("e")");
+  chunks.push_back(more.chunk());
+  EXPECT_TRUE(apply_newer(chunks[1], Kept::Newer(delivered.kept, snapshot("10:20:")), place));
+  chunks[0].events.erase(chunks[0].events.begin() + 3);
+  chunks[0].events.erase(chunks[0].events.begin() + 1);
+  drop_lone_schemas(chunks);
+  EXPECT_EQ(ids(), (std::vector<std::string>{"1 900-s00000000000000cd", "2 900-2"}));
+}
+
 TEST(Overlay, ReadsOtherColumnsAgain) {
   Delivered delivered;
   delivered.change(20, 'u', 1, "7", "");

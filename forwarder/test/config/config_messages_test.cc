@@ -83,7 +83,8 @@ TEST(ConfigMessages, OfOtherValues) {
   expect(plus("    memory:\n"), "9:5: \"memory\" has no value");
   expect(with("name: p", "name:"), "2:5: \"name\" has no value");
   expect(with("dsn: host=x", "dsn:"), "4:7: \"dsn\" has no value");
-  expect(with("dsn: host=x", "dsn: ''"), "4:12: \"dsn\" is empty");
+  expect(with("dsn: host=x", "dsn: ''"),
+         "4:12: \"dsn\" is empty: give it a value, or set the environment variable that it names");
   expect(with("path: /tmp/x", "path: ''"), "8:15: \"path\" is empty");
   expect(plus("    dead_letter: {path: ''}\n"), "9:25: \"path\" is empty");
   expect(with("name: p", "name: my pipe"),

@@ -568,6 +568,15 @@ TEST(Config, SecretsComeFromFilesAndTheEnvironment) {
   EXPECT_EQ(config.pipelines[0].source.dsn.reveal(), "from-file");
   EXPECT_THAT(problems(with("", "{type: redis, url: \"file:/nonexistent\"}")),
               HasSubstr("could not read file"));
+  for (const char* content : {"", "\n", "\r\n"}) {
+    std::ofstream(path, std::ios::trunc) << content;
+    const std::string empty = "file \"" + path + "\", for \"";
+    EXPECT_THAT(problems(with("", "{type: redis, url: \"file:" + path + "\"}")),
+                HasSubstr(empty + "url\", is empty: write the value into it"));
+    EXPECT_THAT(
+        problems(with("", "{type: http, url: \"http://x\", secret: [\"file:" + path + "\"]}")),
+        HasSubstr(empty + "secret\", is empty"));
+  }
   unsetenv("WALSPOUT_NOT_SET");
   EXPECT_THAT(problems(with("", "{type: redis, url: \"redis://${WALSPOUT_NOT_SET}@x\"}")),
               HasSubstr("WALSPOUT_NOT_SET"));

@@ -602,6 +602,21 @@ TEST(FrameDecoder, ReadsRows) {
   EXPECT_THAT(read->last, testing::ElementsAre("7", "a"));
 }
 
+TEST(FrameDecoder, ReadsTheSchemaOfRows) {
+  const std::string open = R"({"id":"00000000000000000000-00000000000000000000",)";
+  MessageBuilder builder;
+  builder.relation(7, "public", "orders", columns()).event('s', 0, open + "}", 7, 0xab, 0x21);
+  FrameDecoder decoder;
+  Chunk chunk;
+  std::optional<RowsRead> read;
+  EXPECT_FALSE(decoder.decode_rows(builder.message(), chunk, read)) << "a row is missing";
+  builder.event('r', 0, open + R"("key":{"id":7}})", 7, 1, 0x20);
+  ASSERT_TRUE(decoder.decode_rows(builder.message(), chunk, read));
+  ASSERT_EQ(chunk.events.size(), 2u);
+  EXPECT_TRUE(chunk.events[0].is_schema() && chunk.details[0].open_id);
+  EXPECT_EQ(chunk.events[0].key_hash, 0xabu);
+}
+
 TEST(FrameDecoder, RejectsWhatIsNotOfRows) {
   const auto error = [](const MessageBuilder& builder) {
     FrameDecoder decoder;
@@ -673,6 +688,30 @@ TEST(FrameDecoder, ASchemaComesAgainWithItsEvent) {
   ASSERT_EQ(chunk->events.size(), 2u);
   EXPECT_TRUE(chunk->events[0].is_schema());
   EXPECT_EQ(chunk->events[1].index, 4u);
+}
+
+TEST(FrameDecoder, ASchemaThatWasToldDoesNotComeAgain) {
+  MessageBuilder builder;
+  builder.begin(100).relation(7, "public", "orders", columns()).relation(8, "public", "items");
+  for (const uint64_t index : {0, 1, 2, 3}) {
+    builder.event('s', index, "{}", index == 2 ? 8 : 7, index == 3 ? 0xcd : 0xab, 1)
+        .event('c', index, "{}", index == 2 ? 8 : 7);
+  }
+  builder.commit(100, 140, 4);
+  FrameDecoder decoder;
+  const auto ops = [&] {
+    Result<Chunk> chunk = decoder.decode(builder.message());
+    EXPECT_TRUE(chunk) << chunk.error().what;
+    std::string all;
+    for (const Event& event : chunk->events) all += event.op;
+    return all;
+  };
+  EXPECT_EQ(ops(), "sccscsc");
+  EXPECT_EQ(ops(), "scccsc");
+  decoder.told_schemas().forget();
+  EXPECT_EQ(ops(), "sccscsc");
+  decoder.reset();
+  EXPECT_EQ(ops(), "sccscsc");
 }
 
 TEST(FrameDecoder, RejectsASchemaWithoutItsEvent) {
