@@ -508,11 +508,12 @@ Result<void> Reader::understand(const std::vector<Row>& rows,
   return {};
 }
 
-// The table was rewritten, re-created or renamed, or has another key. Rows that were read, and
-// changes that were kept, may belong to another table.
+// The table was rewritten, re-created or renamed, or has another key, or the server was failed over
+// to. Rows that were read, and changes that were kept, may belong to another table.
 Result<void> Reader::begin_again(const ReadRequest& request) {
   log(LogLevel::kWarn,
-      "the table, its name, its partitions or its key have changed: its backfill begins again",
+      "the table, its name, its partitions, its key or the server's timeline have changed: its "
+      "backfill begins again",
       {{"pipeline", pipeline_},
        {"id", request.id},
        {"table", request.table.schema + "." + request.table.name}});
