@@ -71,9 +71,9 @@ T number(const std::string& text) {
   return value;
 }
 
-// A hash of the server's timeline, where a table is stored, its names and its key. When one of these
-// changes, rows that were read may belong to another table. A server that was failed over to may
-// have another slot, which lacks changes of rows that were read.
+// A hash of the server's timeline, where a table is stored, its names and its key. When one of
+// these changes, rows that were read may belong to another table. A server that was failed over to
+// may have another slot, which lacks changes of rows that were read.
 std::string shape(const std::string& relation) {
   return "(SELECT pg_catalog.md5(CASE WHEN pg_catalog.pg_is_in_recovery() THEN '' ELSE "
          "pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8) END || "

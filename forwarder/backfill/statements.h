@@ -69,8 +69,8 @@ std::optional<BackfillRecord> request_of(const Row& row);
 // The states of the loaded requests: id and state.
 std::string find_states(const std::vector<int64_t>& loaded);
 
-// The requests of an earlier slot of that name, which was lost: they begin with the first row again.
-// Returns the names of their tables.
+// The requests of an earlier slot of that name, which was lost: they begin with the first row
+// again. Returns the names of their tables.
 std::string begin_requests_again(const std::string& slot);
 
 // Cancels the unfinished requests of the slot.
