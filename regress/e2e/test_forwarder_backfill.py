@@ -460,6 +460,25 @@ def test_a_re_created_table_is_another_table(db, fwd):
     assert [e["after"]["id"] for e in f.events() if e["op"] == "r"][-1] == 7
 
 
+def test_a_paused_backfill_of_a_dropped_table_hides_no_change(db, fwd):
+    """Another table has its name, and its own backfill observes the changes."""
+    db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 500) i; CREATE PUBLICATION p FOR TABLE t")
+    f = fwd(source="publications: [p]")
+    db.create_slot("fwd")
+    f.start()
+    request(f, "public.t", "--rate", "100")
+    request(f, "public.t", "--pause")
+    pg.wait_until(lambda: f.status()["backfills"] and f.status()["backfills"][0]["state"] == "paused", 30, what="pause")
+    db.psql("DROP TABLE t;" + TABLE + "INSERT INTO t SELECT i, 1, repeat('c', 3000) FROM generate_series(1, 500) i; "
+            "ALTER PUBLICATION p ADD TABLE t")
+    db.psql("SELECT walspout.backfill('t', rate => 100)")
+    pg.wait_until(lambda: db.value("SELECT max(rows) >= 50 FROM walspout.backfills WHERE state = 'running'"), 60, what="saved rows")
+    # These rows move before what is read, without the column that does not change.
+    db.psql("UPDATE t SET id = -id WHERE id > 300")
+    wait_for_end(db, f)
+    wait_for_equal(db, f, timeout=20)
+
+
 def test_another_version_of_a_collation_begins_again(db, fwd):
     """That version is a part of what is saved as the table's shape: another order of keys makes the cursor useless."""
     f = fwd()
@@ -478,7 +497,7 @@ def test_another_version_of_a_collation_begins_again(db, fwd):
 def test_a_failed_over_server_begins_again(alone, alone_fwd, who):
     """The standby has the saved progress, and no slot: what was changed before the next slot was made is in no stream."""
     f = alone_fwd()
-    slow_backfill(alone, f)
+    slow_backfill(alone, f, rows=3000)
     alone.back_up()
     pg.wait_until(lambda: alone.value("SELECT rows FROM walspout.backfills") >= 150, 60, what="saved rows")
     f.kill()
