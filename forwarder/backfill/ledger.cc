@@ -228,8 +228,8 @@ void Ledger::read_less(Target& target) {
     return;
   }
   target.record.error =
-      "this process has no memory for a row that the backfill has read: give it more, and request "
-      "the backfill again";
+      "this process has no memory for a row that the backfill has read: give it more, or set "
+      "`max_value_bytes`, and request the backfill again";
   end(target, BackfillState::kFailed);
   target.version++;
   update();

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import resource
 import subprocess
 import time
 
@@ -715,6 +716,35 @@ def test_a_row_of_300_megabytes(db, fwd):
         assert len(lines) == 3 and b'"body":"small"' in lines[1]
         assert len(lines[0]) > 600_000_000 and lines[0].count(b'\\"') == 300_000_000
 
+
+@pytest.mark.long
+def test_a_row_of_1_2_gigabytes_lacks_its_value(db, fwd):
+    """600 MB of text are twice as long in JSON: no value of Postgres has room for that. The next rows come, too."""
+    db.psql(TABLE + "INSERT INTO t SELECT 1, 1, 'small' UNION ALL SELECT 2, 2, repeat('\"', 600000000) UNION ALL SELECT 3, 3, 'small'")
+    f = fwd(pipeline="memory: 1MiB")
+    db.create_slot("fwd")
+    with f:
+        request(f, "public.t")
+        wait_for_end(db, f, timeout=300)
+        events = f.events()
+        assert [e["after"]["id"] for e in events] == [1, 2, 3]
+        assert "body" not in events[1]["after"] and events[1]["elided"] == {"body": 600000000}
+
+
+@pytest.mark.long
+def test_a_row_that_needs_more_memory_than_there_is_names_the_remedy(db, fwd):
+    db.psql(TABLE + "INSERT INTO t SELECT 1, 1, repeat('x', 300000000)")
+    f = fwd(pipeline="memory: 1MiB")
+    db.create_slot("fwd")
+    with f:
+        resource.prlimit(f.process.pid, resource.RLIMIT_AS, (400_000_000, -1))
+        request(f, "public.t")
+        f.wait_for_log("set `max_value_bytes`", timeout=120)
+        assert "A row of public.t may be too long" in f.status()["backfill_error"]
+        db.psql("INSERT INTO t VALUES (2, 2, 'streamed')")
+        pg.wait_until(lambda: any(e["op"] == "c" for e in f.events()), 60, what="event of the stream")
+        resource.prlimit(f.process.pid, resource.RLIMIT_AS, (-1, -1))
+        wait_for_end(db, f, timeout=200)
 
 def test_drop_says_what_the_role_may_not_remove(db, fwd):
     role = f"{db.name}_drops"
