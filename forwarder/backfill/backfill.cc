@@ -164,7 +164,7 @@ Result<void> Backfill::request_what_is_configured(Connection& connection) {
     return retry(not_made + std::string(kNoRights), connection.endpoint());
   }
   Result<void> requested = request_published(connection);
-  if (requested || !config_.backfill) return {};
+  if (requested) return {};
   return with_prefix(not_made, std::move(requested.error()));
 }
 
@@ -176,9 +176,16 @@ Result<void> Backfill::request_published(Connection& connection) {
     return std::move(*rows);
   };
   auto done = ask(std::string(kNoStandbys));
-  if (done) done = ask(cancel_requests(config_.slot));
   if (done) done = ask(forget_keys(config_.slot));
+  if (done) done = ask(begin_requests_again(config_.slot));
   if (!done) return Failure(std::move(done.error()));
+  if (!done->empty()) {
+    log(LogLevel::kWarn, "unfinished backfills of an earlier slot begin again",
+        {{"pipeline", pipeline_},
+         {"slot", config_.slot},
+         {"backfills", done->size()},
+         {"first", text(done->front(), 0)}});
+  }
   if (!config_.backfill) return {};
   auto published = ask(find_published(config_, connection.server_version()));
   if (!published) return Failure(std::move(published.error()));
@@ -188,7 +195,7 @@ Result<void> Backfill::request_published(Connection& connection) {
     PublishedTable table = published_table((*published)[i]);
     if (wants_rows(*config_.backfill, table.schema, table.name)) part.push_back(std::move(table));
     if (part.empty() || (part.size() < kTablesAtOnce && i + 1 < published->size())) continue;
-    done = ask(request_all(config_, part, true));
+    done = ask(replace_requests(config_.slot, part) + "; " + request_all(config_, part, true));
     if (!done) return Failure(std::move(done.error()));
     tables += part.size();
     part.clear();

@@ -37,15 +37,18 @@ Ledger::Target* Ledger::find(int64_t id) {
   return found == targets_.end() ? nullptr : found->second.get();
 }
 
-Ledger::Target* Ledger::find(const Table& table) {
+// There may be several: a table that was dropped or renamed leaves its name to another table, and
+// its backfill does not know that yet.
+std::vector<Ledger::Target*> Ledger::find(const Table& table) {
+  std::vector<Target*> found;
   for (auto& [id, target] : targets_) {
     const BackfillRecord& record = target->record;
     if (record.schema == table.schema && record.name == table.name && record.has_key &&
         !is_finished(record.state)) {
-      return target.get();
+      found.push_back(target.get());
     }
   }
-  return nullptr;
+  return found;
 }
 
 void Ledger::update() {
@@ -113,12 +116,13 @@ void Ledger::observe(const Chunk& chunk, uint32_t open_xid) {
   observed_.fetch_add(chunk.events.size(), std::memory_order_relaxed);
   std::lock_guard lock(mutex_);
   struct Known {
-    Target* target;
+    std::vector<Target*> targets;
     std::shared_ptr<const Table> table;
   };
   std::unordered_map<const Table*, Known> known;
   for (const auto& table : chunk.tables) {
-    if (Target* target = find(*table)) known[table.get()] = {target, table};
+    std::vector<Target*> targets = find(*table);
+    if (!targets.empty()) known[table.get()] = {std::move(targets), table};
   }
   if (known.empty()) return;
   auto commit = chunk.commits.begin();
@@ -132,24 +136,30 @@ void Ledger::observe(const Chunk& chunk, uint32_t open_xid) {
     const uint32_t xid = commit == chunk.commits.end() ? open_xid : commit->xid;
     const bool told = detail != chunk.details.end() && detail->event == i;
     const EventDetail& of_event = told ? *detail : kNothing;
-    Target& target = *found->second.target;
-    std::optional<Kept::Arrival> arrival;
-    if (target.keeping) {
-      arrival = target.kept.add(xid, event, of_event, found->second.table);
-    } else if (Kept::comes_in_part(event, of_event)) {
-      arrival = Kept::arrival(event, of_event);
-    }
-    if (!arrival) continue;
-    if (may_lack_columns(target, *arrival)) {
-      add_key(target, std::move(arrival->key), event.lsn);
-    } else if (target.restarted && !target.wrong && !target.unsaved_key) {
-      // The database still has the old progress, to which this key would belong.
-      target.unsaved_key = event.lsn;
-      target.version++;
-      unfinished_ = true;
+    for (Target* target : found->second.targets) {
+      observe(*target, xid, event, of_event, found->second.table);
     }
   }
   limit_keys();
+}
+
+void Ledger::observe(Target& target, uint32_t xid, const Event& event, const EventDetail& detail,
+                     const std::shared_ptr<const Table>& table) {
+  std::optional<Kept::Arrival> arrival;
+  if (target.keeping) {
+    arrival = target.kept.add(xid, event, detail, table);
+  } else if (Kept::comes_in_part(event, detail)) {
+    arrival = Kept::arrival(event, detail);
+  }
+  if (!arrival) return;
+  if (may_lack_columns(target, *arrival)) {
+    add_key(target, std::move(arrival->key), event.lsn);
+  } else if (target.restarted && !target.wrong && !target.unsaved_key) {
+    // The database still has the old progress, to which this key would belong.
+    target.unsaved_key = event.lsn;
+    target.version++;
+    unfinished_ = true;
+  }
 }
 
 // Applies until the end of the backfill is saved. Before the barrier is taken, a table without any
@@ -218,8 +228,8 @@ void Ledger::read_less(Target& target) {
     return;
   }
   target.record.error =
-      "this process has no memory for a row that the backfill has read: give it more, and request "
-      "the backfill again";
+      "this process has no memory for a row that the backfill has read: give it more, or set "
+      "`max_value_bytes`, and request the backfill again";
   end(target, BackfillState::kFailed);
   target.version++;
   update();

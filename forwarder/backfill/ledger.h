@@ -219,7 +219,9 @@ class Ledger {
   };
 
   Target* find(int64_t id);
-  Target* find(const Table& table);
+  std::vector<Target*> find(const Table& table);
+  void observe(Target& target, uint32_t xid, const Event& event, const EventDetail& detail,
+               const std::shared_ptr<const Table>& table);
   void update();
   void begin(Target& target);
   void void_reads(Target& target);

@@ -45,6 +45,14 @@ std::string make_nonce() {
   return std::to_string(uint64_t{device()} << 32 | device());
 }
 
+std::string request_names(const std::vector<ReadRequest>& requests) {
+  std::string names;
+  for (const ReadRequest& request : requests) {
+    names += (names.empty() ? "" : ", ") + request.table.schema + "." + request.table.name;
+  }
+  return names;
+}
+
 // Whether the same statement may succeed later without a fix.
 bool may_pass(const std::string& sqlstate) {
   for (const std::string_view state : {"08", "40", "53", "55006", "55P03", "57", "58", "XX"}) {
@@ -520,11 +528,12 @@ Result<void> Reader::understand(const std::vector<Row>& rows,
   return {};
 }
 
-// The table was rewritten, re-created or renamed, or has another key. Rows that were read, and
-// changes that were kept, may belong to another table.
+// The table was rewritten, re-created or renamed, or has another key, or the server was failed over
+// to. Rows that were read, and changes that were kept, may belong to another table.
 Result<void> Reader::begin_again(const ReadRequest& request) {
   log(LogLevel::kWarn,
-      "the table, its name, its partitions or its key have changed: its backfill begins again",
+      "the table, its name, its partitions, its key or the server's timeline have changed: its "
+      "backfill begins again",
       {{"pipeline", pipeline_},
        {"id", request.id},
        {"table", request.table.schema + "." + request.table.name}});
@@ -546,7 +555,15 @@ Result<void> Reader::begin_again(const ReadRequest& request) {
 Result<void> Reader::fail(const std::vector<ReadRequest>& requests, ServerError error) {
   ledger_.give_back(requests);
   connection_.reset();
-  if (error.sqlstate.empty()) return Failure(std::move(error.error));
+  if (error.sqlstate.empty()) {
+    // The client library needs memory for a whole row.
+    if (error.error.what.find("out of memory") != std::string::npos) {
+      error.error.what +=
+          ". A row of " + request_names(requests) +
+          " may be too long: give this process more memory, or set `max_value_bytes`";
+    }
+    return Failure(std::move(error.error));
+  }
   if (requests.size() > 1) {
     // Reading one table at a time shows which one fails.
     alone_ = true;

@@ -71,10 +71,13 @@ T number(const std::string& text) {
   return value;
 }
 
-// A hash of where a table is stored, its names and its key. When one of these changes, rows that
-// were read may belong to another table.
+// A hash of the server's timeline, where a table is stored, its names and its key. When one of
+// these changes, rows that were read may belong to another table. A server that was failed over to
+// may have another slot, which lacks changes of rows that were read.
 std::string shape(const std::string& relation) {
-  return "(SELECT pg_catalog.md5(pg_catalog.string_agg(pg_catalog.concat_ws(' ', c.oid, n.nspname, "
+  return "(SELECT pg_catalog.md5(CASE WHEN pg_catalog.pg_is_in_recovery() THEN '' ELSE "
+         "pg_catalog.left(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 8) END || "
+         "pg_catalog.string_agg(pg_catalog.concat_ws(' ', c.oid, n.nspname, "
          "c.relname, c.relfilenode, c.relreplident, (SELECT pg_catalog.string_agg(pg_catalog."
          "concat_ws(' ', i.indexrelid, i.indkey, i.indcollation, (SELECT pg_catalog.string_agg("
          "pg_catalog.pg_collation_actual_version(l.oid), ',' ORDER BY l.oid) FROM "
@@ -214,6 +217,16 @@ std::optional<BackfillRecord> request_of(const Row& row) {
 
 std::string find_states(const std::vector<int64_t>& loaded) {
   return "SELECT id, state FROM walspout.backfills WHERE id IN (" + numbers(loaded) + ")";
+}
+
+std::string begin_requests_again(const std::string& slot) {
+  return "WITH again AS (UPDATE walspout.backfills SET state = CASE WHEN state = 'paused' THEN "
+         "state ELSE 'requested' END, cursor = NULL, rows = 0, started = NULL, barrier = NULL, "
+         "shape = NULL, error = NULL WHERE slot = " +
+         quote(slot) +
+         " AND state NOT IN ('done', 'canceled', 'failed') RETURNING id, \"table\"), forgotten AS "
+         "(DELETE FROM walspout.backfill_keys k USING again WHERE k.backfill = again.id) "
+         "SELECT \"table\" FROM again ORDER BY id";
 }
 
 std::string cancel_requests(const std::string& slot) {

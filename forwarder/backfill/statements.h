@@ -69,7 +69,11 @@ std::optional<BackfillRecord> request_of(const Row& row);
 // The states of the loaded requests: id and state.
 std::string find_states(const std::vector<int64_t>& loaded);
 
-// Cancels the requests of an earlier slot of that name.
+// The requests of an earlier slot of that name, which was lost: they begin with the first row
+// again. Returns the names of their tables.
+std::string begin_requests_again(const std::string& slot);
+
+// Cancels the unfinished requests of the slot.
 std::string cancel_requests(const std::string& slot);
 
 // find_rights_to_drop(): whether the role may delete requests, and whether it may cancel them; no

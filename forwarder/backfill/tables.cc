@@ -21,6 +21,7 @@ std::string names(const std::vector<std::string>& list) {
 
 // Why a backfill is canceled, in favor of another one.
 constexpr std::string_view kLeft = "the table has left the publications, and has joined them again";
+constexpr std::string_view kReplaced = "the slot was created again, with a backfill of the table";
 constexpr std::string_view kGrown =
     "the table has got another partition: the next backfill has these rows, too";
 
@@ -176,6 +177,12 @@ TableChange table_change(const Row& row) {
   change.table.grown = change.kind == TableChange::Kind::kGrown;
   if (change.table.grown) change.table.only = text(row, 7);
   return change;
+}
+
+std::string replace_requests(const std::string& slot, const std::vector<PublishedTable>& tables) {
+  return "UPDATE walspout.backfills SET state = 'canceled', finished = pg_catalog.now(), error = " +
+         quote(kReplaced) + " WHERE slot = " + quote(slot) + " AND relation IN (" + oids(tables) +
+         ") AND state NOT IN ('done', 'canceled', 'failed')";
 }
 
 std::string request_all(const SourceConfig& config, const std::vector<PublishedTable>& tables,

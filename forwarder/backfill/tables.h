@@ -62,6 +62,9 @@ TableChange table_change(const Row& row);
 std::string know_changes(const SourceConfig& config, const std::vector<TableChange>& changes,
                          const std::vector<PublishedTable>& backfilled);
 
+// Cancels the unfinished requests of these tables.
+std::string replace_requests(const std::string& slot, const std::vector<PublishedTable>& tables);
+
 // Requests backfills of those tables that exist. `first`: the slot is about to be created, and
 // tables without a key are read with its snapshot.
 std::string request_all(const SourceConfig& config, const std::vector<PublishedTable>& tables,

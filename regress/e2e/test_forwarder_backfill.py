@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import resource
 import subprocess
 import time
 
@@ -460,6 +461,25 @@ def test_a_re_created_table_is_another_table(db, fwd):
     assert [e["after"]["id"] for e in f.events() if e["op"] == "r"][-1] == 7
 
 
+def test_a_paused_backfill_of_a_dropped_table_hides_no_change(db, fwd):
+    """Another table has its name, and its own backfill observes the changes."""
+    db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 3000) FROM generate_series(1, 500) i; CREATE PUBLICATION p FOR TABLE t")
+    f = fwd(source="publications: [p]")
+    db.create_slot("fwd")
+    f.start()
+    request(f, "public.t", "--rate", "100")
+    request(f, "public.t", "--pause")
+    pg.wait_until(lambda: f.status()["backfills"] and f.status()["backfills"][0]["state"] == "paused", 30, what="pause")
+    db.psql("DROP TABLE t;" + TABLE + "INSERT INTO t SELECT i, 1, repeat('c', 3000) FROM generate_series(1, 500) i; "
+            "ALTER PUBLICATION p ADD TABLE t")
+    db.psql("SELECT walspout.backfill('t', rate => 100)")
+    pg.wait_until(lambda: db.value("SELECT max(rows) >= 50 FROM walspout.backfills WHERE state = 'running'"), 60, what="saved rows")
+    # These rows move before what is read, without the column that does not change.
+    db.psql("UPDATE t SET id = -id WHERE id > 300")
+    wait_for_end(db, f)
+    wait_for_equal(db, f, timeout=20)
+
+
 def test_another_version_of_a_collation_begins_again(db, fwd):
     """That version is a part of what is saved as the table's shape: another order of keys makes the cursor useless."""
     f = fwd()
@@ -472,6 +492,27 @@ def test_another_version_of_a_collation_begins_again(db, fwd):
     wait_for_end(db, f)
     assert sum(e["op"] == "r" for e in f.events()[seen:]) >= 500, "all rows are read again"
     wait_for_equal(db, f)
+
+
+@pytest.mark.parametrize("who", ["the forwarder makes the slot", "somebody makes the slot"])
+def test_a_failed_over_server_begins_again(alone, alone_fwd, who):
+    """The standby has the saved progress, and no slot: what was changed before the next slot was made is in no stream."""
+    f = alone_fwd()
+    slow_backfill(alone, f, rows=3000)
+    alone.back_up()
+    pg.wait_until(lambda: alone.value("SELECT rows FROM walspout.backfills") >= 150, 60, what="saved rows")
+    f.kill()
+    alone.replay()
+    alone.promote()
+    assert alone.timeline() == 2 and alone.value("SELECT state = 'running' AND rows >= 150 FROM walspout.backfills")
+    alone.psql("UPDATE t SET n = 1 WHERE id <= 20; INSERT INTO t VALUES (0, 1, 'new')")
+    if who == "somebody makes the slot":
+        alone.create_slot("fwd")
+    alone.psql("UPDATE walspout.backfills SET rate = NULL")
+    f.start()
+    f.wait_for_log("begin again" if who == "the forwarder makes the slot" else "its backfill begins again", timeout=60)
+    wait_for_end(alone, f)
+    wait_for_equal(alone, f)
 
 
 def test_commits_that_are_not_flushed(db, fwd):
@@ -675,6 +716,35 @@ def test_a_row_of_300_megabytes(db, fwd):
         assert len(lines) == 3 and b'"body":"small"' in lines[1]
         assert len(lines[0]) > 600_000_000 and lines[0].count(b'\\"') == 300_000_000
 
+
+@pytest.mark.long
+def test_a_row_of_1_2_gigabytes_lacks_its_value(db, fwd):
+    """600 MB of text are twice as long in JSON: no value of Postgres has room for that. The next rows come, too."""
+    db.psql(TABLE + "INSERT INTO t SELECT 1, 1, 'small' UNION ALL SELECT 2, 2, repeat('\"', 600000000) UNION ALL SELECT 3, 3, 'small'")
+    f = fwd(pipeline="memory: 1MiB")
+    db.create_slot("fwd")
+    with f:
+        request(f, "public.t")
+        wait_for_end(db, f, timeout=300)
+        events = f.events()
+        assert [e["after"]["id"] for e in events] == [1, 2, 3]
+        assert "body" not in events[1]["after"] and events[1]["elided"] == {"body": 600000000}
+
+
+@pytest.mark.long
+def test_a_row_that_needs_more_memory_than_there_is_names_the_remedy(db, fwd):
+    db.psql(TABLE + "INSERT INTO t SELECT 1, 1, repeat('x', 300000000)")
+    f = fwd(pipeline="memory: 1MiB")
+    db.create_slot("fwd")
+    with f:
+        resource.prlimit(f.process.pid, resource.RLIMIT_AS, (400_000_000, -1))
+        request(f, "public.t")
+        f.wait_for_log("set `max_value_bytes`", timeout=120)
+        assert "A row of public.t may be too long" in f.status()["backfill_error"]
+        db.psql("INSERT INTO t VALUES (2, 2, 'streamed')")
+        pg.wait_until(lambda: any(e["op"] == "c" for e in f.events()), 60, what="event of the stream")
+        resource.prlimit(f.process.pid, resource.RLIMIT_AS, (-1, -1))
+        wait_for_end(db, f, timeout=200)
 
 def test_drop_says_what_the_role_may_not_remove(db, fwd):
     role = f"{db.name}_drops"

@@ -60,6 +60,28 @@ def test_keys_of_all_kinds(db, fwd, has_citext):
         assert receiver.rows > 400
 
 
+BOXES = """
+    CREATE FUNCTION compare_boxes(box, box) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT CASE WHEN $1 < $2 THEN -1 ELSE ($1 > $2)::int END $$;
+    CREATE OPERATOR CLASS by_area FOR TYPE box USING btree AS OPERATOR 1 <, OPERATOR 2 <=, OPERATOR 3 =, OPERATOR 4 >=, OPERATOR 5 >,
+        FUNCTION 1 compare_boxes(box, box);
+    CREATE TABLE boxes (b box NOT NULL);
+    CREATE UNIQUE INDEX boxes_b ON boxes (b by_area);
+    ALTER TABLE boxes REPLICA IDENTITY USING INDEX boxes_b;
+"""
+
+
+def test_a_key_whose_type_has_an_order_of_the_index_only(db, fwd):
+    """The index orders boxes by their area. The type itself has no order."""
+    db.psql("CREATE EXTENSION walspout;" + BOXES + "INSERT INTO boxes SELECT box(point(0, 0), point(i, 1)) FROM generate_series(1, 300) i")
+    f = fwd()
+    db.create_slot("fwd")
+    with f:
+        with Workload(db, sessions=1, sql="UPDATE boxes SET b = box(point(1, 1), point(1 + width(b), 2)) WHERE width(b)::int % 7 = 0"):
+            request(f, "public.boxes", "--rate", "200")
+            wait_for_end(db, f, "public.boxes")
+        assert wait_for_equal(db, f, "public.boxes").rows > 250
+
+
 def test_a_key_that_is_dropped_in_the_middle(db, fwd):
     db.psql("CREATE EXTENSION walspout; CREATE TABLE t (id int PRIMARY KEY);"
             "INSERT INTO t SELECT generate_series(1, 2000); CREATE TABLE other (id int PRIMARY KEY)")
@@ -215,6 +237,37 @@ def test_what_check_prints_is_all_that_a_role_needs(db, fwd, server):
             db.psql(f"GRANT SELECT ON s.late TO {role}; ALTER PUBLICATION p ADD TABLE s.late")
             pg.wait_until(lambda: state(db, "s.late") == "done", 60, what=f"backfill of s.late: {f.log()}")
             assert len(f.events()) == 12
+    finally:
+        db.psql(f"DROP OWNED BY {role}; DROP ROLE {role}")
+
+
+def test_each_mistake_in_a_request_says_what_is_wrong_and_what_to_do(db, fwd, server):
+    role = f"asks_{db.name}"
+    db.psql("CREATE EXTENSION walspout; CREATE TABLE t (id int PRIMARY KEY, body text); CREATE TABLE outside (id int PRIMARY KEY);"
+            "CREATE TABLE secret (id int PRIMARY KEY); CREATE PUBLICATION p FOR TABLE t, secret;"
+            f"CREATE ROLE {role} LOGIN REPLICATION; GRANT USAGE ON SCHEMA walspout TO {role};"
+            f"GRANT SELECT, INSERT, UPDATE ON walspout.backfills TO {role};"
+            f"GRANT SELECT, INSERT, DELETE ON walspout.backfill_keys TO {role};"
+            f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA walspout TO {role}; GRANT SELECT ON t, outside TO {role}")
+    try:
+        f = fwd(source="publications: [p]", dsn=f"host={server.host} port={server.port} user={role} dbname={db.name}")
+        db.create_slot("fwd")
+        for args, texts in {
+            ("public.outside",): ("table public.outside is not published", "ALTER PUBLICATION ... ADD TABLE public.outside"),
+            ("public.secret",): ("permission denied for table public.secret", f"GRANT SELECT ON public.secret TO {role}"),
+            ("public.t", "--where", "body = "): ('syntax error at or near ")"', "for instance status = 'open'"),
+            ("public.t", "--where", "id"): ("must be type boolean, not type integer", "for instance status = 'open'"),
+            ("public.t", "--where", "nobody = 1"): ('column "nobody" does not exist', 'Perhaps you meant'),
+            ("public.missing",): ('relation "public.missing" does not exist',),
+        }.items():
+            said = request(f, *args, code=1)
+            for text in texts:
+                assert text in said, (args, said)
+        assert db.value("SELECT count(*) FROM walspout.backfills") == 0
+        assert "requested backfill 1" in request(f, "public.t")
+        again = request(f, "public.t", code=1)
+        assert "backfill 1 of table public.t is not finished: it was requested at" in again, again
+        assert "end it with SELECT walspout.backfill_cancel(1)" in again, again
     finally:
         db.psql(f"DROP OWNED BY {role}; DROP ROLE {role}")
 

@@ -222,6 +222,28 @@ TEST_F(LedgerTest, ReadsMovedKeysAgainUntilTheyAreDurable) {
   EXPECT_THAT(save(), IsEmpty());
 }
 
+// The first table was dropped while its backfill was paused, and another table has its name.
+TEST_F(LedgerTest, EachBackfillOfANameObservesIt) {
+  ledger.set_state(1, BackfillState::kPaused);
+  BackfillRecord record;
+  record.id = 2;
+  record.relation = 8;
+  record.schema = "public";
+  record.name = "t";
+  ledger.add(record);
+  ledger.ask_barrier({2});
+  ledger.set_barrier(2, 10);
+  ledger.use_snapshot(see("11:11:"));
+  change(20, 50, 'd', 1);
+  change(21, 60, 'u', 5, true, 9);
+  EXPECT_THAT(mark(add_round(next(), {1, 2}, false, "20:20:"), 100),
+              ElementsAre(testing::HasSubstr(key_of(2))));
+  for (const Ledger::Unsaved& unsaved : ledger.unsaved()) {
+    if (unsaved.record.id == 2) save(unsaved);
+  }
+  EXPECT_THAT(keys(), ElementsAre(key_of(5)));
+}
+
 TEST_F(LedgerTest, AWholeRowMayMoveOnceAllRowsArePlaced) {
   mark(add_round(next(), {1, 2}, true, "11:11:"), 100);
   change(20, 150, 'u', 5, true, 1);

@@ -329,6 +329,19 @@ class Scene:
         self.note(f"no rows of {spec.name} are saved")
         return False
 
+    def _until_more_saved(self, specs, more):
+        """Until that many rows of each table were read and saved, or for 2 s."""
+        def rows(spec):
+            with contextlib.suppress(psycopg2.Error):
+                return self.cluster.value(f"SELECT rows FROM walspout.backfills WHERE relation = '{spec.name}'::regclass AND "
+                                          f"slot = '{self.slot}' ORDER BY id DESC LIMIT 1", self.name) or 0
+            return 0
+        before = {spec.name: rows(spec) for spec in specs}
+        with contextlib.suppress(TimeoutError):
+            pg.wait_until(lambda: all(rows(spec) >= before[spec.name] + more for spec in specs), 2, 0.02, "more saved rows")
+            return
+        self.note(f"few rows of {', '.join(before)} are read while commits wait")
+
     def request_while_commits_wait(self):
         """A backfill begins while transactions wait that were delivered before it is observed."""
         specs = self.chance.sample([spec for spec in self.free() if not spec.leaves], 2)
@@ -342,7 +355,7 @@ class Scene:
         specs = [spec for spec in self.chance.sample([spec for spec in tables.SPECS if not spec.leaves], 2)
                  if self._some_saved(spec)]
         with self._all_rows_wait(specs):
-            time.sleep(self.chance.uniform(0, 0.4))
+            self._until_more_saved(specs, self.chance.choice([3, 10]))
             self._hurry()
             self.kill_forwarder()
             time.sleep(self.chance.uniform(0.8, 2))
