@@ -12,6 +12,7 @@ DO $$
 DECLARE
     before oid;
     other text;
+    aside text := 'walspout_before';     -- a name that is free
     role oid;
 BEGIN
     -- No user's operators: this runs as a superuser.
@@ -31,9 +32,12 @@ BEGIN
               USING MESSAGE = format('schema "walspout" exists already, and has something else than the table of positions: %s', other),
                     HINT = 'Drop that, or move it to another schema.';
     END IF;
-    ALTER SCHEMA walspout RENAME TO walspout_before;
+    WHILE EXISTS (SELECT FROM pg_namespace WHERE nspname = aside) LOOP
+        aside := 'walspout_before_' || gen_random_uuid();
+    END LOOP;
+    EXECUTE format('ALTER SCHEMA walspout RENAME TO %I', aside);
     CREATE SCHEMA walspout;
-    ALTER TABLE IF EXISTS walspout_before.positions SET SCHEMA walspout;
+    EXECUTE format('ALTER TABLE IF EXISTS %I.positions SET SCHEMA walspout', aside);
     -- the roles of forwarders look for the table there
     FOR role IN SELECT grantee
                   FROM pg_namespace, aclexplode(COALESCE(nspacl, acldefault('n', nspowner)))
@@ -41,7 +45,7 @@ BEGIN
     LOOP
         EXECUTE format('GRANT USAGE ON SCHEMA walspout TO %s', role::regrole);
     END LOOP;
-    DROP SCHEMA walspout_before;
+    EXECUTE format('DROP SCHEMA %I', aside);
 END
 $$;
 

@@ -164,9 +164,12 @@ CREATE EXTENSION walspout;
 SELECT * FROM walspout.positions;
 DROP TABLE walspout.positions;
 DROP EXTENSION walspout;
--- an empty schema is no hindrance
+-- an empty schema is no hindrance, nor is a schema with the name of the one that goes
 CREATE SCHEMA walspout;
+CREATE SCHEMA walspout_before;
 CREATE EXTENSION walspout;
+SELECT nspname FROM pg_namespace WHERE nspname LIKE 'walspout%' ORDER BY 1;
+DROP SCHEMA walspout_before;
 REVOKE USAGE ON SCHEMA walspout FROM "Walspout's sink";
 SELECT format('REVOKE CREATE ON DATABASE %I FROM "Walspout''s sink"', current_database()) \gexec
 DROP ROLE "Walspout's sink";

@@ -33,7 +33,8 @@ constexpr std::array kSettings = {
     Setting{"lc_monetary", "C"},
     Setting{"xmloption", "content"},
     Setting{"array_nulls", "on"},
-    // Find rows by key, even if the table was small when a statement was planned.
+    // Find rows by key, even if the table was small when a statement was planned; see has_key() in
+    // statements.cc.
     Setting{"plan_cache_mode", "force_generic_plan"},
     Setting{"enable_hashjoin", "off"},
     Setting{"enable_mergejoin", "off"},

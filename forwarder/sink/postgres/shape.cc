@@ -429,6 +429,10 @@ Result<void> check_history(const Layout& layout, const Target& target, const std
                        where);
 }
 
+bool is_array(const ColumnType& type) {
+  return type.base.ends_with("[]") || type.base == "int2vector" || type.base == "oidvector";
+}
+
 // A constant as an SQL value of its column. Error: the column cannot hold the constant.
 Result<std::string> typed(Connection& connection, const Wanted& column, const ColumnType& type,
                           TimePoint deadline) {
@@ -542,7 +546,8 @@ Result<Shape> load_shape(Connection& connection, const Table& source, const Post
     }
     shape.columns.push_back({column.source, column.name, its.type.text,
                              reading(column.type, its.type), is_key,
-                             is_key ? in_key->equal : std::string(), std::move(constant)});
+                             is_key ? in_key->equal : std::string(), std::move(constant),
+                             is_key && in_key == key.begin() && !is_array(its.type)});
   }
   return shape;
 }

@@ -34,8 +34,9 @@ struct ShapeColumn {
   std::string type;    // the target's, as in SQL
   Reading reading{};   // how to read the value in a document
   bool in_key = false;
-  std::string equal{};     // operator that compares keys, as in SQL
-  std::string constant{};  // as in SQL
+  std::string equal{};        // operator that compares keys, as in SQL
+  std::string constant{};     // as in SQL
+  bool begins_index = false;  // the index of the key begins with it, and it is no array
 
   bool is_constant() const { return source.empty(); }
 };

@@ -1,5 +1,6 @@
 #include "sink/postgres/statements.h"
 
+#include <algorithm>
 #include <functional>
 
 namespace walspout {
@@ -131,8 +132,30 @@ std::string same_key(const Shape& shape, const Called& one, const Called& other)
   });
 }
 
-std::string same_key(const Shape& shape) {
-  return same_key(shape, in_target("t"), in_document("s"));
+// `value`, which the server does not know before the key in the document. Keys are never NULL.
+std::string with_key(const Shape& shape, const Called& document, const std::string& value) {
+  const auto key = std::find_if(
+      shape.columns.begin(), shape.columns.end(),
+      [](const ShapeColumn& column) { return column.in_key && !column.is_constant(); });
+  return "CASE WHEN " + document(*key) + " IS NOT NULL THEN " + value + " END";
+}
+
+// The condition for the row `t` with the key of a document. Each document has to look up its row in
+// the index. For a table that is still small, a plan would be cheaper that reads all rows, and
+// compares each with all documents; but the table may have grown when the statement runs. A list
+// for the first column of the index makes such a plan impossible, as the server neither sorts nor
+// joins by lists.
+std::string has_key(const Shape& shape, const Called& document) {
+  return joined(shape, " AND ", is_key, [&](const ShapeColumn& column) {
+    std::string wanted = document(column);
+    if (column.is_constant()) wanted = with_key(shape, document, wanted);
+    if (column.begins_index) wanted = "ANY (ARRAY[" + wanted + "])";
+    return in_target("t")(column) + " " + column.equal + " " + wanted;
+  });
+}
+
+std::string has_key(const Shape& shape) {
+  return has_key(shape, in_document("s"));
 }
 
 // The columns to set: those outside the key. Equal keys may have several texts, such as 1.0 and
@@ -241,6 +264,21 @@ class History {
   std::string is_open(const std::string& alias) const {
     return column(alias, history_.end) + " = " + open_;
   }
+  // Conditions for a version `t` of the row with the key of `document`.
+  std::string open(const Called& document) const {
+    return has_key(shape_, document) + " AND " + column("t", history_.end) + " = " +
+           with_key(shape_, document, open_);
+  }
+  std::string open_and_fresh(const Called& document) const {
+    return open(document) + " AND " + is_fresh("t", with_key(shape_, document, "d.at"));
+  }
+  std::string open_and_older(const Called& document) const {
+    return open(document) + " AND NOT " + is_fresh("t", "d.at");
+  }
+  std::string ended_now(const Called& document) const {
+    return has_key(shape_, document) + " AND " + column("t", history_.end) + " = " +
+           with_key(shape_, document, "d.at");
+  }
   // The version began in this transaction, of which only the last state counts.
   std::string is_fresh(const std::string& alias, const std::string& at) const {
     return column(alias, history_.start) + " = " + at;
@@ -258,9 +296,13 @@ class History {
     return name(history_.end) + " = " + end_at(at) + ", " + name(history_.deleted) + " = " +
            deleted;
   }
+  // OFFSET keeps the server from joining the tables in another way, as has_key() does.
   std::string exists(const std::string& key) const {
-    return "EXISTS (SELECT FROM " + shape_.quoted + " AS t WHERE " + key + " AND " + is_open("t") +
-           ")";
+    return "EXISTS (SELECT FROM " + shape_.quoted + " AS x WHERE " + key + " AND " + is_open("x") +
+           " OFFSET 0)";
+  }
+  std::string begins_anew(const std::string& key, const std::string& at) const {
+    return exists(key + " AND " + is_fresh("x", at));
   }
   // Names columns c0, c1, …, because the user's names could clash.
   std::string numbered(const std::string& alias) const;
@@ -315,7 +357,7 @@ std::string History::inserted(const std::string& select) const {
 // Makes the row equal to the document. The current version ends, unless nothing changes.
 std::string History::version(bool may_insert) const {
   const Called in_d = in_rows();
-  const std::string key = same_key(shape_, in_target("t"), in_d);
+  const std::string same = same_key(shape_, in_target("x"), in_d);
   const std::string tail = ", " + open_ + ", false FROM ";
   const std::string old_text =
       "CAST(ROW(" + joined(shape_, ", ", any, in_target("t")) + ") AS pg_catalog.text)";
@@ -330,41 +372,34 @@ std::string History::version(bool may_insert) const {
                     [&](const ShapeColumn& column) {
                       return name(column.name) + " = " + patch(column, in_d(column));
                     }),
-             "d", key + " AND " + is_open("t") + " AND " + is_fresh("t", "d.at")) +
+             "d", open_and_fresh(in_d)) +
       "), closed AS (" +
       update(set_end("d.at", "false"), "d",
-             key + " AND " + is_open("t") + " AND NOT " + is_fresh("t", "d.at") + " AND " +
-                 old_text + " <> " + new_text) +
+             open_and_older(in_d) + " AND " + old_text + " <> " + new_text) +
       " RETURNING " + column("t", history_.end) + " AS started, " + patched() + ")";
   std::string select = "SELECT " + numbered("c") + ", c.started" + tail + "closed AS c";
   if (may_insert) {
     // A row that is deleted and inserted in one transaction counts as never deleted.
     statement += ", back AS (" +
                  update(name(history_.deleted) + " = false", "d",
-                        key + " AND " + column("t", history_.end) + " = d.at AND " +
-                            column("t", history_.deleted)) +
+                        ended_now(in_d) + " AND " + column("t", history_.deleted)) +
                  ")";
     select += " UNION ALL SELECT " + numbered("d") + ", GREATEST(d.at, (SELECT pg_catalog.max(" +
-              column("t", history_.end) + ") FROM " + shape_.quoted + " AS t WHERE " + key + "))" +
-              tail + "d WHERE NOT " + exists(key);
+              column("x", history_.end) + ") FROM " + shape_.quoted + " AS x WHERE " + same + "))" +
+              tail + "d WHERE NOT " + exists(same);
   }
-  return statement + ", opened AS (" + inserted(select) + ") SELECT 1 FROM d WHERE " + exists(key);
+  return statement + ", opened AS (" + inserted(select) + ") SELECT 1 FROM d WHERE " + exists(same);
 }
 
 std::string History::close() const {
-  const std::string key = same_key(shape_);
+  const Called in_s = in_document("s");
   const std::string keys = deleted_keys(shape_);
-  const std::string open = key + " AND " + is_open("t");
-  const std::string before = shape_.quoted + " AS x WHERE " +
-                             same_key(shape_, in_target("x"), in_document("s")) + " AND " +
-                             is_open("x") + " AND " + is_fresh("x", "d.at");
-  return "WITH gone AS (DELETE FROM " + shape_.quoted + " AS t USING " + keys + " WHERE " + open +
-         " AND " + is_fresh("t", "d.at") + " RETURNING 1), last AS (" +
+  const std::string same = same_key(shape_, in_target("x"), in_s);
+  return "WITH gone AS (DELETE FROM " + shape_.quoted + " AS t USING " + keys + " WHERE " +
+         open_and_fresh(in_s) + " RETURNING 1), last AS (" +
          update(name(history_.deleted) + " = true", keys,
-                key + " AND " + column("t", history_.end) + " = d.at AND EXISTS (SELECT FROM " +
-                    before + ")") +
-         "), closed AS (" +
-         update(set_end("d.at", "true"), keys, open + " AND NOT " + is_fresh("t", "d.at")) +
+                ended_now(in_s) + " AND " + begins_anew(same, "d.at")) +
+         "), closed AS (" + update(set_end("d.at", "true"), keys, open_and_older(in_s)) +
          " RETURNING 1) SELECT 1 FROM gone UNION ALL SELECT 1 FROM closed";
 }
 
@@ -373,54 +408,46 @@ std::string History::move(bool may_insert) const {
   const Called in_d = in_rows();
   const Called in_o = in_document("o");
   const std::string from = "d, " + old_key(shape_);
-  const std::string of_old = same_key(shape_, in_target("t"), in_o);
-  const std::string of_new = same_key(shape_, in_target("t"), in_d);
+  const std::string same_old = same_key(shape_, in_target("x"), in_o);
   const std::string stays = same_key(shape_, in_d, in_o);
-  const std::string fresh = is_fresh("t", "d.at");
-  const std::string open_old = of_old + " AND " + is_open("t");
-  const std::string open_new = of_new + " AND NOT (" + stays + ") AND " + is_open("t");
-  const std::string before = shape_.quoted + " AS x WHERE " +
-                             same_key(shape_, in_target("x"), in_o) + " AND " + is_open("x") +
-                             " AND " + is_fresh("x", "d.at");
+  const std::string moves = " AND NOT (" + stays + ")";
   const std::string started = "GREATEST(d.at, (SELECT pg_catalog.max(CASE WHEN NOT (" +
                               is_open("t") + ") THEN " + column("t", history_.end) + " WHEN " +
-                              fresh + " THEN d.at ELSE " + end_at("d.at") + " END) FROM " +
-                              shape_.quoted + " AS t WHERE " + of_new + "))";
+                              is_fresh("t", "d.at") + " THEN d.at ELSE " + end_at("d.at") +
+                              " END) FROM " + shape_.quoted + " AS t WHERE " +
+                              same_key(shape_, in_target("t"), in_d) + "))";
   const auto select = [&](const std::string& alias, const std::string& more) {
     return "SELECT " + numbered(alias) + ", " + started + ", " + open_ + ", false FROM d" + more;
   };
   std::string opened = select("c", ", gone AS c") + " UNION ALL " + select("c", ", closed AS c");
   if (may_insert) {
-    opened += " UNION ALL " + select("d", ", " + old_key(shape_)) + " WHERE NOT " + exists(of_old);
+    opened +=
+        " UNION ALL " + select("d", ", " + old_key(shape_)) + " WHERE NOT " + exists(same_old);
   }
   return rows() + ", gone AS (DELETE FROM " + shape_.quoted + " AS t USING " + from + " WHERE " +
-         open_old + " AND " + fresh + " RETURNING " + patched() + "), last AS (" +
+         open_and_fresh(in_o) + " RETURNING " + patched() + "), last AS (" +
          update(name(history_.deleted) + " = true", from,
-                of_old + " AND NOT (" + stays + ") AND " + column("t", history_.end) +
-                    " = d.at AND EXISTS (SELECT FROM " + before + ")") +
+                ended_now(in_o) + moves + " AND " + begins_anew(same_old, "d.at")) +
          "), closed AS (" +
-         update(set_end("d.at", "NOT (" + stays + ")"), from, open_old + " AND NOT " + fresh) +
+         update(set_end("d.at", "NOT (" + stays + ")"), from, open_and_older(in_o)) +
          " RETURNING " + patched() + "), room AS (DELETE FROM " + shape_.quoted + " AS t USING " +
-         from + " WHERE " + open_new + " AND " + fresh + "), made AS (" +
-         update(set_end("d.at", "false"), from, open_new + " AND NOT " + fresh) + "), back AS (" +
+         from + " WHERE " + open_and_fresh(in_d) + moves + "), made AS (" +
+         update(set_end("d.at", "false"), from, open_and_older(in_d) + moves) + "), back AS (" +
          update(name(history_.deleted) + " = false", "d",
-                of_new + " AND " + column("t", history_.end) + " = d.at AND " +
-                    column("t", history_.deleted)) +
+                ended_now(in_d) + " AND " + column("t", history_.deleted)) +
          "), opened AS (" + inserted(opened) +
          ") SELECT 1 FROM gone UNION ALL SELECT 1 FROM closed";
 }
 
 std::string History::truncate(const std::string& at) const {
   const std::string own = and_own_rows(shape_);
-  const std::string before = shape_.quoted + " AS x WHERE " +
-                             same_key(shape_, in_target("x"), in_target("t")) + " AND " +
-                             is_open("x") + " AND " + is_fresh("x", at);
+  const std::string same = same_key(shape_, in_target("x"), in_target("t"));
   const std::string all = "UPDATE " + shape_.quoted + " AS t SET ";
   return "WITH gone AS (DELETE FROM " + shape_.quoted + " AS t WHERE " + is_open("t") + " AND " +
          is_fresh("t", at) + own + "), last AS (" + all + name(history_.deleted) +
-         " = true WHERE " + column("t", history_.end) + " = " + at + own +
-         " AND EXISTS (SELECT FROM " + before + ")) " + all + set_end(at, "true") + " WHERE " +
-         is_open("t") + " AND NOT " + is_fresh("t", at) + own;
+         " = true WHERE " + column("t", history_.end) + " = " + at + own + " AND " +
+         begins_anew(same, at) + ") " + all + set_end(at, "true") + " WHERE " + is_open("t") +
+         " AND NOT " + is_fresh("t", at) + own;
 }
 
 }  // namespace
@@ -434,24 +461,24 @@ std::string change_statement(Change change, const Shape& shape) {
       return upsert(shape);
     case Change::kUpdate:
       return "UPDATE " + table + " AS t SET " + sets(shape, settable(shape)) + " FROM " +
-             rows_of(shape, "$1") + " AS s(" + defined(shape, any) + ") WHERE " + same_key(shape);
+             rows_of(shape, "$1") + " AS s(" + defined(shape, any) + ") WHERE " + has_key(shape);
     case Change::kPatch:
       return "UPDATE " + table + " AS t SET " + patches(shape, settable(shape)) + " FROM " +
-             patched_rows(shape, any) + " WHERE " + same_key(shape);
+             patched_rows(shape, any) + " WHERE " + has_key(shape);
     case Change::kDelete:
       return "DELETE FROM " + table + " AS t USING " + rows_of(shape, "$1") + " AS s(" +
-             defined(shape, is_key) + ") WHERE " + same_key(shape);
+             defined(shape, is_key) + ") WHERE " + has_key(shape);
     case Change::kMark:
       return "UPDATE " + table + " AS t SET " + name(shape.deleted_at) + " = d.at FROM " +
-             deleted_keys(shape) + " WHERE " + same_key(shape);
+             deleted_keys(shape) + " WHERE " + has_key(shape);
     case Change::kMakeRoom:
       return "DELETE FROM " + table + " AS t USING " + patched_rows(shape, is_key) +
-             " CROSS JOIN " + old_key(shape) + " WHERE " + same_key(shape) + " AND NOT (" +
+             " CROSS JOIN " + old_key(shape) + " WHERE " + has_key(shape) + " AND NOT (" +
              same_key(shape, in_document("s"), in_document("o")) + ")";
     case Change::kMove:
       return "UPDATE " + table + " AS t SET " + patches(shape, any) + " FROM " +
              patched_rows(shape, any) + " CROSS JOIN " + old_key(shape) + " WHERE " +
-             same_key(shape, in_target("t"), in_document("o"));
+             has_key(shape, in_document("o"));
     case Change::kVersion:
     case Change::kNewVersion:
       return History(shape).version(true);

@@ -7,7 +7,9 @@
 
 #include "sink/postgres/document.h"
 #include "sink/postgres/reading.h"
+#include "sink/postgres/session.h"
 #include "sink/postgres/shape.h"
+#include "sink/postgres/statements.h"
 #include "test/sink/postgres/postgres_server.h"
 
 namespace walspout::test {
@@ -456,6 +458,79 @@ TEST_F(PostgresShapeTest, AnIndexThatAllowsOneVersionOnlyIsNamed) {
       "CREATE UNIQUE INDEX ON public.orders (text) WHERE version_end OPERATOR(pg_catalog.=) "
       "'infinity'");
   EXPECT_EQ(loaded(), "");
+}
+
+// A plan is kept while the table grows.
+class PostgresPlanTest : public PostgresShapeTest {
+ protected:
+  // Scans of the table that do not look up a key, in the plans of these changes.
+  std::string other_scans(const std::vector<Change>& changes) {
+    const Wake wake;
+    auto session = open_postgres_session(config_, in_seconds(30), wake);
+    if (!session) return session.error().message();
+    const auto shape = load_shape(session->connection, kKeyed, {"public", "orders"}, config_.rows,
+                                  {true, true}, in_seconds(30));
+    if (!shape) return shape.error().message();
+    std::string others;
+    for (const Change change : changes) {
+      const std::string name = "p" + std::to_string(static_cast<int>(change));
+      const std::string rows = R"('[{"id":1}]')";
+      auto plan =
+          session->connection.query("PREPARE " + name + " (pg_catalog.json, pg_catalog.json) AS " +
+                                        change_statement(change, *shape) + "; EXPLAIN EXECUTE " +
+                                        name + "(" + rows + ", " + rows + "); DEALLOCATE " + name,
+                                    in_seconds(30));
+      if (!plan) return plan.error().error.message();
+      EXPECT_THAT(*plan, testing::Not(IsEmpty()));
+      for (size_t i = 0; i < plan->size(); i++) {
+        const std::string line = text((*plan)[i], 0);
+        if (line.find("Scan") == std::string::npos ||
+            line.find(" on orders ") == std::string::npos) {
+          continue;
+        }
+        const std::string next = i + 1 < plan->size() ? text((*plan)[i + 1], 0) : "";
+        if (next.find("Cond: (") == std::string::npos || next.find("(id = ") == std::string::npos) {
+          others += name + line + "\n" + next + "\n";
+        }
+      }
+    }
+    return others;
+  }
+  std::string other_scans_of_small_tables(const std::vector<Change>& changes,
+                                          const std::string& values) {
+    const std::string of_empty = other_scans(changes);
+    query("INSERT INTO public.orders " + values + "; ANALYZE public.orders");
+    return of_empty + other_scans(changes);
+  }
+};
+
+TEST_F(PostgresPlanTest, ACloneLooksUpRows) {
+  EXPECT_EQ(other_scans_of_small_tables({Change::kUpdate, Change::kPatch, Change::kDelete,
+                                         Change::kMakeRoom, Change::kMove},
+                                        "VALUES (1, 'x')"),
+            "");
+}
+
+TEST_F(PostgresPlanTest, ACloneWithConstantsLooksUpRows) {
+  config_.rows.constants = {{"sid", "eu-1"}};
+  EXPECT_EQ(other_scans_of_small_tables({Change::kUpdate, Change::kPatch, Change::kDelete,
+                                         Change::kMakeRoom, Change::kMove},
+                                        "VALUES ('eu-1', 1, 'x')"),
+            "");
+}
+
+TEST_F(PostgresPlanTest, ATimeOfDeletesLooksUpRows) {
+  config_.rows.mode = PostgresMode::kAppend;
+  config_.rows.deleted_at = "gone_at";
+  EXPECT_EQ(other_scans_of_small_tables({Change::kMark}, "VALUES (1, 'x')"), "");
+}
+
+TEST_F(PostgresPlanTest, AHistoryLooksUpRows) {
+  config_.rows.mode = PostgresMode::kHistory;
+  EXPECT_EQ(other_scans_of_small_tables({Change::kVersion, Change::kNextVersion, Change::kClose,
+                                         Change::kMoveVersion, Change::kMoveNextVersion},
+                                        "VALUES (1, 'x', 1, 'epoch', 'infinity', false)"),
+            "");
 }
 
 }  // namespace
