@@ -494,9 +494,9 @@ def test_another_version_of_a_collation_begins_again(db, fwd):
     wait_for_equal(db, f)
 
 
-@pytest.mark.parametrize("who", ["the forwarder makes the slot", "somebody makes the slot"])
+@pytest.mark.parametrize("who", ["the forwarder creates the slot", "somebody creates the slot"])
 def test_a_failed_over_server_begins_again(alone, alone_fwd, who):
-    """The standby has the saved progress, and no slot: what was changed before the next slot was made is in no stream."""
+    """The standby has the saved progress, and no slot: what was changed before the next slot was created is in no stream."""
     f = alone_fwd()
     slow_backfill(alone, f, rows=3000)
     alone.back_up()
@@ -506,11 +506,11 @@ def test_a_failed_over_server_begins_again(alone, alone_fwd, who):
     alone.promote()
     assert alone.timeline() == 2 and alone.value("SELECT state = 'running' AND rows >= 150 FROM walspout.backfills")
     alone.psql("UPDATE t SET n = 1 WHERE id <= 20; INSERT INTO t VALUES (0, 1, 'new')")
-    if who == "somebody makes the slot":
+    if who == "somebody creates the slot":
         alone.create_slot("fwd")
     alone.psql("UPDATE walspout.backfills SET rate = NULL")
     f.start()
-    f.wait_for_log("begin again" if who == "the forwarder makes the slot" else "its backfill begins again", timeout=60)
+    f.wait_for_log("begin again" if who == "the forwarder creates the slot" else "its backfill begins again", timeout=60)
     wait_for_end(alone, f)
     wait_for_equal(alone, f)
 
