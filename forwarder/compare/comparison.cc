@@ -20,7 +20,7 @@ uint64_t number(const std::string& text) {
 
 Result<std::vector<Row>> ask(Connection& connection, const std::string& statement) {
   auto rows = connection.query(fixed_settings() + statement, Clock::now() + kAnswer);
-  if (!rows) return Failure(std::move(rows.error().error));
+  if (!rows) return Failure(comparison_error(std::move(rows.error())));
   return std::move(*rows);
 }
 
@@ -60,8 +60,34 @@ Result<TableOutcome> Comparison::run() {
     outcome_.source_rows = outcome_.target_rows = 0;
     done = compare_buckets();
   }
-  if (!done) return Failure(done.error());
+  if (done) done = count_unkeyed();
+  if (!done) return Failure(explained(done.error()));
   return outcome_;
+}
+
+// Says which columns may have the value that is at fault.
+Error Comparison::explained(Error error) const {
+  if (error.kind != ErrorKind::kReject || pair_.read.empty()) return error;
+  std::string columns;
+  for (const std::string& column : pair_.read) columns += (columns.empty() ? "" : ", ") + column;
+  error.what =
+      "a value of the source does not fit the type of its column in the target: " + error.what +
+      ". The sink rejects such a row. These columns differ in type: " + columns +
+      ". Change the value, or the type in the target (ALTER TABLE " + pair_.target.from +
+      " ALTER COLUMN ... TYPE ...)";
+  return error;
+}
+
+// No row of the source has NULL in its key.
+Result<void> Comparison::count_unkeyed() {
+  if (!pair_.finds_extra || pair_.target.unkeyed.empty()) return {};
+  auto rows = ask(target_, find_unkeyed(pair_.target));
+  if (!rows) return Failure(rows.error());
+  const std::string count = text(rows->front(), 0);
+  if (count == "0") return {};
+  outcome_.whole = count + (count == "1" ? " row of the target has" : " rows of the target have") +
+                   " NULL in a column of the key, as no row of the source has";
+  return {};
 }
 
 Result<Comparison::Sum> Comparison::sum(Connection& connection, const TableSide& side) {

@@ -33,7 +33,7 @@ struct TableOutcome {
   uint64_t different = 0;
   uint64_t unsettled = 0;
   bool stopped = false;  // stopped at the limit of differences: there may be more
-  std::string whole{};   // of a table without a key: what differs; empty: nothing
+  std::string whole{};   // what differs, if not single rows; empty: nothing
 
   uint64_t differences() const { return missing + extra + different + unsettled; }
   bool is_equal() const { return differences() == 0 && whole.empty(); }
@@ -68,6 +68,8 @@ class Comparison {
     Sum target;
   };
 
+  [[nodiscard]] Result<void> count_unkeyed();
+  Error explained(Error error) const;
   [[nodiscard]] Result<void> by_key();
   [[nodiscard]] Result<void> compare_buckets();
   [[nodiscard]] Result<void> compare_as_whole();

@@ -43,6 +43,11 @@ std::string one_text(const std::string& value, const std::string& base, bool len
   }
   if (!lenient) return value;
   if (base == "numeric") return "pg_catalog.trim_scale(" + value + ")";
+  if (base == "numeric[]") {
+    const std::string zeros = "pg_catalog.regexp_replace(" + plain_text(value) +
+                              ", '(\\.[0-9]*[1-9])0+(?=[,}])', '\\1', 'g')";
+    return "pg_catalog.regexp_replace(" + zeros + ", '\\.0+(?=[,}])', '', 'g')";
+  }
   if (base == "bpchar") return "pg_catalog.rtrim(" + plain_text(value) + ")";
   return value;
 }
@@ -51,6 +56,8 @@ std::string one_text(const std::string& value, const std::string& base, bool len
 // does it.
 std::string converted(const std::string& value, const ValueType& from, const ValueType& to) {
   if (from.base == to.base) return value;
+  // Numbers are printed alike. One that is too large for the target is a difference.
+  if (is_one_of(from.base, kWhole) && is_one_of(to.base, kWhole)) return value;
   if (is_one_of(to.base, kTexts)) {
     // Documents keep the blanks of char(n).
     const bool is_as_it_is = is_one_of(from.base, kTexts) && from.base != "bpchar";
@@ -76,7 +83,8 @@ Result<Types> find_types(Connection& connection, const std::string& schema,
       "pg_catalog.concat_ws(' ', coalesce(d.j ->> 'datlocprovider', 'c'), d.j ->> 'datcollate', "
       "coalesce(d.j ->> 'datlocale', d.j ->> 'daticulocale')) ELSE pg_catalog.concat_ws(' ', "
       "l.collprovider, l.collcollate, coalesce(pg_catalog.to_jsonb(l) ->> 'colllocale', "
-      "pg_catalog.to_jsonb(l) ->> 'colliculocale')) END FROM pg_catalog.pg_class c JOIN "
+      "pg_catalog.to_jsonb(l) ->> 'colliculocale')) END, a.attnotnull FROM pg_catalog.pg_class c "
+      "JOIN "
       "pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_attribute a ON "
       "a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped CROSS JOIN LATERAL (WITH "
       "RECURSIVE d(type, depth) AS (SELECT a.atttypid, 0 UNION ALL SELECT t.typbasetype, d.depth + "
@@ -91,7 +99,8 @@ Result<Types> find_types(Connection& connection, const std::string& schema,
   if (!rows) return Failure(std::move(rows.error().error));
   Types types;
   for (const Row& row : *rows) {
-    types[text(row, 0)] = {text(row, 1), text(row, 2), text(row, 3) == "t", text(row, 4)};
+    types[text(row, 0)] = {text(row, 1), text(row, 2), text(row, 3) == "t", text(row, 4),
+                           text(row, 5) == "t"};
   }
   return types;
 }
@@ -153,6 +162,10 @@ void Builder::add_values() {
       value = column_of(from->column);
     }
     ValueTexts texts = value_texts(value, its, column_of(to.name), type->second, false);
+    if (its.base != type->second.base) {
+      pair_.read.push_back(to.name + " (" + its.text + " in the source, " + type->second.text +
+                           " in the target)");
+    }
     pair_.columns.push_back(to.name);
     pair_.source.values.push_back(std::move(texts.source));
     pair_.target.values.push_back(std::move(texts.target));
@@ -174,6 +187,10 @@ void Builder::add_key_column(const SentColumn& from, const CopiedColumn& to) {
   };
   add(pair_.source, column_of(from.column), texts.source, here);
   add(pair_.target, column_of(to.name), texts.target, there);
+  if (!there.not_null) {
+    std::string& unkeyed = pair_.target.unkeyed;
+    unkeyed += (unkeyed.empty() ? "" : " OR ") + column_of(to.name) + " IS NULL";
+  }
   pair_.has_order = pair_.has_order && here.order == there.order;
   pair_.key.push_back(to.name);
 }
@@ -192,6 +209,7 @@ void Builder::add_key() {
         side->key_texts.clear();
         side->key_types.clear();
         side->key_numbers.clear();
+        side->unkeyed.clear();
       }
       pair_.has_order = true;
       return;

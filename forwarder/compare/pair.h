@@ -20,6 +20,7 @@ struct ValueType {
   std::string base;         // the type, or a domain's base type; without modifiers
   bool is_builtin = false;  // so both servers know it
   std::string order;        // what its values are sorted by; empty: all servers sort them alike
+  bool not_null = false;    // the column has no NULL
 };
 
 // The text of a source's value, and of a target's value. The two are the same if the sink counts
@@ -38,6 +39,7 @@ struct TablePair {
   std::string schema, table;         // in the source
   std::vector<std::string> key;      // names of its columns in the target; empty: no key
   std::vector<std::string> columns;  // likewise, of all compared columns
+  std::vector<std::string> read;     // columns whose value is read as another type, for messages
   TableSide source;
   TableSide target;
   bool has_order = true;           // true: both servers sort the keys alike.

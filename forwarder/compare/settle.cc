@@ -1,6 +1,7 @@
 #include "compare/settle.h"
 
 #include <algorithm>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -21,10 +22,16 @@ std::vector<KeyTexts> keys_of(const auto& pending) {
 
 }  // namespace
 
+Error comparison_error(ServerError error) {
+  constexpr std::string_view kDataException = "22";
+  if (error.sqlstate.starts_with(kDataException)) error.error.kind = ErrorKind::kReject;
+  return std::move(error.error);
+}
+
 Result<Settler::Rows> Settler::rows(Connection& connection, const TableSide& side,
                                     const std::vector<KeyTexts>& keys, TimePoint deadline) {
   auto found = connection.query(fixed_settings() + find_versions(side, keys), deadline);
-  if (!found) return Failure(std::move(found.error().error));
+  if (!found) return Failure(comparison_error(std::move(found.error())));
   Rows made;
   const size_t width = side.keys.size();
   for (const Row& row : *found) {
@@ -123,10 +130,10 @@ Result<void> Settler::look(Pending& pending, TimePoint until, std::vector<Differ
 Result<std::optional<std::vector<std::string>>> Settler::differing(const KeyTexts& key) {
   auto here =
       source_.query(fixed_settings() + find_columns(pair_.source, key), Clock::now() + kAnswer);
-  if (!here) return Failure(std::move(here.error().error));
+  if (!here) return Failure(comparison_error(std::move(here.error())));
   auto there =
       target_.query(fixed_settings() + find_columns(pair_.target, key), Clock::now() + kAnswer);
-  if (!there) return Failure(std::move(there.error().error));
+  if (!there) return Failure(comparison_error(std::move(there.error())));
   if (here->empty() || there->empty()) return std::nullopt;
   std::vector<std::string> names;
   for (size_t i = 0; i < pair_.columns.size(); i++) {

@@ -21,6 +21,9 @@
 
 namespace walspout {
 
+// The error of a query: kReject if a value of a row is at fault.
+[[nodiscard]] Error comparison_error(ServerError error);
+
 struct Difference {
   enum class Kind {
     kMissing,

@@ -56,6 +56,7 @@ std::string from(const TableSide& side, const Piece& piece) {
     where += (where.empty() ? " WHERE " : " AND ") + condition;
   };
   if (!side.rows.empty()) add("(" + side.rows + ")");
+  if (!side.unkeyed.empty()) add("NOT (" + side.unkeyed + ")");
   if (piece.after) add(beside(side, ">", *piece.after));
   if (piece.up_to) add(beside(side, "<=", *piece.up_to));
   if (!piece.buckets.empty()) {
@@ -85,6 +86,11 @@ std::string find_hash_probe() {
 std::string find_sum(const TableSide& side, const Piece& piece) {
   return "SELECT pg_catalog.count(*), pg_catalog.sum(" + hash(side, side.values) + ")" +
          from(side, piece);
+}
+
+std::string find_unkeyed(const TableSide& side) {
+  return "SELECT pg_catalog.count(*) FROM " + side.from + " AS t WHERE (" + side.unkeyed + ")" +
+         (side.rows.empty() ? "" : " AND (" + side.rows + ")");
 }
 
 std::string find_bound(const TableSide& side, const std::optional<KeyTexts>& after, uint64_t rows) {

@@ -21,6 +21,7 @@ using KeyTexts = std::vector<std::string>;  // of each column of the key
 struct TableSide {
   std::string from;                    // for FROM, without the alias
   std::string rows;                    // a condition; empty: all rows
+  std::string unkeyed{};               // a condition for rows with NULL in the key; empty: none has
   std::vector<std::string> keys;       // columns
   std::vector<std::string> key_texts;  // their texts.
   std::vector<std::string> key_types;  // the types to read these texts as.
@@ -45,6 +46,9 @@ std::string find_hash_probe();
 
 // Two columns: number of rows, and the sum of their hashes.
 std::string find_sum(const TableSide& side, const Piece& piece);
+
+// The number of rows with NULL in the key, which all other statements leave out.
+std::string find_unkeyed(const TableSide& side);
 
 // The key's texts of the last of so many rows; no row: there are fewer.
 std::string find_bound(const TableSide& side, const std::optional<KeyTexts>& after, uint64_t rows);

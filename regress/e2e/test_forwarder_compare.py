@@ -382,6 +382,49 @@ def test_a_copy_without_a_key_that_keeps_more_rows_is_not_equal(db, fwd, target)
 
 # Mistakes ############################################################################################################
 
+@pytest.mark.parametrize("key, value, said", [("text", "'seven'", "seven"), ("bigint", "5000000000", "integer")])
+def test_a_key_that_the_target_cannot_hold_is_named(db, fwd, target, key, value, said):
+    """The sink rejects such a row, so both tables cannot be equal. Without a forwarder, rows do not settle."""
+    db.psql(f"CREATE TABLE t (id {key} PRIMARY KEY, body text); INSERT INTO t VALUES ({value}, 'x'), ('1', 'y')")
+    target.psql("CREATE TABLE t (id int PRIMARY KEY, body text); INSERT INTO t VALUES (1, 'y')")
+    done = compare(fwd(sinks=sink(target)), "--wait", "1")
+    assert done.returncode == 1, done
+    if key == "text":
+        assert "public.t" in done.stderr and said in done.stderr and "id (text in the source, integer in the target)" in done.stderr, done
+        assert "ALTER TABLE" in done.stderr, done
+    else:
+        assert "unsettled\tpublic.t\t{\"id\":\"5000000000\"}" in done.stdout, done
+
+
+def test_rows_of_the_target_without_a_key_are_counted(db, fwd, target):
+    """No row of the source is like them. They hide no other difference."""
+    db.psql(TABLE + "; INSERT INTO t VALUES (1, 'x'), (2, 'y')")
+    target.psql("CREATE TABLE t (id int UNIQUE, body text); INSERT INTO t VALUES (1, 'x'), (NULL, 'y'), (NULL, 'z')")
+    forwarder = fwd(sinks=sink(target))
+    done = compare(forwarder, "--wait", "1")
+    assert done.returncode == 1 and "unsettled\tpublic.t\t{\"id\":\"2\"}" in done.stdout, done
+    assert "2 rows of the target have NULL in a column of the key" in done.stdout, done
+    target.psql("INSERT INTO t VALUES (2, 'y')")
+    done = compare(forwarder, "--wait", "1")
+    assert done.returncode == 1 and "DIFFERS" in done.stdout and "2 rows of the target have NULL" in done.stdout, done
+    target.psql("DELETE FROM t WHERE id IS NULL")
+    done = compare(forwarder, "--wait", "1")
+    assert done.returncode == 0 and "equal\tpublic.t\t2 rows" in done.stdout, done
+
+
+def test_the_scale_of_numbers_in_arrays_counts_as_that_of_single_numbers(db, fwd, target):
+    db.psql("CREATE TABLE t (id int PRIMARY KEY, n numeric(9,1), a numeric(9,1)[])")
+    target.psql("CREATE TABLE t (id int PRIMARY KEY, n numeric, a numeric[])")
+    db.psql("INSERT INTO t VALUES (1, 1.0, '{1.0,100,NULL,0}'), (2, 1.5, '[0:1]={10.0,-20.5}'), (3, 10, '{{10,2.0},{0.1,3}}')")
+    target.psql("INSERT INTO t VALUES (1, 1.000, '{1.00,100,NULL,0.000}'), (2, 1.50, '[0:1]={10,-20.500}'), (3, 10, '{{10,2},{0.10,3.00}}')")
+    forwarder = fwd(sinks=sink(target))
+    done = compare(forwarder, "--wait", "1")
+    assert done.returncode == 0, done
+    target.psql("UPDATE t SET a[1] = 1.01 WHERE id = 1; UPDATE t SET a[1] = 1 WHERE id = 2")
+    done = compare(forwarder, "--wait", "1")
+    assert done.returncode == 1 and "2 unsettled" in done.stdout, done
+
+
 def test_mistakes_are_named(db, fwd, target, tmp_path):
     copy_tables(db, target, TABLE)
     db.psql("CREATE TABLE u (id int PRIMARY KEY)")

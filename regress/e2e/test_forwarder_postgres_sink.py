@@ -621,3 +621,20 @@ def test_a_pooler_is_refused(db, fwd, target):
         forwarder = fwd(sinks=sink(target, {"port": port, "host": "127.0.0.1"})).start()
         forwarder.wait_for_log("connection pooler")
         forwarder.kill()
+
+
+def test_a_position_that_is_deleted_meanwhile_loses_nothing(db, fwd, target):
+    """The log says what to do, and what follows is written."""
+    copy_tables(db, target, TABLE)
+    with fwd(sinks=sink(target)) as forwarder:
+        db.psql("INSERT INTO t VALUES (1, 'a')")
+        wait_for_equal(db, target, ["t"])
+        target.psql("DELETE FROM walspout.positions")
+        db.psql("INSERT INTO t VALUES (2, 'b')")
+        wait_for_equal(db, target, ["t"])
+        db.psql("UPDATE t SET body = 'c'")
+        wait_for_equal(db, target, ["t"])
+        assert len(position(target).splitlines()) == 1
+        said = forwarder.log()
+        assert "walspout.positions" in said and "deleted" in said and "compare" in said, said
+        assert "another forwarder" not in said, said

@@ -209,7 +209,9 @@ Result<bool> PostgresPositions::take_over(Connection& connection, bool again, Ti
                "the target has lost transactions that it had committed, from " +
                    (position_ ? to_string(position_->lsn) : "the begin") + " to " +
                    to_string(before->lsn) +
-                   ": it was restored, or failed over to a server that lacks them. Events that "
+                   ": it was restored, or failed over to a server that lacks them" +
+                   (position_ ? "" : ", or the row in walspout.positions was deleted") +
+                   ". Events that "
                    "were confirmed do not come again: compare the tables, or backfill them",
                connection.endpoint()};
     lost.loss = true;
@@ -256,6 +258,20 @@ Connection::Parameters PostgresPositions::parameters(const PostgresPosition& pos
   time_ = std::to_string(position.time);
   return {lsn_.c_str(),  index_.c_str(),           time_.c_str(),
           sink_.c_str(), source_.identity.c_str(), owner_.c_str()};
+}
+
+bool PostgresPositions::is_deleted(Connection& connection, TimePoint deadline) const {
+  const auto rows =
+      connection.query("SELECT FROM walspout.positions WHERE " + condition(), deadline);
+  return rows && rows->empty();
+}
+
+Error PostgresPositions::deleted(const std::string& where) const {
+  return {ErrorKind::kRetry,
+          "the row of \"" + sink_ + "\" and \"" + source_.identity +
+              "\" in walspout.positions was deleted: the sink makes another one, and writes what "
+              "follows. If the target was restored, compare the tables, or backfill them",
+          where};
 }
 
 Error PostgresPositions::taken_over(const std::string& where) const {

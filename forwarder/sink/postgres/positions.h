@@ -62,6 +62,9 @@ class PostgresPositions {
   // Valid until the next call.
   Connection::Parameters parameters(const PostgresPosition& position);
   [[nodiscard]] Error taken_over(const std::string& where) const;
+  // Whether the table lacks the row, which this sink had. False if that is not known.
+  [[nodiscard]] bool is_deleted(Connection& connection, TimePoint deadline) const;
+  [[nodiscard]] Error deleted(const std::string& where) const;
 
  private:
   [[nodiscard]] Result<void> can_number(const std::string& where) const;

@@ -299,7 +299,11 @@ Delivery PostgresSink::failed(const Call& call, const Part& part, Trouble troubl
       if (error.size > 1) error.error.blamed = Scope::kBatch;
       break;
     case Trouble::What::kFenced:
-      fenced_ = call.progress.term();
+      if (!positions_.is_deleted(session_->connection, call.deadline)) {
+        fenced_ = call.progress.term();
+      } else {
+        error.error = positions_.deleted(name_);
+      }
       break;
     case Trouble::What::kOther:
       break;

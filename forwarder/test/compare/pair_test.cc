@@ -24,8 +24,9 @@ TEST(PairTest, ValuesOfOneTypeAreComparedAsTheyAre) {
 }
 
 TEST(PairTest, AValueIsReadAsTheTargetsType) {
-  EXPECT_EQ(texts(builtin("integer"), builtin("bigint")).source,
-            "CAST((pg_catalog.to_json(t.a) #>> '{}') AS bigint)");
+  EXPECT_EQ(texts(builtin("integer"), builtin("real")).source,
+            "CAST((pg_catalog.to_json(t.a) #>> '{}') AS real)");
+  EXPECT_EQ(texts(builtin("bigint"), builtin("integer")).source, "t.a") << "may be too large";
   EXPECT_EQ(texts(builtin("boolean"), builtin("text")).source,
             "(pg_catalog.to_json(t.a) #>> '{}')");
   EXPECT_EQ(texts(builtin("character varying(5)", "character varying"), builtin("text")).source,
