@@ -556,8 +556,8 @@ Result<void> Reader::fail(const std::vector<ReadRequest>& requests, ServerError 
   ledger_.give_back(requests);
   connection_.reset();
   if (error.sqlstate.empty()) {
-    // The client library needs memory for a whole row.
-    if (error.error.what.find("out of memory") != std::string::npos) {
+    // The client library needs memory for a whole row, and has several messages about that.
+    if (error.error.what.find("memory") != std::string::npos) {
       error.error.what +=
           ". A row of " + request_names(requests) +
           " may be too long: give this process more memory, or set `max_value_bytes`";
