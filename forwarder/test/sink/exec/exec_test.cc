@@ -320,9 +320,9 @@ while got := take():
   ExecConfig config = program.config();
   config.env = {{"PASSWORD", *Secret::from_file(program.file("secret"))}};
   sink_config.options = config;
+  std::vector<std::string> told;
   auto sink = make_sink(sink_config);
   ASSERT_TRUE(sink);
-  std::vector<std::string> told;
   (*sink)->listen([&](std::string_view line) { told.emplace_back(line); });
   EXPECT_THAT(failure(**sink).error.what, HasSubstr("wrong password"));
   write_file(program.file("secret"), "new\n");
@@ -569,8 +569,8 @@ threading.Thread(target=talk, daemon=True).start()
 while got := take():
     done(got[0])
 )");
+  size_t told = 0;  // the sink listens until its end
   auto sink = sink_for(program.config());
-  size_t told = 0;
   sink->listen([&](std::string_view) { ++told; });
   ASSERT_TRUE(deliver_all(*sink, events_.span().first(1), 60));
   const TimePoint begin = Clock::now();
