@@ -114,11 +114,16 @@ TEST(Fence, WantsASignOfLifeAndWaitsForIt) {
   EXPECT_FALSE(fence.passable());
   EXPECT_TRUE(fence.wanted());
   EXPECT_EQ(woken, 1);
+  std::atomic<bool> over{false};
+  // A sign of life may be too old when the waiting thread runs again. Then the thread wants another one.
   std::thread source([&] {
-    std::this_thread::sleep_for(milliseconds(20));
-    fence.heard();
+    while (!over) {
+      std::this_thread::sleep_for(milliseconds(20));
+      if (fence.wanted()) fence.heard(true);
+    }
   });
   EXPECT_TRUE(fence.wait(seconds(30)));
+  over = true;
   source.join();
 }
 
