@@ -403,11 +403,10 @@ DECLARE
     objects pg_catalog.json;
 BEGIN
     BEGIN
-        running := NULLIF(pg_catalog.current_setting('walspout_ddl.dropped', true), '')::pg_catalog.text[];
+        running := ARRAY(SELECT pg_catalog.unnest(NULLIF(pg_catalog.current_setting('walspout_ddl.dropped', true), '')::pg_catalog.text[]));
     EXCEPTION WHEN OTHERS THEN
-        running := NULL; -- something else made the setting
+        running := '{}'; -- something else made the setting
     END;
-    running := COALESCE(running, '{}');
     depth := pg_catalog.cardinality(running);
     IF tg_event OPERATOR(pg_catalog.=) 'ddl_command_start' THEN
         PERFORM pg_catalog.set_config('walspout_ddl.dropped', pg_catalog.array_append(running, '')::pg_catalog.text, true);

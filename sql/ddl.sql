@@ -106,10 +106,14 @@ CREATE FUNCTION "Other é".current_setting(text) RETURNS text LANGUAGE sql AS $$
 CREATE TABLE "Other é".mine (id int);
 SET walspout_ddl.dropped = 'no JSON';
 CREATE TABLE "Other é".mine_too (id int);
+SET walspout_ddl.dropped = '{{x,y},{x,y}}';
+CREATE TABLE "Other é".mine_three (id int);
+SET walspout_ddl.dropped = '[5:6]={x,y}';
+DROP TABLE "Other é".mine_three;
 RESET search_path;
 SELECT walspout.track_ddl();
 RESET ROLE;
-SELECT count(*), count(*) FILTER (WHERE data::json -> 'content' ->> 'search_path' = '"Other é", pg_catalog') AS right_path, count(*) FILTER (WHERE data LIKE '%no JSON%') AS wrong FROM h.changes('ddl') WHERE data LIKE '%"CREATE %' AND data NOT LIKE '%SCHEMA%';
+SELECT count(*), count(*) FILTER (WHERE data::json -> 'content' ->> 'search_path' = '"Other é", pg_catalog') AS right_path, count(*) FILTER (WHERE data LIKE '%no JSON%') AS wrong FROM h.changes('ddl') WHERE data LIKE ANY (ARRAY['%"CREATE %', '%"DROP %']) AND data NOT LIKE '%SCHEMA%';
 -- a role that may call the functions, and is no superuser
 GRANT USAGE ON SCHEMA walspout TO walspout_test_ddl;
 GRANT EXECUTE ON FUNCTION walspout.track_ddl(), walspout.untrack_ddl() TO walspout_test_ddl;

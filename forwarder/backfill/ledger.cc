@@ -151,7 +151,8 @@ void Ledger::observe(Target& target, uint32_t xid, const Event& event, const Eve
   } else if (Kept::comes_in_part(event, detail)) {
     arrival = Kept::arrival(event, detail);
   }
-  if (!arrival) return;
+  // A key that was left out finds no row. Its receivers cannot find the row, either.
+  if (!arrival || arrival->key.empty()) return;
   if (may_lack_columns(target, *arrival)) {
     add_key(target, std::move(arrival->key), event.lsn);
   } else if (target.restarted && !target.wrong && !target.unsaved_key) {

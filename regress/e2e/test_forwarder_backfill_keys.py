@@ -82,6 +82,20 @@ def test_a_key_whose_type_has_an_order_of_the_index_only(db, fwd):
         assert wait_for_equal(db, f, "public.boxes").rows > 250
 
 
+def test_a_row_that_moves_to_a_key_that_is_left_out(db, fwd):
+    """Without a key, the row cannot be read again, and the backfill does not wait for that."""
+    db.psql("""CREATE EXTENSION walspout; CREATE TABLE t (a int, k text, body text, PRIMARY KEY (a, k)); ALTER TABLE t ALTER body SET STORAGE EXTERNAL;
+        INSERT INTO t SELECT i, 'k', repeat('b', 3000) FROM generate_series(1, 300) i""")
+    f = fwd(source="max_value_bytes: 1kB")
+    db.create_slot("fwd")
+    with f:
+        request(f, "public.t", "--rate", "100")
+        pg.wait_until(lambda: db.value("SELECT max(rows) >= 50 FROM walspout.backfills"), 60, what="saved rows")
+        db.psql("UPDATE t SET k = repeat('z', 2000) WHERE a = 290; DELETE FROM t WHERE a = 290")
+        wait_for_end(db, f, timeout=30)
+        assert {e["key"]["a"] for e in f.events() if e["op"] == "r"} == set(range(1, 301)) - {290}
+
+
 def test_a_key_that_is_dropped_in_the_middle(db, fwd):
     db.psql("CREATE EXTENSION walspout; CREATE TABLE t (id int PRIMARY KEY);"
             "INSERT INTO t SELECT generate_series(1, 2000); CREATE TABLE other (id int PRIMARY KEY)")

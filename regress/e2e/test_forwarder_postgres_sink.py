@@ -178,6 +178,19 @@ def test_columns_that_are_left_out_never_become_null(db, fwd, target, tmp_path):
         assert target.value("SELECT count(*) FROM t WHERE id = 4") == 0
 
 
+@pytest.mark.parametrize("elided", ["keep", "error"])
+def test_a_column_that_only_the_old_row_lacks_is_written(db, fwd, target, tmp_path, elided):
+    """`elided` names columns of both rows. The new one has this value."""
+    copy_tables(db, target, "CREATE TABLE t (id int PRIMARY KEY, body text, n int)")
+    db.psql("ALTER TABLE t REPLICA IDENTITY FULL; INSERT INTO t VALUES (1, repeat('x', 2000), 1)")
+    target.psql("INSERT INTO t VALUES (1, 'old', 1)")
+    letters = tmp_path / "dead"
+    with fwd(sinks=sink(target, elided=elided), source="max_value_bytes: 1kB", pipeline=f"dead_letter: {{path: {letters}}}"):
+        db.psql("UPDATE t SET body = 'short', n = 2")
+        wait_for_equal(db, target, ["t"], timeout=30)
+        assert letters.read_text() == ""
+
+
 def test_a_row_whose_key_is_left_out_is_no_other_row(db, fwd, either, tmp_path):
     """Without a column of its key, the document has no key: a shorter key would be that of other rows."""
     copy_tables(db, either, "CREATE TABLE t (a int, k text, n int, PRIMARY KEY (a, k))")

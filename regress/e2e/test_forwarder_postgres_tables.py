@@ -192,6 +192,19 @@ def test_a_history_has_each_version_of_a_row(db, fwd, either):
         assert forwarder.terminate() == 0
 
 
+def test_a_history_of_rows_whose_key_has_a_null_in_it(db, fwd, either):
+    """A key may be of a row type, of which a field is NULL."""
+    for database in (db, either):
+        database.psql("CREATE TYPE pair AS (a int, b text)")
+    db.psql("CREATE TABLE t (k pair PRIMARY KEY, n int)")
+    with fwd(sinks=sink(either, mode="history", create_tables="true")):
+        for sql in ["INSERT INTO t VALUES (ROW(1, NULL), 1)", "UPDATE t SET n = 2", "UPDATE t SET k = ROW(NULL, 'x')", "DELETE FROM t"]:
+            db.psql(sql)
+        pg.wait_until(lambda: either.value("SELECT to_regclass('t') IS NOT NULL"), 60, what="table")
+        wait_for_rows(either, ['{"k":{"a":null,"b":"x"},"n":2,"d":true}', '{"k":{"a":1,"b":null},"n":1,"d":false}',
+                               '{"k":{"a":1,"b":null},"n":2,"d":true}'], columns="k, n, version_deleted AS d", timeout=20)
+
+
 def test_times_of_versions_are_those_of_the_commits(db, fwd, target):
     db.psql(TABLE)
     before = db.value("SELECT clock_timestamp()::text")

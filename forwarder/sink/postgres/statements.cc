@@ -132,12 +132,13 @@ std::string same_key(const Shape& shape, const Called& one, const Called& other)
   });
 }
 
-// `value`, which the server does not know before the key in the document. Keys are never NULL.
+// `value`, which the server does not know before the key in the document. Keys are never NULL. But
+// IS NOT NULL would be false for a row type with a NULL in it.
 std::string with_key(const Shape& shape, const Called& document, const std::string& value) {
   const auto key = std::find_if(
       shape.columns.begin(), shape.columns.end(),
       [](const ShapeColumn& column) { return column.in_key && !column.is_constant(); });
-  return "CASE WHEN " + document(*key) + " IS NOT NULL THEN " + value + " END";
+  return "CASE WHEN " + document(*key) + " IS DISTINCT FROM NULL THEN " + value + " END";
 }
 
 // The condition for the row `t` with the key of a document. Each document has to look up its row in

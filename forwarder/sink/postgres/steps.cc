@@ -35,13 +35,18 @@ void append_deleted(const Event& event, std::string& out) {
 
 // `out` must have the opening brace, and may have members.
 void append_patch(const Event& event, std::string& out) {
-  constexpr std::string_view kOrigin = ",\"origin\":";
-  std::string_view rest = behind_row(event);
-  // Members behind these are not needed, but harmless.
-  if (rest.starts_with(kOrigin)) rest = "}";
+  const Lacks lack = lacks(event);
   out += "\"after\":";
   out += event.after();
-  out += rest;
+  out += lack.members;
+  std::string_view before = ",\"elided\":{";
+  for (const std::string_view name : lack.names) {
+    out += before;
+    out += name;
+    out += ":0";
+    before = ",";
+  }
+  out += lack.elided ? "}}" : "}";
 }
 
 std::string name_of(const Event& event) {

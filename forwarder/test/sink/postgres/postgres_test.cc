@@ -155,6 +155,17 @@ TEST(PostgresDocument, SaysWhatTheRowLacks) {
   EXPECT_TRUE(of(",\"unchanged\":[\"").unchanged) << "a document that was cut";
 }
 
+TEST(PostgresDocument, SaysWhatTheNewRowLacks) {
+  const std::string document =
+      R"({"op":"u","before":{"id":1},"after":{"id":1,"v":{"w":"\",\"x\":"}},"elided":{"v":5,"w":6,"x":7}})";
+  Event event = update_with(document, document.find(R"({"id":1,)"), 30);
+  EXPECT_EQ(lacks(event).names.size(), 3U) << "without an old row";
+  event.set_row({19, 8}, event.after_span());
+  EXPECT_EQ(event.before(), R"({"id":1})");
+  EXPECT_EQ(event.after(), R"({"id":1,"v":{"w":"\",\"x\":"}})");
+  EXPECT_EQ(lacks(event).names, (std::vector<std::string_view>{R"("w")", R"("x")"}));
+}
+
 TEST(PostgresName, IsDividedByItsDot) {
   EXPECT_EQ(PostgresName::parse("a.b")->quoted(), "\"a\".\"b\"");
   EXPECT_EQ(PostgresName::parse("a%2Eb.c%25\"")->quoted(), "\"a.b\".\"c%\"\"\"");
