@@ -129,7 +129,7 @@ KeyTable<SourceConfig> source_table() {
       .each(wrong_publication)
       .set_default("every table")
       .key("tables", &SourceConfig::tables,
-           "Patterns of tables, such as `public.*`, in place of `publications`: walspout makes a "
+           "Patterns of tables, such as `public.*`, in place of `publications`: walspout creates a "
            "publication, and keeps it up to date")
       .each(TablePattern::problem)
       .set_default("as `publications` says")
