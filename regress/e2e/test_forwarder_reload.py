@@ -197,7 +197,7 @@ def test_a_hash_key_in_a_file_is_applied(db, fwd, tmp_path):
         assert [event["after"]["note"] for event in events] == \
             [hmac.new(key, b"x", hashlib.sha256).hexdigest() for key in (b"old", b"geheim")]
         path.write_text("")
-        reload(forwarder, "could not read file")
+        reload(forwarder, "is empty: write the value into it")
         db.psql("INSERT INTO orders VALUES (3, 'x')")
         assert forwarder.wait_for_events(3)[2]["after"]["note"] == events[1]["after"]["note"]
 
