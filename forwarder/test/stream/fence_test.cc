@@ -115,7 +115,8 @@ TEST(Fence, WantsASignOfLifeAndWaitsForIt) {
   EXPECT_TRUE(fence.wanted());
   EXPECT_EQ(woken, 1);
   std::atomic<bool> over{false};
-  // A sign of life may be too old when the waiting thread runs again. Then the thread wants another one.
+  // A sign of life may be too old when the waiting thread runs again. Then the thread wants another
+  // one.
   std::thread source([&] {
     while (!over) {
       std::this_thread::sleep_for(milliseconds(20));
