@@ -2,7 +2,8 @@
 
 Each contender is a server with a slot and a Redis. All of them reach both over TCP. plugin is the slot's. stream() names
 the stream that gets the changes of a table. row_of and committed_of find in an entry the id of the row, and the time of the commit
-in microseconds since 1970.
+in microseconds since 1970. With initial=True, which has_snapshot allows, a contender creates its slot, and begins with the rows
+that exist.
 """
 
 import datetime
@@ -35,11 +36,12 @@ def micros_of(text):
 class OfWalspout(Measured):
     name = "walspout"
     plugin = "walspout"
+    has_snapshot = True
     row_of = re.compile(rb'"after":\{"id":(\d+)')
 
-    def __init__(self, cluster, slot, redis):
+    def __init__(self, cluster, slot, redis, initial=False):
         super().__init__(cluster, slot, f"type: redis\nurl: redis://127.0.0.1:{redis.port}\nstream: {STREAM}",
-                         port=cluster.port)
+                         port=cluster.port, source="backfill: {tables: all}" if initial else "create_slot: false")
 
     def stream(self, table):
         return STREAM
@@ -72,6 +74,7 @@ class Peer(Server):
 class Loop(Peer):
     name = "wal2json"
     plugin = "wal2json"
+    has_snapshot = False
     row_of = re.compile(rb'"name":"id","type":"bigint","value":(\d+)')
 
     def __init__(self, cluster, slot, redis):
@@ -98,12 +101,14 @@ class Debezium(Peer):
 
     name = "debezium"
     plugin = "pgoutput"
+    has_snapshot = True
     patience = 120
     row_of = re.compile(rb'"after":\{"id":(\d+)')
     options = {}
 
-    def __init__(self, cluster, slot, redis):
+    def __init__(self, cluster, slot, redis, initial=False):
         super().__init__(cluster, slot, redis)
+        self.snapshot = "initial" if initial else "no_data"
         self.folder = self.work.new_folder(self.name)
         self.distribution = debezium_server()
         os.mkdir(os.path.join(self.folder, "config"))
@@ -115,7 +120,7 @@ class Debezium(Peer):
                   "database.hostname": "127.0.0.1", "database.port": self.cluster.port, "database.user": SUPERUSER,
                   "database.password": "none", "database.dbname": "bench", "topic.prefix": STREAM,
                   "plugin.name": "pgoutput", "slot.name": self.slot, "publication.name": "bench",
-                  "publication.autocreate.mode": "disabled", "snapshot.mode": "no_data",
+                  "publication.autocreate.mode": "disabled", "snapshot.mode": self.snapshot,
                   "offset.storage.file.filename": os.path.join(self.folder, "offsets")}
         return {"debezium.sink.type": "redis", "debezium.sink.redis.address": f"127.0.0.1:{self.redis.port}",
                 "debezium.format.value.schemas.enable": "false", "debezium.format.key.schemas.enable": "false",

@@ -27,7 +27,7 @@ pipelines:
     source:
       dsn: host={host} port={port} user={user} dbname=bench
       slot: {slot}
-      create_slot: false
+      {source}
     sinks:
 {sinks}
 status:
@@ -183,15 +183,16 @@ class Measured(Walspout):
     """The program on a slot of the database `bench`. Use it in a `with`.
 
     sinks: each the keys of its configuration, a line each. port: of 127.0.0.1, instead of the
-    server's socket.
+    server's socket. source: one more of its keys.
     """
 
-    def __init__(self, cluster, slot, *sinks, port=None):
+    def __init__(self, cluster, slot, *sinks, port=None, source="create_slot: false"):
         self.cluster = cluster
         self.slot = slot
         host, port = ("127.0.0.1", port) if port else (cluster.host, cluster.port)
         text = "".join("      - " + sink.replace("\n", "\n        ") + "\n" for sink in sinks)
-        super().__init__(cluster.work, CONFIG.format(host=host, port=port, user=SUPERUSER, slot=slot, sinks=text),
+        super().__init__(cluster.work, CONFIG.format(host=host, port=port, user=SUPERUSER, slot=slot, sinks=text,
+                                                    source=source),
                          "forwarder")
 
     @property
