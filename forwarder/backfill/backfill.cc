@@ -150,22 +150,22 @@ Result<void> Backfill::request_what_is_configured(Connection& connection) {
   if (!there) return Failure(std::move(there.error().error));
   const bool known = !there->empty() && text(there->front(), 0) == "t";
   if (!known && !config_.backfill) return {};
-  const std::string not_made =
+  const std::string not_created =
       "slot \"" + config_.slot + "\" is not created, because its backfill cannot be requested: ";
   if (!known) {
-    return retry(not_made + std::string(kNoExtension), connection.endpoint());
+    return retry(not_created + std::string(kNoExtension), connection.endpoint());
   }
   if (text(there->front(), 1) == "t") {
     if (!config_.backfill) return {};
-    return retry(not_made + std::string(kNoStandby), connection.endpoint());
+    return retry(not_created + std::string(kNoStandby), connection.endpoint());
   }
   if (text(there->front(), 2) != "t") {
     if (!config_.backfill) return {};
-    return retry(not_made + std::string(kNoRights), connection.endpoint());
+    return retry(not_created + std::string(kNoRights), connection.endpoint());
   }
   Result<void> requested = request_published(connection);
   if (requested) return {};
-  return with_prefix(not_made, std::move(requested.error()));
+  return with_prefix(not_created, std::move(requested.error()));
 }
 
 Result<void> Backfill::request_published(Connection& connection) {

@@ -172,7 +172,7 @@ Result<void> Watcher::before_slot(Connection& stream) {
     if (!changes->not_theirs.empty()) {
       const PatternTable& table = changes->not_theirs.front();
       return retry(
-          not_created + ", as " + why_left_out(table) + ": " + remedy_of(table, changes->role),
+          not_created + ", because " + why_left_out(table) + ": " + remedy_of(table, changes->role),
           connection->endpoint());
     }
     if (!changes->failed.empty()) {

@@ -384,9 +384,8 @@ Result<void> Source::watch(const Connection& connection) {
   auto slot = look_aside(connection);
   if (!slot) {
     return with_prefix(
-        "nothing is read, because the sinks are behind, and the server may be stopping, as it "
-        "rejects "
-        "connections: releasing the slot",
+        "nothing is read, because the sinks are behind. The server rejects connections, so it may "
+        "be stopping: releasing the slot",
         std::move(slot.error()));
   }
   look_at_ = Clock::now() + (aside_.socket() < 0 ? timing_.full_alone : timing_.full);

@@ -271,7 +271,7 @@ def test_each_mistake_in_a_request_says_what_is_wrong_and_what_to_do(db, fwd, se
             ("public.secret",): ("permission denied for table public.secret", f"GRANT SELECT ON public.secret TO {role}"),
             ("public.t", "--where", "body = "): ('syntax error at or near ")"', "for instance status = 'open'"),
             ("public.t", "--where", "id"): ("must be type boolean, not type integer", "for instance status = 'open'"),
-            ("public.t", "--where", "nobody = 1"): ('column "nobody" does not exist', 'Perhaps you meant'),
+            ("public.t", "--where", "bodies = 1"): ('column "bodies" does not exist', 'Perhaps you meant'),
             ("public.missing",): ('relation "public.missing" does not exist',),
         }.items():
             said = request(f, *args, code=1)

@@ -302,7 +302,7 @@ class History {
     return "EXISTS (SELECT FROM " + shape_.quoted + " AS x WHERE " + key + " AND " + is_open("x") +
            " OFFSET 0)";
   }
-  std::string begins_anew(const std::string& key, const std::string& at) const {
+  std::string begins_again(const std::string& key, const std::string& at) const {
     return exists(key + " AND " + is_fresh("x", at));
   }
   // Names columns c0, c1, …, because the user's names could clash.
@@ -399,7 +399,7 @@ std::string History::close() const {
   return "WITH gone AS (DELETE FROM " + shape_.quoted + " AS t USING " + keys + " WHERE " +
          open_and_fresh(in_s) + " RETURNING 1), last AS (" +
          update(name(history_.deleted) + " = true", keys,
-                ended_now(in_s) + " AND " + begins_anew(same, "d.at")) +
+                ended_now(in_s) + " AND " + begins_again(same, "d.at")) +
          "), closed AS (" + update(set_end("d.at", "true"), keys, open_and_older(in_s)) +
          " RETURNING 1) SELECT 1 FROM gone UNION ALL SELECT 1 FROM closed";
 }
@@ -428,7 +428,7 @@ std::string History::move(bool may_insert) const {
   return rows() + ", gone AS (DELETE FROM " + shape_.quoted + " AS t USING " + from + " WHERE " +
          open_and_fresh(in_o) + " RETURNING " + patched() + "), last AS (" +
          update(name(history_.deleted) + " = true", from,
-                ended_now(in_o) + moves + " AND " + begins_anew(same_old, "d.at")) +
+                ended_now(in_o) + moves + " AND " + begins_again(same_old, "d.at")) +
          "), closed AS (" +
          update(set_end("d.at", "NOT (" + stays + ")"), from, open_and_older(in_o)) +
          " RETURNING " + patched() + "), room AS (DELETE FROM " + shape_.quoted + " AS t USING " +
@@ -447,7 +447,7 @@ std::string History::truncate(const std::string& at) const {
   return "WITH gone AS (DELETE FROM " + shape_.quoted + " AS t WHERE " + is_open("t") + " AND " +
          is_fresh("t", at) + own + "), last AS (" + all + name(history_.deleted) +
          " = true WHERE " + column("t", history_.end) + " = " + at + own + " AND " +
-         begins_anew(same, at) + ") " + all + set_end(at, "true") + " WHERE " + is_open("t") +
+         begins_again(same, at) + ") " + all + set_end(at, "true") + " WHERE " + is_open("t") +
          " AND NOT " + is_fresh("t", at) + own;
 }
 

@@ -113,7 +113,7 @@ TEST(Gap, ThereIsNoneWhereTheSlotIsWhatItWasToldOrBehind) {
   EXPECT_EQ(gap(kRecord, Lsn{150}, server, false), "");
 }
 
-TEST(Gap, ASlotThatSomebodyMovedOrMadeAnewIsOne) {
+TEST(Gap, FindsASlotThatWasMovedOrReCreated) {
   ServerState server = kSame;
   server.slot_confirmed = Lsn{101};
   EXPECT_THAT(gap(kRecord, Lsn{150}, server, false), HasSubstr("0/64, and is at 0/65"));
