@@ -27,6 +27,7 @@ typedef struct Transaction
 	uint64		next_index;		/* of the next change, sent or not */
 	uint64		events;			/* sent so far */
 	bool		begun;			/* something was sent, events or not */
+	bool		marked;			/* a mark waits for the commit */
 	bool		has_begin;		/* a begin document was sent, so an end document will be */
 	HTAB	   *counts;			/* of TableCount, see Dialect.count */
 	List	   *counted;		/* of TableCount *, in the order of their first events */

@@ -293,20 +293,34 @@ output_told_event_end(Output *output, Transaction *txn, const FrameEvent *event,
 }
 
 /*
+ * Any role may write marks, any number of them in one transaction, and rows
+ * besides. Only the last one is kept, and the reader gets it in the message
+ * with the commit.
+ */
+void
+output_mark(Output *output, Transaction *txn, const char *content, Size n)
+{
+	memcpy(output->mark, content, n);
+	output->mark_size = n;
+	txn->marked = true;
+}
+
+/*
  * Rows that are placed at the mark may have other columns than the stream's
  * last schema of their table says. So the schema comes again before the next
  * change. Behind a bar the mark has the reader's slot and the tables' OIDs.
  */
 static void
-repeat_schemas(Output *output, const char *content, Size n)
+repeat_schemas(Output *output)
 {
 	const char *slot = NameStr(output->ctx->slot->data.name);
-	char	   *list = memchr(content, '|', n);
+	char		content[LONGEST_MARK + 1];
+	char	   *list;
 
-	if (!output->options->schemas || list == NULL)
-		return;
-	list = pnstrdup(list + 1, content + n - (list + 1));
-	if (strncmp(list, slot, strlen(slot)) != 0)
+	memcpy(content, output->mark, output->mark_size);
+	content[output->mark_size] = '\0';
+	list = strchr(content, '|');
+	if (!output->options->schemas || list == NULL || strncmp(++list, slot, strlen(slot)) != 0)
 		return;
 	for (list += strlen(slot); *list == ' ';)
 	{
@@ -320,18 +334,19 @@ repeat_schemas(Output *output, const char *content, Size n)
 	}
 }
 
-void
-output_mark(Output *output, Transaction *txn, const char *content, Size n)
+static pg_noinline void
+send_mark(Output *output)
 {
-	repeat_schemas(output, content, n);
-	begin_transaction(output, txn);
+	repeat_schemas(output);
 	open_batch(output);
-	frames_mark(output->ctx->out, content, n);
+	frames_mark(output->ctx->out, output->mark, output->mark_size);
 }
 
 void
 output_commit(Output *output, Transaction *txn)
 {
+	if (unlikely(txn->marked))
+		begin_transaction(output, txn);
 	if (!txn->begun)
 	{
 		update_progress(output->ctx, true);
@@ -343,6 +358,8 @@ output_commit(Output *output, Transaction *txn)
 		send_end(output, txn, 'e', dialect_index(output->options->dialect, txn->next_index));
 	if (output->options->format == FORMAT_FRAMES)
 	{
+		if (unlikely(txn->marked))
+			send_mark(output);
 		frames_commit(output->ctx->out, txn);
 		send_message(output);
 	}

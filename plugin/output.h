@@ -9,6 +9,9 @@
 #include "frames.h"
 #include "utils/hsearch.h"
 
+/* A longer message is no mark. */
+#define LONGEST_MARK 1024
+
 typedef struct Output
 {
 	LogicalDecodingContext *ctx;
@@ -19,6 +22,8 @@ typedef struct Output
 	int			unreported;		/* changes since progress was last reported */
 	TimestampTz reported;		/* last reported commit time */
 	HTAB	   *schemas;		/* the last sent schema of each table; NULL: none */
+	char		mark[LONGEST_MARK]; /* of the transaction, if txn->marked */
+	Size		mark_size;
 } Output;
 
 extern void output_startup(Output *output, LogicalDecodingContext *ctx, const Options *options);
@@ -40,8 +45,9 @@ extern void output_told_event_end(Output *output, Transaction *txn, const FrameE
 								  const FrameMembers *members);
 
 /*
- * Send the mark of a reader of tables: its position. A mark is no event. Only
- * in the format "frames".
+ * Keep the mark of a reader of tables, of at most LONGEST_MARK bytes, until
+ * the transaction is over: its position. A mark is no event. Of several marks
+ * of a transaction the last one counts. Only in the format "frames".
  */
 extern void output_mark(Output *output, Transaction *txn, const char *content, Size n);
 

@@ -347,20 +347,12 @@ on_truncate(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
  */
 #define MARK_PREFIX "walspout.mark"
 
-/* A longer message is not such a mark. */
-#define LONGEST_MARK 1024
-
 static void
 send_mark(Walspout *w, const Message *message)
 {
-	MemoryContext old;
-
-	if (w->options.format != FORMAT_FRAMES || !message->transactional ||
-		message->size > LONGEST_MARK)
-		return;
-	old = MemoryContextSwitchTo(w->per_txn);
-	output_mark(&w->output, &w->txn, message->content, message->size);
-	MemoryContextSwitchTo(old);
+	if (w->options.format == FORMAT_FRAMES && message->transactional &&
+		message->size <= LONGEST_MARK)
+		output_mark(&w->output, &w->txn, message->content, message->size);
 }
 
 static bool

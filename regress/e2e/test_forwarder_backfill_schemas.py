@@ -206,3 +206,19 @@ columns: {public.person: {ssn: omit, mail: hash, name: as label}, public.nokey: 
     assert [column["name"] for column in root["columns"]] == ["id", "v", "sid"]
     assert events[0]["table"] == "nokey" and events[0]["op"] == "s", "rows without a key precede all changes"
     assert "ssn" not in json.dumps(events)
+
+
+def test_marks_of_others_in_a_large_transaction(db, fwd):
+    """Any role may write messages with the prefix of marks: before, between and behind rows of a large transaction."""
+    db.psql("CREATE TABLE marked (id int PRIMARY KEY, body text)")
+    with fwd(source="schemas: true") as forwarder:
+        db.psql("""
+            BEGIN;
+            SELECT pg_logical_emit_message(true, 'walspout.mark', 'mine|x 1');
+            INSERT INTO marked SELECT i, repeat('x', 1000) FROM generate_series(1, 300) i;
+            SELECT count(pg_logical_emit_message(true, 'walspout.mark', repeat('x', 1000))) FROM generate_series(1, 300);
+            INSERT INTO marked SELECT i, repeat('x', 1000) FROM generate_series(301, 600) i;
+            COMMIT
+        """)
+        events = forwarder.wait_for_events(601)
+        assert [event["after"]["id"] for event in events[1:]] == list(range(1, 601))

@@ -43,13 +43,13 @@ def peak_memory(db, slot, end, options=None, stdout=subprocess.DEVNULL):
     return max(peaks)
 
 
-def growth(db, sql, output_format):
+def growth(db, sql, output_format, **options):
     """By how many bytes our peak exceeds that of test_decoding over the WAL of some SQL."""
     ours = db.create_slot("ours")
     base = db.create_slot("base", "test_decoding")
     db.psql(sql)
     end = db.current_lsn()
-    return (peak_memory(db, ours, end, {"format": output_format})
+    return (peak_memory(db, ours, end, {"format": output_format, **options})
             - peak_memory(db, base, end))
 
 
@@ -91,6 +91,15 @@ def test_a_table_that_is_altered_again_and_again(db, output_format):
                     "ALTER TABLE t DROP extra; INSERT INTO t (body) VALUES ('y');"
                     for _ in range(500))
     assert growth(db, sql, output_format) < MARGIN
+
+
+def test_marks_of_a_transaction(db):
+    """Any role may write messages with the prefix of marks, and as many as it likes."""
+    sql = """
+        SELECT count(pg_logical_emit_message(true, 'walspout.mark', 'mark|' || repeat('x', 1000)))
+          FROM generate_series(1, 30000)
+    """
+    assert growth(db, sql, "frames", schemas="true") < 2 * MARGIN
 
 
 # Rows of values that are large, and small on disk. Types that are printed from their stored form, in
