@@ -184,8 +184,14 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
 
 // The length of the prefix of `pending` for the next attempt.
 size_t Deliverer::attempt_size(const std::vector<Event>& pending) {
-  const size_t most = std::min(pending.size(), at_once_);
-  if (!extended_) return most;
+  size_t most = std::min(pending.size(), at_once_);
+  // A sink that commits an attempt would commit a part of a transaction.
+  for (size_t i = most; i > 0 && most < pending.size(); i--) {
+    if (pending[i - 1].lsn == pending[i].lsn) continue;
+    most = i;
+    break;
+  }
+  if (!extended_ || !sink_.limits().barriers_alone) return most;
   for (size_t i = std::max<size_t>(1, uncut_); i < most; i++) {
     if (pending[i].barrier || pending[i - 1].barrier) return i;
     uncut_ = i;

@@ -240,6 +240,32 @@ def test_truncates(db, fwd, target, tmp_path, truncate):
         assert letters.exists() == (truncate == "error") or letters.read_text() == ""
 
 
+def test_a_truncate_of_more_tables_than_a_message_holds(db, fwd, target):
+    """Each table references the one before it, so one statement must truncate them all."""
+    names = [f"t{i}" for i in range(600)]
+    copy_tables(db, target, "CREATE TABLE t0 (id int PRIMARY KEY); " + "; ".join(
+        f"CREATE TABLE t{i} (id int PRIMARY KEY REFERENCES t{i - 1})" for i in range(1, len(names))))
+    with fwd(sinks=sink(target)) as forwarder:
+        db.psql("; ".join(f"INSERT INTO {name} VALUES (1)" for name in names))
+        db.psql(f"BEGIN; TRUNCATE {', '.join(names)}; INSERT INTO t0 VALUES (2); COMMIT")
+        pg.wait_until(lambda: rows(target, "t0") == ['{"id":2}'], timeout=60, what="last row")
+        assert forwarder.status()["sinks"][0]["retries"] == 0
+
+
+def test_small_transactions_stay_whole_while_many_arrive(db, fwd, target):
+    """Changed keys and TRUNCATEs among other changes do not divide a transaction of the source."""
+    copy_tables(db, target, "CREATE TABLE moves (id int PRIMARY KEY, n int); CREATE TABLE log (n int, part int, PRIMARY KEY (n, part)); "
+                "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY REFERENCES a)")
+    with fwd(sinks=sink(target)) as forwarder:
+        db.psql("INSERT INTO moves VALUES (0, 0)")
+        db.psql("DO $$ BEGIN FOR i IN 1..1500 LOOP INSERT INTO log VALUES (i, 1); UPDATE moves SET id = id + 1, n = i; "
+                "TRUNCATE a, b; INSERT INTO log VALUES (i, 2); COMMIT; END LOOP; END $$")
+        wait_for_equal(db, target, ["moves", "log"])
+        divided = "SELECT count(*) FROM (SELECT n FROM log GROUP BY n HAVING count(DISTINCT xmin::text) > 1) divided"
+        assert target.psql(divided) == "0"
+        assert forwarder.status()["sinks"][0]["retries"] == 0
+
+
 def test_an_append_only_copy_keeps_what_the_source_deletes(db, fwd, target):
     copy_tables(db, target, TABLE + "; CREATE TABLE keyless (n int, x text)")
     db.psql("ALTER TABLE keyless REPLICA IDENTITY FULL")

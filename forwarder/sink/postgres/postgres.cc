@@ -20,6 +20,13 @@ size_t transaction_begin(std::span<const Event> events, size_t event) {
   return event;
 }
 
+// The end of the events without the TRUNCATEs at their end. The rest of the transaction may
+// truncate more tables, and tables that reference each other must be truncated together.
+size_t without_truncates(std::span<const Event> events, size_t begin, size_t end) {
+  while (end > begin && events[end - 1].op == 't') end--;
+  return end;
+}
+
 // How many of the first events form whole transactions.
 size_t whole(std::span<const Event> events, const Progress& progress) {
   const bool more = progress.has_more() || progress.transaction_continues();
@@ -193,7 +200,7 @@ Delivery PostgresSink::run(Call& call) {
   size_t end = whole(call.events, call.progress);
   // Apply the available part of a transaction that is still incomplete.
   const bool stays_open = end == 0;
-  if (stays_open) end = call.events.size();
+  if (stays_open) end = without_truncates(call.events, begin, call.events.size());
   if (begin == end && stays_open) {
     if (Clock::now() - touched_ > kLongestPause) drop_transaction(call.deadline);
     call.progress.pause();

@@ -42,7 +42,7 @@ class FakeSink : public Sink {
 
   std::string_view type() const override { return "fake"; }
   std::string_view endpoint() const override { return "nowhere"; }
-  BatchLimits limits() const override { return {4, 1 << 20, true}; }
+  BatchLimits limits() const override { return {max_events, 1 << 20, barriers_alone}; }
   Result<void> check(const SourceState& source, TimePoint) override {
     position = source.wal_position;
     if (checks.empty()) return {};
@@ -74,6 +74,8 @@ class FakeSink : public Sink {
     return {};
   }
 
+  size_t max_events = 4;
+  bool barriers_alone = true;
   std::deque<Result<void>> checks;
   std::deque<Step> script;
   Step always;  // after the script; empty: takes everything
@@ -269,6 +271,34 @@ TEST_F(DelivererTest, ABarrierStaysAloneWhereASinkGetsMore) {
   ASSERT_TRUE(run({2}, 5));
   EXPECT_THAT(sink.taken, ElementsAre("10-0", "10-1", "20-0", "30-0", "30-1"));
   EXPECT_EQ(queue.handled(), 5u);
+}
+
+TEST_F(DelivererTest, ABarrierIsAmongOthersWhereASinkKeepsOneOrder) {
+  sink.barriers_alone = false;
+  sink.script = {[&](std::span<const Event>, Progress& progress) -> Delivery {
+                   queue.push(transaction(20, 1));
+                   queue.push(transaction(30, 3, 1));
+                   progress.pause();
+                   return {};
+                 },
+                 [&](std::span<const Event> events, Progress&) -> Delivery {
+                   EXPECT_EQ(ids(events), "10-0 20-0 30-0 30-1 30-2 ");
+                   return {};
+                 }};
+  sink.max_events = 10;
+  ASSERT_TRUE(run({1}, 5));
+}
+
+TEST_F(DelivererTest, AnAttemptAfterASplitEndsWithATransaction) {
+  std::vector<std::string> attempts;
+  const auto note = [&](std::span<const Event> events, Progress&) -> Delivery {
+    attempts.push_back(ids(events));
+    return {};
+  };
+  sink.max_events = 10;
+  sink.script = {blame(Scope::kBatch), note, note, note, note};
+  ASSERT_TRUE(run({2, 2, 2, 1}, 7));
+  EXPECT_EQ(attempts.front(), "10-0 10-1 ") << "half of 7, and not half of a transaction";
 }
 
 // A sink that asks for more events must not make a lost receiver look as if it were back.
