@@ -3,11 +3,11 @@
  * sink. Documents are compressed, so what they hold matters. Each message has a key, a value and
  * the headers that the sink writes; the producer is idempotent.
  *
- *     bare_kafka BROKER TOPIC FILE MESSAGES WINDOW
+ *     bare_kafka BROKER TOPIC FILE MESSAGES WINDOW [TRANSACTIONAL_ID]
  *
  * FILE has a document in each line. Prints messages a second, from the first one to the last
  * report, and the CPU time of a message in microseconds; WINDOW messages wait for their report
- * at most.
+ * at most. With an id, all messages are in one transaction.
  */
 #include <librdkafka/rdkafka.h>
 #include <stdint.h>
@@ -21,6 +21,13 @@ fail(const char *what)
 {
 	fprintf(stderr, "bare_kafka: %s\n", what);
 	exit(1);
+}
+
+static void
+check(rd_kafka_error_t * error)
+{
+	if (error)
+		fail(rd_kafka_error_string(error));
 }
 
 static double
@@ -125,8 +132,8 @@ main(int argc, char **argv)
 	double		start,
 				cpu;
 
-	if (argc != 6)
-		fail("arguments: BROKER TOPIC FILE MESSAGES WINDOW");
+	if (argc != 6 && argc != 7)
+		fail("arguments: BROKER TOPIC FILE MESSAGES WINDOW [TRANSACTIONAL_ID]");
 	count = read_documents(argv[3], &documents);
 	messages = atol(argv[4]);
 	window = atol(argv[5]);
@@ -137,6 +144,8 @@ main(int argc, char **argv)
 	set(conf, "batch.num.messages", "100000");
 	set(conf, "queue.buffering.max.messages", "10000000");
 	set(conf, "log_level", "0");
+	if (argc == 7)
+		set(conf, "transactional.id", argv[6]);
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
 	producer = rd_kafka_new(RD_KAFKA_PRODUCER, conf, said, sizeof(said));
 	if (!producer)
@@ -144,6 +153,11 @@ main(int argc, char **argv)
 	queue = rd_kafka_queue_get_main(producer);
 	topic = rd_kafka_topic_new(producer, argv[2], NULL);
 
+	if (argc == 7)
+	{
+		check(rd_kafka_init_transactions(producer, 60000));
+		check(rd_kafka_begin_transaction(producer));
+	}
 	start = seconds(CLOCK_MONOTONIC);
 	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID);
 	while (confirmed < messages)
@@ -154,7 +168,6 @@ main(int argc, char **argv)
 			const Document *document = &documents[sent % count];
 			char		key[32];
 			char		id[48];
-			rd_kafka_error_t *error;
 
 			snprintf(key, sizeof(key), "{\"id\":%lu}", (unsigned long) sent);
 			snprintf(id, sizeof(id), "%lu-%lu", (unsigned long) 123456789, (unsigned long) sent);
@@ -172,14 +185,14 @@ main(int argc, char **argv)
 				{.vtype = RD_KAFKA_VTYPE_HEADERS,.u.headers = headers},
 			};
 
-			error = rd_kafka_produceva(producer, parts, sizeof(parts) / sizeof(parts[0]));
-			if (error)
-				fail(rd_kafka_error_string(error));
+			check(rd_kafka_produceva(producer, parts, sizeof(parts) / sizeof(parts[0])));
 			sent++;
 		}
 		else
 			confirmed += take_reports(queue);
 	}
+	if (argc == 7)
+		check(rd_kafka_commit_transaction(producer, 60000));
 	start = seconds(CLOCK_MONOTONIC) - start;
 	cpu = seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu;
 	printf("%.1f %.3f\n", messages / start, cpu / messages * 1e6);
