@@ -130,7 +130,9 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
     const size_t attempted = attempt_size(pending);
     const auto may_continue = [this] { return queue_.may_deliver(cursor_); };
     Progress progress(attempted, may_continue, queue_.fence().term());
-    const bool may_grow = attempted == pending.size() && attempted < sink_.limits().events;
+    // More tables may have been truncated together with the last one.
+    const bool has_room = attempted < sink_.limits().events || pending.back().op == 't';
+    const bool may_grow = attempted == pending.size() && has_room;
     if (may_grow) {
       progress.offer([this] { return queue_.has_more(cursor_); });
       progress.offer_rest([this] { return queue_.transaction_continues(cursor_); });
@@ -153,7 +155,7 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
       }
       if (paused && may_grow && !pending.empty()) {
         BatchLimits limits = sink_.limits();
-        limits.events -= pending.size();
+        limits.events -= std::min(limits.events, pending.size());
         extend(pending, limits, progress.transaction_continues() ? kRestPoll : Duration::zero());
       }
       continue;

@@ -9,6 +9,11 @@ namespace {
 
 constexpr size_t kMostLeftOut = 16'384;  // events that one call skips, because others need the lock
 
+// Tables that reference each other can only be truncated together.
+bool truncated_together(const Event& one, const Event& next) {
+  return one.op == 't' && next.op == 't' && one.lsn == next.lsn;
+}
+
 }  // namespace
 
 EventQueue::EventQueue(size_t sinks, size_t capacity_bytes, std::function<void()> wake)
@@ -114,12 +119,14 @@ size_t EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
   const bool wake = left_out && !has_in_hands && finish(cursor, freed);
 
   size_t bytes = 0;
-  while (cursor.taken < pushed_ && batch.size() < limits.events && left_out < kMostLeftOut) {
+  while (cursor.taken < pushed_ && left_out < kMostLeftOut) {
     const Chunk& chunk = chunks_[cursor.chunk - first_chunk_];
     const Event& event = chunk.events[cursor.event];
     if (!batch.empty()) {
       if (limits.barriers_alone && (event.barrier || batch.front().barrier)) break;
-      if (bytes + event.document.size() > limits.bytes) break;
+      const bool fits =
+          batch.size() < limits.events && bytes + event.document.size() <= limits.bytes;
+      if (!fits && !truncated_together(batch.back(), event)) break;
     }
     bytes += event.document.size();
     batch.push_back(event);

@@ -65,7 +65,8 @@ class EventQueue {
   // Sinks' side --------------------------------------------------------------------------------
 
   // Fills `batch` with a sink's next events, within the limits (but at least one event), with
-  // barriers alone. Waits up to `patience` for the first event only. The batch stays empty in four
+  // barriers alone. Beyond the limits, adds the rest of the tables that were truncated together.
+  // Waits up to `patience` for the first event only. The batch stays empty in four
   // cases. No event came, none that the sink wants, the queue was closed, or events that the sink
   // holds were discarded. The events live until done(). Returns the number of skipped events.
   size_t take(size_t sink, BatchLimits limits, Duration patience, std::vector<Event>& batch);

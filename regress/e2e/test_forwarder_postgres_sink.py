@@ -240,12 +240,13 @@ def test_truncates(db, fwd, target, tmp_path, truncate):
         assert letters.exists() == (truncate == "error") or letters.read_text() == ""
 
 
-def test_a_truncate_of_more_tables_than_a_message_holds(db, fwd, target):
+@pytest.mark.parametrize("max_transaction", [10, 50_000])
+def test_a_truncate_of_more_tables_than_a_message_holds(db, fwd, target, max_transaction):
     """Each table references the one before it, so one statement must truncate them all."""
     names = [f"t{i}" for i in range(600)]
     copy_tables(db, target, "CREATE TABLE t0 (id int PRIMARY KEY); " + "; ".join(
         f"CREATE TABLE t{i} (id int PRIMARY KEY REFERENCES t{i - 1})" for i in range(1, len(names))))
-    with fwd(sinks=sink(target)) as forwarder:
+    with fwd(sinks=sink(target, max_transaction=max_transaction)) as forwarder:
         db.psql("; ".join(f"INSERT INTO {name} VALUES (1)" for name in names))
         db.psql(f"BEGIN; TRUNCATE {', '.join(names)}; INSERT INTO t0 VALUES (2); COMMIT")
         pg.wait_until(lambda: rows(target, "t0") == ['{"id":2}'], timeout=60, what="last row")

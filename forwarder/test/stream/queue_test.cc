@@ -91,6 +91,21 @@ TEST(EventQueue, BatchesKeepToTheLimits) {
   EXPECT_EQ(queue.bytes(), 0u);
 }
 
+TEST(EventQueue, TablesThatAreTruncatedTogetherShareABatch) {
+  EventQueue queue(1, 1 << 20, [] {});
+  test::MessageBuilder builder;
+  builder.begin(5).relation(1, "public", "t").event('c', 0, "{}", 1);
+  for (uint64_t i = 1; i < 4; i++) builder.event('t', i, "{}", 1, 0, 1);
+  builder.event('c', 4, "{}", 1).commit(5, 6, 5);
+  FrameDecoder decoder;
+  queue.push(std::move(decoder.decode(builder.message()).value()));
+  std::vector<Event> batch;
+  queue.take(0, {2, 1 << 20, false}, kNoWait, batch);
+  EXPECT_EQ(batch.size(), 4u);
+  queue.take(0, {2, 1 << 20, false}, kNoWait, batch);
+  EXPECT_EQ(batch.size(), 1u);
+}
+
 TEST(EventQueue, WhatWasTakenFirstIsGivenBackFirst) {
   int woken = 0;
   EventQueue queue(1, 1000, [&] { woken++; });
