@@ -195,11 +195,13 @@ DEMO_FORWARDER = forwarder
 DEMO_PROGRAM = $(FORWARDER_BUILD)/walspout
 else
 DEMO_FORWARDER = quick-forwarder
-DEMO_PROGRAM = $(FORWARDER_BUILD)-quick/walspout
+DEMO_PROGRAM = $(QUICK_BUILD)/walspout
 endif
 
+QUICK_BUILD = build/forwarder-quick
+
 quick-forwarder:
-	@$(MAKE) --no-print-directory forwarder FORWARDER_BUILD=$(FORWARDER_BUILD)-quick FORWARDER_FLAGS=-DWALSPOUT_QUICK=ON
+	@$(MAKE) --no-print-directory forwarder FORWARDER_BUILD=$(QUICK_BUILD) FORWARDER_FLAGS=-DWALSPOUT_QUICK=ON
 
 # Pictures of the page and of a terminal, for the documents.
 pictures: plugin forwarder
@@ -222,6 +224,7 @@ help:
 	@echo '  check-unit       files that need no server (cmocka)'
 	@echo '  check-fuzz       the fuzzers, a few seconds each'
 	@echo '  check-sql        regression and isolation tests (TESTS="name ..." for some of them)'
+	@echo '  check-demo       the demo, with the program that it builds itself'
 	@echo '  check-debezium   the dialect debezium beside the connector itself, where there is Java (CASES="strings")'
 	@echo '  check-e2e        end to end, through pg_recvlogical (PYTEST_FLAGS="-k name")'
 	@echo '  check-asan       unit, regression and isolation tests under the address sanitizer'

@@ -1,6 +1,6 @@
 # Tests, fuzzing and benchmarks: a part of the Makefile, with paths from the top of the project.
 
-.PHONY: check check-suites check-all check-build check-unit check-sql check-debezium check-versions check-deb check-container check-e2e check-asan \
+.PHONY: check check-suites check-all check-build check-unit check-sql check-debezium check-demo check-versions check-deb check-container check-e2e check-asan \
 	check-backfill-model \
 	check-bench check-forwarder check-forwarder-unit check-forwarder-e2e check-forwarder-long check-forwarder-asan \
 	check-forwarder-tsan check-torture check-planted torture torture-backfill torture-postgres test-modules forwarder-tests fuzz bench bench-server \
@@ -12,7 +12,7 @@
 # two of them run side by side. The longest suite begins.
 SUITES = check-format check-boundaries check-forwarder-e2e check-e2e check-forwarder-unit check-sql check-unit \
 	check-backfill-model
-LONG_SUITES = check-forwarder-asan check-forwarder-long check-fuzz check-asan check-forwarder-tsan check-debezium
+LONG_SUITES = check-forwarder-asan check-forwarder-long check-fuzz check-asan check-forwarder-tsan check-debezium check-demo
 # These suites use the whole machine.
 LONE_SUITES = check-torture check-bench
 
@@ -80,6 +80,10 @@ check-sql: $(if $(BUILT),,plugin test-modules)
 # The dialect debezium beside Debezium's own connector, which Maven fetches. Without Java nothing is compared.
 check-debezium: $(if $(BUILT),,plugin)
 	$(PYTHON) -B regress/debezium/run $(CASES)
+
+# The demo with the program that it builds itself, from files that are compiled together.
+check-demo: $(if $(BUILT),,plugin) quick-forwarder
+	@WALSPOUT=$(abspath $(QUICK_BUILD)/walspout) $(PYTHON) -B regress/demo
 
 check-e2e: $(if $(BUILT),,plugin test-modules bench-plugins)
 	$(PYTHON) -B -m pytest -p no:cacheprovider -q regress/e2e \

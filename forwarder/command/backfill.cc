@@ -20,7 +20,7 @@ namespace walspout {
 
 namespace {
 
-constexpr Duration kPatience = std::chrono::seconds(30);
+constexpr Duration kAnswer = std::chrono::seconds(30);
 constexpr Duration kRefresh = std::chrono::seconds(1);
 
 // How fast rows come, and how long the rest takes. Empty: nothing is known of that.
@@ -56,7 +56,7 @@ class BackfillCommand {
 
 int BackfillCommand::run() {
   auto opened = Connection::open(rendering_dsn(source_), Connection::Mode::kOrdinary,
-                                 Clock::now() + kPatience, wake_, [] { return false; });
+                                 Clock::now() + kAnswer, wake_, [] { return false; });
   if (!opened) {
     std::fprintf(stderr, "walspout: %s\n", opened.error().message().c_str());
     return kFailed;
@@ -82,7 +82,7 @@ int BackfillCommand::run() {
 }
 
 std::optional<std::vector<Row>> BackfillCommand::ask(const std::string& statement) {
-  auto rows = connection_->query(statement, Clock::now() + kPatience);
+  auto rows = connection_->query(statement, Clock::now() + kAnswer);
   if (rows) return std::move(*rows);
   std::string said = rows.error().error.what;
   if (rows.error().sqlstate == "42501") {

@@ -16,7 +16,7 @@ namespace walspout {
 
 namespace {
 
-constexpr Duration kPatience = std::chrono::seconds(10);
+constexpr Duration kAnswer = std::chrono::seconds(10);
 
 // Drops only the publication that was created for the slot's patterns. It stays if the
 // configuration has no patterns.
@@ -28,7 +28,7 @@ bool drop_publication(Connection& connection, const SourceConfig& source) {
                  why.c_str());
     return false;
   };
-  auto found = connection.query(find_publication(source.slot), Clock::now() + kPatience);
+  auto found = connection.query(find_publication(source.slot), Clock::now() + kAnswer);
   if (!found) return fail(found.error().error.message());
   const PublicationView view = publication_view(found->empty() ? Row{} : found->front());
   if (!view.exists) return true;
@@ -36,8 +36,8 @@ bool drop_publication(Connection& connection, const SourceConfig& source) {
     std::printf("publication \"%s\" stays: walspout has not created it\n", name.c_str());
     return true;
   }
-  auto dropped = connection.query("DROP PUBLICATION " + Connection::quote_name(name),
-                                  Clock::now() + kPatience);
+  auto dropped =
+      connection.query("DROP PUBLICATION " + Connection::quote_name(name), Clock::now() + kAnswer);
   if (!dropped) return fail(dropped.error().error.message());
   std::printf("dropped publication \"%s\"\n", name.c_str());
   return true;
@@ -45,7 +45,7 @@ bool drop_publication(Connection& connection, const SourceConfig& source) {
 
 // The slot's requests mean nothing without the slot: they would seem to wait.
 void drop_requests(Connection& connection, const std::string& slot) {
-  const TimePoint deadline = Clock::now() + kPatience;
+  const TimePoint deadline = Clock::now() + kAnswer;
   const auto ask = [&](const std::string& statement) -> std::optional<std::vector<Row>> {
     auto rows = connection.query(statement, deadline);
     if (rows) return std::move(*rows);
@@ -71,7 +71,7 @@ void drop_requests(Connection& connection, const std::string& slot) {
 // Which tables were known to be published. A role without the right leaves them: a new slot of that
 // name replaces them.
 void forget_tables(Connection& connection, const std::string& slot) {
-  const TimePoint deadline = Clock::now() + kPatience;
+  const TimePoint deadline = Clock::now() + kAnswer;
   auto may = connection.query(find_right_to_forget(), deadline);
   if (!may || may->empty() || text(may->front(), 0) != "t") return;
   auto done = connection.query(forget_slot(slot), deadline);
@@ -91,7 +91,7 @@ bool drop_slot(const PipelineConfig& pipeline) {
   }
   Wake wake;
   auto connection = Connection::open(pipeline.source.dsn, Connection::Mode::kOrdinary,
-                                     Clock::now() + kPatience, wake, [] { return false; });
+                                     Clock::now() + kAnswer, wake, [] { return false; });
   if (!connection) {
     std::fprintf(stderr, "walspout: %s\n", connection.error().message().c_str());
     return false;
@@ -100,7 +100,7 @@ bool drop_slot(const PipelineConfig& pipeline) {
       "SELECT pg_catalog.pg_drop_replication_slot(slot_name) FROM "
       "pg_catalog.pg_replication_slots WHERE plugin = 'walspout' AND slot_name = " +
           Connection::quote_literal(pipeline.source.slot),
-      Clock::now() + kPatience);
+      Clock::now() + kAnswer);
   if (!dropped) {
     std::fprintf(stderr, "walspout: could not drop slot \"%s\": %s\n", pipeline.source.slot.c_str(),
                  dropped.error().error.message().c_str());

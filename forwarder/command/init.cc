@@ -37,7 +37,7 @@ pipelines:
 
 bool write_all(int file, std::string_view text) {
   while (!text.empty()) {
-    const ssize_t written = write(file, text.data(), text.size());
+    const ssize_t written = ::write(file, text.data(), text.size());
     if (written < 0) return false;
     text.remove_prefix(static_cast<size_t>(written));
   }

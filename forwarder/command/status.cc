@@ -21,7 +21,7 @@
 namespace walspout {
 namespace {
 
-constexpr Duration kPatience = std::chrono::seconds(5);
+constexpr Duration kPageTime = std::chrono::seconds(5);
 
 struct Address {
   std::string host;
@@ -194,7 +194,7 @@ int status_command(const StatusOptions& options) {
   const bool terminal = isatty(STDOUT_FILENO) != 0;
   Screen screen(options.color && terminal);
   for (;;) {
-    const auto answer = get_page(address->host, address->port, "/status", Clock::now() + kPatience);
+    const auto answer = get_page(address->host, address->port, "/status", Clock::now() + kPageTime);
     bool ready = false;
     std::string out;
     if (!answer) {

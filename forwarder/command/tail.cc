@@ -184,7 +184,7 @@ Result<bool> Tail::flush(Connection& connection) {
     if (!ready) return Failure(std::move(ready.error()));
     if (interrupted) return false;
     // A pipe takes this much without blocking.
-    ssize_t written = write(STDOUT_FILENO, rest.data(), std::min<size_t>(rest.size(), PIPE_BUF));
+    ssize_t written = ::write(STDOUT_FILENO, rest.data(), std::min<size_t>(rest.size(), PIPE_BUF));
     if (written < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (written < 0) return false;
     rest.remove_prefix(static_cast<size_t>(written));

@@ -8,8 +8,8 @@
 namespace walspout {
 namespace {
 
-constexpr Duration kAnswer = std::chrono::minutes(60);  // a table without a key is read as a whole
-constexpr Duration kLook = std::chrono::milliseconds(50);
+constexpr Duration kAllRows = std::chrono::minutes(60);  // a table without a key is read as a whole
+constexpr Duration kArrivalLook = std::chrono::milliseconds(50);
 constexpr uint64_t kPiece = 50'000;  // rows
 constexpr uint64_t kParts = 16;      // of a piece that differs
 constexpr uint64_t kLeaf = 1'000;    // rows to compare one by one
@@ -19,7 +19,7 @@ uint64_t number(const std::string& text) {
 }
 
 Result<std::vector<Row>> ask(Connection& connection, const std::string& statement) {
-  auto rows = connection.query(fixed_settings() + statement, Clock::now() + kAnswer);
+  auto rows = connection.query(fixed_settings() + statement, Clock::now() + kAllRows);
   if (!rows) return Failure(comparison_error(std::move(rows.error())));
   return std::move(*rows);
 }
@@ -203,7 +203,7 @@ Result<bool> Comparison::rows_of(const Piece& piece) {
       here[keys.back()] = text(row, width);
     }
     if (keys.empty()) return true;
-    auto others = Settler::rows(target_, pair_.target, keys, Clock::now() + kAnswer);
+    auto others = Settler::rows(target_, pair_.target, keys, Clock::now() + kAllRows);
     if (!others) return Failure(others.error());
     for (const auto& [key, seen] : *others) note(key, seen.hash);
   }
@@ -290,14 +290,14 @@ Result<void> Comparison::compare_as_whole() {
   while (true) {
     const auto before = sum(source_, pair_.source);
     if (!before) return Failure(before.error());
-    const auto lsn = position_.now(Clock::now() + kAnswer);
+    const auto lsn = position_.now(Clock::now() + kAllRows);
     if (!lsn) return Failure(lsn.error());
     bool reached = false;
     do {
-      auto passed = position_.has_passed(*lsn, Clock::now() + kAnswer);
+      auto passed = position_.has_passed(*lsn, Clock::now() + kAllRows);
       if (!passed) return Failure(passed.error());
       reached = *passed;
-      if (!reached) std::this_thread::sleep_for(kLook);
+      if (!reached) std::this_thread::sleep_for(kArrivalLook);
     } while (!reached && Clock::now() < until);
     const auto there = sum(target_, pair_.target);
     if (!there) return Failure(there.error());

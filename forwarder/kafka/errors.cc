@@ -7,7 +7,7 @@
 namespace walspout {
 namespace {
 
-struct Outcome {
+struct Meaning {
   rd_kafka_resp_err_t code;
   ErrorKind kind;
   std::string_view remedy;  // TOPIC stands for the topic's name
@@ -17,42 +17,42 @@ constexpr std::string_view kTooLarge =
     "raise max.message.bytes of the topic (and message.max.bytes of the broker, "
     "replica.fetch.max.bytes with it), or set max_value_bytes in the source";
 
-constexpr std::array kOutcomes = {
-    Outcome{RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, ErrorKind::kReject, kTooLarge},
-    Outcome{RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, ErrorKind::kReject, kTooLarge},
-    Outcome{RD_KAFKA_RESP_ERR_INVALID_RECORD, ErrorKind::kReject,
+constexpr std::array kMeanings = {
+    Meaning{RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, ErrorKind::kReject, kTooLarge},
+    Meaning{RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, ErrorKind::kReject, kTooLarge},
+    Meaning{RD_KAFKA_RESP_ERR_INVALID_RECORD, ErrorKind::kReject,
             "a topic with cleanup.policy compact takes only messages with a key: give the table a "
             "primary key, or a topic of its own"},
-    Outcome{RD_KAFKA_RESP_ERR_INVALID_MSG, ErrorKind::kRetry, ""},
-    Outcome{RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, ErrorKind::kFatal,
+    Meaning{RD_KAFKA_RESP_ERR_INVALID_MSG, ErrorKind::kRetry, ""},
+    Meaning{RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, ErrorKind::kFatal,
             "let the user write there: kafka-acls.sh --bootstrap-server BROKER --add "
             "--allow-principal User:NAME --operation "
             "Write --operation Describe --topic 'TOPIC'; and --operation Create if create_topics "
             "is set"},
-    Outcome{RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, ErrorKind::kFatal,
+    Meaning{RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED, ErrorKind::kFatal,
             "let the user produce without repeats: kafka-acls.sh --bootstrap-server BROKER --add "
             "--allow-principal User:NAME "
             "--operation IdempotentWrite --cluster; and --operation Create --cluster if "
             "create_topics is set"},
-    Outcome{RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, ErrorKind::kFatal,
+    Meaning{RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED, ErrorKind::kFatal,
             "let the user use the transactional id: kafka-acls.sh --bootstrap-server BROKER --add "
             "--allow-principal "
             "User:NAME --operation Write --operation Describe --transactional-id '*'"},
-    Outcome{RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, ErrorKind::kRetry,
+    Meaning{RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS, ErrorKind::kRetry,
             "fewer replicas are in sync than the topic's min.insync.replicas: look after the "
             "brokers that are missing"},
-    Outcome{RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND, ErrorKind::kRetry,
+    Meaning{RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND, ErrorKind::kRetry,
             "fewer replicas are in sync than the topic's min.insync.replicas: look after the "
             "brokers that are missing"},
-    Outcome{RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS, ErrorKind::kFatal, ""},
-    Outcome{RD_KAFKA_RESP_ERR_POLICY_VIOLATION, ErrorKind::kFatal,
+    Meaning{RD_KAFKA_RESP_ERR_INVALID_REQUIRED_ACKS, ErrorKind::kFatal, ""},
+    Meaning{RD_KAFKA_RESP_ERR_POLICY_VIOLATION, ErrorKind::kFatal,
             "the brokers have a policy against that: correct create_topics"},
-    Outcome{RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR, ErrorKind::kFatal,
+    Meaning{RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR, ErrorKind::kFatal,
             "correct replication_factor in create_topics: there are fewer brokers"},
-    Outcome{RD_KAFKA_RESP_ERR_INVALID_PARTITIONS, ErrorKind::kFatal,
+    Meaning{RD_KAFKA_RESP_ERR_INVALID_PARTITIONS, ErrorKind::kFatal,
             "correct partitions in create_topics"},
-    Outcome{RD_KAFKA_RESP_ERR_INVALID_CONFIG, ErrorKind::kFatal, "correct config in create_topics"},
-    Outcome{RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE, ErrorKind::kFatal,
+    Meaning{RD_KAFKA_RESP_ERR_INVALID_CONFIG, ErrorKind::kFatal, "correct config in create_topics"},
+    Meaning{RD_KAFKA_RESP_ERR_UNSUPPORTED_COMPRESSION_TYPE, ErrorKind::kFatal,
             "choose another compression"},
 };
 
@@ -79,9 +79,9 @@ Error kafka_error(rd_kafka_resp_err_t code, std::string_view topic, const std::s
   std::string what = "Kafka did not take a message";
   if (!topic.empty()) what += " for topic \"" + std::string(topic) + "\"";
   what += ": " + std::string(rd_kafka_err2str(code));
-  const auto known = std::find_if(kOutcomes.begin(), kOutcomes.end(),
-                                  [code](const Outcome& outcome) { return outcome.code == code; });
-  if (known == kOutcomes.end()) return {ErrorKind::kRetry, std::move(what), where};
+  const auto known = std::find_if(kMeanings.begin(), kMeanings.end(),
+                                  [code](const Meaning& meaning) { return meaning.code == code; });
+  if (known == kMeanings.end()) return {ErrorKind::kRetry, std::move(what), where};
   if (!known->remedy.empty()) what += ". Remedy: " + filled(known->remedy, topic);
   return {known->kind, std::move(what), where};
 }

@@ -17,7 +17,7 @@
 namespace walspout {
 namespace {
 
-constexpr size_t kMost = 16u << 20;  // bytes
+constexpr size_t kMostBytes = 16u << 20;  // bytes
 
 // Whether the socket becomes ready for `events` before the deadline.
 bool is_ready(int fd, short events, TimePoint until) {
@@ -37,7 +37,7 @@ std::optional<std::string> ask(const addrinfo& address, const std::string& reque
                                           static_cast<ssize_t>(request.size())) {
     answer.emplace();
     std::array<char, 16384> buffer;
-    while (answer->size() < kMost && is_ready(fd, POLLIN, until)) {
+    while (answer->size() < kMostBytes && is_ready(fd, POLLIN, until)) {
       const ssize_t length = recv(fd, buffer.data(), buffer.size(), 0);
       if (length <= 0) break;
       answer->append(buffer.data(), static_cast<size_t>(length));

@@ -16,7 +16,7 @@ namespace walspout {
 
 namespace {
 
-constexpr size_t kMost = 20;                   // letters in a response
+constexpr size_t kMostLetters = 20;            // letters in a response
 constexpr size_t kLooked = 512 * 1024;         // bytes read at the end of the file
 constexpr size_t kMostOfDocument = 16 * 1024;  // bytes
 
@@ -64,7 +64,7 @@ std::string letters_json(const std::vector<const Pipeline*>& pipelines, std::str
     }
     const std::string text = end_of(pipeline->config().dead_letter->path);
     size_t end = text.rfind('\n');
-    for (size_t count = 0; count < kMost && end != std::string::npos;) {
+    for (size_t count = 0; count < kMostLetters && end != std::string::npos;) {
       const size_t before = end == 0 ? std::string::npos : text.rfind('\n', end - 1);
       const size_t begin = before == std::string::npos ? 0 : before + 1;
       const auto letter = parse_dead_letter(std::string_view(text).substr(begin, end - begin));

@@ -11,7 +11,7 @@
 namespace walspout {
 namespace {
 
-constexpr size_t kMost = 50;  // events in a response
+constexpr size_t kMostEvents = 50;  // events in a response
 
 std::string decoded(std::string_view text) {
   std::string out;
@@ -83,7 +83,7 @@ std::string tapped_json(const std::vector<const Pipeline*>& pipelines, std::stri
     pipeline->tap().watch(Clock::now());
     bool first = true;
     for (const TappedEvent& event :
-         pipeline->tap().events(after, query_value(query, "table"), kMost)) {
+         pipeline->tap().events(after, query_value(query, "table"), kMostEvents)) {
       if (!std::exchange(first, false)) out += ',';
       event_json(out, event);
     }

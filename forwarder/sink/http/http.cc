@@ -115,7 +115,7 @@ Result<void> check_headers(const HttpConfig& config) {
   return {};
 }
 
-struct FreeUrl {
+struct CleanUpUrl {
   void operator()(CURLU* parsed) const { curl_url_cleanup(parsed); }
 };
 
@@ -123,7 +123,7 @@ Result<void> check_url(const std::string& url) {
   if (!url.starts_with("http://") && !url.starts_with("https://")) {
     return fatal("url must begin with http:// or https://");
   }
-  const std::unique_ptr<CURLU, FreeUrl> parsed(curl_url());
+  const std::unique_ptr<CURLU, CleanUpUrl> parsed(curl_url());
   if (curl_url_set(parsed.get(), CURLUPART_URL, url.c_str(), 0) == CURLUE_OK) return {};
   return fatal(
       "url cannot be used: it looks like https://HOST[:PORT]/PATH; other characters than letters, "

@@ -12,7 +12,7 @@ namespace walspout {
 namespace {
 
 // How often to ask whether lost brokers are back.
-constexpr Milliseconds kLook{1'000};
+constexpr Milliseconds kAskAgain{1'000};
 
 // The time limits of aborting a transaction.
 constexpr Milliseconds kAbort{2'000};
@@ -259,7 +259,7 @@ tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) 
       if (once_.unreported() == 0) return true;
     }
     const size_t before = once_.unreported();
-    auto heard = take_reports(std::min(until, Clock::now() + kLook), flight);
+    auto heard = take_reports(std::min(until, Clock::now() + kAskAgain), flight);
     if (!heard) return tl::unexpected(heard.error());
     if (once_.unreported() == before) {
       const auto good = once_.look();
@@ -289,7 +289,7 @@ void KafkaSink::undo(Flight& flight) {
 tl::expected<void, Broken> KafkaSink::take_reports(TimePoint until, Flight& flight) {
   if (flight.pending() == 0) heard_ = Clock::now();
   for (;;) {
-    auto reports = link_->next(std::min(until, Clock::now() + kLook));
+    auto reports = link_->next(std::min(until, Clock::now() + kAskAgain));
     if (!reports) return broken(reports.error());
     if (*reports != nullptr || link_->is_down()) heard_ = Clock::now();
     if (Clock::now() - heard_ > kStuck) return tl::unexpected(stuck(flight));

@@ -9,7 +9,7 @@ namespace walspout {
 namespace {
 
 constexpr std::string_view kEnd = "\r\n";
-constexpr std::string_view kVersion = "NATS/1.0";
+constexpr std::string_view kHeaderVersion = "NATS/1.0";
 constexpr size_t kLongestLine = 1 << 20;  // INFO lists the addresses of all servers
 constexpr size_t kLargest = 64 << 20;     // of a received message
 constexpr size_t kLongestPrefix = 1024;   // of a logical message
@@ -154,9 +154,9 @@ void append_publish(std::string& out, std::string_view subject, std::string_view
 }
 
 int NatsFrame::status() const {
-  if (headers.size() < kVersion.size() + 4 || headers[kVersion.size()] != ' ') return 0;
+  if (headers.size() < kHeaderVersion.size() + 4 || headers[kHeaderVersion.size()] != ' ') return 0;
   int code = 0;
-  const char* digits = headers.data() + kVersion.size() + 1;
+  const char* digits = headers.data() + kHeaderVersion.size() + 1;
   std::from_chars(digits, digits + 3, code);
   return code;
 }

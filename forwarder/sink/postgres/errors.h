@@ -1,10 +1,14 @@
 // What is at fault for an error of the target, by its SQLSTATE.
 #pragma once
 
+#include <string_view>
+
 #include "base/result.h"
 #include "postgres/connection.h"
 
 namespace walspout {
+
+inline constexpr std::string_view kNoPrivilege = "42501";
 
 enum class PostgresFault { kEvent, kConfiguration, kDestination };
 

@@ -10,7 +10,6 @@
 namespace walspout {
 namespace {
 
-constexpr std::string_view kNoPrivilege = "42501";
 constexpr const char* kMakeSchema = "CREATE SCHEMA IF NOT EXISTS walspout";
 constexpr const char* kMakeTable =
     "CREATE TABLE IF NOT EXISTS walspout.positions (sink pg_catalog.text, source pg_catalog.text, "

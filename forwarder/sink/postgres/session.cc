@@ -10,7 +10,6 @@
 namespace walspout {
 namespace {
 
-constexpr std::string_view kNoPrivilege = "42501";
 constexpr std::string_view kNoPlace = "53400";  // configuration limit exceeded
 
 struct Setting {

@@ -6,78 +6,78 @@
 namespace walspout {
 namespace {
 
-struct Outcome {
+struct Meaning {
   std::string_view sign;  // what the reply begins with, or contains if it starts with '*'
   ErrorKind kind;
   std::string_view remedy;
 };
 
 // The first match counts.
-constexpr std::array kOutcomes = {
-    Outcome{"OOM", ErrorKind::kRetry,
+constexpr std::array kMeanings = {
+    Meaning{"OOM", ErrorKind::kRetry,
             "Redis has reached maxmemory: raise it (CONFIG SET maxmemory), set maxlen for the "
             "stream, or delete what is not needed"},
-    Outcome{"READONLY", ErrorKind::kRetry,
+    Meaning{"READONLY", ErrorKind::kRetry,
             "this Redis is a replica: let url name the primary (if a failover is under way, this "
             "passes)"},
-    Outcome{"LOADING", ErrorKind::kRetry, "Redis is reading its data set from disk: this passes"},
-    Outcome{"MASTERDOWN", ErrorKind::kRetry,
+    Meaning{"LOADING", ErrorKind::kRetry, "Redis is reading its data set from disk: this passes"},
+    Meaning{"MASTERDOWN", ErrorKind::kRetry,
             "this Redis is a replica that has lost its primary: let url name the primary"},
-    Outcome{"MISCONF", ErrorKind::kRetry,
+    Meaning{"MISCONF", ErrorKind::kRetry,
             "Redis cannot save to its disk and refuses writes: look for the cause in its log, a "
             "full disk as a rule"},
-    Outcome{"NOREPLICAS", ErrorKind::kRetry,
+    Meaning{"NOREPLICAS", ErrorKind::kRetry,
             "fewer replicas are attached than min-replicas-to-write asks for"},
-    Outcome{"BUSY ", ErrorKind::kRetry, "a script keeps Redis busy: SCRIPT KILL ends it"},
-    Outcome{"TRYAGAIN", ErrorKind::kRetry, "slots are moving between nodes: this passes"},
-    Outcome{"CLUSTERDOWN", ErrorKind::kRetry, "the cluster is down: see CLUSTER INFO"},
-    Outcome{"MOVED", ErrorKind::kFatal,
+    Meaning{"BUSY ", ErrorKind::kRetry, "a script keeps Redis busy: SCRIPT KILL ends it"},
+    Meaning{"TRYAGAIN", ErrorKind::kRetry, "slots are moving between nodes: this passes"},
+    Meaning{"CLUSTERDOWN", ErrorKind::kRetry, "the cluster is down: see CLUSTER INFO"},
+    Meaning{"MOVED", ErrorKind::kFatal,
             "this is a node of a Redis Cluster and the stream lives on another: clusters are not "
             "supported; let url name a server that is not in one"},
-    Outcome{"ASK", ErrorKind::kFatal,
+    Meaning{"ASK", ErrorKind::kFatal,
             "this is a node of a Redis Cluster: clusters are not supported"},
-    Outcome{"CROSSSLOT", ErrorKind::kFatal,
+    Meaning{"CROSSSLOT", ErrorKind::kFatal,
             "this is a node of a Redis Cluster: clusters are not supported"},
-    Outcome{"NOAUTH", ErrorKind::kFatal,
+    Meaning{"NOAUTH", ErrorKind::kFatal,
             "Redis asks for a password: set password, and username if it is not the default user"},
-    Outcome{
+    Meaning{
         "WRONGPASS", ErrorKind::kFatal,
         "Redis does not accept user or password: correct username and password, or change them on "
         "the server with ACL SETUSER"},
-    Outcome{"*wrong number of arguments for 'auth'", ErrorKind::kFatal,
+    Meaning{"*wrong number of arguments for 'auth'", ErrorKind::kFatal,
             "users have names from Redis 6.0 on: take username out of the configuration"},
-    Outcome{"*without any password configured", ErrorKind::kFatal,
+    Meaning{"*without any password configured", ErrorKind::kFatal,
             "Redis asks for no password: take it out of the configuration, or set requirepass"},
-    Outcome{"*invalid password", ErrorKind::kFatal, "correct password"},
-    Outcome{"NOPERM", ErrorKind::kFatal,
+    Meaning{"*invalid password", ErrorKind::kFatal, "correct password"},
+    Meaning{"NOPERM", ErrorKind::kFatal,
             "the user lacks a permission: on the server, ACL SETUSER USER +multi +exec +xadd "
             "+xrange +xinfo +hset +hsetnx +hmget +select ~walspout:positions ~PATTERN, with a "
             "pattern that covers the streams; +wait +hdel, too, if wait is configured"},
-    Outcome{"WRONGTYPE", ErrorKind::kFatal,
+    Meaning{"WRONGTYPE", ErrorKind::kFatal,
             "the key exists and is not a stream: RENAME or DEL it, or choose another name for "
             "the stream"},
-    Outcome{"DENIED", ErrorKind::kFatal,
+    Meaning{"DENIED", ErrorKind::kFatal,
             "Redis is in protected mode and takes connections from its own machine only: set a "
             "password, or protected-mode no"},
-    Outcome{"*DB index is out of range", ErrorKind::kFatal,
+    Meaning{"*DB index is out of range", ErrorKind::kFatal,
             "there is no such database: correct the number at the end of url, or raise databases "
             "in redis.conf"},
-    Outcome{"*invalid DB index", ErrorKind::kFatal, "correct the number at the end of url"},
-    Outcome{"*unknown command", ErrorKind::kFatal,
+    Meaning{"*invalid DB index", ErrorKind::kFatal, "correct the number at the end of url"},
+    Meaning{"*unknown command", ErrorKind::kFatal,
             "streams need Redis 5.0 or later, with the commands XADD, XINFO, XRANGE, HSET, HSETNX, "
             "HMGET, MULTI and EXEC under their own names"},
-    Outcome{"*max number of clients", ErrorKind::kRetry,
+    Meaning{"*max number of clients", ErrorKind::kRetry,
             "Redis has no connection left: raise maxclients"},
-    Outcome{"*invalid bulk length", ErrorKind::kReject,
+    Meaning{"*invalid bulk length", ErrorKind::kReject,
             "the event is longer than proto-max-bulk-len: raise it, or set max_value_bytes in the "
             "source"},
-    Outcome{"*too large to be stored", ErrorKind::kReject,
+    Meaning{"*too large to be stored", ErrorKind::kReject,
             "the event is longer than a stream can hold: set max_value_bytes in the source"},
 };
 
-bool fits(const Outcome& outcome, std::string_view reply) {
-  if (outcome.sign.front() != '*') return reply.starts_with(outcome.sign);
-  return reply.find(outcome.sign.substr(1)) != std::string_view::npos;
+bool fits(const Meaning& meaning, std::string_view reply) {
+  if (meaning.sign.front() != '*') return reply.starts_with(meaning.sign);
+  return reply.find(meaning.sign.substr(1)) != std::string_view::npos;
 }
 
 // Removes the wrapper that EXEC's refusal may put around the cause.
@@ -95,9 +95,9 @@ Error redis_error(std::string_view reply, std::string_view stream, std::string_v
   std::string what = "Redis refused ";
   what += stream.empty() ? "a command" : "to add to stream \"" + std::string(stream) + "\"";
   what += ": " + std::string(reply);
-  for (const Outcome& outcome : kOutcomes) {
-    if (!fits(outcome, reply)) continue;
-    return {outcome.kind, what + ". " + std::string(outcome.remedy), std::string(where)};
+  for (const Meaning& meaning : kMeanings) {
+    if (!fits(meaning, reply)) continue;
+    return {meaning.kind, what + ". " + std::string(meaning.remedy), std::string(where)};
   }
   return {ErrorKind::kRetry, what, std::string(where)};
 }

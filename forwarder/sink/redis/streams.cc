@@ -10,7 +10,7 @@
 namespace walspout {
 namespace {
 
-constexpr size_t kBuffer = 64 * 1024;  // bytes written at once
+constexpr size_t kFlushBytes = 64 * 1024;  // bytes written at once
 
 // The shortest pause that counts. In less time Redis cannot become a replica, load its primary's
 // data, and be promoted again: a primary checks only every 100 ms whether a replica's snapshot is
@@ -329,7 +329,7 @@ Delivery RedisStreams::verify(RedisLink& link, std::span<const Event> events,
   for (const size_t event : which) {
     const std::string id = RedisId::of(events[event]).text();
     append_command(buffer_, {"XRANGE", targets[event]->name, id, id});
-    if (buffer_.size() < kBuffer) continue;
+    if (buffer_.size() < kFlushBytes) continue;
     auto sent = link.write(buffer_, "", deadline);
     buffer_.clear();
     if (!sent) return failed(std::move(sent.error()), event);

@@ -19,7 +19,7 @@ using Level = KafkaFinding::Level;
 using Key = KafkaOffsets::Key;
 
 constexpr size_t kMostPartitions = 200;  // at most this many are checked
-constexpr int kStep = 100;               // in milliseconds
+constexpr int kPoll = 100;               // in milliseconds
 constexpr Milliseconds kAsk{2'000};
 
 // The group's coordinator is not available yet, or no longer.
@@ -182,7 +182,7 @@ bool Probe::group() {
     code = rd_kafka_committed(handle(), list.get(), kafka_timeout(std::min(deadline, next)));
     if (!may_pass(code)) break;
     if (const auto why = trouble_of_group()) return bad(why->message());
-    if (Clock::now() < next) std::this_thread::sleep_for(Milliseconds(kStep));
+    if (Clock::now() < next) std::this_thread::sleep_for(Milliseconds(kPoll));
   }
   int64_t lag = 0;
   size_t fresh = 0;
@@ -225,7 +225,7 @@ void Probe::sample() {
   std::set<Key> left(partitions_.begin(), partitions_.end());
   const TimePoint deadline = until();
   while (!left.empty() && Clock::now() < deadline) {
-    const KafkaConsumer::Event event(rd_kafka_queue_poll(queue(), kStep));
+    const KafkaConsumer::Event event(rd_kafka_queue_poll(queue(), kPoll));
     if (event == nullptr) continue;
     if (rd_kafka_event_type(event.get()) == RD_KAFKA_EVENT_FETCH) {
       const rd_kafka_message_t* message = rd_kafka_event_message_next(event.get());
