@@ -316,13 +316,14 @@ Broken KafkaSink::stuck(const Flight& flight) const {
 }
 
 tl::expected<void, Broken> KafkaSink::take_events(rd_kafka_event_t* reports, Flight& flight) {
-  const size_t count = rd_kafka_event_message_count(reports);
+  // The events that the messages are of, at most: an event may have several messages.
+  const size_t together = std::min(rd_kafka_event_message_count(reports), flight.pending());
   bool confirmed = false;
   while (const rd_kafka_message_t* message = rd_kafka_event_message_next(reports)) {
     const uint64_t number = kafka_number(message->_private, flight.first());
     if (once_.is_used()) once_.reported();
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      if (auto over = fail(*message, number, count, flight); !over) return over;
+      if (auto over = fail(*message, number, together, flight); !over) return over;
       continue;
     }
     if (once_.is_used()) continue;  // done only when committed

@@ -436,6 +436,26 @@ TEST_F(KafkaSinkTest, TooLargeAnEventIsRejectedAndNoOther) {
   EXPECT_EQ(values.size(), 39u);
 }
 
+// Otherwise the caller would deliver half of one event, again and again.
+TEST_F(KafkaSinkTest, AnEventOfTwoMessagesThatIsTooLargeIsRejected) {
+  client_.create(topic_, 1, {{"max.message.bytes", "20000"}});
+  config_.compression = "none";
+  config_.tombstones = true;
+  config_.linger = Milliseconds(300);  // both messages are in one batch
+  Events events;
+  events.add(0, 30'000);
+  Event gone = events.span()[0];
+  gone.index = 1;
+  gone.op = 'd';
+  events.add(gone, events.documents()[0]);
+  Progress progress(1);
+  const auto delivery =
+      sink_for(config_)->deliver(events.span().last(1), in_seconds(20), progress);
+  ASSERT_FALSE(delivery);
+  EXPECT_EQ(delivery.error().error.kind, ErrorKind::kReject);
+  EXPECT_EQ(delivery.error().error.scope(), Scope::kEvent);
+}
+
 TEST_F(KafkaSinkTest, ACheckWarnsOfLimitsBelowTheSource) {
   client_.create(topic_, 1, {{"max.message.bytes", "20000"}});
   auto sink = sink_for(config_);
