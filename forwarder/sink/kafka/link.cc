@@ -194,6 +194,12 @@ Result<void> KafkaLink::create_topic(const std::string& name, const KafkaTopics&
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
     return {};
   }
+  // In the names of metrics a dot is a _ too, so Kafka rejects a.b_c beside a_b.c.
+  if (code == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) {
+    return reject("cannot create topic \"" + name + "\": " + text +
+                      ": give the table an entry of its own under topic",
+                  where());
+  }
   Error error = kafka_error(code, name, where());
   if (error.kind == ErrorKind::kReject) error.kind = ErrorKind::kFatal;
   const size_t remedy = error.what.find(". Remedy: ");

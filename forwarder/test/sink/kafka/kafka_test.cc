@@ -14,6 +14,7 @@
 namespace walspout::test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -394,6 +395,17 @@ TEST_F(KafkaSinkTest, NoTopicHasSuchAName) {
     EXPECT_EQ(error.error.kind, ErrorKind::kReject);
     EXPECT_THAT(error.error.what, HasSubstr("\"" + name + "\""));
   }
+}
+
+// Kafka's metrics do not tell dots and underscores apart.
+TEST_F(KafkaSinkTest, NoTopicIsMadeWhoseNameCollides) {
+  client_.create(topic_ + ".a.b");
+  config_.create_topics = KafkaTopics{};
+  config_.topic.fallback = topic_ + ".a_b";
+  const DeliveryError error = failure(*sink_for(config_));
+  EXPECT_EQ(error.error.kind, ErrorKind::kReject);
+  EXPECT_THAT(error.error.what,
+              AllOf(HasSubstr("collides"), HasSubstr("give the table an entry of its own")));
 }
 
 TEST_F(KafkaSinkTest, TooLargeAnEventIsRejectedAndNoOther) {
