@@ -461,8 +461,7 @@ TEST_F(KafkaSinkTest, AnEventOfTwoMessagesThatIsTooLargeIsRejected) {
   gone.op = 'd';
   events.add(gone, events.documents()[0]);
   Progress progress(1);
-  const auto delivery =
-      sink_for(config_)->deliver(events.span().last(1), in_seconds(20), progress);
+  const auto delivery = sink_for(config_)->deliver(events.span().last(1), in_seconds(20), progress);
   ASSERT_FALSE(delivery);
   EXPECT_EQ(delivery.error().error.kind, ErrorKind::kReject);
   EXPECT_EQ(delivery.error().error.scope(), Scope::kEvent);

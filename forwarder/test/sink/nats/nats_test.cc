@@ -808,7 +808,8 @@ TEST_F(NatsSinkTest, ChecksWarnOfStreamsThatDropUnreadMessages) {
   start();
   client_->add_stream("unread", "unread.>",
                       [](jsStreamConfig& config) { config.Retention = js_InterestPolicy; });
-  client_->add_stream("last", "last.>", [](jsStreamConfig& config) { config.MaxMsgsPerSubject = 1; });
+  client_->add_stream("last", "last.>",
+                      [](jsStreamConfig& config) { config.MaxMsgsPerSubject = 1; });
   const auto warnings = [&](const std::string& subject) {
     config_.subject.fallback = subject;
     auto sink = sink_for(config_);
