@@ -266,6 +266,9 @@ tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) 
       // The report that names the event at fault may follow the error.
       if (auto more = take_reports(TimePoint(), flight); !more) return tl::unexpected(more.error());
       if (!good && flight.failures() == 0) return broken(good.error());
+      // The library retries a transaction forever if its topic is gone.
+      const std::string missing = link_->missing_topic(Clock::now() + kLook);
+      if (!missing.empty()) return tl::unexpected(Broken{gone(missing)});
     }
     if (only_reports) return false;
   }
