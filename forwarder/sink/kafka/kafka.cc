@@ -266,6 +266,9 @@ tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) 
       // The report that names the event at fault may follow the error.
       if (auto more = take_reports(TimePoint(), flight); !more) return tl::unexpected(more.error());
       if (!good && flight.failures() == 0) return broken(good.error());
+      // The library retries a transaction forever if its topic is gone.
+      const std::string missing = link_->missing_topic(Clock::now() + kLook);
+      if (!missing.empty()) return tl::unexpected(Broken{gone(missing)});
     }
     if (only_reports) return false;
   }
@@ -316,13 +319,14 @@ Broken KafkaSink::stuck(const Flight& flight) const {
 }
 
 tl::expected<void, Broken> KafkaSink::take_events(rd_kafka_event_t* reports, Flight& flight) {
-  const size_t count = rd_kafka_event_message_count(reports);
+  // The events that the messages are of, at most: an event may have several messages.
+  const size_t together = std::min(rd_kafka_event_message_count(reports), flight.pending());
   bool confirmed = false;
   while (const rd_kafka_message_t* message = rd_kafka_event_message_next(reports)) {
     const uint64_t number = kafka_number(message->_private, flight.first());
     if (once_.is_used()) once_.reported();
     if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) {
-      if (auto over = fail(*message, number, count, flight); !over) return over;
+      if (auto over = fail(*message, number, together, flight); !over) return over;
       continue;
     }
     if (once_.is_used()) continue;  // done only when committed

@@ -117,6 +117,17 @@ std::string KafkaLink::topic_names() const {
   return names;
 }
 
+std::string KafkaLink::missing_topic(TimePoint deadline) const {
+  const struct rd_kafka_metadata* got = nullptr;
+  const auto code = rd_kafka_metadata(handle(), 0, nullptr, &got, kafka_timeout(deadline));
+  const KafkaOwned<const struct rd_kafka_metadata> metadata(got);
+  for (int i = 0; code == RD_KAFKA_RESP_ERR_NO_ERROR && i < metadata->topic_cnt; ++i) {
+    const auto& topic = metadata->topics[i];
+    if (topic.err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return topic.topic;
+  }
+  return {};
+}
+
 Result<void> KafkaLink::find_topic(const std::string& name, const KafkaTopics& how,
                                    rd_kafka_topic_t* topic, TimePoint deadline) {
   for (bool created = false;;) {
@@ -193,6 +204,12 @@ Result<void> KafkaLink::create_topic(const std::string& name, const KafkaTopics&
   }
   if (code == RD_KAFKA_RESP_ERR_NO_ERROR || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS) {
     return {};
+  }
+  // In the names of metrics a dot is a _ too, so Kafka rejects a.b_c beside a_b.c.
+  if (code == RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION) {
+    return reject("cannot create topic \"" + name + "\": " + text +
+                      ": give the table an entry of its own under topic",
+                  where());
   }
   Error error = kafka_error(code, name, where());
   if (error.kind == ErrorKind::kReject) error.kind = ErrorKind::kFatal;

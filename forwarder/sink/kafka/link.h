@@ -47,6 +47,9 @@ class KafkaLink : public KafkaHandle {
   [[nodiscard]] Result<rd_kafka_topic_t*> topic(const std::string& name, const KafkaTopics& how,
                                                 TimePoint deadline);
 
+  // A topic in use that is gone. Empty: none, or no broker answers.
+  std::string missing_topic(TimePoint deadline) const;
+
   // The names of the topics in use, for messages.
   std::string topic_names() const;
 

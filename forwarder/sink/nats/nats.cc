@@ -45,7 +45,7 @@ NatsSink::NatsSink(const NatsConfig& config, std::vector<NatsServer> servers, Na
       router_(std::move(router)),
       has_key_(router_.has_key()),
       name_(names_of(servers_)),
-      streams_(config, std::move(filters)),
+      streams_(config, std::move(filters), has_key_),
       window_(*this, {.order = Order::kAll, .messages = config.unconfirmed}) {
   for (const Secret* secret : {&config_.password, &config_.token, &config_.nkey}) {
     mask_.hide(secret->reveal());

@@ -95,8 +95,9 @@ bool nats_covers(std::string_view all, std::string_view one) {
   return narrow.is_over();
 }
 
-NatsStreams::NatsStreams(const NatsConfig& config, std::vector<std::string> filters)
-    : config_(config), filters_(std::move(filters)) {}
+NatsStreams::NatsStreams(const NatsConfig& config, std::vector<std::string> filters,
+                         bool subject_has_key)
+    : config_(config), filters_(std::move(filters)), subject_has_key_(subject_has_key) {}
 
 // A stream may not have two subjects that overlap.
 std::vector<std::string> NatsStreams::subjects() const {
@@ -260,6 +261,14 @@ Result<void> NatsStreams::inspect(NatsLink& link, TimePoint deadline,
     const auto config = json_member(reply->text, "config");
     if (!config) continue;
     if (auto judged = judge(found_[i], *config, link); !judged) return judged;
+    const auto state = json_member(reply->text, "state");
+    const bool unwanted = state && json_number(*state, "consumer_count", -1) == 0;
+    if (unwanted && json_text(*config, "retention") == "interest") {
+      warnings_.push_back("stream \"" + found_[i] +
+                          "\" has retention interest and no consumer: it acknowledges messages, "
+                          "and drops them at once (nats consumer add " +
+                          found_[i] + ")");
+    }
   }
   return {};
 }
@@ -289,6 +298,14 @@ Result<void> NatsStreams::judge(const std::string& name, std::string_view config
                         " messages and drops the oldest, whether or not they were read (nats "
                         "stream edit " +
                         name + " --max-msgs)");
+  }
+  const int64_t of_subject = json_number(config, "max_msgs_per_subject", -1);
+  if (!subject_has_key_ && json_text(config, "discard") == "old" && of_subject > 0 &&
+      of_subject < kFewMessages) {
+    warnings_.push_back(stream + " keeps only " + std::to_string(of_subject) +
+                        " messages of each subject and drops the oldest, whether or not they were "
+                        "read (nats stream edit " +
+                        name + " --max-msgs-per-subject)");
   }
   const int64_t size = json_number(config, "max_msg_size", -1);
   if (size > 0 && static_cast<size_t>(size) < link.max_payload()) {

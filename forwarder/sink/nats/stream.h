@@ -24,8 +24,8 @@ namespace walspout {
 
 class NatsStreams {
  public:
-  // `filters`: those that cover all our subjects.
-  NatsStreams(const NatsConfig& config, std::vector<std::string> filters);
+  // `filters`: those that cover all our subjects. `subject_has_key`: each key has its own subject.
+  NatsStreams(const NatsConfig& config, std::vector<std::string> filters, bool subject_has_key);
 
   // Makes the stream if it is configured and missing, and checks that each filter has a stream. A
   // user without the right to ask passes. Error: kFatal, there is no stream; names the command.
@@ -61,6 +61,7 @@ class NatsStreams {
 
   const NatsConfig config_;
   const std::vector<std::string> filters_;
+  const bool subject_has_key_;
   std::vector<std::string> found_;  // names of streams
   std::vector<std::string> warnings_;
 };

@@ -356,6 +356,16 @@ TEST_F(KafkaOnceTest, TooLargeAnEventIsRejectedAndTheOthersComeOnce) {
   EXPECT_EQ(values_in(topic_), expected);
 }
 
+// The library retries a transaction for a missing topic forever.
+TEST_F(KafkaOnceTest, ATopicThatIsRemovedIsMadeAgain) {
+  auto sink = make();
+  ASSERT_TRUE(deliver(*sink, events_.span().first(5)));
+  KafkaClient().remove(topic_);
+  const TimePoint end = in_seconds(60);
+  while (!deliver(*sink, events_.span().subspan(5), 1, 5)) ASSERT_LT(Clock::now(), end);
+  EXPECT_EQ(values_in(topic_).size(), 5u);
+}
+
 TEST_F(KafkaOnceTest, ABrokerThatDiesHasEverythingOnce) {
   config_.connect_timeout = Milliseconds(20'000);
   auto sink = make();

@@ -14,6 +14,7 @@
 namespace walspout::test {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -396,6 +397,17 @@ TEST_F(KafkaSinkTest, NoTopicHasSuchAName) {
   }
 }
 
+// Kafka's metrics do not tell dots and underscores apart.
+TEST_F(KafkaSinkTest, NoTopicIsMadeWhoseNameCollides) {
+  client_.create(topic_ + ".a.b");
+  config_.create_topics = KafkaTopics{};
+  config_.topic.fallback = topic_ + ".a_b";
+  const DeliveryError error = failure(*sink_for(config_));
+  EXPECT_EQ(error.error.kind, ErrorKind::kReject);
+  EXPECT_THAT(error.error.what,
+              AllOf(HasSubstr("collides"), HasSubstr("give the table an entry of its own")));
+}
+
 TEST_F(KafkaSinkTest, TooLargeAnEventIsRejectedAndNoOther) {
   client_.create(topic_, 1, {{"max.message.bytes", "20000"}});
   config_.compression = "none";
@@ -434,6 +446,25 @@ TEST_F(KafkaSinkTest, TooLargeAnEventIsRejectedAndNoOther) {
   std::set<std::string> values;
   for (const std::string& value : values_in(topic_)) values.insert(value);
   EXPECT_EQ(values.size(), 39u);
+}
+
+// Otherwise the caller would deliver half of one event, again and again.
+TEST_F(KafkaSinkTest, AnEventOfTwoMessagesThatIsTooLargeIsRejected) {
+  client_.create(topic_, 1, {{"max.message.bytes", "20000"}});
+  config_.compression = "none";
+  config_.tombstones = true;
+  config_.linger = Milliseconds(300);  // both messages are in one batch
+  Events events;
+  events.add(0, 30'000);
+  Event gone = events.span()[0];
+  gone.index = 1;
+  gone.op = 'd';
+  events.add(gone, events.documents()[0]);
+  Progress progress(1);
+  const auto delivery = sink_for(config_)->deliver(events.span().last(1), in_seconds(20), progress);
+  ASSERT_FALSE(delivery);
+  EXPECT_EQ(delivery.error().error.kind, ErrorKind::kReject);
+  EXPECT_EQ(delivery.error().error.scope(), Scope::kEvent);
 }
 
 TEST_F(KafkaSinkTest, ACheckWarnsOfLimitsBelowTheSource) {

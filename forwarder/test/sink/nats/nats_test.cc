@@ -803,6 +803,24 @@ TEST_F(NatsSinkTest, ChecksWarnOfStreamsThatLoseOrRepeat) {
   EXPECT_TRUE(safe->warnings().empty());
 }
 
+// Such streams acknowledge what they drop.
+TEST_F(NatsSinkTest, ChecksWarnOfStreamsThatDropUnreadMessages) {
+  start();
+  client_->add_stream("unread", "unread.>",
+                      [](jsStreamConfig& config) { config.Retention = js_InterestPolicy; });
+  client_->add_stream("last", "last.>",
+                      [](jsStreamConfig& config) { config.MaxMsgsPerSubject = 1; });
+  const auto warnings = [&](const std::string& subject) {
+    config_.subject.fallback = subject;
+    auto sink = sink_for(config_);
+    EXPECT_TRUE(sink->check({}, in_seconds(20)));
+    return sink->warnings();
+  };
+  EXPECT_THAT(warnings("unread.{table}"), ElementsAre(HasSubstr("no consumer")));
+  EXPECT_THAT(warnings("last.{table}"), ElementsAre(HasSubstr("only 1 messages of each subject")));
+  EXPECT_TRUE(warnings("last.{table}.{key}").empty());
+}
+
 // Events sent while the server does not read arrive once, in order, on the same connection.
 TEST_F(NatsSinkTest, AServerThatDoesNotReadGetsTheRestLater) {
   start();
