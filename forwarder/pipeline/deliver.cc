@@ -173,7 +173,10 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
     error.event = before;
     const bool advanced = progress.durable_count() + progress.dropped_count() > 0;
     if (advanced) backoff_.reset();
-    if (error.error.scope() == Scope::kBatch) split(error, attempted);
+    if (error.error.scope() == Scope::kBatch) {
+      if (attempted == 1) error.error.blamed = Scope::kEvent;
+      split(error, attempted);
+    }
     settle(pending, progress);
     Result<void> handled = failed(pending, error, progress.durable_count() > 0);
     if (!handled) return handled;

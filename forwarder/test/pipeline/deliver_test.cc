@@ -289,6 +289,17 @@ TEST_F(DelivererTest, ABarrierIsAmongOthersWhereASinkKeepsOneOrder) {
   ASSERT_TRUE(run({1}, 5));
 }
 
+// A sink that counts the messages of an event instead of events must not repeat one event forever.
+TEST_F(DelivererTest, ABatchOfOneEventIsThatEvent) {
+  letters = &dead_letters;
+  dead_letters.last = &queue;
+  const DeliveryError two{Error{ErrorKind::kReject, "too large", "nowhere", Scope::kBatch}, 0,
+                          std::nullopt, 2};
+  sink.always = [&](std::span<const Event>, Progress&) -> Delivery { return tl::unexpected(two); };
+  ASSERT_TRUE(run({1}, 1));
+  EXPECT_THAT(dead_letters.ids, ElementsAre("10-0"));
+}
+
 TEST_F(DelivererTest, AnAttemptAfterASplitEndsWithATransaction) {
   std::vector<std::string> attempts;
   const auto note = [&](std::span<const Event> events, Progress&) -> Delivery {
