@@ -64,8 +64,9 @@ void drop_requests(Connection& connection, const std::string& slot) {
   }
   const auto done = ask(remove ? drop_requests_of(slot) : cancel_requests(slot) + " RETURNING id");
   if (!done || done->empty()) return;
-  std::printf("%s %zu backfills of slot \"%s\"%s\n", remove ? "removed" : "canceled", done->size(),
-              slot.c_str(), remove ? "" : ": the role may not remove them");
+  std::printf("%s %zu %s of slot \"%s\"%s\n", remove ? "removed" : "canceled", done->size(),
+              done->size() == 1 ? "backfill" : "backfills", slot.c_str(),
+              remove ? "" : ": the role may not remove them");
 }
 
 // Which tables were known to be published. A role without the right leaves them: a new slot of that

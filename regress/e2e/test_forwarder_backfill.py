@@ -756,7 +756,7 @@ def test_drop_says_what_the_role_may_not_remove(db, fwd):
         assert "stay: the role may not" in forwarder.run("drop", "--yes", f.config).stdout
         assert state(db) == "requested"
         db.psql(f"GRANT USAGE ON SCHEMA walspout TO {role}; GRANT SELECT, INSERT, UPDATE ON walspout.backfills TO {role}")
-        assert "canceled 1 backfills" in forwarder.run("drop", "--yes", f.config).stdout
+        assert "canceled 1 backfill of" in forwarder.run("drop", "--yes", f.config).stdout
         assert state(db) == "canceled"
     finally:
         db.psql(f"DROP OWNED BY {role}; DROP ROLE {role}")
