@@ -134,14 +134,14 @@ int drop_command(const std::string& path, bool yes) {
   if (!config) return kUsage;
   if (!yes) {
     for (const PipelineConfig& pipeline : config->pipelines) {
-      std::fprintf(stderr, "will drop slot \"%s\": changes not delivered yet will not be\n",
+      std::fprintf(stderr, "will drop slot \"%s\": changes that are not delivered yet are lost\n",
                    pipeline.source.slot.c_str());
       if (pipeline.source.tables.empty()) continue;
       std::fprintf(stderr, "will drop publication \"%s\" if walspout has created it\n",
                    own_publication(pipeline.source.slot).c_str());
     }
     if (!isatty(STDIN_FILENO)) {
-      std::fprintf(stderr, "say --yes to do it\n");
+      std::fprintf(stderr, "pass --yes to confirm\n");
       return kUsage;
     }
     std::fprintf(stderr, "go on? [y/N] ");
