@@ -116,6 +116,7 @@ install: install-forwarder
 else
 all install: no-forwarder
 endif
+uninstall: uninstall-forwarder
 endif
 
 no-forwarder:
@@ -173,6 +174,13 @@ install-forwarder: forwarder
 	install -m 644 forwarder/monitoring/grafana.json forwarder/monitoring/walspout.rules.yaml \
 		'$(DESTDIR)$(PREFIX)/share/doc/walspout/'
 
+# The files that install-forwarder writes. `make uninstall` removes them, and PGXS removes the plugin.
+uninstall-forwarder:
+	cd '$(DESTDIR)$(PREFIX)' && rm -f bin/walspout share/man/man1/walspout.1 \
+		share/bash-completion/completions/walspout share/zsh/site-functions/_walspout \
+		share/fish/vendor_completions.d/walspout.fish \
+		lib/systemd/system/walspout.service lib/systemd/system/walspout@.service && rm -rf share/doc/walspout
+
 ## Packages ####################################################################################
 
 # Debian packages of both, for the server of PG_CONFIG, in build/deb.
@@ -208,7 +216,7 @@ pictures: plugin forwarder
 	@$(PYTHON) -B regress/pictures $(PICTURES_FLAGS)
 
 # Some of these targets are also names of folders.
-.PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder demo
+.PHONY: plugin forwarder no-forwarder configure-forwarder install-plugin install-forwarder uninstall-forwarder demo
 .PHONY: help check-format check-boundaries format pages site deb deps deps-deb deps-test
 
 help:
@@ -217,6 +225,7 @@ help:
 	@echo 'make               build the plugin and the forwarder'
 	@echo 'make install       install both: the plugin where PG_CONFIG says, the forwarder under'
 	@echo '                   PREFIX=/usr/local; DESTDIR is honoured'
+	@echo 'make uninstall     remove what make install has installed, with the same PREFIX'
 	@echo 'make plugin        one of them: also install-plugin, forwarder, install-forwarder'
 	@echo 'make deb           Debian packages of both, in build/deb'
 	@echo 'make check         the tests that every change must pass; installs what they need where it can'

@@ -47,7 +47,7 @@ int print_version() {
   return kClean;
 }
 
-// The options as the help shows them, also those of groups.
+// The options as the help shows them.
 void add_options(const CLI::App* app, std::vector<walspout::OptionHelp>& options) {
   for (const CLI::Option* option : app->get_options()) {
     walspout::OptionHelp help;
@@ -64,7 +64,6 @@ void add_options(const CLI::App* app, std::vector<walspout::OptionHelp>& options
     }
     options.push_back(std::move(help));
   }
-  for (const CLI::App* group : app->get_subcommands({})) add_options(group, options);
 }
 
 // The commands, with their arguments.
@@ -275,12 +274,13 @@ void Line::add_backfill() {
   backfill->add_option("--where", backfill_.where, "only rows for which this SQL is true");
   backfill->add_option("--rate", backfill_.rate, "rows a second at most")
       ->check(CLI::PositiveNumber);
-  auto* action = backfill->add_option_group("instead of a request");
-  action->add_flag("--status", backfill_.status, "show the progress of backfills");
-  action->add_flag("--cancel", backfill_.cancel, "end backfills");
-  action->add_flag("--pause", backfill_.pause, "stop backfills until they are resumed");
-  action->add_flag("--resume", backfill_.resume, "continue paused backfills");
-  action->require_option(0, 1);
+  const std::string instead = "Instead of a request, one of";
+  backfill->add_flag("--status", backfill_.status, "show the progress of backfills")
+      ->group(instead);
+  backfill->add_flag("--cancel", backfill_.cancel, "end backfills")->group(instead);
+  backfill->add_flag("--pause", backfill_.pause, "stop backfills until they are resumed")
+      ->group(instead);
+  backfill->add_flag("--resume", backfill_.resume, "continue paused backfills")->group(instead);
 }
 
 void Line::add_sink(CLI::App* command, walspout::CopiesOptions& copies) {

@@ -315,8 +315,8 @@ BEGIN
               USING MESSAGE = 'the table must not be null', HINT = 'Name a table, as in ''public.orders''.';
     ELSIF rate <= 0 THEN
         RAISE invalid_parameter_value
-              USING MESSAGE = format('%s rows a second are no rate', rate),
-                    HINT = 'Give a number of rows a second of at least 1, or null for the forwarder''s own rate.';
+              USING MESSAGE = format('the rate must be at least 1 row a second, not %s', rate),
+                    HINT = 'Give a greater number, or null for the forwarder''s own rate.';
     END IF;
     -- raises if the table cannot be read in pieces, or the condition is wrong
     PERFORM walspout.check_rows("table", condition);

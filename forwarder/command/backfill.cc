@@ -134,7 +134,7 @@ int BackfillCommand::follow(const std::string& id, const std::string& table) {
     const Row& row = rows->front();
     const std::string state = text(row, 0);
     const uint64_t done = std::stoull("0" + text(row, 1));
-    const std::string of = row[2] ? " of about " + text(row, 2) : "";
+    const std::string of = row[2] && state != "done" ? " of about " + text(row, 2) : "";
     if (!first) first = done;
     const std::chrono::duration<double> passed = Clock::now() - began;
     // A table that changes begins again, with no rows.
@@ -190,7 +190,7 @@ int BackfillCommand::show() {
     const double seconds = std::strtod(text(row, 6).c_str(), nullptr);
     std::printf("%s\t%s\t%s\t%s rows%s%s%s\n", text(row, 0).c_str(), text(row, 1).c_str(),
                 text(row, 2).c_str(), text(row, 3).c_str(),
-                row[4] ? (" of about " + text(row, 4)).c_str() : "",
+                row[4] && text(row, 2) != "done" ? (" of about " + text(row, 4)).c_str() : "",
                 pace(std::stoull("0" + text(row, 3)), seconds, text(row, 3), text(row, 4)).c_str(),
                 row[5] ? ("\t" + text(row, 5)).c_str() : "");
   }
@@ -215,12 +215,22 @@ int backfill_command(const BackfillOptions& options) {
     if (options.pipeline.empty() || pipeline.name == options.pipeline) chosen.push_back(&pipeline);
   }
   if (chosen.size() != 1) {
-    std::fprintf(stderr, "walspout: say --pipeline with one of: %s\n", names.c_str());
+    std::fprintf(stderr, "walspout: pass --pipeline with one of: %s\n", names.c_str());
     return kUsage;
   }
-  const bool changes = options.status || options.cancel || options.pause || options.resume;
-  if (options.tables.empty() && !changes) {
+  const int changes = options.status + options.cancel + options.pause + options.resume;
+  if (changes > 1) {
+    std::fprintf(stderr, "walspout: --status, --cancel, --pause and --resume exclude each other\n");
+    return kUsage;
+  }
+  if (options.tables.empty() && changes == 0) {
     std::fprintf(stderr, "walspout: name the tables, as SCHEMA.TABLE\n");
+    return kUsage;
+  }
+  for (const std::string& table : options.tables) {
+    if (table.find('.') != std::string::npos) continue;
+    std::fprintf(stderr, "walspout: \"%s\" has no schema: name the table as SCHEMA.TABLE\n",
+                 table.c_str());
     return kUsage;
   }
   return BackfillCommand(options, *chosen.front()).run();

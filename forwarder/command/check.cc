@@ -571,7 +571,12 @@ void Doctor::sinks() {
       bad("sink \"" + config.name + "\": " + sink.error().message(), "");
       continue;
     }
-    std::string name = "sink \"" + config.name + "\" at " + std::string((*sink)->endpoint());
+    const std::string endpoint((*sink)->endpoint());
+    const std::string name = "sink \"" + config.name + "\" at " + endpoint;
+    // The name has the address already.
+    const auto why = [&](const Error& error) {
+      return name + ": " + (error.where == endpoint ? error.what : error.message());
+    };
     SourceState source{wal_position_, false, identity_, config_.source.max_value_bytes,
                        !config_.source.kafka};
     source.plain_numbers = config_.source.kafka || config_.source.numbers == "json";
@@ -579,14 +584,14 @@ void Doctor::sinks() {
     Result<void> checked = (*sink)->check(source, Clock::now() + kPatience);
     if (!checked && checked.error().loss) {
       // `run` reports it, too, and continues.
-      warn(name + ": " + checked.error().message(), "");
+      warn(why(checked.error()), "");
       checked = (*sink)->check(source, Clock::now() + kPatience);
     }
     if (checked) {
       good(name + " is reachable");
       for (const std::string& warning : (*sink)->warnings()) warn(name + ": " + warning, "");
     } else {
-      bad(name + ": " + checked.error().message(), "");
+      bad(why(checked.error()), "");
     }
   }
 }

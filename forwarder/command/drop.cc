@@ -64,8 +64,9 @@ void drop_requests(Connection& connection, const std::string& slot) {
   }
   const auto done = ask(remove ? drop_requests_of(slot) : cancel_requests(slot) + " RETURNING id");
   if (!done || done->empty()) return;
-  std::printf("%s %zu backfills of slot \"%s\"%s\n", remove ? "removed" : "canceled", done->size(),
-              slot.c_str(), remove ? "" : ": the role may not remove them");
+  std::printf("%s %zu %s of slot \"%s\"%s\n", remove ? "removed" : "canceled", done->size(),
+              done->size() == 1 ? "backfill" : "backfills", slot.c_str(),
+              remove ? "" : ": the role may not remove them");
 }
 
 // Which tables were known to be published. A role without the right leaves them: a new slot of that
@@ -133,14 +134,14 @@ int drop_command(const std::string& path, bool yes) {
   if (!config) return kUsage;
   if (!yes) {
     for (const PipelineConfig& pipeline : config->pipelines) {
-      std::fprintf(stderr, "will drop slot \"%s\": changes not delivered yet will not be\n",
+      std::fprintf(stderr, "will drop slot \"%s\": changes that are not delivered yet are lost\n",
                    pipeline.source.slot.c_str());
       if (pipeline.source.tables.empty()) continue;
       std::fprintf(stderr, "will drop publication \"%s\" if walspout has created it\n",
                    own_publication(pipeline.source.slot).c_str());
     }
     if (!isatty(STDIN_FILENO)) {
-      std::fprintf(stderr, "say --yes to do it\n");
+      std::fprintf(stderr, "pass --yes to confirm\n");
       return kUsage;
     }
     std::fprintf(stderr, "go on? [y/N] ");

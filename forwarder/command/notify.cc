@@ -55,7 +55,7 @@ void Notifier::tick(const Pipelines::List& pipelines, TimePoint now) {
     const std::string thread = pipeline->late_thread(now, watchdog_ / 2);
     if (thread.empty()) continue;
     if (!std::exchange(hang_reported_, true)) {
-      log(LogLevel::kError, "a thread hangs, the watchdog will end this",
+      log(LogLevel::kError, "a thread hangs, the watchdog will end this process",
           {{"pipeline", pipeline->config().name}, {"at", thread}});
     }
     return;

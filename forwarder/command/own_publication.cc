@@ -206,7 +206,8 @@ void judge_backfill_rights(const SourceConfig& config, int server_version, const
   if (good) {
     findings.good("the role may use what the extension has for backfills; " +
                   std::to_string(tables.size()) +
-                  " tables are backfilled when `run` creates the slot");
+                  (tables.size() == 1 ? " table is" : " tables are") +
+                  " backfilled when `run` creates the slot");
   }
 }
 

@@ -195,8 +195,8 @@ Result<void> Slot::look_for_gap(Connection& connection, const ServerState& serve
 
 std::string Slot::how_to_go_on() const {
   return "Bring the receivers in line with the database, then " +
-         (state_ ? "remove " + state_->path() + " and start again" : std::string("start again")) +
-         ": it will continue at the slot's position, or with a new slot";
+         (state_ ? "remove " + state_->path() + " and " : std::string()) +
+         "start again. walspout continues at the slot's position, or with a new slot";
 }
 
 void Slot::begin(const ServerState& server, Lsn start) {

@@ -686,6 +686,12 @@ def test_drop_forgets_which_tables_were_published(db, fwd):
     assert db.value("SELECT count(*) FROM walspout.tables") == 0
 
 
+@pytest.mark.parametrize("args, why", [(["t"], '"t" has no schema: name the table as SCHEMA.TABLE'),
+                                       (["--pause", "--resume"], "exclude each other")])
+def test_a_command_line_that_is_wrong_is_said(db, fwd, args, why):
+    assert why in request(fwd(), *args, code=2)
+
+
 def test_the_status_says_how_fast_rows_come(db, fwd):
     db.psql(TABLE + "INSERT INTO t SELECT i FROM generate_series(1, 3000) i; ANALYZE t")
     f = fwd()
@@ -700,6 +706,8 @@ def test_the_status_says_how_fast_rows_come(db, fwd):
         f.wait_for_log("rows_per_s=", timeout=30)
         assert re.search(r"backfill runs.* estimate=3000 rows_per_s=\d+ left_s=\d+", f.log())
         request(f, "--cancel")
+        request(f, "public.t")
+        pg.wait_until(lambda: "done\t3000 rows\n" in request(f, "--status"), 60, what="a number without an estimate")
 
 
 @pytest.mark.long
@@ -756,7 +764,7 @@ def test_drop_says_what_the_role_may_not_remove(db, fwd):
         assert "stay: the role may not" in forwarder.run("drop", "--yes", f.config).stdout
         assert state(db) == "requested"
         db.psql(f"GRANT USAGE ON SCHEMA walspout TO {role}; GRANT SELECT, INSERT, UPDATE ON walspout.backfills TO {role}")
-        assert "canceled 1 backfills" in forwarder.run("drop", "--yes", f.config).stdout
+        assert "canceled 1 backfill of" in forwarder.run("drop", "--yes", f.config).stdout
         assert state(db) == "canceled"
     finally:
         db.psql(f"DROP OWNED BY {role}; DROP ROLE {role}")

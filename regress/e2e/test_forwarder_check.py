@@ -405,6 +405,11 @@ def test_each_wrong_sink_is_named(fwd):
         assert f'sink "s{i}": ' in done.stderr, done.stderr
 
 
+def test_a_sink_that_is_down_is_named_once(db, fwd):
+    code, text = check(fwd(sinks="      - {type: redis, url: 'redis://127.0.0.1:1'}\n"))
+    assert code == 1 and 'sink "redis" at redis://127.0.0.1:1: could not connect' in text, text
+
+
 def test_tls_that_hiredis_lacks_is_a_wrong_file(db, fwd):
     forwarder = fwd(sinks="      - {type: redis, url: 'rediss://127.0.0.1:1'}\n", dsn="host=192.0.2.1")
     done = run("check", forwarder.config)

@@ -359,12 +359,12 @@ def test_foreign_messages(db, reader, broker, tmp_path):
     stopped.start(wait=False)
     assert stopped.process.wait(60) == 1
     log = stopped.log()
-    assert f'message 1 of partition 0 of topic \\"{topic}\\" is no event of walspout' in log
+    assert f'message 1 of partition 0 of topic \\"{topic}\\" is not an event of walspout' in log
     assert "foreign: skip" in log and f"--topic {topic}:0 --reset-offsets --to-offset 2" in log
     assert [event for event in stopped.events()] == [json.loads(GOOD)]
     assert kafka.committed(broker.address, "stopped", topic)[0] == 1
     checked = run("check", stopped.config, timeout=120)
-    assert checked.returncode == 1 and "is no event of walspout" in checked.stdout, checked.stdout
+    assert checked.returncode == 1 and "is not an event of walspout" in checked.stdout, checked.stdout
 
     with reader([topic], group="skipped", name="skip", more=SOON + "\nforeign: skip") as second:
         pg.wait_until(lambda: kafka.committed(broker.address, "skipped", topic).get(0) == 5, 60, what="all offsets")

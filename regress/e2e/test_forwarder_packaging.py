@@ -212,3 +212,12 @@ def test_the_version_of_the_packages():
     said = subprocess.run([os.path.join(PACKAGING, "deb"), "version"], capture_output=True, text=True, timeout=60)
     assert re.fullmatch(rf"{re.escape(release)}(~\d+\.g[0-9a-f]+)?\n", said.stdout), said
     assert container()["image"] == f"walspout:{release}"
+
+
+@pytest.mark.skipif(PROGRAM != os.path.join(pg.TOP, "build", "forwarder", "walspout"), reason="would compile")
+def test_uninstall_removes_what_install_writes(tmp_path):
+    def files():
+        return [name for _, _, names in os.walk(tmp_path) for name in names]
+    for target, remain in (("install-forwarder", True), ("uninstall-forwarder", False)):
+        subprocess.run(["make", "-s", target, f"DESTDIR={tmp_path}"], cwd=pg.TOP, check=True, stdout=subprocess.DEVNULL)
+        assert bool(files()) == remain, files()

@@ -67,12 +67,12 @@ std::string kafka_foreign_error(const rd_kafka_message_t& message, const Error& 
   const std::string beyond = reset_command(config, topic_of(message), message.partition,
                                            "--to-offset " + std::to_string(message.offset + 1));
   if (why.kind != ErrorKind::kReject) {
-    return kafka_message_name(message) + ": " + why.what + ". Or pass over it: " + beyond;
+    return kafka_message_name(message) + ": " + why.what + ". Or skip this message: " + beyond;
   }
-  return kafka_message_name(message) + " is no event of walspout: " + why.what +
+  return kafka_message_name(message) + " is not an event of walspout: " + why.what +
          ". Remedy: let `topics` name only topics that walspout's sink fills; or set `foreign: "
-         "dead_letter` or `foreign: skip` in the source; or pass over this message while the "
-         "group is at rest: " +
+         "dead_letter` or `foreign: skip` in the source; or skip this message while the "
+         "group is stopped: " +
          beyond;
 }
 

@@ -282,7 +282,7 @@ Result<void> KafkaInput::foreign(const rd_kafka_message_t& message, const Error&
   }
   const std::string document = kafka_foreign_document(message);
   Error reason = why;
-  reason.what = kafka_message_name(message) + " is no event of walspout: " + why.what;
+  reason.what = kafka_message_name(message) + " is not an event of walspout: " + why.what;
   Event event;
   event.lsn = Lsn{static_cast<uint64_t>(std::max<int64_t>(message.offset, 0))};
   event.index = static_cast<uint64_t>(std::max(message.partition, 0));
