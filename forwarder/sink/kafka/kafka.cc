@@ -267,7 +267,7 @@ tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) 
       if (auto more = take_reports(TimePoint(), flight); !more) return tl::unexpected(more.error());
       if (!good && flight.failures() == 0) return broken(good.error());
       // The library retries a transaction forever if its topic is gone.
-      const std::string missing = link_->missing_topic(Clock::now() + kLook);
+      const std::string missing = link_->missing_topic(Clock::now() + kAskAgain);
       if (!missing.empty()) return tl::unexpected(Broken{gone(missing)});
     }
     if (only_reports) return false;
