@@ -186,8 +186,7 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
 void Deliverer::offer_rest(const std::vector<Event>& pending, size_t attempted, bool may_grow,
                            Progress& progress) {
   if (attempted < pending.size()) return;
-  const bool several =
-      !sink_.limits().barriers_alone && pending.front().lsn != pending.back().lsn;
+  const bool several = !sink_.limits().barriers_alone && pending.front().lsn != pending.back().lsn;
   if (!may_grow && !several) return;
   progress.offer_rest([this, several] {
     return queue_.has_more(cursor_) || queue_.transaction_continues(cursor_, several);
@@ -280,8 +279,8 @@ void Deliverer::set_aside(std::vector<Event>& pending, size_t event) {
   release();
 }
 
-// Releases each piece from the queue as soon as the sink is done with it, because the attempt may be
-// extended for ever. The last piece is released when the sink has no events left.
+// Releases each piece from the queue as soon as the sink is done with it, because the attempt may
+// be extended for ever. The last piece is released when the sink has no events left.
 void Deliverer::release() {
   size_t pieces = 0;
   for (; takes_.size() > 1 && takes_.front() == 0; pieces++) takes_.pop_front();

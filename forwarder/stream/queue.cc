@@ -202,8 +202,7 @@ void EventQueue::done_first(size_t sink, size_t pieces) {
     pieces = std::min(pieces, cursor.takes.size());
     if (pieces == 0) return;
     const Place end = cursor.takes[pieces - 1];
-    cursor.takes.erase(cursor.takes.begin(),
-                       cursor.takes.begin() + static_cast<ptrdiff_t>(pieces));
+    cursor.takes.erase(cursor.takes.begin(), cursor.takes.begin() + static_cast<ptrdiff_t>(pieces));
     if (cursor.takes.empty()) skip_discarded(cursor);
     wake = cursor.takes.empty() ? finish(cursor, freed) : finish(cursor, end, freed);
   }

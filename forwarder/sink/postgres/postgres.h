@@ -96,9 +96,10 @@ class PostgresSink final : public Sink {
   bool careful_ = false;                            // apply in the careful way
   TimePoint touched_;                               // when the transaction was last used
   size_t lasting_tables_ = 0;                       // looked at outside the open transaction
-  std::optional<std::pair<Lsn, uint64_t>> rolled_back_;  // the last event before a long pause
-  std::optional<uint64_t> owned_;                   // owned the position in this term of the slot
-  std::optional<uint64_t> fenced_;                  // another forwarder took over in this term
+  // The last event of a transaction that was rolled back because its rest did not come.
+  std::optional<std::pair<Lsn, uint64_t>> rolled_back_;
+  std::optional<uint64_t> owned_;   // owned the position in this term of the slot
+  std::optional<uint64_t> fenced_;  // another forwarder took over in this term
   std::vector<std::string> warnings_;
   Listener listener_;
 };
