@@ -159,8 +159,9 @@ bool EventQueue::has_more(size_t sink) const {
 bool EventQueue::transaction_continues(size_t sink, bool after_release) const {
   std::lock_guard lock(mutex_);
   const Cursor& cursor = cursors_[sink];
-  const bool has_room = after_release || held_bytes(cursor) < capacity_;
-  return open_ && !closed_ && has_room && !holds_discarded(cursor);
+  // The sink must not take what it holds for a complete transaction.
+  if (closed_ || holds_discarded(cursor)) return true;
+  return open_ && (after_release || held_bytes(cursor) < capacity_);
 }
 
 // The bytes of the chunks that a sink is not done with.

@@ -82,7 +82,8 @@ class EventQueue {
 
   // Whether the last event's transaction continues, and the rest can come while the sink holds what
   // it holds. `after_release`: while it holds only that transaction. Other sinks may have to catch
-  // up first.
+  // up first. True if that is unknown: the queue was closed, or events that the sink holds were
+  // discarded.
   bool transaction_continues(size_t sink, bool after_release = false) const;
 
   // The sink is done with all that it took.

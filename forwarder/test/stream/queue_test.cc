@@ -49,8 +49,15 @@ TEST(EventQueue, KnowsWhetherATransactionGoesOn) {
   queue.discard();
   EXPECT_FALSE(queue.transaction_continues(0)) << "the rest is not to be delivered, either";
   queue.push(transaction(40, 3), true);
-  queue.close();
+  queue.transaction_ended();
+  std::vector<Event> batch;
+  queue.take(0, {1, 1 << 20, true}, kNoWait, batch);
+  queue.discard();
+  EXPECT_TRUE(queue.transaction_continues(0)) << "what the sink holds may be incomplete";
+  queue.done(0);
   EXPECT_FALSE(queue.transaction_continues(0));
+  queue.close();
+  EXPECT_TRUE(queue.transaction_continues(0)) << "the sink could not take the rest";
   EventQueue full(1, 1, [] {});
   full.push(transaction(10, 3), true);
   EXPECT_FALSE(full.transaction_continues(0)) << "the reader has no room for the rest";
