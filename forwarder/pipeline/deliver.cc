@@ -42,7 +42,7 @@ Result<void> Deliverer::run() {
     wait_while_held();
     if (queue_.closed()) break;
     stats_.pulse.set_return_time(time_.now() + kPatience);
-    const size_t left_out = queue_.take(cursor_, sink_.limits(), kPatience, batch);
+    const size_t left_out = queue_.take(cursor_, sink_.limits(), kPatience, batch, &takes_);
     leave_out(left_out);
     if (batch.empty()) {
       // Events that the sink does not want may arrive all the time.
@@ -50,7 +50,6 @@ Result<void> Deliverer::run() {
       continue;
     }
     stats_.taken_at.store(time_.wall(), std::memory_order_relaxed);
-    takes_.assign(1, batch.size());
     result = deliver(batch);
     if (result && batch.empty()) queue_.done(cursor_);
   }
@@ -133,10 +132,8 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
     // More tables may have been truncated together with the last one.
     const bool has_room = attempted < sink_.limits().events || pending.back().op == 't';
     const bool may_grow = attempted == pending.size() && has_room;
-    if (may_grow) {
-      progress.offer([this] { return queue_.has_more(cursor_); });
-      progress.offer_rest([this] { return queue_.transaction_continues(cursor_); });
-    }
+    if (may_grow) progress.offer([this] { return queue_.has_more(cursor_); });
+    offer_rest(pending, attempted, may_grow, progress);
     const TimePoint until = deadline();
     stats_.pulse.set_return_time(until);
     // Data written after the signal belongs in the new file.
@@ -187,6 +184,18 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
   return {};
 }
 
+// A sink that keeps transactions together needs to know whether the last one is complete. If others
+// precede the last one, it can commit them, and then has room for the rest.
+void Deliverer::offer_rest(const std::vector<Event>& pending, size_t attempted, bool may_grow,
+                           Progress& progress) {
+  if (attempted < pending.size()) return;
+  const bool several = !sink_.limits().barriers_alone && pending.front().lsn != pending.back().lsn;
+  if (!may_grow && !several) return;
+  progress.offer_rest([this, several] {
+    return queue_.has_more(cursor_) || queue_.transaction_continues(cursor_, several);
+  });
+}
+
 // The length of the prefix of `pending` for the next attempt.
 size_t Deliverer::attempt_size(const std::vector<Event>& pending) {
   size_t most = std::min(pending.size(), at_once_);
@@ -207,11 +216,10 @@ size_t Deliverer::attempt_size(const std::vector<Event>& pending) {
 // Adds newly arrived events behind those that the sink has in flight.
 void Deliverer::extend(std::vector<Event>& pending, const BatchLimits& limits, Duration patience) {
   std::vector<Event> more;
-  leave_out(queue_.take(cursor_, limits, patience, more));
+  leave_out(queue_.take(cursor_, limits, patience, more, &takes_));
   if (more.empty()) return;
   stats_.taken_at.store(time_.wall(), std::memory_order_relaxed);
   extended_ = true;
-  takes_.push_back(more.size());
   pending.insert(pending.end(), more.begin(), more.end());
 }
 
@@ -261,7 +269,7 @@ void Deliverer::settle(std::vector<Event>& pending, const Progress& progress) {
 }
 
 void Deliverer::set_aside(std::vector<Event>& pending, size_t event) {
-  size_t before = 0;  // events of earlier takes
+  size_t before = 0;  // events of earlier pieces
   for (size_t& take : takes_) {
     if (event < before + take) {
       take--;
@@ -274,13 +282,12 @@ void Deliverer::set_aside(std::vector<Event>& pending, size_t event) {
   release();
 }
 
-// Releases each take from the queue as soon as the sink is done with it, because the attempt may be
-// extended for ever. The last take is released when the sink has no events left.
+// Releases each piece from the queue as soon as the sink is done with it, because the attempt may
+// be extended for ever. The last piece is released when the sink has no events left.
 void Deliverer::release() {
-  while (takes_.size() > 1 && takes_.front() == 0) {
-    takes_.pop_front();
-    queue_.done_first(cursor_);
-  }
+  size_t pieces = 0;
+  for (; takes_.size() > 1 && takes_.front() == 0; pieces++) takes_.pop_front();
+  if (pieces > 0) queue_.done_first(cursor_, pieces);
 }
 
 Result<void> Deliverer::failed(std::vector<Event>& pending, const DeliveryError& error,

@@ -90,6 +90,8 @@ class Deliverer {
                             bool others_passed);
   void split(const DeliveryError& error, size_t attempted);
   size_t attempt_size(const std::vector<Event>& pending);
+  void offer_rest(const std::vector<Event>& pending, size_t attempted, bool may_grow,
+                  Progress& progress);
   enum class Fault { kOfTheEvent, kOfTheReceiver, kOver };  // kOver: the event is delivered now
   Fault fault(std::vector<Event>& pending, size_t troubled, bool others_passed);
   bool passes(std::vector<Event>& pending, size_t other);
@@ -126,7 +128,7 @@ class Deliverer {
   size_t at_once_ = SIZE_MAX;        // events in an attempt; halved when a batch fails.
   bool extended_ = false;            // `pending` has events of several takes.
   size_t uncut_ = 0;                 // so many first events have no barrier between them.
-  std::deque<size_t> takes_;         // the number of events left of each take.
+  std::deque<size_t> takes_;         // the number of events left of each piece taken.
   bool set_aside_unproven_ = false;  // an event was set aside since the last success.
   TimePoint idle_at_{};              // next call of the sink's idle().
   std::string parked_for_;           // the last reason logged for parking.

@@ -48,6 +48,8 @@ void EventQueue::push(Chunk chunk, bool open) {
   if (tap_ != nullptr && tap_->is_watched()) tap_->see(chunk.events, Clock::now());
   std::lock_guard lock(mutex_);
   bytes_ += chunk.bytes();
+  pushed_bytes_ += chunk.bytes();
+  until_.push_back(pushed_bytes_);
   pushed_ += chunk.events.size();
   chunks_.push_back(std::move(chunk));
   since_.push_back(time);
@@ -103,7 +105,7 @@ size_t EventQueue::pass_over(Cursor& cursor) const {
 }
 
 size_t EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
-                        std::vector<Event>& batch) {
+                        std::vector<Event>& batch, std::deque<size_t>* pieces) {
   batch.clear();
   std::vector<Chunk> freed;  // outside the lock: it takes a while
   std::unique_lock lock(mutex_);
@@ -118,6 +120,12 @@ size_t EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
   size_t left_out = pass_over(cursor);
   const bool wake = left_out && !has_in_hands && finish(cursor, freed);
 
+  size_t before = 0;  // events of earlier pieces
+  const auto end_piece = [&] {
+    cursor.takes.push_back({cursor.taken, cursor.chunk});
+    if (pieces != nullptr) pieces->push_back(batch.size() - before);
+    before = batch.size();
+  };
   size_t bytes = 0;
   while (cursor.taken < pushed_ && left_out < kMostLeftOut) {
     const Chunk& chunk = chunks_[cursor.chunk - first_chunk_];
@@ -131,10 +139,12 @@ size_t EventQueue::take(size_t sink, BatchLimits limits, Duration patience,
     bytes += event.document.size();
     batch.push_back(event);
     if (cursor.only) cursor.only->took(event);
+    const uint64_t current = cursor.chunk;
     advance(cursor, chunk);
     left_out += pass_over(cursor);
+    if (cursor.chunk != current) end_piece();
   }
-  if (!batch.empty()) cursor.takes.push_back({cursor.taken, cursor.chunk});
+  if (batch.size() > before) end_piece();
   lock.unlock();
   if (wake) wake_();
   return left_out;
@@ -146,9 +156,18 @@ bool EventQueue::has_more(size_t sink) const {
   return !closed_ && cursor.taken < pushed_ && !holds_discarded(cursor);
 }
 
-bool EventQueue::transaction_continues(size_t sink) const {
+bool EventQueue::transaction_continues(size_t sink, bool after_release) const {
   std::lock_guard lock(mutex_);
-  return open_ && !closed_ && bytes_ < capacity_ && !holds_discarded(cursors_[sink]);
+  const Cursor& cursor = cursors_[sink];
+  // The sink must not take what it holds for a complete transaction.
+  if (closed_ || holds_discarded(cursor)) return true;
+  return open_ && (after_release || held_bytes(cursor) < capacity_);
+}
+
+// The bytes of the chunks that a sink is not done with.
+uint64_t EventQueue::held_bytes(const Cursor& cursor) const {
+  const uint64_t done = cursor.done_chunk - first_chunk_;
+  return done == 0 ? bytes_ : pushed_bytes_ - until_[done - 1];
 }
 
 size_t EventQueue::pass_over(size_t sink) {
@@ -175,15 +194,16 @@ void EventQueue::done(size_t sink) {
   if (wake) wake_();
 }
 
-void EventQueue::done_first(size_t sink) {
+void EventQueue::done_first(size_t sink, size_t pieces) {
   std::vector<Chunk> freed;
   bool wake = false;
   {
     std::lock_guard lock(mutex_);
     Cursor& cursor = cursors_[sink];
-    if (cursor.takes.empty()) return;
-    const Place end = cursor.takes.front();
-    cursor.takes.pop_front();
+    pieces = std::min(pieces, cursor.takes.size());
+    if (pieces == 0) return;
+    const Place end = cursor.takes[pieces - 1];
+    cursor.takes.erase(cursor.takes.begin(), cursor.takes.begin() + static_cast<ptrdiff_t>(pieces));
     if (cursor.takes.empty()) skip_discarded(cursor);
     wake = cursor.takes.empty() ? finish(cursor, freed) : finish(cursor, end, freed);
   }
@@ -218,6 +238,7 @@ void EventQueue::drop_handled(std::vector<Chunk>& freed) {
     freed.push_back(std::move(chunks_.front()));
     chunks_.pop_front();
     since_.pop_front();
+    until_.pop_front();
   }
 }
 

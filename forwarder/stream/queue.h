@@ -69,7 +69,9 @@ class EventQueue {
   // Waits up to `patience` for the first event only. The batch stays empty in four
   // cases. No event came, none that the sink wants, the queue was closed, or events that the sink
   // holds were discarded. The events live until done(). Returns the number of skipped events.
-  size_t take(size_t sink, BatchLimits limits, Duration patience, std::vector<Event>& batch);
+  // Appends the numbers of events in each piece to `pieces`. A piece is what can be released alone.
+  size_t take(size_t sink, BatchLimits limits, Duration patience, std::vector<Event>& batch,
+              std::deque<size_t>* pieces = nullptr);
 
   // For a sink that can take nothing now and holds no events: skips events up to the first that it
   // wants. Does not wait. Returns the number of skipped events.
@@ -78,13 +80,16 @@ class EventQueue {
   // Whether take() would find or skip an event now.
   bool has_more(size_t sink) const;
 
-  // Whether the last event's transaction continues, and the reader has room for the rest.
-  bool transaction_continues(size_t sink) const;
+  // Whether the last event's transaction continues, and the rest can come while the sink holds what
+  // it holds. `after_release`: while it holds only that transaction. Other sinks may have to catch
+  // up first. True if that is unknown: the queue was closed, or events that the sink holds were
+  // discarded.
+  bool transaction_continues(size_t sink, bool after_release = false) const;
 
   // The sink is done with all that it took.
   void done(size_t sink);
-  // The sink is done with the events of the first take() since done().
-  void done_first(size_t sink);
+  // The sink is done with the first pieces that it took since done().
+  void done_first(size_t sink, size_t pieces);
 
   // Whether events that the sink holds were discarded.
   bool is_discarded(size_t sink) const;
@@ -121,10 +126,11 @@ class EventQueue {
     uint64_t taken = 0;       // number of events taken so far.
     uint64_t done = 0;        // number of events done so far.
     uint64_t done_chunk = 0;  // earlier chunks are done.
-    std::deque<Place> takes;  // the ends of the takes that the sink holds.
+    std::deque<Place> takes;  // the ends of the pieces that the sink holds.
     std::optional<Only> only;
   };
   uint64_t handled_locked() const;
+  uint64_t held_bytes(const Cursor& cursor) const;
   static void advance(Cursor& cursor, const Chunk& chunk);
   size_t pass_over(Cursor& cursor) const;
   bool finish(Cursor& cursor, std::vector<Chunk>& freed);
@@ -140,13 +146,15 @@ class EventQueue {
   mutable std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<Chunk> chunks_;
-  std::deque<int64_t> since_;  // for each chunk: its oldest_commit()
+  std::deque<int64_t> since_;   // for each chunk: its oldest_commit()
+  std::deque<uint64_t> until_;  // for each chunk: the bytes of all chunks up to its end
   std::vector<Cursor> cursors_;
   uint64_t first_chunk_ = 0;  // absolute number of chunks_.front()
   uint64_t pushed_ = 0;
   std::atomic<uint64_t> discarded_ = 0;  // number of the first event not discarded
   uint64_t discarded_chunks_ = 0;        // likewise: absolute number of the chunk
   size_t bytes_ = 0;
+  uint64_t pushed_bytes_ = 0;
   Gather gather_;
   bool open_ = false;      // the transaction of the last event continues
   bool announced_ = true;  // nothing was pushed since the last wake-up

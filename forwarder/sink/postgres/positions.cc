@@ -133,7 +133,8 @@ Result<void> PostgresPositions::check(Connection& connection, TimePoint deadline
   return may_not_make_table(text(row, 1) == "t", connection.endpoint());
 }
 
-Result<void> PostgresPositions::make_table(Connection& connection, TimePoint deadline) const {
+Result<void> PostgresPositions::make_table(Connection& connection, bool again,
+                                           TimePoint deadline) const {
   auto there = connection.query("SELECT " + std::string(kHasTable) + ", " + kHasSchema, deadline);
   if (!there) return Failure(postgres_error(there.error()));
   if (text(there->front(), 0) == "t") return {};
@@ -146,9 +147,9 @@ Result<void> PostgresPositions::make_table(Connection& connection, TimePoint dea
     return may_not_make_table(has_schema, connection.endpoint());
   }
   Error error = postgres_error(made.error());
-  // Here another forwarder created the table at the same time.
-  if (error.scope() == Scope::kEvent) error = made.error().error;
-  return Failure(std::move(error));
+  if (error.scope() != Scope::kEvent) return Failure(std::move(error));
+  // Another sink created the table or the schema at the same time.
+  return again ? make_table(connection, false, deadline) : Failure(made.error().error);
 }
 
 std::string PostgresPositions::is_ours() const {
@@ -182,7 +183,7 @@ Result<bool> PostgresPositions::take_over(Connection& connection, bool again, Ti
     return retry("the source is not known yet, so the position cannot be read",
                  connection.endpoint());
   }
-  if (auto made = make_table(connection, deadline); !made) return Failure(made.error());
+  if (auto made = make_table(connection, true, deadline); !made) return Failure(made.error());
   if (auto ended = end_former_owner(connection, again, deadline); !ended) {
     return Failure(ended.error());
   }

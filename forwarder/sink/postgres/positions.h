@@ -68,7 +68,8 @@ class PostgresPositions {
 
  private:
   [[nodiscard]] Result<void> can_number(const std::string& where) const;
-  [[nodiscard]] Result<void> make_table(Connection& connection, TimePoint deadline) const;
+  [[nodiscard]] Result<void> make_table(Connection& connection, bool again,
+                                        TimePoint deadline) const;
   [[nodiscard]] Result<std::optional<PostgresPosition>> read(Connection& connection,
                                                              TimePoint deadline) const;
   [[nodiscard]] Result<void> end_former_owner(Connection& connection, bool again,

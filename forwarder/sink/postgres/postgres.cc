@@ -109,15 +109,19 @@ void PostgresSink::drop_session() {
   transaction_.reset();
   session_.reset();
   tables_.forget();
+  lasting_tables_ = 0;
+  note_rollback();
+}
+
+void PostgresSink::note_rollback() {
+  tables_.forget_after(lasting_tables_);
   applied_.clear();
   dropped_.clear();
   careful_ = false;
 }
 
 void PostgresSink::drop_transaction(TimePoint deadline) {
-  applied_.clear();
-  dropped_.clear();
-  careful_ = false;
+  note_rollback();
   if (!transaction_ || !transaction_->is_open()) return;
   if (!transaction_->roll_back(deadline)) drop_session();
 }
@@ -201,8 +205,13 @@ Delivery PostgresSink::run(Call& call) {
   // Apply the available part of a transaction that is still incomplete.
   const bool stays_open = end == 0;
   if (stays_open) end = without_truncates(call.events, begin, call.events.size());
-  if (begin == end && stays_open) {
-    if (Clock::now() - touched_ > kLongestPause) drop_transaction(call.deadline);
+  const Event& last = call.events.back();
+  const bool is_known = rolled_back_ == std::pair(last.lsn, last.index);
+  if (stays_open && (begin == end || (begin == 0 && is_known))) {
+    if (begin > 0 && Clock::now() - touched_ > kLongestPause) {
+      drop_transaction(call.deadline);
+      rolled_back_.emplace(last.lsn, last.index);
+    }
     call.progress.pause();
     return {};
   }
@@ -216,6 +225,7 @@ Plan PostgresSink::planned(const Call& call, Part& part) {
       [&](const Event& event) { return tables_.find(session_->connection, event, call.deadline); },
       careful_, !positions_.is_used() && !positions_.source().overwrite);
   Plan plan = planner.plan(call.events, part.begin, part.end);
+  if (!transaction_->is_open()) lasting_tables_ = tables_.size();
   if (!plan.stop) return plan;
   part.stop = std::move(plan.stop);
   const size_t whole_until = transaction_begin(call.events, part.stop->event);
@@ -236,8 +246,7 @@ Delivery PostgresSink::apply(Call& call, Part part) {
       transaction_->apply(call.events, plan, part.stays_open ? nullptr : &position, call.deadline);
   if (applied) return conclude(call, part, plan);
   if (applied.error().what == Trouble::What::kSomeEvent) {
-    applied_.clear();
-    dropped_.clear();
+    note_rollback();
     careful_ = true;
     part.begin = 0;
     return apply_carefully(call, part);
@@ -280,6 +289,7 @@ Delivery PostgresSink::conclude(Call& call, const Part& part, const Plan& plan) 
     for (const size_t i : dropped_) call.progress.drop(call.skipped + i);
     call.progress.durable_before(call.skipped + part.end);
     call.progress.lacked(transaction_->missing());
+    lasting_tables_ = tables_.size();
     applied_.clear();
     dropped_.clear();
     careful_ = false;

@@ -73,6 +73,7 @@ class PostgresSink final : public Sink {
   [[nodiscard]] Result<void> prepare(const Progress& progress, TimePoint deadline);
   void drop_session();
   void drop_transaction(TimePoint deadline);
+  void note_rollback();
   [[nodiscard]] Delivery run(Call& call);
   [[nodiscard]] Delivery apply(Call& call, Part part);
   [[nodiscard]] Delivery apply_carefully(Call& call, Part part);
@@ -94,8 +95,11 @@ class PostgresSink final : public Sink {
   std::vector<size_t> dropped_;                     // likewise, events that change nothing
   bool careful_ = false;                            // apply in the careful way
   TimePoint touched_;                               // when the transaction was last used
-  std::optional<uint64_t> owned_;                   // owned the position in this term of the slot
-  std::optional<uint64_t> fenced_;                  // another forwarder took over in this term
+  size_t lasting_tables_ = 0;                       // looked at outside the open transaction
+  // The last event of a transaction that was rolled back because its rest did not come.
+  std::optional<std::pair<Lsn, uint64_t>> rolled_back_;
+  std::optional<uint64_t> owned_;   // owned the position in this term of the slot
+  std::optional<uint64_t> fenced_;  // another forwarder took over in this term
   std::vector<std::string> warnings_;
   Listener listener_;
 };

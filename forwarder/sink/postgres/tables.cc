@@ -52,6 +52,15 @@ void PostgresTables::forget() {
   count_ = 0;
 }
 
+// Prepared statements keep their numbers.
+void PostgresTables::forget_after(size_t count) {
+  if (count == count_) return;
+  begin();
+  for (auto& [target, entries] : tables_) {
+    std::erase_if(entries, [&](const auto& entry) { return entry->table.number >= count; });
+  }
+}
+
 Result<PostgresTable*> PostgresTables::find(Connection& connection, const Event& event,
                                             TimePoint deadline) {
   if (latest_.source == event.table && latest_.op == event.op) return latest_.table;

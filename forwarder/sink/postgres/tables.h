@@ -60,6 +60,9 @@ class PostgresTables {
 
   // The connection ended.
   void forget();
+  // Forgets the tables after the first `count` of them: a transaction was rolled back that may have
+  // made them.
+  void forget_after(size_t count);
   size_t size() const { return count_; }
 
  private:

@@ -312,6 +312,29 @@ TEST_F(DelivererTest, AnAttemptAfterASplitEndsWithATransaction) {
   EXPECT_EQ(attempts.front(), "10-0 10-1 ") << "half of 7, and not half of a transaction";
 }
 
+TEST_F(DelivererTest, AFullBatchThatEndsWithinATransactionSaysSo) {
+  sink.barriers_alone = false;
+  sink.max_events = 3;
+  sink.script = {[&](std::span<const Event> events, Progress& progress) -> Delivery {
+                   EXPECT_EQ(ids(events), "10-0 10-1 20-0 ");
+                   EXPECT_FALSE(progress.has_more()) << "there is no room for it yet";
+                   EXPECT_TRUE(progress.transaction_continues());
+                   progress.durable_before(2);
+                   progress.pause();
+                   return {};
+                 },
+                 [&](std::span<const Event> events, Progress& progress) -> Delivery {
+                   EXPECT_EQ(ids(events), "20-0 ");
+                   progress.pause();
+                   return {};
+                 },
+                 [&](std::span<const Event> events, Progress&) -> Delivery {
+                   EXPECT_EQ(ids(events), "20-0 20-1 ");
+                   return {};
+                 }};
+  ASSERT_TRUE(run({2, 2}, 4));
+}
+
 // A sink that asks for more events must not make a lost receiver look as if it were back.
 TEST_F(DelivererTest, APauseWithoutProgressIsNoSuccess) {
   sink.script = {fail(ErrorKind::kRetry),

@@ -49,8 +49,15 @@ TEST(EventQueue, KnowsWhetherATransactionGoesOn) {
   queue.discard();
   EXPECT_FALSE(queue.transaction_continues(0)) << "the rest is not to be delivered, either";
   queue.push(transaction(40, 3), true);
-  queue.close();
+  queue.transaction_ended();
+  std::vector<Event> batch;
+  queue.take(0, {1, 1 << 20, true}, kNoWait, batch);
+  queue.discard();
+  EXPECT_TRUE(queue.transaction_continues(0)) << "what the sink holds may be incomplete";
+  queue.done(0);
   EXPECT_FALSE(queue.transaction_continues(0));
+  queue.close();
+  EXPECT_TRUE(queue.transaction_continues(0)) << "the sink could not take the rest";
   EventQueue full(1, 1, [] {});
   full.push(transaction(10, 3), true);
   EXPECT_FALSE(full.transaction_continues(0)) << "the reader has no room for the rest";
@@ -116,7 +123,7 @@ TEST(EventQueue, WhatWasTakenFirstIsGivenBackFirst) {
   queue.take(0, {3, 1 << 20, true}, kNoWait, batch);
   queue.take(0, {2, 1 << 20, true}, kNoWait, more);
   const size_t all = queue.bytes();
-  queue.done_first(0);
+  queue.done_first(0, 2);
   EXPECT_EQ(queue.handled(), 3u);
   EXPECT_LT(queue.bytes(), all) << "the first chunk is free";
   EXPECT_EQ(more[1].document, std::string(500, 'x')) << "what is in hands lives";
@@ -124,12 +131,28 @@ TEST(EventQueue, WhatWasTakenFirstIsGivenBackFirst) {
   queue.take(0, kAll, kNoWait, batch);
   EXPECT_EQ(batch.size(), 1u);
   EXPECT_FALSE(queue.has_more(0));
-  queue.done_first(0);
+  queue.done_first(0, 2);
   EXPECT_EQ(queue.handled(), 5u);
   queue.done(0);
   EXPECT_EQ(queue.handled(), 6u);
   EXPECT_EQ(queue.bytes(), 0u);
   EXPECT_EQ(woken, 1);
+}
+
+TEST(EventQueue, EachChunkIsAPiece) {
+  EventQueue queue(2, 1000, [] {});
+  for (uint64_t lsn : {10, 20}) queue.push(transaction(lsn, 2, 0, 500));
+  queue.push(transaction(30, 2, 0, 10), true);
+  std::vector<Event> batch;
+  std::deque<size_t> pieces;
+  queue.take(0, {5, 1 << 20, false}, kNoWait, batch, &pieces);
+  EXPECT_EQ(pieces, (std::deque<size_t>{2, 2, 1}));
+  EXPECT_FALSE(queue.transaction_continues(0));
+  EXPECT_TRUE(queue.transaction_continues(0, true)) << "when it has given back the rest";
+  queue.done_first(0, 2);
+  EXPECT_FALSE(queue.has_room()) << "the other sink has all";
+  EXPECT_TRUE(queue.transaction_continues(0)) << "when the other sink has caught up";
+  EXPECT_FALSE(queue.transaction_continues(1));
 }
 
 TEST(EventQueue, WhatIsGivenBackInPartsMayBeDiscarded) {
@@ -140,9 +163,9 @@ TEST(EventQueue, WhatIsGivenBackInPartsMayBeDiscarded) {
   queue.take(0, {1, 1 << 20, true}, kNoWait, more);
   EXPECT_EQ(queue.discard(), 4u);
   EXPECT_FALSE(queue.has_more(0)) << "first it is to be done with what it has";
-  queue.done_first(0);
+  queue.done_first(0, 1);
   EXPECT_TRUE(queue.is_discarded(0));
-  queue.done_first(0);
+  queue.done_first(0, 1);
   EXPECT_FALSE(queue.is_discarded(0));
   EXPECT_EQ(queue.handled(), 4u);
   queue.push(transaction(20, 1));
