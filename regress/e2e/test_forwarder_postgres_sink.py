@@ -253,6 +253,26 @@ def test_a_truncate_of_more_tables_than_a_message_holds(db, fwd, target, max_tra
         assert forwarder.status()["sinks"][0]["retries"] == 0
 
 
+def test_a_constraint_that_fails_at_the_commit_divides_no_transaction(db, fwd, target, tmp_path):
+    """The error names no row, so the operator decides. A transaction of one row is a dead letter."""
+    db.psql("CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int PRIMARY KEY, parent int)")
+    target.psql("CREATE TABLE parent (id int PRIMARY KEY); CREATE TABLE child (id int PRIMARY KEY, parent int "
+                "REFERENCES parent DEFERRABLE INITIALLY DEFERRED)")
+    letters = tmp_path / "dead"
+    with fwd(sinks=sink(target, session_replication_role="origin"),
+             pipeline=f"retry: {{max: 300ms}}\ndead_letter: {{path: {letters}}}") as forwarder:
+        db.psql("INSERT INTO child VALUES (1, 7)")
+        db.psql("INSERT INTO parent VALUES (1)")
+        pg.wait_until(lambda: rows(target, "parent") == ['{"id":1}'], what="the next transaction")
+        assert len(letters.read_text().splitlines()) == 1
+        db.psql("BEGIN; INSERT INTO child VALUES (2, 1), (3, 2), (4, 9); INSERT INTO parent VALUES (2); COMMIT")
+        forwarder.wait_for_log("declare the constraint NOT DEFERRABLE")
+        assert (rows(target, "child"), rows(target, "parent")) == ([], ['{"id":1}'])
+        target.psql("INSERT INTO parent VALUES (9)")
+        pg.wait_until(lambda: len(rows(target, "child")) == 3, what="all rows of the transaction")
+        assert len(letters.read_text().splitlines()) == 1
+
+
 def test_small_transactions_stay_whole_while_many_arrive(db, fwd, target):
     """Changed keys and TRUNCATEs among other changes do not divide a transaction of the source."""
     copy_tables(db, target, "CREATE TABLE moves (id int PRIMARY KEY, n int); CREATE TABLE log (n int, part int, PRIMARY KEY (n, part)); "

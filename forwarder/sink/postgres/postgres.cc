@@ -310,10 +310,18 @@ Delivery PostgresSink::failed(const Call& call, const Part& part, Trouble troubl
       error.event = call.skipped + trouble.event;
       return tl::unexpected(std::move(error));
     case Trouble::What::kSomeEvent:
-      // The commit fails: any event of the transaction may be at fault.
+      // The commit fails, which names no row. Part of a transaction must not be committed, and
+      // valid rows must not be set aside.
       error.event = call.skipped + part.begin;
       error.size = part.end - part.begin;
-      if (error.size > 1) error.error.blamed = Scope::kBatch;
+      if (error.size > 1) {
+        error.error.kind = ErrorKind::kFatal;
+        error.error.blamed = Scope::kConfiguration;
+        error.error.what +=
+            ". The target checks this constraint at the commit, which names no row: add what the "
+            "target lacks, declare the constraint NOT DEFERRABLE, or set session_replication_role: "
+            "replica";
+      }
       break;
     case Trouble::What::kFenced:
       if (!positions_.is_deleted(session_->connection, call.deadline)) {
