@@ -92,6 +92,7 @@ def test_what_is_configured_is_backfilled(db, fwd):
         assert 'walspout_backfills{pipeline="test"} 0' in metrics
 
 
+@pytest.mark.long
 def test_many_small_tables_share_rounds(db, fwd):
     """More than are loaded at once, and than one connection reads."""
     tables = 2100
@@ -641,6 +642,7 @@ def test_more_keys_to_read_again_than_memory_has_room_for(db, fwd):
         assert db.value("SELECT count(*) FROM walspout.backfill_keys") == 0
 
 
+@pytest.mark.long
 def test_kills_lose_no_key_that_is_to_be_read_again(db, fwd):
     """Keys change all the time, with a column that does not; the process is killed at any moment."""
     db.psql(TABLE + "INSERT INTO t SELECT i, 0, repeat('b', 2500) FROM generate_series(1, 3000) i")

@@ -240,7 +240,7 @@ def test_truncates(db, fwd, target, tmp_path, truncate):
         assert letters.exists() == (truncate == "error") or letters.read_text() == ""
 
 
-@pytest.mark.parametrize("max_transaction", [10, 50_000])
+@pytest.mark.parametrize("max_transaction", [10, pytest.param(50_000, marks=pytest.mark.long)])
 def test_a_truncate_of_more_tables_than_a_message_holds(db, fwd, target, max_transaction):
     """Each table references the one before it, so one statement must truncate them all."""
     names = [f"t{i}" for i in range(600)]
@@ -279,7 +279,7 @@ def test_small_transactions_stay_whole_while_many_arrive(db, fwd, target):
                 "CREATE TABLE a (id int PRIMARY KEY); CREATE TABLE b (id int PRIMARY KEY REFERENCES a)")
     with fwd(sinks=sink(target)) as forwarder:
         db.psql("INSERT INTO moves VALUES (0, 0)")
-        db.psql("DO $$ BEGIN FOR i IN 1..1500 LOOP INSERT INTO log VALUES (i, 1); UPDATE moves SET id = id + 1, n = i; "
+        db.psql("DO $$ BEGIN FOR i IN 1..700 LOOP INSERT INTO log VALUES (i, 1); UPDATE moves SET id = id + 1, n = i; "
                 "TRUNCATE a, b; INSERT INTO log VALUES (i, 2); COMMIT; END LOOP; END $$")
         wait_for_equal(db, target, ["moves", "log"])
         divided = "SELECT count(*) FROM (SELECT n FROM log GROUP BY n HAVING count(DISTINCT xmin::text) > 1) divided"

@@ -210,8 +210,11 @@ def unharmed(db):
     return db.server.connect(db.name, options=options)
 
 
-@pytest.mark.parametrize("of", ["role", "database"])
-@pytest.mark.parametrize("settings", [TIMEOUTS, HARM], ids=["timeouts", "all"])
+@pytest.mark.parametrize("settings, of", [
+    pytest.param(HARM, "role", id="all-role"),
+    pytest.param(HARM, "database", id="all-database", marks=pytest.mark.long),
+    pytest.param(TIMEOUTS, "role", id="timeouts-role", marks=pytest.mark.long),
+    pytest.param(TIMEOUTS, "database", id="timeouts-database", marks=pytest.mark.long)])
 def test_settings_for_sessions_do_no_harm(db, fwd, role, of, settings):
     """The settings apply to all sessions, and are meant for other programs."""
     name = "p" if settings is TIMEOUTS else "It's \\ one"
