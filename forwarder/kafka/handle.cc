@@ -132,9 +132,10 @@ Result<void> KafkaHandle::handle_error(rd_kafka_event_t* event) {
     }
     return tl::unexpected(std::move(error));
   }
+  // The errors of connections, before this error or after it, say why.
   if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
     note_down();
-    if (trouble_) return {};
+    return {};
   }
   // A host may have several addresses: one may say what is wrong, and the next one just refuse.
   const bool telling = code != RD_KAFKA_RESP_ERR__TRANSPORT;

@@ -15,6 +15,7 @@ namespace walspout::test {
 namespace {
 
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
 using testing::Not;
 
@@ -726,7 +727,9 @@ TEST_F(KafkaSinkTest, AnOutageIsSaidBeforeTheDeadline) {
   const DeliveryError error = failure(*sink, events_.span().subspan(1), 300);
   EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
   EXPECT_EQ(error.error.scope(), Scope::kDestination);
-  EXPECT_THAT(error.error.what, HasSubstr("Connect"));
+  // The library is silent about an error that it reported a short time ago.
+  EXPECT_THAT(error.error.what, AnyOf(HasSubstr("Connect"), HasSubstr("Disconnect"),
+                                      HasSubstr("no broker answered")));
   KafkaBroker::get();
   ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(1), 60));
   EXPECT_EQ(values_in(topic_), events_.documents());
