@@ -12,7 +12,7 @@ store = redis.Redis.from_url(os.environ.get("REDIS_URL", "redis://127.0.0.1:6379
 
 
 def generation(table):
-    """A part of each key of the table. TRUNCATE deletes it, and so all keys of the table are out of reach."""
+    """A part of each key of the table. TRUNCATE deletes the generation, so readers no longer find the table's keys."""
     name = f"cache:{table}"
     while not (found := store.get(name)):
         store.set(name, uuid.uuid4().hex, nx=True)

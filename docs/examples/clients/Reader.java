@@ -17,7 +17,7 @@ import org.postgresql.replication.LogSequenceNumber;
 import org.postgresql.replication.PGReplicationStream;
 
 public class Reader {
-    // A JSON library does this as well. Values cannot look like it: quotes within them are escaped.
+    // A JSON library also does this. Values cannot match: quotes within values are escaped.
     private static final Pattern BOUNDARY = Pattern.compile("^\\{\"op\":\"(begin|commit)\"");
     private static final Pattern END = Pattern.compile("\"end_lsn\":\"([0-9A-F]+/[0-9A-F]+)\"");
 
@@ -35,7 +35,7 @@ public class Reader {
             while (true) {
                 ByteBuffer message = stream.readPending();
                 if (message == null) {
-                    if (!inTransaction) { // all of it is on disk: an idle slot moves on, too
+                    if (!inTransaction) { // everything is on disk, so an idle slot moves, too
                         stream.setFlushedLSN(stream.getLastReceiveLSN());
                     }
                     Thread.sleep(5);

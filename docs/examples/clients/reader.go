@@ -58,7 +58,7 @@ func main() {
 		case pglogrepl.PrimaryKeepaliveMessageByteID:
 			keepalive, err := pglogrepl.ParsePrimaryKeepaliveMessage(data.Data[1:])
 			check(err)
-			if !inTransaction { // all of it is on disk: an idle slot moves on, too
+			if !inTransaction { // everything is on disk, so an idle slot moves, too
 				confirm(keepalive.ServerWALEnd)
 			} else if keepalive.ReplyRequested {
 				confirm(confirmed)

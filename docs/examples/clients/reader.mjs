@@ -44,7 +44,7 @@ service.on("data", (_, document) => {
   waiting = "";
   confirm(toNumber(event.end_lsn));
 });
-// The position is the last one that was sent: all before it is on disk when no transaction is open.
+// The position is the last one that was sent: everything before is on disk when no transaction is open.
 service.on("heartbeat", (lsn) => confirm(inTransaction ? confirmed : toNumber(lsn)));
 service.on("error", (error) => {
   console.error(error.message);

@@ -27,7 +27,7 @@ def main(slot, path):
         while True:
             message = cursor.read_message()
             if message is None:
-                if not in_transaction:      # all of it is on disk: an idle slot moves on, too
+                if not in_transaction:      # everything is on disk, so an idle slot moves, too
                     cursor.send_feedback(flush_lsn=cursor.wal_end)
                 select.select([cursor], [], [], 10)
                 continue

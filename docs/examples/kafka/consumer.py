@@ -10,7 +10,7 @@ TOPIC = "shop.public.orders"
 
 
 def handle(cursor, event):
-    """The work. It shares a transaction with the event's id: both are done, or neither is."""
+    """The work shares a transaction with the event's id: both are committed, or neither."""
     if event["op"] in ("c", "u"):
         row = event["after"]
         cursor.execute("INSERT INTO notices VALUES (%s, %s)", (row["id"], row["status"]))
@@ -32,10 +32,10 @@ def main():
         "isolation.level": "read_committed",  # transactions of walspout that were aborted are left out
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
-        "session.timeout.ms": 10_000,  # so soon another consumer takes over from one that died
+        "session.timeout.ms": 10_000,  # after this time another consumer takes over from a dead one
     })
     consumer.subscribe([TOPIC])
-    # An error ends the program. Its supervisor starts it again, where the group's offsets are.
+    # An error ends the program. Its supervisor restarts the program, which continues at the group's offsets.
     while True:
         events = []
         for message in consumer.consume(100, timeout=1):

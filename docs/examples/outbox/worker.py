@@ -7,7 +7,7 @@ import psycopg2
 
 
 def handle(cursor, message):
-    """The work. It shares a transaction with the position: both are done, or neither is."""
+    """The work shares a transaction with the position: both are committed, or neither."""
     cursor.execute("INSERT INTO mails VALUES (%s, %s)", (message["order"], message["template"]))
 
 

@@ -10,7 +10,7 @@ EXCHANGE, ROUTING_KEY, QUEUE = "changes", "public.orders", "notices"
 
 
 def handle(cursor, event):
-    """The work. It shares a transaction with the event's id: both are done, or neither is."""
+    """The work shares a transaction with the event's id: both are committed, or neither."""
     if event["op"] in ("c", "u"):
         row = event["after"]
         cursor.execute("INSERT INTO notices VALUES (%s, %s)", (row["id"], row["status"]))

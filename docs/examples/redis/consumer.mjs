@@ -6,7 +6,7 @@ const STREAM = "walspout:shop:public.orders";
 const GROUP = "notices";
 const CLAIM_AFTER_MS = Number(process.env.CLAIM_AFTER_MS ?? 60_000); // longer than any event takes
 
-// The work. It shares a transaction with the event's id: both are done, or neither is.
+// The work shares a transaction with the event's id: both are committed, or neither.
 async function handle(database, event) {
   if (event.op === "c" || event.op === "u") {
     await database.query("INSERT INTO notices VALUES ($1, $2)", [event.after.id, event.after.status]);

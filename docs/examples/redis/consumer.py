@@ -13,7 +13,7 @@ CLAIM_AFTER_MS = int(os.environ.get("CLAIM_AFTER_MS", 60_000))  # longer than an
 
 
 def handle(cursor, event):
-    """The work. It shares a transaction with the event's id: both are done, or neither is."""
+    """The work shares a transaction with the event's id: both are committed, or neither."""
     if event["op"] in ("c", "u"):
         row = event["after"]
         cursor.execute("INSERT INTO notices VALUES (%s, %s)", (row["id"], row["status"]))

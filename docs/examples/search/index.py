@@ -23,7 +23,7 @@ def open_index(path):
 def upsert(index, event):
     """Columns that did not change may be missing: they keep the value that the index has."""
     row = event["after"]
-    old = (event.get("before") or event["key"])["id"]  # another one if the key changed
+    old = (event.get("before") or event["key"])["id"]  # the old key, if the key changed
     values = {name: row[name] for name in COLUMNS if name in row}
     assignments = "".join(f", {name} = :{name}" for name in values)
     names = {**values, "old": old, "new": row["id"]}

@@ -22,7 +22,7 @@ type event struct {
 	}
 }
 
-// The work. It shares a transaction with the event's id: both are done, or neither is.
+// The work shares a transaction with the event's id: both are committed, or neither.
 func handle(ctx context.Context, tx pgx.Tx, e event) error {
 	if e.Op != "c" && e.Op != "u" {
 		return nil

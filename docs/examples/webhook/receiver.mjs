@@ -8,7 +8,7 @@ const webhook = new Webhook(process.env.WEBHOOK_SECRET);
 const pool = new pg.Pool({ database: "notices" });
 pool.on("error", (error) => console.error("idle connection:", error.message)); // the pool opens another one
 
-// The work. It shares a transaction with the event's id: both are done, or neither is.
+// The work shares a transaction with the event's id: both are committed, or neither.
 async function handle(database, event) {
   if (event.op === "c" || event.op === "u") {
     await database.query("INSERT INTO notices VALUES ($1, $2)", [event.after.id, event.after.status]);

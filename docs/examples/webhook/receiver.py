@@ -12,7 +12,7 @@ pool = psycopg2.pool.ThreadedConnectionPool(1, 8, "dbname=notices")
 
 
 def handle(cursor, event):
-    """The work. It shares a transaction with the event's id: both are done, or neither is."""
+    """The work shares a transaction with the event's id: both are committed, or neither."""
     if event["op"] in ("c", "u"):
         row = event["after"]
         cursor.execute("INSERT INTO notices VALUES (%s, %s)", (row["id"], row["status"]))
