@@ -26,17 +26,17 @@ const std::vector<std::string> kShells{"bash", "zsh", "fish"};
 using walspout::kClean;
 using walspout::kUsage;
 
-// Takes the command of `sink-test` out of the arguments: everything after "--", or from the first
-// argument that is not our option.
-std::vector<std::string> take_command(int& argc, char** argv) {
-  constexpr std::string_view kSinkTest = "sink-test";
-  if (argc < 2 || argv[1] != kSinkTest) return {};
-  int begin = 2;
-  while (begin < argc && std::string_view(argv[begin]).starts_with("-")) {
-    if (std::string_view(argv[begin++]) == "--") break;
-  }
-  std::vector<std::string> command(argv + begin, argv + argc);
-  argc = begin > 2 && std::string_view(argv[begin - 1]) == "--" ? begin - 1 : begin;
+// Takes the command of `sink-test` out of the words: everything after "--", or from the first word
+// that is not our option. Only its first word stays, so the parser sees no option of the command.
+std::vector<std::string> take_command(std::vector<std::string>& words) {
+  if (words.empty() || words.front() != "sink-test") return {};
+  const auto begin = std::find_if(words.begin() + 1, words.end(), [](const std::string& word) {
+    return word == "--" || !word.starts_with("-");
+  });
+  std::vector<std::string> command(begin, words.end());
+  words.erase(begin, words.end());
+  if (!command.empty() && command.front() == "--") command.erase(command.begin());
+  if (!command.empty()) words.insert(words.end(), {"--", command.front()});
   return command;
 }
 
@@ -56,7 +56,8 @@ void add_options(const CLI::App* app, std::vector<walspout::OptionHelp>& options
     help.is_required = option->get_required();
     if (help.is_positional) {
       help.names = {option->get_single_name()};
-      help.is_file = help.names.front() == "FILE" || help.names.front() == "CONFIG";
+      const std::string& name = help.names.front();
+      help.is_file = name == "FILE" || name == "CONFIG" || name == "COMMAND" || name == "ARG";
     } else {
       for (const std::string& name : option->get_lnames()) help.names.push_back("--" + name);
       for (const std::string& name : option->get_snames()) help.names.push_back("-" + name);
@@ -72,15 +73,15 @@ class Line {
   Line() {
     app_.require_subcommand(1);
     app_.add_flag("-V,--version", version_, "print the version, and the commit that was built");
-    app_.footer("walspout COMMAND --help explains a command.");
     add_commands();
     add_tools();
     add_lists();
+    app_.footer("walspout COMMAND --help explains a command.");  // last: commands would inherit it
   }
 
   int run(int argc, char** argv) {
-    sink_command_ = take_command(argc, argv);
     std::vector<std::string> words(argv + 1, argv + argc);
+    sink_command_ = take_command(words);
     if (words.empty()) {
       std::fputs(app_.help().c_str(), stderr);
       return kUsage;
@@ -201,6 +202,8 @@ class Line {
   CLI::App app_{"Row changes in Postgres, pushed to where they are needed.", "walspout"};
   std::map<const CLI::App*, std::function<int()>> actions_;
   std::vector<std::string> sink_command_;
+  std::string program_;  // only for the help, as sink_command_ has both
+  std::vector<std::string> arguments_;
   std::string file_;
   std::string shell_;
   std::string start_ = "walspout.yaml";
@@ -337,15 +340,10 @@ void Line::add_tools() {
   adopt->add_option("--pipeline", adopt_.pipeline, "only the pipeline of this name");
   adopt->add_flag("--yes", adopt_.yes, "do not ask");
 
-  CLI::App* sink_test = add(
-      "sink-test",
-      "say whether a program can be a sink of the type exec: sink-test [--] COMMAND...", [this] {
-        if (!sink_command_.empty()) {
-          return walspout::sink_test_command(sink_command_, !plain_);
-        }
-        std::fprintf(stderr, "walspout: sink-test needs a COMMAND\n");
-        return static_cast<int>(kUsage);
-      });
+  CLI::App* sink_test = add("sink-test", "say whether a program can be a sink of the type exec",
+                            [this] { return walspout::sink_test_command(sink_command_, !plain_); });
+  sink_test->add_option("COMMAND", program_, "the program; -- may precede it")->required();
+  sink_test->add_option("ARG", arguments_, "arguments of the program");
   add_no_color(sink_test);
   sink_test->footer("The program gets events of a table walspout_test.orders, and is killed once.");
 }

@@ -42,6 +42,15 @@ std::vector<std::string> option_names(const CommandHelp& command, bool with_valu
   return names;
 }
 
+// None: nullptr.
+const OptionHelp* last_positional(const CommandHelp& command) {
+  const OptionHelp* last = nullptr;
+  for (const OptionHelp& option : command.options) {
+    if (option.is_positional) last = &option;
+  }
+  return last;
+}
+
 bool takes_files(const CommandHelp& command) {
   return std::any_of(command.options.begin(), command.options.end(), [](const OptionHelp& option) {
     return option.is_positional && option.is_file;
@@ -120,7 +129,9 @@ std::string zsh_completion(const ProgramHelp& program) {
       const std::string action = option.is_file         ? "_files"
                                  : option.words.empty() ? " "
                                                         : "(" + joined(option.words, " ") + ")";
-      cases += " \\\n        " + quoted("*:" + option.names.front() + ":" + action);
+      // zsh allows one argument that repeats, the last one.
+      const std::string repeats = &option == last_positional(command) ? "*:" : ":";
+      cases += " \\\n        " + quoted(repeats + option.names.front() + ":" + action);
     }
     cases += "\n      ;;\n";
   }

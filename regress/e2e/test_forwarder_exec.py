@@ -284,7 +284,7 @@ def test_the_remedy_is_that_of_what_was_written(tmp_path, answer, remedy):
 
 def test_sink_test_needs_a_program():
     done = sink_test()
-    assert done.returncode == 2 and "needs a COMMAND" in done.stderr
+    assert done.returncode == 2 and "COMMAND is required" in done.stderr
     done = sink_test("--", "/nonexistent/program", "--flag")
     assert done.returncode == 1
     assert "✗ starts: /nonexistent/program: could not start the program" in done.stdout

@@ -24,6 +24,14 @@ def test_help_is_a_command_too():
     assert nothing.stderr == run("--help").stdout
 
 
+@pytest.mark.parametrize("command, arguments", [
+    ("check", "FILE"), ("backfill", "CONFIG [TABLE...]"), ("sink-test", "COMMAND [ARG...]")])
+def test_the_usage_names_the_arguments(command, arguments):
+    shown = run(command, "--help").stdout
+    assert f"\nUsage: walspout {command} [OPTIONS] {arguments}\n" in shown
+    assert "COMMAND --help" not in shown, "that is for the list of commands"
+
+
 @pytest.mark.parametrize("word, said", [
     ("chek", 'unknown command "chek": did you mean "check"?'),
     ("verison", 'did you mean "version"?'),

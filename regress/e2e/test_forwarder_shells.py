@@ -36,6 +36,7 @@ def test_bash_completes_commands_options_and_files(tmp_path):
     assert bash(tmp_path, "help", "bac") == ["backfill"]
     assert bash(tmp_path, "check", "wal") == ["walspout.yaml"]
     assert bash(tmp_path, "check", "--js") == ["--json"]
+    assert bash(tmp_path, "sink-test", "wal") == ["walspout.yaml"]
     assert set(bash(tmp_path, "backfill", "--")) >= {"--where", "--rate", "--status", "--pipeline", "--help"}
     assert bash(tmp_path, "backfill", "--where", "wal") == []
     assert bash(tmp_path, "completion", "") == ["bash", "zsh", "fish"]
@@ -83,6 +84,7 @@ def test_zsh_completes_commands_and_options(tmp_path):
 
     completes("walspout che", "check")
     completes("walspout check --js", "--json")
+    completes("walspout backfill CONFIG TABLE --wh", "--where")
 
 
 def test_the_manual_page_has_all_commands_and_no_errors(tmp_path):
