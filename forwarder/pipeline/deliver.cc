@@ -14,6 +14,11 @@ constexpr Duration kPatience = std::chrono::seconds(1);
 constexpr Duration kRestPoll = std::chrono::milliseconds(10);  // for the rest of a transaction
 constexpr Duration kSourcePoll = std::chrono::milliseconds(100);
 
+// Whether a receiver must get `later` after `earlier`.
+bool must_follow(const Event& later, const Event& earlier) {
+  return later.barrier || earlier.barrier || later.key_hash == earlier.key_hash;
+}
+
 }  // namespace
 
 Deliverer::Deliverer(Sink& sink, EventQueue& queue, size_t cursor, DeliverConfig config,
@@ -345,7 +350,8 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
   return {};
 }
 
-// Finds out whether the event or the receiver is at fault: tries the next events in order. If the
+// Finds out whether the event or the receiver is at fault: tries the next events in order. No event
+// is tried that must follow another one, because that one would then arrive too late. If the
 // receiver takes none of them, no event is at fault. Without later events, deliveries in other
 // lanes decide, or the configured number of attempts, once. An outage may have ended between the
 // attempts, so the event gets one more attempt.
@@ -357,8 +363,12 @@ Deliverer::Fault Deliverer::fault(std::vector<Event>& pending, size_t troubled,
   bool taken = troubled + 1 >= end && others_passed;
   bool overtaken = false;  // by an event that must follow this one
   for (size_t i = troubled + 1; i < end && !taken; i++) {
-    overtaken = pending[i].barrier || pending[troubled].barrier ||
-                pending[i].key_hash == pending[troubled].key_hash;
+    bool waits = false;
+    for (size_t other = 0; other < i && !waits; other++) {
+      waits = other != troubled && must_follow(pending[i], pending[other]);
+    }
+    if (waits) continue;
+    overtaken = must_follow(pending[i], pending[troubled]);
     taken = passes(pending, i);
   }
   // Delivered after a later event of its key, the event would leave an old row at the receiver.
