@@ -74,7 +74,7 @@ void Deliverer::wait_while_held() {
   while (held_ && !queue_.closed()) {
     stats_.pulse.set_return_time(time_.now() + kPatience);
     sink_.idle();
-    leave_out(queue_.pass_over(cursor_));
+    pass_over();
     time_.sleep(kRestPoll * 10);
   }
   // The next delivery shows the receiver's state.
@@ -86,6 +86,12 @@ void Deliverer::leave_out(size_t events) {
   if (!events) return;
   stats_.dropped.fetch_add(events, std::memory_order_relaxed);
   stats_.progress_at.store(time_.wall(), std::memory_order_relaxed);
+}
+
+// Skips all events up to the first that the sink wants. One call of the queue skips some of them,
+// and what is left would fill the queue for the other sinks.
+void Deliverer::pass_over() {
+  while (const size_t events = queue_.pass_over(cursor_)) leave_out(events);
 }
 
 Result<void> Deliverer::connect() {
@@ -470,10 +476,10 @@ void Deliverer::pause(Duration time) {
     return time_.now() >= end || queue_.closed() || reopen_ || retry_ || held_;
   };
   time_.sleep(std::min(time, kPatience));
-  leave_out(queue_.pass_over(cursor_));
+  pass_over();
   while (!is_over()) {
     sink_.idle();
-    leave_out(queue_.pass_over(cursor_));
+    pass_over();
     time_.sleep(std::min(end - time_.now(), kPatience));
   }
 }

@@ -383,6 +383,21 @@ TEST_F(DelivererTest, WhatTheSinkDoesNotWantDoesNotWaitForTheReceiver) {
   EXPECT_EQ(stats.events, 0u);
 }
 
+TEST_F(DelivererTest, NothingThatTheSinkDoesNotWantStaysInTheQueue) {
+  constexpr size_t kMany = 100'000;
+  queue.only(0, {{}, {"d"}});
+  config.retry = {std::chrono::hours(1), std::chrono::hours(1)};
+  sink.checks = {retry("down")};
+  time.on_sleep = [&] {
+    if (time.slept.size() == 2) {
+      EXPECT_EQ(queue.handled(), kMany);
+      queue.close();
+    }
+  };
+  ASSERT_TRUE(run({kMany}, 1));
+  EXPECT_EQ(stats.dropped, kMany);
+}
+
 TEST_F(DelivererTest, ASighupEndsAPause) {
   config.retry = {std::chrono::hours(1), std::chrono::hours(1)};
   sink.script = {blame(Scope::kConfiguration), blame(Scope::kDestination)};
