@@ -73,7 +73,7 @@ void Deliverer::wait_while_held() {
   const SinkState before = stats_.state.exchange(SinkState::kHeld);
   while (held_ && !queue_.closed()) {
     stats_.pulse.set_return_time(time_.now() + kPatience);
-    sink_.idle();
+    keep_alive();
     pass_over();
     time_.sleep(kRestPoll * 10);
   }
@@ -86,6 +86,15 @@ void Deliverer::leave_out(size_t events) {
   if (!events) return;
   stats_.dropped.fetch_add(events, std::memory_order_relaxed);
   stats_.progress_at.store(time_.wall(), std::memory_order_relaxed);
+}
+
+// The sink keeps its connection, unless its events may be another process's by now.
+void Deliverer::keep_alive() {
+  if (queue_.fence().is_closed() || queue_.is_discarded(cursor_)) {
+    sink_.let_go();
+  } else {
+    sink_.idle();
+  }
 }
 
 // Skips all events up to the first that the sink wants. One call of the queue skips some of them,
@@ -131,12 +140,11 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
     if (queue_.closed()) break;
     stats_.pulse.set_return_time(time_.now() + kPatience);
     const bool ours = queue_.fence().wait(kPatience);
-    if (queue_.is_discarded(cursor_)) pending.clear();
+    const bool discarded = queue_.is_discarded(cursor_);
+    if (!ours || discarded) keep_alive();
+    if (discarded) pending.clear();
     if (pending.empty()) break;
-    if (!ours) {
-      sink_.idle();
-      continue;
-    }
+    if (!ours) continue;
     const size_t attempted = attempt_size(pending);
     const auto may_continue = [this] { return queue_.may_deliver(cursor_); };
     Progress progress(attempted, may_continue, queue_.fence().term());
@@ -478,7 +486,7 @@ void Deliverer::pause(Duration time) {
   time_.sleep(std::min(time, kPatience));
   pass_over();
   while (!is_over()) {
-    sink_.idle();
+    keep_alive();
     pass_over();
     time_.sleep(std::min(end - time_.now(), kPatience));
   }

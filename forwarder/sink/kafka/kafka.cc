@@ -120,6 +120,11 @@ Delivery KafkaSink::deliver(std::span<const Event> events, TimePoint deadline, P
   return delivery;
 }
 
+void KafkaSink::let_go() {
+  window_.idle();
+  if (window_.flight().pending() > 0) window_.give_up();
+}
+
 Result<void> KafkaSink::check(const SourceState& source, TimePoint deadline) {
   const std::string before = once_.transactional_id();
   once_.set_source(source);

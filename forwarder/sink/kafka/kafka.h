@@ -49,6 +49,8 @@ class KafkaSink final : public Sink, private WindowClient {
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
   void idle() override { window_.idle(); }
+  // The library would send waiting messages whenever a broker is back.
+  void let_go() override;
   // A fenced producer takes over again.
   [[nodiscard]] Result<void> reopen() override {
     once_.reopen();
