@@ -93,6 +93,7 @@ class KafkaSink final : public Sink, private WindowClient {
   [[nodiscard]] tl::expected<void, Broken> fail(const rd_kafka_message_t& message, uint64_t number,
                                                 size_t together, Flight& flight);
   Error gone(const std::string& topic) const;
+  std::string where_to_look() const;
   void blame(Error error, uint64_t number, size_t together, Flight& flight);
 
   const KafkaConfig config_;
