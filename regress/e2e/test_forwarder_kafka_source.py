@@ -256,7 +256,7 @@ def test_a_reader_whose_sink_is_down_gives_partitions_away(db, writer, reader, b
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_reader_with_a_full_queue_goes_on_with_partitions_that_come_back(db, writer, reader, broker, strategy):
-    """A full queue pauses partitions. They are read again, whoever had them meanwhile."""
+    """A full queue pauses partitions. They are read again, also if another member had them meanwhile."""
     db.psql("CREATE TABLE t (id int PRIMARY KEY, n int, body text)")
     topic = f"{db.name}.back"
     rows = 400
