@@ -14,6 +14,11 @@ constexpr Duration kPatience = std::chrono::seconds(1);
 constexpr Duration kRestPoll = std::chrono::milliseconds(10);  // for the rest of a transaction
 constexpr Duration kSourcePoll = std::chrono::milliseconds(100);
 
+// Whether a receiver must get `later` after `earlier`.
+bool must_follow(const Event& later, const Event& earlier) {
+  return later.barrier || earlier.barrier || later.key_hash == earlier.key_hash;
+}
+
 }  // namespace
 
 Deliverer::Deliverer(Sink& sink, EventQueue& queue, size_t cursor, DeliverConfig config,
@@ -68,8 +73,8 @@ void Deliverer::wait_while_held() {
   const SinkState before = stats_.state.exchange(SinkState::kHeld);
   while (held_ && !queue_.closed()) {
     stats_.pulse.set_return_time(time_.now() + kPatience);
-    sink_.idle();
-    leave_out(queue_.pass_over(cursor_));
+    keep_alive();
+    pass_over();
     time_.sleep(kRestPoll * 10);
   }
   // The next delivery shows the receiver's state.
@@ -81,6 +86,21 @@ void Deliverer::leave_out(size_t events) {
   if (!events) return;
   stats_.dropped.fetch_add(events, std::memory_order_relaxed);
   stats_.progress_at.store(time_.wall(), std::memory_order_relaxed);
+}
+
+// The sink keeps its connection, unless its events may be another process's by now.
+void Deliverer::keep_alive() {
+  if (queue_.fence().is_closed() || queue_.is_discarded(cursor_)) {
+    sink_.let_go();
+  } else {
+    sink_.idle();
+  }
+}
+
+// Skips all events up to the first that the sink wants. One call of the queue skips some of them,
+// and what is left would fill the queue for the other sinks.
+void Deliverer::pass_over() {
+  while (const size_t events = queue_.pass_over(cursor_)) leave_out(events);
 }
 
 Result<void> Deliverer::connect() {
@@ -120,12 +140,11 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
     if (queue_.closed()) break;
     stats_.pulse.set_return_time(time_.now() + kPatience);
     const bool ours = queue_.fence().wait(kPatience);
-    if (queue_.is_discarded(cursor_)) pending.clear();
+    const bool discarded = queue_.is_discarded(cursor_);
+    if (!ours || discarded) keep_alive();
+    if (discarded) pending.clear();
     if (pending.empty()) break;
-    if (!ours) {
-      sink_.idle();
-      continue;
-    }
+    if (!ours) continue;
     const size_t attempted = attempt_size(pending);
     const auto may_continue = [this] { return queue_.may_deliver(cursor_); };
     Progress progress(attempted, may_continue, queue_.fence().term());
@@ -345,7 +364,8 @@ Result<void> Deliverer::event_failed(std::vector<Event>& pending, const Delivery
   return {};
 }
 
-// Finds out whether the event or the receiver is at fault: tries the next events in order. If the
+// Finds out whether the event or the receiver is at fault: tries the next events in order. No event
+// is tried that must follow another one, because that one would then arrive too late. If the
 // receiver takes none of them, no event is at fault. Without later events, deliveries in other
 // lanes decide, or the configured number of attempts, once. An outage may have ended between the
 // attempts, so the event gets one more attempt.
@@ -357,8 +377,12 @@ Deliverer::Fault Deliverer::fault(std::vector<Event>& pending, size_t troubled,
   bool taken = troubled + 1 >= end && others_passed;
   bool overtaken = false;  // by an event that must follow this one
   for (size_t i = troubled + 1; i < end && !taken; i++) {
-    overtaken = pending[i].barrier || pending[troubled].barrier ||
-                pending[i].key_hash == pending[troubled].key_hash;
+    bool waits = false;
+    for (size_t other = 0; other < i && !waits; other++) {
+      waits = other != troubled && must_follow(pending[i], pending[other]);
+    }
+    if (waits) continue;
+    overtaken = must_follow(pending[i], pending[troubled]);
     taken = passes(pending, i);
   }
   // Delivered after a later event of its key, the event would leave an old row at the receiver.
@@ -460,10 +484,10 @@ void Deliverer::pause(Duration time) {
     return time_.now() >= end || queue_.closed() || reopen_ || retry_ || held_;
   };
   time_.sleep(std::min(time, kPatience));
-  leave_out(queue_.pass_over(cursor_));
+  pass_over();
   while (!is_over()) {
-    sink_.idle();
-    leave_out(queue_.pass_over(cursor_));
+    keep_alive();
+    pass_over();
     time_.sleep(std::min(end - time_.now(), kPatience));
   }
 }

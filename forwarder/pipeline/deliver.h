@@ -85,6 +85,8 @@ class Deliverer {
  private:
   void wait_while_held();
   void leave_out(size_t events);
+  void keep_alive();
+  void pass_over();
   Result<void> failed(std::vector<Event>& pending, const DeliveryError& error, bool others_passed);
   Result<void> event_failed(std::vector<Event>& pending, const DeliveryError& error,
                             bool others_passed);

@@ -35,6 +35,7 @@ class RenewedSink : public Sink {
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
   void idle() override { sink_->idle(); }
+  void let_go() override { sink_->let_go(); }
   void listen(Listener listener) override {
     listener_ = std::move(listener);
     sink_->listen(listener_);

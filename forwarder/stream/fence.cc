@@ -95,6 +95,11 @@ bool Fence::passable() {
   return may;
 }
 
+bool Fence::is_closed() {
+  std::lock_guard lock(mutex_);
+  return state_ == State::kClosed;
+}
+
 bool Fence::wait(Duration patience) {
   // In case a call of heard() is missed.
   constexpr Duration kSlice = std::chrono::milliseconds(100);

@@ -97,6 +97,9 @@ class Fence {
   // The same, but waits up to `patience`.
   bool wait(Duration patience);
 
+  // Whether the stream is lost, so that another process may get the slot.
+  bool is_closed();
+
   // How many times the slot became ours.
   uint64_t term() const { return term_.load(); }
 

@@ -196,6 +196,10 @@ class Sink {
   // next attempt.
   virtual void idle() {}
 
+  // In place of idle(), if another process may deliver the events in flight by now: ends what the
+  // sink would otherwise send later, behind newer events of that process.
+  virtual void let_go() { idle(); }
+
   // Sets a listener for lines that the receiver sends beside its answers, for the log: printable,
   // and not too many. Call it first; the sink calls the listener within other calls.
   using Listener = std::function<void(std::string_view line)>;

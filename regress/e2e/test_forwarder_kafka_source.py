@@ -254,6 +254,35 @@ def test_a_reader_whose_sink_is_down_gives_partitions_away(db, writer, reader, b
         assert a.terminate() == b.terminate() == 0
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_reader_with_a_full_queue_goes_on_with_partitions_that_come_back(db, writer, reader, broker, strategy):
+    """A full queue pauses partitions. They are read again, also if another member had them meanwhile."""
+    db.psql("CREATE TABLE t (id int PRIMARY KEY, n int, body text)")
+    topic = f"{db.name}.back"
+    rows = 400
+    group, more = f"back-{strategy}", shared_by(strategy)
+    with writer(topic) as first, Webhook() as hook:
+        closed = [True]
+        hook.answer = lambda number, id: 503 if closed[0] else 204
+        db.psql(f"INSERT INTO t SELECT i, 0, repeat('x', 10000) FROM generate_series(1, {rows}) i")
+        pg.wait_until(lambda: first.status()["sinks"][0]["events"] >= rows, 180, what="all events in Kafka")
+        a = reader([topic], group=group, name="a", sinks=http_sink(hook.port), more=more,
+                   pipeline="memory: 1MiB\nretry: {initial: 10ms, max: 20ms}")
+        a.start()
+        pg.wait_until(lambda: a.status()["in_flight_bytes"] > 1 << 20, 60, what="a full queue")
+        time.sleep(3)
+        b = reader([topic], group=group, name="b", more=more)
+        b.start()
+        pg.wait_until(lambda: a.status()["partitions"] == b.status()["partitions"] == 2, 120, what="shares")
+        closed[0] = False
+        pg.wait_until(lambda: done(broker, group, topic, rows), 60, what="all offsets")
+        assert b.terminate() == 0
+        pg.wait_until(lambda: a.status()["partitions"] == PARTITIONS, 60, what="all partitions")
+        db.psql("UPDATE t SET n = 1")
+        pg.wait_until(lambda: done(broker, group, topic, 2 * rows), 60, what="all offsets after the return")
+        assert a.terminate() == first.terminate() == 0
+
+
 def test_a_frozen_reader_delivers_nothing_old(db, writer, reader, broker):
     db.psql(TABLE)
     topic = f"{db.name}.frozen"

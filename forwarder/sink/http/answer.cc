@@ -69,6 +69,8 @@ Verdict verdict_on(long status) {
     case 407:
     case 410:
     case 411:
+    case 414:  // the url is the same for all events, and so is the type of the content
+    case 415:
     case 426:
       return kMisconfigured;
     case 404:
@@ -82,8 +84,6 @@ Verdict verdict_on(long status) {
     case 400:
     case 409:
     case 413:
-    case 414:
-    case 415:
     case 422:
       return kRejected;
     default:

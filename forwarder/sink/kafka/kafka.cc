@@ -120,6 +120,11 @@ Delivery KafkaSink::deliver(std::span<const Event> events, TimePoint deadline, P
   return delivery;
 }
 
+void KafkaSink::let_go() {
+  window_.idle();
+  if (window_.flight().pending() > 0) window_.give_up();
+}
+
 Result<void> KafkaSink::check(const SourceState& source, TimePoint deadline) {
   const std::string before = once_.transactional_id();
   once_.set_source(source);
@@ -314,7 +319,8 @@ Broken KafkaSink::stuck(const Flight& flight) const {
   return {{ErrorKind::kRetry,
            "Kafka has confirmed nothing for two minutes, although a broker is connected: another "
            "producer sends the " +
-               std::to_string(flight.pending()) + " messages again, with the same ids",
+               std::to_string(flight.pending()) + " messages again, with the same ids" +
+               where_to_look(),
            name_}};
 }
 
@@ -389,6 +395,15 @@ void KafkaSink::blame(Error error, uint64_t number, size_t together, Flight& fli
   }
 }
 
+// The library retries forever what a broker cannot take now, and does not say why.
+std::string KafkaSink::where_to_look() const {
+  return ". Look for partitions without a leader, or with fewer replicas in sync than "
+         "min.insync.replicas: kafka-topics.sh --bootstrap-server " +
+         config_.brokers.front() +
+         " --describe --unavailable-partitions, and with "
+         "--under-min-isr-partitions";
+}
+
 Error KafkaSink::late(const Flight& flight) const {
   const std::string kept =
       std::to_string(flight.pending()) + " messages stay in flight with the same producer";
@@ -397,7 +412,8 @@ Error KafkaSink::late(const Flight& flight) const {
     error.what += ". " + kept;
     return error;
   }
-  return {ErrorKind::kRetry, "Kafka did not confirm in time (deliver_timeout). " + kept, name_};
+  return {ErrorKind::kRetry,
+          "Kafka did not confirm in time (deliver_timeout). " + kept + where_to_look(), name_};
 }
 
 }  // namespace walspout

@@ -49,6 +49,8 @@ class KafkaSink final : public Sink, private WindowClient {
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
   void idle() override { window_.idle(); }
+  // The library would send waiting messages whenever a broker is back.
+  void let_go() override;
   // A fenced producer takes over again.
   [[nodiscard]] Result<void> reopen() override {
     once_.reopen();
@@ -91,6 +93,7 @@ class KafkaSink final : public Sink, private WindowClient {
   [[nodiscard]] tl::expected<void, Broken> fail(const rd_kafka_message_t& message, uint64_t number,
                                                 size_t together, Flight& flight);
   Error gone(const std::string& topic) const;
+  std::string where_to_look() const;
   void blame(Error error, uint64_t number, size_t together, Flight& flight);
 
   const KafkaConfig config_;

@@ -299,6 +299,12 @@ Result<void> NatsStreams::judge(const std::string& name, std::string_view config
                         "stream edit " +
                         name + " --max-msgs)");
   }
+  if (json_text(config, "discard") == "new" && config_.unconfirmed > 1 &&
+      (most > 0 || json_number(config, "max_bytes", -1) > 0)) {
+    warnings_.push_back(stream +
+                        " rejects messages while it is full, and may take a later or smaller one: "
+                        "a row's older version may then follow the newer one (set unconfirmed: 1)");
+  }
   const int64_t of_subject = json_number(config, "max_msgs_per_subject", -1);
   if (!subject_has_key_ && json_text(config, "discard") == "old" && of_subject > 0 &&
       of_subject < kFewMessages) {

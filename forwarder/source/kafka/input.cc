@@ -470,7 +470,9 @@ Result<void> KafkaInput::stay_down() {
     error.kind = ErrorKind::kRetry;
     return tl::unexpected(std::move(error));
   }
-  if (trouble) note_trouble(*trouble);
+  note_trouble(trouble.value_or(Error{ErrorKind::kRetry,
+                                      "no broker answers, and the library does not say why",
+                                      consumer_->where()}));
   return {};
 }
 

@@ -86,6 +86,8 @@ Result<void> KafkaInput::revoke(const std::vector<Key>& partitions) {
   Result<void> kept;
   if (!done) kept = abandon(partitions);
   if (!lost) commit_last(partitions);
+  // The library keeps the pause, also if these partitions are ours again later.
+  if (paused_) consumer_->resume(partitions);
   for (const Key& key : partitions) offsets_.revoke(key);
   if (offsets_.all().empty()) queue_.fence().close();
   Result<void> given = consumer_->unassign(partitions);

@@ -383,6 +383,21 @@ TEST_F(DelivererTest, WhatTheSinkDoesNotWantDoesNotWaitForTheReceiver) {
   EXPECT_EQ(stats.events, 0u);
 }
 
+TEST_F(DelivererTest, NothingThatTheSinkDoesNotWantStaysInTheQueue) {
+  constexpr size_t kMany = 100'000;
+  queue.only(0, {{}, {"d"}});
+  config.retry = {std::chrono::hours(1), std::chrono::hours(1)};
+  sink.checks = {retry("down")};
+  time.on_sleep = [&] {
+    if (time.slept.size() == 2) {
+      EXPECT_EQ(queue.handled(), kMany);
+      queue.close();
+    }
+  };
+  ASSERT_TRUE(run({kMany}, 1));
+  EXPECT_EQ(stats.dropped, kMany);
+}
+
 TEST_F(DelivererTest, ASighupEndsAPause) {
   config.retry = {std::chrono::hours(1), std::chrono::hours(1)};
   sink.script = {blame(Scope::kConfiguration), blame(Scope::kDestination)};
@@ -575,6 +590,41 @@ TEST_F(DelivererTest, AnEventIsNotDeliveredBehindALaterOneOfItsKey) {
   ASSERT_TRUE(run({}, 2));
   EXPECT_THAT(dead_letters.ids, ElementsAre("10-0"));
   EXPECT_THAT(sink.taken, ElementsAre("10-1"));
+}
+
+// Otherwise the event that fails now would arrive behind a later one of its key.
+TEST_F(DelivererTest, NoEventIsTriedThatMustFollowAnother) {
+  letters = &dead_letters;
+  config.dead_letter_after = 2;
+  sink.set_aside = 1;
+  sink.always = requests(
+      [this](const Event& event) {
+        return event.index == 0 || (event.index == 1 && dead_letters.ids.empty());
+      },
+      ErrorKind::kRetry);
+  Chunk chunk = transaction(10, 4);
+  chunk.events[2].key_hash = chunk.events[1].key_hash;
+  queue.push(std::move(chunk));
+  ASSERT_TRUE(run({}, 4));
+  EXPECT_THAT(dead_letters.ids, ElementsAre("10-0"));
+  EXPECT_THAT(sink.taken, ElementsAre("10-3", "10-1", "10-2"));
+}
+
+TEST_F(DelivererTest, NoEventIsTriedThatMustFollowABarrier) {
+  letters = &dead_letters;
+  config.dead_letter_after = 2;
+  sink.set_aside = 1;
+  sink.barriers_alone = false;
+  int down = 2;
+  sink.always = requests(
+      [&down](const Event& event) { return event.index == 0 || (event.index == 1 && down-- > 0); },
+      ErrorKind::kRetry);
+  Chunk chunk = transaction(10, 3);
+  chunk.events[1].barrier = true;
+  queue.push(std::move(chunk));
+  ASSERT_TRUE(run({}, 3));
+  EXPECT_THAT(dead_letters.ids, ElementsAre("10-0"));
+  EXPECT_THAT(sink.taken, ElementsAre("10-1", "10-2"));
 }
 
 TEST_F(DelivererTest, WhereEveryEventFailsNoneIsAtFault) {

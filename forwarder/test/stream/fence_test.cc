@@ -163,6 +163,10 @@ class CarefulSink : public Sink {
   std::string_view endpoint() const override { return "nowhere"; }
   Result<void> check(const SourceState&, TimePoint) override { return {}; }
   void idle() override { idles++; }
+  void let_go() override {
+    let_go_of++;
+    idle();
+  }
   Delivery deliver(std::span<const Event> events, TimePoint, Progress& progress) override {
     for (size_t i = 0; i < events.size(); i++) {
       if (!progress.may_continue()) return halted();
@@ -177,6 +181,7 @@ class CarefulSink : public Sink {
   std::function<void(int)> before_event = [](int) {};
   std::atomic<int> taken{0};
   std::atomic<int> idles{0};
+  std::atomic<int> let_go_of{0};
   std::atomic<uint64_t> last{0};
 };
 
@@ -217,11 +222,23 @@ TEST_F(FencedTest, ABatchIsHaltedAndGoesOnWhenTheSlotIsOursAgain) {
   push(10, 5);
   start();
   wait([&] { return sink.idles > 0; });  // heartbeats continue meanwhile
+  EXPECT_GT(sink.let_go_of, 0) << "what is in flight may be another process's now";
   EXPECT_EQ(sink.taken, 2);
   EXPECT_EQ(stats.retries, 0u) << "it is not the receiver's fault";
   queue.fence().open(ends.fds[0], kLong);
   wait([&] { return queue.handled() == 5; });
   EXPECT_EQ(sink.taken, 5);
+}
+
+TEST_F(FencedTest, AServerThatIsSilentKeepsWhatIsInFlight) {
+  queue.fence().open(ends.fds[0], milliseconds(1));
+  std::this_thread::sleep_for(milliseconds(20));
+  push(10, 5);
+  start();
+  wait([&] { return sink.idles > 0; });
+  EXPECT_EQ(sink.let_go_of, 0);
+  queue.fence().open(ends.fds[0], kLong);
+  wait([&] { return queue.handled() == 5; });
 }
 
 TEST_F(FencedTest, WhatAnotherOneHasDeliveredIsNotDelivered) {
@@ -251,6 +268,7 @@ TEST_F(FencedTest, ABatchThatWasDiscardedMeanwhileGoesOnNoFurther) {
   start();
   wait([&] { return queue.handled() == 5; });
   EXPECT_EQ(sink.taken, 2);
+  EXPECT_GT(sink.let_go_of, 0);
 }
 
 }  // namespace

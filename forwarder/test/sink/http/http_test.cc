@@ -271,7 +271,7 @@ TEST_F(HttpSinkTest, WhatEachStatusMeans) {
     const DeliveryError error = failure_of("{\"status\": " + std::to_string(status) + "}");
     return std::pair(error.error.kind, error.error.scope());
   };
-  for (const int status : {400, 409, 413, 414, 415, 422}) {
+  for (const int status : {400, 409, 413, 422}) {
     EXPECT_EQ(verdict(status), std::pair(ErrorKind::kReject, Scope::kEvent)) << status;
   }
   for (const int status : {500, 412, 418, 423, 424, 451, 497, 499}) {
@@ -280,7 +280,7 @@ TEST_F(HttpSinkTest, WhatEachStatusMeans) {
   for (const int status : {404, 408, 421, 425, 429, 502, 503, 504, 507, 302, 307}) {
     EXPECT_EQ(verdict(status), std::pair(ErrorKind::kRetry, Scope::kDestination)) << status;
   }
-  for (const int status : {301, 308, 401, 402, 403, 405, 406, 407, 410, 411, 426}) {
+  for (const int status : {301, 308, 401, 402, 403, 405, 406, 407, 410, 411, 414, 415, 426}) {
     EXPECT_EQ(verdict(status), std::pair(ErrorKind::kFatal, Scope::kConfiguration)) << status;
   }
 }

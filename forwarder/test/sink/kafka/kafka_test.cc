@@ -674,10 +674,32 @@ TEST_F(KafkaSinkTest, AFrozenBrokerIsWaitedForWithTheSameMessages) {
     const DeliveryError error = failure(*sink, events_.span().subspan(1), 0.3);
     EXPECT_EQ(error.error.kind, ErrorKind::kRetry);
     EXPECT_THAT(error.error.what, HasSubstr("3 messages stay in flight"));
+    EXPECT_THAT(error.error.what, HasSubstr("--under-min-isr-partitions"));
   }
   KafkaBroker::get().thaw();
   ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(1)));
   EXPECT_EQ(values_in(topic_), events_.documents());
+}
+
+// Another process may have delivered newer events meanwhile.
+TEST_F(KafkaSinkTest, WhatIsLetGoIsNotSentLater) {
+  client_.create(topic_);
+  auto sink = sink_for(config_);
+  ASSERT_TRUE(deliver_all(*sink, events_.span().first(1)));
+  KafkaBroker::get().stop();
+  failure(*sink, events_.span().subspan(1, 3), 5);
+  sink->let_go();
+  KafkaBroker::get();
+  auto other = sink_for(config_);
+  ASSERT_TRUE(deliver_all(*other, events_.span().last(1), 60));
+  for (int i = 0; i < 50; ++i) {
+    sink->idle();
+    std::this_thread::sleep_for(Milliseconds(100));
+  }
+  EXPECT_THAT(values_in(topic_),
+              testing::ElementsAre(events_.documents().front(), events_.documents().back()));
+  ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(1, 3), 60));
+  EXPECT_EQ(values_in(topic_).size(), 5u);
 }
 
 TEST_F(KafkaSinkTest, OtherEventsEndWhatWasUnderWay) {

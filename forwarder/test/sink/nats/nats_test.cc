@@ -321,6 +321,16 @@ TEST_F(NatsSinkTest, StreamsThatCannotBeMadeAreFatal) {
   EXPECT_THAT(replicas.error.what, HasSubstr("cluster"));
 }
 
+TEST_F(NatsSinkTest, AStreamMayHaveAnyName) {
+  start();
+  for (const std::string name : {"error", "seq"}) {
+    client_->add_stream(name, name + ".*");
+    config_.subject.fallback = name + ".{table}";
+    ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span()));
+    EXPECT_EQ(client_->bodies(name), events_.documents());
+  }
+}
+
 TEST_F(NatsSinkTest, AFullStreamIsRetry) {
   start();
   for (const bool bytes : {false, true}) {
@@ -816,6 +826,13 @@ TEST_F(NatsSinkTest, ChecksWarnOfStreamsThatDropUnreadMessages) {
     EXPECT_TRUE(sink->check({}, in_seconds(20)));
     return sink->warnings();
   };
+  client_->add_stream("full", "full.>", [](jsStreamConfig& config) {
+    config.MaxBytes = 100'000;
+    config.Discard = js_DiscardNew;
+  });
+  EXPECT_THAT(warnings("full.{table}"), ElementsAre(HasSubstr("unconfirmed: 1")));
+  config_.unconfirmed = 1;
+  EXPECT_TRUE(warnings("full.{table}").empty());
   EXPECT_THAT(warnings("unread.{table}"), ElementsAre(HasSubstr("no consumer")));
   EXPECT_THAT(warnings("last.{table}"), ElementsAre(HasSubstr("only 1 messages of each subject")));
   EXPECT_TRUE(warnings("last.{table}.{key}").empty());
