@@ -47,17 +47,17 @@ class Program:
         return "".join(f"      {line}\n" for line in lines)
 
     def events(self):
-        return [json.loads(line) for line in self.read("lines").split("\n")[:-1]]
+        return [json.loads(line) for line in self.read("lines").split(b"\n")[:-1]]
 
     def pids(self):
         return [int(pid) for pid in self.read("pids").split()]
 
     def read(self, name):
         try:
-            with open(os.path.join(self.folder, name)) as f:
+            with open(os.path.join(self.folder, name), "rb") as f:
                 return f.read()
         except FileNotFoundError:
-            return ""
+            return b""
 
     def wait_for(self, count, forwarder, timeout=60):
         """Waits for this number of different events; returns them in the order of their first arrival."""

@@ -134,8 +134,8 @@ class Forwarder(Walspout):
     def events(self, path=None):
         """All written lines, parsed; an incomplete line is left out."""
         try:
-            with open(path or self.output) as f:
-                lines = f.read().split("\n")
+            with open(path or self.output, "rb") as f:     # the end may be half a character
+                lines = f.read().split(b"\n")
         except FileNotFoundError:
             return []
         return [json.loads(line) for line in lines[:-1]]
