@@ -22,7 +22,7 @@ constexpr std::array kMeanings = {
     Meaning{RD_KAFKA_RESP_ERR_RECORD_LIST_TOO_LARGE, ErrorKind::kReject, kTooLarge},
     Meaning{RD_KAFKA_RESP_ERR_INVALID_RECORD, ErrorKind::kReject,
             "a topic with cleanup.policy compact takes only messages with a key: give the table a "
-            "primary key, or a topic of its own"},
+            "primary key, or a topic of its own, or leave its events out with `only`"},
     Meaning{RD_KAFKA_RESP_ERR_INVALID_MSG, ErrorKind::kRetry, ""},
     Meaning{RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, ErrorKind::kFatal,
             "let the user write there: kafka-acls.sh --bootstrap-server BROKER --add "

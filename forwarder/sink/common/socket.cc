@@ -1,10 +1,12 @@
 #include "sink/common/socket.h"
 
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -235,6 +237,11 @@ Result<size_t> Socket::receive(char* buffer, size_t size) {
 void Socket::wait(bool or_send, TimePoint until) const {
   pollfd waiting{fd_, static_cast<short>(or_send ? POLLIN | POLLOUT : POLLIN), 0};
   poll(&waiting, 1, poll_timeout(until));
+}
+
+bool Socket::has_unsent() const {
+  int left = 0;
+  return has_sealed() || (ioctl(fd_, SIOCOUTQ, &left) == 0 && left > 0);
 }
 
 void Socket::close_gently() {

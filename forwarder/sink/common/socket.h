@@ -53,6 +53,9 @@ class Socket {
   // Bytes that send() took and the kernel did not.
   bool has_sealed() const { return !sealed_.empty(); }
 
+  // Whether bytes that send() took have not reached the receiver's kernel.
+  bool has_unsent() const;
+
   void close_gently();
 
  private:

@@ -4,15 +4,30 @@
 #include <utility>
 
 namespace walspout {
+namespace {
+
+constexpr Milliseconds kAskAgain{100};  // whether the stream is lost
+
+}  // namespace
+
 void Window::give_up() {
   client_.abandon();
   flight_.clear();
 }
 
-void Window::idle() {
+// idle() would send more.
+void Window::let_go() {
+  if (flight_.pending() > 0 && client_.can_recall()) {
+    give_up();
+  } else {
+    idle();
+  }
+}
+
+void Window::idle(TimePoint until) {
   if (!client_.is_connected()) return;
   flight_.report_to(nullptr);
-  const auto polled = client_.poll(Clock::now(), flight_);
+  const auto polled = client_.poll(until, flight_);
   if (!polled && !polled.error().stays) give_up();
 }
 
@@ -132,7 +147,14 @@ Delivery Window::look(Call& call) {
 }
 
 Delivery Window::wait(Call& call, bool (Window::*enough)() const) {
-  if (auto polled = poll(call, call.deadline); !polled) return polled;
+  TimePoint until = call.deadline;
+  if (limits_.keeps && client_.can_recall()) {
+    // What is not sent must stay here if the stream is lost meanwhile.
+    if (!call.progress.may_continue()) return halted();
+    until = std::min(until, Clock::now() + kAskAgain);
+  }
+  if (auto polled = poll(call, until); !polled) return polled;
+  if (limits_.keeps && call.progress.is_halted()) return halted();
   if (Clock::now() < call.deadline) return {};
   if (!limits_.keeps) stop(call);
   if ((this->*enough)()) return {};

@@ -49,12 +49,17 @@ class WindowClient {
 
   // Sends what was taken, reads what the receiver has sent, and notes the verdicts. Waits for a
   // verdict or for room, until `until` at most. In a call of deliver() `until` is the deadline of
-  // the call, or the past.
+  // the call, or the past; for a client that can recall messages, also a moment before. A client
+  // that waits for long asks `flight` whether to continue, and returns if not.
   [[nodiscard]] virtual tl::expected<void, Broken> poll(TimePoint until, Flight& flight) = 0;
 
   // A message has failed; or a window that does not keep messages is at its deadline, or may not go
   // on. Begin nothing more: mark messages that were taken and not begun as undone.
   virtual void withdraw(Flight& /*flight*/) {}
+
+  // Whether some bytes in flight have not reached the receiver, so that abandon() keeps them from
+  // it. May be false for a client that cannot know.
+  virtual bool can_recall() const { return false; }
 
   // deliver() returns: copy the bytes that are not sent yet.
   virtual void keep_bytes() {}
@@ -91,11 +96,14 @@ class Window {
   // Reads what the receiver has sent, then connects as client.connect().
   [[nodiscard]] Result<void> connect(TimePoint deadline);
 
-  // Reads what the receiver has sent, without waiting.
-  void idle();
+  // Reads what the receiver has sent. Waits until `until` at most, by default not at all.
+  void idle(TimePoint until = Clock::now());
 
   // Abandons what is in flight.
   void give_up();
+
+  // As Sink::let_go(). Messages that the receiver already has stay in flight.
+  void let_go();
 
   Flight& flight() { return flight_; }
   const Flight& flight() const { return flight_; }

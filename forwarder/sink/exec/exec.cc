@@ -83,6 +83,15 @@ Delivery ExecSink::deliver(std::span<const Event> events, TimePoint deadline, Pr
 
 void ExecSink::idle() {
   window_.idle();
+  look_after_ending();
+}
+
+void ExecSink::let_go() {
+  window_.let_go();
+  look_after_ending();
+}
+
+void ExecSink::look_after_ending() {
   if (ending_ != nullptr && ending_->end(config_.grace, TimePoint())) ending_.reset();
 }
 

@@ -41,6 +41,7 @@ class ExecSink final : public Sink, private WindowClient {
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
   void idle() override;
+  void let_go() override;
   void listen(Listener listener) override { talk_.listen(std::move(listener)); }
 
  private:
@@ -64,10 +65,13 @@ class ExecSink final : public Sink, private WindowClient {
   [[nodiscard]] Result<bool> submit(uint64_t number, const Event& event) override;
   [[nodiscard]] tl::expected<void, Broken> poll(TimePoint until, Flight& flight) override;
   void withdraw(Flight& flight) override;
+  // The pipe's bytes are the program's.
+  bool can_recall() const override { return !outbox_.empty(); }
   void keep_bytes() override { outbox_.keep_bytes(); }
   void abandon() override;
   Error late(const Flight& flight) const override;
 
+  void look_after_ending();
   [[nodiscard]] Result<void> exchange(Flight& flight);
   void write();
   [[nodiscard]] Result<void> read(Flight& flight);

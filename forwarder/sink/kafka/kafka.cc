@@ -12,6 +12,7 @@ namespace walspout {
 namespace {
 
 // How often to ask whether lost brokers are back.
+constexpr Milliseconds kCommit{5'000};  // while there is nothing to deliver
 constexpr Milliseconds kAskAgain{1'000};
 
 // The time limits of aborting a transaction.
@@ -118,6 +119,12 @@ Delivery KafkaSink::deliver(std::span<const Event> events, TimePoint deadline, P
   auto delivery = window_.deliver(events, deadline, progress);
   progress_ = nullptr;
   return delivery;
+}
+
+// Readers of committed messages wait for an open transaction. No event follows soon, so commit.
+void KafkaSink::idle() {
+  once_.look_at_clock();
+  window_.idle(once_.is_due() ? Clock::now() + kCommit : Clock::now());
 }
 
 void KafkaSink::let_go() {
@@ -267,6 +274,7 @@ tl::expected<bool, Broken> KafkaSink::complete(TimePoint until, Flight& flight) 
     auto heard = take_reports(std::min(until, Clock::now() + kAskAgain), flight);
     if (!heard) return tl::unexpected(heard.error());
     if (once_.unreported() == before) {
+      if (!flight.may_continue()) return false;
       const auto good = once_.look();
       // The report that names the event at fault may follow the error.
       if (auto more = take_reports(TimePoint(), flight); !more) return tl::unexpected(more.error());
@@ -304,7 +312,7 @@ tl::expected<void, Broken> KafkaSink::take_reports(TimePoint until, Flight& flig
     if (*reports != nullptr) {
       if (auto heard = take_events(reports->get(), flight); !heard) return heard;
       until = TimePoint();  // also take the reports that are already there
-    } else if (Clock::now() >= until) {
+    } else if (Clock::now() >= until || !flight.may_continue()) {
       return {};
     } else if (link_->is_down()) {
       if (auto back = link_->reach(std::min(until, Clock::now() + config_.connect_timeout));
@@ -375,6 +383,10 @@ tl::expected<void, Broken> KafkaSink::fail(const rd_kafka_message_t& message, ui
   }
   if (is_gone(message.err)) return tl::unexpected(Broken{gone(topic)});
   Error error = kafka_error(message.err, topic, name_);
+  // The topic takes no event without a key, also not the next one.
+  if (message.err == RD_KAFKA_RESP_ERR_INVALID_RECORD && message.key_len == 0) {
+    error.kind = ErrorKind::kFatal;
+  }
   // In a transaction, either an event is at fault, or the whole transaction fails.
   if (once_.is_used() && (error.kind != ErrorKind::kReject || topic == config_.positions)) {
     if (error.kind == ErrorKind::kReject) error.kind = ErrorKind::kFatal;

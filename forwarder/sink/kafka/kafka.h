@@ -48,7 +48,7 @@ class KafkaSink final : public Sink, private WindowClient {
   std::vector<std::string> warnings() const override { return warnings_; }
   [[nodiscard]] Delivery deliver(std::span<const Event> events, TimePoint deadline,
                                  Progress& progress) override;
-  void idle() override { window_.idle(); }
+  void idle() override;
   // The library would send waiting messages whenever a broker is back.
   void let_go() override;
   // A fenced producer takes over again.

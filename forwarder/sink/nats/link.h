@@ -77,6 +77,8 @@ class NatsLink {
 
   // Whether bytes of messages wait for the server to read.
   bool has_unsent() const { return !output_.empty() || !body_.empty() || socket_->has_sealed(); }
+  // Whether bytes of messages have not reached the server's kernel.
+  bool can_recall() const { return has_unsent() || socket_->has_unsent(); }
 
   // Sends what the server takes, and passes on all received answers. Returns after an answer, when
   // there is room again, or at `until`. Sends and expects pings. Error: the connection can no

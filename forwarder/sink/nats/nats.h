@@ -58,6 +58,7 @@ class NatsSink final : public Sink, private WindowClient {
   }
   // Handles pings and acknowledgements, and sends the rest of unsent messages.
   void idle() override { window_.idle(); }
+  void let_go() override { window_.let_go(); }
 
  private:
   // The subjects of messages in flight: most messages have the same subject as the one before.
@@ -86,6 +87,7 @@ class NatsSink final : public Sink, private WindowClient {
   bool has_room() const override { return link_->has_room(); }
   [[nodiscard]] Result<bool> submit(uint64_t number, const Event& event) override;
   [[nodiscard]] tl::expected<void, Broken> poll(TimePoint until, Flight& flight) override;
+  bool can_recall() const override { return link_->can_recall(); }
   void keep_bytes() override { link_->keep_body(); }
   void abandon() override;
   Error late(const Flight& flight) const override;

@@ -66,6 +66,8 @@ class RabbitmqLink {
 
   // Whether bytes of messages wait for the broker to read.
   bool has_unsent() const { return !output_.empty() || !body_.empty() || socket_->has_sealed(); }
+  // Whether bytes of messages have not reached the broker's kernel.
+  bool can_recall() const { return has_unsent() || socket_->has_unsent(); }
 
   // Sends what the broker takes, and returns the next news, waiting until `until` at most. Nothing:
   // no news in time, or there is room again. Sends and expects heartbeats. Error: kRetry, the

@@ -47,6 +47,7 @@ class RabbitmqSink final : public Sink, private WindowClient {
   }
   // Handles heartbeats and confirms, and sends the rest of unsent messages.
   void idle() override { window_.idle(); }
+  void let_go() override { window_.let_go(); }
 
  private:
   RabbitmqSink(RabbitmqEndpoint endpoint, const RabbitmqConfig& config, Router router);
@@ -56,6 +57,7 @@ class RabbitmqSink final : public Sink, private WindowClient {
   bool has_room() const override { return !blocked_ && link_->has_room(); }
   [[nodiscard]] Result<bool> submit(uint64_t number, const Event& event) override;
   [[nodiscard]] tl::expected<void, Broken> poll(TimePoint until, Flight& flight) override;
+  bool can_recall() const override { return link_->can_recall(); }
   void keep_bytes() override { link_->keep_body(); }
   void abandon() override;
   Error late(const Flight& flight) const override;

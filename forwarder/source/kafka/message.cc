@@ -102,6 +102,13 @@ bool has_other_id(const Event& event) {
   return cut(text, "{\"id\":\"") && !(cut(text, id.view()) && text.starts_with('"'));
 }
 
+// Microseconds since 1970, in the years that RFC 3339 can write.
+bool is_time(int64_t time) {
+  constexpr int64_t kYear1 = -62'135'596'800'000'000;
+  constexpr int64_t kYear10000 = 253'402'300'800'000'000;
+  return time >= kYear1 && time < kYear10000;
+}
+
 Result<void> parse_rest(const Values& values, KafkaEvent& found) {
   Event& event = found.event;
   if (!has_table(event.op)) {
@@ -117,7 +124,9 @@ Result<void> parse_rest(const Values& values, KafkaEvent& found) {
     found.table = *values[kTable];
     if (!parse_spans(values[kSpans].value_or(""), event)) return broken("spans");
   }
-  if (values[kTs] && !parse(*values[kTs], event.commit_time)) return broken("ts");
+  if (values[kTs] && !(parse(*values[kTs], event.commit_time) && is_time(event.commit_time))) {
+    return broken("ts");
+  }
   if (values[kBarrier] && *values[kBarrier] != "1") return broken("barrier");
   event.barrier = values[kBarrier].has_value();
   const std::string_view hash = *values[kHash];

@@ -1,5 +1,7 @@
 #include "test/sink/contract.h"
 
+#include <gmock/gmock.h>
+
 #include <algorithm>
 #include <thread>
 
@@ -70,6 +72,16 @@ std::vector<std::string> Events::documents() const {
 TimePoint in_seconds(double seconds) {
   return Clock::now() +
          std::chrono::duration_cast<Duration>(std::chrono::duration<double>(seconds));
+}
+
+void expect_halt(Sink& sink, std::span<const Event> events) {
+  const TimePoint begin = Clock::now();
+  Progress progress(events.size(), [&] { return Clock::now() < begin + Milliseconds(500); });
+  const auto delivery = sink.deliver(events, in_seconds(60), progress);
+  ASSERT_FALSE(delivery);
+  EXPECT_THAT(delivery.error().error.what, testing::HasSubstr("stream"));
+  EXPECT_TRUE(progress.is_halted());
+  EXPECT_LT(Clock::now() - begin, std::chrono::seconds(30));
 }
 
 bool deliver_all(Sink& sink, std::span<const Event> events, double seconds) {

@@ -79,6 +79,10 @@ TimePoint in_seconds(double seconds);
 // over. False, with a test failure: not all are done.
 [[nodiscard]] bool deliver_all(Sink& sink, std::span<const Event> events, double seconds = 30);
 
+// Delivers to a receiver that does not read, while the stream from the server is lost after a
+// moment: the call ends soon.
+void expect_halt(Sink& sink, std::span<const Event> events);
+
 class SinkContract : public testing::TestWithParam<MakeHarness> {
  protected:
   void SetUp() override;

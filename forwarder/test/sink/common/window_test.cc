@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <set>
 #include <string>
 #include <vector>
@@ -68,6 +69,7 @@ class FakeClient : public WindowClient {
     for (const auto& [number, index] : waiting) flight.undone(number);
     waiting.clear();
   }
+  bool can_recall() const override { return recalls; }
   void keep_bytes() override { ++kept; }
   void abandon() override {
     is_connected_ = false;
@@ -85,6 +87,7 @@ class FakeClient : public WindowClient {
   bool is_down = false;
   bool eager = false;      // answers without being waited for
   bool withdraws = false;  // messages without an answer were not begun
+  bool recalls = false;
   int connections = 0, withdrawals = 0, kept = 0;
   size_t most = 0;  // messages in flight
 
@@ -108,7 +111,7 @@ class WindowTest : public testing::Test {
       batch.push_back(events_.span()[i]);
       positions.push_back(i);
     }
-    Progress progress(batch.size(), [this] { return may_continue_; });
+    Progress progress(batch.size(), [this] { return ask_ ? ask_() : may_continue_; });
     progress.offer([this] { return has_more_; });
     const Delivery outcome = window().deliver(batch, in_seconds(seconds), progress);
     for (size_t i = 0; i < batch.size(); ++i) {
@@ -133,6 +136,7 @@ class WindowTest : public testing::Test {
   std::set<size_t> done_;
   size_t failed_event_ = 0;
   bool may_continue_ = true, is_paused_ = false, has_more_ = false;
+  std::function<bool()> ask_;  // in place of may_continue_
 
  private:
   std::optional<Window> window_;
@@ -368,6 +372,30 @@ TEST_F(WindowTest, NothingIsBegunWhereTheSlotMayBeAnothers) {
   may_continue_ = false;
   EXPECT_THAT(deliver(), HasSubstr("lost"));
   EXPECT_THAT(client_.sent, IsEmpty());
+}
+
+TEST_F(WindowTest, WhatIsNotSentIsNotWaitedForWhereTheSlotMayBeAnothers) {
+  keys({1, 2});
+  client_.ignored = {0, 1};
+  client_.recalls = true;
+  int questions = 0;
+  ask_ = [&] { return ++questions <= 2; };
+  EXPECT_THAT(deliver(), HasSubstr("lost"));
+  EXPECT_EQ(window().flight().pending(), 2u);
+  window().let_go();
+  EXPECT_EQ(window().flight().pending(), 0u);
+  EXPECT_FALSE(client_.is_connected());
+}
+
+TEST_F(WindowTest, WhatTheReceiverHasStaysInFlight) {
+  keys({1, 2});
+  client_.ignored = {0, 1};
+  EXPECT_THAT(deliver(0.01), HasSubstr("2 late"));
+  client_.ignored = {0};
+  client_.eager = true;
+  window().let_go();
+  EXPECT_EQ(window().flight().pending(), 1u);
+  EXPECT_TRUE(client_.is_connected());
 }
 
 TEST_F(WindowTest, WhatIsNotBegunAtTheDeadlineIsAPause) {

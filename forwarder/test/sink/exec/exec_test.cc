@@ -623,6 +623,49 @@ TEST_F(ExecSinkTest, AProgramThatDoesNotReadIsNotWaitedFor) {
             HasSubstr(" events, the first of them 1000-0")));
 }
 
+// Another process may have delivered newer events meanwhile.
+TEST_F(ExecSinkTest, WhatIsLetGoIsNotSentLater) {
+  const Program program(R"(
+while not os.path.exists(os.path.join(here, "go")):
+    time.sleep(0.01)
+while got := take():
+    note("written", got[0] + "\n")
+    done(got[0])
+)");
+  ExecConfig config = program.config();
+  config.grace = Milliseconds(10'000);
+  auto sink = sink_for(config);
+  Events large;
+  for (int i = 0; i < 10; ++i) large.add(i, 90'000);
+  expect_halt(*sink, large.span());
+  sink->let_go();
+  write_file(program.file("go"), "");
+  ASSERT_TRUE(wait_for(std::chrono::seconds(20), [&] {
+    sink->let_go();
+    return !is_alive(program.pids().back());
+  }));
+  const auto first = program.written();
+  EXPECT_LT(first.size(), large.size());
+  ASSERT_TRUE(deliver_all(*sink, large.span()));
+  EXPECT_EQ(program.written().size(), first.size() + large.size());
+}
+
+// All of it is in the pipe, so it is the program's.
+TEST_F(ExecSinkTest, WhatTheProgramHasIsNotTakenAway) {
+  const Program program(R"(
+while not os.path.exists(os.path.join(here, "go")):
+    time.sleep(0.01)
+while got := take():
+    done(got[0])
+)");
+  auto sink = sink_for(program.config());
+  failure(*sink, 0.3);
+  sink->let_go();
+  write_file(program.file("go"), "");
+  ASSERT_TRUE(deliver_all(*sink, events_.span()));
+  EXPECT_EQ(program.pids().size(), 1u);
+}
+
 TEST_F(ExecSinkTest, AProgramThatIsLateKeepsWhatItHas) {
   const Program program(R"(
 ids = [take()[0] for i in range(10)]

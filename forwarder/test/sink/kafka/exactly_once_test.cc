@@ -438,6 +438,22 @@ TEST_F(KafkaOnceTest, ATransactionThatLastsTooLongIsNobodysFence) {
   EXPECT_EQ(values_in(topic_), events_.documents());
 }
 
+// As while the sink is held.
+TEST_F(KafkaOnceTest, AnOpenTransactionIsCommittedWhenNoEventFollows) {
+  auto sink = make();
+  Progress progress(3);
+  progress.offer([] { return true; });
+  ASSERT_TRUE(sink->deliver(events_.span().first(3), in_seconds(60), progress));
+  EXPECT_TRUE(progress.is_paused());
+  EXPECT_EQ(progress.durable_count(), 0u);
+  ASSERT_TRUE(wait_for(std::chrono::seconds(20), [&] {
+    sink->idle();
+    return values_in(topic_).size() == 3u;
+  }));
+  ASSERT_TRUE(deliver_all(*sink, events_.span(), 60));
+  EXPECT_EQ(values_in(topic_), events_.documents());
+}
+
 // Readers of committed messages stop at the first open transaction.
 TEST_F(KafkaOnceTest, APositionBehindAnothersTransactionIsFound) {
   auto sink = make();

@@ -681,6 +681,30 @@ TEST_F(KafkaSinkTest, AFrozenBrokerIsWaitedForWithTheSameMessages) {
   EXPECT_EQ(values_in(topic_), events_.documents());
 }
 
+TEST_F(KafkaSinkTest, ALostStreamEndsTheWait) {
+  client_.create(topic_);
+  auto sink = sink_for(config_);
+  ASSERT_TRUE(deliver_all(*sink, events_.span().first(1)));
+  KafkaBroker::get().freeze();
+  expect_halt(*sink, events_.span().subspan(1));
+  KafkaBroker::get().thaw();
+  ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(1)));
+  EXPECT_EQ(values_in(topic_), events_.documents());
+}
+
+// Its operator must choose another topic: nothing is set aside meanwhile.
+TEST_F(KafkaSinkTest, ACompactedTopicTakesNoEventWithoutAKey) {
+  client_.create(topic_, 1, {{"cleanup.policy", "compact"}});
+  std::vector<Event> keyless(events_.span().begin(), events_.span().end());
+  keyless[1].key_span = {};
+  auto sink = sink_for(config_);
+  ASSERT_TRUE(deliver_all(*sink, std::span(keyless).first(1)));
+  const DeliveryError error = failure(*sink, std::span(keyless).subspan(1, 1));
+  EXPECT_EQ(error.error.kind, ErrorKind::kFatal);
+  EXPECT_EQ(error.error.scope(), Scope::kConfiguration);
+  EXPECT_THAT(error.error.what, HasSubstr("primary key"));
+}
+
 // Another process may have delivered newer events meanwhile.
 TEST_F(KafkaSinkTest, WhatIsLetGoIsNotSentLater) {
   client_.create(topic_);

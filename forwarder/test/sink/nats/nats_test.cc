@@ -863,6 +863,30 @@ TEST_F(NatsSinkTest, AServerThatDoesNotReadGetsTheRestLater) {
   EXPECT_TRUE(client_->bodies(kStream) == events.documents());
 }
 
+// Another process may have delivered newer events meanwhile.
+TEST_F(NatsSinkTest, WhatIsLetGoIsNotSentLater) {
+  start();
+  auto sink = sink_for(config_);
+  Events events;
+  for (int i = 0; i < 12; ++i) events.add(i, 9'000'000);
+  ASSERT_TRUE(sink->check({}, in_seconds(20)));
+  server_->freeze();
+  expect_halt(*sink, events.span());
+  sink->let_go();
+  server_->thaw();
+  sink->let_go();
+  Events newer;
+  newer.next_transaction();
+  newer.add(1);
+  ASSERT_TRUE(deliver_all(*sink_for(config_), newer.span()));
+  auto bodies = client_->bodies(kStream);
+  EXPECT_FALSE(testing::Value(bodies, testing::Contains(events.documents().back())));
+  ASSERT_TRUE(deliver_all(*sink, events.span(), 60));
+  bodies = client_->bodies(kStream);
+  EXPECT_EQ(bodies.size(), 13u);
+  EXPECT_TRUE(bodies.back() == events.documents().back());
+}
+
 TEST_F(NatsSinkTest, OtherEventsEndTheConnection) {
   start();
   auto sink = sink_for(config_);

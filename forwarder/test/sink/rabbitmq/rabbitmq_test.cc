@@ -711,6 +711,23 @@ TEST_F(RabbitmqSinkTest, ABrokerThatBlocksIsWaitedForUpToTheDeadline) {
   ASSERT_TRUE(deliver_all(*sink, events_.span().subspan(1)));
 }
 
+// Another process may have delivered newer events meanwhile.
+TEST_F(RabbitmqSinkTest, WhatIsLetGoIsNotSentLater) {
+  auto sink = sink_for(config_);
+  ASSERT_TRUE(deliver_all(*sink, events_.span().first(1)));
+  Events large;
+  for (int i = 0; i < 20; ++i) large.add(i, 1'000'000);
+  Broker::get().freeze();
+  expect_halt(*sink, large.span());
+  sink->let_go();
+  Broker::get().thaw();
+  sink->let_go();
+  ASSERT_TRUE(deliver_all(*sink_for(config_), events_.span().last(1)));
+  EXPECT_FALSE(testing::Value(bodies_in(name_), testing::Contains(large.documents().back())));
+  ASSERT_TRUE(deliver_all(*sink, large.span(), 60));
+  EXPECT_TRUE(bodies_in(name_).back() == large.documents().back());
+}
+
 // Delivers like the forwarder, with calls of this length, while the alarm lasts.
 class RabbitmqAlarmTest : public RabbitmqSinkTest {
  protected:

@@ -135,7 +135,8 @@ TEST(KafkaMessage, HostileHeadersAreRejected) {
   wrong("op", {"", "x", "cc", "C", std::string(1, '\0')});
   wrong("schema", {"", std::string("a\0b", 3), std::string(5000, 'x')});
   wrong("table", {"", std::string("\0", 1), std::string(5000, 'x')});
-  wrong("ts", {"", "x", "1.5", "9223372036854775808", "1 "});
+  wrong("ts", {"", "x", "1.5", "9223372036854775808", "1 ", "-9223372036854775808",
+               "9223372036854775807"});
   wrong("hash", {"", "ff", "00000000000000fg", "000000000000000ff", "-000000000000001",
                  "0x00000000000001", " 00000000000000f"});
   wrong("spans", {"key",
