@@ -195,6 +195,8 @@ class Measured(Walspout):
     server's socket. source: one more of its keys.
     """
 
+    session = True      # as a service: the kernel shares CPU time between sessions, and pgbench has the terminal's
+
     def __init__(self, cluster, slot, *sinks, port=None, source="create_slot: false"):
         self.cluster = cluster
         self.slot = slot
