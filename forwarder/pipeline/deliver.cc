@@ -88,9 +88,11 @@ void Deliverer::leave_out(size_t events) {
   stats_.progress_at.store(time_.wall(), std::memory_order_relaxed);
 }
 
-// The sink keeps its connection, unless its events may be another process's by now.
+// The sink keeps its connection, unless its events may be another process's by now. idle() sends
+// what the receiver did not read before, so the server must have shown signs of life.
 void Deliverer::keep_alive() {
-  if (queue_.fence().is_closed() || queue_.is_discarded(cursor_)) {
+  const bool closed = queue_.fence().is_closed();
+  if (closed || !queue_.fence().wait(kPatience) || queue_.is_discarded(cursor_)) {
     sink_.let_go();
   } else {
     sink_.idle();
@@ -141,7 +143,7 @@ Result<void> Deliverer::deliver(std::vector<Event>& pending) {
     stats_.pulse.set_return_time(time_.now() + kPatience);
     const bool ours = queue_.fence().wait(kPatience);
     const bool discarded = queue_.is_discarded(cursor_);
-    if (!ours || discarded) keep_alive();
+    if (!ours || discarded) sink_.let_go();
     if (discarded) pending.clear();
     if (pending.empty()) break;
     if (!ours) continue;

@@ -12,6 +12,7 @@ import warnings
 from harness import postgres as pg
 import pytest
 from harness.forwarder import run
+from harness.proxy import Proxy
 
 TABLE = "CREATE TABLE t (id int PRIMARY KEY, body text)"
 PYTHON = "/usr/bin/python3"
@@ -126,6 +127,37 @@ def test_nothing_is_lost_when_either_is_killed(db, fwd, tmp_path):
         assert [event["after"]["id"] for event in events] == list(range(1, rows + 1))
         assert "was ended by signal 9 (SIGKILL)" in forwarder.log()
         assert forwarder.terminate() == 0
+
+
+@pytest.mark.parametrize("pause", [True, False])
+def test_a_forwarder_that_is_cut_off_does_not_send_the_rest(db, fwd, tmp_path, pause):
+    """The network says nothing of its end, and another forwarder has the slot before the first one gives up."""
+    db.psql(TABLE)
+    db.psql(f"ALTER DATABASE {db.name} SET wal_sender_timeout = '3s'")
+    network = Proxy(os.path.join(db.server.host, f".s.PGSQL.{db.server.port}"))
+    waits = 'import time\nwhile not os.path.exists(os.path.join(here, "go")):\n    time.sleep(0.01)\nout = '
+    program = Program(tmp_path, SINK.replace("out = ", waits))
+    more, retry = ({"deliver_timeout": "1s"}, "retry: {initial: 30s, max: 30s}") if pause else ({}, "")
+    try:
+        first = fwd(name="first", sinks=program.sink(grace="30s", **more), pipeline=retry,
+                    dsn=f"host=127.0.0.1 port={network.port} user={pg.SUPERUSER} dbname={db.name} sslmode=disable")
+        second = fwd(name="second")
+        with first:
+            second.start(wait=False)
+            second.wait_for_log("waiting to take over")
+            db.psql("INSERT INTO t SELECT i, repeat('x', 9000) FROM generate_series(1, 300) i")
+            if pause:
+                first.wait_for_log("does not read")
+            else:
+                pg.wait_until(program.pids, 20, what="program")
+            network.blackhole()
+            second.wait_for_log("msg=streaming")
+            open(os.path.join(program.folder, "go"), "w").close()
+            pg.wait_until(program.events, 20, what="events")
+            time.sleep(3)
+            assert len(program.read("lines")) <= 65536      # what the pipe had
+    finally:
+        network.close()
 
 
 def test_a_program_that_ends_for_nothing_dies_with_the_forwarder(db, fwd, tmp_path):
