@@ -134,15 +134,19 @@ install-plugin:
 FORWARDER_BUILD = build/forwarder
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 
+# In `sudo make install` the user of sudo compiles, if the clone is this user's: no file of root stays there.
+AS_USER = $(if $(filter 0,$(shell id -u)),$(if $(filter $(SUDO_UID),$(shell stat -c %u .)),sudo -H -u '\#$(SUDO_UID)' --))
+
 forwarder: configure-forwarder
-	@ninja -C $(FORWARDER_BUILD) -j $(JOBS) walspout
+	@$(AS_USER) ninja -C $(FORWARDER_BUILD) -j $(JOBS) walspout
 
 # FORWARDER_FLAGS are cmake's. Tests and strict warnings are for developers.
 configure-forwarder:
 	@command -v cmake >/dev/null && command -v ninja >/dev/null || \
 		{ echo "no cmake or no ninja: 'make deps' installs them" >&2; exit 1; }
-	@mkdir -p build
-	@cmake -S . -B $(FORWARDER_BUILD) -G Ninja \
+	@$(AS_USER) mkdir -p build
+	@$(AS_USER) touch $(FORWARDER_BUILD).log
+	@$(AS_USER) cmake -S . -B $(FORWARDER_BUILD) -G Ninja \
 		$(if $(wildcard $(FORWARDER_BUILD)/build.ninja),,-DWALSPOUT_TESTS=OFF -DWALSPOUT_WERROR=OFF) \
 		$(FORWARDER_FLAGS) >$(FORWARDER_BUILD).log 2>&1 || \
 		{ cat $(FORWARDER_BUILD).log; echo "'make deps' installs what is missing"; exit 1; } >&2

@@ -24,7 +24,7 @@ LANGUAGES = ["sh", "sql", "yaml", "conf", "json", "text"]
 ELSEWHERE = {
     "make demo": "test_the_demo runs it, without the building",
     "make deps": "it installs to the system",
-    "sudo -u postgres createuser": "the private server has these settings, and its user is a superuser",
+    "sudo -iu postgres createuser": "the private server has these settings, and its user is a superuser",
     "sudo cp /usr/share/doc/walspout": "a service manager is not there; regress/packages runs the unit's command",
     "cd forwarder/packaging/container": "regress/packages/containers runs the services",
     "kubectl": "a cluster is not there; test_forwarder_packaging.py reads the manifests",
