@@ -12,7 +12,7 @@ namespace walspout {
 namespace {
 
 // How often to ask whether lost brokers are back.
-constexpr Milliseconds kCommit{5'000};  // while there is nothing to deliver
+constexpr Milliseconds kCommit{2'000};  // while there is nothing to deliver
 constexpr Milliseconds kAskAgain{1'000};
 
 // The time limits of aborting a transaction.
