@@ -135,7 +135,7 @@ FORWARDER_BUILD = build/forwarder
 JOBS ?= $(shell nproc 2>/dev/null || echo 1)
 
 # In `sudo make install` the user of sudo compiles, if the clone is this user's: no file of root stays there.
-AS_USER = $(if $(filter 0,$(shell id -u)),$(if $(filter $(SUDO_UID),$(shell stat -c %u .)),sudo -H -u '\#$(SUDO_UID)' --))
+AS_USER = $(if $(filter 0,$(shell id -u)),$(if $(filter $(SUDO_UID),$(shell stat -c %u .)),sudo -H -u '$(SUDO_USER)' --))
 
 forwarder: configure-forwarder
 	@$(AS_USER) ninja -C $(FORWARDER_BUILD) -j $(JOBS) walspout
