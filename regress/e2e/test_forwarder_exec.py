@@ -155,7 +155,7 @@ def test_a_forwarder_that_is_cut_off_does_not_send_the_rest(db, fwd, tmp_path, p
             open(os.path.join(program.folder, "go"), "w").close()
             pg.wait_until(program.events, 20, what="events")
             time.sleep(3)
-            assert len(program.read("lines")) <= 65536      # what the pipe had
+            assert len(program.read("lines")) <= 256 * 1024      # what the pipe had, at most
     finally:
         network.close()
 
