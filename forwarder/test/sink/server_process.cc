@@ -143,6 +143,7 @@ bool Process::start(const Command& command) {
                   << command.package;
     return false;
   }
+  status_ = -1;
   pid_ = fork();
   if (pid_ == 0) become(program, command);
   return pid_ > 0;
@@ -190,7 +191,7 @@ void Process::stop(int signal) {
 }
 
 bool Process::running() {
-  return pid_ > 0 && waitpid(pid_, nullptr, WNOHANG) == 0;
+  return pid_ > 0 && waitpid(pid_, &status_, WNOHANG) == 0;
 }
 
 }  // namespace walspout::test

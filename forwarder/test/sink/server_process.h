@@ -71,12 +71,15 @@ class Process {
   void freeze() const { test::freeze(pid_); }
   void thaw() const { test::thaw(pid_); }
   bool running();
+  // Whether it has ended by itself, with status 0. Only after running() was false.
+  bool succeeded() const { return pid_ > 0 && status_ == 0; }
   pid_t pid() const { return pid_; }
 
  private:
   static constexpr int SIGKILL_ = 9;
 
   pid_t pid_ = -1;
+  int status_ = -1;  // of waitpid, once the process has ended
 };
 
 }  // namespace walspout::test

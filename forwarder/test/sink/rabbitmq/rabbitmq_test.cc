@@ -30,6 +30,7 @@ using testing::HasSubstr;
 using testing::Not;
 
 constexpr const char* kPrograms = "/usr/lib/rabbitmq/bin/";
+constexpr std::chrono::seconds kPatience{240};  // with programs of Erlang, on a busy machine
 
 // A private broker: one for all tests, because it takes seconds to start. Each test has its own
 // exchanges and queues.
@@ -48,6 +49,8 @@ class Broker {
                        {},
                        directory_.file("epmd.log"),
                        "rabbitmq-server"}));
+      ASSERT_TRUE(wait_for(kPatience, [this] { return accepts(epmd_port_); }))
+          << read_file(directory_.file("epmd.log"));
     }
     Process::Command command;
     command.argv = {std::string(kPrograms) + "rabbitmq-server"};
@@ -57,7 +60,7 @@ class Broker {
     command.output = directory_.file("output");
     command.package = "rabbitmq-server";
     ASSERT_TRUE(process_.start(command));
-    const bool up = wait_for(std::chrono::seconds(240), [this] {
+    const bool up = wait_for(kPatience, [this] {
       return !process_.running() || (accepts(port_) && accepts(tls_port_));
     });
     ASSERT_TRUE(up && process_.running()) << read_file(directory_.file("output"));
@@ -68,6 +71,7 @@ class Broker {
   void stop() {
     control({"eval", "mnesia:sync_log()."});
     process_.stop(SIGKILL);
+    epmd_.stop(SIGKILL);  // the name of a killed broker stays registered there for a moment
   }
   void freeze() { process_.freeze(); }
   void thaw() { process_.thaw(); }
@@ -75,10 +79,12 @@ class Broker {
   // rabbitmqctl.
   void control(std::vector<std::string> words) {
     words.insert(words.begin(), {std::string(kPrograms) + "rabbitmqctl", "--quiet"});
+    const std::string log = directory_.file("control.log");
+    write_file(log, "");
     Process process;
-    ASSERT_TRUE(
-        process.start({words, environment(), directory_.file("control.log"), "rabbitmq-server"}));
-    ASSERT_TRUE(wait_for(std::chrono::seconds(240), [&] { return !process.running(); }));
+    ASSERT_TRUE(process.start({words, environment(), log, "rabbitmq-server"}));
+    ASSERT_TRUE(wait_for(kPatience, [&] { return !process.running(); }));
+    ASSERT_TRUE(process.succeeded()) << read_file(log);
   }
 
   // The broker believes that it is short of memory, and blocks publishers.
@@ -87,11 +93,9 @@ class Broker {
 
   // Connections of sinks.
   size_t connections() {
-    const std::string log = directory_.file("control.log");
-    write_file(log, "");
     control({"list_connections", "client_properties"});
     size_t count = 0;
-    std::istringstream lines(read_file(log));
+    std::istringstream lines(read_file(directory_.file("control.log")));
     for (std::string line; std::getline(lines, line);) {
       count += line.find("\"walspout\"") != std::string::npos ? 1 : 0;
     }
