@@ -71,11 +71,18 @@ def fwd(db, tmp_path, request):
             assert any(config_keys.is_used(config, key) for config in configs), f"{key} is not used"
 
 
+@pytest.fixture(scope="session")
+def pristine():
+    """A cluster that is never started, for copies."""
+    with pg.WorkDir() as work:
+        yield pg.Cluster(pg.Installation(work))
+
+
 @pytest.fixture
-def alone():
+def alone(pristine):
     """A database on the test's own server, which the test may stop, replace and leave as it is."""
     with pg.WorkDir() as work:
-        yield pg.Alone(work)
+        yield pg.Alone(work, pristine)
 
 
 @pytest.fixture

@@ -35,20 +35,26 @@ class Cluster(Server):
     """A database cluster of an installation: started, stopped and killed as a test likes.
 
     conf: settings in addition to BASE_CONF. env: environment of the server processes. initdb: its additional options.
+    like: a cluster that was never started, whose files are copied; both have the same system identifier.
     """
 
     death = signal.SIGQUIT
 
-    def __init__(self, installation, name="main", conf=None, env=None, initdb=()):
+    def __init__(self, installation, name="main", conf=None, env=None, initdb=(), like=None):
         super().__init__(installation.work, name)
         self.installation = installation
         self.data = self.work.mkdir(f"{name}.data")
         self.host = self.work.socket_dir()
         self.port = PORT
         self.env = {"LC_ALL": "C.UTF-8", **(env or {})}
-        self._run("initdb", "-D", self.data, "-U", SUPERUSER, "-A", "trust", "-N",
-                  "-E", "UTF8", "--locale=C.UTF-8", *initdb, as_server=True)
-        self.configure({**BASE_CONF, **self._plugin_list(), **(conf or {})})
+        if like:
+            os.rmdir(self.data)
+            subprocess.run(["cp", "-a", like.data, self.data], check=True)
+        else:
+            self._run("initdb", "-D", self.data, "-U", SUPERUSER, "-A", "trust", "-N",
+                      "-E", "UTF8", "--locale=C.UTF-8", *initdb, as_server=True)
+            self.configure({**BASE_CONF, **self._plugin_list()})
+        self.configure(conf or {})
         self.work.at_exit(lambda: self.stop("immediate"))
 
     # Life of the server

@@ -5,7 +5,7 @@ import os
 import subprocess
 
 from harness.postgres.cluster import SUPERUSER, Cluster
-from harness.postgres.installation import Installation, server_version
+from harness.postgres.installation import server_version
 from harness.postgres.receiver import lsn
 from harness.waiting import wait_until
 
@@ -100,8 +100,8 @@ class OnOwnServer(Database):
 
 
 class Alone(OnOwnServer):
-    """A new database on a new server."""
+    """A new database on a new server, which is like a cluster that was never started."""
 
-    def __init__(self, work):
-        super().__init__(Cluster(Installation(work)).start(), "alone")
+    def __init__(self, work, like):
+        super().__init__(Cluster(like.installation.in_folder(work), like=like).start(), "alone")
         self.server.createdb(self.name)

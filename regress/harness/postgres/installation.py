@@ -1,5 +1,6 @@
 """The server's programs in a separate tree, with the extension."""
 
+import copy
 import os
 import re
 import shutil
@@ -45,6 +46,12 @@ class Installation:
         shutil.copytree(self.system_bindir, self.bindir)
         self._link(self.system_pkglibdir, self.pkglibdir)
         self._link(self.ask("--sharedir"), self.sharedir)
+
+    def in_folder(self, work):
+        """The same programs, for clusters in another work directory."""
+        other = copy.copy(self)
+        other.work = work
+        return other
 
     def ask(self, option):
         return subprocess.run([self.pg_config, option], check=True, text=True,
