@@ -16,7 +16,7 @@ namespace walspout {
 
 struct PaceConfig {
   Duration busy = std::chrono::microseconds(30);  // when messages are closer together than this
-  Duration nap = std::chrono::microseconds(200);
+  Duration nap = std::chrono::microseconds(500);
 };
 
 class Pace {

@@ -7,6 +7,8 @@ namespace walspout {
 namespace {
 
 constexpr Milliseconds kAskAgain{100};  // whether the stream is lost
+constexpr Milliseconds kGather{2};      // how long few events wait for more
+constexpr Milliseconds kLook{1};        // for more, meanwhile
 
 }  // namespace
 
@@ -66,9 +68,32 @@ Delivery Window::deliver(std::span<const Event> events, TimePoint deadline, Prog
 
 // Runs until every message has a verdict, the caller has more events, or the deadline has passed.
 Delivery Window::run(Call& call, size_t begin) {
+  const auto gathered = gather(call, begin);
+  if (!gathered) return tl::unexpected(gathered.error());
+  if (!*gathered) return {};
   Delivery outcome = submit_all(call, begin);
   while (outcome && !is_over() && !wants_more(call)) outcome = wait(call, &Window::is_over);
   return outcome;
+}
+
+bool Window::is_worth_waiting(const Call& call, size_t begin) const {
+  return limits_.keeps && call.events.size() - begin < limits_.together && flight_.pending() > 0 &&
+         one_at_a_time_ == 0 && flight_.failures() == 0;
+}
+
+// Lets few new events wait for more. False: the caller has more, so return for them.
+tl::expected<bool, DeliveryError> Window::gather(Call& call, size_t begin) {
+  while (is_worth_waiting(call, begin)) {
+    const TimePoint now = Clock::now();
+    if (!gathers_until_) gathers_until_ = now + kGather;
+    if (now >= std::min(call.deadline, *gathers_until_)) break;
+    if (auto waited = wait(call, &Window::is_over, kLook); !waited) {
+      return tl::unexpected(std::move(waited.error()));
+    }
+    if (call.progress.has_more()) return false;
+  }
+  gathers_until_.reset();
+  return true;
 }
 
 // While there are more events to send, do not wait for messages in flight. Each call has a cost, so
@@ -146,8 +171,9 @@ Delivery Window::look(Call& call) {
   return poll(call, Clock::now());
 }
 
-Delivery Window::wait(Call& call, bool (Window::*enough)() const) {
-  TimePoint until = call.deadline;
+Delivery Window::wait(Call& call, bool (Window::*enough)() const, Duration longest) {
+  TimePoint until =
+      longest < Duration::max() ? std::min(call.deadline, Clock::now() + longest) : call.deadline;
   if (limits_.keeps && client_.can_recall()) {
     // What is not sent must stay here if the stream is lost meanwhile.
     if (!call.progress.may_continue()) return halted();

@@ -76,6 +76,9 @@ struct WindowLimits {
   size_t messages = 1000;   // in flight at most; at least one
   size_t bytes = SIZE_MAX;  // of their documents, at most
   size_t poll_every = 64;   // messages between polls, so that buffers do not fill up
+  // While messages are in flight, fewer than this many events wait for more, because each request
+  // has a cost. They wait until no message is in flight, and for a short time at most.
+  size_t together = 0;
   // Messages may be in flight behind one that fails, and arrive. Then messages after a failure go
   // one at a time, so that none overtakes another.
   bool pipelined = true;
@@ -120,6 +123,8 @@ class Window {
 
   size_t resume(std::span<const Event> events);
   [[nodiscard]] Delivery run(Call& call, size_t begin);
+  bool is_worth_waiting(const Call& call, size_t begin) const;
+  [[nodiscard]] tl::expected<bool, DeliveryError> gather(Call& call, size_t begin);
   [[nodiscard]] Delivery submit_all(Call& call, size_t begin);
   bool submit(Call& call, size_t event);
   bool has_room() const;
@@ -128,14 +133,16 @@ class Window {
   void stop(Call& call);
   // look() reads without waiting; wait() polls once, and fails at the deadline unless `enough`.
   [[nodiscard]] Delivery look(Call& call);
-  [[nodiscard]] Delivery wait(Call& call, bool (Window::*enough)() const);
+  [[nodiscard]] Delivery wait(Call& call, bool (Window::*enough)() const,
+                              Duration longest = Duration::max());
   [[nodiscard]] Delivery poll(Call& call, TimePoint until);
   Delivery conclude(Call& call, Delivery outcome);
 
   WindowClient& client_;
   WindowLimits limits_;
   Flight flight_;
-  size_t one_at_a_time_ = 0;  // messages that go one at a time
+  size_t one_at_a_time_ = 0;                // messages that go one at a time
+  std::optional<TimePoint> gathers_until_;  // set while new events wait for more
 };
 
 }  // namespace walspout

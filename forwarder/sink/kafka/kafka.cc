@@ -11,19 +11,25 @@
 namespace walspout {
 namespace {
 
-// How often to ask whether lost brokers are back.
 constexpr Milliseconds kCommit{2'000};  // while there is nothing to deliver
+// How often to ask whether lost brokers are back. A shorter wait than kBrief does not ask.
 constexpr Milliseconds kAskAgain{1'000};
+constexpr Milliseconds kBrief{100};
 
 // The time limits of aborting a transaction.
 constexpr Milliseconds kAbort{2'000};
 constexpr Milliseconds kLastAbort{1'000};
 // The bytes of headers and of a batch's frame besides a document's values, at most.
 constexpr uint64_t kBeside = 4'096;
+// A request costs the library and the broker as much as about that many messages.
+constexpr size_t kTogether = 1'000;
 
 WindowLimits window_limits(const KafkaConfig& config, size_t bytes) {
   if (!config.exactly_once) {
-    return {.order = Order::kKey, .messages = config.unconfirmed, .bytes = bytes};
+    return {.order = Order::kKey,
+            .messages = config.unconfirmed,
+            .bytes = bytes,
+            .together = kTogether};
   }
   // For transactions. After a failure the whole transaction is void, so no message can be
   // overtaken.
@@ -303,7 +309,9 @@ void KafkaSink::undo(Flight& flight) {
 }
 
 tl::expected<void, Broken> KafkaSink::take_reports(TimePoint until, Flight& flight) {
-  if (flight.pending() == 0) heard_ = Clock::now();
+  const TimePoint now = Clock::now();
+  if (flight.pending() == 0) heard_ = now;
+  const bool is_brief = until < now + kBrief;
   for (;;) {
     auto reports = link_->next(std::min(until, Clock::now() + kAskAgain));
     if (!reports) return broken(reports.error());
@@ -314,7 +322,7 @@ tl::expected<void, Broken> KafkaSink::take_reports(TimePoint until, Flight& flig
       until = TimePoint();  // also take the reports that are already there
     } else if (Clock::now() >= until || !flight.may_continue()) {
       return {};
-    } else if (link_->is_down()) {
+    } else if (link_->is_down() && !is_brief) {
       if (auto back = link_->reach(std::min(until, Clock::now() + config_.connect_timeout));
           !back) {
         return tl::unexpected(Broken{.error = back.error(), .stays = true});

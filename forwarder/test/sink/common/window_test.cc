@@ -8,6 +8,7 @@
 #include <functional>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "test/sink/contract.h"
@@ -299,6 +300,38 @@ TEST_F(WindowTest, WhatIsInFlightIsNotWaitedForWhileThereIsMoreToSend) {
   EXPECT_THAT(client_.sent, ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11));
   EXPECT_EQ(client_.connections, 1);
   EXPECT_LE(client_.most, 8u);
+}
+
+TEST_F(WindowTest, FewEventsWaitForMoreWhileOthersAreInFlight) {
+  limits_.together = 4;
+  for (int i = 0; i < 12; ++i) events_.add(i);
+  client_.ignored = {0};
+  has_more_ = true;
+  EXPECT_EQ(deliver(5, 1), "");  // alone, and nothing is in flight: sent at once
+  EXPECT_THAT(client_.sent, ElementsAre(0));
+  EXPECT_EQ(deliver(5, 3), "");
+  EXPECT_TRUE(is_paused_);
+  EXPECT_THAT(client_.sent, ElementsAre(0));
+  EXPECT_EQ(deliver(5, 5), "");  // enough
+  EXPECT_THAT(client_.sent, ElementsAre(0, 1, 2, 3, 4));
+  client_.ignored.clear();
+  has_more_ = false;
+  EXPECT_EQ(deliver(5, 6), "");  // the others are done meanwhile
+  EXPECT_THAT(client_.sent, ElementsAre(0, 1, 2, 3, 4, 5));
+}
+
+TEST_F(WindowTest, FewEventsDoNotWaitForLong) {
+  limits_.together = 4;
+  for (int i = 0; i < 3; ++i) events_.add(i);
+  client_.ignored = {0};
+  has_more_ = true;
+  EXPECT_EQ(deliver(5, 1), "");
+  const TimePoint end = in_seconds(5);
+  while (client_.sent.size() < 2 && Clock::now() < end) {
+    EXPECT_EQ(deliver(5, 2), "");
+    std::this_thread::sleep_for(Milliseconds(1));
+  }
+  EXPECT_THAT(client_.sent, ElementsAre(0, 1));
 }
 
 TEST_F(WindowTest, AFullWindowIsWaitedFor) {

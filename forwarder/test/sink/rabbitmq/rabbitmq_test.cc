@@ -860,7 +860,7 @@ TEST_F(RabbitmqAlarmTest, AlarmsComeAndGo) {
     if (round % 2 == 0) {
       Broker::get().alarm();
     } else {
-      Broker::get().control({"set_disk_free_limit", "900TB"});
+      Broker::get().control({"set_disk_free_limit", "900000GB"});
     }
     deliver_for(1, 0.2);
     if (round % 2 == 0) {
