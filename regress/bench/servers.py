@@ -159,8 +159,9 @@ class KafkaSink(kafka.Broker):
         self.bare(200, 300_000)
 
     def sink(self):
-        """Each pass has a topic of its own."""
+        """Each pass has a topic of its own, which exists like the topic of the bare loop."""
         self.topics += 1
+        kafka.create(self.address, f"{STREAM}{self.topics}")
         return (f"type: kafka\nbrokers: ['{self.address}']\ntopic: {STREAM}{self.topics}\n"
                 f"create_topics: {{}}\nunconfirmed: {self.WINDOW}")
 

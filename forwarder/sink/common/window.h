@@ -76,15 +76,15 @@ struct WindowLimits {
   size_t messages = 1000;   // in flight at most; at least one
   size_t bytes = SIZE_MAX;  // of their documents, at most
   size_t poll_every = 64;   // messages between polls, so that buffers do not fill up
-  // While messages are in flight, fewer than this many events wait for more, because each request
-  // has a cost. They wait until no message is in flight, and for a short time at most.
-  size_t together = 0;
   // Messages may be in flight behind one that fails, and arrive. Then messages after a failure go
   // one at a time, so that none overtakes another.
   bool pipelined = true;
   // Messages stay in flight after a call returns, at the deadline or because the caller has more
   // events. Otherwise messages in flight at the deadline are abandoned.
   bool keeps = true;
+  // While messages are in flight, fewer than this many events wait for more, because each request
+  // has a cost. They wait until no message is in flight, and for a short time at most.
+  size_t together = 0;
 };
 
 class Window {
