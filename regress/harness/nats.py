@@ -18,6 +18,7 @@ CONFIG = """\
 listen: "127.0.0.1:{port}"
 server_name: test
 max_payload: 32MB
+max_pending: 1GB        # a test reads a whole stream at once
 jetstream {{ store_dir: "{folder}/store", max_file_store: 20GB, max_memory_store: 1GB }}
 {more}"""
 
