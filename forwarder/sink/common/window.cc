@@ -90,7 +90,8 @@ tl::expected<bool, DeliveryError> Window::gather(Call& call, size_t begin) {
     if (auto waited = wait(call, &Window::is_over, kLook); !waited) {
       return tl::unexpected(std::move(waited.error()));
     }
-    if (call.progress.has_more()) return false;
+    // A failure is reported only once nothing is in flight, so do not return before.
+    if (flight_.failures() == 0 && call.progress.has_more()) return false;
   }
   gathers_until_.reset();
   return true;

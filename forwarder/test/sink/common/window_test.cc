@@ -320,6 +320,18 @@ TEST_F(WindowTest, FewEventsWaitForMoreWhileOthersAreInFlight) {
   EXPECT_THAT(client_.sent, ElementsAre(0, 1, 2, 3, 4, 5));
 }
 
+TEST_F(WindowTest, AFailureWhileFewEventsWaitIsReportedWhenNothingIsInFlight) {
+  limits_.order = Order::kKey;
+  limits_.together = 4;
+  for (int i = 0; i < 3; ++i) events_.add(i);
+  client_.ignored = {0};
+  client_.failing = {1};
+  has_more_ = true;
+  EXPECT_EQ(deliver(5, 2), "");
+  EXPECT_EQ(deliver(0.05, 3), "1 late");
+  EXPECT_THAT(client_.sent, ElementsAre(0, 1));
+}
+
 TEST_F(WindowTest, FewEventsDoNotWaitForLong) {
   limits_.together = 4;
   for (int i = 0; i < 3; ++i) events_.add(i);
